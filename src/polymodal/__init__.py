@@ -1,0 +1,35 @@
+"""Polymodal: models that read text, images, audio and tables together. Importing it loads no torch."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "polymodal.api": ("check", "fit", "init", "load"),
+    "polymodal.run": ("Run",),
+    "polymodal.data.processor": ("PolymodalProcessor",),
+    "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
+    "polymodal.models.encoders": (
+        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder", "ENCODERS",
+    ),
+    "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
+    "polymodal.models.heads": ("Classifier", "Head", "Regressor", "HEADS"),
+    "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),
+    "polymodal.errors": ("ConfigError", "DataError", "PolymodalError", "RunError"),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = ["__version__", *_HOME_OF]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name is imported when it is first asked for."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'polymodal' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

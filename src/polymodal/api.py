@@ -1,0 +1,203 @@
+"""The one door: the command line, the service and notebooks all go through these functions."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import transformers
+from transformers import set_seed
+
+from polymodal.config import Declaration, parse
+from polymodal.data.check import CheckReport
+from polymodal.data.schema import complete, render_yaml
+from polymodal.data.table import read_table
+from polymodal.data.writing import write_parquet
+from polymodal.errors import DataError, RunError
+from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.models.build import build_model
+from polymodal.run import FILES, Run
+from polymodal.training.job import Job, open_job
+from polymodal.training.progress import progress, quiet_libraries
+from polymodal.training.trainer import train
+
+__all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
+
+
+def load(folder: str | Path) -> Run:
+    """The run in ``folder``.
+
+    Raises:
+        RunError: If it is not there or incomplete.
+    """
+    return Run.load(folder)
+
+
+def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:
+    """The declaration inferred from a table, as YAML with a comment a column saying why.
+
+    Raises:
+        DataError: If the table cannot be read, or a column named is not there.
+    """
+    table = read_table(source)
+    values, guesses = complete({"data": {"train": str(source)}}, table, targets=_names(target), inputs=inputs)
+    return render_yaml(parse(values), guesses, table.name)
+
+
+def check(
+    source: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    quiet: bool = True,
+) -> CheckReport:
+    """What a fit would see and trip over; every file is read.
+
+    Raises:
+        PolymodalError: If there is nothing to check: no readable table, no such column.
+    """
+    job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+    return job.check(quiet)
+
+
+def fit(
+    source: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Train, evaluate and save a model.
+
+    Args:
+        source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
+        target: Column, or columns, to learn.
+        inputs: The only columns to read; by default all that can be read.
+        output: The run folder; ``runs/<name of the table>`` by default.
+        settings: Such as ``train.epochs=3``, over everything else.
+        resume: Go on with an interrupted run in ``output``.
+        overwrite: Replace a finished run in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line for everything that is wrong; nothing was trained then.
+    """
+    job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+    folder = Path(output) if output else default_folder(source)
+    prepare_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+    report = job.check(quiet)
+    if not report.ok:
+        raise DataError(report.problems)
+    with quiet_libraries():
+        return fit_job(job, folder, resume=resume, quiet=quiet)
+
+
+def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
+    """Train, evaluate and save what was opened and checked."""
+    config = job.declaration.train
+    set_seed(config.seed)
+    model = build_model(job.declaration, job.processor, job.answers())
+    several = len(job.declaration.inputs) > 1
+    trained = train(
+        model,
+        job.rows("train", dropout=config.modality_dropout if several else 0.0),
+        job.rows("validation"),
+        config,
+        folder,
+        metric=job.metric,
+        resume=resume,
+        quiet=quiet,
+    )
+    run = Run(folder, model, job.processor, job.declaration)
+    run.save(folder)
+    write_results(run, job, trained)
+    return run
+
+
+def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
+    """``metrics.json``, and ``predictions.parquet`` of the test rows."""
+    measure, frames = Measure(run.model), []
+    names = list(run.declaration.targets)
+    if len(job.splits["test"]):
+        truth = job.splits["test"].data.select_columns(names).to_pandas()
+        for batch in run_batches(run.model, job.rows("test"), 2 * run.declaration.train.batch_size):
+            measure.add(batch)
+            frame = answer_frame(run.model, batch, probabilities=True)
+            frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
+            for name in names:
+                frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
+            frames.append(frame)
+        pd.concat(frames, ignore_index=True).to_parquet(run.folder / "predictions.parquet", index=False)
+    history = trained.pop("history")
+    results = {
+        "test": measure.metrics(),
+        "validation": trained.pop("best"),
+        "train": trained,
+        "rows": {name: len(table) for name, table in job.splits.items()},
+        "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "history": history,
+    }
+    (run.folder / "metrics.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
+    """Make the run folder; what lies in it is kept, unless it may be replaced.
+
+    Raises:
+        RunError: If it holds a run already, cannot be made, or another declaration is to be resumed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, expected a folder to write the run to")
+    written = folder / "run.yaml"
+    if resume and written.exists() and written.read_text(encoding="utf-8") != declaration.to_yaml():
+        raise RunError(f"{folder}: its run.yaml declares something else; resume with the same table and settings")
+    if not resume and not overwrite and any((folder / name).exists() for name in FILES):
+        raise RunError(f"{folder}: holds a run already. Give another folder with -o, or --overwrite, or --resume")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written.write_text(declaration.to_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def default_folder(source: Any) -> Path:
+    """``runs/<name of the table>``."""
+    return Path("runs") / (Path(source).stem if isinstance(source, (str, Path)) else "run")
+
+
+def _names(target: str | Sequence[str] | None) -> list[str]:
+    return [target] if isinstance(target, str) else list(target or [])
+
+
+def predict_to(run: Run, source: Any, output: Path, *, probabilities: bool = False, batch_size: int = 128) -> int:
+    """Write a row's answer a row to the Parquet file ``output``, batch after batch; returns the number of rows.
+
+    Raises:
+        PolymodalError: If a cell cannot be read or the file cannot be written.
+    """
+    table = read_table(source)
+    frames = run.predict_batches(table, batch_size, probabilities)
+    return write_parquet(progress(frames, "predicting", math.ceil(len(table) / batch_size)), output)
+
+
+def embed_to(run: Run, source: Any, output: Path, *, input: str | None = None, batch_size: int = 128) -> int:
+    """Write a row's vector a row, as the list column ``embedding``; returns the number of rows.
+
+    Raises:
+        PolymodalError: If a cell cannot be read or the file cannot be written.
+    """
+    table = read_table(source)
+    vectors = run.embed_batches(table, input, batch_size)
+    frames = (pd.DataFrame({"embedding": list(batch)}) for batch in vectors)
+    return write_parquet(progress(frames, "embedding", math.ceil(len(table) / batch_size)), output)

@@ -1,0 +1,186 @@
+"""The command line: parses, calls :mod:`polymodal.api`, prints. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from polymodal.data.check import CheckReport
+
+app = typer.Typer(
+    help="Train, evaluate and use models that read text, images, audio and tables together.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
+SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
+Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
+Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")] = Path("runs/demo"),
+    as_json: Json = False,
+) -> None:
+    """The whole road on data it makes: fit, evaluate, predict; writes runs/demo."""
+    from polymodal.demo.run import run_demo
+    from polymodal.show import show_demo
+
+    result = run_demo(output, quiet=as_json)
+    _print(result.to_json(), as_json) or show_demo(result, command=_command())
+
+
+@app.command()
+def check(
+    source: SourceArg, target: Target = None, inputs: Inputs = None, settings: Settings = None, as_json: Json = False
+) -> None:
+    """What a fit would see and trip over; exit status 1 if it would not start."""
+    from polymodal import api
+    from polymodal.show import show_check
+
+    report: CheckReport = api.check(
+        source, target=target, inputs=_split(inputs), settings=settings or [], quiet=as_json
+    )
+    _print(report.to_json(), as_json) or show_check(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def init(table: TableArg, target: Target = None, inputs: Inputs = None) -> None:
+    """Print the inferred declaration, to edit: polymodal init TABLE > run.yaml."""
+    from polymodal import api
+
+    typer.echo(api.init(table, target=target, inputs=_split(inputs)), nl=False)
+
+
+@app.command()
+def fit(
+    source: SourceArg,
+    target: Target = None,
+    inputs: Inputs = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train, evaluate and save a model."""
+    from polymodal import api
+    from polymodal.show import show_fit
+
+    run = api.fit(
+        source, target=target, inputs=_split(inputs), output=output, settings=settings or [],
+        resume=resume, overwrite=overwrite, quiet=as_json,
+    )  # fmt: skip
+    results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    results.pop("history")
+    _print({"run": str(run.folder), **results}, as_json) or show_fit(run.folder, results, command=_command())
+
+
+@app.command()
+def evaluate(run: RunArg, table: TableArg, batch_size: BatchSize = 128, as_json: Json = False) -> None:
+    """Measure a run on a table whose targets are known."""
+    from polymodal import api
+    from polymodal.show import show_metrics
+
+    results = api.load(run).evaluate(table, batch_size=batch_size)
+    _print(results, as_json) or show_metrics(results, title=f"{run} on {table}")
+
+
+@app.command()
+def predict(
+    run: RunArg,
+    table: TableArg,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
+    batch_size: BatchSize = 128,
+    as_json: Json = False,
+) -> None:
+    """Answer every row of a table; inputs may be missing."""
+    from polymodal import api
+
+    rows = api.predict_to(api.load(run), table, output, probabilities=probabilities, batch_size=batch_size)
+    _print({"output": str(output), "rows": rows}, as_json) or typer.echo(f"{rows} rows answered in {output}")
+
+
+@app.command()
+def embed(
+    run: RunArg,
+    table: TableArg,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    input: Annotated[str | None, typer.Option("--input", help="One input's vector instead of the fused one.")] = None,
+    batch_size: BatchSize = 128,
+    as_json: Json = False,
+) -> None:
+    """Write every row's vector."""
+    from polymodal import api
+
+    rows = api.embed_to(api.load(run), table, output, input=input, batch_size=batch_size)
+    _print({"output": str(output), "rows": rows}, as_json) or typer.echo(f"{rows} vectors in {output}")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Options of the command itself."""
+    if show:
+        from polymodal import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _print(content: dict[str, Any], as_json: bool) -> bool:
+    """Print ``content`` if JSON is what was asked for, and say whether it was."""
+    if as_json:
+        typer.echo(json.dumps(content, ensure_ascii=False, default=str))
+    return as_json
+
+
+def _split(names: str | None) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()] if names else []
+
+
+def _command() -> str:
+    """How this command was called, to print commands that can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{os.path.relpath(sys.executable)} -m polymodal"
+    if os.path.dirname(sys.argv[0]):
+        return os.path.relpath(called)
+    return called.name
+
+
+def main() -> None:
+    """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused."""
+    # Set before any library is imported: they read it once.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(prog_name="polymodal")
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:
+        from polymodal.errors import PolymodalError
+
+        if not isinstance(error, PolymodalError):
+            raise
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        sys.exit(1)

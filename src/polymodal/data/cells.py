@@ -1,0 +1,196 @@
+"""What a media cell is (path, bytes, data URI, array), what messages call it, and its bytes as a file."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from polymodal.errors import PolymodalError, Problem
+
+SUFFIXES = {
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    "audio": (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"),
+    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
+    "sequence": (".npy", ".npz"),
+}
+MAGIC = {
+    "image": (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*"),
+    "audio": (b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9"),
+    "video": (b"\x1aE\xdf\xa3",),
+    "sequence": (b"\x93NUMPY",),
+}
+RIFF = {b"WEBP": "image", b"WAVE": "audio", b"AVI ": "video"}
+RAW = (bytes, bytearray, memoryview)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that is read of one cell: size of the file, of the picture, length of the recording."""
+
+    bytes: int = 256 * 2**20
+    pixels: int = 100_000_000
+    seconds: float = 600.0
+
+
+LIMITS = Limits()
+
+
+class MediaError(PolymodalError):
+    """A picture or recording that cannot be read; whoever knows its row and column adds them."""
+
+    def __init__(self, *, found: str, expected: str = "", cure: str = "") -> None:
+        self.found, self.expected, self.cure = found, expected, cure
+        super().__init__(" ".join(str(Problem(found=found, expected=expected, cure=cure)).split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keyword arguments would be lost on the way back from a worker process."""
+        return partial(type(self), found=self.found, expected=self.expected, cure=self.cure), ()
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether a cell holds nothing: ``None``, blank text, NaN, or a dict without path, bytes and array."""
+    if cell is None:
+        return True
+    if isinstance(cell, str):
+        return not cell or cell.isspace()
+    if isinstance(cell, Mapping):
+        return not cell.get("path") and cell.get("bytes") is None and cell.get("array") is None
+    return isinstance(cell, (float, np.floating)) and bool(np.isnan(cell))
+
+
+def recognise(cell: Any) -> str | None:
+    """``image``, ``audio``, ``video`` or ``sequence`` by what the cell looks like; nothing is opened."""
+    if isinstance(cell, Image.Image):
+        return "image"
+    if isinstance(cell, RAW):
+        return _recognise_bytes(bytes(cell[:12]))
+    if isinstance(cell, (str, os.PathLike)):
+        return _recognise_text(os.fspath(cell))
+    if isinstance(cell, Mapping):
+        if cell.get("array") is not None:
+            return "audio" if cell.get("sampling_rate") else recognise(cell["array"])
+        return recognise(cell.get("bytes")) or recognise(cell.get("path"))
+    if isinstance(cell, np.ndarray):
+        if cell.dtype == np.uint8 and cell.ndim in (2, 3):
+            return "image"
+        return "sequence" if cell.ndim in (1, 2) and cell.dtype.kind in "fiu" else None
+    if isinstance(cell, (list, tuple)) and cell:
+        number = cell[0][0] if isinstance(cell[0], (list, tuple, np.ndarray)) and len(cell[0]) else cell[0]
+        is_number = isinstance(number, (int, float, np.number)) and not isinstance(number, bool)
+        return "sequence" if is_number else None
+    return None
+
+
+def _recognise_bytes(head: bytes) -> str | None:
+    if head[:4] == b"RIFF":
+        return RIFF.get(head[8:12])
+    if head[4:8] == b"ftyp":
+        return "audio" if head[8:11] == b"M4A" else "video"
+    return next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
+
+
+def _recognise_text(text: str) -> str | None:
+    if text[:5].lower() == "data:":
+        kind = text[5:11].split("/")[0].lower()
+        return kind if kind in ("image", "audio", "video") else None
+    if len(text) > 4096 or "\n" in text:  # no path, but prose that happens to end in a file's name
+        return None
+    suffix = os.path.splitext(text)[1].lower()
+    return next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
+
+
+def describe(cell: Any) -> str:
+    """A short name of the cell for messages: its path, or how large it is."""
+    if isinstance(cell, Mapping):
+        inner = next((cell[key] for key in ("path", "bytes", "array") if cell.get(key) is not None), None)
+        return describe(inner) if inner is not None else "an empty cell"
+    if isinstance(cell, (str, os.PathLike)):
+        text = os.fspath(cell)
+        if text[:5].lower() == "data:":
+            return f"data: URI of {len(text)} characters"
+        return text if len(text) <= 200 else f"{text[:200]}…"
+    if isinstance(cell, RAW):
+        return f"{len(cell)} bytes"
+    if isinstance(cell, (np.ndarray, Image.Image)):
+        shape = cell.shape if isinstance(cell, np.ndarray) else cell.size
+        return f"{'array' if isinstance(cell, np.ndarray) else 'picture'} of {' x '.join(map(str, shape))}"
+    return f"{type(cell).__name__} of {len(cell)}" if isinstance(cell, (list, tuple)) else type(cell).__name__
+
+
+def open_cell(cell: Any, root: Path | None, limits: Limits) -> BinaryIO:
+    """The bytes of a cell as a file open for reading; the caller closes it.
+
+    Raises:
+        MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
+    """
+    name = describe(cell)
+    if isinstance(cell, Mapping):
+        cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
+    if is_empty(cell):
+        raise MediaError(found="an empty cell", expected="a file or its bytes")
+    if isinstance(cell, str) and cell[:5].lower() == "data:":
+        _check_bytes(len(cell) * 3 // 4, name, limits)
+        cell = _data_uri(cell, name)
+    if isinstance(cell, RAW):
+        _check_bytes(len(cell), name, limits)
+        return BytesIO(cell)
+    if isinstance(cell, (str, os.PathLike)):
+        return _open_path(os.fspath(cell), Path() if root is None else Path(root), limits)
+    raise MediaError(found=name, expected="a path, bytes or a data: URI")
+
+
+def _open_path(name: str, root: Path, limits: Limits) -> BinaryIO:
+    if "://" in name[:12]:
+        cure = "Download it and give the file's path."
+        raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
+    try:
+        path = root / name
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
+            kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise MediaError(
+                found=f"{describe(name)} is a {kind}", expected="a file", cure="Give the path of one file."
+            )
+        _check_bytes(status.st_size, describe(name), limits)
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        cure = "Relative paths refer to the table's folder."
+        raise MediaError(found=f"{describe(name)} does not exist in {root.absolute()}", cure=cure) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error
+
+
+def _check_bytes(size: int, name: str, limits: Limits) -> None:
+    if size == 0:
+        raise MediaError(
+            found=f"{name}: the file is empty" if name != "0 bytes" else "an empty file",
+            cure="Replace the file, or leave the cell empty.",
+        )
+    if size > limits.bytes:
+        expected = f"at most {limits.bytes:,} bytes"
+        raise MediaError(found=f"{name} holds {size:,} bytes", expected=expected, cure="Make it smaller.")
+
+
+def _data_uri(text: str, name: str) -> bytes:
+    head, comma, body = text.partition(",")
+    try:
+        if not comma:
+            raise ValueError("no comma")
+        raw = urllib.parse.unquote_to_bytes(body)
+        return base64.b64decode(b"".join(raw.split()), validate=True) if head.endswith(";base64") else raw
+    except (binascii.Error, ValueError) as error:
+        expected = "data:image/png;base64,… or the like"
+        raise MediaError(found=f"{name} cannot be decoded ({error})", expected=expected) from error

@@ -1,0 +1,173 @@
+"""The check before the first step: what a fit would see, what it would trip over, each with its cure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from polymodal.config import Declaration
+from polymodal.data.check_columns import FEWEST_ROWS, Findings, check_input, check_target
+from polymodal.data.check_media import Decode, Progress, check_media
+from polymodal.data.describe import describe_classes
+from polymodal.data.guess import Guess
+from polymodal.data.leakage import duplicates, giveaways, group_overlap
+from polymodal.data.parts import MEDIA, Parts
+from polymodal.data.table import Table
+from polymodal.errors import Problem, did_you_mean
+
+
+@dataclass
+class ColumnReport:
+    """What one column is, and what stands in it.
+
+    Attributes:
+        column: Its name.
+        role: ``input``, ``target``, ``split``, ``group`` or ``left out``.
+        modality: What it is read as; a target's task; None where it is not read.
+        reason: Why it was taken for that.
+        empty: Share of its cells that are empty, over all splits.
+        detail: Sizes, lengths, classes or range, in words.
+    """
+
+    column: str
+    role: str
+    modality: str | None
+    reason: str
+    empty: float
+    detail: str = ""
+
+
+@dataclass
+class CheckReport(Findings):
+    """What a fit would see.
+
+    Attributes:
+        table: The training table.
+        rows: Number of rows by split.
+        columns: Every column of the training table.
+        problems: What keeps a fit from starting.
+        warnings: What a fit would go on with.
+    """
+
+    table: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    columns: list[ColumnReport] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether a fit would start."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def check(
+    splits: dict[str, Table],
+    declaration: Declaration,
+    guesses: list[Guess],
+    *,
+    decode: Decode | None = None,
+    progress: Progress | None = None,
+    row_numbers: dict[str, np.ndarray] | None = None,
+) -> CheckReport:
+    """Read all a fit would read, and say what is wrong with it.
+
+    Args:
+        splits: ``train``, and ``validation`` and ``test`` where they are there.
+        declaration: The completed declaration.
+        guesses: What each column of the table was taken for.
+        decode: Decodes one media cell, given input, settings, table and row, and raises ``MediaError``.
+        progress: Wraps a loop, given what it is about and its length, to show how far it is.
+        row_numbers: For each split, its rows' places in the user's file, from 0.
+    """
+    inputs, targets = declaration.inputs, declaration.targets
+    roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
+    roles |= {name: entry.task for name, entry in targets.items()}
+    parts = Parts(splits, row_numbers or {}, roles)
+    report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
+    report.problems += _check_rows(parts, report.table) + _missing_columns(parts)
+    if report.rows["train"] == 0:
+        return report
+    details = _check_columns(parts, declaration, report, decode, progress)
+    report.warnings += duplicates(parts, list(inputs))
+    if declaration.data.group in parts.train.columns:
+        report.warnings += group_overlap(parts, str(declaration.data.group))
+    report.columns = _describe_columns(parts, declaration, guesses, details)
+    return report
+
+
+def _check_columns(
+    parts: Parts,
+    declaration: Declaration,
+    report: CheckReport,
+    decode: Decode | None,
+    progress: Progress | None,
+) -> dict[str, str]:
+    """Check each input and target that is there; what stands in it, in words."""
+    details = {}
+    for name, config in declaration.inputs.items():
+        if name in parts.train.columns:
+            details[name] = check_input(parts, name, report)
+            if config.modality in MEDIA:
+                problems, details[name] = check_media(parts, name, config, decode, progress)
+                report.problems += problems
+    for name in declaration.targets:
+        if name in parts.train.columns:
+            details[name] = check_target(parts, name, report)
+            report.warnings += giveaways(parts, list(declaration.inputs), name)
+    return details
+
+
+def _check_rows(parts: Parts, table: str) -> list[Problem]:
+    problems = []
+    if len(parts.train) < FEWEST_ROWS:
+        found = f"{len(parts.train)} rows to train on"
+        problems.append(Problem(file=table, found=found, expected="two or more", cure="Give more rows."))
+    if not len(parts.tables.get("validation", ())):
+        cure = "Give more rows, a larger data.validation, or mark rows 'val' in the split column."
+        problems.append(
+            Problem(file=table, found="no rows for validation", expected="one or more", cure=cure)
+        )
+    return problems
+
+
+def _missing_columns(parts: Parts) -> list[Problem]:
+    problems = [
+        Problem(file=table.name, found=f"no column '{name}'", cure=did_you_mean(name, table.columns))
+        for table in parts.tables.values()
+        for name in parts.roles
+        if name not in table.columns
+    ]
+    return list(dict.fromkeys(problems))  # the splits of one file all lack the same
+
+
+def _describe_columns(
+    parts: Parts, declaration: Declaration, guesses: list[Guess], details: dict[str, str]
+) -> list[ColumnReport]:
+    """A report on every column of the training table, in its order."""
+    known = {guess.column: guess for guess in guesses}
+    reports = []
+    for column in parts.train.columns:
+        guess = known.get(column, Guess(column, None, ""))
+        role = _role(column, declaration)
+        modality = parts.roles.get(column, guess.modality if role == "left out" else None)
+        empty = np.concatenate([parts.empty(split, column) for split in parts.having(column)])
+        detail = details.get(column, "")
+        if role == "group":
+            detail = describe_classes(parts, column, "groups")
+        reports.append(ColumnReport(column, role, modality, guess.reason, float(empty.mean()), detail))
+    return reports
+
+
+def _role(column: str, declaration: Declaration) -> str:
+    if column in declaration.inputs:
+        return "input"
+    if column in declaration.targets:
+        return "target"
+    if column == declaration.data.split:
+        return "split"
+    return "group" if column == declaration.data.group else "left out"

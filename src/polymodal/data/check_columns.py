@@ -1,0 +1,125 @@
+"""What each column that is read has to hold, and what is worth a warning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polymodal.data.describe import describe_classes, describe_numbers, describe_text
+from polymodal.data.parts import Parts
+from polymodal.data.values import parse_numbers
+from polymodal.errors import Problem
+
+MOSTLY_EMPTY = 0.9
+FEW_ROWS_A_CLASS = 5
+FEWEST_ROWS = 2
+NAMED = 5
+
+
+@dataclass
+class Findings:
+    """What keeps a fit from starting, and what it would go on with."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def check_input(parts: Parts, name: str, findings: Findings) -> str:
+    """Problems and warnings of one input; what stands in it, in words."""
+    nothing = parts.empty("train", name)
+    share = float(nothing.mean())
+    if nothing.all():
+        found = f"all {len(nothing)} training cells are empty"
+        cure = "Leave the column out of the inputs, or fill it."
+        findings.problems.append(parts.problem("train", None, name, found, cure=cure))
+    elif share > MOSTLY_EMPTY:
+        found = f"{nothing.sum()} of {len(nothing)} training cells are empty"
+        findings.warnings.append(
+            parts.problem("train", None, name, found, cure="It can teach the model little.")
+        )
+    role = parts.roles[name]
+    if role == "number":
+        cure = "Correct the cell, leave it empty, or read the column as text or category."
+        findings.problems += _no_numbers(parts, name, cure)
+        return describe_numbers(parts, name)
+    if role == "category":
+        findings.warnings += _unseen(parts, name, "categories", "They are read as 'another category'.")
+        return describe_classes(parts, name, "categories")
+    return describe_text(parts, name) if role == "text" else ""
+
+
+def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
+    """A problem for every cell that is no number."""
+    problems = []
+    for split in parts.having(name):
+        values = parts.tables[split].values(name)
+        for index in parse_numbers(values)[1]:
+            found = repr(values[int(index)].as_py())
+            mend = "Write it without thousands separators." if _has_separators(found) else cure
+            problems.append(parts.problem(split, int(index), name, found, expected="a number", cure=mend))
+    return problems
+
+
+def _has_separators(found: str) -> bool:
+    digits = found.strip("'\" ").replace(",", "").replace(".", "").lstrip("+-")
+    return "," in found and digits.isdigit()
+
+
+def _unseen(parts: Parts, name: str, what: str, cure: str) -> list[Problem]:
+    """A warning for each split with labels that training never saw."""
+    known = {*parts.labels("train", name), ""}
+    warnings = []
+    for split in parts.having(name):
+        labels = parts.labels(split, name)
+        new = [index for index, label in enumerate(labels) if label not in known]
+        if new:
+            found = f"{what} that training never saw: {_named(sorted({labels[index] for index in new}))}"
+            found += f" ({len(new)} of {len(labels)} {split} rows)"
+            warnings.append(parts.problem(split, new[0], name, found, cure=cure))
+    return warnings
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
+
+
+def check_target(parts: Parts, name: str, findings: Findings) -> str:
+    """Problems and warnings of one target; its classes or range, in words."""
+    is_classes = parts.roles[name] == "classification"
+    if not is_classes:
+        cure = "Correct the cell or leave it empty, or set the target's task to classification."
+        findings.problems += _no_numbers(parts, name, cure)
+    filled = ~parts.empty("train", name)
+    labels, counts = np.unique(parts.labels("train", name)[filled].astype(str), return_counts=True)
+    if filled.sum() < FEWEST_ROWS:
+        none = f"all {len(filled)} training cells are empty"
+        found = f"only {filled.sum()} training row has an answer" if filled.any() else none
+        cure = "Name another target, or fill it."
+        findings.problems.append(
+            parts.problem("train", None, name, found, expected="answers to learn", cure=cure)
+        )
+    elif len(labels) == 1:
+        found = f"every training row is '{labels[0]}'"
+        expected = "two classes or more" if is_classes else "numbers that differ"
+        cure = "Name another target, or add rows of others."
+        findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=cure))
+    answers = ~parts.empty("validation", name) if "validation" in parts.having(name) else np.array([])
+    if len(answers) and not answers.any():
+        cure = "Without one no epoch can be told to be better than another."
+        found = "no validation row has an answer"
+        findings.warnings.append(parts.problem("validation", None, name, found, cure=cure))
+    if not is_classes:
+        return describe_numbers(parts, name)
+    rare = [str(label) for label, count in zip(labels, counts, strict=True) if count < FEW_ROWS_A_CLASS]
+    if rare:
+        few = f"fewer than {FEW_ROWS_A_CLASS} training rows"
+        found = f"{len(rare)} of {len(labels)} classes have {few}: {_named(rare)}"
+        findings.warnings.append(
+            parts.problem("train", None, name, found, cure="They will hardly be learnt.")
+        )
+    findings.warnings += _unseen(
+        parts, name, "classes", "They cannot be answered rightly; add training rows of them."
+    )
+    return describe_classes(parts, name, "classes")

@@ -1,0 +1,115 @@
+"""Rows of a table to batches: reading, leaving inputs out in training, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from polymodal.data.cache import ReadCache
+from polymodal.data.cells import MediaError
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.table import Table
+from polymodal.errors import DataError, Problem
+
+Row = dict[str, Any]
+"""``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row."""
+
+
+class RowDataset(Dataset):
+    """A table's rows, read by a processor.
+
+    Args:
+        table: The rows.
+        processor: Reads the cells.
+        cache: Keeps what was read.
+        targets: Targets to read as well.
+        dropout: Chance that a row's input is left out, for training; at least one input stays.
+        seed: Of the dropout, which hangs on seed, epoch and row alone, so that a resumed run repeats it.
+        numbers: Of the rows in their file, from 0, for messages.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        processor: PolymodalProcessor,
+        cache: ReadCache | None = None,
+        *,
+        targets: Iterable[str] = (),
+        dropout: float = 0.0,
+        seed: int = 0,
+        numbers: Sequence[int] | None = None,
+    ) -> None:
+        self.table, self.processor, self.cache = table, processor, cache
+        self.targets, self.dropout, self.seed, self.epoch = list(targets), dropout, seed, 0
+        self.numbers = range(len(table)) if numbers is None else numbers
+        present = [name for name in processor.readers if name in table.columns]
+        self._data = table.data.select_columns([*present, *self.targets])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the loader at the start of each epoch."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> Row:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Row]:
+        """Several rows at once: one access to the table instead of many.
+
+        Raises:
+            DataError: Every cell that cannot be read, with its row and column.
+        """
+        columns = self._data[list(indices)]
+        problems: list[Problem] = []
+        rows = [self._row(int(i), place, columns, problems) for place, i in enumerate(indices)]
+        if problems:
+            raise DataError(problems)
+        return rows
+
+    def _row(self, index: int, place: int, columns: dict[str, list[Any]], problems: list[Problem]) -> Row:
+        row: Row = {"index": index, "cells": {}, "targets": {}}
+        for name, cells in columns.items():
+            try:
+                if name in self.processor.readers:
+                    row["cells"][name] = self.processor.read(name, cells[place], self.table.root, self.cache)
+                else:
+                    row["targets"][name] = self.processor.targets[name].read(cells[place])
+            except MediaError as error:
+                where = {"file": self.table.name, "row": int(self.numbers[index]) + 1, "column": name}
+                problems.append(Problem(found=error.found, expected=error.expected, cure=error.cure, **where))
+        if self.dropout:
+            self._leave_out(row)
+        return row
+
+    def _leave_out(self, row: Row) -> None:
+        present = [name for name, cell in row["cells"].items() if cell is not None]
+        chance = np.random.default_rng((self.seed, self.epoch, row["index"])).random(len(present) + 1)
+        stays = int(chance[-1] * len(present))
+        for place, name in enumerate(present):
+            if chance[place] < self.dropout and (place != stays or (chance[:-1] >= self.dropout).any()):
+                row["cells"][name] = None
+
+
+class Collator:
+    """Rows to a batch: ``index`` ``(batch,)``, ``inputs`` and ``targets`` by name.
+
+    Args:
+        processor: Pads.
+    """
+
+    def __init__(self, processor: PolymodalProcessor) -> None:
+        self.processor = processor
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        inputs = self.processor.collate([row["cells"] for row in rows])
+        targets = {
+            name: self.processor.targets[name].collate([row["targets"][name] for row in rows])
+            for name in rows[0]["targets"]
+        }
+        return {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}

@@ -1,0 +1,178 @@
+"""What a column holds: column → modality, target → task, by rules whose figures a person can check."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.config import READ_MODALITIES, TargetConfig
+from polymodal.data.media import recognise
+from polymodal.data.table import Table
+from polymodal.data.values import Cells, as_label, holds_objects, look, parse_numbers
+from polymodal.errors import ConfigError
+
+NUMERIC_SHARE = 0.9  # a few stray words do not make a column of numbers a text
+ROWS_A_CATEGORY = 5  # a value seen less often says too little to have a vector of its own
+MOST_CATEGORIES = 1000
+WORDS_OF_A_CATEGORY = 3  # longer values carry meaning in their words, which a category cannot read
+MOST_WHOLE_CLASSES = 20
+YES_NO = {"true", "false", "yes", "no", "y", "n", "t", "f"}
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column was taken for.
+
+    Attributes:
+        column: Its name.
+        modality: What to read it as; None leaves the column out.
+        reason: The figures behind it.
+    """
+
+    column: str
+    modality: str | None
+    reason: str
+
+    @property
+    def is_read(self) -> bool:
+        """Whether this version can read the column as what it is."""
+        return self.modality in READ_MODALITIES
+
+
+def guess_modality(table: Table, column: str) -> Guess:
+    """Say what ``column`` holds, and by which figures."""
+    values = table.values(column)
+    cells = look(values)
+    if not cells.filled:
+        return Guess(column, None, f"all {cells.rows} cells are empty")
+    if _is_constant(cells):
+        return Guess(column, None, f"the same value in all {cells.rows} rows")
+    numbers, bad = parse_numbers(values)
+    if _is_row_number(numbers, bad):
+        low, high = int(numbers.min()), int(numbers.max())
+        return Guess(column, None, f"the whole numbers {low} to {high}, each once: a row number")
+    return guess_by_content(column, values, cells)
+
+
+def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
+    """The modality by what the cells hold, whether or not the column is worth reading."""
+    media = _media(cells)
+    if media:
+        kind, reason = media
+        return Guess(column, kind, reason if kind in READ_MODALITIES else f"{reason}; {kind} is not yet read")
+    if holds_objects(values.type):
+        reason = f"cells of type {values.type}, in which no picture or sound was recognised"
+        return Guess(column, None, reason)
+    is_yes_no = _is_yes_no(values, cells)
+    numeric, words = _count_numbers(values)
+    if not is_yes_no and numeric and numeric >= NUMERIC_SHARE * (numeric + words):
+        empty = _empty(cells.looked_at - numeric - words)
+        return Guess(column, "number", f"{numeric} of {numeric + words} cells are numbers{empty}")
+    empty = _empty(cells.looked_at - cells.filled)
+    different = f"{len(cells.distinct)} different values in {cells.filled} cells"
+    if is_yes_no or (_repeats(cells) and cells.words <= WORDS_OF_A_CATEGORY):
+        return Guess(column, "category", f"{different}{empty}")
+    return Guess(column, "text", f"{different}, {cells.words:.1f} words a cell{empty}")
+
+
+def _is_yes_no(values: pa.ChunkedArray, cells: Cells) -> bool:
+    return pa.types.is_boolean(values.type) or {as_label(value).lower() for value in cells.distinct} <= YES_NO
+
+
+def _is_constant(cells: Cells) -> bool:
+    """One value everywhere; one value here and there still says something: where it stands."""
+    whole = cells.rows > 1 and cells.filled == cells.rows
+    return whole and len({as_label(value) for value in cells.distinct}) == 1
+
+
+def _is_row_number(numbers: np.ndarray, bad: np.ndarray) -> bool:
+    rows = len(numbers)
+    if rows < ROWS_A_CATEGORY or len(bad) or not np.isfinite(numbers).all():
+        return False
+    if (numbers != np.round(numbers)).any():
+        return False
+    return numbers.max() - numbers.min() == rows - 1 and len(np.unique(numbers)) == rows
+
+
+def _repeats(cells: Cells) -> bool:
+    return len(cells.distinct) <= MOST_CATEGORIES and cells.filled >= ROWS_A_CATEGORY * len(cells.distinct)
+
+
+def _count_numbers(values: pa.ChunkedArray) -> tuple[int, int]:
+    """How many cells are numbers, and how many hold something else; NA and the like are neither."""
+    numbers, bad = parse_numbers(values)
+    return int(np.isfinite(numbers).sum()), len(bad)
+
+
+def _empty(count: int) -> str:
+    return f", {count} empty" if count else ""
+
+
+def _media(cells: Cells) -> tuple[str, str] | None:
+    """The kind of media at least half of the cells hold, and the figures."""
+    counts: Counter[str] = Counter()
+    forms: Counter[str] = Counter()
+    kinds = [recognise(value) for value in cells.distinct]
+    for kind, count in zip(kinds, cells.counts, strict=True):
+        counts[kind or ""] += int(count)
+    kind = max((name for name in counts if name), key=counts.__getitem__, default=None)
+    if kind is None or 2 * counts[kind] < cells.filled:
+        return None
+    for value, found, count in zip(cells.distinct, kinds, cells.counts, strict=True):
+        if found == kind:
+            forms[_form(value, kind)] += int(count)
+    shown = " or ".join(form for form, _ in forms.most_common(3))
+    verb = "end in" if all(form.startswith(".") for form in forms) else "are"
+    looked_at = "cells looked at" if cells.looked_at < cells.rows else "cells"
+    figures = f"{counts[kind]} of {cells.filled} {looked_at} {verb} {shown}"
+    return kind, figures + _empty(cells.looked_at - cells.filled)
+
+
+def _form(value: Any, kind: str) -> str:
+    """How a medium stands in its cell: ``.png``, ``data:image URIs``, ``image bytes``."""
+    path = value.get("path") if isinstance(value, dict) and not value.get("bytes") else value
+    if isinstance(path, str):
+        suffix = _SUFFIX.search(path.strip().split("?")[0]) if not path.startswith("data:") else None
+        return suffix.group().lower() if suffix else f"data:{kind} URIs"
+    return f"{kind} bytes" if isinstance(value, bytes | dict) else f"{kind} arrays"
+
+
+def guess_target(
+    table: Table, column: str, task: Literal["classification", "regression"] | None = None
+) -> TargetConfig:
+    """Say how ``column`` is to be answered, unless ``task`` says it.
+
+    Classes are texts, truth values, and whole numbers of at most twenty values that repeat; other numbers
+    are amounts.
+
+    Raises:
+        ConfigError: If the column holds pictures, recordings or the like, which no head answers.
+    """
+    values = table.values(column)
+    cells = look(values)
+    media = _media(cells)
+    if media and task is None:
+        raise ConfigError(
+            f"{table.name}, column '{column}': {media[1]}, which no target answers. "
+            "Name a column of classes or numbers"
+        )
+    if task is not None:
+        return TargetConfig(task=task)
+    numbers, bad = parse_numbers(values)
+    numbers = numbers[np.isfinite(numbers)]
+    if (
+        _is_yes_no(values, cells)
+        or not len(numbers)
+        or len(numbers) < NUMERIC_SHARE * (len(numbers) + len(bad))
+    ):
+        return TargetConfig(task="classification")
+    distinct = np.unique(numbers)
+    few = len(distinct) <= MOST_WHOLE_CLASSES and len(numbers) >= 2 * len(distinct)
+    is_classes = few and bool((distinct == np.round(distinct)).all())
+    return TargetConfig(task="classification" if is_classes else "regression")

@@ -1,0 +1,242 @@
+"""Cell (path, bytes, data URI, array) → picture or waveform; the limits of what is read hold everywhere."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+import soxr
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from polymodal.data.cells import LIMITS, Limits, MediaError, describe, is_empty, open_cell, recognise
+
+__all__ = [
+    "LIMITS", "Limits", "MediaError", "audio_info", "describe", "image_size", "is_empty", "load_audio",
+    "load_image", "recognise",
+]  # fmt: skip
+
+# A playlist may name other files and addresses; what a cell holds must never make us open those.
+OPTIONS = {"protocol_whitelist": "none"}
+# A WAV header says everything: not probing for what it might hide halves the time of a short recording.
+WAV_OPTIONS = OPTIONS | {"probesize": "2048", "analyzeduration": "0"}
+# What decoders are known to raise on damaged bytes; Pillow's bomb is an Exception of its own.
+DAMAGED = (
+    av.FFmpegError, OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
+    RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+def load_image(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> Image.Image:
+    """The picture in a cell, upright, in mode RGB; transparency lies on white.
+
+    Args:
+        cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}``, PIL
+            image or array of bytes ``(height, width)`` or ``(height, width, channels)``.
+        root: Folder that relative paths refer to; the current one by default.
+        limits: The most that is read.
+
+    Raises:
+        MediaError: If there is no such file, it is empty, too large, damaged or cut short, or no picture.
+    """
+    with _damage(cell, "a picture"):
+        if isinstance(cell, (Image.Image, np.ndarray, list, tuple)):
+            image = cell if isinstance(cell, Image.Image) else Image.fromarray(_byte_array(cell))
+            _check_pixels(image, cell, limits)
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+        with open_cell(cell, root, limits) as stream, Image.open(stream) as image:
+            _check_pixels(image, cell, limits)  # from the header: nothing is decoded yet
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
+
+
+def image_size(cell: Any, root: Path | None = None) -> tuple[int, int]:
+    """Width and height of the upright picture, from its header only.
+
+    Raises:
+        MediaError: As ``load_image``, except for damage behind the header.
+    """
+    if isinstance(cell, (Image.Image, np.ndarray, list, tuple)):
+        return load_image(cell, root).size
+    with _damage(cell, "a picture"), open_cell(cell, root, LIMITS) as stream, Image.open(stream) as image:
+        _check_pixels(image, cell, LIMITS)
+        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
+        return (image.height, image.width) if turned else image.size
+
+
+def _check_pixels(image: Image.Image, cell: Any, limits: Limits) -> None:
+    if image.width * image.height > limits.pixels:
+        found = f"{describe(cell)} has {image.width} x {image.height} pixels"
+        raise MediaError(
+            found=found, expected=f"at most {limits.pixels:,} pixels", cure="Make the picture smaller."
+        )
+
+
+def _byte_array(cell: Any) -> np.ndarray:
+    array = np.asarray(cell)
+    if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= 255:
+        array = array.astype(np.uint8)  # a list of lists has lost its type
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (2, 3, 4))
+    if array.dtype != np.uint8 or not is_picture or not array.size:
+        expected = "whole numbers from 0 to 255 of shape (height, width) or (height, width, channels)"
+        raise MediaError(found=f"array of {array.dtype}, shape {array.shape}", expected=expected)
+    return np.ascontiguousarray(array)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)  # Pillow's own conversion would cut at 255
+        # 16 bits are a picture's usual range; floats lie in 0..1 by custom, else in 0..255.
+        scale = 257.0 if image.mode != "F" else (1 / 255 if np.nanmax(values) <= 1 else 1.0)
+        eight = np.clip(np.rint(np.nan_to_num(values) / scale), 0, 255).astype(np.uint8)
+        return Image.fromarray(eight).convert("RGB")
+    if "A" in image.mode.upper().replace("LAB", "") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        return white.convert("RGB")
+    return image.convert("RGB")
+
+
+def load_audio(cell: Any, root: Path | None = None, *, rate: int, limits: Limits = LIMITS) -> np.ndarray:
+    """The recording in a cell as one channel ``(samples,)`` float32 in [-1, 1] at ``rate`` samples a second.
+
+    Args:
+        cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}`` of any
+            format that libav reads, or ``{"array", "sampling_rate"}``.
+        root: Folder that relative paths refer to; the current one by default.
+        rate: Samples a second of what is returned.
+        limits: The most that is read.
+
+    Raises:
+        MediaError: If there is no such file, it is empty, too large, too long, damaged, or holds no sound.
+    """
+    with _damage(cell, "a recording"):
+        if isinstance(cell, Mapping) and cell.get("array") is not None:
+            sound, own = _from_array(cell, limits)
+        else:
+            sound, own = _decode(cell, root, limits)
+        if not sound.size:
+            raise MediaError(found=f"{describe(cell)} holds no sound", cure="Leave the cell empty instead.")
+        if not np.isfinite(sound).all():
+            raise MediaError(
+                found=f"{describe(cell)} holds values that are no numbers", cure="Write the file anew."
+            )
+        if own != rate:
+            sound = soxr.resample(sound, own, rate)
+        return np.clip(sound, -1.0, 1.0)
+
+
+def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
+    """Seconds and samples a second of a recording; decoded only where the header does not say.
+
+    Raises:
+        MediaError: As ``load_audio``, except for damage behind the header.
+    """
+    with _damage(cell, "a recording"):
+        if not (isinstance(cell, Mapping) and cell.get("array") is not None):
+            with open_cell(cell, root, LIMITS) as stream, _container(stream, cell) as container:
+                audio = container.streams.audio[0]
+                if audio.duration and audio.time_base and audio.rate:
+                    return float(audio.duration * audio.time_base), audio.rate
+                if container.duration and audio.rate:
+                    return container.duration / av.time_base, audio.rate
+            sound, own = _decode(cell, root, LIMITS)
+        else:
+            sound, own = _from_array(cell, LIMITS)
+        return len(sound) / own, own
+
+
+def _decode(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarray, int]:
+    parts, seconds, own = [], 0.0, 0
+    with open_cell(cell, root, limits) as stream, _container(stream, cell) as container:
+        for frame in container.decode(container.streams.audio[0]):
+            samples = frame.to_ndarray()  # planar: (channels, samples); packed: (1, samples * channels)
+            channels = frame.layout.nb_channels
+            parts.append(_mono(samples if frame.format.is_planar else samples.reshape(-1, channels).T))
+            own = own or frame.sample_rate
+            seconds += frame.samples / frame.sample_rate
+            if seconds > limits.seconds:
+                raise _too_long(cell, limits)
+    return (np.concatenate(parts) if parts else np.zeros(0, np.float32)), own
+
+
+def _from_array(cell: Mapping[str, Any], limits: Limits) -> tuple[np.ndarray, int]:
+    samples, own = np.asarray(cell["array"]), cell.get("sampling_rate")
+    if not isinstance(own, (int, float, np.number)) or own <= 0 or samples.ndim not in (1, 2):
+        found = f"array of shape {samples.shape} with sampling_rate {own!r}"
+        raise MediaError(found=found, expected="samples, or channels by samples, and samples a second")
+    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
+        samples = samples.T  # more channels than samples: it was written samples by channels
+    if samples.shape[-1] / own > limits.seconds:
+        raise _too_long(cell, limits)
+    return _mono(np.atleast_2d(samples)), int(own)
+
+
+def _too_long(cell: Any, limits: Limits) -> MediaError:
+    found = f"{describe(cell)} is longer than {limits.seconds:g} seconds"
+    return MediaError(found=found, expected=f"at most {limits.seconds:g} seconds", cure="Cut the recording.")
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    """Channels by samples of any sample format → their mean as float32, full scale at 1."""
+    values = samples.astype(np.float32)
+    if samples.dtype.kind == "u":
+        half = float(2 ** (8 * samples.dtype.itemsize - 1))
+        values = (values - half) / half
+    elif samples.dtype.kind == "i":
+        values /= float(2 ** (8 * samples.dtype.itemsize - 1))
+    return values[0] if len(values) == 1 else values.mean(axis=0)
+
+
+@contextmanager
+def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
+    """The recording's file, opened by libav, with at least one audio stream."""
+    head = stream.read(12)
+    is_wav = head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+    if is_wav:
+        _check_whole(int.from_bytes(head[4:8], "little") + 8, stream.seek(0, os.SEEK_END), cell)
+    stream.seek(0)
+    with av.open(stream, mode="r", options=WAV_OPTIONS if is_wav else OPTIONS) as container:
+        if not container.streams.audio:
+            raise MediaError(found=f"{describe(cell)} has no audio in it", expected="a recording")
+        yield container
+
+
+def _check_whole(declared: int, size: int, cell: Any) -> None:
+    """libav plays what is there of a WAV cut short; half a sentence is another sentence."""
+    is_stream = declared > 0x7FFF0000  # written to a pipe: its length was not known yet
+    if not is_stream and declared - size > max(64, declared // 100):
+        found = f"{describe(cell)} is cut short: {size} of {declared} bytes"
+        raise MediaError(found=found, expected="a whole recording", cure="Copy or record it again.")
+
+
+@contextmanager
+def _damage(cell: Any, kind: str) -> Iterator[None]:
+    """Whatever a decoder raises on what it cannot read comes out as one kind of error."""
+    try:
+        yield
+    except DAMAGED as error:
+        reason = _reason(error)
+        found = f"{describe(cell)} cannot be decoded ({reason})"
+        cure = "Replace the file, or leave the cell empty."
+        raise MediaError(found=found, expected=kind, cure=cure) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no known picture format"  # Pillow's own text shows a Python object
+    text = str(error.strerror if isinstance(error, av.FFmpegError) else error)
+    return text.splitlines()[0] if text else type(error).__name__

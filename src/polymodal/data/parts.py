@@ -1,0 +1,79 @@
+"""The splits of a table side by side, as the checks read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.data.media import is_empty
+from polymodal.data.table import Table
+from polymodal.data.values import as_labels, holds_objects, parse_numbers
+from polymodal.errors import Problem
+
+MEDIA = ("image", "audio")
+
+
+@dataclass
+class Parts:
+    """Tables by split, and the number each row has in the user's own file.
+
+    Attributes:
+        tables: ``train``, ``validation`` and ``test``, as far as they are there.
+        row_numbers: For each split the rows' places in the file, from 0; where it is missing, the rows' own.
+        roles: What each declared column is read as: a modality or a task.
+    """
+
+    tables: dict[str, Table]
+    row_numbers: dict[str, np.ndarray]
+    roles: dict[str, str]
+    _labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    @property
+    def train(self) -> Table:
+        """The training split."""
+        return self.tables["train"]
+
+    def having(self, column: str) -> list[str]:
+        """The splits whose table has the column."""
+        return [split for split, table in self.tables.items() if column in table.columns]
+
+    def number(self, split: str, index: int) -> int:
+        """The row's number as the user counts: from 1, the header not counted."""
+        rows = self.row_numbers.get(split)
+        return int(index if rows is None else rows[index]) + 1
+
+    def problem(self, split: str, index: int | None, column: str | None, found: str, **more: str) -> Problem:
+        """A problem at a row of a split."""
+        row = None if index is None else self.number(split, index)
+        return Problem(file=self.tables[split].name, row=row, column=column, found=found, **more)
+
+    def labels(self, split: str, column: str) -> np.ndarray:
+        """The column's cells as labels, computed once."""
+        key = split, column
+        if key not in self._labels:
+            self._labels[key] = as_labels(self.tables[split].values(column))
+        return self._labels[key]
+
+    def empty(self, split: str, column: str) -> np.ndarray:
+        """Which cells of a column hold nothing: ``(rows,)`` bool."""
+        values = self.tables[split].values(column)
+        role = self.roles.get(column)
+        if role in MEDIA or holds_objects(values.type):
+            return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)
+        if role in ("number", "regression"):
+            numbers, bad = parse_numbers(values)
+            nothing = np.isnan(numbers)
+            nothing[bad] = False
+            return nothing
+        return self.labels(split, column) == ""
+
+
+def each_cell(values: pa.ChunkedArray) -> Iterator[Any]:
+    """The cells one by one: a column of pictures as bytes is never copied as a whole."""
+    for chunk in values.chunks:
+        for scalar in chunk:
+            yield scalar.as_py()

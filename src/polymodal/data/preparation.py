@@ -1,0 +1,125 @@
+"""From the declaration and the training split to the processor: sizes, rates, vocabularies, scales, classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+
+from polymodal.config import InputConfig, TargetConfig
+from polymodal.data import media
+from polymodal.data.cells import MediaError, is_empty
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.table import Table
+from polymodal.data.targets import TargetReader
+from polymodal.data.tokenizer import train_tokenizer
+from polymodal.data.values import as_label, as_labels, parse_numbers
+from polymodal.hub import load_pretrained
+
+SAMPLE = 256
+"""Files whose headers are read to choose a size and a length."""
+LARGEST_SIDE, SMALLEST_SIDE = 96, 32
+LONGEST_SECONDS = 10.0
+HIGHEST_RATE = 16000
+SHARING = ("text", "image", "audio")
+"""Modalities whose inputs may share an encoder."""
+
+
+def prepare_processor(
+    train: Table, inputs: Mapping[str, InputConfig], targets: Mapping[str, TargetConfig]
+) -> PolymodalProcessor:
+    """The processor of a declaration; what it learns from data it learns from the training split alone.
+
+    Raises:
+        ConfigError: If the processor of a checkpoint cannot be had.
+    """
+    readers: dict[str, Reader] = {}
+    for names in shared_inputs(inputs):
+        reader = _reader(train, names, inputs[names[0]])
+        readers |= dict.fromkeys(names, reader)
+    return PolymodalProcessor(
+        {name: readers[name] for name in inputs},
+        {name: _target(train, name, config) for name, config in targets.items()},
+    )
+
+
+def shared_inputs(inputs: Mapping[str, InputConfig]) -> list[list[str]]:
+    """Inputs by the encoder they go through: equal settings of one modality share it, unless told otherwise."""
+    groups: dict[Any, list[str]] = {}
+    for name, config in inputs.items():
+        shares = config.share and config.modality in SHARING
+        groups.setdefault(config.model_dump_json() if shares else name, []).append(name)
+    return list(groups.values())
+
+
+def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
+    checkpoint = config.encoder.checkpoint if config.encoder else None
+    if config.modality == "text":
+        part = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else train_tokenizer(_texts(train, names))
+        return TextReader(part, max_length=config.max_length or 128)
+    if config.modality == "image":
+        part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+        return ImageReader(part, size=config.size or _side(train, names))
+    if config.modality == "audio":
+        return _audio_reader(train, names, config, checkpoint)
+    if config.modality == "number":
+        return NumberReader.fit(parse_numbers(train.values(names[0]))[0])
+    return CategoryReader.fit(as_labels(train.values(names[0])))
+
+
+def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> AudioReader:
+    part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
+    known = [info for info in _headers(train, names, media.audio_info)]
+    seconds, rates = zip(*known, strict=True) if known else ((4.0,), (HIGHEST_RATE,))
+    usual = max(set(rates), key=rates.count)
+    longest = min(LONGEST_SECONDS, math.ceil(float(np.quantile(seconds, 0.98)) * 10) / 10)
+    rate = part.sampling_rate if part else config.rate or min(HIGHEST_RATE, usual)
+    # Whisper's encoder takes its own fixed length and no other.
+    fixed = getattr(part, "chunk_length", None)
+    return AudioReader(part, rate=rate, seconds=float(fixed or config.seconds or max(longest, 0.2)))
+
+
+def _texts(train: Table, names: list[str]) -> Iterator[str]:
+    for name in names:
+        for cell in train.values(name).to_pylist():
+            if not is_empty(cell):
+                yield as_label(cell)
+
+
+def _side(train: Table, names: list[str]) -> int:
+    """The side that most pictures have, in steps of eight, within limits that a CPU can bear."""
+    sides = [max(size) for size in _headers(train, names, media.image_size)]
+    usual = float(np.median(sides)) if sides else 64.0
+    return int(min(LARGEST_SIDE, max(SMALLEST_SIDE, math.ceil(usual / 8) * 8)))
+
+
+def _headers(train: Table, names: list[str], read: Any) -> Iterator[Any]:
+    """What ``read`` says of a sample of the cells; a cell that cannot be read is the check's to name."""
+    for name in names:
+        step = max(1, len(train) // SAMPLE)
+        for row in range(0, len(train), step):
+            cell = train.row(row)[name]
+            try:
+                if not is_empty(cell):
+                    yield read(cell, train.root)
+            except MediaError:
+                continue
+
+
+def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
+    if config.task == "regression":
+        return TargetReader(config.task)
+    found = {label for label in as_labels(train.values(name)) if label}
+    return TargetReader(config.task, sorted(found, key=_numbers_first))
+
+
+def _numbers_first(label: str) -> tuple[bool, float, str]:
+    """Sorts ``2`` before ``10``, and numbers before words."""
+    try:
+        return False, float(label), label
+    except ValueError:
+        return True, 0.0, label

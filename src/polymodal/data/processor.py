@@ -1,0 +1,165 @@
+"""The processor: rows in, a batch for the model out; saved beside the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import ProcessorMixin
+
+from polymodal.data.cache import ReadCache, cell_key
+from polymodal.data.cells import MediaError
+from polymodal.data.readers import Reader, load_reader
+from polymodal.data.targets import TargetReader
+from polymodal.errors import DataError, Problem, RunError
+from polymodal.hub import local_folder
+
+FILE = "processor_config.json"
+
+
+class PolymodalProcessor(ProcessorMixin):
+    """A reader an input, and a reader a target.
+
+    Args:
+        readers: By input, in declared order; inputs that share an encoder share the object.
+        targets: By target, in declared order.
+    """
+
+    attributes: list[str] = []  # noqa: RUF012  (Transformers reads parts from a fixed signature; ours vary)
+
+    def __init__(
+        self, readers: Mapping[str, Reader] | None = None, targets: Mapping[str, TargetReader] | None = None
+    ) -> None:
+        self.readers, self.targets = dict(readers or {}), dict(targets or {})
+        self.chat_template = None
+
+    @classmethod
+    def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
+        """The processor that feeds ``model``; see :func:`polymodal.models.build.readers_for_model`.
+
+        Args:
+            model: A model made by ``from_parts`` or loaded.
+            rows: Training rows, from which numbers learn their scale and categories their names.
+        """
+        return model.make_processor(rows)
+
+    def read(
+        self, name: str, cell: Any, root: Path | None = None, cache: ReadCache | None = None
+    ) -> Any:
+        """What input ``name`` keeps of a cell, or None where the cell is empty.
+
+        Raises:
+            MediaError: If the cell does not hold what the modality needs.
+        """
+        reader = self.readers[name]
+        if reader.is_empty(cell):
+            return None
+        key = cell_key(cell) if cache is not None and reader.cached else None
+        if key is None or cache is None:
+            return reader.read(cell, root)
+        return cache.get((id(reader), root, key), lambda: reader.read(cell, root))
+
+    def __call__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        root: str | Path | None = None,
+        *,
+        cache: ReadCache | None = None,
+        numbers: Sequence[int] | None = None,
+        source: str = "",
+    ) -> dict[str, Any]:
+        """A batch of ``rows``: cells by column; an input that a row does not name is missing.
+
+        Args:
+            rows: At least one.
+            root: The folder that relative paths start from.
+            cache: Keeps what was read.
+            numbers: Of the rows in their table, from 0, for messages.
+            source: Name of the table, for messages.
+
+        Returns:
+            ``index`` ``(batch,)``, ``inputs`` (see the model), and ``targets`` for those that any row names.
+
+        Raises:
+            DataError: Every cell that cannot be read, with its row and column.
+        """
+        folder = Path(root) if root is not None else None
+        numbers = range(len(rows)) if numbers is None else numbers
+        problems: list[Problem] = []
+        read = {"index": torch.tensor(list(numbers)), "inputs": {}, "targets": {}}
+        cells: list[dict[str, Any]] = [{} for _ in rows]
+        answers: dict[str, list[Any]] = {name: [] for name in self.targets if any(name in row for row in rows)}
+        for place, row in enumerate(rows):
+            for name in [*self.readers, *answers]:
+                try:
+                    if name in self.readers:
+                        cells[place][name] = self.read(name, row.get(name), folder, cache)
+                    else:
+                        answers[name].append(self.targets[name].read(row.get(name)))
+                except MediaError as error:
+                    where = {"file": source, "row": int(numbers[place]) + 1, "column": name}
+                    problems.append(Problem(found=error.found, expected=error.expected, cure=error.cure, **where))
+        if problems:
+            raise DataError(problems)
+        read["inputs"] = self.collate(cells)
+        read["targets"] = {name: self.targets[name].collate(values) for name, values in answers.items()}
+        return read
+
+    def collate(self, cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Tensor]]:
+        """Tensors by input from what :meth:`read` kept of each row; an input that no row has is left out."""
+        inputs = {}
+        for name, reader in self.readers.items():
+            rows = [place for place, row in enumerate(cells) if row.get(name) is not None]
+            if rows:
+                items = [cells[place][name] for place in rows]
+                inputs[name] = {"row": torch.tensor(rows), **reader.collate(items)}
+        return inputs
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:  # type: ignore[override]
+        """Write ``processor_config.json`` and a folder ``reader_<n>`` for each tokenizer or the like."""
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        distinct = list({id(reader): reader for reader in self.readers.values()}.values())
+        for place, reader in enumerate(distinct):
+            if reader.part is not None:
+                reader.part.save_pretrained(folder / f"reader_{place}")
+        content = {
+            "processor_class": type(self).__name__,
+            "readers": [
+                {"modality": r.modality, "part": r.part is not None, "settings": r.settings()} for r in distinct
+            ],
+            "inputs": [
+                {"name": name, "reader": [id(r) for r in distinct].index(id(reader))}
+                for name, reader in self.readers.items()
+            ],
+            "targets": [{"name": n, "task": t.task, "classes": t.classes} for n, t in self.targets.items()],
+        }
+        (folder / FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return [str(folder / FILE)]
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> PolymodalProcessor:
+        """Read back what :meth:`save_pretrained` wrote, from a folder or the hub.
+
+        Raises:
+            RunError: If there is no processor there.
+        """
+        folder = local_folder(pretrained_model_name_or_path, **kwargs)
+        try:
+            content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            readers = [
+                load_reader(entry["modality"], entry["settings"], folder / f"reader_{place}" if entry["part"] else None)
+                for place, entry in enumerate(content["readers"])
+            ]
+            inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
+            targets = {entry["name"]: TargetReader(entry["task"], entry["classes"]) for entry in content["targets"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
+            raise RunError(f"{folder}: no readable {FILE} and its folders ({reason}); the run is incomplete") from None
+        return cls(inputs, targets)

@@ -1,0 +1,221 @@
+"""The table's schema: what a declaration leaves open is filled in from the table, and shown as YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import yaml
+
+from polymodal.config import DataConfig, Declaration, FusionConfig, Section
+from polymodal.data.guess import Guess, guess_by_content, guess_modality, guess_target
+from polymodal.data.table import Table
+from polymodal.data.values import as_label, as_labels, look, parse_numbers
+from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
+
+__all__ = [
+    "Guess",
+    "as_label",
+    "as_labels",
+    "complete",
+    "guess_modality",
+    "guess_target",
+    "parse_numbers",
+    "render_yaml",
+]
+
+
+def complete(
+    values: dict[str, Any], table: Table, *, targets: Sequence[str] = (), inputs: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[Guess]]:
+    """Add to a declaration what it leaves open, from what stands in the table.
+
+    Args:
+        values: The sections given, perhaps none; left as they are.
+        table: The training table.
+        targets: Columns to learn, beside those declared.
+        inputs: Columns to read; where given, only these, with the settings declared for them.
+
+    Returns:
+        The completed sections, and what each column of the table was taken for, in the table's order.
+
+    Raises:
+        DataError: If a column named is not in the table, or none is left to read.
+        ConfigError: If a column is both input and target, or of a modality not yet read.
+    """
+    values = deepcopy(values)
+    guesses = [guess_modality(table, column) for column in table.columns]
+    given = _section(values, "inputs"), _section(values, "targets")
+    if given[0] is None or given[1] is None:
+        return values, guesses  # of a wrong type: config.parse says so, with the line
+    read = {name: given[0].get(name) for name in inputs} if inputs else given[0]
+    learnt = given[1] | {name: given[1].get(name) for name in targets}
+    special = _special_columns(values, table)
+    _require_columns(table, [*read, *learnt])
+    both = [name for name in read if name in learnt]
+    if both:
+        raise ConfigError(f"column '{both[0]}' is both an input and a target. Leave it out of one of them")
+    if inputs or not read:
+        chosen = read or _free(table, guesses, {*learnt, *special})
+        read = {name: read.get(name) for name in table.columns if name in chosen}
+    values["inputs"] = {name: _input(table, name, entry) for name, entry in read.items()}
+    values["targets"] = {name: _target(table, name, entry) for name, entry in learnt.items()}
+    return values, guesses
+
+
+def _free(table: Table, guesses: list[Guess], taken: set[str]) -> list[str]:
+    """The columns that can be read and serve nothing else."""
+    free = [guess.column for guess in guesses if guess.is_read and guess.column not in taken]
+    if free:
+        return free
+    reasons = [f"'{guess.column}': {guess.reason}" for guess in guesses if guess.column not in taken]
+    found = f"no column left to read ({'; '.join(reasons) or 'only targets'})"
+    cure = "Name columns with --inputs, or give them under 'inputs:'."
+    raise DataError(Problem(file=table.name, found=found, cure=cure))
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """A section with its keys as texts (YAML reads a column ``1`` as a number); None if it is no section."""
+    section = values.get(name)
+    if section is None:
+        return {}
+    return {str(key): entry for key, entry in section.items()} if isinstance(section, dict) else None
+
+
+def _special_columns(values: dict[str, Any], table: Table) -> list[str]:
+    """The columns that say how to split; one that was named has to be there."""
+    data = values.get("data")
+    data = data if isinstance(data, dict) else {}
+    default = DataConfig()
+    split, group = data.get("split", default.split), data.get("group", default.group)
+    if split == default.split and split not in table.columns:
+        split = None  # the default column is a convention, not a promise that it is there
+    named = [name for name in (split, group) if isinstance(name, str)]
+    _require_columns(table, named)
+    return named
+
+
+def _require_columns(table: Table, names: Iterable[str]) -> None:
+    unknown = [name for name in names if name not in table.columns]
+    problems = [
+        Problem(file=table.name, found=f"no column '{name}'", cure=did_you_mean(name, table.columns))
+        for name in dict.fromkeys(unknown)
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _input(table: Table, name: str, entry: Any) -> Any:
+    """A declared input with its modality filled in."""
+    if entry is not None and not isinstance(entry, dict):
+        return entry
+    entry = dict(entry or {})
+    if entry.get("modality") is None:
+        values = table.values(name)
+        cells = look(values)
+        guess = (
+            guess_by_content(name, values, cells)
+            if cells.filled
+            else Guess(name, None, "every cell is empty")
+        )
+        if guess.modality is None:
+            problem = Problem(file=table.name, column=name, found=guess.reason, expected="something to read",
+                              cure="Leave the column out of the inputs.")  # fmt: skip
+            raise DataError(problem)
+        entry = {"modality": guess.modality} | {
+            key: value for key, value in entry.items() if key != "modality"
+        }
+    if entry["modality"] in ("video", "sequence"):
+        raise ConfigError(
+            f"{table.name}, column '{name}': {entry['modality']} is not yet read by this version. "
+            "Leave the column out of the inputs"
+        )
+    return entry
+
+
+def _target(table: Table, name: str, entry: Any) -> Any:
+    """A declared target with its task filled in."""
+    if entry is not None and not isinstance(entry, dict):
+        return entry
+    given = {key: value for key, value in (entry or {}).items() if not (key == "task" and value is None)}
+    return given if "task" in given else {"task": guess_target(table, name).task} | given
+
+
+def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str) -> str:
+    """The declaration as YAML to edit: what matters, with the reason of each guess beside it.
+
+    Args:
+        declaration: A completed declaration.
+        guesses: What each column was taken for.
+        table_name: How the file should name the table.
+    """
+    reasons = {guess.column: guess.reason for guess in guesses}
+    lines = [*_render_data(declaration.data, set(reasons), table_name), "inputs:"]
+    for name, entry in declaration.inputs.items():
+        lines.append(f"  {_scalar(name)}: {_flow(entry, 'modality')}{_comment(reasons.get(name, ''))}")
+    data = declaration.data
+    used = {*declaration.inputs, *declaration.targets, data.split, data.group}
+    for guess in guesses:
+        if guess.column not in used:
+            lines.append(_unused(guess))
+    lines.append(
+        "targets:" if declaration.targets else "targets: {}  # name: {task: classification or regression}"
+    )
+    for name, target in declaration.targets.items():
+        lines.append(f"  {_scalar(name)}: {_flow(target, 'task')}{_comment(reasons.get(name, ''))}")
+    lines += [f"fusion: {_flow(declaration.fusion, *FusionConfig.model_fields)}", "train:"]
+    train = _given(declaration.train, "epochs", "batch_size", "learning_rate", "seed")
+    for key, value in train.items():
+        note = "by default from the number of rows" if key == "epochs" and value is None else ""
+        lines.append(f"  {_scalar(key)}: {_scalar(value)}{_comment(note)}")
+    return "\n".join(lines) + "\n"
+
+
+def _render_data(data: DataConfig, columns: set[str], table_name: str) -> list[str]:
+    """The lines of ``data:``; shares are left out where a split column decides."""
+    default = DataConfig()
+    lines = ["data:", f"  train: {_scalar(table_name)}"]
+    has_split = data.split in columns
+    if has_split or data.split != default.split:
+        lines.append(f"  split: {_scalar(data.split)}{_comment('names the split of each row')}")
+    for key in ("validation", "test"):
+        if not has_split or getattr(data, key) != getattr(default, key):
+            note = "share of the rows, or a table" if not has_split else ""
+            lines.append(f"  {key}: {_scalar(getattr(data, key))}{_comment(note)}")
+    if data.group is not None:
+        lines.append(f"  group: {_scalar(data.group)}{_comment('equal values never stand in two splits')}")
+    return lines
+
+
+def _unused(guess: Guess) -> str:
+    """A column that is not read, as a comment; taking the # away reads it, where it can be read."""
+    name = _scalar(guess.column)
+    if guess.is_read:
+        return f"  # {name}: {{modality: {guess.modality}}}{_comment('left out; ' + guess.reason)}"
+    return f"  # {name}: left out, {' '.join(guess.reason.split())}"
+
+
+def _given(section: Section, *always: str) -> dict[str, Any]:
+    """What a section says beyond its defaults, and ``always`` these, first."""
+    values = section.model_dump()
+    return {key: values[key] for key in always} | section.model_dump(exclude_defaults=True)
+
+
+def _flow(section: Section, *always: str) -> str:
+    """A section on one line."""
+    return _dump(_given(section, *always), default_flow_style=True)
+
+
+def _scalar(value: Any) -> str:
+    """A name or number on one line, quoted where YAML would read something else."""
+    return _dump(value, default_style='"' if isinstance(value, str) and not value.isprintable() else None)
+
+
+def _dump(value: Any, **style: Any) -> str:
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=float("inf"), **style)
+    return text.removesuffix("...\n").strip()
+
+
+def _comment(text: str) -> str:
+    return f"  # {' '.join(text.split())}" if text else ""

@@ -1,0 +1,168 @@
+"""Whatever holds rows (file, folder, DataFrame, dataset, list of dicts) → one Table over Arrow."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets.table import InMemoryTable
+
+from polymodal.data import files, records
+from polymodal.errors import DataError, Problem
+
+BLOCK = 1000  # rows taken at once: enough to be quick, few enough to hold pictures in memory
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and columns as they were given; media cells stay paths or bytes until ``media`` reads them.
+
+    Attributes:
+        data: The rows; no column decodes itself.
+        name: What the user calls the table, for messages.
+        root: Folder that relative media paths refer to; ``None`` for the current one.
+    """
+
+    data: datasets.Dataset
+    name: str
+    root: Path | None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, in order."""
+        return list(self.data.column_names)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def values(self, column: str) -> pa.ChunkedArray:
+        """All cells of a column, in the order of the rows.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        whole = self.data.data.column(column)
+        if self.data._indices is None:
+            return whole
+        # In blocks: the text of very many rows would not fit the 32-bit offsets of one array.
+        rows = self.data._indices.column(0)
+        blocks = [whole.take(rows.slice(start, 50 * BLOCK)) for start in range(0, len(rows), 50 * BLOCK)]
+        return pa.chunked_array([chunk for block in blocks for chunk in block.chunks], type=whole.type)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Table:
+        """The table of these rows only, in this order."""
+        return Table(self.data.select(np.asarray(indices, dtype=np.int64)), self.name, self.root)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row as a dict of plain Python values."""
+        return self.data[int(index)]
+
+    def rows(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[dict[str, Any]]:
+        """Rows as dicts of plain Python values, read block by block."""
+        arrow = self.data.with_format("arrow")
+        wanted = range(len(self)) if indices is None else [int(index) for index in indices]
+        for start in range(0, len(wanted), BLOCK):
+            yield from arrow[wanted[start : start + BLOCK]].to_pylist()
+
+
+def read_table(source: Any, *, name: str | None = None) -> Table:
+    """Read ``source`` as a table; nothing in it is opened, decoded or guessed.
+
+    Args:
+        source: Path of a CSV, TSV, JSONL, JSON or Parquet file or of a folder written by ``save_to_disk``,
+            a pandas DataFrame, a ``datasets.Dataset``, a list of dicts, or a Table. All cells of a CSV or TSV
+            are text.
+        name: What to call it in messages; by default its path or kind.
+
+    Raises:
+        DataError: If it cannot be read as rows and columns: every reason, with its row.
+    """
+    if isinstance(source, Table):
+        return source if name is None else Table(source.data, name, source.root)
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        name = name or str(source)
+        if path.is_dir():
+            return _table(files.read_folder(path, name), name, path)
+        return _table(files.read_file(path, name), name, path.parent)
+    if isinstance(source, (datasets.Dataset, datasets.DatasetDict, datasets.IterableDataset)):
+        return _table(source, name or "dataset", None)
+    if isinstance(source, pd.DataFrame):
+        return _table(records.from_frame(source, name or "DataFrame"), name or "DataFrame", None)
+    if isinstance(source, Mapping):
+        cure = "For one row, give a list that holds the dict."
+        raise DataError(Problem(found="a dict", expected="a table", cure=cure, file=name or ""))
+    if isinstance(source, (list, tuple)):
+        return _table(records.from_rows(source, name or "rows"), name or "rows", None)
+    expected = "a path, a DataFrame, a datasets.Dataset or a list of dicts"
+    raise DataError(Problem(found=f"a {type(source).__name__}", expected=expected, file=name or ""))
+
+
+def _table(source: Any, name: str, root: Path | None) -> Table:
+    if isinstance(source, pa.Table):
+        records.check_columns(source.column_names, name)
+        data = _dataset(plain(source))
+    elif isinstance(source, datasets.Dataset):
+        records.check_columns(source.column_names, name)
+        data = _undecoded(source.with_format(None))
+    else:
+        splits = ", ".join(map(str, source)) if isinstance(source, Mapping) else ""
+        found = f"a dataset of several splits ({splits})" if splits else "a streaming dataset"
+        cure = "Give one split of it, such as dataset['train'], or its folder." if splits else ""
+        raise DataError(Problem(found=found, expected="one table", cure=cure, file=name))
+    if not len(data):
+        cure = "Give a table with at least one row below the column names."
+        raise DataError(Problem(found="no rows", expected="rows to read", cure=cure, file=name))
+    return Table(data, name, root)
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Arrow's storage variants (dictionary, view) as plain arrays, without notes on how to decode them.
+
+    Class labels of ``datasets`` become their names; pictures and recordings stay ``{"bytes", "path"}``.
+    """
+    features = datasets.Features.from_arrow_schema(table.schema)
+    columns = {}
+    for name in table.column_names:
+        if name.startswith("__index_level_"):  # pandas' row labels are no column of the user's
+            continue
+        values = table.column(name)
+        if isinstance(features[name], datasets.ClassLabel):
+            names = pa.array(features[name].names, pa.string())
+            values = names.take(pc.if_else(pc.less(values, 0), None, values).combine_chunks())
+        elif pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        elif pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+            is_text = pa.types.is_string_view(values.type)
+            values = values.cast(pa.large_string() if is_text else pa.large_binary())
+        columns[name] = values
+    return pa.table(columns)
+
+
+def _undecoded(data: datasets.Dataset) -> datasets.Dataset:
+    """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
+    if not any(_decodes(feature) for feature in data.features.values()):
+        return data
+    return _dataset(plain(data.data.table), data._indices)
+
+
+def _decodes(feature: Any) -> bool:
+    if isinstance(feature, datasets.ClassLabel) or hasattr(feature, "decode_example"):
+        return True
+    inner = feature.values() if isinstance(feature, Mapping) else feature if isinstance(feature, list) else ()
+    nested = getattr(feature, "feature", None)  # of a list: what its items are
+    return any(_decodes(part) for part in inner) or (nested is not None and _decodes(nested))
+
+
+def _dataset(table: pa.Table, indices: Any = None) -> datasets.Dataset:
+    # Without a fingerprint given, datasets hashes every byte of the table: a second for 200 MB.
+    return datasets.Dataset(InMemoryTable(table), indices_table=indices, fingerprint=uuid.uuid4().hex[:16])

@@ -1,0 +1,169 @@
+"""Cells as numbers and as labels: the one reading of a cell that schema, check and processor share."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polymodal.data.media import is_empty
+
+EMPTY_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
+"""What stands for "no number", in lower case."""
+
+LOOKED_AT = 500
+"""Cells that hold bytes or records are sampled: reading all of them to guess would read the whole table."""
+
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$"
+_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0")
+
+
+def parse_numbers(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """The cells as numbers, and which of them hold something that is no number.
+
+    Numbers, truth values (1 and 0, also written out) and texts such as ``" 1.5e3 "`` are read. Empty are null
+    and the words of ``EMPTY_NUMBERS``; NaN in a column of numbers too. Infinity is no number to learn from.
+
+    Returns:
+        ``numbers (rows,)`` float64, NaN where the cell is empty or bad, and the indices of the bad cells.
+    """
+    if isinstance(values, pa.Array):
+        values = pa.chunked_array([values])
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if is_textual(values.type):
+        return _parse_texts(values)
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8())
+    if not (_is_number(values.type) or pa.types.is_null(values.type)):
+        bad = np.flatnonzero(values.is_valid().to_numpy())
+        return np.full(len(values), np.nan), bad
+    # safe=False: whole numbers beyond 2^53 are rounded, as they would be anywhere else
+    numbers = _to_numpy(values.cast(pa.float64(), safe=False))
+    return _refuse_infinity(numbers, np.zeros(len(numbers), dtype=bool))
+
+
+def _parse_texts(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(values.cast(pa.large_string()), "")))
+    is_empty = pc.is_in(text, value_set=pa.array(EMPTY_NUMBERS, pa.large_string()))
+    text = pc.if_else(pc.equal(text, "true"), "1", pc.if_else(pc.equal(text, "false"), "0", text))
+    is_number = pc.match_substring_regex(text, _NUMBER)
+    numbers = _to_numpy(pc.cast(pc.if_else(is_number, text, None), pa.float64()))
+    return _refuse_infinity(numbers, ~(is_number.to_numpy() | is_empty.to_numpy()))
+
+
+def _to_numpy(values: pa.ChunkedArray) -> np.ndarray:
+    return np.array(pc.fill_null(values, math.nan).to_numpy(), dtype=np.float64)
+
+
+def _refuse_infinity(numbers: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    bad = bad | np.isinf(numbers)
+    numbers[bad] = np.nan
+    return numbers, np.flatnonzero(bad)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def is_textual(kind: pa.DataType) -> bool:
+    """Whether cells of this Arrow type are texts."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def holds_objects(kind: pa.DataType) -> bool:
+    """Whether cells of this Arrow type are bytes, records or lists."""
+    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def as_label(value: Any) -> str:
+    """The name of a class or category: the same from a CSV (``"1"``), a DataFrame (``1``, ``1.0``) and JSON.
+
+    Empty cells (None, NaN, blank text) give ``""``. ``"1.0"`` gives ``"1"``, since that is how pandas writes
+    whole numbers of a column that has empty cells; other texts stay as they are (``"1.10"`` is no ``"1.1"``).
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return ""
+    if isinstance(value, str):
+        text = value.strip()
+        whole = _WHOLE_FLOAT.fullmatch(text)
+        return whole.group(1) if whole else text
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return str(value).strip()
+    if math.isnan(value):
+        return ""
+    return str(int(value)) if math.isfinite(value) and value == int(value) else str(value)
+
+
+def as_labels(values: pa.ChunkedArray) -> np.ndarray:
+    """``as_label`` of every cell: ``(rows,)`` of str, computed once a distinct value."""
+    if isinstance(values, pa.Array):
+        values = pa.chunked_array([values])
+    if pa.types.is_nested(values.type):
+        return np.array([as_label(value) for value in values.to_pylist()], dtype=object)
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode(null_encoding="encode")
+    encoded = values.combine_chunks()
+    if isinstance(
+        encoded, pa.ChunkedArray
+    ):  # pyarrow gives back an empty chunked array where there are no rows
+        return np.array([], dtype=object)
+    names = np.array([*(as_label(value) for value in encoded.dictionary.to_pylist()), ""], dtype=object)
+    return names[
+        pc.fill_null(encoded.indices.cast(pa.int64()), len(names) - 1).to_numpy(zero_copy_only=False)
+    ]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The distinct cells of a column that are not empty.
+
+    Attributes:
+        distinct: The values.
+        counts: How often each stands there.
+        rows: Rows of the table.
+        filled: Cells that are not empty, of those looked at.
+        looked_at: Cells looked at; fewer than ``rows`` where the column was sampled.
+    """
+
+    distinct: list[Any]
+    counts: np.ndarray
+    rows: int
+    filled: int
+    looked_at: int
+
+    @property
+    def words(self) -> float:
+        """Words a cell holds on average."""
+        words = [len(str(value).split()) for value in self.distinct]
+        return float(np.dot(words, self.counts) / max(1, self.filled))
+
+
+def look(values: pa.ChunkedArray) -> Cells:
+    """Count the distinct cells of a column; bytes and records are sampled, and taken for distinct."""
+    kind = values.type
+    rows = len(values)
+    if holds_objects(kind):
+        chosen = np.unique(np.linspace(0, max(0, rows - 1), min(rows, LOOKED_AT)).astype(np.int64))
+        distinct = [value for value in values.take(pa.array(chosen)).to_pylist() if not _is_blank(value)]
+        counts = np.ones(len(distinct), dtype=np.int64)
+        return Cells(distinct, counts, rows, len(distinct), len(chosen))
+    if pa.types.is_dictionary(kind):
+        values = values.cast(kind.value_type)
+    counted = pc.value_counts(values)
+    pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+    kept = [(value, count) for value, count in pairs if as_label(value)]
+    counts = np.array([count for _, count in kept], dtype=np.int64)
+    return Cells([value for value, _ in kept], counts, rows, int(counts.sum()), rows)
+
+
+def _is_blank(value: Any) -> bool:
+    return is_empty(value) or (hasattr(value, "__len__") and len(value) == 0)

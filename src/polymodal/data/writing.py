@@ -1,0 +1,42 @@
+"""Tables out: Parquet, batch after batch, complete or not there at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polymodal.errors import PolymodalError
+
+
+def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
+    """Write ``frames`` one after another into one file; returns the number of rows.
+
+    The file gets its name only when it is complete: a failure leaves what stood there before.
+
+    Raises:
+        PolymodalError: If the file cannot be written.
+    """
+    if path.suffix.lower() != ".parquet":
+        raise PolymodalError(f"{path}: expected a name that ends in .parquet")
+    part = path.with_name(f".{path.name}.part")
+    rows, writer = 0, None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for frame in frames:
+            batch = pa.Table.from_pandas(frame, schema=writer.schema if writer else None, preserve_index=False)
+            writer = writer or pq.ParquetWriter(part, batch.schema)
+            writer.write_table(batch)
+            rows += len(frame)
+        if writer:
+            writer.close()
+            os.replace(part, path)
+    except OSError as error:
+        raise PolymodalError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return rows

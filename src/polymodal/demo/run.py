@@ -1,0 +1,79 @@
+"""The run behind ``polymodal demo``: the main job, on data written as a user's files are."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from polymodal import api
+from polymodal.data.table import read_table
+from polymodal.demo.data import write_demo
+from polymodal.run import Run
+
+TARGET = "digit"
+SHOWN = 6
+
+
+@dataclass
+class DemoResult:
+    """What the demo found.
+
+    Attributes:
+        folder: The run.
+        table: The data.
+        rows: Unseen rows.
+        accuracy: On them, by what the model was given.
+        answers: A few rows with what the model says.
+        seconds: From data to answers.
+    """
+
+    folder: Path
+    table: Path
+    rows: int
+    accuracy: dict[str, float]
+    answers: pd.DataFrame
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        values = asdict(self) | {"folder": str(self.folder), "table": str(self.table)}
+        return values | {"answers": self.answers.to_dict(orient="records")}
+
+
+def run_demo(folder: Path, *, quiet: bool = False) -> DemoResult:
+    """Make the data in ``folder/data``, fit, and measure with every input alone and left out."""
+    started = time.perf_counter()
+    path = write_demo(folder / "data")
+    run = api.fit(path, target=TARGET, output=folder, overwrite=True, quiet=quiet)
+    table = read_table(path)
+    unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
+    frame = unseen.data.to_pandas()
+    accuracy = {given: _accuracy(run, frame, names, path) for given, names in _subsets(run).items()}
+    few = frame.head(SHOWN)
+    said = run.predict(unseen.select(range(SHOWN)))
+    answers = few[[TARGET, *run.model.config.input_names]].rename(columns={TARGET: "truth"}).fillna("")
+    answers.insert(1, "answer", said[TARGET])
+    answers.insert(2, "confidence", said[f"{TARGET}_confidence"].astype(float))
+    return DemoResult(folder, path, len(frame), accuracy, answers, time.perf_counter() - started)
+
+
+def _subsets(run: Run) -> dict[str, list[str]]:
+    """What the model may be given: each input alone, all, all but one."""
+    names = run.model.config.input_names
+    alone = {f"{name} alone": [name] for name in names}
+    without = {f"all but {name}": [n for n in names if n != name] for name in names}
+    return alone | without | {"all together": names}
+
+
+def _accuracy(run: Run, frame: pd.DataFrame, given: list[str], path: Path) -> float:
+    return run.evaluate(read_beside(frame[[*given, TARGET]], path))[TARGET]["accuracy"]
+
+
+def read_beside(frame: pd.DataFrame, path: Path) -> Any:
+    """``frame`` as a table whose media lie beside ``path``."""
+    table = read_table(frame)
+    return type(table)(table.data, path.name, path.parent)

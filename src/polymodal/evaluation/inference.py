@@ -1,0 +1,108 @@
+"""A model over a table, batch after batch, in the table's order and in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from polymodal.data.collator import Collator, RowDataset
+from polymodal.evaluation.metrics import evaluate
+from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.outputs import PolymodalOutput
+
+
+@dataclass
+class Batch:
+    """One batch's rows and what the model says of them, in main memory.
+
+    Attributes:
+        index: ``(batch,)`` the rows' places in the table.
+        output: The model's output.
+        targets: What should have been said, by target; empty where it was not asked for.
+    """
+
+    index: np.ndarray
+    output: PolymodalOutput
+    targets: dict[str, Tensor]
+
+
+def run_batches(model: PolymodalForPrediction, rows: RowDataset, batch_size: int, workers: int = 0) -> Iterator[Batch]:
+    """Every batch of ``rows`` through ``model`` in evaluation mode."""
+    model.eval()
+    loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
+    for batch in loader:
+        with torch.inference_mode():
+            output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
+        yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"])
+
+
+def move(value: Any, device: torch.device | str) -> Any:
+    """Tensors in nested dictionaries, moved to ``device``."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, PolymodalOutput):
+        return PolymodalOutput(**{key: move(entry, device) for key, entry in value.items()})
+    return {key: move(entry, device) for key, entry in value.items()} if isinstance(value, Mapping) else value
+
+
+def answers(model: PolymodalForPrediction, batch: Batch) -> dict[str, Tensor]:
+    """What each head answers: probabilities ``(batch, classes)`` or numbers ``(batch,)``."""
+    assert batch.output.logits is not None
+    device = model.device
+    return {name: head.answer(batch.output.logits[name].to(device)).cpu() for name, head in model.named_heads()}
+
+
+def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: bool = False) -> pd.DataFrame:
+    """A batch's answers as a user reads them.
+
+    Returns:
+        A row each: ``<target>``, for classes ``<target>_confidence`` (and ``<target>_probability_<class>`` on
+        demand), ``missing`` (names of the inputs the row lacks) and ``no_input`` (it lacks all of them).
+    """
+    columns: dict[str, Any] = {}
+    for name, answer in answers(model, batch).items():
+        head = model.head(name)
+        if answer.dim() == 1:
+            columns[name] = answer.numpy()
+            continue
+        best = answer.argmax(dim=1)
+        columns[name] = [head.classes[place] for place in best]
+        columns[f"{name}_confidence"] = answer.max(dim=1).values.numpy()
+        if probabilities:
+            columns |= {f"{name}_probability_{c}": answer[:, i].numpy() for i, c in enumerate(head.classes)}
+    present = batch.output.present.numpy()  # type: ignore[union-attr]
+    names = np.array(model.config.input_names, dtype=object)
+    columns["missing"] = [", ".join(names[~row]) for row in present]
+    columns["no_input"] = ~present.any(axis=1)
+    return pd.DataFrame(columns)
+
+
+class Measure:
+    """Gathers answers and targets batch by batch; then says every metric."""
+
+    def __init__(self, model: PolymodalForPrediction) -> None:
+        self.model = model
+        self._answers: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
+        self._targets: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch in."""
+        for name, answer in answers(self.model, batch).items():
+            if name in batch.targets:
+                self._answers[name].append(answer)
+                self._targets[name].append(batch.targets[name])
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Metrics by target; a target of which no row has an answer is left out."""
+        results = {}
+        for name, head in self.model.named_heads():
+            if self._answers[name]:
+                results[name] = evaluate(head.task, torch.cat(self._answers[name]), torch.cat(self._targets[name]))
+        return {name: measured for name, measured in results.items() if measured}

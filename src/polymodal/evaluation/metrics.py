@@ -1,0 +1,176 @@
+"""How good the answers are: every metric of a task at once, over the rows whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import functional as M
+
+from polymodal.errors import PolymodalError
+from polymodal.registry import Registry
+
+NO_ANSWER = -100
+"""The class of a row whose target cell is empty, as PyTorch's losses have it."""
+
+CALIBRATION_BINS = 15
+
+HIGHER_IS_BETTER: dict[str, bool] = {
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "macro_f1": True,
+    "auroc": True,
+    "log_loss": False,
+    "ece": False,
+    "mae": False,
+    "rmse": False,
+    "r2": True,
+    "mape": False,
+    "medae": False,
+    "spearman": True,
+    "loss": False,
+}
+DEFAULT_METRIC: dict[str, str] = {"classification": "accuracy", "regression": "rmse"}
+
+METRICS: Registry[Callable[[Tensor, Tensor], dict[str, float]]] = Registry("metrics of task")
+
+
+def evaluate(task: str, prediction: Tensor, target: Tensor) -> dict[str, float]:
+    """All metrics of ``task``; empty if no row has an answer.
+
+    Raises:
+        ConfigError: If no metrics are registered for that task.
+        ValueError: If the shapes do not belong together.
+        PolymodalError: If a prediction is not a finite number.
+    """
+    return METRICS[task](prediction, target)
+
+
+@METRICS.register("classification")
+def classification_metrics(probabilities: Tensor, target: Tensor) -> dict[str, float]:
+    """Metrics of classes: ``probabilities`` ``(rows, classes)``, ``target`` ``(rows,)``, -100 where unknown.
+
+    A class without a row in ``target`` has no recall and no curve, so it is left out of ``balanced_accuracy``
+    and ``auroc``; ``macro_f1`` counts it only if it was predicted, which is a mistake. ``ece`` is the
+    calibration error of the likeliest class over 15 bins of equal width (Guo et al. 2017, equation 3).
+
+    Returns:
+        Metric by name; ``auroc`` is absent where a single class occurs; empty if no row has an answer.
+
+    Raises:
+        ValueError: If the shapes do not belong together, or a target is none of the classes.
+        PolymodalError: If a probability is not a finite number.
+    """
+    probabilities, target = _answered(probabilities, target)
+    if not len(target):
+        return {}
+    smallest, classes = torch.finfo(probabilities.dtype).eps, probabilities.shape[1]
+    # Rounding may give a little over one, which torchmetrics takes for a logit and puts through a softmax.
+    probabilities = probabilities.double().clamp(0, 1)
+    predicted = probabilities.argmax(dim=1)
+    counts = {"preds": predicted, "target": target, "num_classes": classes, "average": "none"}
+    occurs = target.bincount(minlength=classes) > 0
+    appears = occurs | (predicted.bincount(minlength=classes) > 0)
+    right = probabilities.gather(1, target.unsqueeze(1)).clamp(
+        min=smallest
+    )  # of zero the mean would be infinite
+    values = {
+        "accuracy": (predicted == target).double().mean(),
+        "balanced_accuracy": _per_class(M.classification.multiclass_recall, counts)[occurs].mean(),
+        "macro_f1": _per_class(M.classification.multiclass_f1_score, counts)[appears].mean(),
+        "log_loss": -right.log().mean(),
+        "ece": _calibration_error(probabilities, target),
+    }
+    if int(occurs.sum()) > 1:
+        values["auroc"] = _auroc(probabilities, target, occurs)
+    return {name: float(value) for name, value in values.items()}
+
+
+@METRICS.register("regression")
+def regression_metrics(prediction: Tensor, target: Tensor) -> dict[str, float]:
+    """Metrics of numbers: ``prediction`` and ``target`` ``(rows,)``, NaN where the target is unknown.
+
+    ``mape`` is a share, not a percentage, and leaves out rows whose target is zero.
+
+    Returns:
+        Metric by name, without those that are undefined: ``mape`` if every target is zero, ``r2`` if all
+        targets are equal, ``spearman`` if all targets or all predictions are; empty if no row has an answer.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+        PolymodalError: If a prediction is not a finite number.
+    """
+    if prediction.ndim != 1 or target.shape != prediction.shape:
+        raise ValueError(f"expected (rows,) twice, got {tuple(prediction.shape)}, {tuple(target.shape)}")
+    known = ~target.isnan()
+    prediction, target = prediction.detach()[known].double(), target[known].double()
+    if not len(target):
+        return {}
+    _refuse_not_finite(prediction.unsqueeze(1))
+    error = (prediction - target).abs()
+    values = {
+        "mae": float(M.mean_absolute_error(prediction, target)),
+        "rmse": float(M.mean_squared_error(prediction, target, squared=False)),
+        # torch.median gives the lower of the two middle values, and torch.quantile refuses long inputs.
+        "medae": float(np.median(error.cpu().numpy())),
+    }
+    varies = bool((target != target[0]).any())
+    if varies:
+        values["r2"] = float(M.r2_score(prediction, target))
+    if varies and bool((prediction != prediction[0]).any()):
+        # torchmetrics 1.9 sums the ranks of equal values in 32 bits: wrong, even in sign, on 200,000 rows.
+        values["spearman"] = float(spearmanr(prediction.cpu().numpy(), target.cpu().numpy()).statistic)
+    nonzero = target != 0
+    if nonzero.any():
+        values["mape"] = float((error[nonzero] / target[nonzero].abs()).mean())
+    return values
+
+
+def _answered(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows with an answer, once everything about them is found to be in order."""
+    if probabilities.ndim != 2 or target.shape != probabilities.shape[:1]:
+        shapes = tuple(probabilities.shape), tuple(target.shape)
+        raise ValueError(f"expected (rows, classes) and (rows,), got {shapes[0]}, {shapes[1]}")
+    known = target != NO_ANSWER
+    probabilities, target = probabilities.detach()[known], target[known].long()
+    classes = probabilities.shape[1]
+    if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
+        found = f"{int(target.min())} to {int(target.max())}"
+        raise ValueError(f"expected targets from 0 to {classes - 1}, got {found}")
+    _refuse_not_finite(probabilities)
+    return probabilities, target
+
+
+def _per_class(metric: Callable[..., Tensor], counts: dict) -> Tensor:
+    return metric(**counts, zero_division=0.0).double()
+
+
+def _auroc(probabilities: Tensor, target: Tensor, occurs: Tensor) -> Tensor:
+    """Area under the curve: of class 1 if there are two, else the mean of each one against the rest."""
+    if probabilities.shape[1] == 2:
+        return M.classification.binary_auroc(probabilities[:, 1], target)
+    against_rest = F.one_hot(target, probabilities.shape[1])[:, occurs]
+    return M.classification.multilabel_auroc(
+        probabilities[:, occurs], against_rest, num_labels=against_rest.shape[1], average="macro"
+    )
+
+
+def _calibration_error(probabilities: Tensor, target: Tensor) -> Tensor:
+    # torchmetrics gives a confidence of exactly one a bin of its own; it belongs to the last one.
+    below_one = probabilities.clamp(max=1 - 1e-12)
+    return M.classification.multiclass_calibration_error(
+        below_one, target, num_classes=probabilities.shape[1], n_bins=CALIBRATION_BINS, norm="l1"
+    )
+
+
+def _refuse_not_finite(answers: Tensor) -> None:
+    broken = int((~answers.isfinite()).any(dim=1).sum())
+    if broken:
+        raise PolymodalError(
+            f"the model's answers are not finite numbers in {broken} of {len(answers)} rows: "
+            "the training diverged. Lower train.learning_rate"
+        )

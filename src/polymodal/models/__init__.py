@@ -1,0 +1,13 @@
+"""The models, registered with Transformers' Auto classes."""
+
+from transformers import AutoConfig, AutoModel, AutoProcessor
+
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.models.configuration import PolymodalConfig
+from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+
+AutoConfig.register("polymodal", PolymodalConfig, exist_ok=True)
+AutoModel.register(PolymodalConfig, PolymodalModel, exist_ok=True)
+AutoProcessor.register(PolymodalConfig, PolymodalProcessor, exist_ok=True)
+
+__all__ = ["PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"]

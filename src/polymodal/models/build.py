@@ -1,0 +1,150 @@
+"""From a declaration and its processor to a model, and from a model made by hand to its processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+
+from polymodal.config import Declaration, InputConfig, TargetConfig
+from polymodal.data.preparation import shared_inputs
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.targets import TargetReader
+from polymodal.data.tokenizer import train_tokenizer
+from polymodal.data.values import as_label, as_labels, parse_numbers
+from polymodal.errors import ConfigError
+from polymodal.hub import load_pretrained
+from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
+from polymodal.models.fusion import FeatureFusion
+from polymodal.models.heads import Classifier, Head, Regressor
+from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+
+SHIFT, MASKING = 0.08, 0.3
+"""How far ``augment`` moves pictures, and how much of a recording it masks, as shares."""
+
+
+def build_model(
+    declaration: Declaration, processor: PolymodalProcessor, answers: Mapping[str, np.ndarray]
+) -> PolymodalForPrediction:
+    """The untrained model of a declaration; ``answers`` are the training targets as the processor reads them.
+
+    Raises:
+        ConfigError: If an encoder, the fusion or one of their options does not exist.
+    """
+    encoders: dict[str, Encoder] = {}
+    for names in shared_inputs(declaration.inputs):
+        encoder = _encoder(declaration.inputs[names[0]], processor.readers[names[0]])
+        encoders |= dict.fromkeys(names, encoder)
+    fusion = declaration.fusion
+    heads = {
+        name: _head(config, processor.targets[name], answers[name]) for name, config in declaration.targets.items()
+    }
+    return PolymodalModel.from_parts(  # type: ignore[return-value]
+        {name: encoders[name] for name in declaration.inputs},
+        FeatureFusion(fusion.name, width=fusion.width, **fusion.options),
+        heads,
+    )
+
+
+def _encoder(config: InputConfig, reader: Reader) -> Encoder:
+    given = config.encoder
+    backbone = (given.checkpoint or given.type) if given else None
+    options: dict[str, Any] = dict(given.sizes) if given else {}
+    if backbone in ENCODERS and backbone not in ("text", "image", "audio", "number", "category"):
+        return _registered(str(backbone), config, options)
+    if isinstance(reader, NumberReader):
+        return ENCODERS["number"](features=reader.features, **options)
+    if isinstance(reader, CategoryReader):
+        return ENCODERS["category"](categories=len(reader.categories), **options)
+    common = {"tokens": config.tokens, "freeze": config.freeze, **options}
+    pretrained = bool(given and given.checkpoint)
+    augment = config.augment and not pretrained
+    if isinstance(reader, TextReader):
+        tokenizer = None if pretrained else reader.part
+        encoder = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
+        reader.max_length = encoder.max_length
+        return encoder
+    if isinstance(reader, ImageReader):
+        return ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
+    assert isinstance(reader, AudioReader)
+    masking = MASKING if augment else 0.0
+    return AudioEncoder(backbone, rate=reader.rate, seconds=reader.seconds, masking=masking, **common)
+
+
+def _registered(name: str, config: InputConfig, options: dict[str, Any]) -> Encoder:
+    """An encoder that somebody else registered, by its own options."""
+    kind = ENCODERS[name]
+    if kind.modality != config.modality:
+        raise ConfigError(f"the encoder '{name}' reads {kind.modality}, the input is {config.modality}")
+    try:
+        return kind(**options)
+    except TypeError as error:
+        raise ConfigError(f"the encoder '{name}' refuses {options}: {error}") from None
+
+
+def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray) -> Head:
+    if config.task == "regression":
+        known = answers[~np.isnan(answers)]
+        known = np.log1p(np.clip(known, 0, None)) if config.transform == "log" else known
+        deviation = float(known.std()) or 1.0
+        return Regressor(
+            mean=float(known.mean()), deviation=deviation, transform=config.transform, weight=config.weight
+        )
+    weights = None
+    if config.class_weights == "balanced":
+        counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
+        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
+    return Classifier(
+        target.classes, class_weights=weights, label_smoothing=config.label_smoothing, weight=config.weight
+    )
+
+
+def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
+    """The processor that feeds a model made by hand.
+
+    Args:
+        model: Made by ``from_parts``.
+        rows: Training rows: numbers take their scale and quantiles from them, categories their names.
+    """
+    model_part = getattr(model, "model", model)
+    encoders = list(model_part.encoders)
+    columns = {name: [row.get(name) for row in rows] for name in model_part.encoder_of}
+    readers: dict[int, Reader] = {}
+    for name, place in model_part.encoder_of.items():
+        readers.setdefault(place, _reader_for(encoders[place], columns[name]))
+    targets = {
+        entry["name"]: TargetReader(entry["task"], entry.get("classes", [])) for entry in model.config.heads
+    }
+    return PolymodalProcessor({name: readers[place] for name, place in model_part.encoder_of.items()}, targets)
+
+
+def _reader_for(encoder: Encoder, cells: Sequence[Any]) -> Reader:
+    checkpoint = getattr(encoder, "checkpoint", None)
+    if encoder.modality == "text":
+        part = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else getattr(encoder, "tokenizer", None)
+        return TextReader(part or train_tokenizer([]), max_length=getattr(encoder, "max_length", 128))
+    if encoder.modality == "image":
+        part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+        return ImageReader(part, size=getattr(encoder, "size", 64))
+    if encoder.modality == "audio":
+        part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
+        rate, seconds = getattr(encoder, "rate", 16000), getattr(encoder, "seconds", 4.0)
+        return AudioReader(part, rate=rate, seconds=seconds)
+    if encoder.modality == "number":
+        return _number_reader(getattr(encoder, "features", 1), cells)
+    labels = as_labels(pa.chunked_array([pa.array([as_label(cell) for cell in cells], pa.string())]))
+    return CategoryReader.fit(labels)
+
+
+def _number_reader(features: int, cells: Sequence[Any]) -> NumberReader:
+    numbers, _ = parse_numbers(pa.chunked_array([pa.array([as_label(cell) for cell in cells], pa.string())]))
+    if np.isnan(numbers).all():
+        return NumberReader(edges=np.linspace(-1, 1, features).tolist())
+    known = numbers[~np.isnan(numbers)]
+    # The encoder's width is fixed already, so here the bins may not shrink where quantiles coincide.
+    edges = np.quantile(known, np.linspace(0, 1, features)) + np.arange(features) * 1e-6 * (known.std() or 1.0)
+    return NumberReader(mean=float(known.mean()), deviation=float(known.std()) or 1.0, edges=edges.tolist())

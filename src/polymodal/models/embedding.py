@@ -1,0 +1,133 @@
+"""BERT's embedding, for every modality: content + position + segment, then LayerNorm.
+
+BERT (Devlin et al. 2019) adds word, position and segment embeddings. Here the content of any encoder,
+projected to the shared width, takes the word's place; the position has one table an axis (one for
+text and sound, two for pictures), the segment says which input a token came from; and an input that a
+row lacks stands as one learned token. Given BERT's own tables this is BERT's own sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from polymodal.models.outputs import EmbeddedInput, TokenSequence
+
+
+@dataclass(frozen=True)
+class EmbeddingInput:
+    """What the embedding must know of an input.
+
+    Attributes:
+        name: Of the input.
+        encoder: Which encoder it goes through; inputs of one encoder share projection and positions.
+        width: Of that encoder's tokens.
+        axes: Dimensions of that encoder's grid.
+        tokens: Most tokens an item gives.
+    """
+
+    name: str
+    encoder: int
+    width: int
+    axes: int = 1
+    tokens: int = 64
+
+
+class MultimodalEmbedding(nn.Module):
+    """``LayerNorm(projection(content) + Σ_axis position[axis] + segment[input])``, then dropout.
+
+    Args:
+        inputs: In declared order; equal ``encoder`` numbers share projection and positions.
+        width: The shared width. A content of that width already is taken as it is.
+        dropout: On the sum.
+        eps: Of the LayerNorm.
+    """
+
+    def __init__(
+        self, inputs: Sequence[EmbeddingInput], *, width: int, dropout: float = 0.1, eps: float = 1e-12
+    ) -> None:
+        super().__init__()
+        self.inputs, self.width = list(inputs), width
+        encoders = {entry.encoder: entry for entry in inputs}
+        self.project = nn.ModuleDict({str(key): self._projection(entry.width) for key, entry in encoders.items()})
+        self.position = nn.ModuleDict(
+            {
+                str(key): nn.ModuleList(nn.Embedding(entry.tokens, width) for _ in range(entry.axes))
+                for key, entry in encoders.items()
+            }
+        )
+        self.segment = nn.Embedding(len(self.inputs), width)
+        self.missing = nn.Embedding(len(self.inputs), width)
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """All tables normal with deviation 0.02, as BERT's."""
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, sequences: Mapping[str, TokenSequence], rows: int) -> dict[str, EmbeddedInput]:
+        """Embed what the encoders made of a batch of ``rows`` rows; an input may be absent altogether."""
+        embedded = {}
+        for place, entry in enumerate(self.inputs):
+            segment = self.segment.weight[place]
+            empty = self.norm(self.missing.weight[place] + segment)
+            sequence = sequences.get(entry.name)
+            if sequence is None:
+                tokens, mask, present = self._nothing(rows)
+            else:
+                content = self.project[str(entry.encoder)](sequence.tokens)
+                content = self.norm(content + self._positions(entry, sequence.grid) + segment)
+                tokens, mask, present = lay_out(content, sequence.mask, sequence.row, rows)
+            first = F.one_hot(torch.zeros_like(present, dtype=torch.long), mask.shape[1]).bool() & ~present.unsqueeze(1)
+            tokens = torch.where(first.unsqueeze(-1), empty.to(tokens.dtype), tokens)
+            embedded[entry.name] = EmbeddedInput(self.dropout(tokens), mask | first, present)
+        return embedded
+
+    def _projection(self, width: int) -> nn.Module:
+        return nn.Identity() if width == self.width else nn.Linear(width, self.width)
+
+    def _positions(self, entry: EmbeddingInput, grid: tuple[int, ...]) -> Tensor:
+        """The sum of each axis's table over ``grid``, ``(length, width)``."""
+        tables = self.position[str(entry.encoder)]
+        total: Tensor | int = 0
+        for axis, (table, size) in enumerate(zip(tables, grid, strict=True)):
+            shape = [1] * len(grid) + [self.width]
+            shape[axis] = size
+            total = total + table.weight[:size].view(shape)
+        return total.expand(*grid, self.width).flatten(0, -2)  # type: ignore[union-attr]
+
+    def _nothing(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+        weight = self.segment.weight
+        mask = torch.zeros(rows, 1, dtype=torch.bool, device=weight.device)
+        return weight.new_zeros(rows, 1, self.width), mask, mask[:, 0]
+
+
+def lay_out(tokens: Tensor, mask: Tensor, row: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Put items into their rows, the items of one row one after another.
+
+    Args:
+        tokens: ``(items, length, width)``.
+        mask: ``(items, length)``.
+        row: ``(items,)`` ascending.
+        rows: Number of rows of the batch.
+
+    Returns:
+        tokens ``(rows, slots · length, width)``, mask ``(rows, slots · length)``, present ``(rows,)``.
+    """
+    items, length, width = tokens.shape
+    count = torch.bincount(row, minlength=rows)
+    slots = int(count.max()) if items else 1
+    if items == rows and slots == 1:  # every row has its one item: nothing to move
+        return tokens, mask, count > 0
+    first = count.cumsum(0) - count
+    slot = torch.arange(items, device=row.device) - first[row]
+    laid = tokens.new_zeros(rows, slots, length, width).index_put((row, slot), tokens)
+    laid_mask = mask.new_zeros(rows, slots, length).index_put((row, slot), mask)
+    return laid.flatten(1, 2), laid_mask.flatten(1, 2), count > 0

@@ -1,0 +1,19 @@
+"""Encoders by modality; each turns one input's items into a :class:`TokenSequence`."""
+
+from polymodal.models.encoders.audio import AudioEncoder
+from polymodal.models.encoders.base import ENCODERS, Encoder, build_encoder, encoder_settings
+from polymodal.models.encoders.image import ImageEncoder
+from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
+from polymodal.models.encoders.text import TextEncoder
+
+__all__ = [
+    "ENCODERS",
+    "AudioEncoder",
+    "CategoryEncoder",
+    "Encoder",
+    "ImageEncoder",
+    "NumberEncoder",
+    "TextEncoder",
+    "build_encoder",
+    "encoder_settings",
+]

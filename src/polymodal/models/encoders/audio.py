@@ -1,0 +1,152 @@
+"""Sound: any Transformers audio encoder, or a picture network over log-mel computed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.audio_utils import mel_filter_bank
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from polymodal.models.encoders.backbone import BackboneEncoder
+from polymodal.models.encoders.base import ENCODERS, pool_sequence
+from polymodal.models.outputs import TokenSequence
+
+
+class LogMel(nn.Module):
+    """Waveform to log-mel frames: power spectrum, mel filters, log, each recording to mean 0 and deviation 1.
+
+    Args:
+        rate: Samples a second.
+        bins: Mel bins.
+        window: Length of a frame in seconds.
+        hop: Step between frames in seconds.
+    """
+
+    def __init__(self, *, rate: int, bins: int = 64, window: float = 0.025, hop: float = 0.01) -> None:
+        super().__init__()
+        self.hop, self.size = int(rate * hop), 1 << (int(rate * window) - 1).bit_length()
+        # Persistent: buffers that are not saved come back as garbage from `from_pretrained`.
+        self.register_buffer("window", torch.hann_window(int(rate * window), periodic=True))
+        filters = mel_filter_bank(
+            num_frequency_bins=self.size // 2 + 1,
+            num_mel_filters=bins,
+            min_frequency=20.0,
+            max_frequency=rate / 2,
+            sampling_rate=rate,
+            mel_scale="slaney",
+        )
+        self.register_buffer("filters", torch.as_tensor(filters, dtype=torch.float32))
+
+    def forward(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames of ``waveform`` ``(items, samples)``, of which ``length`` ``(items,)`` samples are sound.
+
+        Returns:
+            ``(items, frames, bins)``, zero after the sound, and the mask ``(items, frames)``.
+        """
+        with torch.autocast(waveform.device.type, enabled=False):
+            spectrum = torch.stft(
+                waveform.float(), self.size, self.hop, len(self.window), self.window.float(), return_complex=True
+            )
+            power = spectrum.real.square() + spectrum.imag.square()  # (items, frequencies, frames)
+            mel = (power.transpose(1, 2) @ self.filters.float()).clamp(min=1e-8).log()
+        place = torch.arange(mel.shape[1], device=mel.device)
+        mask = place < (length.unsqueeze(1) // self.hop + 1)
+        keep = mask.unsqueeze(-1)
+        count = (keep.sum(dim=(1, 2), keepdim=True) * mel.shape[2]).clamp(min=1)
+        mean = (mel * keep).sum(dim=(1, 2), keepdim=True) / count
+        deviation = (((mel - mean) * keep).square().sum(dim=(1, 2), keepdim=True) / count).sqrt()
+        return (mel - mean) / (deviation + 1e-3) * keep, mask
+
+
+@ENCODERS.register("audio")
+class AudioEncoder(BackboneEncoder):
+    """Sound to one vector a stretch of time: ``AudioEncoder("resnet")``, ``AudioEncoder("openai/whisper-tiny")``.
+
+    A vision backbone reads log-mel as a picture of one channel; an audio backbone reads what its
+    own feature extractor makes.
+
+    Args:
+        backbone: See :class:`BackboneEncoder`; by default a small residual network with GroupNorm.
+        rate: Samples a second of the waveform.
+        seconds: The fixed length that recordings are padded or cut to.
+        bins: Mel bins, for a vision backbone.
+        masking: In training, widest stretch of time and of mel bins that is masked, as a share
+            (SpecAugment, Park et al. 2019); 0 masks nothing.
+    """
+
+    modality = "audio"
+    DEFAULT_TYPE = "resnet"
+    DEFAULT_SIZES = {
+        "embedding_size": 32,
+        "hidden_sizes": [32, 64, 128],
+        "depths": [1, 1, 1],
+        "layer_type": "basic",
+    }
+
+    def __init__(
+        self,
+        backbone: str | dict[str, Any] | None = None,
+        *,
+        rate: int = 16000,
+        seconds: float = 4.0,
+        bins: int = 64,
+        masking: float = 0.0,
+        **options: Any,
+    ) -> None:
+        kind = backbone or self.DEFAULT_TYPE
+        if isinstance(kind, str) and kind in CONFIG_MAPPING and "num_channels" in CONFIG_MAPPING[kind]().to_dict():
+            options = {"num_channels": 1} | options
+        super().__init__(backbone, **options)
+        self.rate, self.seconds, self.bins, self.masking = rate, seconds, bins, masking
+        self.reads_mel = self.backbone.main_input_name == "pixel_values"
+        if self.reads_mel:
+            self.mel = LogMel(rate=rate, bins=bins)
+            self.width = self._mel_width()
+        else:
+            self.width = getattr(self.config, "hidden_size", None) or self.config.d_model
+        self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Encoder.settings`."""
+        own = {"rate": self.rate, "seconds": self.seconds, "bins": self.bins, "masking": self.masking}
+        return super().settings() | own
+
+    def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:  # type: ignore[override]
+        """Encode ``waveform`` ``(items, samples)``, or a feature extractor's tensor by its own name.
+
+        ``length`` ``(items,)`` counts the samples that are sound; the rest of the fixed length is padding.
+        """
+        if self.reads_mel:
+            frames, _ = self.mel(values["waveform"], length)
+            if self.training and self.masking:
+                frames = mask_stretches(frames, self.masking)
+            hidden = self.backbone(pixel_values=frames.transpose(1, 2).unsqueeze(1)).last_hidden_state
+            hidden = hidden.flatten(1, 2).transpose(1, 2)  # frequency goes into the width
+        else:
+            hidden = self.backbone(**values).last_hidden_state
+        share = length / round(self.seconds * self.rate)
+        filled = (share * hidden.shape[1]).ceil().clamp(1, hidden.shape[1]).unsqueeze(1)
+        mask = torch.arange(hidden.shape[1], device=hidden.device) < filled
+        tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
+        return TokenSequence(tokens, mask, row, (tokens.shape[1],))
+
+    def _mel_width(self) -> int:
+        """Channels times the rows that the backbone leaves of the mel bins, found by running it once."""
+        probe = torch.zeros(1, 1, self.bins, self.bins, device=next(self.backbone.parameters()).device)
+        with torch.no_grad():
+            hidden = self.backbone(pixel_values=probe).last_hidden_state
+        return hidden.shape[1] * hidden.shape[2]
+
+
+def mask_stretches(frames: Tensor, share: float) -> Tensor:
+    """Zero one stretch of frames and one of mel bins in each recording (SpecAugment, without warping)."""
+    for axis in (1, 2):
+        size = frames.shape[axis]
+        wide = torch.rand(len(frames), 1, device=frames.device) * share * size
+        start = torch.rand(len(frames), 1, device=frames.device) * (size - wide)
+        place = torch.arange(size, device=frames.device)
+        keep = (place < start) | (place >= start + wide)  # (items, size)
+        frames = frames * keep.unsqueeze(3 - axis)
+    return frames

@@ -1,0 +1,104 @@
+"""What every encoder is: tensors of one input's items in, a token sequence out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from polymodal.models.outputs import TokenSequence
+from polymodal.registry import Registry
+
+
+class Encoder(nn.Module):
+    """Base of all encoders; a subclass says its ``modality``, its ``width`` and how it is built again.
+
+    Attributes:
+        modality: What it reads; it decides which tensors :meth:`forward` is given.
+        axes: Number of dimensions its tokens lie in: 1 for text and sound, 2 for pictures.
+        width: Width of its tokens.
+        pretrained: Whether its weights come from a checkpoint (they then learn at their own rate).
+        frozen: Whether its weights stay as they are.
+    """
+
+    modality: ClassVar[str]
+    axes: ClassVar[int] = 1
+    width: int
+    pretrained: bool = False
+    frozen: bool = False
+
+    def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
+        """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
+        raise TypeError(f"{type(self).__name__} has no forward of its own")
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
+        raise TypeError(f"{type(self).__name__} does not say its settings")
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Training mode, save for what is frozen and for statistics that came with a checkpoint."""
+        super().train(mode and not self.frozen)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+
+ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+
+
+def build_encoder(settings: dict[str, Any]) -> Encoder:
+    """The encoder that ``{"kind": …, **encoder.settings()}`` describes, with fresh weights."""
+    settings = dict(settings)
+    return ENCODERS[settings.pop("kind")](**settings)
+
+
+def encoder_settings(encoder: Encoder) -> dict[str, Any]:
+    """What :func:`build_encoder` takes; the inverse of it."""
+    name = next((name for name in ENCODERS if ENCODERS[name] is type(encoder)), None)
+    if name is None:
+        raise ValueError(f"{type(encoder).__name__} is not registered: decorate it with ENCODERS.register(name)")
+    return {"kind": name, **encoder.settings()}
+
+
+def pool_sequence(tokens: Tensor, mask: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """Shorten sequences above ``limit`` tokens, each by its own length, by even means.
+
+    The result of an item does not depend on how far it was padded.
+
+    Args:
+        tokens: ``(items, length, width)``.
+        mask: ``(items, length)``, true on content, content first.
+        limit: Most tokens an item may keep.
+
+    Returns:
+        tokens ``(items, at most limit, width)`` and their mask.
+    """
+    if tokens.shape[1] <= limit:
+        return tokens, mask
+    length = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (items, 1)
+    place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(mask)
+    slot = torch.where(length > limit, place * limit // length, place).clamp(max=limit - 1)
+    weight = mask.to(tokens.dtype)
+    count = torch.zeros(len(tokens), limit, dtype=tokens.dtype, device=tokens.device).scatter_add(1, slot, weight)
+    total = torch.zeros(len(tokens), limit, tokens.shape[2], dtype=tokens.dtype, device=tokens.device)
+    total = total.scatter_add(1, slot.unsqueeze(-1).expand_as(tokens), tokens * weight.unsqueeze(-1))
+    return total / count.clamp(min=1).unsqueeze(-1), count > 0
+
+
+def pool_grid(features: Tensor, limit: int) -> tuple[Tensor, tuple[int, int]]:
+    """Pool ``features`` ``(items, width, rows, columns)`` evenly to at most ``limit`` tokens.
+
+    Returns:
+        tokens ``(items, length, width)`` and their grid.
+    """
+    rows, columns = features.shape[2:]
+    if rows * columns > limit:
+        shrink = math.sqrt(limit / (rows * columns))
+        rows = max(1, min(limit, int(rows * shrink)))
+        columns = max(1, min(limit // rows, int(columns * shrink)))
+        features = F.adaptive_avg_pool2d(features, (rows, columns))
+    return features.flatten(2).transpose(1, 2), (rows, columns)

@@ -1,0 +1,49 @@
+"""Late fusions: each input becomes one vector first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from polymodal.models.fusion.base import FUSIONS, Fusion, masked_mean
+from polymodal.models.outputs import EmbeddedInput, FusedState
+
+
+@FUSIONS.register("concat")
+class ConcatFusion(Fusion):
+    """The inputs' mean vectors side by side, then a network of one hidden layer.
+
+    Args:
+        dropout: Before each linear layer.
+    """
+
+    def __init__(self, inputs: Sequence[str], *, width: int, dropout: float = 0.1) -> None:
+        super().__init__(inputs, width=width)
+        self.net = nn.Sequential(
+            nn.Linear(len(self.inputs) * width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
+        """See :meth:`Fusion.forward`; gives no tokens."""
+        vectors = [masked_mean(embedded[name].tokens, embedded[name].mask) for name in self.inputs]
+        return FusedState(self.net(torch.cat(vectors, dim=-1)))
+
+
+@FUSIONS.register("gated")
+class GatedFusion(Fusion):
+    """Gated multimodal unit: ``h = Σ_i σ(W_i [x_1 … x_n]) · tanh(V_i x_i)`` (Arevalo et al. 2017, section 3.1)."""
+
+    def __init__(self, inputs: Sequence[str], *, width: int, dropout: float = 0.1) -> None:
+        super().__init__(inputs, width=width)
+        self.value = nn.ModuleList(nn.Linear(width, width) for _ in self.inputs)
+        self.gate = nn.Linear(len(self.inputs) * width, len(self.inputs) * width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
+        """See :meth:`Fusion.forward`; gives no tokens."""
+        vectors = [masked_mean(embedded[name].tokens, embedded[name].mask) for name in self.inputs]
+        values = torch.stack([value(x).tanh() for value, x in zip(self.value, vectors, strict=True)], dim=1)
+        gates = self.gate(self.dropout(torch.cat(vectors, dim=-1))).sigmoid().view_as(values)
+        return FusedState((gates * values).sum(dim=1))

@@ -1,0 +1,110 @@
+"""Fusions by attention over all tokens: one stream, or one stream an input that meet in a bottleneck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from polymodal.models.fusion.base import FUSIONS, Fusion, join, transformer_layer
+from polymodal.models.outputs import EmbeddedInput, FusedState
+
+
+@FUSIONS.register("transformer")
+class TransformerFusion(Fusion):
+    """One stream: every token sees every token, a class token gathers the answer (VisualBERT, Li et al. 2019).
+
+    Args:
+        layers: Transformer layers.
+        heads: Attention heads.
+        dropout: Inside the layers.
+    """
+
+    gives_tokens = True
+
+    def __init__(
+        self, inputs: Sequence[str], *, width: int, layers: int = 2, heads: int = 4, dropout: float = 0.1
+    ) -> None:
+        super().__init__(inputs, width=width)
+        self.query = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.layers = nn.ModuleList(transformer_layer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
+        """See :meth:`Fusion.forward`."""
+        tokens, mask, spans = join(embedded)
+        tokens, mask = prepend(self.query, tokens, mask)
+        for layer in self.layers:
+            tokens = layer(tokens, src_key_padding_mask=~mask)
+        tokens = self.norm(tokens)
+        return FusedState(tokens[:, 0], tokens[:, 1:], mask[:, 1:], spans)
+
+
+@FUSIONS.register("bottleneck")
+class BottleneckFusion(Fusion):
+    """One stream an input; they exchange only through a few shared tokens (MBT; Nagrani et al. 2021, section 3.2).
+
+    In each layer an input's tokens and the bottleneck attend to each other, and the bottleneck
+    becomes the mean of what the inputs made of it. The answer is the mean of the streams' class tokens.
+
+    Args:
+        layers: Transformer layers an input.
+        bottlenecks: Shared tokens.
+        heads: Attention heads.
+        dropout: Inside the layers.
+    """
+
+    gives_tokens = True
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        width: int,
+        layers: int = 2,
+        bottlenecks: int = 4,
+        heads: int = 4,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(inputs, width=width)
+        self.query = nn.Parameter(torch.randn(len(self.inputs), 1, width) * 0.02)
+        self.bottleneck = nn.Parameter(torch.randn(1, bottlenecks, width) * 0.02)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(transformer_layer(width, heads, dropout) for _ in self.inputs) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
+        """See :meth:`Fusion.forward`."""
+        streams, masks = [], []
+        for place, name in enumerate(self.inputs):
+            tokens, mask = prepend(self.query[place : place + 1], embedded[name].tokens, embedded[name].mask)
+            streams.append(tokens)
+            masks.append(mask)
+        shared = self.bottleneck.expand(len(streams[0]), -1, -1)
+        for layer in self.layers:
+            streams, shared = self._exchange(layer, streams, masks, shared)
+        # The last exchange of the bottleneck is read too: otherwise its last writers would learn nothing.
+        pooled = torch.stack([s[:, 0] for s in streams], dim=1).mean(dim=1) + shared.mean(dim=1)
+        tokens, mask, spans = join(embedded)
+        tokens = torch.cat([s[:, 1:] for s in streams], dim=1)
+        return FusedState(self.norm(pooled), self.norm(tokens), mask, spans)
+
+    @staticmethod
+    def _exchange(
+        layers: nn.Module, streams: list[Tensor], masks: list[Tensor], shared: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        width, after, votes = shared.shape[1], [], []
+        for layer, stream, mask in zip(layers, streams, masks, strict=True):  # type: ignore[call-overload]
+            tokens, mask = prepend(shared, stream, mask)
+            tokens = layer(tokens, src_key_padding_mask=~mask)
+            votes.append(tokens[:, :width])
+            after.append(tokens[:, width:])
+        return after, torch.stack(votes).mean(dim=0)
+
+
+def prepend(extra: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Put ``extra`` ``(1 or batch, n, width)`` before ``tokens`` ``(batch, length, width)``, always seen."""
+    extra = extra.expand(len(tokens), -1, -1).to(tokens.dtype)
+    return torch.cat([extra, tokens], dim=1), torch.cat([mask.new_ones(extra.shape[:2]), mask], dim=1)

@@ -1,0 +1,204 @@
+"""The model: one encoder an input, the embedding, a fusion, a head a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polymodal.models.configuration import PolymodalConfig
+from polymodal.models.embedding import EmbeddingInput, MultimodalEmbedding
+from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
+from polymodal.models.fusion import FeatureFusion
+from polymodal.models.fusion.base import masked_mean
+from polymodal.models.heads import Head, build_head
+from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput
+
+Inputs = Mapping[str, Mapping[str, Tensor]]
+"""Each input's processed tensors by their names, ``row`` among them; an input without items may be left out."""
+
+
+class PolymodalPreTrainedModel(PreTrainedModel):
+    """Base of the models: loading, saving, and weights that their own modules initialize."""
+
+    config_class = PolymodalConfig
+    base_model_prefix = "model"
+    main_input_name = "index"
+    input_modalities = ("text", "image", "audio")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+
+    def finish(self) -> None:
+        """End of every constructor: what was built with weights keeps them, what is still to come is left to load."""
+        for module in self.modules():
+            tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+            if not any(tensor.is_meta for tensor in tensors):
+                module._is_hf_initialized = True
+        self.post_init()
+
+    def make_processor(self, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
+        """The processor that feeds this model; see :meth:`PolymodalProcessor.for_model`."""
+        from polymodal.models.build import processor_for_model
+
+        return processor_for_model(self, rows)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """A weight that a checkpoint lacks starts as its own module starts it."""
+        if callable(getattr(module, "reset_parameters", None)):
+            module.reset_parameters()
+
+
+class PolymodalModel(PolymodalPreTrainedModel):
+    """Encoders, embedding and fusion: a batch in, one fused vector a row out.
+
+    Args:
+        config: What to build.
+        encoders: Built already, in the order of ``config.encoders``; by default built from it.
+        fusion: Built already; by default built from ``config.fusion``.
+    """
+
+    def __init__(
+        self,
+        config: PolymodalConfig,
+        encoders: list[Encoder] | None = None,
+        fusion: FeatureFusion | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.encoders = nn.ModuleList(encoders or [build_encoder(settings) for settings in config.encoders])
+        self.encoder_of = {entry["name"]: entry["encoder"] for entry in config.inputs}
+        self.embedding = MultimodalEmbedding(
+            [self._embedding_input(name, place) for name, place in self.encoder_of.items()],
+            width=config.fusion["width"],
+            dropout=config.embedding_dropout,
+        )
+        self.fusion = (fusion or FeatureFusion(**config.fusion)).bind(config.input_names)
+        self.finish()
+
+    @classmethod
+    def from_parts(
+        cls,
+        encoders: Mapping[str, Encoder],
+        fusion: FeatureFusion | None = None,
+        heads: Mapping[str, Head] | None = None,
+        *,
+        embedding_dropout: float = 0.1,
+    ) -> PolymodalPreTrainedModel:
+        """A model of parts made by hand; inputs that are given the same encoder object share it.
+
+        Args:
+            encoders: An encoder an input, in order.
+            fusion: By default a ``transformer`` of width 128.
+            heads: A head a target; with heads the model is a :class:`PolymodalForPrediction`.
+            embedding_dropout: On the embedded tokens.
+        """
+        fusion = fusion or FeatureFusion()
+        parts = list(dict.fromkeys(encoders.values()))
+        config = PolymodalConfig(
+            inputs=[{"name": name, "encoder": parts.index(encoder)} for name, encoder in encoders.items()],
+            encoders=[encoder_settings(encoder) for encoder in parts],
+            fusion={"name": fusion.name, "width": fusion.width, **fusion.options},
+            heads=[{"name": name, "task": head.task, **head.settings()} for name, head in (heads or {}).items()],
+            embedding_dropout=embedding_dropout,
+        )
+        if heads:
+            return PolymodalForPrediction(config, parts, fusion, list(heads.values()))
+        return PolymodalModel(config, parts, fusion)
+
+    def _embedding_input(self, name: str, place: int) -> EmbeddingInput:
+        encoder = self.encoders[place]
+        return EmbeddingInput(name, place, encoder.width, encoder.axes, getattr(encoder, "tokens", 1))  # type: ignore[arg-type]
+
+    def forward(
+        self, index: Tensor, inputs: Inputs, targets: Any = None, return_dict: bool | None = None
+    ) -> PolymodalOutput:
+        """Encode, embed and fuse.
+
+        Args:
+            index: ``(batch,)`` numbers of the rows; only their count matters here.
+            inputs: See :data:`Inputs`.
+            targets: Not read here.
+            return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+        """
+        embedded, state = self.fuse(index, inputs)
+        return self.output(embedded, state)
+
+    def fuse(self, index: Tensor, inputs: Inputs) -> tuple[dict[str, EmbeddedInput], FusedState]:
+        """The embedded inputs and the fused state of a batch."""
+        sequences = {
+            name: self.encoders[place](**inputs[name])
+            for name, place in self.encoder_of.items()
+            if name in inputs and len(inputs[name]["row"])
+        }
+        embedded = self.embedding(sequences, len(index))
+        return embedded, self.fusion(embedded)
+
+    @staticmethod
+    def output(embedded: Mapping[str, EmbeddedInput], state: FusedState) -> PolymodalOutput:
+        """What both models return of the fused state."""
+        return PolymodalOutput(
+            embeddings={name: masked_mean(entry.tokens, entry.mask) for name, entry in embedded.items()},
+            fused=state.pooled,
+            present=torch.stack([entry.present for entry in embedded.values()], dim=1),
+        )
+
+
+class PolymodalForPrediction(PolymodalPreTrainedModel):
+    """The model with a head a target.
+
+    Args:
+        config: What to build.
+        encoders: See :class:`PolymodalModel`.
+        fusion: See :class:`PolymodalModel`.
+        heads: Built already, in the order of ``config.heads``; by default built from it.
+    """
+
+    def __init__(
+        self,
+        config: PolymodalConfig,
+        encoders: list[Encoder] | None = None,
+        fusion: FeatureFusion | None = None,
+        heads: list[Head] | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.model = PolymodalModel(config, encoders, fusion)
+        built = heads or [build_head({k: v for k, v in entry.items() if k != "name"}) for entry in config.heads]
+        self.heads = nn.ModuleList(head.bind(config.fusion["width"]) for head in built)
+        self.finish()
+
+    def head(self, target: str) -> Head:
+        """The head that answers ``target``."""
+        return self.heads[self.config.head_names.index(target)]  # type: ignore[return-value]
+
+    def forward(
+        self,
+        index: Tensor,
+        inputs: Inputs,
+        targets: Mapping[str, Tensor] | None = None,
+        return_dict: bool | None = None,
+    ) -> PolymodalOutput:
+        """Answer a batch, and weigh the losses of the targets that are given.
+
+        Args:
+            index: ``(batch,)`` numbers of the rows.
+            inputs: See :data:`Inputs`.
+            targets: ``(batch,)`` each; -100 (class) or NaN (number) where empty.
+            return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+        """
+        embedded, state = self.model.fuse(index, inputs)
+        output = self.model.output(embedded, state)
+        output.logits = {name: head(state) for name, head in self.named_heads()}
+        if targets:
+            output.losses = {
+                name: head.loss(output.logits[name], targets[name])
+                for name, head in self.named_heads()
+                if name in targets
+            }
+            output.loss = torch.stack([self.head(name).weight * loss for name, loss in output.losses.items()]).sum()
+        return output
+
+    def named_heads(self) -> list[tuple[str, Head]]:
+        """Targets and their heads, in declared order."""
+        return list(zip(self.config.head_names, self.heads, strict=True))  # type: ignore[arg-type]

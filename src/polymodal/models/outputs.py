@@ -1,0 +1,78 @@
+"""What the rooms of a model hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class TokenSequence:
+    """What an encoder returns: one entry an item, and an item is a picture, a text, a cell.
+
+    Attributes:
+        tokens: ``(items, length, width)``.
+        mask: ``(items, length)`` bool, true on content.
+        row: ``(items,)`` the row of the batch that each item belongs to, in ascending order.
+        grid: The shape the tokens lie in: ``(length,)``, ``(rows, columns)`` or ``(frames, rows, columns)``.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    row: Tensor
+    grid: tuple[int, ...]
+
+
+@dataclass
+class EmbeddedInput:
+    """One input of the whole batch in the shared space.
+
+    Attributes:
+        tokens: ``(batch, length, width)``; a row without the input holds one learned token.
+        mask: ``(batch, length)`` bool, true on content and on the learned token.
+        present: ``(batch,)`` bool, true where the row has the input.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    present: Tensor
+
+
+@dataclass
+class FusedState:
+    """What a fusion returns.
+
+    Attributes:
+        pooled: ``(batch, width)`` one vector a row.
+        tokens: ``(batch, length, width)``, or None where the fusion keeps no tokens.
+        mask: ``(batch, length)`` bool, true on content, or None.
+        spans: The slice of ``tokens`` that came from each input.
+    """
+
+    pooled: Tensor
+    tokens: Tensor | None = None
+    mask: Tensor | None = None
+    spans: dict[str, slice] | None = None
+
+
+@dataclass
+class PolymodalOutput(ModelOutput):
+    """What a model returns.
+
+    Attributes:
+        loss: The weighted sum of the targets' losses, a scalar; None without targets.
+        logits: What each head says, by target: ``(batch, classes)`` or ``(batch,)``.
+        embeddings: Each input's mean vector in the shared space, ``(batch, width)``.
+        fused: ``(batch, width)`` the fused vector.
+        losses: Each target's own loss, by target.
+        present: ``(batch, inputs)`` bool, which inputs each row has.
+    """
+
+    loss: Tensor | None = None
+    logits: dict[str, Tensor] | None = None
+    embeddings: dict[str, Tensor] | None = None
+    fused: Tensor | None = None
+    losses: dict[str, Tensor] | None = None
+    present: Tensor | None = None

@@ -1,0 +1,72 @@
+"""Progress on standard error: bars over what takes its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+from transformers.utils import logging as library_logging
+
+T = TypeVar("T")
+CONSOLE = Console(stderr=True, highlight=False)
+
+
+def bar() -> Progress:
+    """A progress bar that leaves nothing behind; silent where standard error is no terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+
+
+def progress(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+    """``items``, with a bar."""
+    with bar() as shown:
+        yield from shown.track(items, total=total, description=description)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Transformers without its own bars and advice: what matters is said by us."""
+    shown, level = library_logging.is_progress_bar_enabled(), library_logging.get_verbosity()
+    library_logging.disable_progress_bar()
+    library_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(level)
+        if shown:
+            library_logging.enable_progress_bar()
+
+
+class TrainingProgress(TrainerCallback):
+    """A bar over the steps, and a line an evaluation."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric, self.bar, self.task, self.loss = metric, bar(), None, float("nan")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the bar."""
+        self.bar.start()
+        self.task = self.bar.add_task("training", total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Keep the training loss for the next line."""
+        self.loss = (logs or {}).get("loss", self.loss)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Print epoch, losses and the metric that selects."""
+        name = self.metric.rpartition(".")[2]
+        parts = [f"{k.removeprefix('eval_')} {v:.4f}" for k, v in metrics.items() if k.endswith(f".{name}")]
+        losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
+        CONSOLE.print(f"epoch {state.epoch:.0f}/{args.num_train_epochs:.0f}: {losses}, {', '.join(parts)}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take the bar away."""
+        self.bar.stop()

@@ -1,0 +1,76 @@
+"""Which epoch is the best: the validation metric that was asked for, and the loss where it ties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from polymodal.errors import ConfigError, did_you_mean
+from polymodal.evaluation.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
+from polymodal.models.heads import Head
+
+TIE = 1e-6
+"""Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
+
+
+def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
+    """The metric to select by: ``metric`` itself, or the task's own; the loss where there are several targets.
+
+    Raises:
+        ConfigError: If the metric or its target does not exist.
+    """
+    if metric is None:
+        return DEFAULT_METRIC[next(iter(tasks.values()))] if len(tasks) == 1 else "loss"
+    target, _, name = metric.rpartition(".")
+    if name not in HIGHER_IS_BETTER:
+        raise ConfigError(f"train.metric: there is no metric '{name}'. {did_you_mean(name, HIGHER_IS_BETTER)}")
+    if target and target not in tasks:
+        raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
+    suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss ece loss",
+             "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
+    asked = [tasks[target]] if target else list(tasks.values())
+    if not any(name in suits[task].split() for task in asked):
+        raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {did_you_mean(name, suits[asked[0]].split())}")
+    return metric
+
+
+def validation_metrics(heads: Mapping[str, Head], metric: str) -> Callable[[EvalPrediction], dict[str, float]]:
+    """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``."""
+
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        logits: Any = prediction.predictions
+        targets: Any = prediction.label_ids
+        results, loss = {}, 0.0
+        for name, head in heads.items():
+            rows, answer = torch.as_tensor(np.asarray(logits[name])), torch.as_tensor(np.asarray(targets[name]))
+            device = next(head.parameters()).device
+            rows, answer = rows.to(device), answer.to(device)
+            with torch.no_grad():
+                measured = evaluate(head.task, head.answer(rows).cpu(), answer.cpu())
+                part = float(head.loss(rows, answer))
+            loss += head.weight * part
+            results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}
+        results["loss_total"] = loss
+        return results | {"selection": selection(results, metric, loss)}
+
+    return compute
+
+
+def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
+    """One number, the higher the better: the metric (its mean over targets where none is named), then the loss.
+
+    Raises:
+        ConfigError: If the validation rows do not define the metric.
+    """
+    target, _, name = metric.rpartition(".")
+    if metric == "loss":
+        return -loss
+    values = [v for key, v in results.items() if (key == metric if target else key.rpartition(".")[2] == name)]
+    if not values:
+        raise ConfigError(f"train.metric: '{metric}' is not defined on these validation rows; choose another one")
+    value = float(np.mean(values)) * (1 if HIGHER_IS_BETTER[name] else -1)
+    return value - TIE * loss / (1 + abs(loss))

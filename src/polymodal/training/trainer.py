@@ -1,0 +1,143 @@
+"""The Trainer of Transformers, with two learning rates and one way to pick the best epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from polymodal.config import TrainConfig
+from polymodal.data.collator import Collator, RowDataset
+from polymodal.errors import RunError
+from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.training.arguments import epochs_an_evaluation, training_arguments
+from polymodal.training.progress import TrainingProgress
+from polymodal.training.selection import validation_metrics
+
+
+class PolymodalTrainer(Trainer):
+    """A Trainer whose pretrained parts learn at ``pretrained_learning_rate``; nothing else is new.
+
+    Args:
+        pretrained_learning_rate: Of what came with a checkpoint.
+    """
+
+    def __init__(self, *args: Any, pretrained_learning_rate: float, **kwargs: Any) -> None:
+        self.pretrained_learning_rate = pretrained_learning_rate
+        super().__init__(*args, **kwargs)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over four groups: pretrained or new, with weight decay or without (biases, norms, embeddings)."""
+        if self.optimizer is None:
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = kind(self.parameter_groups(), **options)
+        return self.optimizer
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The trainable parameters by learning rate and weight decay; empty groups are left out."""
+        decayed = set(self.get_decay_parameter_names(self.model))
+        pretrained = {
+            id(parameter)
+            for encoder in self.model.model.encoders
+            if encoder.pretrained
+            for parameter in encoder.backbone.parameters()
+        }
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault((id(parameter) in pretrained, name in decayed), []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": self.pretrained_learning_rate if is_pretrained else self.args.learning_rate,
+                "weight_decay": self.args.weight_decay if decays else 0.0,
+            }
+            for (is_pretrained, decays), parameters in groups.items()
+        ]
+
+
+def train(
+    model: PolymodalForPrediction,
+    rows: RowDataset,
+    validation: RowDataset,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    metric: str,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train ``model`` in place and leave it at its best epoch.
+
+    Args:
+        model: Untrained, or to be tuned on.
+        rows: Training rows.
+        validation: Rows that pick the best epoch.
+        config: The ``train`` section, its epochs a number.
+        folder: The run folder; ``checkpoints/`` is written in it.
+        metric: See :func:`polymodal.training.selection.metric_name`.
+        resume: Go on from the last checkpoint in ``folder``.
+        quiet: Print nothing.
+
+    Returns:
+        ``seconds``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best epoch) and ``history``.
+
+    Raises:
+        RunError: If there is nothing to resume.
+    """
+    arguments = training_arguments(config, folder, len(rows))
+    heads = dict(model.named_heads())
+    trainer = PolymodalTrainer(
+        model=model,
+        args=arguments,
+        data_collator=Collator(rows.processor),
+        train_dataset=rows,
+        eval_dataset=validation,
+        compute_metrics=validation_metrics(heads, metric),
+        pretrained_learning_rate=config.pretrained_learning_rate,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if not quiet:
+        trainer.add_callback(TrainingProgress(metric))
+    if config.patience and config.epochs:
+        trainer.add_callback(EarlyStoppingCallback(math.ceil(config.patience / epochs_an_evaluation(config.epochs))))
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=last_checkpoint(arguments) if resume else None)
+    return _summary(trainer, time.perf_counter() - started, len(rows))
+
+
+def last_checkpoint(arguments: TrainingArguments) -> str:
+    """The newest checkpoint of a run.
+
+    Raises:
+        RunError: If there is none.
+    """
+    folder = Path(arguments.output_dir or "")
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if found is None:
+        raise RunError(f"{folder}: no checkpoint to resume from. Start without --resume")
+    return found
+
+
+def _summary(trainer: PolymodalTrainer, seconds: float, rows: int) -> dict[str, Any]:
+    history = trainer.state.log_history
+    evaluations = [entry for entry in history if "eval_selection" in entry]
+    best = max(evaluations, key=lambda entry: entry["eval_selection"])
+    epochs = float(trainer.state.epoch or 0)
+    spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
+    return {
+        "seconds": seconds,
+        "rows_per_second": rows * epochs / spent,
+        "epochs": epochs,
+        "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}
+        | {"epoch": best["epoch"]},
+        "history": history,
+    }

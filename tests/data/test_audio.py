@@ -1,0 +1,181 @@
+"""Real recordings in, one channel in [-1, 1] out; damage comes out as one line."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from polymodal.data.media import Limits, MediaError, audio_info, load_audio
+
+
+def tone(seconds: float = 0.5, rate: int = 8000, hertz: float = 440.0, level: float = 0.5) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def pitch(sound: np.ndarray, rate: int) -> float:
+    return float(np.abs(np.fft.rfft(sound)).argmax() * rate / len(sound))
+
+
+@pytest.mark.parametrize(
+    ("subtype", "tolerance"),
+    [
+        ("PCM_U8", 1e-2),
+        ("PCM_16", 1e-4),
+        ("PCM_24", 1e-6),
+        ("PCM_32", 1e-6),
+        ("FLOAT", 1e-6),
+        ("DOUBLE", 1e-6),
+        ("ULAW", 3e-2),
+    ],
+)
+def test_every_sample_format_of_wav_has_full_scale_one(tmp_path, subtype, tolerance):
+    soundfile.write(tmp_path / "a.wav", tone(), 8000, subtype=subtype)
+    sound = load_audio("a.wav", tmp_path, rate=8000)
+    assert sound.dtype == np.float32
+    np.testing.assert_allclose(sound, tone(), atol=tolerance)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_channels_are_averaged(tmp_path, channels):
+    each = np.stack([tone(level=0.1 * (1 + channel)) for channel in range(channels)], axis=1)
+    soundfile.write(tmp_path / "a.wav", each, 8000, subtype="FLOAT")
+    np.testing.assert_allclose(load_audio("a.wav", tmp_path, rate=8000), each.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 48000])
+def test_resampling_keeps_pitch_length_and_level(tmp_path, rate):
+    stereo = np.stack([tone(1.0, 44100)] * 2, axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 44100)
+    sound = load_audio("a.wav", tmp_path, rate=rate)
+    assert abs(len(sound) - rate) <= 1
+    assert pitch(sound, rate) == pytest.approx(440, abs=2)
+    assert np.abs(sound[rate // 4 : -rate // 4]).max() == pytest.approx(0.5, abs=0.01)
+
+
+def encoded(path: Path, codec: str, rate: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(1.0, rate)[None], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.format.name, "mono", rate, frame_size=stream.frame_size or None)
+        for part in resampler.resample(frame) + resampler.resample(None):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.ogg", "a.m4a", "a.aac", "a.opus", "a.mka"])
+def test_every_format_gives_the_same_tone(tmp_path, name):
+    if name in ("a.mp3", "a.flac", "a.ogg"):
+        soundfile.write(tmp_path / name, tone(1.0, 16000), 16000)
+        own = 16000
+    else:
+        own = 48000
+        encoded(tmp_path / name, {"a.opus": "libopus"}.get(name, "aac"), own)
+    sound = load_audio(name, tmp_path, rate=16000)
+    assert len(sound) == pytest.approx(16000, rel=0.06)
+    assert pitch(sound, 16000) == pytest.approx(440, abs=3)
+    seconds, rate = audio_info(name, tmp_path)
+    assert seconds == pytest.approx(1.0, rel=0.15)
+    assert rate == own
+
+
+@pytest.mark.parametrize("kind", ["bytes", "uri", "dict", "array"])
+def test_every_kind_of_cell_gives_the_same_recording(kind):
+    file = BytesIO()
+    soundfile.write(file, tone(), 8000, format="WAV", subtype="FLOAT")
+    raw = file.getvalue()
+    cell = {
+        "bytes": raw,
+        "uri": "data:audio/wav;base64," + base64.b64encode(raw).decode(),
+        "dict": {"path": None, "bytes": raw},
+        "array": {"array": tone().tolist(), "sampling_rate": 8000},
+    }[kind]
+    np.testing.assert_allclose(load_audio(cell, rate=8000), tone(), atol=1e-6)
+    assert audio_info(cell) == (0.5, 8000)
+
+
+@pytest.mark.parametrize("shape", [(2, 4000), (4000, 2)])
+def test_array_of_two_channels_either_way_round(shape):
+    array = np.stack([tone(), 0 * tone()]).reshape(2, 4000)
+    cell = {"array": array if shape[0] == 2 else array.T, "sampling_rate": 8000}
+    np.testing.assert_allclose(load_audio(cell, rate=8000), tone() / 2, atol=1e-6)
+
+
+def test_array_of_whole_numbers_is_scaled_by_its_type():
+    cell = {"array": np.full(10, 2**14, np.int16), "sampling_rate": 8000}
+    np.testing.assert_allclose(load_audio(cell, rate=8000), 0.5)
+
+
+def test_values_over_full_scale_are_clipped(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(level=3.0), 8000, subtype="FLOAT")
+    assert np.abs(load_audio("a.wav", tmp_path, rate=8000)).max() == 1.0
+
+
+def test_wav_written_to_a_pipe_is_read_whole(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(), 8000, subtype="PCM_16")
+    raw = bytearray((tmp_path / "a.wav").read_bytes())
+    raw[4:8] = raw[40:44] = b"\xff\xff\xff\xff"  # its length was not known when the header was written
+    assert len(load_audio(raw, rate=8000)) == 4000
+
+
+@pytest.mark.parametrize("kept", [10, 30, 44, 2000])
+def test_wav_cut_short_is_refused(tmp_path, kept):
+    soundfile.write(tmp_path / "whole.wav", tone(), 8000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:kept])
+    with pytest.raises(MediaError, match=r"^cut\.wav (is cut short|cannot be decoded)"):
+        load_audio("cut.wav", tmp_path, rate=8000)
+
+
+def test_wav_without_samples_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 8000)
+    with pytest.raises(MediaError, match=r"a\.wav holds no sound"):
+        load_audio("a.wav", tmp_path, rate=8000)
+
+
+def test_not_a_number_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, np.nan], np.float32), 8000, subtype="FLOAT")
+    with pytest.raises(MediaError, match="values that are no numbers"):
+        load_audio("a.wav", tmp_path, rate=8000)
+
+
+@pytest.mark.parametrize("load", [audio_info, lambda cell: load_audio(cell, rate=8000)])
+def test_picture_holds_no_audio(load):
+    file = BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+    with pytest.raises(MediaError, match="has no audio in it, expected a recording"):
+        load(file.getvalue())
+
+
+def test_too_long_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(2.0), 8000)
+    with pytest.raises(MediaError, match=r"a\.wav is longer than 1\.5 seconds"):
+        load_audio("a.wav", tmp_path, rate=8000, limits=Limits(seconds=1.5))
+    with pytest.raises(MediaError, match=r"longer than 1\.5 seconds"):
+        load_audio({"array": tone(2.0), "sampling_rate": 8000}, rate=8000, limits=Limits(seconds=1.5))
+
+
+@pytest.mark.parametrize("rate", [None, 0, "8000"])
+def test_array_without_its_rate_is_refused(rate):
+    with pytest.raises(MediaError, match="sampling_rate"):
+        load_audio({"array": tone(), "sampling_rate": rate}, rate=8000)
+
+
+PLAYLISTS = {
+    "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.aac\n#EXT-X-ENDLIST\n",
+    "list.ffconcat": "ffconcat version 1.0\nfile other.aac\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_playlist_opens_no_other_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    encoded(tmp_path / "other.aac", "aac", 48000)
+    (tmp_path / name).write_text(PLAYLISTS[name])
+    for cell in (name, PLAYLISTS[name].encode()):
+        with pytest.raises(MediaError):
+            load_audio(cell, tmp_path, rate=8000)
