@@ -6,12 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.outputs import TokenSequence
+
+
+WARP = 0.15
 
 
 class LogMel(nn.Module):
@@ -121,7 +125,7 @@ class AudioEncoder(BackboneEncoder):
         if self.reads_mel:
             frames, _ = self.mel(values["waveform"], length)
             if self.training and self.masking:
-                frames = mask_stretches(frames, self.masking)
+                frames = mask_stretches(warp(frames, WARP), self.masking)
             hidden = self.backbone(pixel_values=frames.transpose(1, 2).unsqueeze(1)).last_hidden_state
             hidden = hidden.flatten(1, 2).transpose(1, 2)  # frequency goes into the width
         else:
@@ -138,6 +142,21 @@ class AudioEncoder(BackboneEncoder):
         with torch.no_grad():
             hidden = self.backbone(pixel_values=probe).last_hidden_state
         return hidden.shape[1] * hidden.shape[2]
+
+
+def warp(frames: Tensor, share: float) -> Tensor:
+    """Stretch time and frequency of each recording by up to ``share``, as another speaker would.
+
+    Frequency as in vocal tract length perturbation (Jaitly & Hinton 2013), time as in speed perturbation
+    (Ko et al. 2015), both on the log-mel picture ``(items, frames, bins)``.
+    """
+    factor = 1 + (2 * torch.rand(len(frames), 2, device=frames.device, dtype=frames.dtype) - 1) * share
+    # Both axes run from -1 to 1 and are stretched from -1, where sound starts and frequency is lowest.
+    theta = torch.diag_embed(factor)
+    theta = torch.cat([theta, (factor - 1).unsqueeze(-1)], dim=-1)  # (items, 2, 3)
+    picture = frames.unsqueeze(1)
+    grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
+    return F.grid_sample(picture, grid, align_corners=False).squeeze(1)
 
 
 def mask_stretches(frames: Tensor, share: float) -> Tensor:
