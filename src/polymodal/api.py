@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     run = Run(folder, model, job.processor, job.declaration)
     run.save(folder)
     write_results(run, job, trained)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from polymodal.errors import ConfigError, PolymodalError, did_you_mean
 
 
 def load_pretrained(kind: Any, name: str) -> Any:
-    """``kind.from_pretrained(name)``, for any of Transformers' Auto classes.
+    """``kind.from_pretrained(name)``, for any of Transformers' Auto classes; ``$VARIABLES`` in the name are filled in.
 
     Raises:
         ConfigError: If it cannot be had; says how to use a local folder.
     """
+    name = os.path.expandvars(name)
     try:
         return kind.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:

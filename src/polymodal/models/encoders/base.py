@@ -20,6 +20,7 @@ class Encoder(nn.Module):
         modality: What it reads; it decides which tensors :meth:`forward` is given.
         axes: Number of dimensions its tokens lie in: 1 for text and sound, 2 for pictures.
         width: Width of its tokens.
+        tokens: Most tokens an item gives.
         pretrained: Whether its weights come from a checkpoint (they then learn at their own rate).
         frozen: Whether its weights stay as they are.
     """
@@ -27,6 +28,7 @@ class Encoder(nn.Module):
     modality: ClassVar[str]
     axes: ClassVar[int] = 1
     width: int
+    tokens: int = 1
     pretrained: bool = False
     frozen: bool = False
 
@@ -60,7 +62,8 @@ def encoder_settings(encoder: Encoder) -> dict[str, Any]:
     """What :func:`build_encoder` takes; the inverse of it."""
     name = next((name for name in ENCODERS if ENCODERS[name] is type(encoder)), None)
     if name is None:
-        raise ValueError(f"{type(encoder).__name__} is not registered: decorate it with ENCODERS.register(name)")
+        kind = type(encoder).__name__
+        raise ValueError(f"{kind} is not registered: decorate it with ENCODERS.register(name)")
     return {"kind": name, **encoder.settings()}
 
 
@@ -83,8 +86,8 @@ def pool_sequence(tokens: Tensor, mask: Tensor, limit: int) -> tuple[Tensor, Ten
     place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(mask)
     slot = torch.where(length > limit, place * limit // length, place).clamp(max=limit - 1)
     weight = mask.to(tokens.dtype)
-    count = torch.zeros(len(tokens), limit, dtype=tokens.dtype, device=tokens.device).scatter_add(1, slot, weight)
-    total = torch.zeros(len(tokens), limit, tokens.shape[2], dtype=tokens.dtype, device=tokens.device)
+    count = tokens.new_zeros(len(tokens), limit).scatter_add(1, slot, weight)
+    total = tokens.new_zeros(len(tokens), limit, tokens.shape[2])
     total = total.scatter_add(1, slot.unsqueeze(-1).expand_as(tokens), tokens * weight.unsqueeze(-1))
     return total / count.clamp(min=1).unsqueeze(-1), count > 0
 

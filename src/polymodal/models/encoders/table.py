@@ -14,8 +14,6 @@ from polymodal.models.outputs import TokenSequence
 class TableEncoder(Encoder):
     """Base of the encoders of one table column; a column has its own, for three rooms are not three metres."""
 
-    width: int
-
     def sequence(self, tokens: Tensor, row: Tensor) -> TokenSequence:
         """``tokens`` ``(items, width)`` as sequences of length one."""
         mask = torch.ones(len(tokens), 1, dtype=torch.bool, device=tokens.device)
@@ -39,7 +37,9 @@ class NumberEncoder(TableEncoder):
     def __init__(self, *, features: int = 9, width: int = 32) -> None:
         super().__init__()
         self.features, self.width = features, width
-        self.net = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width))
+        self.net = nn.Sequential(
+            nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.LayerNorm(width)
+        )
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
@@ -52,7 +52,7 @@ class NumberEncoder(TableEncoder):
 
 @ENCODERS.register("category")
 class CategoryEncoder(TableEncoder):
-    """A learned vector for each category; the first one stands for categories that training never saw.
+    """A learned vector for each category; zero for categories that training never saw.
 
     Args:
         categories: Number of known categories.
@@ -64,7 +64,8 @@ class CategoryEncoder(TableEncoder):
     def __init__(self, *, categories: int, width: int = 32) -> None:
         super().__init__()
         self.categories, self.width = categories, width
-        self.embed = nn.Embedding(categories + 1, width)
+        # Training never sees an unknown category: its vector stays zero, neither noise nor another's.
+        self.embed = nn.Embedding(categories + 1, width, padding_idx=0)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
