@@ -2,41 +2,36 @@
 
     python benchmarks/training.py --rounds 5 --threads 2
 
-Ours is `polymodal.training.trainer.train` as a fit calls it: RowDataset, Collator, Trainer. Plain is the loop at
-the top of this file, which takes nothing from Polymodal or Transformers but the model's own modules. Both get
-copies of one model, the same rows, batch size, AdamW, parameter groups, schedule and clipping; modality dropout
-is off, augmentation is the model's, validation and saving are not timed. The clock runs from the first epoch's
-begin, before its first batch is read, to the end of its last step. Two lines are printed:
+Ours is `polymodal.training.trainer.train` as a fit calls it: RowDataset, Collator, Trainer. Plain is
+`plain_loop.py`. Both get copies of one model, the same rows, batch size, AdamW, parameter groups, schedule
+and clipping; augmentation is the model's own. Modality dropout is off; validation and saving are not timed.
+The clock runs from the first epoch's begin, before its first batch is read, to the end of its last step.
+Rounds alternate, and so does who goes first in them. Three lines:
 
-- decoding each cell: in the epoch, on both sides (ours without its cache, which would spare it the recordings
-  that several rows share);
-- after the check: nothing is decoded on either side; so a fit begins, whose check has read every cell.
+- every cell decoded: on both sides, in the epoch; ours without its cache;
+- from an empty cache: plain as before; ours decodes a recording that several rows share once;
+- after the check: nothing is decoded on either side. So a fit begins, whose check has read every cell.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import math
 import os
-import time
-import wave
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
+import transformers
+from plain_loop import PlainRows, collate, now, read_picture, read_sound, train_epoch
 from transformers import TrainerCallback, set_seed
 
-from polymodal.data.cache import ReadCache
+from polymodal.data.cache import DEFAULT_LIMIT, ReadCache
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.demo.data import write_demo
 from polymodal.models.build import build_model
@@ -44,102 +39,11 @@ from polymodal.training import trainer as training
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import quiet_libraries
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-DECODING, DECODED = "decoding each cell", "after the check"
+DATA = Path(os.environ.get("POLYMODAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+LINES = ("every cell decoded", "from an empty cache", "after the check")
 VALIDATION_ROWS = 64  # not timed
-Times = dict[tuple[str, str], list[tuple[float, float]]]
-"""By line and side: seconds and mean loss of each round."""
-
-
-def read_picture(path: Path, size: int) -> np.ndarray:
-    """uint8 ``(3, size, size)``."""
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(image).transpose(2, 0, 1)
-
-
-def read_sound(path: Path, rate: int, samples: int) -> np.ndarray:
-    """float32 ``(at most samples,)`` of a WAV file of one channel and 16 bits."""
-    with wave.open(str(path)) as file:
-        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (rate, 1, 2):
-            raise SystemExit(f"{path}: the plain loop reads WAV of 16 bits, one channel and {rate} Hz only")
-        content = file.readframes(file.getnframes())
-    return np.frombuffer(content, dtype="<i2")[:samples].astype(np.float32) / 32768
-
-
-class PlainRows(Dataset):
-    """A row is its number, its decoded cells by input (None where empty) and the number of its class."""
-
-    def __init__(self, rows: Sequence[dict[str, Any]], root: Path, readers: dict[str, Callable], answers: Any) -> None:
-        self.rows, self.root, self.readers, self.answers = rows, root, readers, answers
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[int, dict[str, Any], int]:
-        row = self.rows[index]
-        cells = {name: read(self.root / row[name]) if row[name] else None for name, read in self.readers.items()}
-        return index, cells, int(self.answers[index])
-
-
-def plain_collate(rows: Sequence[tuple[int, dict[str, Any], int]], target: str, samples: int) -> dict[str, Any]:
-    """Pictures stacked and sound padded to ``samples``, of the rows that have them."""
-    inputs: dict[str, dict[str, torch.Tensor]] = {}
-    for name in rows[0][1]:
-        places = [place for place, row in enumerate(rows) if row[1][name] is not None]
-        items = [rows[place][1][name] for place in places]
-        if items and items[0].ndim == 3:
-            inputs[name] = {"row": torch.tensor(places), "pixel_values": torch.from_numpy(np.stack(items))}
-        elif items:
-            waveform = np.zeros((len(items), samples), dtype=np.float32)
-            for place, item in enumerate(items):
-                waveform[place, : len(item)] = item
-            length = torch.tensor([len(item) for item in items])
-            inputs[name] = {"row": torch.tensor(places), "length": length, "waveform": torch.from_numpy(waveform)}
-    answers = torch.tensor([row[2] for row in rows])
-    return {"index": torch.tensor([row[0] for row in rows]), "inputs": inputs, "targets": {target: answers}}
-
-
-def plain_epoch(model: nn.Module, rows: Any, collate: Callable, config: Any) -> tuple[float, float]:
-    """Seconds and mean loss of the first epoch, by hand."""
-    model.to(DEVICE).train()
-    loader = DataLoader(rows, config.batch_size, shuffle=True, collate_fn=collate, num_workers=config.workers)
-    warmup = math.ceil(config.warmup * len(loader))
-
-    def share(step: int) -> float:
-        done = (step - warmup) / max(1, len(loader) - warmup)
-        return step / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * done))
-
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
-    for name, parameter in model.named_parameters():
-        groups["bias" not in name and "norm" not in name].append(parameter)
-    decays = [{"params": given, "weight_decay": config.weight_decay * decay} for decay, given in groups.items()]
-    optimizer = torch.optim.AdamW(decays, lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-    total, began = 0.0, now()
-    for batch in loader:
-        loss = model(**to_device(batch)).loss
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        total += loss.item()
-    return now() - began, total / len(loader)
-
-
-def now() -> float:
-    """Seconds on a clock, read when all that was asked of a GPU is done."""
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def to_device(value: Any) -> Any:
-    """A batch where the model is."""
-    return {k: to_device(v) for k, v in value.items()} if isinstance(value, dict) else value.to(DEVICE)
+Side = Callable[[Any], tuple[float, float]]
+"""Trains the model it is given for an epoch: seconds, mean loss."""
 
 
 class Clock(TrainerCallback):
@@ -168,3 +72,128 @@ def our_epoch(model: Any, rows: RowDataset, job: Job) -> tuple[float, float]:
     with TemporaryDirectory() as folder, quiet_libraries(), patch.object(training, "PolymodalTrainer", timed):
         trained = training.train(*given, Path(folder), metric=job.metric, quiet=True)
     return clock.seconds, next(entry["loss"] for entry in trained["history"] if "loss" in entry)
+
+
+def open_fit(options: argparse.Namespace) -> Job:
+    """The fit of a table, with as many training rows as asked and a few validation rows."""
+    settings = [f"train.batch_size={options.batch_size}", "train.epochs=1", "train.modality_dropout=0"]
+    inputs = options.inputs.split(",")
+    job = open_job(options.table, targets=[options.target], inputs=inputs, settings=settings)
+    for split, most in (("train", options.rows), ("validation", VALIDATION_ROWS)):
+        kept = np.arange(min(most, len(job.splits[split])) if most else len(job.splits[split]))
+        job.splits[split], job.numbers[split] = job.splits[split].select(kept), job.numbers[split][kept]
+    return job
+
+
+def plain_side(job: Job, target: str) -> tuple[PlainRows, Callable]:
+    """The plain loop's rows and how it collates them, for what the fit reads."""
+    readers: dict[str, Callable] = {}
+    samples, train = 0, job.splits["train"]
+    for name, reader in job.processor.readers.items():
+        if reader.part is not None or reader.modality not in ("image", "audio"):
+            raise SystemExit(
+                f"{name}: the plain loop reads pictures and recordings, for encoders from scratch"
+            )
+        if reader.modality == "image":
+            readers[name] = partial(read_picture, size=reader.size)
+        else:
+            samples = reader.samples
+            readers[name] = partial(read_sound, rate=reader.rate, samples=samples)
+    rows = PlainRows(list(train.rows()), train.root or Path(), readers, job.answers()[target])
+    return rows, partial(collate, target=target, samples=samples)
+
+
+def sides(job: Job, target: str, model: Any) -> list[tuple[Side, Side]]:
+    """Ours and plain, for each line."""
+    config = job.declaration.train
+    settings = config.model_dump(include={"batch_size", "learning_rate", "weight_decay", "warmup", "workers"})
+    settings["decayed"] = set(training.PolymodalTrainer.get_decay_parameter_names(None, model))
+    rows, join = plain_side(job, target)
+    decoded = [rows[index] for index in range(len(rows))]
+    ours = job.rows("train")
+    read = [ours[index] for index in range(len(ours))]  # fills the job's cache, as a fit's check does
+    check_equal(Collator(job.processor)(read[:64]), join(decoded[:64]))
+
+    def cold(model: Any, limit: int) -> tuple[float, float]:
+        rows = RowDataset(job.splits["train"], job.processor, ReadCache(limit), targets=[target])
+        return our_epoch(model, rows, job)
+
+    plain = partial(train_epoch, rows=rows, collate=join, **settings)
+    return [
+        (partial(cold, limit=0), plain),
+        (partial(cold, limit=DEFAULT_LIMIT), plain),
+        (
+            partial(our_epoch, rows=ours, job=job),
+            partial(train_epoch, rows=decoded, collate=join, **settings),
+        ),
+    ]
+
+
+def check_equal(ours: Any, plain: Any, place: str = "batch") -> None:
+    """Both sides must train on the same numbers."""
+    if isinstance(ours, dict) and ours.keys() == plain.keys():
+        for name, value in ours.items():
+            check_equal(value, plain[name], f"{place}.{name}")
+    elif isinstance(ours, dict) or not torch.equal(ours, plain):
+        raise SystemExit(f"{place}: the two sides read different data")
+
+
+def measure(job: Job, target: str, rounds: int) -> np.ndarray:
+    """Seconds and mean loss ``(lines, rounds, ours and plain, 2)``, in alternating order."""
+    seed = job.declaration.train.seed
+    set_seed(seed)
+    model = build_model(job.declaration, job.processor, job.answers())
+    pairs = sides(job, target, model)
+    pairs[-1][1](copy.deepcopy(model))  # torch's own warming up
+    results = np.zeros((len(LINES), rounds, 2, 2))
+    for line, pair in enumerate(pairs):
+        for turn in range(rounds):
+            for side in (0, 1) if turn % 2 == 0 else (1, 0):
+                set_seed(seed)
+                results[line, turn, side] = pair[side](copy.deepcopy(model))
+    return results
+
+
+def report(results: np.ndarray, rows: int) -> None:
+    """Print medians over the rounds, and the range of the rounds' own ratios."""
+    print(f"{'':22}{'ours':>10}{'plain':>10}{'ours/plain':>12}   (rounds)         mean loss: ours, plain")
+    for name, line in zip(LINES, results, strict=True):
+        speeds = rows / line[:, :, 0]
+        ours, plain = np.median(speeds, axis=0)
+        ratios = speeds[:, 0] / speeds[:, 1]
+        loss = line[:, :, 1].mean(axis=0)
+        span = f"({ratios.min():.2f} to {ratios.max():.2f})"
+        text = f"{name:22}{ours:10.1f}{plain:10.1f}{ours / plain:12.3f}   {span}"
+        print(f"{text}   {loss[0]:.3f}, {loss[1]:.3f}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--table", type=Path, default=DATA / "av_digits" / "digits.csv")
+    parser.add_argument("--inputs", default="image_degraded,audio", help="columns, with commas between")
+    parser.add_argument("--target", default="label", help="the column to learn, a class")
+    parser.add_argument("--rows", type=int, default=0, help="training rows; 0: all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
+    parser.add_argument("--smoke", action="store_true", help="a toy table and one round, to see that it runs")
+    options = parser.parse_args(arguments)
+    with TemporaryDirectory() as folder:
+        if options.smoke:
+            options.table = write_demo(Path(folder), rows=60)
+            options.inputs, options.target, options.rounds, options.batch_size = "image,audio", "digit", 1, 16
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        job = open_fit(options)
+        rows = len(job.splits["train"])
+        print(
+            f"{options.table.name}: {options.inputs} -> {options.target}, {rows} rows, batches of "
+            f"{options.batch_size}, {options.rounds} rounds, {torch.get_num_threads()} threads, "
+            f"torch {torch.__version__}, transformers {transformers.__version__}; rows a second:"
+        )
+        report(measure(job, options.target, options.rounds), rows)
+
+
+if __name__ == "__main__":
+    main()

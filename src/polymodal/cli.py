@@ -1,4 +1,4 @@
-"""The command line: parses, calls :mod:`polymodal.api`, prints. Nothing heavy is imported before a command runs."""
+"""The command line: parses, calls :mod:`polymodal.api`, prints; heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,17 @@ def demo(
     from polymodal.show import show_demo
 
     result = run_demo(output, quiet=as_json)
-    _print(result.to_json(), as_json) or show_demo(result, command=_command())
+    if not _print(result.to_json(), as_json):
+        show_demo(result, command=_command())
 
 
 @app.command()
 def check(
-    source: SourceArg, target: Target = None, inputs: Inputs = None, settings: Settings = None, as_json: Json = False
+    source: SourceArg,
+    target: Target = None,
+    inputs: Inputs = None,
+    settings: Settings = None,
+    as_json: Json = False,
 ) -> None:
     """What a fit would see and trip over; exit status 1 if it would not start."""
     from polymodal import api
@@ -55,7 +60,8 @@ def check(
     report: CheckReport = api.check(
         source, target=target, inputs=_split(inputs), settings=settings or [], quiet=as_json
     )
-    _print(report.to_json(), as_json) or show_check(report)
+    if not _print(report.to_json(), as_json):
+        show_check(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -83,13 +89,18 @@ def fit(
     from polymodal import api
     from polymodal.show import show_fit
 
-    run = api.fit(
-        source, target=target, inputs=_split(inputs), output=output, settings=settings or [],
-        resume=resume, overwrite=overwrite, quiet=as_json,
-    )  # fmt: skip
+    try:
+        run = api.fit(
+            source, target=target, inputs=_split(inputs), output=output, settings=settings or [],
+            resume=resume, overwrite=overwrite, quiet=as_json,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from None
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
-    _print({"run": str(run.folder), **results}, as_json) or show_fit(run.folder, results, command=_command())
+    if not _print({"run": str(run.folder), **results}, as_json):
+        show_fit(run.folder, results, command=_command())
 
 
 @app.command()
@@ -99,7 +110,8 @@ def evaluate(run: RunArg, table: TableArg, batch_size: BatchSize = 128, as_json:
     from polymodal.show import show_metrics
 
     results = api.load(run).evaluate(table, batch_size=batch_size)
-    _print(results, as_json) or show_metrics(results, title=f"{run} on {table}")
+    if not _print(results, as_json):
+        show_metrics(results, title=f"{run} on {table}")
 
 
 @app.command()
@@ -115,7 +127,8 @@ def predict(
     from polymodal import api
 
     rows = api.predict_to(api.load(run), table, output, probabilities=probabilities, batch_size=batch_size)
-    _print({"output": str(output), "rows": rows}, as_json) or typer.echo(f"{rows} rows answered in {output}")
+    if not _print({"output": str(output), "rows": rows}, as_json):
+        typer.echo(f"{rows} rows answered in {output}")
 
 
 @app.command()
@@ -123,7 +136,9 @@ def embed(
     run: RunArg,
     table: TableArg,
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
-    input: Annotated[str | None, typer.Option("--input", help="One input's vector instead of the fused one.")] = None,
+    input: Annotated[
+        str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
+    ] = None,
     batch_size: BatchSize = 128,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +146,8 @@ def embed(
     from polymodal import api
 
     rows = api.embed_to(api.load(run), table, output, input=input, batch_size=batch_size)
-    _print({"output": str(output), "rows": rows}, as_json) or typer.echo(f"{rows} vectors in {output}")
+    if not _print({"output": str(output), "rows": rows}, as_json):
+        typer.echo(f"{rows} vectors in {output}")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,8 +1,9 @@
-"""The run's declaration: what is read, what is learnt, how. YAML in, JSON Schema out, unknown keys refused."""
+"""The run's declaration: what is read, what is learnt, how; unknown keys are refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +11,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.settings import apply_settings, read_yaml
 
 Modality = Literal["text", "image", "audio", "video", "number", "category", "sequence"]
 READ_MODALITIES = ("text", "image", "audio", "number", "category")
 """The modalities this version reads; the others are recognised and named."""
+SUITS = {
+    "tokens": ("text", "image", "audio"),
+    "size": ("image",),
+    "rate": ("audio",),
+    "seconds": ("audio",),
+    "max_length": ("text",),
+    "augment": ("image", "audio"),
+    "warp": ("audio",),
+}
+"""The modalities that a setting of an input is about, where it is not about all of them."""
+NO_SECTION = ("model_type", "dict_type")
+"""What pydantic calls a value where a section should be."""
 
 
 class Section(BaseModel):
@@ -25,10 +39,10 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where the rows come from and how they are split."""
 
-    train: str | None = Field(None, description="The table: CSV, TSV, JSONL, Parquet or a saved dataset folder.")
+    train: str | None = Field(None, description="Table: CSV, TSV, JSONL, Parquet or a saved dataset folder.")
     validation: float | str = Field(0.1, description="Share of the rows held out for validation, or a table.")
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
-    split: str | None = Field("split", description="Column that names each row's split; it wins over any share.")
+    split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
 
 
@@ -62,9 +76,10 @@ class InputConfig(Section):
     tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
     size: int | None = Field(None, ge=8, description="image: side in pixels that the model sees.")
     rate: int | None = Field(None, ge=1000, description="audio: samples a second that the model hears.")
-    seconds: float | None = Field(None, gt=0, description="audio: fixed length; longer is cut, shorter padded.")
+    seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
-    augment: bool = Field(True, description="Vary pictures (shift) and sound (shift, masking) in training.")
+    augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
+    warp: float = Field(0.0, ge=0, lt=0.5, description="audio: stretch pitch and time in training, by up to this share.")
 
     @model_validator(mode="before")
     @classmethod
@@ -72,6 +87,23 @@ class InputConfig(Section):
         if isinstance(values, dict) and isinstance(values.get("encoder"), str):
             return values | {"encoder": named_encoder(values["encoder"])}
         return values
+
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> InputConfig:
+        """Refuse what would have no effect."""
+        checkpoint = self.encoder.checkpoint if self.encoder else None
+        for name, modalities in SUITS.items():
+            if getattr(self, name) == type(self).model_fields[name].default:
+                continue
+            if self.modality in READ_MODALITIES and self.modality not in modalities:
+                raise ValueError(
+                    f"'{name}' is a setting of {' and '.join(modalities)}, not of {self.modality}"
+                )
+            if checkpoint and name in ("size", "rate"):
+                raise ValueError(f"'{name}' cannot be set: the checkpoint '{checkpoint}' has its own")
+        if self.freeze and not checkpoint:
+            raise ValueError("'freeze' is for a pretrained encoder: give one, as encoder: {checkpoint: …}")
+        return self
 
 
 def named_encoder(name: str) -> dict[str, str]:
@@ -85,9 +117,24 @@ class TargetConfig(Section):
 
     task: Literal["classification", "regression"]
     weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
-    class_weights: Literal["none", "balanced"] = Field("none", description="classification: 'balanced' lifts rare classes.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="classification: probability given to the other classes.")
-    transform: Literal["none", "log"] = Field("none", description="regression: 'log' learns log(1 + x) of amounts.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="classification: 'balanced' lifts rare classes."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="classification: probability given to the other classes."
+    )
+    transform: Literal["none", "log"] = Field(
+        "none", description="regression: 'log' learns log(1 + x) of amounts."
+    )
+
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> TargetConfig:
+        """Refuse what would have no effect."""
+        others = {"classification": ("transform",), "regression": ("class_weights", "label_smoothing")}
+        for name in others[self.task]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' is no setting of a {self.task}")
+        return self
 
 
 class FusionConfig(Section):
@@ -109,16 +156,20 @@ class TrainConfig(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    epochs: float | None = Field(None, gt=0, description="num_train_epochs; by default from the number of rows.")
-    batch_size: int = Field(64, ge=1, description="per_device_train_batch_size")
+    epochs: float | None = Field(None, gt=0, description="num_train_epochs; by default from the rows.")
+    batch_size: int | None = Field(None, ge=1, description="per_device_train_batch_size; by default from the rows.")
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
-    pretrained_learning_rate: float = Field(5e-5, ge=0, description="The learning rate of pretrained encoders.")
+    pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
     weight_decay: float = Field(0.05, ge=0, description="weight_decay")
     warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
-    patience: int = Field(10, ge=0, description="Epochs without a better validation metric before stopping; 0: never.")
-    metric: str | None = Field(None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …")
-    modality_dropout: float = Field(0.15, ge=0, lt=1, description="Chance that a row's input is left out in training.")
+    patience: int | None = Field(None, ge=0, description="Epochs without a better metric before stopping; 0: never.")
+    metric: str | None = Field(
+        None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
+    )
+    modality_dropout: float = Field(
+        0.15, ge=0, lt=1, description="Chance that a row's input is left out in training."
+    )
     seed: int = Field(0, ge=0, description="seed")
     workers: int = Field(0, ge=0, description="dataloader_num_workers")
 
@@ -142,7 +193,9 @@ class Declaration(Section):
         return yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
 
 
-def parse(values: Mapping[str, Any], *, source: str = "declaration", lines: Mapping[tuple, int] | None = None) -> Declaration:
+def parse(
+    values: Mapping[str, Any], *, source: str = "declaration", lines: Mapping[tuple, int] | None = None
+) -> Declaration:
     """Check ``values`` and make them a declaration.
 
     Args:
@@ -154,10 +207,20 @@ def parse(values: Mapping[str, Any], *, source: str = "declaration", lines: Mapp
         ConfigError: One line for every unknown key and every value of a wrong type.
     """
     try:
-        return Declaration.model_validate(dict(values))
+        return Declaration.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
-        messages = [_explain(entry, source, lines or {}) for entry in error.errors()]
+        messages = [_explain(entry, source, lines or {}) for entry in _causes(error.errors())]
         raise ConfigError("\n".join(messages)) from None
+
+
+@contextmanager
+def located(source: str, lines: Mapping[tuple, int], *path: str) -> Iterator[None]:
+    """Put file and line before the text of a ``ConfigError`` that what stands under ``path`` causes."""
+    try:
+        yield
+    except ConfigError as error:
+        line = _line(lines, path)
+        raise ConfigError(f"{source}, line {line}: {error}" if line else str(error)) from None
 
 
 def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
@@ -172,88 +235,41 @@ def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
     return parse(values, source=str(path), lines=lines)
 
 
-def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
-    """The values of a YAML file, and the line of each key path.
-
-    Raises:
-        ConfigError: If it cannot be read, is no mapping, or gives a key twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not readable as YAML ({getattr(error, 'problem', error)})") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read ({reason})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {type(values).__name__}, expected sections such as 'data:' and 'targets:'")
-    lines: dict[tuple, int] = {}
-    for key, line in _walk(node):
-        if key in lines:
-            raise ConfigError(f"{path}, line {line}: '{'.'.join(map(str, key))}' is given twice (first in line {lines[key]})")
-        lines[key] = line
-    return values, lines
-
-
-def _walk(node: yaml.Node, prefix: tuple = ()) -> Iterator[tuple[tuple, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield (*prefix, key.value), key.start_mark.line + 1
-            yield from _walk(value, (*prefix, key.value))
-
-
-def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
-    """Put settings such as ``train.epochs=3`` into ``values``; the right side is read as YAML.
-
-    Raises:
-        ConfigError: If a setting is not of the form ``section.key=value``.
-    """
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        keys = path.split(".")
-        if not equals or not all(keys):
-            raise ConfigError(f"--set {setting}: expected section.key=value, such as train.epochs=3")
-        section = values
-        for key in keys[:-1]:
-            section = section.setdefault(key, {})
-            if not isinstance(section, dict):
-                raise ConfigError(f"--set {setting}: '{key}' holds a value, not a section")
-        try:
-            section[keys[-1]] = _number(yaml.safe_load(text))
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {setting}: the value is not readable as YAML") from None
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads ``3e-4`` as text; everybody means the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def _causes(errors: list[Any]) -> list[Any]:
+    """The errors without those that only follow from a section that is none."""
+    sections = all(error["type"] not in NO_SECTION for error in errors)
+    return [error for error in errors if sections or error["type"] != "missing"]
 
 
 def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part in ("float", "str")))
-    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    line = _line(lines, path)
     place = f"{source}, line {line}" if line else source
     name = ".".join(map(str, path)) or "declaration"
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
-    found = repr(error["input"]) if not isinstance(error["input"], dict) else "a section"
     if error["type"] == "missing":
         return f"{place}: '{name}' is missing"
+    if error["type"] == "value_error":
+        return f"{place}: '{name}': {error['msg'].removeprefix('Value error, ')}"
+    found = repr(error["input"]) if not isinstance(error["input"], dict) else "a section"
+    if error["type"] in NO_SECTION:
+        return f"{place}: '{name}' is {found}, expected a section: keys, each with its value"
     return f"{place}: '{name}' is {found}; {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _line(lines: Mapping[tuple, int], path: tuple) -> int | None:
+    """The line of ``path``, or of the section it stands in."""
+    return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
 
 
 def _known_keys(path: tuple) -> list[str]:
     sections: dict[str, type[Section]] = {
-        "data": DataConfig, "inputs": InputConfig, "targets": TargetConfig, "fusion": FusionConfig, "train": TrainConfig,
-    }  # fmt: skip
+        "data": DataConfig,
+        "inputs": InputConfig,
+        "targets": TargetConfig,
+        "fusion": FusionConfig,
+        "train": TrainConfig,
+    }
     section = sections.get(str(path[0]), Declaration) if path else Declaration
     return list(section.model_fields)

@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any
 
-from polymodal.errors import ConfigError, PolymodalError, did_you_mean
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from polymodal.errors import ConfigError, PolymodalError
+
+REFUSED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
+"""What Transformers raises at a checkpoint that is absent, is damaged or wants an absent library."""
 
 
 def load_pretrained(kind: Any, name: str) -> Any:
-    """``kind.from_pretrained(name)``, for any of Transformers' Auto classes; ``$VARIABLES`` in the name are filled in.
+    """``kind.from_pretrained(name)``, for any of Transformers' Auto classes; ``$VARIABLES`` are filled in.
 
     Raises:
         ConfigError: If it cannot be had; says how to use a local folder.
     """
-    name = os.path.expandvars(name)
+    name = os.path.expanduser(os.path.expandvars(name))
     try:
-        return kind.from_pretrained(name)
-    except (OSError, ValueError, KeyError) as error:
+        loaded = kind.from_pretrained(name)
+    except REFUSED as error:
         raise ConfigError(_reason(name, error)) from None
+    if isinstance(loaded, PreTrainedTokenizerBase) and len(loaded) <= len(loaded.all_special_tokens):
+        raise ConfigError(f"the checkpoint '{name}' holds no vocabulary: its tokenizer files are missing")
+    return loaded
 
 
 def _reason(name: str, error: Exception) -> str:
     if Path(name).is_dir():
-        return f"the folder '{name}' is no readable checkpoint: {str(error).strip().splitlines()[0]}"
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"the folder '{name}' is no readable checkpoint: {why}"
+    if "$" in name:
+        return f"the checkpoint '{name}' names an environment variable that is not set"
+    if name.startswith((".", "/")) or "\\" in name or name.count("/") > 1:
+        return f"the checkpoint '{name}': there is no such folder"
+    hint = ""
     if "/" not in name:
-        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-        return f"'{name}' is neither a model type nor a checkpoint. {did_you_mean(name, CONFIG_MAPPING)}"
+        near = difflib.get_close_matches(name, CONFIG_MAPPING, n=1, cutoff=0.6)
+        hint = f"Did you mean the model type '{near[0]}'? " if near else ""
+    kinds = "neither a local folder nor" if "/" in name else "no model type, no local folder, nor"
     return (
-        f"the checkpoint '{name}' is neither a local folder nor to be had from the hub (offline, or no such name). "
+        f"the checkpoint '{name}' is {kinds} to be had from the hub (offline, or no such name). {hint}"
         f"Download it on a connected machine (hf download {name} --local-dir DIR) and give the folder"
     )
 
@@ -46,8 +73,12 @@ def local_folder(name: str | Path, **kwargs: Any) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    known = {key: kwargs[key] for key in ("revision", "token", "cache_dir", "local_files_only") if key in kwargs}
+    known = {
+        key: kwargs[key] for key in ("revision", "token", "cache_dir", "local_files_only") if key in kwargs
+    }
     try:
         return Path(snapshot_download(str(name), **known))
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        raise PolymodalError(f"'{name}' is no folder, nor to be had from the hub ({type(error).__name__})") from None
+        raise PolymodalError(
+            f"'{name}' is no folder, nor to be had from the hub ({type(error).__name__})"
+        ) from None

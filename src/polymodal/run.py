@@ -15,7 +15,7 @@ from polymodal.config import Declaration, load_yaml
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.table import Table, read_table
-from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.models import PolymodalForPrediction
 from polymodal.training.progress import quiet_libraries
@@ -35,9 +35,18 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, model: PolymodalForPrediction, processor: PolymodalProcessor, declaration: Declaration
+        self,
+        folder: Path,
+        model: PolymodalForPrediction,
+        processor: PolymodalProcessor,
+        declaration: Declaration,
     ) -> None:
-        self.folder, self.model, self.processor, self.declaration = folder, model.eval(), processor, declaration
+        self.folder, self.model, self.processor, self.declaration = (
+            folder,
+            model.eval(),
+            processor,
+            declaration,
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -51,21 +60,19 @@ class Run:
             raise RunError(f"{path}: no such run folder")
         lacking = [name for name in FILES if not (path / name).is_file()]
         if lacking:
-            raise RunError(
-                f"{path}: not a complete run, {', '.join(lacking)} missing. Fit again, or with --resume if checkpoints/ is there"
-            )
-        try:
-            with quiet_libraries():
-                model = PolymodalForPrediction.from_pretrained(path)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
-            raise RunError(f"{path}: the model cannot be read ({str(error).strip().splitlines()[0]})") from None
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(path, model, PolymodalProcessor.from_pretrained(path), load_yaml(path / "run.yaml"))
+            cure = "Fit again, or with --resume if checkpoints/ is there"
+            raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
+        model = _load_model(path)
+        processor = PolymodalProcessor.from_pretrained(path)
+        if list(processor.readers) != model.config.input_names:
+            raise RunError(f"{path}: config.json and processor_config.json are of different runs. Fit again")
+        model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+        return cls(path, model, processor, load_yaml(path / "run.yaml"))
 
     def predict(self, source: Any, *, batch_size: int = 128, probabilities: bool = False) -> pd.DataFrame:
-        """Answers for every row of a table, a DataFrame or a list of dicts, in their order; see :meth:`predict_batches`.
+        """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
 
-        Inputs may be missing, in cells or as whole columns.
+        Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`.
         """
         return pd.concat(list(self.predict_batches(source, batch_size, probabilities)), ignore_index=True)
 
@@ -96,7 +103,8 @@ class Run:
             measure.add(batch)
         results = measure.metrics()
         if not results:
-            raise DataError(Problem(file=table.name, found="every target cell is empty", expected="rows with answers"))
+            found, expected = "every target cell is empty", "rows with answers"
+            raise DataError(Problem(file=table.name, found=found, expected=expected))
         return results
 
     def embed(self, source: Any, *, input: str | None = None, batch_size: int = 128) -> np.ndarray:
@@ -107,7 +115,9 @@ class Run:
         """
         return np.concatenate(list(self.embed_batches(source, input, batch_size)))
 
-    def embed_batches(self, source: Any, input: str | None = None, batch_size: int = 128) -> Iterator[np.ndarray]:
+    def embed_batches(
+        self, source: Any, input: str | None = None, batch_size: int = 128
+    ) -> Iterator[np.ndarray]:
         """The same, batch by batch."""
         names = self.model.config.input_names
         if input is not None and input not in names:
@@ -136,5 +146,29 @@ class Run:
         names = self.model.config.input_names
         if not any(name in table.columns for name in names):
             found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
-            raise DataError(Problem(file=table.name, found=found, expected=f"one or more of {', '.join(names)}"))
+            expected = f"one or more of {', '.join(names)}"
+            raise DataError(Problem(file=table.name, found=found, expected=expected))
         return RowDataset(table, self.processor, targets=targets)
+
+
+def _load_model(path: Path) -> PolymodalForPrediction:
+    """The model of a run folder, every weight of it read.
+
+    Raises:
+        RunError: If a file cannot be read, or a weight is missing or of another shape.
+    """
+    try:
+        with quiet_libraries():
+            model, found = PolymodalForPrediction.from_pretrained(str(path), output_loading_info=True)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "ignore_mismatched_sizes" in reason:
+            reason = "config.json and model.safetensors are of different models"
+        if isinstance(error, PolymodalError):
+            reason = f"{reason}; a part of your own must be registered before"
+        raise RunError(f"{path}: the model cannot be read ({reason})") from None
+    lacking = sorted(found["missing_keys"])
+    if lacking:
+        named = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
+        raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
+    return model

@@ -23,7 +23,9 @@ NARROWEST = 100
 def console() -> Console:
     """Standard output; not narrower than a table needs when it goes to a file."""
     plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=max(NARROWEST, shutil.get_terminal_size().columns))
+    if plain.is_terminal:
+        return plain
+    return Console(highlight=False, width=max(NARROWEST, shutil.get_terminal_size().columns))
 
 
 def show_check(report: CheckReport) -> None:
@@ -63,14 +65,11 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     """Test metrics, where the run lies, and what to do next."""
     if results["test"]:
         show_metrics(results["test"], title=f"{results['rows']['test']} test rows")
-    out, trained = console(), results["train"]
-    out.print(
-        f"Trained on {results['rows']['train']} rows, {trained['epochs']:.0f} epochs in {trained['seconds']:.0f} s; "
-        f"best epoch {results['validation']['epoch']:.0f}.",
-        soft_wrap=True,
-    )
+    out, trained, best = console(), results["train"], results["validation"]["epoch"]
+    spent = f"{trained['epochs']:.0f} epochs in {trained['seconds']:.0f} s"
+    out.print(f"Trained on {results['rows']['train']} rows, {spent}; best epoch {best:.0f}.", soft_wrap=True)
     for warning in results["warnings"]:
-        out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     out.print(f"  {command} predict {shlex.quote(str(folder))} TABLE -o answers.parquet", soft_wrap=True)
 
@@ -78,7 +77,8 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
 def show_demo(result: DemoResult, command: str) -> None:
     """What each modality is worth, a few answers, and a line to paste."""
     out = console()
-    table = Table(title=f"Accuracy on {result.rows} unseen rows", title_justify="left", box=None, pad_edge=False)
+    title = f"Accuracy on {result.rows} unseen rows"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("the model is given")
     table.add_column("accuracy", justify="right")
     for given, accuracy in result.accuracy.items():
@@ -92,6 +92,7 @@ def show_demo(result: DemoResult, command: str) -> None:
         answers.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
     out.print(answers)
     out.print()
-    out.print(f"The run lies in {result.folder}, made in {result.seconds:.0f} s. Its data look like yours; try:", soft_wrap=True)
+    made = f"made in {result.seconds:.0f} s. Its data look like yours; try:"
+    out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
     again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
     out.print(f"  {again}", soft_wrap=True)

@@ -39,6 +39,8 @@ class ReadCache:
 def cell_key(cell: Any) -> Hashable | None:
     """What identifies a cell's content: its text or path, or a digest of its bytes; None if neither."""
     if isinstance(cell, dict):
+        if cell.get("array") is not None:  # decoded already; its path is but a name
+            return None
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):
         return hashlib.blake2b(cell, digest_size=16).digest()

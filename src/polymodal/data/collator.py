@@ -6,17 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 from polymodal.data.cache import ReadCache
-from polymodal.data.cells import MediaError
-from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.processor import PolymodalProcessor, Row, place_problems
 from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem
-
-Row = dict[str, Any]
-"""``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row."""
 
 
 class RowDataset(Dataset):
@@ -66,26 +61,19 @@ class RowDataset(Dataset):
             DataError: Every cell that cannot be read, with its row and column.
         """
         columns = self._data[list(indices)]
+        rows: list[Row] = []
         problems: list[Problem] = []
-        rows = [self._row(int(i), place, columns, problems) for place, i in enumerate(indices)]
+        for place, index in enumerate(map(int, indices)):
+            cells = {name: column[place] for name, column in columns.items()}
+            kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
+            problems += place_problems(wrong, self.table.name, int(self.numbers[index]))
+            rows.append({"index": index, **kept})
         if problems:
             raise DataError(problems)
-        return rows
-
-    def _row(self, index: int, place: int, columns: dict[str, list[Any]], problems: list[Problem]) -> Row:
-        row: Row = {"index": index, "cells": {}, "targets": {}}
-        for name, cells in columns.items():
-            try:
-                if name in self.processor.readers:
-                    row["cells"][name] = self.processor.read(name, cells[place], self.table.root, self.cache)
-                else:
-                    row["targets"][name] = self.processor.targets[name].read(cells[place])
-            except MediaError as error:
-                where = {"file": self.table.name, "row": int(self.numbers[index]) + 1, "column": name}
-                problems.append(Problem(found=error.found, expected=error.expected, cure=error.cure, **where))
         if self.dropout:
-            self._leave_out(row)
-        return row
+            for row in rows:
+                self._leave_out(row)
+        return rows
 
     def _leave_out(self, row: Row) -> None:
         present = [name for name, cell in row["cells"].items() if cell is not None]
@@ -107,9 +95,4 @@ class Collator:
         self.processor = processor
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
-        inputs = self.processor.collate([row["cells"] for row in rows])
-        targets = {
-            name: self.processor.targets[name].collate([row["targets"][name] for row in rows])
-            for name in rows[0]["targets"]
-        }
-        return {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}
+        return self.processor.batch(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import wave
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -160,6 +161,12 @@ def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
 
 
 def _decode(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarray, int]:
+    with open_cell(cell, root, limits) as stream:
+        plain = _plain_wave(stream, cell, limits)
+    return plain if plain is not None else _decode_any(cell, root, limits)
+
+
+def _decode_any(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarray, int]:
     parts, seconds, own = [], 0.0, 0
     with open_cell(cell, root, limits) as stream, _container(stream, cell) as container:
         for frame in container.decode(container.streams.audio[0]):
@@ -171,6 +178,25 @@ def _decode(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarray, i
             if seconds > limits.seconds:
                 raise _too_long(cell, limits)
     return (np.concatenate(parts) if parts else np.zeros(0, np.float32)), own
+
+
+def _plain_wave(stream: BinaryIO, cell: Any, limits: Limits) -> tuple[np.ndarray, int] | None:
+    """A WAV of 16-bit samples, which the standard library reads in a tenth of libav's time; None for others."""
+    if not _is_whole_wave(stream, cell):
+        return None
+    size = stream.seek(0, os.SEEK_END)  # a WAV written to a pipe does not know its own length
+    stream.seek(0)
+    try:
+        with wave.open(stream) as sound:
+            frames, rate, channels = sound.getnframes(), sound.getframerate(), sound.getnchannels()
+            if sound.getsampwidth() != 2 or not rate or frames * channels * 2 > size:
+                return None
+            if frames / rate > limits.seconds:
+                raise _too_long(cell, limits)
+            samples = np.frombuffer(sound.readframes(frames), dtype="<i2")
+    except (wave.Error, EOFError):  # of a kind that only libav knows
+        return None
+    return _mono(samples[: len(samples) // channels * channels].reshape(-1, channels).T), rate
 
 
 def _from_array(cell: Mapping[str, Any], limits: Limits) -> tuple[np.ndarray, int]:
@@ -204,15 +230,21 @@ def _mono(samples: np.ndarray) -> np.ndarray:
 @contextmanager
 def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     """The recording's file, opened by libav, with at least one audio stream."""
+    options = WAV_OPTIONS if _is_whole_wave(stream, cell) else OPTIONS
+    with av.open(stream, mode="r", options=options) as container:
+        if not container.streams.audio:
+            raise MediaError(found=f"{describe(cell)} has no audio in it", expected="a recording")
+        yield container
+
+
+def _is_whole_wave(stream: BinaryIO, cell: Any) -> bool:
+    """Whether ``stream`` is a WAV; one that was cut short is refused."""
     head = stream.read(12)
     is_wav = head[:4] == b"RIFF" and head[8:12] == b"WAVE"
     if is_wav:
         _check_whole(int.from_bytes(head[4:8], "little") + 8, stream.seek(0, os.SEEK_END), cell)
     stream.seek(0)
-    with av.open(stream, mode="r", options=WAV_OPTIONS if is_wav else OPTIONS) as container:
-        if not container.streams.audio:
-            raise MediaError(found=f"{describe(cell)} has no audio in it", expected="a recording")
-        yield container
+    return is_wav
 
 
 def _check_whole(declared: int, size: int, cell: Any) -> None:

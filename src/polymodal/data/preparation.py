@@ -1,4 +1,4 @@
-"""From the declaration and the training split to the processor: sizes, rates, vocabularies, scales, classes."""
+"""From declaration and training split to the processor: sizes, rates, vocabularies, scales, classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
 from polymodal.data.cells import MediaError, is_empty
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    TextReader,
+    fixed_seconds,
+)
 from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
@@ -48,7 +56,7 @@ def prepare_processor(
 
 
 def shared_inputs(inputs: Mapping[str, InputConfig]) -> list[list[str]]:
-    """Inputs by the encoder they go through: equal settings of one modality share it, unless told otherwise."""
+    """Inputs by the encoder they share: those of one modality and equal settings, unless told otherwise."""
     groups: dict[Any, list[str]] = {}
     for name, config in inputs.items():
         shares = config.share and config.modality in SHARING
@@ -59,7 +67,8 @@ def shared_inputs(inputs: Mapping[str, InputConfig]) -> list[list[str]]:
 def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
     checkpoint = config.encoder.checkpoint if config.encoder else None
     if config.modality == "text":
-        part = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else train_tokenizer(_texts(train, names))
+        texts = _texts(train, names)
+        part = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else train_tokenizer(texts)
         return TextReader(part, max_length=config.max_length or 128)
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
@@ -73,14 +82,13 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
 
 def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> AudioReader:
     part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
-    known = [info for info in _headers(train, names, media.audio_info)]
+    known = list(_headers(train, names, media.audio_info))
     seconds, rates = zip(*known, strict=True) if known else ((4.0,), (HIGHEST_RATE,))
     usual = max(set(rates), key=rates.count)
     longest = min(LONGEST_SECONDS, math.ceil(float(np.quantile(seconds, 0.98)) * 10) / 10)
     rate = part.sampling_rate if part else config.rate or min(HIGHEST_RATE, usual)
-    # Whisper's encoder takes its own fixed length and no other.
-    fixed = getattr(part, "chunk_length", None)
-    return AudioReader(part, rate=rate, seconds=float(fixed or config.seconds or max(longest, 0.2)))
+    seconds_kept = fixed_seconds(part) or config.seconds or max(longest, 0.2)
+    return AudioReader(part, rate=rate, seconds=float(seconds_kept))
 
 
 def _texts(train: Table, names: list[str]) -> Iterator[str]:

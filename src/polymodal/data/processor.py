@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from polymodal.hub import local_folder
 
 FILE = "processor_config.json"
 
+Row = dict[str, Any]
+"""``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row."""
+
 
 class PolymodalProcessor(ProcessorMixin):
     """A reader an input, and a reader a target.
@@ -29,7 +32,7 @@ class PolymodalProcessor(ProcessorMixin):
         targets: By target, in declared order.
     """
 
-    attributes: list[str] = []  # noqa: RUF012  (Transformers reads parts from a fixed signature; ours vary)
+    attributes: list[str] = []  # Transformers reads parts from a fixed signature; ours vary
 
     def __init__(
         self, readers: Mapping[str, Reader] | None = None, targets: Mapping[str, TargetReader] | None = None
@@ -39,17 +42,16 @@ class PolymodalProcessor(ProcessorMixin):
 
     @classmethod
     def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
-        """The processor that feeds ``model``; see :func:`polymodal.models.build.readers_for_model`.
+        """The processor that feeds ``model``; see :func:`polymodal.models.build.processor_for_model`.
 
         Args:
-            model: A model made by ``from_parts`` or loaded.
-            rows: Training rows, from which numbers learn their scale and categories their names.
+            model: A model made by ``from_parts``, or loaded.
+            rows: Training rows, from which numbers learn their scale, categories their names and text
+                its vocabulary.
         """
         return model.make_processor(rows)
 
-    def read(
-        self, name: str, cell: Any, root: Path | None = None, cache: ReadCache | None = None
-    ) -> Any:
+    def read(self, name: str, cell: Any, root: Path | None = None, cache: ReadCache | None = None) -> Any:
         """What input ``name`` keeps of a cell, or None where the cell is empty.
 
         Raises:
@@ -90,24 +92,46 @@ class PolymodalProcessor(ProcessorMixin):
         folder = Path(root) if root is not None else None
         numbers = range(len(rows)) if numbers is None else numbers
         problems: list[Problem] = []
-        read = {"index": torch.tensor(list(numbers)), "inputs": {}, "targets": {}}
-        cells: list[dict[str, Any]] = [{} for _ in rows]
-        answers: dict[str, list[Any]] = {name: [] for name in self.targets if any(name in row for row in rows)}
-        for place, row in enumerate(rows):
-            for name in [*self.readers, *answers]:
-                try:
-                    if name in self.readers:
-                        cells[place][name] = self.read(name, row.get(name), folder, cache)
-                    else:
-                        answers[name].append(self.targets[name].read(row.get(name)))
-                except MediaError as error:
-                    where = {"file": source, "row": int(numbers[place]) + 1, "column": name}
-                    problems.append(Problem(found=error.found, expected=error.expected, cure=error.cure, **where))
+        answered = [name for name in self.targets if any(name in row for row in rows)]
+        read = []
+        for row, number in zip(rows, numbers, strict=True):
+            kept, wrong = self.read_row(row, answered, folder, cache)
+            problems += place_problems(wrong, source, int(number))
+            read.append({"index": number, **kept})
         if problems:
             raise DataError(problems)
-        read["inputs"] = self.collate(cells)
-        read["targets"] = {name: self.targets[name].collate(values) for name, values in answers.items()}
-        return read
+        return self.batch(read)
+
+    def read_row(
+        self,
+        row: Mapping[str, Any],
+        targets: Iterable[str] = (),
+        root: Path | None = None,
+        cache: ReadCache | None = None,
+    ) -> tuple[Row, list[tuple[str, MediaError]]]:
+        """What all inputs and some ``targets`` keep of a row's cells, and what cannot be read, by column."""
+        kept: Row = {"cells": {}, "targets": {}}
+        wrong = []
+        for name in self.readers:
+            try:
+                kept["cells"][name] = self.read(name, row.get(name), root, cache)
+            except MediaError as error:
+                wrong.append((name, error))
+        for name in targets:
+            try:
+                kept["targets"][name] = self.targets[name].read(row.get(name))
+            except MediaError as error:
+                wrong.append((name, error))
+        return kept, wrong
+
+    def batch(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """``index`` ``(batch,)``, ``inputs`` and ``targets`` of rows that were read, at least one."""
+        targets = {
+            name: self.targets[name].collate([row["targets"][name] for row in rows])
+            for name in rows[0]["targets"]
+        }
+        inputs = self.collate([row["cells"] for row in rows])
+        return {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}
 
     def collate(self, cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Tensor]]:
         """Tensors by input from what :meth:`read` kept of each row; an input that no row has is left out."""
@@ -130,12 +154,10 @@ class PolymodalProcessor(ProcessorMixin):
         content = {
             "processor_class": type(self).__name__,
             "readers": [
-                {"modality": r.modality, "part": r.part is not None, "settings": r.settings()} for r in distinct
+                {"modality": r.modality, "part": r.part is not None, "settings": r.settings()}
+                for r in distinct
             ],
-            "inputs": [
-                {"name": name, "reader": [id(r) for r in distinct].index(id(reader))}
-                for name, reader in self.readers.items()
-            ],
+            "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
             "targets": [{"name": n, "task": t.task, "classes": t.classes} for n, t in self.targets.items()],
         }
         (folder / FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -153,13 +175,22 @@ class PolymodalProcessor(ProcessorMixin):
         folder = local_folder(pretrained_model_name_or_path, **kwargs)
         try:
             content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            readers = [
-                load_reader(entry["modality"], entry["settings"], folder / f"reader_{place}" if entry["part"] else None)
-                for place, entry in enumerate(content["readers"])
-            ]
+            readers = []
+            for place, entry in enumerate(content["readers"]):
+                part = folder / f"reader_{place}" if entry["part"] else None
+                readers.append(load_reader(entry["modality"], entry["settings"], part))
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
-            targets = {entry["name"]: TargetReader(entry["task"], entry["classes"]) for entry in content["targets"]}
+            targets = {e["name"]: TargetReader(e["task"], e["classes"]) for e in content["targets"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
-            raise RunError(f"{folder}: no readable {FILE} and its folders ({reason}); the run is incomplete") from None
+            problem = f"no readable {FILE} and its folders ({reason})"
+            raise RunError(f"{folder}: {problem}; the run is incomplete") from None
         return cls(inputs, targets)
+
+
+def place_problems(wrong: Iterable[tuple[str, MediaError]], file: str, number: int) -> list[Problem]:
+    """What :meth:`PolymodalProcessor.read_row` found wrong in row ``number`` (from 0), for a message."""
+    return [
+        Problem(file=file, row=number + 1, column=name, found=e.found, expected=e.expected, cure=e.cure)
+        for name, e in wrong
+    ]

@@ -5,20 +5,19 @@ What ``read`` returns is small, the same in every epoch, and may be cached; ``co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 import torch
 from PIL import Image
 from torch import Tensor
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
 from polymodal.data import media
-from polymodal.data.cells import MediaError
-from polymodal.data.values import as_label, parse_numbers
+from polymodal.data.numbers import mean_and_deviation, read_number
+from polymodal.data.values import EMPTY_NUMBERS, as_label
 from polymodal.registry import Registry
 
 
@@ -52,8 +51,8 @@ class Reader:
         return {}
 
     def is_empty(self, cell: Any) -> bool:
-        """Whether the row lacks this input."""
-        return media.is_empty(cell)
+        """Whether the row lacks this input; pandas' words for nothing count too."""
+        return media.is_empty(cell) or type(cell).__name__ in ("NAType", "NaTType")
 
 
 READERS: Registry[type[Reader]] = Registry("modality")
@@ -65,18 +64,19 @@ class TextReader(Reader):
 
     Args:
         part: The tokenizer.
-        max_length: Most tokens kept.
+        max_length: Most tokens kept; the tokenizer's own limit holds too.
     """
 
     modality = "text"
 
     def __init__(self, part: PreTrainedTokenizerBase, *, max_length: int = 128) -> None:
-        self.part, self.max_length = part, max_length
+        self.part, self.max_length = part, min(max_length, part.model_max_length)
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
         """Token ids ``(length,)``."""
         text = cell if isinstance(cell, str) else as_label(cell)
-        return np.asarray(self.part(text, truncation=True, max_length=self.max_length).input_ids, dtype=np.int64)
+        ids = self.part(text, truncation=True, max_length=self.max_length).input_ids
+        return np.asarray(ids, dtype=np.int64)
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask``, both ``(items, longest)``."""
@@ -150,18 +150,29 @@ class AudioReader(Reader):
         return media.load_audio(cell, root, rate=self.rate)[: self.samples].copy()
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the feature extractor's tensors."""
+        """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the extractor's tensors."""
         length = torch.tensor([len(item) for item in items])
         if self.part is not None:
-            features = self.part(
-                list(items), sampling_rate=self.rate, padding="max_length", max_length=self.samples,
-                truncation=True, return_tensors="pt",
-            )  # fmt: skip
-            return {"length": length, **features}
+            return {"length": length, **self._extract(items)}
+        return {"length": length, "waveform": torch.from_numpy(self._pad(items))}
+
+    def _pad(self, items: Sequence[np.ndarray]) -> np.ndarray:
         waveform = np.zeros((len(items), self.samples), dtype=np.float32)
         for place, item in enumerate(items):
             waveform[place, : len(item)] = item
-        return {"length": length, "waveform": torch.from_numpy(waveform)}
+        return waveform
+
+    def _extract(self, items: Sequence[np.ndarray]) -> Mapping[str, Tensor]:
+        """What the feature extractor makes, of the fixed length."""
+        names = self.part.model_input_names
+        counts_samples = "input_values" in names or hasattr(self.part, "n_samples")
+        if not counts_samples:  # its max_length would count frames: it gets recordings of one length
+            padded = list(self._pad(items))
+            return self.part(padded, sampling_rate=self.rate, return_tensors="pt")
+        return self.part(
+            list(items), sampling_rate=self.rate, padding="max_length", max_length=self.samples,
+            truncation=True, return_tensors="pt",
+        )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Reader`."""
@@ -191,8 +202,11 @@ class NumberReader(Reader):
     def fit(cls, numbers: np.ndarray) -> NumberReader:
         """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty."""
         known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            return cls()
         edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
-        return cls(mean=float(known.mean()), deviation=float(known.std()) or 1.0, edges=edges.tolist())
+        mean, deviation = mean_and_deviation(known)
+        return cls(mean=mean, deviation=deviation, edges=edges.tolist())
 
     @property
     def features(self) -> int:
@@ -201,13 +215,10 @@ class NumberReader(Reader):
 
     def read(self, cell: Any, root: Path | None) -> float:
         """The number."""
-        numbers, bad = parse_numbers(pa.chunked_array([pa.array([cell])]))
-        if len(bad):
-            raise MediaError(found=f"'{cell}'", expected="a number", cure="Write the number alone, or leave it empty")
-        return float(numbers[0])
+        return read_number(cell)
 
     def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
-        """``value`` ``(items, features)``: the standardized value, then the share of each bin that is filled."""
+        """``value`` ``(items, features)``: the standardized value, then how full each bin is."""
         numbers = np.asarray(items, dtype=np.float64)[:, None]
         value = np.clip((numbers - self.mean) / self.deviation, -self.FAR, self.FAR)
         edges = np.asarray(self.edges)
@@ -216,12 +227,7 @@ class NumberReader(Reader):
 
     def is_empty(self, cell: Any) -> bool:
         """See :class:`Reader`; ``NA`` and its like are empty too."""
-        return media.is_empty(cell) or (isinstance(cell, str) and self._is_empty_word(cell))
-
-    @staticmethod
-    def _is_empty_word(cell: str) -> bool:
-        numbers, bad = parse_numbers(pa.chunked_array([pa.array([cell])]))
-        return bool(np.isnan(numbers[0])) and not len(bad)
+        return super().is_empty(cell) or (isinstance(cell, str) and cell.strip().lower() in EMPTY_NUMBERS)
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Reader`."""
@@ -259,6 +265,12 @@ class CategoryReader(Reader):
     def settings(self) -> dict[str, Any]:
         """See :class:`Reader`."""
         return {"categories": self.categories}
+
+
+def fixed_seconds(part: Any) -> float | None:
+    """The one length that a feature extractor makes of every recording, where it does (Whisper, AST)."""
+    frames = getattr(part, "max_length", None)  # of 10 milliseconds each
+    return getattr(part, "chunk_length", None) or (frames / 100 if frames else None)
 
 
 PARTS = {"text": AutoTokenizer, "image": AutoImageProcessor, "audio": AutoFeatureExtractor}

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from polymodal.data.cells import MediaError
-from polymodal.data.values import as_label, parse_numbers
+from polymodal.data.numbers import read_number
+from polymodal.data.values import as_label
 
 IGNORED = -100
 """The class of an empty cell; an empty number is NaN."""
@@ -39,15 +39,13 @@ class TargetReader:
             MediaError: If it is a class that training never saw, or no number.
         """
         if self.task == "regression":
-            numbers, bad = parse_numbers(pa.chunked_array([pa.array([cell])]))
-            if len(bad):
-                raise MediaError(found=f"'{cell}'", expected="a number", cure="Correct it, or leave it empty")
-            return float(numbers[0])
+            return read_number(cell)
         label = as_label(cell)
         if label and label not in self.place:
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
-            raise MediaError(found=f"the class '{label}'", expected=f"one that training saw ({known})",
-                             cure="Leave such rows out, or train with rows of that class")  # fmt: skip
+            cure = "Leave such rows out, or train with rows of that class"
+            expected = f"one that training saw ({known})"
+            raise MediaError(found=f"the class '{label}'", expected=expected, cure=cure)
         return self.place.get(label, IGNORED)
 
     def collate(self, values: Sequence[float | int]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +29,9 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for frame in frames:
-            batch = pa.Table.from_pandas(frame, schema=writer.schema if writer else None, preserve_index=False)
+            batch = pa.Table.from_pandas(
+                frame, schema=writer.schema if writer else None, preserve_index=False
+            )
             writer = writer or pq.ParquetWriter(part, batch.schema)
             writer.write_table(batch)
             rows += len(frame)
@@ -38,5 +41,9 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
     except OSError as error:
         raise PolymodalError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError, pa.ArrowException):  # what went wrong before is what is told
+            if writer:
+                writer.close()
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return rows

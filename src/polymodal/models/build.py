@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from polymodal.config import Declaration, InputConfig, TargetConfig
+from polymodal.config import READ_MODALITIES, Declaration, InputConfig, TargetConfig
+from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.preparation import shared_inputs
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
 from polymodal.data.targets import TargetReader
-from polymodal.data.tokenizer import train_tokenizer
-from polymodal.data.values import as_label, as_labels, parse_numbers
+from polymodal.data.tokenizer import VOCABULARY, train_tokenizer
+from polymodal.data.values import as_label, parse_numbers
 from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
@@ -23,7 +25,7 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.heads import Classifier, Head, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
-SHIFT, MASKING = 0.08, 0.3
+SHIFT, MASKING = 0.08, 0.15
 """How far ``augment`` moves pictures, and how much of a recording it masks, as shares."""
 
 
@@ -41,7 +43,8 @@ def build_model(
         encoders |= dict.fromkeys(names, encoder)
     fusion = declaration.fusion
     heads = {
-        name: _head(config, processor.targets[name], answers[name]) for name, config in declaration.targets.items()
+        name: _head(config, processor.targets[name], answers[name])
+        for name, config in declaration.targets.items()
     }
     return PolymodalModel.from_parts(  # type: ignore[return-value]
         {name: encoders[name] for name in declaration.inputs},
@@ -54,8 +57,8 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     given = config.encoder
     backbone = (given.checkpoint or given.type) if given else None
     options: dict[str, Any] = dict(given.sizes) if given else {}
-    if backbone in ENCODERS and backbone not in ("text", "image", "audio", "number", "category"):
-        return _registered(str(backbone), config, options)
+    if backbone in ENCODERS and backbone not in READ_MODALITIES:
+        return _registered(str(backbone), config, reader, options)
     if isinstance(reader, NumberReader):
         return ENCODERS["number"](features=reader.features, **options)
     if isinstance(reader, CategoryReader):
@@ -65,23 +68,32 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     augment = config.augment and not pretrained
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part
-        encoder = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
-        reader.max_length = encoder.max_length
-        return encoder
+        text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
+        reader.max_length = text.max_length
+        return text
     if isinstance(reader, ImageReader):
-        return ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
+        image = ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
+        reader.size = image.size
+        return image
     assert isinstance(reader, AudioReader)
     masking = MASKING if augment else 0.0
-    return AudioEncoder(backbone, rate=reader.rate, seconds=reader.seconds, masking=masking, **common)
+    return AudioEncoder(
+        backbone, rate=reader.rate, seconds=reader.seconds, masking=masking, warp=config.warp, **common
+    )
 
 
-def _registered(name: str, config: InputConfig, options: dict[str, Any]) -> Encoder:
-    """An encoder that somebody else registered, by its own options."""
+def _registered(name: str, config: InputConfig, reader: Reader, options: dict[str, Any]) -> Encoder:
+    """An encoder that somebody else registered: by its own options, and what it wants to know of the data."""
     kind = ENCODERS[name]
     if kind.modality != config.modality:
         raise ConfigError(f"the encoder '{name}' reads {kind.modality}, the input is {config.modality}")
+    names = ("features", "size", "rate", "seconds", "max_length")
+    known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
+    known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
+    known |= {"tokens": config.tokens, "freeze": config.freeze}
+    wanted = inspect.signature(kind).parameters
     try:
-        return kind(**options)
+        return kind(**{name: value for name, value in known.items() if name in wanted} | options)
     except TypeError as error:
         raise ConfigError(f"the encoder '{name}' refuses {options}: {error}") from None
 
@@ -90,10 +102,8 @@ def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray) -> He
     if config.task == "regression":
         known = answers[~np.isnan(answers)]
         known = np.log1p(np.clip(known, 0, None)) if config.transform == "log" else known
-        deviation = float(known.std()) or 1.0
-        return Regressor(
-            mean=float(known.mean()), deviation=deviation, transform=config.transform, weight=config.weight
-        )
+        mean, deviation = mean_and_deviation(known)
+        return Regressor(mean=mean, deviation=deviation, transform=config.transform, weight=config.weight)
     weights = None
     if config.class_weights == "balanced":
         counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
@@ -104,29 +114,35 @@ def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray) -> He
 
 
 def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
-    """The processor that feeds a model made by hand.
+    """The processor that feeds a model: of a loaded one what was saved beside it, else made for its encoders.
 
     Args:
-        model: Made by ``from_parts``.
-        rows: Training rows: numbers take their scale and quantiles from them, categories their names.
+        model: Made by ``from_parts``, or loaded.
+        rows: Training rows: numbers take their scale and quantiles from them, categories their names,
+            text its vocabulary.
+
+    Raises:
+        RunError: If the model was loaded and its processor was not saved beside it.
+        ConfigError: If the tokenizer or the like of a checkpoint cannot be had.
     """
-    model_part = getattr(model, "model", model)
-    encoders = list(model_part.encoders)
-    columns = {name: [row.get(name) for row in rows] for name in model_part.encoder_of}
-    readers: dict[int, Reader] = {}
-    for name, place in model_part.encoder_of.items():
-        readers.setdefault(place, _reader_for(encoders[place], columns[name]))
+    if model.name_or_path:
+        return PolymodalProcessor.from_pretrained(model.name_or_path)
+    base = getattr(model, "model", model)
+    cells: dict[int, list[Any]] = {}
+    for name, place in base.encoder_of.items():
+        cells.setdefault(place, []).extend(row.get(name) for row in rows)
+    readers = {place: _reader_for(base.encoders[place], column) for place, column in cells.items()}
     targets = {
         entry["name"]: TargetReader(entry["task"], entry.get("classes", [])) for entry in model.config.heads
     }
-    return PolymodalProcessor({name: readers[place] for name, place in model_part.encoder_of.items()}, targets)
+    return PolymodalProcessor({name: readers[place] for name, place in base.encoder_of.items()}, targets)
 
 
 def _reader_for(encoder: Encoder, cells: Sequence[Any]) -> Reader:
     checkpoint = getattr(encoder, "checkpoint", None)
     if encoder.modality == "text":
-        part = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else getattr(encoder, "tokenizer", None)
-        return TextReader(part or train_tokenizer([]), max_length=getattr(encoder, "max_length", 128))
+        tokenizer = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else _tokenizer(encoder, cells)
+        return TextReader(tokenizer, max_length=getattr(encoder, "max_length", 128))
     if encoder.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
         return ImageReader(part, size=getattr(encoder, "size", 64))
@@ -136,15 +152,23 @@ def _reader_for(encoder: Encoder, cells: Sequence[Any]) -> Reader:
         return AudioReader(part, rate=rate, seconds=seconds)
     if encoder.modality == "number":
         return _number_reader(getattr(encoder, "features", 1), cells)
-    labels = as_labels(pa.chunked_array([pa.array([as_label(cell) for cell in cells], pa.string())]))
-    return CategoryReader.fit(labels)
+    return CategoryReader.fit(as_label(cell) for cell in cells)
+
+
+def _tokenizer(encoder: Encoder, cells: Sequence[Any]) -> PreTrainedTokenizerBase:
+    """The encoder's own tokenizer, or one trained on ``cells`` that is no larger than its vocabulary."""
+    given = getattr(encoder, "tokenizer", None)
+    most = getattr(getattr(encoder, "config", None), "vocab_size", None) or VOCABULARY
+    return given or train_tokenizer(filter(None, map(as_label, cells)), vocabulary=min(most, VOCABULARY))
 
 
 def _number_reader(features: int, cells: Sequence[Any]) -> NumberReader:
     numbers, _ = parse_numbers(pa.chunked_array([pa.array([as_label(cell) for cell in cells], pa.string())]))
-    if np.isnan(numbers).all():
-        return NumberReader(edges=np.linspace(-1, 1, features).tolist())
     known = numbers[~np.isnan(numbers)]
+    if not len(known):
+        return NumberReader(edges=np.linspace(-1, 1, features).tolist())
+    mean, deviation = mean_and_deviation(known)
     # The encoder's width is fixed already, so here the bins may not shrink where quantiles coincide.
-    edges = np.quantile(known, np.linspace(0, 1, features)) + np.arange(features) * 1e-6 * (known.std() or 1.0)
-    return NumberReader(mean=float(known.mean()), deviation=float(known.std()) or 1.0, edges=edges.tolist())
+    apart = np.arange(features) * 1e-6 * deviation
+    edges = np.quantile(known, np.linspace(0, 1, features)) + apart
+    return NumberReader(mean=mean, deviation=deviation, edges=edges.tolist())

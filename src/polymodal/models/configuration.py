@@ -1,7 +1,8 @@
-"""The model's configuration: lists keep the declared order, for ``config.json`` is written with sorted keys."""
+"""The model's configuration: lists keep the declared order, for ``config.json`` has sorted keys."""
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -19,27 +20,20 @@ class PolymodalConfig(PreTrainedConfig):
     """
 
     model_type = "polymodal"
-    keys_to_ignore_at_inference = ["embeddings", "fused", "losses", "present"]  # noqa: RUF012
+    keys_to_ignore_at_inference = ["embeddings", "fused", "losses", "present"]
 
-    inputs: list[dict[str, Any]] | None = None
-    encoders: list[dict[str, Any]] | None = None
-    fusion: dict[str, Any] | None = None
-    heads: list[dict[str, Any]] | None = None
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    encoders: list[dict[str, Any]] = field(default_factory=list)
+    fusion: dict[str, Any] = field(default_factory=lambda: {"name": "transformer", "width": 128})
+    heads: list[dict[str, Any]] = field(default_factory=list)
     embedding_dropout: float = 0.1
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        self.inputs = self.inputs or []
-        self.encoders = self.encoders or []
-        self.fusion = self.fusion or {"name": "transformer", "width": 128}
-        self.heads = self.heads or []
-        super().__post_init__(**kwargs)
 
     @property
     def input_names(self) -> list[str]:
         """Names of the inputs in declared order."""
-        return [entry["name"] for entry in self.inputs or []]
+        return [entry["name"] for entry in self.inputs]
 
     @property
     def head_names(self) -> list[str]:
         """Names of the targets in declared order."""
-        return [entry["name"] for entry in self.heads or []]
+        return [entry["name"] for entry in self.heads]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from polymodal.models.outputs import EmbeddedInput, TokenSequence
 
@@ -53,7 +53,9 @@ class MultimodalEmbedding(nn.Module):
         super().__init__()
         self.inputs, self.width = list(inputs), width
         encoders = {entry.encoder: entry for entry in inputs}
-        self.project = nn.ModuleDict({str(key): self._projection(entry.width) for key, entry in encoders.items()})
+        self.project = nn.ModuleDict(
+            {str(key): self._projection(entry.width) for key, entry in encoders.items()}
+        )
         self.position = nn.ModuleDict(
             {
                 str(key): nn.ModuleList(nn.Embedding(entry.tokens, width) for _ in range(entry.axes))
@@ -85,7 +87,8 @@ class MultimodalEmbedding(nn.Module):
                 content = self.project[str(entry.encoder)](sequence.tokens)
                 content = self.norm(content + self._positions(entry, sequence.grid) + segment)
                 tokens, mask, present = lay_out(content, sequence.mask, sequence.row, rows)
-            first = F.one_hot(torch.zeros_like(present, dtype=torch.long), mask.shape[1]).bool() & ~present.unsqueeze(1)
+            place_of_none = torch.arange(mask.shape[1], device=mask.device) == 0
+            first = place_of_none & ~present.unsqueeze(1)  # (rows, length)
             tokens = torch.where(first.unsqueeze(-1), empty.to(tokens.dtype), tokens)
             embedded[entry.name] = EmbeddedInput(self.dropout(tokens), mask | first, present)
         return embedded
@@ -95,13 +98,13 @@ class MultimodalEmbedding(nn.Module):
 
     def _positions(self, entry: EmbeddingInput, grid: tuple[int, ...]) -> Tensor:
         """The sum of each axis's table over ``grid``, ``(length, width)``."""
-        tables = self.position[str(entry.encoder)]
-        total: Tensor | int = 0
+        tables = cast(nn.ModuleList, self.position[str(entry.encoder)])
+        total = self.segment.weight.new_zeros(*grid, self.width)
         for axis, (table, size) in enumerate(zip(tables, grid, strict=True)):
             shape = [1] * len(grid) + [self.width]
             shape[axis] = size
-            total = total + table.weight[:size].view(shape)
-        return total.expand(*grid, self.width).flatten(0, -2)  # type: ignore[union-attr]
+            total = total + cast(nn.Embedding, table).weight[:size].view(shape)
+        return total.flatten(0, -2)
 
     def _nothing(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:
         weight = self.segment.weight

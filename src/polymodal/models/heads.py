@@ -56,7 +56,7 @@ class Head(nn.Module):
         raise TypeError(f"{type(self).__name__} has no loss of its own")
 
     def answer(self, logits: Tensor) -> Tensor:
-        """What is measured and shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
+        """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")
 
     def settings(self) -> dict[str, Any]:
@@ -86,6 +86,8 @@ class Classifier(Head):
     """
 
     task = "classification"
+    class_weights: Tensor
+    temperature: Tensor
 
     def __init__(
         self,
@@ -99,7 +101,10 @@ class Classifier(Head):
         super().__init__(weight=weight, dropout=dropout)
         self.classes = [str(c) for c in (range(classes) if isinstance(classes, int) else classes)]
         self.label_smoothing = label_smoothing
-        self.register_buffer("class_weights", torch.tensor(class_weights or [1.0] * len(self.classes)))
+        weights = class_weights or [1.0] * len(self.classes)
+        if len(weights) != len(self.classes):
+            raise ValueError(f"{len(weights)} class_weights for {len(self.classes)} classes")
+        self.register_buffer("class_weights", torch.tensor(weights, dtype=torch.float32))
         self.register_buffer("temperature", torch.ones(()))
 
     @property
@@ -108,7 +113,7 @@ class Classifier(Head):
         return len(self.classes)
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of ``logits`` ``(batch, classes)`` with ``target`` ``(batch,)``, -100 where it is empty."""
+        """Cross-entropy of ``logits`` ``(batch, classes)`` with ``target`` ``(batch,)``, -100 where empty."""
         each = F.cross_entropy(
             logits.float(), target, self.class_weights, ignore_index=IGNORED,
             reduction="none", label_smoothing=self.label_smoothing,
@@ -174,4 +179,5 @@ class Regressor(Head):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Head`."""
-        return super().settings() | {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
+        own = {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
+        return super().settings() | own

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from polymodal.errors import ConfigError
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.embedding import EmbeddingInput, MultimodalEmbedding
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
+from polymodal.models.encoders.backbone import fixed_weights, hold_fixed
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
-"""Each input's processed tensors by their names, ``row`` among them; an input without items may be left out."""
+"""Each input's tensors by their names, ``row`` among them; an input without items may be left out."""
 
 
 class PolymodalPreTrainedModel(PreTrainedModel):
@@ -27,16 +29,26 @@ class PolymodalPreTrainedModel(PreTrainedModel):
     config_class = PolymodalConfig
     base_model_prefix = "model"
     main_input_name = "index"
-    input_modalities = ("text", "image", "audio")
+    input_modalities = ["text", "image", "audio"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`transformers.PreTrainedModel.from_pretrained`; gives to the last bit what was saved."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        own_memory(model)
+        hold_fixed(model, model.fixed)
+        return loaded
+
     def finish(self) -> None:
-        """End of every constructor: what was built with weights keeps them, what is still to come is left to load."""
+        """End of every constructor: what was built with weights keeps them, what is to be loaded waits."""
         for module in self.modules():
             tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
             if not any(tensor.is_meta for tensor in tensors):
-                module._is_hf_initialized = True
+                module._is_hf_initialized = True  # type: ignore[assignment]
+        self.fixed = fixed_weights(self)
         self.post_init()
 
     def make_processor(self, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
@@ -47,8 +59,20 @@ class PolymodalPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """A weight that a checkpoint lacks starts as its own module starts it."""
-        if callable(getattr(module, "reset_parameters", None)):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+
+
+def own_memory(model: nn.Module) -> None:
+    """Move what lies in a mapped file to memory of its own, aligned as fresh weights are.
+
+    MKL sums in another order where a matrix starts off a multiple of 16 bytes, so that a loaded model
+    would differ from the saved one in the last bits; and whoever writes the file anew would change it.
+    """
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.device.type == "cpu" and tensor.data_ptr() % 64:
+            tensor.data = tensor.data.clone()
 
 
 class PolymodalModel(PolymodalPreTrainedModel):
@@ -93,14 +117,21 @@ class PolymodalModel(PolymodalPreTrainedModel):
             fusion: By default a ``transformer`` of width 128.
             heads: A head a target; with heads the model is a :class:`PolymodalForPrediction`.
             embedding_dropout: On the embedded tokens.
+
+        Raises:
+            ConfigError: If there is no encoder, or the fusion cannot be built.
         """
+        if not encoders:
+            raise ConfigError("a model needs at least one input: give encoders={'name': encoder}")
         fusion = fusion or FeatureFusion()
         parts = list(dict.fromkeys(encoders.values()))
         config = PolymodalConfig(
             inputs=[{"name": name, "encoder": parts.index(encoder)} for name, encoder in encoders.items()],
             encoders=[encoder_settings(encoder) for encoder in parts],
             fusion={"name": fusion.name, "width": fusion.width, **fusion.options},
-            heads=[{"name": name, "task": head.task, **head.settings()} for name, head in (heads or {}).items()],
+            heads=[
+                {"name": name, "task": head.task, **head.settings()} for name, head in (heads or {}).items()
+            ],
             embedding_dropout=embedding_dropout,
         )
         if heads:
@@ -108,8 +139,8 @@ class PolymodalModel(PolymodalPreTrainedModel):
         return PolymodalModel(config, parts, fusion)
 
     def _embedding_input(self, name: str, place: int) -> EmbeddingInput:
-        encoder = self.encoders[place]
-        return EmbeddingInput(name, place, encoder.width, encoder.axes, getattr(encoder, "tokens", 1))  # type: ignore[arg-type]
+        encoder = cast(Encoder, self.encoders[place])
+        return EmbeddingInput(name, place, encoder.width, encoder.axes, encoder.tokens)
 
     def forward(
         self, index: Tensor, inputs: Inputs, targets: Any = None, return_dict: bool | None = None
@@ -164,13 +195,14 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
     ) -> None:
         super().__init__(config)
         self.model = PolymodalModel(config, encoders, fusion)
-        built = heads or [build_head({k: v for k, v in entry.items() if k != "name"}) for entry in config.heads]
+        settings = [{key: entry[key] for key in entry if key != "name"} for entry in config.heads]
+        built = heads or [build_head(entry) for entry in settings]
         self.heads = nn.ModuleList(head.bind(config.fusion["width"]) for head in built)
         self.finish()
 
     def head(self, target: str) -> Head:
         """The head that answers ``target``."""
-        return self.heads[self.config.head_names.index(target)]  # type: ignore[return-value]
+        return cast(Head, self.heads[self.config.head_names.index(target)])
 
     def forward(
         self,
@@ -184,21 +216,19 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         Args:
             index: ``(batch,)`` numbers of the rows.
             inputs: See :data:`Inputs`.
-            targets: ``(batch,)`` each; -100 (class) or NaN (number) where empty.
+            targets: ``(batch,)`` each, of one head or more; -100 (class) or NaN (number) where empty.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
         output.logits = {name: head(state) for name, head in self.named_heads()}
         if targets:
-            output.losses = {
-                name: head.loss(output.logits[name], targets[name])
-                for name, head in self.named_heads()
-                if name in targets
-            }
-            output.loss = torch.stack([self.head(name).weight * loss for name, loss in output.losses.items()]).sum()
+            answered = [(name, head) for name, head in self.named_heads() if name in targets]
+            output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
+            weighted = [head.weight * output.losses[name] for name, head in answered]
+            output.loss = torch.stack(weighted).sum()
         return output
 
     def named_heads(self) -> list[tuple[str, Head]]:
         """Targets and their heads, in declared order."""
-        return list(zip(self.config.head_names, self.heads, strict=True))  # type: ignore[arg-type]
+        return [(name, self.head(name)) for name in self.config.head_names]

@@ -63,7 +63,7 @@ class PolymodalOutput(ModelOutput):
 
     Attributes:
         loss: The weighted sum of the targets' losses, a scalar; None without targets.
-        logits: What each head says, by target: ``(batch, classes)`` or ``(batch,)``.
+        logits: What each head says, by target: ``(batch, classes)``, or ``(batch, 1)`` for a number.
         embeddings: Each input's mean vector in the shared space, ``(batch, width)``.
         fused: ``(batch, width)`` the fused vector.
         losses: Each target's own loss, by target.

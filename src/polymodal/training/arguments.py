@@ -4,43 +4,92 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
 
 from polymodal.config import TrainConfig
 from polymodal.errors import ConfigError, did_you_mean
 
-FEWEST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2000, 12, 100
+USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 """The default number of epochs gives about this many steps, within these limits."""
+SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 16, 64, 32
+"""The default batch is the power of two within these limits that gives an epoch about so many steps."""
+PATIENCE = 0.4
+"""Share of the epochs that the default patience waits: the last, small steps of the schedule often gain most."""
 MOST_EVALUATIONS = 40
 OURS = {
-    "output_dir", "eval_strategy", "eval_steps", "save_strategy", "save_steps", "load_best_model_at_end",
-    "metric_for_best_model", "greater_is_better", "remove_unused_columns", "label_names",
+    "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
+    "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns",
+    "label_names", "prediction_loss_only", "batch_eval_metrics", "eval_do_concat_batches", "do_train",
+    "do_eval", "do_predict", "dataloader_drop_last",
 }  # fmt: skip
 """Fields that the run itself sets: another value would break its contract."""
+ELSEWHERE = {
+    "num_train_epochs": "train.epochs",
+    "per_device_train_batch_size": "train.batch_size",
+    "dataloader_num_workers": "train.workers",
+    "bf16": "train.precision",
+    "fp16": "train.precision",
+    "label_smoothing_factor": "targets.<name>.label_smoothing",
+    "resume_from_checkpoint": "--resume",
+}
+"""Fields that have a name of their own here."""
 
 
-def check_arguments(config: TrainConfig) -> None:
-    """Refuse what TrainingArguments does not know.
+@cache
+def known_arguments() -> dict[str, Any]:
+    """The fields of TrainingArguments and the type of each."""
+    hints = get_type_hints(TrainingArguments)
+    return {field.name: hints[field.name] for field in fields(TrainingArguments) if field.init}
+
+
+def check_argument(name: str, value: Any) -> Any:
+    """The value of ``train.<name>`` as TrainingArguments wants it.
 
     Raises:
-        ConfigError: Names the nearest field.
+        ConfigError: If there is no such field (names the nearest), it is not to be set, or of another type.
     """
-    known = {field.name for field in fields(TrainingArguments) if field.init}
-    for name in config.arguments:
-        if name in OURS:
-            raise ConfigError(f"train.{name} is set by the run itself and cannot be changed")
-        if name not in known:
-            short = list(TrainConfig.model_fields)
-            raise ConfigError(f"unknown key 'train.{name}'. {did_you_mean(name, [*short, *sorted(known)])}")
+    known = known_arguments()
+    if name in ELSEWHERE:
+        raise ConfigError(f"'train.{name}' cannot be set here: give {ELSEWHERE[name]}")
+    if name in OURS:
+        raise ConfigError(f"'train.{name}' is set by the run itself and cannot be changed")
+    if name not in known:
+        short = list(TrainConfig.model_fields)
+        raise ConfigError(f"unknown key 'train.{name}'. {did_you_mean(name, [*short, *sorted(known)])}")
+    try:
+        value = TypeAdapter(known[name]).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ConfigError(f"'train.{name}' is {value!r}; {reason[0].lower()}{reason[1:]}") from None
+    if name == "report_to":
+        _check_report(value)
+    return value
 
 
-def default_epochs(rows: int, batch_size: int) -> int:
-    """Epochs that give small tables enough steps and do not drag out large ones."""
-    steps = math.ceil(rows / batch_size)
-    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
+def _check_report(names: str | list[str] | None) -> None:
+    there = ["none", "all", *get_available_reporting_integrations()]
+    for name in [names] if isinstance(names, str) else names or []:
+        if name not in there:
+            found = f"'train.report_to' is '{name}', which is unknown or not installed"
+            raise ConfigError(f"{found}. {did_you_mean(name, there)}")
+
+
+def fill_in(config: TrainConfig, rows: int) -> None:
+    """Choose batch size, epochs and patience where they were left open: small tables need many small steps."""
+    if config.batch_size is None:
+        fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
+        config.batch_size = min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting))
+    if config.epochs is None:
+        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / config.batch_size))
+        config.epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted))
+    if config.patience is None:
+        config.patience = max(5, math.ceil(PATIENCE * config.epochs))
 
 
 def epochs_an_evaluation(epochs: float) -> int:
@@ -49,14 +98,16 @@ def epochs_an_evaluation(epochs: float) -> int:
 
 
 def training_arguments(config: TrainConfig, folder: Path, rows: int) -> TrainingArguments:
-    """The arguments of a run into ``folder`` on ``rows`` training rows; ``config.epochs`` is a number by now.
+    """The arguments of a run into ``folder`` on ``rows`` training rows; ``config`` has been filled in by now.
 
     Raises:
         ConfigError: If Transformers refuses a value.
     """
-    assert config.epochs is not None
-    steps = math.ceil(rows / config.batch_size)
-    every = max(1, min(steps * epochs_an_evaluation(config.epochs), math.ceil(steps * config.epochs)))
+    assert config.epochs is not None and config.batch_size is not None
+    given = {name: check_argument(name, value) for name, value in config.arguments.items()}
+    steps = steps_an_epoch(rows, config.batch_size, given)
+    total = given["max_steps"] if given.get("max_steps", -1) > 0 else math.ceil(steps * config.epochs)
+    every = max(1, min(steps * epochs_an_evaluation(config.epochs), total))
     arguments: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"),
         "num_train_epochs": config.epochs,
@@ -64,7 +115,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "per_device_eval_batch_size": 2 * config.batch_size,
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay,
-        "warmup_steps": math.ceil(config.warmup * steps * config.epochs),
+        "warmup_steps": math.ceil(config.warmup * total),
         "lr_scheduler_type": "cosine",
         "bf16": config.precision == "bf16",
         "fp16": config.precision == "fp16",
@@ -88,6 +139,11 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "disable_tqdm": True,
     }
     try:
-        return TrainingArguments(**arguments | config.arguments)
-    except (ValueError, TypeError, ImportError) as error:
+        return TrainingArguments(**arguments | given)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
         raise ConfigError(f"train: {str(error).strip().splitlines()[0]}") from None
+
+
+def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any]) -> int:
+    """Optimizer steps in one pass over ``rows``, as the Trainer counts them."""
+    return math.ceil(math.ceil(rows / batch_size) / max(1, given.get("gradient_accumulation_steps", 1)))

@@ -1,16 +1,16 @@
-"""From a table or a YAML file to everything a fit needs: declaration, splits, processor, the check's report."""
+"""From a table or a YAML file to everything a fit needs: declaration, splits, processor, the check."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polymodal.config import Declaration, apply_settings, parse, read_yaml
+from polymodal.config import Declaration, located, parse
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
@@ -20,7 +20,9 @@ from polymodal.data.schema import Guess, complete
 from polymodal.data.split import split_rows
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
-from polymodal.training.arguments import check_arguments, default_epochs
+from polymodal.settings import apply_settings, read_yaml
+from polymodal.training.arguments import check_argument, fill_in, training_arguments
+from polymodal.training.declared import check_encoder, check_fusion
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -52,7 +54,8 @@ class Job:
     @property
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
-        return metric_name(self.declaration.train.metric, {n: t.task for n, t in self.declaration.targets.items()})
+        tasks = {name: target.task for name, target in self.declaration.targets.items()}
+        return metric_name(self.declaration.train.metric, tasks)
 
     def check(self, quiet: bool = False) -> CheckReport:
         """Read every cell once, and say what is wrong."""
@@ -71,7 +74,7 @@ class Job:
         """The dataset of a split, with its targets."""
         return RowDataset(
             self.splits[split], self.processor, self.cache, targets=self.declaration.targets, dropout=dropout,
-            seed=self.declaration.train.seed, numbers=self.numbers[split],
+            seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
         )  # fmt: skip
 
     def answers(self) -> dict[str, np.ndarray]:
@@ -99,21 +102,49 @@ def open_job(
         DataError: If a table cannot be read or lacks what is declared.
     """
     values, lines, folder = _declared(source)
+    written = str(source) if lines else "declaration"
+    named = {} if inputs or values.get("inputs") else _named_inputs(settings)
     apply_settings(values, settings)
-    table = read_table(_train_source(source, values, folder))
+    with located(written, lines, "data"):
+        path = _train_source(source, values, folder)
+    table = read_table(path)
+    if named:  # a setting of one input says nothing against the others
+        others, _ = complete(values | {"inputs": None}, table, targets=targets)
+        inputs = list(dict.fromkeys([*others["inputs"], *named]))
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
-    declaration = parse(completed, source=str(source) if lines else "declaration", lines=lines)
+    declaration = parse(completed, source=written, lines=lines)
     if not declaration.targets:
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
-    check_arguments(declaration.train)
-    splits, numbers = split_tables(table, declaration, folder)
+    check_parts(declaration, written, lines)
+    with located(written, lines, "data"):
+        splits, numbers = split_tables(table, declaration, folder)
     train = splits["train"]
-    if declaration.train.epochs is None:
-        declaration.train.epochs = default_epochs(len(train), declaration.train.batch_size)
+    fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
-    job = Job(declaration, guesses, splits, numbers, processor)
-    assert job.metric  # a wrong name is told before the check reads every file
-    return job
+    return Job(declaration, guesses, splits, numbers, processor)
+
+
+def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int]) -> None:
+    """Refuse what the sections cannot tell by themselves, before any file is read.
+
+    Raises:
+        ConfigError: If an encoder, the fusion, the metric or a field of TrainingArguments is not to be had.
+    """
+    train = declaration.train
+    for name, value in train.arguments.items():
+        with located(source, lines, "train", name):
+            check_argument(name, value)
+    with located(source, lines, "train"):
+        trial = train.model_copy()
+        fill_in(trial, 1)
+        training_arguments(trial, Path(), 1)
+    with located(source, lines, "train", "metric"):
+        metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
+    with located(source, lines, "fusion"):
+        check_fusion(declaration.fusion, list(declaration.inputs))
+    for name, entry in declaration.inputs.items():
+        with located(source, lines, "inputs", name, "encoder"):
+            check_encoder(entry)
 
 
 def split_tables(
@@ -139,21 +170,30 @@ def _declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | Non
     return {}, {}, None
 
 
+def _named_inputs(settings: Sequence[str]) -> dict[str, None]:
+    """The inputs that ``settings`` such as ``inputs.photo.size=32`` are about."""
+    paths = [setting.partition("=")[0].split(".") for setting in settings]
+    return {path[1]: None for path in paths if path[0] == "inputs" and len(path) > 2}
+
+
 def _train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
     """The training table: what was given, or what the declaration names."""
-    section = values.get("data")
-    named = section.get("train") if isinstance(section, dict) else None
+    section = values.get("data") or {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"'data' is {section!r}, expected a section, such as data: {{train: houses.csv}}")
+    named = section.get("train")
     if folder is not None:
         if not isinstance(named, str):
-            raise ConfigError(f"{source}: 'data.train' is missing, expected the path of a table")
+            found = f"'data.train' is {named!r}" if named is not None else "'data.train' is missing"
+            raise ConfigError(f"{found}, expected the path of a table")
         return resolve(named, folder)
     if isinstance(source, (str, Path)):
-        values.setdefault("data", {})["train"] = str(source)
+        values["data"] = section | {"train": str(source)}
     return source
 
 
 def resolve(path: str, folder: Path | None) -> Path:
-    """``path`` with its environment variables filled in; a relative one starts from ``folder`` if it lies there.
+    """``path`` with its environment variables filled in, in ``folder`` if it lies there.
 
     Raises:
         ConfigError: If a variable is not set.
@@ -163,5 +203,3 @@ def resolve(path: str, folder: Path | None) -> Path:
         raise ConfigError(f"data: '{path}' names an environment variable that is not set")
     beside = (folder or Path()) / expanded
     return beside if beside.exists() else Path(expanded)
-
-

@@ -45,18 +45,21 @@ class TrainingProgress(TrainerCallback):
     """A bar over the steps, and a line an evaluation."""
 
     def __init__(self, metric: str) -> None:
-        self.metric, self.bar, self.task, self.loss = metric, bar(), None, float("nan")
+        self.metric, self.bar, self.loss = metric, bar(), float("nan")
+        self.task = self.bar.add_task("training", total=None)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the bar."""
         self.bar.start()
-        self.task = self.bar.add_task("training", total=state.max_steps, completed=state.global_step)
+        self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Move the bar."""
         self.bar.update(self.task, completed=state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
         """Keep the training loss for the next line."""
         self.loss = (logs or {}).get("loss", self.loss)
 
@@ -65,7 +68,8 @@ class TrainingProgress(TrainerCallback):
         name = self.metric.rpartition(".")[2]
         parts = [f"{k.removeprefix('eval_')} {v:.4f}" for k, v in metrics.items() if k.endswith(f".{name}")]
         losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
-        CONSOLE.print(f"epoch {state.epoch:.0f}/{args.num_train_epochs:.0f}: {losses}, {', '.join(parts)}")
+        epochs = f"epoch {state.epoch:.0f}/{args.num_train_epochs:.0f}"
+        CONSOLE.print(", ".join([f"{epochs}: {losses}", *parts]), soft_wrap=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take the bar away."""

@@ -18,7 +18,7 @@ TIE = 1e-6
 
 
 def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
-    """The metric to select by: ``metric`` itself, or the task's own; the loss where there are several targets.
+    """The metric to select by: ``metric``, or the task's own, or the loss where there are several targets.
 
     Raises:
         ConfigError: If the metric or its target does not exist.
@@ -27,28 +27,33 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
         return DEFAULT_METRIC[next(iter(tasks.values()))] if len(tasks) == 1 else "loss"
     target, _, name = metric.rpartition(".")
     if name not in HIGHER_IS_BETTER:
-        raise ConfigError(f"train.metric: there is no metric '{name}'. {did_you_mean(name, HIGHER_IS_BETTER)}")
+        cure = did_you_mean(name, HIGHER_IS_BETTER)
+        raise ConfigError(f"train.metric: there is no metric '{name}'. {cure}")
     if target and target not in tasks:
         raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
     suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss ece loss",
              "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
     asked = [tasks[target]] if target else list(tasks.values())
     if not any(name in suits[task].split() for task in asked):
-        raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {did_you_mean(name, suits[asked[0]].split())}")
+        cure = did_you_mean(name, suits[asked[0]].split())
+        raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {cure}")
     return metric
 
 
-def validation_metrics(heads: Mapping[str, Head], metric: str) -> Callable[[EvalPrediction], dict[str, float]]:
+def validation_metrics(
+    heads: Mapping[str, Head], metric: str
+) -> Callable[[EvalPrediction], dict[str, float]]:
     """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``."""
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         logits: Any = prediction.predictions
         targets: Any = prediction.label_ids
-        results, loss = {}, 0.0
+        results: dict[str, float] = {}
+        loss = 0.0
         for name, head in heads.items():
-            rows, answer = torch.as_tensor(np.asarray(logits[name])), torch.as_tensor(np.asarray(targets[name]))
             device = next(head.parameters()).device
-            rows, answer = rows.to(device), answer.to(device)
+            rows = torch.as_tensor(np.asarray(logits[name]), device=device)
+            answer = torch.as_tensor(np.asarray(targets[name]), device=device)
             with torch.no_grad():
                 measured = evaluate(head.task, head.answer(rows).cpu(), answer.cpu())
                 part = float(head.loss(rows, answer))
@@ -61,7 +66,7 @@ def validation_metrics(heads: Mapping[str, Head], metric: str) -> Callable[[Eval
 
 
 def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
-    """One number, the higher the better: the metric (its mean over targets where none is named), then the loss.
+    """One number, the higher the better: the metric (its mean over targets if none is named), then the loss.
 
     Raises:
         ConfigError: If the validation rows do not define the metric.
@@ -69,8 +74,10 @@ def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
     target, _, name = metric.rpartition(".")
     if metric == "loss":
         return -loss
-    values = [v for key, v in results.items() if (key == metric if target else key.rpartition(".")[2] == name)]
+    asked = [metric] if target else [key for key in results if key.rpartition(".")[2] == name]
+    values = [results[key] for key in asked if key in results]
     if not values:
-        raise ConfigError(f"train.metric: '{metric}' is not defined on these validation rows; choose another one")
+        found = f"train.metric: '{metric}' is not defined on these validation rows"
+        raise ConfigError(f"{found}; choose another one, or give more rows for validation")
     value = float(np.mean(values)) * (1 if HIGHER_IS_BETTER[name] else -1)
     return value - TIE * loss / (1 + abs(loss))

@@ -41,6 +41,11 @@ class PolymodalTrainer(Trainer):
             self.optimizer = kind(self.parameter_groups(), **options)
         return self.optimizer
 
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The trainable parameters by learning rate and weight decay; empty groups are left out."""
         decayed = set(self.get_decay_parameter_names(self.model))
@@ -108,7 +113,8 @@ def train(
     if not quiet:
         trainer.add_callback(TrainingProgress(metric))
     if config.patience and config.epochs:
-        trainer.add_callback(EarlyStoppingCallback(math.ceil(config.patience / epochs_an_evaluation(config.epochs))))
+        evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
+        trainer.add_callback(EarlyStoppingCallback(evaluations))
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=last_checkpoint(arguments) if resume else None)
     return _summary(trainer, time.perf_counter() - started, len(rows))

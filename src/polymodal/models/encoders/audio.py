@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import AutoFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from polymodal.models.encoders.backbone import BackboneEncoder
+from polymodal.data.readers import fixed_seconds
+from polymodal.errors import ConfigError
+from polymodal.hub import load_pretrained
+from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.outputs import TokenSequence
-
-
-WARP = 0.15
 
 
 class LogMel(nn.Module):
@@ -27,6 +28,9 @@ class LogMel(nn.Module):
         window: Length of a frame in seconds.
         hop: Step between frames in seconds.
     """
+
+    window: Tensor
+    filters: Tensor
 
     def __init__(self, *, rate: int, bins: int = 64, window: float = 0.025, hop: float = 0.01) -> None:
         super().__init__()
@@ -50,8 +54,9 @@ class LogMel(nn.Module):
             ``(items, frames, bins)``, zero after the sound, and the mask ``(items, frames)``.
         """
         with torch.autocast(waveform.device.type, enabled=False):
+            window = self.window.float()
             spectrum = torch.stft(
-                waveform.float(), self.size, self.hop, len(self.window), self.window.float(), return_complex=True
+                waveform.float(), self.size, self.hop, len(window), window, return_complex=True
             )
             power = spectrum.real.square() + spectrum.imag.square()  # (items, frequencies, frames)
             mel = (power.transpose(1, 2) @ self.filters.float()).clamp(min=1e-8).log()
@@ -66,24 +71,26 @@ class LogMel(nn.Module):
 
 @ENCODERS.register("audio")
 class AudioEncoder(BackboneEncoder):
-    """Sound to one vector a stretch of time: ``AudioEncoder("resnet")``, ``AudioEncoder("openai/whisper-tiny")``.
+    """Sound to one vector a stretch of time: ``AudioEncoder("resnet")``, ``AudioEncoder("owner/name")``.
 
     A vision backbone reads log-mel as a picture of one channel; an audio backbone reads what its
     own feature extractor makes.
 
     Args:
         backbone: See :class:`BackboneEncoder`; by default a small residual network with GroupNorm.
-        rate: Samples a second of the waveform.
-        seconds: The fixed length that recordings are padded or cut to.
+        rate: Samples a second of the waveform; a checkpoint hears at its own.
+        seconds: The fixed length that recordings are padded or cut to; Whisper has its own.
         bins: Mel bins, for a vision backbone.
         masking: In training, widest stretch of time and of mel bins that is masked, as a share
             (SpecAugment, Park et al. 2019); 0 masks nothing.
+        warp: In training, how far pitch and time are stretched, as a share: another speaker, but another
+            tone as well; 0 stretches nothing.
     """
 
     modality = "audio"
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = {
-        "embedding_size": 32,
+        "embedding_size": 16,
         "hidden_sizes": [32, 64, 128],
         "depths": [1, 1, 1],
         "layer_type": "basic",
@@ -91,31 +98,37 @@ class AudioEncoder(BackboneEncoder):
 
     def __init__(
         self,
-        backbone: str | dict[str, Any] | None = None,
+        backbone: str | os.PathLike[str] | dict[str, Any] | None = None,
         *,
         rate: int = 16000,
         seconds: float = 4.0,
         bins: int = 64,
         masking: float = 0.0,
+        warp: float = 0.0,
         **options: Any,
     ) -> None:
         kind = backbone or self.DEFAULT_TYPE
-        if isinstance(kind, str) and kind in CONFIG_MAPPING and "num_channels" in CONFIG_MAPPING[kind]().to_dict():
+        is_type = isinstance(kind, str) and not is_checkpoint(kind)
+        if is_type and "num_channels" in known_sizes(str(kind)):
             options = {"num_channels": 1} | options
         super().__init__(backbone, **options)
-        self.rate, self.seconds, self.bins, self.masking = rate, seconds, bins, masking
+        if self.checkpoint:
+            extractor = load_pretrained(AutoFeatureExtractor, self.checkpoint)
+            rate, seconds = extractor.sampling_rate, fixed_seconds(extractor) or seconds
+        self.rate, self.seconds, self.bins, self.masking, self.warp = rate, seconds, bins, masking, warp
         self.reads_mel = self.backbone.main_input_name == "pixel_values"
         if self.reads_mel:
             self.mel = LogMel(rate=rate, bins=bins)
             self.width = self._mel_width()
         else:
             self.width = getattr(self.config, "hidden_size", None) or self.config.d_model
+            self._require_waveform()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        own = {"rate": self.rate, "seconds": self.seconds, "bins": self.bins, "masking": self.masking}
-        return super().settings() | own
+        names = ("rate", "seconds", "bins", "masking", "warp")
+        return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:  # type: ignore[override]
         """Encode ``waveform`` ``(items, samples)``, or a feature extractor's tensor by its own name.
@@ -124,12 +137,16 @@ class AudioEncoder(BackboneEncoder):
         """
         if self.reads_mel:
             frames, _ = self.mel(values["waveform"], length)
+            if self.training and self.warp:
+                frames = stretch(frames, self.warp)
             if self.training and self.masking:
-                frames = mask_stretches(warp(frames, WARP), self.masking)
+                frames = mask_stretches(frames, self.masking)
             hidden = self.backbone(pixel_values=frames.transpose(1, 2).unsqueeze(1)).last_hidden_state
             hidden = hidden.flatten(1, 2).transpose(1, 2)  # frequency goes into the width
         else:
-            hidden = self.backbone(**values).last_hidden_state
+            if "waveform" in values:
+                values = {self.backbone.main_input_name: values["waveform"]}
+            hidden = self._steps(self.backbone(**values).last_hidden_state)
         share = length / round(self.seconds * self.rate)
         filled = (share * hidden.shape[1]).ceil().clamp(1, hidden.shape[1]).unsqueeze(1)
         mask = torch.arange(hidden.shape[1], device=hidden.device) < filled
@@ -138,13 +155,30 @@ class AudioEncoder(BackboneEncoder):
 
     def _mel_width(self) -> int:
         """Channels times the rows that the backbone leaves of the mel bins, found by running it once."""
-        probe = torch.zeros(1, 1, self.bins, self.bins, device=next(self.backbone.parameters()).device)
-        with torch.no_grad():
-            hidden = self.backbone(pixel_values=probe).last_hidden_state
+        hidden = run_once(self.backbone, (1, 1, self.bins, self.bins))
+        if hidden.dim() != 4:
+            kind, cure = self.config.model_type, "Convolutional types such as resnet can"
+            raise ConfigError(f"a model of type '{kind}' cannot read log-mel of any length. {cure}")
         return hidden.shape[1] * hidden.shape[2]
 
+    def _require_waveform(self) -> None:
+        """Refuse a backbone from scratch that reads what only a checkpoint's feature extractor makes."""
+        reads_waveform = self.backbone.main_input_name == "input_values"
+        if not self.pretrained and (not reads_waveform or hasattr(self.config, "num_mel_bins")):
+            cure = "Give a checkpoint, or a type that reads waveforms (wav2vec2) or pictures (resnet)"
+            raise ConfigError(f"the model type '{self.config.model_type}' needs a feature extractor. {cure}")
 
-def warp(frames: Tensor, share: float) -> Tensor:
+    def _steps(self, hidden: Tensor) -> Tensor:
+        """``hidden`` in the order of time: AST's patches lie in a grid of frequency and time."""
+        config = self.config
+        if not hasattr(config, "frequency_stride"):
+            return hidden
+        rows = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
+        columns = (config.max_length - config.patch_size) // config.time_stride + 1
+        return hidden[:, -rows * columns :].unflatten(1, (rows, columns)).mean(dim=1)
+
+
+def stretch(frames: Tensor, share: float) -> Tensor:
     """Stretch time and frequency of each recording by up to ``share``, as another speaker would.
 
     Frequency as in vocal tract length perturbation (Jaitly & Hinton 2013), time as in speed perturbation

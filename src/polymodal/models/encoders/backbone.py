@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -16,6 +21,29 @@ from polymodal.models.encoders.base import Encoder
 
 TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model"}
 """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
+
+REFUSED = (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, StrictDataclassError)
+"""What Transformers raises at sizes of a wrong type, or that do not fit each other."""
+
+READS = {
+    "text": ("input_ids",),
+    "image": ("pixel_values",),
+    "audio": ("input_values", "input_features", "pixel_values"),
+}
+"""The tensors that a backbone may want as its first, by modality."""
+
+UNREAD = ("mask_token", "masked_spec_embed", "query_global", "key_global", "value_global")
+"""Weights that only pre-training or other calls use: what stands for hidden patches and hidden sound, and
+Longformer's attention of chosen tokens to all."""
+
+SUMMARIES = {
+    "SiglipText": "head",
+    "CLIPVision": "post_layernorm",
+    "ConvNext": "layernorm",
+    "Wav2Vec2Conformer": "encoder.pos_conv_embed",
+}
+"""By the start of a model's class name, the part that no token comes from: what is applied to the sum of a
+whole item alone, or not at all."""
 
 
 class BackboneEncoder(Encoder):
@@ -30,7 +58,8 @@ class BackboneEncoder(Encoder):
         sizes: Sizes of a backbone from scratch, under their Transformers names.
 
     Raises:
-        ConfigError: If the checkpoint cannot be read or a size is unknown to the model type.
+        ConfigError: If the checkpoint cannot be read, is of another modality, or a size is unknown to
+            the model type.
     """
 
     DEFAULT_TYPE: str
@@ -38,7 +67,7 @@ class BackboneEncoder(Encoder):
 
     def __init__(
         self,
-        backbone: str | dict[str, Any] | None = None,
+        backbone: str | os.PathLike[str] | dict[str, Any] | None = None,
         *,
         tokens: int = 64,
         freeze: bool = False,
@@ -48,34 +77,37 @@ class BackboneEncoder(Encoder):
         super().__init__()
         self.tokens, self.frozen = tokens, freeze
         self.checkpoint: str | None = None
-        if isinstance(backbone, dict):
+        name = os.fspath(backbone) if isinstance(backbone, os.PathLike) else backbone
+        if isinstance(name, dict):
             self.pretrained = not scratch
-            config = AutoConfig.for_model(**backbone)
-            model = AutoModel.from_config(config)
-        elif backbone is not None and is_checkpoint(backbone):
+            model = AutoModel.from_config(AutoConfig.for_model(**name))
+        elif name is not None and is_checkpoint(name):
             if sizes:
-                raise ConfigError(f"{backbone} is a checkpoint: it has its own sizes, '{next(iter(sizes))}' cannot be set")
-            self.pretrained, self.checkpoint = True, backbone
-            model = load_pretrained(AutoModel, backbone)
-            config = model.config
+                size = next(iter(sizes))
+                raise ConfigError(f"{name} is a checkpoint: it has its own sizes, '{size}' cannot be set")
+            self.pretrained, self.checkpoint = True, name
+            model = load_pretrained(AutoModel, name).float()
+            with torch.device("meta"):
+                hold_fixed(model, fixed_weights(type(model)(model.config)))
         else:
             self.pretrained = False
-            kind = backbone or self.DEFAULT_TYPE
-            sizes = (self.DEFAULT_SIZES if kind == self.DEFAULT_TYPE else {}) | sizes
-            config = scratch_config(kind, sizes)
-            model = AutoModel.from_config(config)
-        self.config = config
+            kind = name or self.DEFAULT_TYPE
+            model = from_scratch(kind, (self.DEFAULT_SIZES if kind == self.DEFAULT_TYPE else {}) | sizes)
+        self.config: PreTrainedConfig = model.config
         self.backbone = tower(model, self.modality)
         if not self.pretrained:
             replace_batch_norm(self.backbone)
-        drop_summary(self.backbone)
+        leave_out_unread(self.backbone)
+        leave_out_chance(self.backbone)
         if freeze:
             self.backbone.requires_grad_(False)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        config = {key: value for key, value in self.config.to_dict().items() if key != "dtype"}
-        return {"backbone": config, "tokens": self.tokens, "freeze": self.frozen, "scratch": not self.pretrained}
+        left_out = ("dtype", "_name_or_path")
+        config = {key: value for key, value in self.config.to_dict().items() if key not in left_out}
+        scratch = not self.pretrained
+        return {"backbone": config, "tokens": self.tokens, "freeze": self.frozen, "scratch": scratch}
 
 
 def is_checkpoint(name: str) -> bool:
@@ -83,40 +115,95 @@ def is_checkpoint(name: str) -> bool:
     return name not in CONFIG_MAPPING or Path(name, "config.json").exists()
 
 
-def scratch_config(model_type: str, sizes: dict[str, Any]) -> PreTrainedConfig:
-    """The configuration of a backbone from scratch.
+def known_sizes(model_type: str) -> dict[str, Any]:
+    """The sizes of a model type, by all their names, with Transformers' own values."""
+    config = CONFIG_MAPPING[model_type]()
+    every = PreTrainedConfig().to_dict()
+    known = {name: value for name, value in config.to_dict().items() if name not in every}
+    return known | {alias: known.get(name) for alias, name in config.attribute_map.items()}
+
+
+def from_scratch(model_type: str, sizes: dict[str, Any]) -> PreTrainedModel:
+    """A backbone with fresh weights.
 
     Raises:
-        ConfigError: If a size is unknown to the model type or of a wrong type.
+        ConfigError: If a size is unknown to the model type, of a wrong type, or does not fit the others.
     """
-    known = CONFIG_MAPPING[model_type]().to_dict()
+    known = known_sizes(model_type)
     for key in sizes:
         if key not in known:
-            raise ConfigError(f"the model type '{model_type}' has no size '{key}'. {did_you_mean(key, known)}")
+            raise ConfigError(
+                f"the model type '{model_type}' has no size '{key}'. {did_you_mean(key, known)}"
+            )
     try:
-        return AutoConfig.for_model(model_type, **sizes)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"the model type '{model_type}' refuses {sizes}: {str(error).splitlines()[0]}") from None
+        return AutoModel.from_config(AutoConfig.for_model(model_type, **sizes))
+    except REFUSED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"the model type '{model_type}' refuses {sizes}: {reason}") from None
 
 
 def tower(model: PreTrainedModel, modality: str) -> PreTrainedModel:
-    """The part of ``model`` that encodes ``modality``: one of several towers, or the encoder before a decoder."""
+    """The part of ``model`` that encodes ``modality``: one of several towers, or the encoder of two halves.
+
+    Raises:
+        ConfigError: If the model reads another modality, or wants more than one tensor.
+    """
+    part = model
     if hasattr(model, TOWERS[modality]):
-        return getattr(model, TOWERS[modality])
-    if model.config.is_encoder_decoder:
-        return model.get_encoder()
-    return model
+        part = getattr(model, TOWERS[modality])
+    elif model.config.is_encoder_decoder:
+        part = model.get_encoder()
+    kind = model.config.model_type
+    if part.main_input_name not in READS[modality]:
+        raise ConfigError(f"a model of type '{kind}' reads {part.main_input_name}, no {modality}")
+    wanted = inspect.signature(part.forward).parameters.values()
+    more = [p.name for p in wanted if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    if set(more) - {part.main_input_name}:
+        raise ConfigError(f"a model of type '{kind}' wants {', '.join(more)}: more than {modality} gives")
+    return part
 
 
-def drop_summary(model: PreTrainedModel) -> None:
-    """Leave out the layers that sum a whole item up in one vector: only tokens are read, they would learn nothing."""
+def fixed_weights(model: nn.Module) -> list[str]:
+    """Names of the weights that do not learn."""
+    return [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+
+
+def hold_fixed(model: nn.Module, names: Sequence[str]) -> None:
+    """Fix these weights again: Transformers' ``from_pretrained`` lets all learn, frozen ones too."""
+    for name in names:
+        model.get_parameter(name).requires_grad_(False)
+
+
+def leave_out_unread(model: PreTrainedModel) -> None:
+    """Leave out what no token comes from, for it would never learn: poolers, ``SUMMARIES`` and ``UNREAD``."""
     pooler = getattr(model, "pooler", None)
     if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
-        model.pooler = None
-    if getattr(model, "use_head", False):
-        model.use_head, model.head = False, None
-    if type(model).__name__.startswith("CLIPVision") and hasattr(model, "post_layernorm"):
-        model.post_layernorm.requires_grad_(False)  # CLIP applies it to the class token's summary alone
+        model.pooler = None  # type: ignore[assignment]
+    if getattr(model, "use_head", False):  # SigLIP's pictures
+        model.use_head, model.head = False, None  # type: ignore[assignment]
+    for kind, part in SUMMARIES.items():
+        if type(model).__name__.startswith(kind):
+            model.get_submodule(part).requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if not set(UNREAD).isdisjoint(name.split(".")):
+            parameter.requires_grad_(False)
+
+
+def leave_out_chance(model: PreTrainedModel) -> None:
+    """Switch off what hides sound and skips layers by NumPy's and Python's own chance in training.
+
+    It fails on recordings shorter than one hidden stretch, and leaves processes with different layers.
+
+    Raises:
+        ConfigError: If the model hides parts at random in use too.
+    """
+    if model.config.model_type == "vit_mae":
+        raise ConfigError(
+            "a model of type 'vit_mae' hides patches at random, in use too. Take another, such as vit"
+        )
+    for name, value in {"apply_spec_augment": False, "layerdrop": 0.0}.items():
+        if hasattr(model.config, name):
+            setattr(model.config, name, value)
 
 
 def replace_batch_norm(module: nn.Module) -> None:
@@ -125,7 +212,27 @@ def replace_batch_norm(module: nn.Module) -> None:
     Statistics over the batch would let rows change each other, and fail on a batch of one.
     """
     for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
             setattr(module, name, nn.GroupNorm(math.gcd(8, child.num_features), child.num_features))
         else:
             replace_batch_norm(child)
+
+
+def run_once(backbone: PreTrainedModel, pixels: tuple[int, ...]) -> Tensor:
+    """What a vision backbone makes of grey pictures of shape ``pixels`` ``(1, channels, height, width)``.
+
+    Raises:
+        ConfigError: If it cannot read them.
+    """
+    training = backbone.training
+    backbone.eval()  # statistics that came with a checkpoint stay as they are
+    weight = next(backbone.parameters())
+    try:
+        with torch.no_grad():
+            hidden = backbone(pixel_values=torch.zeros(pixels, device=weight.device, dtype=weight.dtype))
+    except (RuntimeError, ValueError) as error:
+        shape, reason = " x ".join(map(str, pixels[1:])), str(error).splitlines()[0]
+        kind = backbone.config.model_type
+        raise ConfigError(f"a model of type '{kind}' cannot read pictures of {shape}: {reason}") from None
+    backbone.train(training)
+    return hidden.last_hidden_state

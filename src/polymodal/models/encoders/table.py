@@ -12,7 +12,7 @@ from polymodal.models.outputs import TokenSequence
 
 
 class TableEncoder(Encoder):
-    """Base of the encoders of one table column; a column has its own, for three rooms are not three metres."""
+    """Base of the encoders of a table's cells; a column has its own, for three rooms are not three metres."""
 
     def sequence(self, tokens: Tensor, row: Tensor) -> TokenSequence:
         """``tokens`` ``(items, width)`` as sequences of length one."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from polymodal.models.encoders.backbone import BackboneEncoder
+from polymodal.data.tokenizer import VOCABULARY
+from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.outputs import TokenSequence
 
 
 @ENCODERS.register("text")
 class TextEncoder(BackboneEncoder):
-    """Token ids to one vector a token: ``TextEncoder("bert", hidden_size=128)``, ``TextEncoder("owner/name")``.
+    """Token ids to a vector each: ``TextEncoder("bert", hidden_size=128)``, ``TextEncoder("owner/name")``.
 
     Args:
         backbone: See :class:`BackboneEncoder`; by default a small bidirectional Transformer (BERT).
-        tokenizer: Of a backbone from scratch; without one, the processor takes bytes as tokens.
+        tokenizer: Of a backbone from scratch; without one, ``PolymodalProcessor.for_model(model, rows)``
+            trains one on its rows, and without rows takes bytes as tokens.
         max_length: Most tokens that are read of a text.
     """
 
@@ -34,14 +37,17 @@ class TextEncoder(BackboneEncoder):
 
     def __init__(
         self,
-        backbone: str | dict[str, Any] | None = None,
+        backbone: str | os.PathLike[str] | dict[str, Any] | None = None,
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
         max_length: int | None = None,
         **options: Any,
     ) -> None:
+        kind = backbone or self.DEFAULT_TYPE
         if tokenizer is not None:
             options |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        elif isinstance(kind, str) and not is_checkpoint(kind) and "vocab_size" in known_sizes(kind):
+            options = {"vocab_size": VOCABULARY, "pad_token_id": 0} | options
         super().__init__(backbone, **options)
         self.tokenizer = tokenizer
         self.width: int = self.config.get_text_config().hidden_size
@@ -52,8 +58,10 @@ class TextEncoder(BackboneEncoder):
         """See :meth:`Encoder.settings`."""
         return super().settings() | {"max_length": self.max_length}
 
-    def forward(self, *, row: Tensor, input_ids: Tensor, attention_mask: Tensor) -> TokenSequence:  # type: ignore[override]
-        """Encode ``input_ids`` ``(items, length)``; ``attention_mask`` ``(items, length)`` is 1 on content."""
+    def forward(  # type: ignore[override]
+        self, *, row: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> TokenSequence:
+        """Encode ``input_ids`` ``(items, length)``; ``attention_mask``, as long, is 1 on content."""
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         tokens, mask = pool_sequence(hidden, attention_mask.bool(), self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))

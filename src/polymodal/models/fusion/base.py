@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -55,7 +56,8 @@ class FeatureFusion(nn.Module):
         known = keyword_options(FUSIONS[name])
         for option in options:
             if option not in known:
-                raise ConfigError(f"the fusion '{name}' has no option '{option}'. {did_you_mean(option, known)}")
+                cure = did_you_mean(option, known)
+                raise ConfigError(f"the fusion '{name}' has no option '{option}'. {cure}")
         self.fusion: Fusion | None = None
         if inputs:
             self.bind(inputs)
@@ -65,8 +67,9 @@ class FeatureFusion(nn.Module):
         if self.fusion is None or self.fusion.inputs != list(inputs):
             try:
                 self.fusion = FUSIONS[self.name](inputs, width=self.width, **self.options)
-            except (TypeError, ValueError, AssertionError) as error:
-                raise ConfigError(f"the fusion '{self.name}' cannot be built with {self.options}: {error}") from None
+            except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+                given = {"width": self.width, **self.options}
+                raise ConfigError(f"the fusion '{self.name}' cannot be built with {given}: {error}") from None
         return self
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
@@ -82,20 +85,18 @@ class FeatureFusion(nn.Module):
 
 def keyword_options(kind: type) -> list[str]:
     """The keyword-only options of a component's constructor, save the width."""
-    import inspect
-
-    parameters = inspect.signature(kind.__init__).parameters.values()
+    parameters = inspect.signature(kind).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "width"]
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
-    """Mean of ``tokens`` ``(batch, length, width)`` where ``mask`` ``(batch, length)``: ``(batch, width)``."""
+    """Mean ``(batch, width)`` of ``tokens`` ``(batch, length, width)`` under ``mask`` ``(batch, length)``."""
     keep = mask.unsqueeze(-1).to(tokens.dtype)
     return (tokens * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
 
 
 def join(embedded: Mapping[str, EmbeddedInput]) -> tuple[Tensor, Tensor, dict[str, slice]]:
-    """All inputs' tokens after one another, ``(batch, length, width)``, their mask, and where each input lies."""
+    """All inputs' tokens in one row, ``(batch, length, width)``, their mask, and where each input lies."""
     spans, start = {}, 0
     for name, entry in embedded.items():
         spans[name] = slice(start, start + entry.tokens.shape[1])
@@ -105,13 +106,24 @@ def join(embedded: Mapping[str, EmbeddedInput]) -> tuple[Tensor, Tensor, dict[st
     return tokens, mask, spans
 
 
+def require_positive(**options: int) -> None:
+    """Refuse counts below one, with which a fusion would not see its inputs.
+
+    Raises:
+        ValueError: If one of them is.
+    """
+    for name, value in options.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected at least 1")
+
+
 def transformer_layer(width: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
     """A pre-norm Transformer layer with GELU; its feed-forward part is twice as wide.
 
     Raises:
         ValueError: If the heads do not divide the width.
     """
-    if width % heads:
+    if heads < 1 or width % heads:
         raise ValueError(f"{heads} heads do not divide the width {width}")
     return nn.TransformerEncoderLayer(
         width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True

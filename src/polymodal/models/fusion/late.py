@@ -16,13 +16,16 @@ class ConcatFusion(Fusion):
     """The inputs' mean vectors side by side, then a network of one hidden layer.
 
     Args:
-        dropout: Before each linear layer.
+        dropout: Before the last layer.
     """
 
     def __init__(self, inputs: Sequence[str], *, width: int, dropout: float = 0.1) -> None:
         super().__init__(inputs, width=width)
         self.net = nn.Sequential(
-            nn.Linear(len(self.inputs) * width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+            nn.Linear(len(self.inputs) * width, 2 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
         )
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
@@ -33,7 +36,11 @@ class ConcatFusion(Fusion):
 
 @FUSIONS.register("gated")
 class GatedFusion(Fusion):
-    """Gated multimodal unit: ``h = Σ_i σ(W_i [x_1 … x_n]) · tanh(V_i x_i)`` (Arevalo et al. 2017, section 3.1)."""
+    """Gated multimodal unit: ``h = Σ_i σ(W_i [x_1 … x_n]) · tanh(V_i x_i)`` (Arevalo et al. 2017, sec. 3.1).
+
+    Args:
+        dropout: Before the gates.
+    """
 
     def __init__(self, inputs: Sequence[str], *, width: int, dropout: float = 0.1) -> None:
         super().__init__(inputs, width=width)

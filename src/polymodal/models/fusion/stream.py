@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from polymodal.models.fusion.base import FUSIONS, Fusion, join, transformer_layer
+from polymodal.models.fusion.base import FUSIONS, Fusion, join, require_positive, transformer_layer
 from polymodal.models.outputs import EmbeddedInput, FusedState
 
 
 @FUSIONS.register("transformer")
 class TransformerFusion(Fusion):
-    """One stream: every token sees every token, a class token gathers the answer (VisualBERT, Li et al. 2019).
+    """One stream: every token sees all others, a class token gathers the answer (VisualBERT, Li et al. 2019).
 
     Args:
         layers: Transformer layers.
@@ -27,6 +27,7 @@ class TransformerFusion(Fusion):
         self, inputs: Sequence[str], *, width: int, layers: int = 2, heads: int = 4, dropout: float = 0.1
     ) -> None:
         super().__init__(inputs, width=width)
+        require_positive(layers=layers)
         self.query = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.layers = nn.ModuleList(transformer_layer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -43,7 +44,7 @@ class TransformerFusion(Fusion):
 
 @FUSIONS.register("bottleneck")
 class BottleneckFusion(Fusion):
-    """One stream an input; they exchange only through a few shared tokens (MBT; Nagrani et al. 2021, section 3.2).
+    """One stream an input; they meet only in a few shared tokens (MBT; Nagrani et al. 2021, section 3.2).
 
     In each layer an input's tokens and the bottleneck attend to each other, and the bottleneck
     becomes the mean of what the inputs made of it. The answer is the mean of the streams' class tokens.
@@ -68,10 +69,12 @@ class BottleneckFusion(Fusion):
         dropout: float = 0.1,
     ) -> None:
         super().__init__(inputs, width=width)
+        require_positive(layers=layers, bottlenecks=bottlenecks)
         self.query = nn.Parameter(torch.randn(len(self.inputs), 1, width) * 0.02)
         self.bottleneck = nn.Parameter(torch.randn(1, bottlenecks, width) * 0.02)
         self.layers = nn.ModuleList(
-            nn.ModuleList(transformer_layer(width, heads, dropout) for _ in self.inputs) for _ in range(layers)
+            nn.ModuleList(transformer_layer(width, heads, dropout) for _ in self.inputs)
+            for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -87,7 +90,7 @@ class BottleneckFusion(Fusion):
             streams, shared = self._exchange(layer, streams, masks, shared)
         # The last exchange of the bottleneck is read too: otherwise its last writers would learn nothing.
         pooled = torch.stack([s[:, 0] for s in streams], dim=1).mean(dim=1) + shared.mean(dim=1)
-        tokens, mask, spans = join(embedded)
+        _, mask, spans = join(embedded)
         tokens = torch.cat([s[:, 1:] for s in streams], dim=1)
         return FusedState(self.norm(pooled), self.norm(tokens), mask, spans)
 

@@ -1,0 +1,146 @@
+"""Training written by hand: pictures and recordings to a class, with nothing but PyTorch, Pillow and wave.
+
+What `training.py` measures `polymodal fit` against; only the model's own modules are Polymodal's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import wave
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+Row = tuple[int, dict[str, Any], int]
+"""A row's number, its decoded cells by input (None where empty) and the number of its class."""
+
+
+def read_picture(path: Path, size: int) -> np.ndarray:
+    """uint8 ``(3, size, size)``."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def read_sound(path: Path, rate: int, samples: int) -> np.ndarray:
+    """float32 ``(at most samples,)`` of a WAV file of one channel and 16 bits."""
+    with wave.open(str(path)) as file:
+        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (rate, 1, 2):
+            raise SystemExit(f"{path}: the plain loop reads WAV of 16 bits, one channel and {rate} Hz only")
+        content = file.readframes(file.getnframes())
+    return np.frombuffer(content, dtype="<i2")[:samples].astype(np.float32) / 32768
+
+
+class PlainRows(Dataset):
+    """Rows of a table, each decoded when it is asked for.
+
+    Args:
+        rows: Cells by column.
+        root: The folder that paths start from.
+        readers: By input.
+        answers: The class of each row, by number.
+    """
+
+    def __init__(
+        self, rows: Sequence[dict[str, Any]], root: Path, readers: dict[str, Callable], answers: np.ndarray
+    ) -> None:
+        self.rows, self.root, self.readers, self.answers = rows, root, readers, answers
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        cells = self.rows[index]
+        read = {
+            name: reader(self.root / cells[name]) if cells[name] else None
+            for name, reader in self.readers.items()
+        }
+        return index, read, int(self.answers[index])
+
+
+def collate(rows: Sequence[Row], target: str, samples: int) -> dict[str, Any]:
+    """Pictures stacked and sound padded to ``samples``, of the rows that have them."""
+    inputs: dict[str, dict[str, Tensor]] = {}
+    for name in rows[0][1]:
+        places = [place for place, row in enumerate(rows) if row[1][name] is not None]
+        items = [rows[place][1][name] for place in places]
+        if items and items[0].ndim == 3:
+            inputs[name] = {"row": torch.tensor(places), "pixel_values": torch.from_numpy(np.stack(items))}
+        elif items:
+            waveform = np.zeros((len(items), samples), dtype=np.float32)
+            for place, item in enumerate(items):
+                waveform[place, : len(item)] = item
+            length = torch.tensor([len(item) for item in items])
+            inputs[name] = {
+                "row": torch.tensor(places), "length": length, "waveform": torch.from_numpy(waveform)
+            }  # fmt: skip
+    index, answers = torch.tensor([row[0] for row in rows]), torch.tensor([row[2] for row in rows])
+    return {"index": index, "inputs": inputs, "targets": {target: answers}}
+
+
+def adamw(
+    model: nn.Module, decayed: set[str], learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW with weight decay on the parameters in ``decayed`` alone."""
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        groups[name in decayed].append(parameter)
+    decays = [{"params": given, "weight_decay": weight_decay * decay} for decay, given in groups.items()]
+    return torch.optim.AdamW(decays, lr=learning_rate, fused=True)
+
+
+def train_epoch(
+    model: nn.Module,
+    rows: Dataset | Sequence[Row],
+    collate: Callable[[list[Row]], dict[str, Any]],
+    *,
+    decayed: set[str],
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    workers: int,
+) -> tuple[float, float]:
+    """Seconds and mean loss of an epoch: the learning rate rises for a share of the steps, then falls."""
+    model.to(DEVICE).train()
+    loader = DataLoader(rows, batch_size, shuffle=True, collate_fn=collate, num_workers=workers)
+    rising, steps = math.ceil(warmup * len(loader)), len(loader)
+
+    def share(step: int) -> float:
+        fallen = (step - rising) / max(1, steps - rising)
+        return step / rising if step < rising else 0.5 * (1 + math.cos(math.pi * fallen))
+
+    optimizer = adamw(model, decayed, learning_rate, weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    total, began = 0.0, now()
+    for batch in loader:
+        loss = model(**to_device(batch)).loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        total += loss.item()
+    return now() - began, total / steps
+
+
+def now() -> float:
+    """Seconds on a clock, read when all that was asked of a GPU is done."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def to_device(value: Any) -> Any:
+    """A batch where the model is."""
+    return {k: to_device(v) for k, v in value.items()} if isinstance(value, dict) else value.to(DEVICE)

@@ -1,0 +1,49 @@
+"""One cell as a number, and the scale of a column of them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.data.cells import MediaError, describe
+from polymodal.data.values import as_label, parse_numbers
+
+
+def mean_and_deviation(known: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of ``known`` ``(rows,)``; the deviation is 1 where all are equal.
+
+    Rounding gives equal numbers a deviation that is tiny instead of zero.
+    """
+    mean, deviation = float(known.mean()), float(known.std())
+    return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
+
+
+def read_number(cell: Any) -> float:
+    """The number in a cell, NaN where the cell is empty.
+
+    Raises:
+        MediaError: If it holds something else.
+    """
+    if isinstance(cell, str):
+        number = _number_in(cell)
+    elif isinstance(cell, bool | int | float | Decimal | np.number | np.bool_):
+        number = math.inf if isinstance(cell, int) and abs(cell) > 1e308 else float(cell)
+    else:
+        number = math.inf if as_label(cell) else math.nan
+    if math.isinf(number):
+        found = str(cell) if isinstance(cell, int | float) else describe(cell)
+        cure = "Write the number alone, or leave it empty"
+        raise MediaError(found=f"'{found}'", expected="a number", cure=cure)
+    return number
+
+
+@lru_cache(maxsize=1 << 16)
+def _number_in(text: str) -> float:
+    """The number written in ``text``; infinity where there is none."""
+    numbers, bad = parse_numbers(pa.chunked_array([[text]]))
+    return math.inf if len(bad) else float(numbers[0])

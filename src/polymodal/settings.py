@@ -1,0 +1,80 @@
+"""Settings as they are written: a YAML file with the line of each key, and ``--set section.key=value``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polymodal.errors import ConfigError
+
+_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
+    """The values of a YAML file, and the line of each key path.
+
+    Raises:
+        ConfigError: If it cannot be read, is no mapping, or gives a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        reason = getattr(error, "problem", error)
+        raise ConfigError(f"{place}: not readable as YAML ({reason})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read ({reason})") from None
+    if node is None or not isinstance(values, dict):
+        found = "nothing" if values is None else repr(values)[:40]
+        raise ConfigError(f"{path}: found {found}, expected sections such as 'data:' and 'targets:'")
+    lines: dict[tuple, int] = {}
+    for key, line in _walk(node):
+        if key in lines:
+            name = ".".join(map(str, key))
+            raise ConfigError(f"{path}, line {line}: '{name}' is given twice (first in line {lines[key]})")
+        lines[key] = line
+    return values, lines
+
+
+def _walk(node: yaml.Node, prefix: tuple = ()) -> Iterator[tuple[tuple, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*prefix, key.value), key.start_mark.line + 1
+            yield from _walk(value, (*prefix, key.value))
+
+
+def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
+    """Put settings such as ``train.epochs=3`` into ``values``; the right side is read as YAML.
+
+    Raises:
+        ConfigError: If a setting is not of the form ``section.key=value``.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        keys = path.split(".")
+        if not equals or not all(keys):
+            raise ConfigError(f"--set {setting}: expected section.key=value, such as train.epochs=3")
+        section = values
+        for key in keys[:-1]:
+            if section.get(key) is None:
+                section[key] = {}
+            section = section[key]
+            if not isinstance(section, dict):
+                raise ConfigError(f"--set {setting}: '{key}' holds a value, not a section")
+        try:
+            section[keys[-1]] = _number(yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {setting}: the value is not readable as YAML") from None
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads ``3e-4`` as text; everybody means the number."""
+    return float(value) if isinstance(value, str) and _FLOAT.fullmatch(value) else value

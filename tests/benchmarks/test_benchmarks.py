@@ -1,0 +1,64 @@
+"""The benchmark scripts run at toy size and print ratios; what they measure is not looked at."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A script of the folder, imported as Python runs it: with its own folder on the path."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return import_module(request.param)
+
+
+@pytest.mark.parametrize("script", ["training"], indirect=True)
+def test_training_prints_a_ratio_a_line(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--smoke"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "41 rows" in lines[0]
+    for name, line in zip(script.LINES, lines[2:], strict=True):
+        ours, plain, ratio = map(float, re.match(rf"{name} +(\S+) +(\S+) +(\S+)", line).groups())
+        assert ours > 0 and ratio == pytest.approx(ours / plain, abs=0.01)
+
+
+@pytest.mark.parametrize("script", ["training"], indirect=True)
+def test_both_sides_must_read_the_same(script: Any) -> None:
+    torch = pytest.importorskip("torch")
+    batch = {"index": torch.arange(2), "inputs": {"image": {"row": torch.arange(2)}}}
+    script.check_equal(batch, batch)
+    for other in ({"row": torch.arange(2) + 1}, {}):
+        with pytest.raises(SystemExit, match=r"batch\.inputs\.image"):
+            script.check_equal(batch, {**batch, "inputs": {"image": other}})
+
+
+@pytest.mark.parametrize("script", ["plain_loop"], indirect=True)
+def test_the_plain_loop_leaves_out_what_a_row_lacks(script: Any) -> None:
+    picture, sound = np.zeros((3, 4, 4), np.uint8), np.ones(3, np.float32)
+    rows = [(0, {"a": picture, "b": None, "c": None}, 1), (1, {"a": None, "b": sound, "c": None}, 0)]
+    batch = script.collate(rows, "label", samples=5)
+    assert list(batch["inputs"]) == ["a", "b"]
+    assert batch["inputs"]["a"]["row"].tolist() == [0] and batch["inputs"]["b"]["row"].tolist() == [1]
+    assert batch["inputs"]["b"]["waveform"].tolist() == [[1, 1, 1, 0, 0]]
+    assert batch["targets"]["label"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("script", ["startup"], indirect=True)
+def test_startup_prints_a_ratio_a_line(
+    script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "REFERENCE", "import json")  # the real one takes seconds
+    script.main(["--smoke"])
+    out = capsys.readouterr().out
+    for name in ("polymodal --help", "import polymodal", "load [+] predict"):
+        assert re.search(rf"{name} +\d+\.\d+ .* +\d+\.\d\d   \(", out)
+    assert "import polymodal loads torch: no" in out
+    assert "first prediction" in out
