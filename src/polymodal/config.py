@@ -144,6 +144,7 @@ class FusionConfig(Section):
 
     name: str = "transformer"
     width: int = Field(128, ge=8, description="The shared space.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads.")
 
     @property
     def options(self) -> dict[str, Any]:

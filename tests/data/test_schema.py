@@ -143,7 +143,7 @@ def test_the_yaml_reads_back_as_the_declaration(tmp_path, houses):
 def test_what_was_set_is_in_the_yaml(tmp_path, houses):
     given = {
         "data": {"validation": 0.2, "group": "agent", "split": None},
-        "inputs": {"photo": {"encoder": {"type": "resnet", "depths": [1, 1]}, "freeze": True}, "city": None},
+        "inputs": {"photo": {"encoder": {"checkpoint": "owner/name"}, "freeze": True}, "city": None},
         "fusion": {"name": "bottleneck", "layers": 3},
         "train": {"learning_rate": 3e-5, "max_grad_norm": 0.5},
     }

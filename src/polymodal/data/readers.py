@@ -279,5 +279,6 @@ PARTS = {"text": AutoTokenizer, "image": AutoImageProcessor, "audio": AutoFeatur
 
 def load_reader(modality: str, settings: dict[str, Any], folder: Path | None) -> Reader:
     """The reader with these settings, its part loaded from ``folder`` where it has one."""
-    kind = READERS[modality]
-    return kind(PARTS[modality].from_pretrained(folder), **settings) if folder else kind(**settings)
+    kind: Any = READERS[modality]
+    loader: Any = PARTS.get(modality)
+    return kind(loader.from_pretrained(folder), **settings) if folder else kind(**settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from polymodal.run import Run
 
 TARGET = "digit"
 SHOWN = 6
+ROWS = 1797
 
 
 @dataclass
@@ -44,11 +46,13 @@ class DemoResult:
         return values | {"answers": self.answers.to_dict(orient="records")}
 
 
-def run_demo(folder: Path, *, quiet: bool = False) -> DemoResult:
+def run_demo(
+    folder: Path, *, rows: int = ROWS, settings: Sequence[str] = (), quiet: bool = False
+) -> DemoResult:
     """Make the data in ``folder/data``, fit, and measure with every input alone and left out."""
     started = time.perf_counter()
-    path = write_demo(folder / "data")
-    run = api.fit(path, target=TARGET, output=folder, overwrite=True, quiet=quiet)
+    path = write_demo(folder / "data", rows=rows)
+    run = api.fit(path, target=TARGET, output=folder, settings=settings, overwrite=True, quiet=quiet)
     table = read_table(path)
     unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
     frame = unseen.data.to_pandas()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from polymodal.config import READ_MODALITIES, Declaration, InputConfig, TargetConfig
+from polymodal.config import READ_MODALITIES, Declaration, FusionConfig, InputConfig, TargetConfig
 from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.preparation import shared_inputs
 from polymodal.data.processor import PolymodalProcessor
@@ -21,7 +21,8 @@ from polymodal.data.values import as_label, parse_numbers
 from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
-from polymodal.models.fusion import FeatureFusion
+from polymodal.models.fusion import FUSIONS, FeatureFusion
+from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import Classifier, Head, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
@@ -43,14 +44,25 @@ def build_model(
         encoders |= dict.fromkeys(names, encoder)
     fusion = declaration.fusion
     heads = {
-        name: _head(config, processor.targets[name], answers[name])
+        name: _head(config, processor.targets[name], answers[name], fusion.dropout)
         for name, config in declaration.targets.items()
     }
     return PolymodalModel.from_parts(  # type: ignore[return-value]
         {name: encoders[name] for name in declaration.inputs},
-        FeatureFusion(fusion.name, width=fusion.width, **fusion.options),
+        build_fusion(fusion),
         heads,
+        embedding_dropout=fusion.dropout,
     )
+
+
+def build_fusion(config: FusionConfig, inputs: Sequence[str] = ()) -> FeatureFusion:
+    """The fusion of a declaration; ``dropout`` goes to it if it has such an option.
+
+    Raises:
+        ConfigError: If there is no such fusion, or it refuses an option.
+    """
+    shared = {"dropout": config.dropout} if "dropout" in keyword_options(FUSIONS[config.name]) else {}
+    return FeatureFusion(config.name, width=config.width, inputs=inputs, **shared, **config.options)
 
 
 def _encoder(config: InputConfig, reader: Reader) -> Encoder:
@@ -98,18 +110,19 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
         raise ConfigError(f"the encoder '{name}' refuses {options}: {error}") from None
 
 
-def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray) -> Head:
+def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropout: float) -> Head:
+    common = {"weight": config.weight, "dropout": dropout}
     if config.task == "regression":
         known = answers[~np.isnan(answers)]
         known = np.log1p(np.clip(known, 0, None)) if config.transform == "log" else known
         mean, deviation = mean_and_deviation(known)
-        return Regressor(mean=mean, deviation=deviation, transform=config.transform, weight=config.weight)
+        return Regressor(mean=mean, deviation=deviation, transform=config.transform, **common)
     weights = None
     if config.class_weights == "balanced":
         counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
         weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
     return Classifier(
-        target.classes, class_weights=weights, label_smoothing=config.label_smoothing, weight=config.weight
+        target.classes, class_weights=weights, label_smoothing=config.label_smoothing, **common
     )
 
 

@@ -9,8 +9,8 @@ from huggingface_hub.errors import StrictDataclassError
 
 from polymodal.config import EncoderConfig, FusionConfig, InputConfig
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.models.build import build_fusion
 from polymodal.models.encoders import ENCODERS
-from polymodal.models.fusion import FeatureFusion
 
 FROM_SCRATCH = ("text", "image", "audio")
 """Modalities whose encoder may be any model type of Transformers."""
@@ -23,7 +23,7 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
         ConfigError: If there is no such fusion, or it refuses an option.
     """
     with torch.device("meta"):
-        FeatureFusion(config.name, width=config.width, inputs=inputs, **config.options)
+        build_fusion(config, inputs)
 
 
 def check_encoder(config: InputConfig) -> None:
