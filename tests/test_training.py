@@ -194,16 +194,9 @@ def test_the_weights_kept_are_those_of_the_best_epoch(tmp_path):
 
 
 def test_patience_counts_epochs_without_a_better_score(houses, tmp_path):
-    run = fit(
-        houses,
-        tmp_path / "run",
-        train__epochs=30,
-        train__patience=2,
-        train__learning_rate=1e-9,
-        train__warmup=0,
-    )
-    assert len(history(run)) < 30
-    assert len(history(fit(houses, tmp_path / "never", train__epochs=30, train__patience=0))) == 30
+    one = {"inputs": ("bedrooms",), "train__epochs": 30, "train__learning_rate": 1e-9}
+    assert len(history(fit(houses, tmp_path / "stops", train__patience=2, **one))) < 30
+    assert len(history(fit(houses, tmp_path / "never", train__patience=0, **one))) == 30
 
 
 def test_a_perfect_score_on_few_rows_is_not_the_end(houses, tmp_path):
@@ -254,8 +247,8 @@ def test_an_amount_learnt_as_a_logarithm_is_answered_as_an_amount(tmp_path):
 
 def test_any_field_of_training_arguments_is_passed_through(houses, tmp_path):
     run = fit(houses, tmp_path / "run", inputs=("bedrooms",), train__max_steps=3,
-              train__lr_scheduler_type="constant",
-              train__gradient_accumulation_steps=2, train__report_to="none", train__warmup=0)  # fmt: skip
+              train__lr_scheduler_type="constant", train__gradient_accumulation_steps=2,
+              train__report_to="none", train__warmup=0)  # fmt: skip
     entries = json.loads((run.folder / "metrics.json").read_text())["history"]
     assert max(entry["step"] for entry in entries) == 3
     assert {entry["learning_rate"] for entry in entries if "learning_rate" in entry} == {0.001}
@@ -266,6 +259,13 @@ def test_any_field_of_training_arguments_is_passed_through(houses, tmp_path):
 def test_every_run_is_evaluated_at_least_once(houses, tmp_path, given):
     run = fit(houses, tmp_path / "run", inputs=("bedrooms",), **given)
     assert history(run)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_on_a_cpu_too(houses, tmp_path, precision):
+    run = fit(houses, tmp_path / "run", train__precision=precision)
+    assert next(run.model.parameters()).dtype == torch.float32
+    assert np.isfinite(history(run)[-1]["eval_loss_total"])
 
 
 def test_short_names_set_the_fields_they_say(tmp_path):

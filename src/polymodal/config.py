@@ -79,7 +79,7 @@ class InputConfig(Section):
     seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
     augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
-    warp: float = Field(0.0, ge=0, lt=0.5, description="audio: stretch pitch and time in training, by up to this share.")
+    warp: float = Field(0.0, ge=0, lt=0.5, description="audio: in training, most stretch of pitch and time.")
 
     @model_validator(mode="before")
     @classmethod
@@ -101,8 +101,6 @@ class InputConfig(Section):
                 )
             if checkpoint and name in ("size", "rate"):
                 raise ValueError(f"'{name}' cannot be set: the checkpoint '{checkpoint}' has its own")
-        if self.freeze and not checkpoint:
-            raise ValueError("'freeze' is for a pretrained encoder: give one, as encoder: {checkpoint: …}")
         return self
 
 
@@ -144,7 +142,9 @@ class FusionConfig(Section):
 
     name: str = "transformer"
     width: int = Field(128, ge=8, description="The shared space.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads.")
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads."
+    )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -158,13 +158,17 @@ class TrainConfig(Section):
     model_config = ConfigDict(extra="allow")
 
     epochs: float | None = Field(None, gt=0, description="num_train_epochs; by default from the rows.")
-    batch_size: int | None = Field(None, ge=1, description="per_device_train_batch_size; by default from the rows.")
+    batch_size: int | None = Field(
+        None, ge=1, description="per_device_train_batch_size; by default from the rows."
+    )
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
     pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
     weight_decay: float = Field(0.05, ge=0, description="weight_decay")
     warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
-    patience: int | None = Field(None, ge=0, description="Epochs without a better metric before stopping; 0: never.")
+    patience: int | None = Field(
+        None, ge=0, description="Epochs without a better metric before stopping; 0: never."
+    )
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
     )

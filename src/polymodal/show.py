@@ -66,8 +66,10 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     if results["test"]:
         show_metrics(results["test"], title=f"{results['rows']['test']} test rows")
     out, trained, best = console(), results["train"], results["validation"]["epoch"]
-    spent = f"{trained['epochs']:.0f} epochs in {trained['seconds']:.0f} s"
-    out.print(f"Trained on {results['rows']['train']} rows, {spent}; best epoch {best:.0f}.", soft_wrap=True)
+    spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
+    out.print(
+        f"Trained on {results['rows']['train']} rows, {spent}; best epoch {round(best, 2):g}.", soft_wrap=True
+    )
     for warning in results["warnings"]:
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)

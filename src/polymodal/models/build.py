@@ -121,9 +121,7 @@ def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropo
     if config.class_weights == "balanced":
         counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
         weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
-    return Classifier(
-        target.classes, class_weights=weights, label_smoothing=config.label_smoothing, **common
-    )
+    return Classifier(target.classes, class_weights=weights, label_smoothing=config.label_smoothing, **common)
 
 
 def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:

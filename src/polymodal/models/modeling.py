@@ -13,7 +13,7 @@ from polymodal.errors import ConfigError
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.embedding import EmbeddingInput, MultimodalEmbedding
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
-from polymodal.models.encoders.backbone import fixed_weights, hold_fixed
+from polymodal.models.encoders.backbone import fixed_weights, hold_fixed, own_memory
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
@@ -62,17 +62,6 @@ class PolymodalPreTrainedModel(PreTrainedModel):
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):
             reset()
-
-
-def own_memory(model: nn.Module) -> None:
-    """Move what lies in a mapped file to memory of its own, aligned as fresh weights are.
-
-    MKL sums in another order where a matrix starts off a multiple of 16 bytes, so that a loaded model
-    would differ from the saved one in the last bits; and whoever writes the file anew would change it.
-    """
-    for tensor in [*model.parameters(), *model.buffers()]:
-        if tensor.device.type == "cpu" and tensor.data_ptr() % 64:
-            tensor.data = tensor.data.clone()
 
 
 class PolymodalModel(PolymodalPreTrainedModel):

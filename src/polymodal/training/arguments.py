@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
@@ -20,7 +21,7 @@ USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 16, 64, 32
 """The default batch is the power of two within these limits that gives an epoch about so many steps."""
 PATIENCE = 0.4
-"""Share of the epochs that the default patience waits: the last, small steps of the schedule often gain most."""
+"""Share of the epochs that the default patience waits: the schedule's last, small steps often gain most."""
 MOST_EVALUATIONS = 40
 OURS = {
     "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
@@ -81,7 +82,7 @@ def _check_report(names: str | list[str] | None) -> None:
 
 
 def fill_in(config: TrainConfig, rows: int) -> None:
-    """Choose batch size, epochs and patience where they were left open: small tables need many small steps."""
+    """Choose batch size, epochs and patience where they are open: small tables need many small steps."""
     if config.batch_size is None:
         fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
         config.batch_size = min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting))
@@ -119,6 +120,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "lr_scheduler_type": "cosine",
         "bf16": config.precision == "bf16",
         "fp16": config.precision == "fp16",
+        "use_cpu": not (torch.cuda.is_available() or torch.backends.mps.is_available()),
         "seed": config.seed,
         "dataloader_num_workers": config.workers,
         "dataloader_pin_memory": False,

@@ -7,7 +7,7 @@ import inspect
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from polymodal.config import EncoderConfig, FusionConfig, InputConfig
+from polymodal.config import READ_MODALITIES, EncoderConfig, FusionConfig, InputConfig
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.build import build_fusion
 from polymodal.models.encoders import ENCODERS
@@ -33,6 +33,9 @@ def check_encoder(config: InputConfig) -> None:
         ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
     """
     given = config.encoder
+    own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
+    if config.freeze and not own and not (given and given.checkpoint):
+        raise ConfigError("'freeze' is for a pretrained encoder: give one, as encoder: {checkpoint: …}")
     if given is None:
         return
     if given.type in ENCODERS and given.type not in FROM_SCRATCH:

@@ -68,7 +68,7 @@ class TrainingProgress(TrainerCallback):
         name = self.metric.rpartition(".")[2]
         parts = [f"{k.removeprefix('eval_')} {v:.4f}" for k, v in metrics.items() if k.endswith(f".{name}")]
         losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
-        epochs = f"epoch {state.epoch:.0f}/{args.num_train_epochs:.0f}"
+        epochs = f"epoch {round(state.epoch, 2):g}/{args.num_train_epochs:g}"
         CONSOLE.print(", ".join([f"{epochs}: {losses}", *parts]), soft_wrap=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

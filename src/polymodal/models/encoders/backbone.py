@@ -87,6 +87,7 @@ class BackboneEncoder(Encoder):
                 raise ConfigError(f"{name} is a checkpoint: it has its own sizes, '{size}' cannot be set")
             self.pretrained, self.checkpoint = True, name
             model = load_pretrained(AutoModel, name).float()
+            own_memory(model)
             with torch.device("meta"):
                 hold_fixed(model, fixed_weights(type(model)(model.config)))
         else:
@@ -172,6 +173,17 @@ def hold_fixed(model: nn.Module, names: Sequence[str]) -> None:
     """Fix these weights again: Transformers' ``from_pretrained`` lets all learn, frozen ones too."""
     for name in names:
         model.get_parameter(name).requires_grad_(False)
+
+
+def own_memory(model: nn.Module) -> None:
+    """Move what lies in a mapped file to memory of its own, aligned as fresh weights are.
+
+    MKL sums in another order where a matrix starts off a multiple of 16 bytes, so that a loaded model
+    would differ from the saved one in the last bits; and whoever writes the file anew would change it.
+    """
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.device.type == "cpu" and tensor.data_ptr() % 64:
+            tensor.data = tensor.data.clone()
 
 
 def leave_out_unread(model: PreTrainedModel) -> None:
