@@ -65,7 +65,10 @@ def digits(output: Path) -> None:
     test = table[table.split == "test"].drop(columns=["image", "image_degraded", "split"])
     test["audio"] = [str(DATA / "av_digits" / path) for path in test.audio]
     without = [pm.load(output / f"digits/seed{s}").evaluate(test)["label"]["accuracy"] for s in SEEDS]
-    print(f"  the first model without image_degraded: {np.mean(without):.4f} (sound alone {np.mean(alone):.4f})", flush=True)
+    print(
+        f"  the first model without image_degraded: {np.mean(without):.4f} (sound alone {np.mean(alone):.4f})",
+        flush=True,
+    )
 
 
 def clean(output: Path) -> None:
@@ -84,7 +87,9 @@ def folds(table: Path, media: list[str], target: str, output: Path) -> Iterator[
     for column in media:
         frame[column] = [str(table.parent / cell) if cell else "" for cell in frame[column]]
     labels = frame[target]
-    for fold, (rest, test) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(frame, labels)):
+    for fold, (rest, test) in enumerate(
+        StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(frame, labels)
+    ):
         frame["split"] = "train"
         frame.loc[test, "split"] = "test"
         chosen = StratifiedKFold(10, shuffle=True, random_state=fold).split(rest, labels.iloc[rest])
@@ -130,7 +135,10 @@ def emoji(output: Path) -> None:
     for inputs in (["image", "label_en"], ["label_en"], ["image"]):
         name = "+".join(inputs)
         scores[name] = right(over_folds("emoji_group.yaml", inputs, tables, output / "emoji" / name), "group")
-        print(f"emoji {name} → group: accuracy {scores[name].mean():.4f} over {FOLDS} folds × {len(SEEDS)} seeds", flush=True)
+        print(
+            f"emoji {name} → group: accuracy {scores[name].mean():.4f} over {FOLDS} folds × {len(SEEDS)} seeds",
+            flush=True,
+        )
     both = scores["image+label_en"]
     for name in ("label_en", "image"):
         print(f"  both against {name}: {paired(both, scores[name])}", flush=True)
@@ -141,7 +149,9 @@ def countries(output: Path) -> None:
     tables = list(folds(DATA / "countries" / "countries.csv", ["image"], "region", output / "countries"))
     scores = {}
     for name, inputs in {"without flag": COUNTRY, "with flag": ["image", *COUNTRY]}.items():
-        frame = over_folds("countries_region.yaml", inputs, tables, output / "countries" / name.replace(" ", "_"))
+        frame = over_folds(
+            "countries_region.yaml", inputs, tables, output / "countries" / name.replace(" ", "_")
+        )
         scores[name] = right(frame, "region")
         print(f"countries {name} → region: accuracy {scores[name].mean():.4f}", flush=True)
     print(f"  the flag adds {paired(scores['with flag'], scores['without flag'])}", flush=True)
@@ -152,10 +162,15 @@ def area(output: Path) -> None:
     tables = list(folds(DATA / "countries" / "countries.csv", ["image"], "region", output / "area"))
     scores = {}
     for name, inputs in {"without flag": BORDERS, "with flag": ["image", *BORDERS]}.items():
-        frame = over_folds("countries_land_area.yaml", inputs, tables, output / "area" / name.replace(" ", "_"))
+        frame = over_folds(
+            "countries_land_area.yaml", inputs, tables, output / "area" / name.replace(" ", "_")
+        )
         scores[name] = right(frame, "landlocked")
         r2 = 1 - log_error(frame).groupby(level="seed").sum() / log_spread(frame).groupby(level="seed").sum()
-        print(f"countries {name} → landlocked: accuracy {scores[name].mean():.4f}, log area R² {r2.mean():.4f}", flush=True)
+        print(
+            f"countries {name} → landlocked: accuracy {scores[name].mean():.4f}, log area R² {r2.mean():.4f}",
+            flush=True,
+        )
     print(f"  the flag adds {paired(scores['with flag'], scores['without flag'])} of landlocked", flush=True)
 
 

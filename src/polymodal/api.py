@@ -95,10 +95,11 @@ def fit(
     """
     job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
     folder = Path(output) if output else default_folder(source)
-    prepare_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+    check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
     report = job.check(quiet)
     if not report.ok:
         raise DataError(report.problems)
+    prepare_folder(folder, job.declaration, resume=resume)
     with quiet_libraries():
         return fit_job(job, folder, resume=resume, quiet=quiet)
 
@@ -132,7 +133,7 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
         truth = job.splits["test"].data.select_columns(names).to_pandas()
-        for batch in run_batches(run.model, job.rows("test"), 2 * run.declaration.train.batch_size):
+        for batch in run_batches(run.model, job.rows("test"), 128):
             measure.add(batch)
             frame = answer_frame(run.model, batch, probabilities=True)
             frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
@@ -150,25 +151,43 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
-    (run.folder / "metrics.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(results, indent=2, ensure_ascii=False)
+    (run.folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
 
 
-def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
-    """Make the run folder; what lies in it is kept, unless it may be replaced.
+def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that a run cannot be written to; nothing is changed.
 
     Raises:
-        RunError: If it holds a run already, cannot be made, or another declaration is to be resumed.
+        RunError: If it holds a run already, is a file, or another declaration is to be resumed.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file, expected a folder to write the run to")
     written = folder / "run.yaml"
     if resume and written.exists() and written.read_text(encoding="utf-8") != declaration.to_yaml():
-        raise RunError(f"{folder}: its run.yaml declares something else; resume with the same table and settings")
-    if not resume and not overwrite and any((folder / name).exists() for name in FILES):
-        raise RunError(f"{folder}: holds a run already. Give another folder with -o, or --overwrite, or --resume")
+        found = "its run.yaml declares something else"
+        raise RunError(f"{folder}: {found}; resume with the same table and settings")
+    # A run.yaml alone is a fit that ended before its first checkpoint.
+    begun = (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/checkpoint-*"))
+    if begun and not resume and not overwrite:
+        cure = "Give another folder with -o, or --overwrite, or --resume"
+        raise RunError(f"{folder}: holds a run already. {cure}")
+
+
+def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> None:
+    """Make the run folder; what an earlier run wrote there is taken away, save when that run is to go on.
+
+    Raises:
+        RunError: If it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written.write_text(declaration.to_yaml(), encoding="utf-8")
+        if not resume:
+            for path in [folder / "checkpoints", *folder.glob("reader_*")]:
+                shutil.rmtree(path, ignore_errors=True)
+            for name in (*FILES, "metrics.json", "predictions.parquet"):
+                (folder / name).unlink(missing_ok=True)
+        (folder / "run.yaml").write_text(declaration.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
 
@@ -182,8 +201,10 @@ def _names(target: str | Sequence[str] | None) -> list[str]:
     return [target] if isinstance(target, str) else list(target or [])
 
 
-def predict_to(run: Run, source: Any, output: Path, *, probabilities: bool = False, batch_size: int = 128) -> int:
-    """Write a row's answer a row to the Parquet file ``output``, batch after batch; returns the number of rows.
+def predict_to(
+    run: Run, source: Any, output: Path, *, probabilities: bool = False, batch_size: int = 128
+) -> int:
+    """Write every row's answer to the Parquet file ``output``, batch after batch; returns their number.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.

@@ -254,10 +254,7 @@ def test_no_rows_to_train_on_are_refused(run):
 def test_classes_never_trained_on_are_warned_of(run, columns):
     columns["kind"][35] = columns["kind"][36] = "castle"
     report = run()
-    assert (
-        report.ok
-        and "classes that training never saw: 'castle' (2 of 6 test rows)" in report.warnings[0].found
-    )
+    assert "classes that training never saw: 'castle' (2 of 6 test rows)" in report.problems[0].found
 
 
 def test_rare_classes_are_warned_of(run, columns):
@@ -265,6 +262,6 @@ def test_rare_classes_are_warned_of(run, columns):
     assert "1 of 3 classes have fewer than 5 training rows: 'castle'" in run().warnings[0].found
 
 
-def test_a_target_without_answers_in_validation_is_warned_of(run, columns):
+def test_a_target_without_answers_in_validation_is_refused(run, columns):
     columns["kind"][28:34] = [None] * 6
-    assert run().warnings[0].found == "no validation row has an answer"
+    assert run().problems[0].found == "no validation row has an answer"

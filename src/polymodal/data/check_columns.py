@@ -67,7 +67,7 @@ def _has_separators(found: str) -> bool:
 
 
 def _unseen(parts: Parts, name: str, what: str, cure: str) -> list[Problem]:
-    """A warning for each split with labels that training never saw."""
+    """What to say of each split with labels that training never saw."""
     known = {*parts.labels("train", name), ""}
     warnings = []
     for split in parts.having(name):
@@ -109,7 +109,9 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
     if len(answers) and not answers.any():
         cure = "Without one no epoch can be told to be better than another."
         found = "no validation row has an answer"
-        findings.warnings.append(parts.problem("validation", None, name, found, cure=cure))
+        several = sum(role in ("classification", "regression") for role in parts.roles.values()) > 1
+        place = findings.warnings if several else findings.problems
+        place.append(parts.problem("validation", None, name, found, cure=cure))
     if not is_classes:
         return describe_numbers(parts, name)
     rare = [str(label) for label, count in zip(labels, counts, strict=True) if count < FEW_ROWS_A_CLASS]
@@ -119,7 +121,6 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
         findings.warnings.append(
             parts.problem("train", None, name, found, cure="They will hardly be learnt.")
         )
-    findings.warnings += _unseen(
-        parts, name, "classes", "They cannot be answered rightly; add training rows of them."
-    )
+    cure = "They cannot be answered rightly: add training rows of them, or leave these rows out."
+    findings.problems += _unseen(parts, name, "classes", cure)
     return describe_classes(parts, name, "classes")

@@ -181,7 +181,7 @@ def _decode_any(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarra
 
 
 def _plain_wave(stream: BinaryIO, cell: Any, limits: Limits) -> tuple[np.ndarray, int] | None:
-    """A WAV of 16-bit samples, which the standard library reads in a tenth of libav's time; None for others."""
+    """A WAV of 16-bit samples, which the standard library reads in a fraction of libav's time, or None."""
     if not _is_whole_wave(stream, cell):
         return None
     size = stream.seek(0, os.SEEK_END)  # a WAV written to a pipe does not know its own length
@@ -233,7 +233,9 @@ def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     options = WAV_OPTIONS if _is_whole_wave(stream, cell) else OPTIONS
     with av.open(stream, mode="r", options=options) as container:
         if not container.streams.audio:
-            raise MediaError(found=f"{describe(cell)} has no audio in it", expected="a recording")
+            raise MediaError(
+                found=f"{describe(cell)} has no audio in it", expected="a recording", cure="Replace it."
+            )
         yield container
 
 

@@ -42,7 +42,7 @@ class PolymodalProcessor(ProcessorMixin):
 
     @classmethod
     def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
-        """The processor that feeds ``model``; see :func:`polymodal.models.build.processor_for_model`.
+        """The processor that feeds ``model``; see :func:`polymodal.models.feeding.processor_for_model`.
 
         Args:
             model: A model made by ``from_parts``, or loaded.

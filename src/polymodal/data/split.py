@@ -121,13 +121,29 @@ def _held_out(
         raise DataError(Problem(found=found, expected=expected, cure=cure, file=table.name))
     classes = _cells(table, stratify, "the target") if stratify is not None else None
     units = _in_order(units, classes, seed)
+    scarce = _scarce(units, classes, most=len(wanted)) if group is None else []
+    kept = {id(unit) for unit in scarce}
+    units = [unit for unit in units if id(unit) not in kept]
     parts = {}
     for position, name in enumerate(wanted):
         # What is still to come needs a unit each, and so does training.
         held = _pick(units, round(shares[name] * len(rows)), spare=len(wanted) - position)
         parts[name] = np.concatenate([unit for unit, is_held in zip(units, held, strict=True) if is_held])
         units = [unit for unit, is_held in zip(units, held, strict=True) if not is_held]
-    return parts | {"train": np.concatenate(units)}
+    return parts | {"train": np.concatenate([*units, *scarce])}
+
+
+def _scarce(units: list[np.ndarray], classes: list | None, most: int) -> list[np.ndarray]:
+    """Rows of classes that have at most ``most`` rows: all of them train, for what never trains is never answered.
+
+    None where hardly any row would be left to hold out.
+    """
+    if classes is None:
+        return []
+    labels = [str(classes[unit[0]]) for unit in units]
+    counts = Counter(labels)
+    scarce = [unit for unit, label in zip(units, labels, strict=True) if counts[label] <= most]
+    return scarce if len(units) - len(scarce) > most else []
 
 
 def _units(table: Table, rows: np.ndarray, group: str | None) -> list[np.ndarray]:

@@ -15,6 +15,8 @@ from polymodal.data.values import as_label
 
 IGNORED = -100
 """The class of an empty cell; an empty number is NaN."""
+LARGEST = 1e18
+"""Its square, as a loss takes it, is still far from where float32 ends."""
 
 
 @dataclass
@@ -39,7 +41,12 @@ class TargetReader:
             MediaError: If it is a class that training never saw, or no number.
         """
         if self.task == "regression":
-            return read_number(cell)
+            number = read_number(cell)
+            if abs(number) > LARGEST:
+                raise MediaError(
+                    found=f"'{cell}'", expected=f"a number up to {LARGEST:g}", cure="Scale the column"
+                )
+            return number
         label = as_label(cell)
         if label and label not in self.place:
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")

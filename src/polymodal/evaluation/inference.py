@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.evaluation.metrics import evaluate
+from polymodal.models.heads import Classifier
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 
@@ -33,7 +34,9 @@ class Batch:
     targets: dict[str, Tensor]
 
 
-def run_batches(model: PolymodalForPrediction, rows: RowDataset, batch_size: int, workers: int = 0) -> Iterator[Batch]:
+def run_batches(
+    model: PolymodalForPrediction, rows: RowDataset, batch_size: int, workers: int = 0
+) -> Iterator[Batch]:
     """Every batch of ``rows`` through ``model`` in evaluation mode."""
     model.eval()
     loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
@@ -56,7 +59,9 @@ def answers(model: PolymodalForPrediction, batch: Batch) -> dict[str, Tensor]:
     """What each head answers: probabilities ``(batch, classes)`` or numbers ``(batch,)``."""
     assert batch.output.logits is not None
     device = model.device
-    return {name: head.answer(batch.output.logits[name].to(device)).cpu() for name, head in model.named_heads()}
+    return {
+        name: head.answer(batch.output.logits[name].to(device)).cpu() for name, head in model.named_heads()
+    }
 
 
 def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: bool = False) -> pd.DataFrame:
@@ -68,15 +73,14 @@ def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: boo
     """
     columns: dict[str, Any] = {}
     for name, answer in answers(model, batch).items():
-        head = model.head(name)
         if answer.dim() == 1:
             columns[name] = answer.numpy()
             continue
-        best = answer.argmax(dim=1)
-        columns[name] = [head.classes[place] for place in best]
+        classes = cast(Classifier, model.head(name)).classes
+        columns[name] = [classes[place] for place in answer.argmax(dim=1)]
         columns[f"{name}_confidence"] = answer.max(dim=1).values.numpy()
         if probabilities:
-            columns |= {f"{name}_probability_{c}": answer[:, i].numpy() for i, c in enumerate(head.classes)}
+            columns |= {f"{name}_probability_{c}": answer[:, i].numpy() for i, c in enumerate(classes)}
     present = batch.output.present.numpy()  # type: ignore[union-attr]
     names = np.array(model.config.input_names, dtype=object)
     columns["missing"] = [", ".join(names[~row]) for row in present]
@@ -104,5 +108,7 @@ class Measure:
         results = {}
         for name, head in self.model.named_heads():
             if self._answers[name]:
-                results[name] = evaluate(head.task, torch.cat(self._answers[name]), torch.cat(self._targets[name]))
+                results[name] = evaluate(
+                    head.task, torch.cat(self._answers[name]), torch.cat(self._targets[name])
+                )
         return {name: measured for name, measured in results.items() if measured}

@@ -14,6 +14,7 @@ from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.embedding import EmbeddingInput, MultimodalEmbedding
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
 from polymodal.models.encoders.backbone import fixed_weights, hold_fixed, own_memory
+from polymodal.models.feeding import processor_for_model
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
@@ -53,8 +54,6 @@ class PolymodalPreTrainedModel(PreTrainedModel):
 
     def make_processor(self, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
         """The processor that feeds this model; see :meth:`PolymodalProcessor.for_model`."""
-        from polymodal.models.build import processor_for_model
-
         return processor_for_model(self, rows)
 
     def _init_weights(self, module: nn.Module) -> None:

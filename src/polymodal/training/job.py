@@ -27,6 +27,8 @@ from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
 YAML = (".yaml", ".yml")
+ANSWER_COLUMNS = ("row", "missing", "no_input")
+"""What ``predictions.parquet`` says of a row beside its answers."""
 
 
 @dataclass
@@ -130,6 +132,10 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
     Raises:
         ConfigError: If an encoder, the fusion, the metric or a field of TrainingArguments is not to be had.
     """
+    for name in declaration.targets:
+        if name in ANSWER_COLUMNS:
+            cure = "Rename the column"
+            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
     train = declaration.train
     for name, value in train.arguments.items():
         with located(source, lines, "train", name):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from polymodal.config import TrainConfig
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.errors import RunError
+from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.progress import TrainingProgress
@@ -35,11 +34,16 @@ class PolymodalTrainer(Trainer):
         super().__init__(*args, **kwargs)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW over four groups: pretrained or new, with weight decay or without (biases, norms, embeddings)."""
+        """AdamW over at most four groups: pretrained or new, with weight decay or without."""
         if self.optimizer is None:
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.prediction_model)
             self.optimizer = kind(self.parameter_groups(), **options)
         return self.optimizer
+
+    @property
+    def prediction_model(self) -> PolymodalForPrediction:
+        """The model as what it is."""
+        return cast(PolymodalForPrediction, self.model)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
@@ -48,15 +52,15 @@ class PolymodalTrainer(Trainer):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The trainable parameters by learning rate and weight decay; empty groups are left out."""
-        decayed = set(self.get_decay_parameter_names(self.model))
+        decayed = set(self.get_decay_parameter_names(self.prediction_model))
         pretrained = {
             id(parameter)
-            for encoder in self.model.model.encoders
+            for encoder in cast(list[BackboneEncoder], self.prediction_model.model.encoders)
             if encoder.pretrained
             for parameter in encoder.backbone.parameters()
         }
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.prediction_model.named_parameters():
             if parameter.requires_grad:
                 groups.setdefault((id(parameter) in pretrained, name in decayed), []).append(parameter)
         return [
@@ -93,7 +97,8 @@ def train(
         quiet: Print nothing.
 
     Returns:
-        ``seconds``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best epoch) and ``history``.
+        ``seconds``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best epoch) and
+        ``history``.
 
     Raises:
         RunError: If there is nothing to resume.
@@ -127,10 +132,11 @@ def last_checkpoint(arguments: TrainingArguments) -> str:
         RunError: If there is none.
     """
     folder = Path(arguments.output_dir or "")
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if found is None:
+    # The Trainer writes its state last: a checkpoint without it was cut off in the writing.
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    if not whole:
         raise RunError(f"{folder}: no checkpoint to resume from. Start without --resume")
-    return found
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
 
 
 def _summary(trainer: PolymodalTrainer, seconds: float, rows: int) -> dict[str, Any]:
