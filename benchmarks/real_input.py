@@ -1,4 +1,4 @@
-"""Real input, whole: fits each recipe over seeds (and folds) through ``polymodal.fit`` and prints what it reached.
+"""Real input, whole: fits each recipe over seeds (and folds) and prints what it reached.
 
     python benchmarks/real_input.py digits
     python benchmarks/real_input.py all --output runs/real
@@ -65,10 +65,8 @@ def digits(output: Path) -> None:
     test = table[table.split == "test"].drop(columns=["image", "image_degraded", "split"])
     test["audio"] = [str(DATA / "av_digits" / path) for path in test.audio]
     without = [pm.load(output / f"digits/seed{s}").evaluate(test)["label"]["accuracy"] for s in SEEDS]
-    print(
-        f"  the first model without image_degraded: {np.mean(without):.4f} (sound alone {np.mean(alone):.4f})",
-        flush=True,
-    )
+    told = f"the first model without image_degraded: {np.mean(without):.4f}"
+    print(f"  {told} (sound alone {np.mean(alone):.4f})", flush=True)
 
 
 def clean(output: Path) -> None:
@@ -92,8 +90,8 @@ def folds(table: Path, media: list[str], target: str, output: Path) -> Iterator[
     ):
         frame["split"] = "train"
         frame.loc[test, "split"] = "test"
-        chosen = StratifiedKFold(10, shuffle=True, random_state=fold).split(rest, labels.iloc[rest])
-        frame.loc[rest[next(chosen)[1]], "split"] = "val"
+        tenths = StratifiedKFold(10, shuffle=True, random_state=fold).split(rest, labels.iloc[rest])
+        frame.loc[rest[next(tenths)[1]], "split"] = "val"
         path = output / f"fold{fold}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(path, index=False)
@@ -135,10 +133,7 @@ def emoji(output: Path) -> None:
     for inputs in (["image", "label_en"], ["label_en"], ["image"]):
         name = "+".join(inputs)
         scores[name] = right(over_folds("emoji_group.yaml", inputs, tables, output / "emoji" / name), "group")
-        print(
-            f"emoji {name} → group: accuracy {scores[name].mean():.4f} over {FOLDS} folds × {len(SEEDS)} seeds",
-            flush=True,
-        )
+        print(f"emoji {name} → group: accuracy {scores[name].mean():.4f}", flush=True)
     both = scores["image+label_en"]
     for name in ("label_en", "image"):
         print(f"  both against {name}: {paired(both, scores[name])}", flush=True)

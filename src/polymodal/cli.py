@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -177,10 +178,16 @@ def _command() -> str:
     """How this command was called, to print commands that can be pasted."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return f"{os.path.relpath(sys.executable)} -m polymodal"
-    if os.path.dirname(sys.argv[0]):
-        return os.path.relpath(called)
-    return called.name
+        return f"{_near(Path(sys.executable))} -m polymodal"
+    on_path = shutil.which(called.name)
+    is_on_path = not called.exists() or (on_path is not None and Path(on_path).samefile(called))
+    return called.name if is_on_path else _near(called)
+
+
+def _near(path: Path) -> str:
+    """``path`` from the current folder if it lies below it, else whole; links are left as they are."""
+    whole = Path(os.path.abspath(path))
+    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(whole)
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from polymodal.data.describe import brief
+
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
     from polymodal.demo.run import DemoResult
@@ -57,7 +59,7 @@ def show_metrics(results: Mapping[str, Mapping[str, float]], title: str) -> None
         table = Table(title=f"{title}: {target}", title_justify="left", box=None, pad_edge=False)
         for name in metrics:
             table.add_column(name, justify="right")
-        table.add_row(*(f"{value:,.4g}" for value in metrics.values()))
+        table.add_row(*map(brief, metrics.values()))
         out.print(table)
 
 

@@ -8,6 +8,11 @@ from polymodal.data.parts import Parts
 from polymodal.data.values import parse_numbers
 
 
+def brief(number: float) -> str:
+    """A number as a person reads it: ``1,255,000``, ``12.5``, ``0.0246``."""
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.4g}"
+
+
 def describe_numbers(parts: Parts, name: str) -> str:
     """``−3.1 … 12, 14 distinct``."""
     columns = [parse_numbers(parts.tables[split].values(name))[0] for split in parts.having(name)]
@@ -15,7 +20,7 @@ def describe_numbers(parts: Parts, name: str) -> str:
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return ""
-    low, high = (f"{number:.6g}".replace("-", "−") for number in (numbers.min(), numbers.max()))
+    low, high = (brief(number).replace("-", "−") for number in (numbers.min(), numbers.max()))
     return f"{low} … {high}, {len(np.unique(numbers))} distinct"
 
 

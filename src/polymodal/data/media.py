@@ -233,9 +233,8 @@ def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     options = WAV_OPTIONS if _is_whole_wave(stream, cell) else OPTIONS
     with av.open(stream, mode="r", options=options) as container:
         if not container.streams.audio:
-            raise MediaError(
-                found=f"{describe(cell)} has no audio in it", expected="a recording", cure="Replace it."
-            )
+            found = f"{describe(cell)} has no audio in it"
+            raise MediaError(found=found, expected="a recording", cure="Replace the file.")
         yield container
 
 

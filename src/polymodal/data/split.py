@@ -134,7 +134,7 @@ def _held_out(
 
 
 def _scarce(units: list[np.ndarray], classes: list | None, most: int) -> list[np.ndarray]:
-    """Rows of classes that have at most ``most`` rows: all of them train, for what never trains is never answered.
+    """Rows of classes that have at most ``most`` rows: they train, for what never trains is never answered.
 
     None where hardly any row would be left to hold out.
     """

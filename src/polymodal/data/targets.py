@@ -43,9 +43,8 @@ class TargetReader:
         if self.task == "regression":
             number = read_number(cell)
             if abs(number) > LARGEST:
-                raise MediaError(
-                    found=f"'{cell}'", expected=f"a number up to {LARGEST:g}", cure="Scale the column"
-                )
+                expected = f"a number up to {LARGEST:g}"
+                raise MediaError(found=f"'{cell}'", expected=expected, cure="Scale the column")
             return number
         label = as_label(cell)
         if label and label not in self.place:

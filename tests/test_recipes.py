@@ -1,0 +1,26 @@
+"""Every recipe is a declaration that can be read, made for the very table it names."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from polymodal.config import load_yaml
+
+RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_it_reads_and_states_seed_tolerance_and_time(path):
+    declaration = load_yaml(path)
+    assert declaration.inputs and declaration.targets
+    head = path.read_text(encoding="utf-8").split("data:")[0]
+    assert all(word in head for word in ("seed:", "tolerance:", "time:"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_its_table_is_the_one_it_was_made_for(path, data_folder):
+    stated = re.search(r"table sha256: ([0-9a-f]{64})", path.read_text(encoding="utf-8"))
+    table = load_yaml(path).data.train.replace("${POLYMODAL_DATA}", str(data_folder))
+    assert stated and hashlib.sha256(Path(table).read_bytes()).hexdigest() == stated[1]
