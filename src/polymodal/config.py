@@ -23,6 +23,7 @@ SUITS = {
     "seconds": ("audio",),
     "max_length": ("text",),
     "augment": ("image", "audio"),
+    "masking": ("audio",),
     "warp": ("audio",),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
@@ -79,6 +80,9 @@ class InputConfig(Section):
     seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
     augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
+    masking: float | None = Field(
+        None, ge=0, lt=1, description="audio: widest share of time and of pitch masked in training."
+    )
     warp: float = Field(0.0, ge=0, lt=0.5, description="audio: in training, most stretch of pitch and time.")
 
     @model_validator(mode="before")

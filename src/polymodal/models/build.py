@@ -83,7 +83,8 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         reader.size = image.size
         return image
     assert isinstance(reader, AudioReader)
-    masking = MASKING if augment else 0.0
+    usual = MASKING if augment else 0.0
+    masking = usual if config.masking is None else config.masking
     return AudioEncoder(
         backbone, rate=reader.rate, seconds=reader.seconds, masking=masking, warp=config.warp, **common
     )
