@@ -141,9 +141,12 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "disable_tqdm": True,
     }
     try:
-        return TrainingArguments(**arguments | given)
+        made = TrainingArguments(**arguments | given)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         raise ConfigError(f"train: {str(error).strip().splitlines()[0]}") from None
+    # A process takes one device: DataParallel would tear nested batches apart. Several GPUs are torchrun's.
+    made._n_gpu = min(1, made.n_gpu)
+    return made
 
 
 def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any]) -> int:
