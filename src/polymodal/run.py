@@ -64,10 +64,17 @@ class Run:
             raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
         model = _load_model(path)
         processor = PolymodalProcessor.from_pretrained(path)
-        if list(processor.readers) != model.config.input_names:
-            raise RunError(f"{path}: config.json and processor_config.json are of different runs. Fit again")
+        declaration = load_yaml(path / "run.yaml")
+        names = model.config.input_names, model.config.head_names
+        found = {
+            "processor_config.json": (list(processor.readers), list(processor.targets)),
+            "run.yaml": (list(declaration.inputs), list(declaration.targets)),
+        }
+        for file in found:
+            if found[file] != names:
+                raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
         model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
-        return cls(path, model, processor, load_yaml(path / "run.yaml"))
+        return cls(path, model, processor, declaration)
 
     def predict(self, source: Any, *, batch_size: int = 128, probabilities: bool = False) -> pd.DataFrame:
         """Answers for every row of a table, a DataFrame or a list of dicts, in their order.

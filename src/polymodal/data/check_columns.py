@@ -106,7 +106,7 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
         cure = "Name another target, or add rows of others."
         findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=cure))
     answers = ~parts.empty("validation", name) if "validation" in parts.having(name) else np.array([])
-    if len(answers) and not answers.any():
+    if len(answers) and not answers.any() and filled.sum() >= FEWEST_ROWS:
         cure = "Without one no epoch can be told to be better than another."
         found = "no validation row has an answer"
         several = sum(role in ("classification", "regression") for role in parts.roles.values()) > 1
