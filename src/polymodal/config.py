@@ -23,6 +23,7 @@ SUITS = {
     "seconds": ("audio",),
     "max_length": ("text",),
     "augment": ("image", "audio"),
+    "top_db": ("audio",),
     "masking": ("audio",),
     "warp": ("audio",),
 }
@@ -79,6 +80,9 @@ class InputConfig(Section):
     rate: int | None = Field(None, ge=1000, description="audio: samples a second that the model hears.")
     seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
+    top_db: float = Field(
+        80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
+    )
     augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
     masking: float | None = Field(
         None, ge=0, lt=1, description="audio: widest share of time and of pitch masked in training."

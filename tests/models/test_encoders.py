@@ -15,7 +15,7 @@ from polymodal.models.encoders import (
     build_encoder,
     encoder_settings,
 )
-from polymodal.models.encoders.audio import LogMel
+from polymodal.models.encoders.mel import LogMel
 from polymodal.models.encoders.image import patches_to_grid
 from tests.models.cases import BERT, CNN
 
@@ -113,6 +113,17 @@ def test_loudness_does_not_matter():
     waveform = torch.randn(1, 8000) / 10
     frames, _ = LogMel(rate=8000, bins=40)(torch.cat([waveform, waveform / 8]), torch.full((2,), 8000))
     torch.testing.assert_close(frames[0], frames[1], atol=1e-2, rtol=0)
+
+
+def test_a_quiet_hum_changes_nothing_below_the_range_that_is_heard():
+    tone = torch.sin(torch.arange(8000) * 0.5).unsqueeze(0)
+    hum = tone + 0.003 * torch.sin(torch.arange(8000) * 2.0)  # 50 dB below the tone
+    length = torch.tensor([8000])
+    differ = {}
+    for top_db in (30.0, 80.0):
+        mel = LogMel(rate=8000, bins=40, top_db=top_db)
+        differ[top_db] = (mel(tone, length)[0] - mel(hum, length)[0]).abs().max().item()
+    assert differ[30.0] < 0.01 < 0.5 < differ[80.0]
 
 
 def test_what_lies_behind_the_sound_does_not_change_its_frames():

@@ -86,8 +86,9 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking
     return AudioEncoder(
-        backbone, rate=reader.rate, seconds=reader.seconds, masking=masking, warp=config.warp, **common
-    )
+        backbone, rate=reader.rate, seconds=reader.seconds, top_db=config.top_db, masking=masking,
+        warp=config.warp, **common,
+    )  # fmt: skip
 
 
 def _registered(name: str, config: InputConfig, reader: Reader, options: dict[str, Any]) -> Encoder:

@@ -7,66 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AutoFeatureExtractor
-from transformers.audio_utils import mel_filter_bank
 
 from polymodal.data.readers import fixed_seconds
 from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
+from polymodal.models.encoders.mel import LogMel, mask_stretches, stretch
 from polymodal.models.outputs import TokenSequence
-
-
-class LogMel(nn.Module):
-    """Waveform to log-mel frames: power spectrum, mel filters, log, each recording to mean 0 and deviation 1.
-
-    Args:
-        rate: Samples a second.
-        bins: Mel bins.
-        window: Length of a frame in seconds.
-        hop: Step between frames in seconds.
-    """
-
-    window: Tensor
-    filters: Tensor
-
-    def __init__(self, *, rate: int, bins: int = 64, window: float = 0.025, hop: float = 0.01) -> None:
-        super().__init__()
-        self.hop, self.size = int(rate * hop), 1 << (int(rate * window) - 1).bit_length()
-        # Persistent: buffers that are not saved come back as garbage from `from_pretrained`.
-        self.register_buffer("window", torch.hann_window(int(rate * window), periodic=True))
-        filters = mel_filter_bank(
-            num_frequency_bins=self.size // 2 + 1,
-            num_mel_filters=bins,
-            min_frequency=20.0,
-            max_frequency=rate / 2,
-            sampling_rate=rate,
-            mel_scale="slaney",
-        )
-        self.register_buffer("filters", torch.as_tensor(filters, dtype=torch.float32))
-
-    def forward(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames of ``waveform`` ``(items, samples)``, of which ``length`` ``(items,)`` samples are sound.
-
-        Returns:
-            ``(items, frames, bins)``, zero after the sound, and the mask ``(items, frames)``.
-        """
-        with torch.autocast(waveform.device.type, enabled=False):
-            window = self.window.float()
-            spectrum = torch.stft(
-                waveform.float(), self.size, self.hop, len(window), window, return_complex=True
-            )
-            power = spectrum.real.square() + spectrum.imag.square()  # (items, frequencies, frames)
-            mel = (power.transpose(1, 2) @ self.filters.float()).clamp(min=1e-8).log()
-        place = torch.arange(mel.shape[1], device=mel.device)
-        mask = place < (length.unsqueeze(1) // self.hop + 1)
-        keep = mask.unsqueeze(-1)
-        count = (keep.sum(dim=(1, 2), keepdim=True) * mel.shape[2]).clamp(min=1)
-        mean = (mel * keep).sum(dim=(1, 2), keepdim=True) / count
-        deviation = (((mel - mean) * keep).square().sum(dim=(1, 2), keepdim=True) / count).sqrt()
-        return (mel - mean) / (deviation + 1e-3) * keep, mask
 
 
 @ENCODERS.register("audio")
@@ -81,6 +30,7 @@ class AudioEncoder(BackboneEncoder):
         rate: Samples a second of the waveform; a checkpoint hears at its own.
         seconds: The fixed length that recordings are padded or cut to; Whisper has its own.
         bins: Mel bins, for a vision backbone.
+        top_db: Decibels below the loudest moment that a vision backbone still hears; see :class:`LogMel`.
         masking: In training, widest stretch of time and of mel bins that is masked, as a share
             (SpecAugment, Park et al. 2019); 0 masks nothing.
         warp: In training, how far pitch and time are stretched, as a share: another speaker, but another
@@ -103,6 +53,7 @@ class AudioEncoder(BackboneEncoder):
         rate: int = 16000,
         seconds: float = 4.0,
         bins: int = 64,
+        top_db: float = 80.0,
         masking: float = 0.0,
         warp: float = 0.0,
         **options: Any,
@@ -115,10 +66,11 @@ class AudioEncoder(BackboneEncoder):
         if self.checkpoint:
             extractor = load_pretrained(AutoFeatureExtractor, self.checkpoint)
             rate, seconds = extractor.sampling_rate, fixed_seconds(extractor) or seconds
-        self.rate, self.seconds, self.bins, self.masking, self.warp = rate, seconds, bins, masking, warp
+        self.rate, self.seconds, self.bins, self.top_db = rate, seconds, bins, top_db
+        self.masking, self.warp = masking, warp
         self.reads_mel = self.backbone.main_input_name == "pixel_values"
         if self.reads_mel:
-            self.mel = LogMel(rate=rate, bins=bins)
+            self.mel = LogMel(rate=rate, bins=bins, top_db=top_db)
             self.width = self._mel_width()
         else:
             self.width = getattr(self.config, "hidden_size", None) or self.config.d_model
@@ -127,7 +79,7 @@ class AudioEncoder(BackboneEncoder):
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        names = ("rate", "seconds", "bins", "masking", "warp")
+        names = ("rate", "seconds", "bins", "top_db", "masking", "warp")
         return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:  # type: ignore[override]
@@ -176,30 +128,3 @@ class AudioEncoder(BackboneEncoder):
         rows = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
         columns = (config.max_length - config.patch_size) // config.time_stride + 1
         return hidden[:, -rows * columns :].unflatten(1, (rows, columns)).mean(dim=1)
-
-
-def stretch(frames: Tensor, share: float) -> Tensor:
-    """Stretch time and frequency of each recording by up to ``share``, as another speaker would.
-
-    Frequency as in vocal tract length perturbation (Jaitly & Hinton 2013), time as in speed perturbation
-    (Ko et al. 2015), both on the log-mel picture ``(items, frames, bins)``.
-    """
-    factor = 1 + (2 * torch.rand(len(frames), 2, device=frames.device, dtype=frames.dtype) - 1) * share
-    # Both axes run from -1 to 1 and are stretched from -1, where sound starts and frequency is lowest.
-    theta = torch.diag_embed(factor)
-    theta = torch.cat([theta, (factor - 1).unsqueeze(-1)], dim=-1)  # (items, 2, 3)
-    picture = frames.unsqueeze(1)
-    grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
-    return F.grid_sample(picture, grid, align_corners=False).squeeze(1)
-
-
-def mask_stretches(frames: Tensor, share: float) -> Tensor:
-    """Zero one stretch of frames and one of mel bins in each recording (SpecAugment, without warping)."""
-    for axis in (1, 2):
-        size = frames.shape[axis]
-        wide = torch.rand(len(frames), 1, device=frames.device) * share * size
-        start = torch.rand(len(frames), 1, device=frames.device) * (size - wide)
-        place = torch.arange(size, device=frames.device)
-        keep = (place < start) | (place >= start + wide)  # (items, size)
-        frames = frames * keep.unsqueeze(3 - axis)
-    return frames

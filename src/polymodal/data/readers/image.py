@@ -1,0 +1,47 @@
+"""Pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from polymodal.data import media
+from polymodal.data.readers.base import READERS, Reader
+
+
+@READERS.register("image")
+class ImageReader(Reader):
+    """Pictures to squares of pixels, or to what a checkpoint's image processor makes of them.
+
+    Args:
+        part: The image processor of a pretrained encoder.
+        size: Side of the square, without one.
+    """
+
+    modality = "image"
+
+    def __init__(self, part: Any = None, *, size: int = 64) -> None:
+        self.part, self.size = part, size
+
+    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+        """uint8 ``(3, size, size)``, or the image processor's floats."""
+        image = media.load_image(cell, root)
+        if self.part is not None:
+            return np.asarray(self.part(image, return_tensors="np")["pixel_values"][0])
+        if image.size != (self.size, self.size):
+            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """``pixel_values`` ``(items, 3, height, width)``."""
+        return {"pixel_values": torch.from_numpy(np.stack(items))}
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Reader`."""
+        return {"size": self.size}

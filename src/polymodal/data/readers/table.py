@@ -1,0 +1,103 @@
+"""Cells of a table: numbers and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polymodal.data.numbers import mean_and_deviation, read_number
+from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.values import EMPTY_NUMBERS, as_label
+
+
+@READERS.register("number")
+class NumberReader(Reader):
+    """Numbers to their standardized value and their place among the training split's quantiles.
+
+    Args:
+        mean: Of the column in training.
+        deviation: Of the same.
+        edges: Ends of the quantile bins, ascending.
+    """
+
+    modality = "number"
+    cached = False
+    BINS = 16
+    FAR = 8.0
+    """Deviations from the mean beyond which a number counts as no farther: one typing error must not rule."""
+
+    def __init__(self, *, mean: float = 0.0, deviation: float = 1.0, edges: Sequence[float] = ()) -> None:
+        self.mean, self.deviation, self.edges = mean, deviation, [float(edge) for edge in edges]
+
+    @classmethod
+    def fit(cls, numbers: np.ndarray) -> NumberReader:
+        """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty."""
+        known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            return cls()
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
+        mean, deviation = mean_and_deviation(known)
+        return cls(mean=mean, deviation=deviation, edges=edges.tolist())
+
+    @property
+    def features(self) -> int:
+        """Length of the code."""
+        return max(len(self.edges) - 1, 0) + 1
+
+    def read(self, cell: Any, root: Path | None) -> float:
+        """The number."""
+        return read_number(cell)
+
+    def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
+        """``value`` ``(items, features)``: the standardized value, then how full each bin is."""
+        numbers = np.asarray(items, dtype=np.float64)[:, None]
+        value = np.clip((numbers - self.mean) / self.deviation, -self.FAR, self.FAR)
+        edges = np.asarray(self.edges)
+        code = np.clip((numbers - edges[:-1]) / np.diff(edges), 0, 1) if len(edges) > 1 else value[:, :0]
+        return {"value": torch.from_numpy(np.concatenate([value, code], axis=1)).float()}
+
+    def is_empty(self, cell: Any) -> bool:
+        """See :class:`Reader`; ``NA`` and its like are empty too."""
+        return super().is_empty(cell) or (isinstance(cell, str) and cell.strip().lower() in EMPTY_NUMBERS)
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Reader`."""
+        return {"mean": self.mean, "deviation": self.deviation, "edges": self.edges}
+
+
+@READERS.register("category")
+class CategoryReader(Reader):
+    """Categories to their place; every category of the training split has its own, however rare.
+
+    Args:
+        categories: Names in order.
+    """
+
+    modality = "category"
+    cached = False
+
+    def __init__(self, *, categories: Sequence[str]) -> None:
+        self.categories = list(categories)
+        self.place = {name: place for place, name in enumerate(self.categories, start=1)}
+
+    @classmethod
+    def fit(cls, labels: Iterable[str]) -> CategoryReader:
+        """The reader of a column whose training cells are ``labels``, empty text where empty."""
+        return cls(categories=sorted({label for label in labels if label}))
+
+    def read(self, cell: Any, root: Path | None) -> int:
+        """The category's place from 1; 0 for one that training never saw."""
+        return self.place.get(as_label(cell), 0)
+
+    def collate(self, items: Sequence[int]) -> dict[str, Tensor]:
+        """``value`` ``(items,)``."""
+        return {"value": torch.tensor(items, dtype=torch.long)}
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Reader`."""
+        return {"categories": self.categories}

@@ -1,0 +1,50 @@
+"""Text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.values import as_label
+
+
+@READERS.register("text")
+class TextReader(Reader):
+    """Text to token ids.
+
+    Args:
+        part: The tokenizer.
+        max_length: Most tokens kept; the tokenizer's own limit holds too.
+    """
+
+    modality = "text"
+
+    def __init__(self, part: PreTrainedTokenizerBase, *, max_length: int = 128) -> None:
+        self.part, self.max_length = part, min(max_length, part.model_max_length)
+
+    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+        """Token ids ``(length,)``."""
+        text = cell if isinstance(cell, str) else as_label(cell)
+        ids = self.part(text, truncation=True, max_length=self.max_length).input_ids
+        return np.asarray(ids, dtype=np.int64)
+
+    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask``, both ``(items, longest)``."""
+        longest = max(max(map(len, items)), 1)
+        ids = np.full((len(items), longest), self.part.pad_token_id or 0, dtype=np.int64)
+        mask = np.zeros((len(items), longest), dtype=np.int64)
+        for place, item in enumerate(items):
+            ids[place, : len(item)], mask[place, : len(item)] = item, 1
+        mask[:, 0] = 1  # a text without any token is still a text
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Reader`."""
+        return {"max_length": self.max_length}
