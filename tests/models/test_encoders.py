@@ -15,8 +15,8 @@ from polymodal.models.encoders import (
     build_encoder,
     encoder_settings,
 )
-from polymodal.models.encoders.mel import LogMel
 from polymodal.models.encoders.image import patches_to_grid
+from polymodal.models.encoders.mel import LogMel
 from tests.models.cases import BERT, CNN
 
 SMALL_CNN = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
