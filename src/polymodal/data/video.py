@@ -23,6 +23,8 @@ SPARE = 2
 """Frames at the end of a clip that may fail to come out of the decoder: the last one stands for them."""
 FAR = 16
 """Frames that are decoded one after another rather than jumped over: each jump starts the decoder anew."""
+OPEN = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""A title in an old encoding is no reason to refuse a clip; from version 19 on that is PyAV's own way."""
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
@@ -157,12 +159,17 @@ def _clip_array(array: np.ndarray, limits: Limits) -> np.ndarray:
 @contextmanager
 def _opened(cell: Any, root: Path | None, limits: Limits) -> Iterator[tuple[Any, Any]]:
     """The file in a cell, opened by libav, and its first stream of moving pictures."""
-    with open_cell(cell, root, limits) as file, av.open(file, mode="r", options=OPTIONS) as container:
+    with (
+        open_cell(cell, root, limits) as file,
+        av.open(file, mode="r", options=OPTIONS, **OPEN) as container,
+    ):
         cover = av.stream.Disposition.attached_pic
-        moving = [stream for stream in container.streams.video if not stream.disposition & cover]
+        # A stream of a codec that libav does not know has no context to decode it in.
+        known = [stream for stream in container.streams.video if stream.codec_context is not None]
+        moving = [stream for stream in known if not stream.disposition & cover]
         # libav reads a still picture as a clip of one frame, by demuxers named png_pipe and the like
         if not moving or container.format.name.endswith("_pipe"):
-            found = f"{describe(cell)} has no video in it"
+            found = f"{describe(cell)} has no video in it that can be decoded"
             raise MediaError(found=found, expected="a clip", cure="Replace the file.")
         stream = moving[0]
         _check_frame(stream.codec_context.width, stream.codec_context.height, cell, limits)
@@ -196,11 +203,11 @@ def _read_index(cell: Any, root: Path | None, limits: Limits) -> _Index:
             if packet.pts is not None:
                 times.append(packet.pts)
                 keys += [packet.pts] * packet.is_keyframe
-            start = float(times[0] * stream.time_base) if times else 0.0
-            _check_length(count, max(declared, end - start), cell, limits)
+            shown = end - float(times[0] * stream.time_base) if times else count / rate
+            _check_length(count, max(declared, shown), cell, limits)
         start = float(min(times, default=0) * stream.time_base)
     if not count:
-        raise _nothing(cell)
+        raise _cut_short(cell, 0.0, declared) if declared else _nothing(cell)
     is_timed = len(times) == count and bool(keys)
     seconds = end - start if is_timed else count / rate
     # A header may count from nought rather than from the first frame, and to the end of the sound.

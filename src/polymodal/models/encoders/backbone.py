@@ -22,7 +22,9 @@ from polymodal.models.encoders.base import Encoder
 TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model", "video": "vision_model"}
 """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
 
-REFUSED = (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, StrictDataclassError)
+REFUSED = (
+    TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, IndexError, StrictDataclassError,
+)  # fmt: skip
 """What Transformers raises at sizes of a wrong type, or that do not fit each other."""
 
 READS = {
