@@ -5,8 +5,8 @@
 
 2,000 H.264 clips of 16 frames of 64 × 64 pixels: one of scikit-learn's handwritten digits moves over noise in
 one of eight directions, on a torus, from a place drawn evenly. So its place in any one frame says nothing of
-where it goes. The recipe is fitted as it stands, and once more given a single frame a clip, which must stay near
-chance (12.5 %). Clips and finished fits in ``--output`` are kept and not repeated.
+where it goes. The recipe is fitted as it stands, and once more given a single frame a clip, which must stay
+near chance (12.5 %). Clips and finished fits in ``--output`` are kept and not repeated.
 """
 
 from __future__ import annotations
@@ -103,10 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     limits = {"8 frames": f"at least {WANTED:.0%}", "1 frame": f"at most {CHANCE + ALLOWED:.1%}"}
     for title, limit in limits.items():
         for seed in given.seeds:
-            settings = [f"train.seed={seed}", f"inputs.clip.frames={title.split()[0]}", *more]
-            run = fit(
-                "motion.yaml", given.output / f"{title.replace(' ', '_')}_seed{seed}", settings=settings
-            )
+            count = title.split()[0]
+            settings = [f"train.seed={seed}", f"inputs.clip.frames={count}", *more]
+            run = fit("motion.yaml", given.output / f"frames{count}_seed{seed}", settings=settings)
             accuracy, best = run["test"]["direction"]["accuracy"], run["validation"]["direction.accuracy"]
             told = f"test accuracy {accuracy:.4f} ({limit}), validation {best:.4f}, {run['wall']:.0f} s"
             print(f"motion, {title}, seed {seed}: {told}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,13 @@ def ramp(frames: int = 32, width: int = 64, height: int = 48, seed: int = 0) -> 
 
 
 def write_clip(
-    path: Path, frames: np.ndarray, *, rate: int = 25, rotation: int = 0, gop: int = 12, **options: str
+    path: Path,
+    frames: np.ndarray,
+    *,
+    rate: int | Fraction = 25,
+    rotation: int = 0,
+    gop: int = 12,
+    **options: str,
 ) -> Path:
     """``frames`` ``(frames, height, width, 3)`` in the suffix's format; ``options`` go to the container."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -158,9 +158,7 @@ def test_a_clip_cut_short_is_refused(tmp_path, suffix, share):
     options = {"movflags": "+faststart"} if suffix == "fast.mp4" else {}
     whole = write_clip(tmp_path / f"a{suffix}", ramp(), **options).read_bytes()
     (tmp_path / "cut").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(
-        MediaError, match=r"^cut (is cut short: it ends after|cannot be decoded \()"
-    ) as caught:
+    with pytest.raises(MediaError, match=r"^cut (is cut short: it ends|cannot be decoded \()") as caught:
         load_video("cut", tmp_path, frames=4, size=8)
     assert "\n" not in str(caught.value)
 
@@ -189,12 +187,8 @@ def test_a_title_in_an_old_encoding_is_no_damage(tmp_path):
         container.mux(stream.encode(None))
     raw = (tmp_path / "a.mp4").read_bytes()
     assert b"by the sea" in raw
-    assert load_video(raw.replace(b"by the sea", b"am M\xe9er..."[:10]), frames=2, size=8).shape == (
-        2,
-        8,
-        8,
-        3,
-    )
+    old = raw.replace(b"by the sea", b"am M\xe9er...")
+    assert len(old) == len(raw) and load_video(old, frames=2, size=8).shape == (2, 8, 8, 3)
 
 
 def still(format):
