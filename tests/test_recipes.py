@@ -32,8 +32,6 @@ def made_folder(tmp_path, monkeypatch):
 def test_its_table_is_the_one_it_was_made_for(path, request):
     stated = re.search(r"table sha256: ([0-9a-f]{64})", path.read_text(encoding="utf-8"))
     variable, _, name = load_yaml(path).data.train.partition("/")
-    folder = request.getfixturevalue(
-        {"${POLYMODAL_DATA}": "data_folder", "${MOTION}": "made_folder"}[variable]
-    )
-    table = folder / name
-    assert stated and hashlib.sha256(Path(table).read_bytes()).hexdigest() == stated[1]
+    folders = {"${POLYMODAL_DATA}": "data_folder", "${MOTION}": "made_folder"}
+    table = request.getfixturevalue(folders[variable]) / name
+    assert stated and hashlib.sha256(table.read_bytes()).hexdigest() == stated[1]
