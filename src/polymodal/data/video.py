@@ -23,7 +23,7 @@ SPARE = 2
 """Frames at the end of a clip that may fail to come out of the decoder: the last one stands for them."""
 FAR = 16
 """Frames that are decoded one after another rather than jumped over: each jump starts the decoder anew."""
-OPEN = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """A title in an old encoding is no reason to refuse a clip; from version 19 on that is PyAV's own way."""
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
