@@ -1,4 +1,4 @@
-"""Polymodal: models that read text, images, audio and tables together. Importing it loads no torch."""
+"""Polymodal: models that read text, images, audio, video and tables together. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOMES = {
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
-        "ENCODERS",
+        "VideoEncoder", "ENCODERS",
     ),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": ("Classifier", "Head", "Regressor", "HEADS"),

@@ -14,15 +14,16 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.settings import apply_settings, read_yaml
 
 Modality = Literal["text", "image", "audio", "video", "number", "category", "sequence"]
-READ_MODALITIES = ("text", "image", "audio", "number", "category")
+READ_MODALITIES = ("text", "image", "audio", "video", "number", "category")
 """The modalities this version reads; the others are recognised and named."""
 SUITS = {
-    "tokens": ("text", "image", "audio"),
-    "size": ("image",),
+    "tokens": ("text", "image", "audio", "video"),
+    "size": ("image", "video"),
+    "frames": ("video",),
     "rate": ("audio",),
     "seconds": ("audio",),
     "max_length": ("text",),
-    "augment": ("image", "audio"),
+    "augment": ("image", "audio", "video"),
     "top_db": ("audio",),
     "masking": ("audio",),
     "warp": ("audio",),
@@ -79,14 +80,15 @@ class InputConfig(Section):
     freeze: bool = Field(False, description="Leave a pretrained encoder as it is.")
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
     tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
-    size: int | None = Field(None, ge=8, description="image: side in pixels that the model sees.")
+    size: int | None = Field(None, ge=8, description="image, video: side in pixels that the model sees.")
+    frames: int | None = Field(None, ge=1, description="video: frames sampled evenly over a clip.")
     rate: int | None = Field(None, ge=1000, description="audio: samples a second that the model hears.")
     seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
     top_db: float = Field(
         80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
     )
-    augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
+    augment: bool = Field(True, description="In training, shift pictures and clips, mask stretches of sound.")
     masking: float | None = Field(
         None, ge=0, lt=1, description="audio: widest share of time and of pitch masked in training."
     )

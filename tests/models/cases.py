@@ -19,6 +19,7 @@ from polymodal.models.encoders import (
     ImageEncoder,
     NumberEncoder,
     TextEncoder,
+    VideoEncoder,
 )
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.heads import HEADS, IGNORED, Classifier, Head, Regressor
@@ -64,6 +65,10 @@ ENCODER_CASES = {
         lambda: {"pixel_values": torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)},
     ),
     "audio": EncoderCase(lambda: AudioEncoder(rate=2000, seconds=0.5, bins=16, tokens=8, **CNN), audio_item),
+    "video": EncoderCase(
+        lambda: VideoEncoder(frames=3, size=16, tokens=8, **CNN),
+        lambda: {"pixel_values": torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)},
+    ),
     "number": EncoderCase(lambda: NumberEncoder(features=3, width=8), lambda: {"value": torch.randn(3)}),
     "category": EncoderCase(
         lambda: CategoryEncoder(categories=3, width=8), lambda: {"value": torch.randint(0, 4, ())}

@@ -30,7 +30,7 @@ class PolymodalPreTrainedModel(PreTrainedModel):
     config_class = PolymodalConfig
     base_model_prefix = "model"
     main_input_name = "index"
-    input_modalities = ["text", "image", "audio"]
+    input_modalities = ["text", "image", "audio", "video"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
 

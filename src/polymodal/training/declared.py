@@ -12,7 +12,7 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.build import build_fusion
 from polymodal.models.encoders import ENCODERS
 
-FROM_SCRATCH = ("text", "image", "audio")
+FROM_SCRATCH = ("text", "image", "audio", "video")
 """Modalities whose encoder may be any model type of Transformers."""
 
 
