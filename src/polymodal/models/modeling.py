@@ -231,7 +231,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         return [(name, self.head(name)) for name in self.config.head_names]
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what heads learned after training is kept."""
+        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the heads hold by now is kept."""
         self.config.heads = [head_entry(name, head) for name, head in self.named_heads()]
         super().save_pretrained(*args, **kwargs)
 

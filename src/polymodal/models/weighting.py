@@ -12,8 +12,9 @@ from polymodal.errors import ConfigError
 from polymodal.registry import Registry
 
 LEARNING_RATE = 10.0
-"""How many times the learning rate of everything new the learned weights have: Adam moves a number by about the
-learning rate a step whatever its gradient, and a fit of a thousand steps would leave them where they began."""
+"""How many times the learning rate of everything new the learned weights have: Adam moves a number by about
+the learning rate a step whatever its gradient, and a fit of a thousand steps would leave them where they
+began."""
 
 
 @dataclass
@@ -68,9 +69,9 @@ class UncertaintyWeighting(Weighting):
     """Weights by homoscedastic uncertainty (Kendall, Gal & Cipolla 2018, equations 7 and 10).
 
     With ``s = log σ²`` learned for each part, a squared error counts ``exp(-s) / 2 · loss + s / 2`` and a
-    cross-entropy ``exp(-s) · loss + s / 2``; the second term keeps a weight from falling to zero. Learning the
-    logarithm keeps the variance positive, as they do. Left to itself ``s`` follows the logarithm of the loss, so
-    that a loss counts by its relative change.
+    cross-entropy ``exp(-s) · loss + s / 2``; the second term keeps a weight from falling to zero. Learning
+    the logarithm keeps the variance positive, as they do. Left to itself ``s`` follows the logarithm of the
+    loss, so that a loss counts by its relative change.
 
     A part of which the batch says nothing counts nothing: its ``s`` stays.
     """
@@ -101,7 +102,9 @@ class UncertaintyWeighting(Weighting):
     def learned(self) -> dict[str, float]:
         """See :class:`Weighting`."""
         scales = self.log_variance.detach().neg().exp().tolist()
-        return {name: factor * scale for (name, factor), scale in zip(self.factors.items(), scales, strict=True)}
+        return {
+            name: factor * scale for (name, factor), scale in zip(self.factors.items(), scales, strict=True)
+        }
 
 
 def check_unweighted(weights: Mapping[str, float]) -> None:

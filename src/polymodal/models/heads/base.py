@@ -20,7 +20,8 @@ class Head(nn.Module):
     Attributes:
         task: The name it is registered under, and that of its metrics.
         variance_factor: What a loss over its variance is multiplied by where weights are learned: 1 for a
-            cross-entropy, ½ for a squared error; see :class:`polymodal.models.weighting.UncertaintyWeighting`.
+            cross-entropy, ½ for a squared error; see
+            :class:`polymodal.models.weighting.UncertaintyWeighting`.
     """
 
     task: ClassVar[str]

@@ -58,7 +58,8 @@ class MultilabelClassifier(Head):
         return len(self.classes)
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Binary cross-entropy of ``logits`` with ``target`` ``(batch, classes)``, 1 where the row has the class.
+        """Binary cross-entropy of ``logits`` with ``target`` ``(batch, classes)``, 1 where the row has the
+        class.
 
         The mean over classes and over rows whose target is known; that of the others is NaN.
         """
@@ -77,7 +78,7 @@ class MultilabelClassifier(Head):
         return {"predicted": answer >= answer.new_tensor(self.thresholds)}
 
     def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """``<target>``: the list of classes; ``<target>_confidence``: their probabilities; and one a class."""
+        """``<target>``: a list of classes; ``<target>_confidence``: their probabilities; and one a class."""
         said = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
         columns: dict[str, Any] = {
             name: [[self.classes[place] for place in places] for places in said],

@@ -61,7 +61,7 @@ class Regressor(Head):
         return value.clamp(max=LARGEST_LOG).expm1().clamp(min=0) if self.transform == "log" else value
 
     def residuals(self, answer: Tensor, target: Tensor) -> Tensor:
-        """How far off each answer ``(rows,)`` is after ``transform``; an amount below zero is never reached."""
+        """How far off each answer ``(rows,)`` is after ``transform``; what is below zero is never reached."""
         residuals = (self._transformed(answer.double()) - self._transformed(target.double())).abs()
         return residuals.masked_fill(target < 0, torch.inf) if self.transform == "log" else residuals
 
