@@ -111,10 +111,9 @@ def classification_metrics(
 def multilabel_metrics(
     probabilities: Tensor, target: Tensor, predicted: Tensor | None = None
 ) -> dict[str, float]:
-    """Metrics of several labels a row: ``probabilities``, ``target`` ``(rows, classes)``; unknown rows are
-    NaN.
+    """Metrics of several labels a row: ``probabilities`` and ``target`` ``(rows, classes)``.
 
-    ``predicted`` ``(rows, classes)`` bool are the labels that were said, by default those of probability ½ or
+    A row of ``target`` that is unknown holds NaN. ``predicted`` ``(rows, classes)`` bool are the labels that were said, by default those of probability ½ or
     more. A label that no row has gives no precision to average and no curve, so it is left out of ``map``
     (mean average precision) and ``auroc``, as is from the latter a label that all rows have; ``macro_f1``
     counts a label that is neither there nor said in no way. ``exact_match`` is the share of rows whose
