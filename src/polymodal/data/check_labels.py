@@ -35,9 +35,9 @@ def check_labels(parts: Parts, name: str, separator: str | None, findings: Findi
         # Of rows without any label no metric can say whether those that have one come first.
         having = np.array([bool(labels) for labels in rows.get("validation", ())])
         check_validation(parts, name, having, findings, what="a label")
-    counts = Counter(label for labels in known for label in labels)
-    check_rare(parts, name, counts, findings)
-    findings.problems += _unseen(parts, name, rows, {*counts})
+        counts = Counter(label for labels in known for label in labels)
+        check_rare(parts, name, counts, findings)
+        findings.problems += _unseen(parts, name, rows, {*counts})
     return describe_labels(labels for part in rows.values() for labels in part)
 
 

@@ -38,13 +38,13 @@ def read_labels(cell: Any, separator: str | None = None) -> list[str] | None:
         cell = cell.tolist()
     if isinstance(cell, list | tuple | set | frozenset):
         return _names(cell)
+    if isinstance(cell, dict | bytes):
+        raise _no_labels(cell)
     if is_empty(cell):
         return None
     if isinstance(cell, str):
         labels = _in_text(cell, separator)
         return None if labels is None else list(labels)
-    if isinstance(cell, dict | bytes):
-        raise _no_labels(cell)
     return _names([cell])
 
 
@@ -161,7 +161,7 @@ def looks_multilabel(values: pa.ChunkedArray) -> bool:
 
 def _come_back(cells: Cells, separator: str | None, often: int, *, several: bool) -> bool:
     counts: Counter[str] = Counter()
-    joined = 0
+    joined = bad = 0
     combinations: set[frozenset[str]] = set()
     for value, count in zip(cells.distinct, cells.counts, strict=True):
         if not isinstance(value, str | list):
@@ -169,12 +169,15 @@ def _come_back(cells: Cells, separator: str | None, often: int, *, several: bool
         try:
             labels = read_labels(value, separator) or []
         except MediaError:
-            return False
+            bad += int(count)
+            continue
         if isinstance(value, list) and len(labels) != len(value):
             return False  # a list that says the same twice is a measurement, not a set of labels
         counts.update(dict.fromkeys(labels, int(count)))
         joined += int(count) * (len(labels) > 1)
         combinations.add(frozenset(labels))
+    if bad > (1 - LISTS_SHARE) * cells.filled:
+        return False
     if not counts or len(counts) > MOST_LABELS or counts.total() < often * len(counts):
         return False
     if sum(len(name.split()) * count for name, count in counts.items()) > WORDS_OF_A_LABEL * counts.total():

@@ -113,11 +113,12 @@ def multilabel_metrics(
 ) -> dict[str, float]:
     """Metrics of several labels a row: ``probabilities`` and ``target`` ``(rows, classes)``.
 
-    A row of ``target`` that is unknown holds NaN. ``predicted`` ``(rows, classes)`` bool are the labels that were said, by default those of probability ½ or
-    more. A label that no row has gives no precision to average and no curve, so it is left out of ``map``
-    (mean average precision) and ``auroc``, as is from the latter a label that all rows have; ``macro_f1``
-    counts a label that is neither there nor said in no way. ``exact_match`` is the share of rows whose
-    labels are all right, ``hamming_loss`` the share of wrong decisions.
+    A row of ``target`` that is unknown holds NaN. ``predicted``, of the same shape, are the labels that
+    were said, by default those of probability ½ or more. A label that no row has gives no precision to
+    average and no curve, so it is left out of ``map`` (mean average precision) and ``auroc``, as is from
+    the latter a label that all rows have; a label that is neither there nor said is left out of
+    ``macro_f1``. ``exact_match`` is the share of rows whose labels are all right, ``hamming_loss`` the
+    share of wrong decisions.
 
     Returns:
         Metric by name, without those that are undefined; empty if no row has an answer.
