@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.training.progress import TrainingProgress
 from tests.command import error, polymodal, settings
 from tests.tables import house_rows, write_table
 
@@ -185,14 +187,21 @@ def test_thresholds_and_intervals_may_be_left_out(folder, tmp_path):
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_weights_and_thresholds(folder, tmp_path):
-    fit = ["fit", str(folder / "houses.csv"), *TARGETS, "-i", INPUTS, "--json"]
     learned = settings(train__weighting="uncertainty", train__epochs=3)
-    short = settings(train__weighting="uncertainty", train__epochs=3, train__save_total_limit=5)
-    assert polymodal(*fit, "-o", "whole", *learned, folder=tmp_path).status == 0
-    assert polymodal(*fit, "-o", "again", *short, folder=tmp_path).status == 0
-    a, b = (pm.load(tmp_path / name).model for name in ("whole", "again"))
+    fit = ["fit", str(folder / "houses.csv"), *TARGETS, "-i", INPUTS, *learned]
+    assert polymodal(*fit, "-o", "whole", folder=tmp_path).status == 0
+
+    def stop(self, args, state, control, **kwargs):
+        if state.global_step == 4:
+            raise KeyboardInterrupt
+
+    with mock.patch.object(TrainingProgress, "on_step_end", stop):
+        assert polymodal(*fit, "-o", "broken", folder=tmp_path).status == 130
+    resumed = polymodal(*fit, "-o", "broken", "--resume", folder=tmp_path)
+    assert resumed.status == 0 and "epoch 1/3" not in resumed.err
+    a, b = (pm.load(tmp_path / name).model for name in ("whole", "broken"))
     assert all(torch.equal(a.state_dict()[name], value) for name, value in b.state_dict().items())
-    assert a.config.heads == b.config.heads
+    assert a.config.heads == b.config.heads and a.weighting.learned()["kind"] != 1.0
 
 
 @pytest.mark.parametrize(
