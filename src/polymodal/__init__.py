@@ -17,7 +17,9 @@ _HOMES = {
         "VideoEncoder", "ENCODERS",
     ),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
-    "polymodal.models.heads": ("Classifier", "Head", "Regressor", "HEADS"),
+    "polymodal.models.heads": (
+        "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",
+    ),
     "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),
     "polymodal.errors": ("ConfigError", "DataError", "PolymodalError", "RunError"),
 }  # fmt: skip

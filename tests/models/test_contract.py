@@ -1,4 +1,4 @@
-"""The contract of all encoders, fusions and heads, over every registered one."""
+"""The contract of all encoders, fusions, heads and weightings, over every registered one."""
 
 from __future__ import annotations
 
@@ -158,6 +158,7 @@ def test_the_second_item_of_a_row_counts(case):
         assert not torch.allclose(both["fused"], one["fused"], atol=1e-6), name
 
 
+@pytest.mark.parametrize("case", [c for c in COMPONENTS if c[0] != "weighting"], indirect=True, ids=" ".join)
 def test_losses_add_up_by_their_weights(case):
     rows = case.rows()
     first = next(iter(case.targets))

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, A
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
 from polymodal.data.cells import MediaError, is_empty
+from polymodal.data.labels import readable_labels
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -146,8 +147,13 @@ def _headers(train: Table, names: list[str], read: Any) -> Iterator[Any]:
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
     if config.task == "regression":
         return TargetReader(config.task)
-    found = {label for label in as_labels(train.values(name)) if label}
-    return TargetReader(config.task, sorted(found, key=_numbers_first))
+    values = train.values(name)
+    if config.task == "multilabel":
+        rows = readable_labels(values, config.separator)
+        found = {label for labels in rows for label in labels or ()}
+    else:
+        found = {label for label in as_labels(values) if label}
+    return TargetReader(config.task, sorted(found, key=_numbers_first), config.separator)
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:

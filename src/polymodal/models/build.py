@@ -26,7 +26,7 @@ from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder, VideoEncoder
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import keyword_options
-from polymodal.models.heads import Classifier, Head, Regressor
+from polymodal.models.heads import Classifier, Head, MultilabelClassifier, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
 SHIFT, MASKING = 0.08, 0.15
@@ -55,6 +55,7 @@ def build_model(
         build_fusion(fusion),
         heads,
         embedding_dropout=fusion.dropout,
+        weighting=declaration.train.weighting,
     )
 
 
@@ -121,14 +122,25 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
 
 
 def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropout: float) -> Head:
-    common = {"weight": config.weight, "dropout": dropout}
+    common: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
     if config.task == "regression":
         known = answers[~np.isnan(answers)]
         known = np.log1p(np.clip(known, 0, None)) if config.transform == "log" else known
         mean, deviation = mean_and_deviation(known)
         return Regressor(mean=mean, deviation=deviation, transform=config.transform, **common)
+    if config.task == "multilabel":
+        fixed = config.thresholds if isinstance(config.thresholds, float) else 0.5
+        positives = _pos_weight(answers) if config.class_weights == "balanced" else None
+        return MultilabelClassifier(target.classes, pos_weight=positives, thresholds=fixed, **common)
     weights = None
     if config.class_weights == "balanced":
         counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
         weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
     return Classifier(target.classes, class_weights=weights, label_smoothing=config.label_smoothing, **common)
+
+
+def _pos_weight(answers: np.ndarray) -> list[float]:
+    """Rows without each class over rows with it, as PyTorch proposes; ``answers`` ``(rows, classes)``."""
+    known = answers[~np.isnan(answers).any(axis=1)]
+    positives = known.sum(axis=0)
+    return ((len(known) - positives) / np.maximum(positives, 1)).clip(min=1e-3).tolist()

@@ -17,6 +17,7 @@ from polymodal.data.collator import Collator, RowDataset
 from polymodal.errors import RunError
 from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.weighting import LEARNING_RATE
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.selection import validation_metrics
@@ -34,7 +35,7 @@ class PolymodalTrainer(Trainer):
         super().__init__(*args, **kwargs)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW over at most four groups: pretrained or new, with weight decay or without."""
+        """AdamW over the groups of parameters."""
         if self.optimizer is None:
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.prediction_model)
             self.optimizer = kind(self.parameter_groups(), **options)
@@ -59,17 +60,18 @@ class PolymodalTrainer(Trainer):
             if encoder.pretrained
             for parameter in encoder.backbone.parameters()
         }
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        weights = {id(parameter) for parameter in self.prediction_model.weighting.parameters()}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in self.prediction_model.named_parameters():
             if parameter.requires_grad:
-                groups.setdefault((id(parameter) in pretrained, name in decayed), []).append(parameter)
+                rate = (
+                    self.pretrained_learning_rate if id(parameter) in pretrained else self.args.learning_rate
+                )
+                rate *= LEARNING_RATE if id(parameter) in weights else 1
+                groups.setdefault((rate, name in decayed), []).append(parameter)
         return [
-            {
-                "params": parameters,
-                "lr": self.pretrained_learning_rate if is_pretrained else self.args.learning_rate,
-                "weight_decay": self.args.weight_decay if decays else 0.0,
-            }
-            for (is_pretrained, decays), parameters in groups.items()
+            {"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay if decays else 0.0}
+            for (rate, decays), parameters in groups.items()
         ]
 
 
@@ -111,7 +113,7 @@ def train(
         data_collator=Collator(rows.processor),
         train_dataset=rows,
         eval_dataset=validation,
-        compute_metrics=validation_metrics(heads, metric),
+        compute_metrics=validation_metrics(heads, metric, model.weighting),
         pretrained_learning_rate=config.pretrained_learning_rate,
     )
     trainer.remove_callback(PrinterCallback)
