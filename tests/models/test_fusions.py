@@ -124,7 +124,8 @@ def test_pairs_have_layers_of_their_own_up_to_a_number_of_inputs():
     three, four = make("cross_attention", SIX[:3]), make("cross_attention", SIX[:4])
     assert three.sources["voice"] == [["photo"], ["note"]]
     assert four.sources["voice"] == [["photo", "note", "bedrooms"]]
-    assert make("cross_attention", SIX[:4], pairwise=4).sources["note"] == [["photo"], ["voice"], ["bedrooms"]]
+    more = make("cross_attention", SIX[:4], pairwise=4)
+    assert more.sources["note"] == [["photo"], ["voice"], ["bedrooms"]]
     embedded = embed(SIX[:4])
     assert four(embedded).pooled.shape == three(embedded).pooled.shape == (3, 16)
 
@@ -178,7 +179,7 @@ def test_one_input_is_enough_and_each_of_two_counts(name, count):
 
 @pytest.mark.parametrize("name", FUSIONS)
 def test_none_explodes_at_six_inputs(name):
-    """By its defaults: parameters, what 64 rows keep for the backward pass, and the size of what comes out."""
+    """By its defaults: parameters, what 64 rows keep for the backward pass, the size of what comes out."""
     fusion = make(name, SIX, width=128).train()
     assert sum(parameter.numel() for parameter in fusion.parameters()) <= MOST_PARAMETERS
     kept: dict[int, int] = {}

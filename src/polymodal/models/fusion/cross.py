@@ -1,4 +1,4 @@
-"""Fusions by attention from one thing to another: from input to input, or from a few latents to all tokens."""
+"""Fusions by cross-attention: from each input to the others, or from a few latents to all tokens."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CrossModalStream(nn.Module):
         self.own = transformer_layer(width, heads, dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor, sources: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """``tokens`` ``(batch, length, width)`` with what they read; ``sources`` hold tokens and mask each."""
+        """``tokens`` ``(batch, length, width)`` and what they read; each source is its tokens and mask."""
         streams = []
         for layers, (source, source_mask) in zip(self.cross, sources, strict=True):
             stream = tokens
@@ -140,9 +140,9 @@ class CrossAttentionFusion(Fusion):
 
 @FUSIONS.register("perceiver")
 class PerceiverFusion(Fusion):
-    """A few learned latents read all tokens, then one another, in turns (Perceiver; Jaegle et al. 2021, sec. 3.1).
+    """A few learned latents read all tokens, then one another, in turns (Perceiver; Jaegle et al. 2021).
 
-    The cost grows with the number of tokens, not with its square. The answer is the latents' mean.
+    Section 3.1 there. The cost grows with the number of tokens, not with its square. The answer is the latents' mean.
 
     Args:
         latents: How many there are.

@@ -54,9 +54,9 @@ class TensorFusion(Fusion):
 
 @FUSIONS.register("low_rank")
 class LowRankFusion(Fusion):
-    """The same product, its weights of low rank: ``h = Σ_r Π_m W_m^(r) [1; x_m]`` (LMF; Liu et al. 2018, sec. 3.2).
+    """That product, its weights of low rank: ``h = Σ_r Π_m W_m^(r) [1; x_m]`` (LMF; Liu et al. 2018).
 
-    The product itself is never written out, so the cost grows with the number of inputs only. The ones'
+    Section 3.2 there. The product itself is never written out, so the cost grows with the number of inputs only. The ones'
     weights start at one and the others with variance ``1 / (n · width)``: for unit vectors the product's
     square is then ``(1 + 1/n)^n`` on average, below e, and it neither vanishes nor explodes however many
     inputs there are. A LayerNorm (not in the paper) follows the sum, which otherwise starts near ``rank``.
