@@ -142,7 +142,8 @@ class CrossAttentionFusion(Fusion):
 class PerceiverFusion(Fusion):
     """A few learned latents read all tokens, then one another, in turns (Perceiver; Jaegle et al. 2021).
 
-    Section 3.1 there. The cost grows with the number of tokens, not with its square. The answer is the latents' mean.
+    Section 3.1 there. The cost grows with the number of tokens, not with its square. The answer is the
+    latents' mean.
 
     Args:
         latents: How many there are.

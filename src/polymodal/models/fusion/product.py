@@ -30,9 +30,7 @@ class TensorFusion(Fusion):
         ValueError: If the limit leaves no entry for each input (4096 does for twelve of them).
     """
 
-    def __init__(
-        self, inputs: Sequence[str], *, width: int, limit: int = 4096, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, inputs: Sequence[str], *, width: int, limit: int = 4096, dropout: float = 0.1) -> None:
         super().__init__(inputs, width=width)
         self.size = bounded_size(limit, len(self.inputs), width)
         self.reduce = nn.ModuleList(
@@ -56,10 +54,11 @@ class TensorFusion(Fusion):
 class LowRankFusion(Fusion):
     """That product, its weights of low rank: ``h = Σ_r Π_m W_m^(r) [1; x_m]`` (LMF; Liu et al. 2018).
 
-    Section 3.2 there. The product itself is never written out, so the cost grows with the number of inputs only. The ones'
-    weights start at one and the others with variance ``1 / (n · width)``: for unit vectors the product's
-    square is then ``(1 + 1/n)^n`` on average, below e, and it neither vanishes nor explodes however many
-    inputs there are. A LayerNorm (not in the paper) follows the sum, which otherwise starts near ``rank``.
+    Section 3.2 there. The product itself is never written out, so the cost grows with the number of inputs
+    only. The ones' weights start at one and the others with variance ``1 / (n · width)``: for unit vectors
+    the product's square is then ``(1 + 1/n)^n`` on average, below e, and it neither vanishes nor explodes
+    however many inputs there are. A LayerNorm (not in the paper) follows the sum, which otherwise starts
+    near ``rank``.
 
     Args:
         rank: Terms of the sum.
