@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -11,6 +12,8 @@ from polymodal.config import READ_MODALITIES, Declaration, EncoderConfig, Fusion
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.build import build_fusion
 from polymodal.models.encoders import ENCODERS
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.fusion.base import keyword_options
 from polymodal.models.weighting import check_unweighted
 
 FROM_SCRATCH = ("text", "image", "audio", "video")
@@ -47,6 +50,44 @@ def check_weighting(declaration: Declaration) -> None:
             "'train.weighting' weighs several targets against each other, and there is one only"
         )
     check_unweighted({f"targets.{name}": target.weight for name, target in declaration.targets.items()})
+
+
+def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str]) -> None:
+    """:func:`check_fusion` of the fusion declared, or of those ``names`` instead where there are any.
+
+    Raises:
+        ConfigError: If one of them is refused, or an option is no option of any.
+    """
+    if not names:
+        check_fusion(config, inputs)
+    for name, own in fusion_configs(config, names).items():
+        try:
+            check_fusion(own, inputs)
+        except ConfigError as error:
+            others = ",".join(other for other in names if other != name)
+            cure = f". Leave it out: --fusions {others}" if others else ""
+            raise ConfigError(f"{error}{cure}") from None
+
+
+def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, FusionConfig]:
+    """The section ``fusion`` for each of ``names``: equal but for options that a fusion does not have.
+
+    Raises:
+        ConfigError: If there is no such fusion, or none of them has an option.
+    """
+    known = {name: keyword_options(FUSIONS[name]) for name in names}
+    for option in config.options:
+        if names and not any(option in own for own in known.values()):
+            cure = did_you_mean(option, dict.fromkeys(key for own in known.values() for key in own))
+            raise ConfigError(f"none of the fusions {', '.join(names)} has an option '{option}'. {cure}")
+    given = config.model_dump()
+    return {
+        name: FusionConfig.model_validate(
+            {key: value for key, value in given.items() if key in own or key not in config.options}
+            | {"name": name}
+        )
+        for name, own in known.items()
+    }
 
 
 def check_fusion(config: FusionConfig, inputs: list[str]) -> None:

@@ -25,7 +25,7 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_columns, check_encoder, check_fusion, check_weighting
+from polymodal.training.declared import check_columns, check_encoder, check_fusions, check_weighting
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -108,7 +108,12 @@ class Job:
 
 
 def open_job(
-    source: Any, *, targets: Sequence[str] = (), inputs: Sequence[str] = (), settings: Sequence[str] = ()
+    source: Any,
+    *,
+    targets: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    fusions: Sequence[str] = (),
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
@@ -117,6 +122,7 @@ def open_job(
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read, where given.
         settings: Such as ``train.epochs=3``.
+        fusions: To be fitted instead of the one declared; its options go to those that have them.
 
     Raises:
         ConfigError: If the declaration says something unknown.
@@ -136,7 +142,7 @@ def open_job(
     declaration = parse(completed, source=written, lines=lines)
     if not declaration.targets:
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
-    check_parts(declaration, written, lines)
+    check_parts(declaration, written, lines, fusions)
     with located(written, lines, "data"):
         splits, numbers = split_tables(table, declaration, folder)
     train = splits["train"]
@@ -151,7 +157,9 @@ def open_cache(data: DataConfig) -> ReadCache:
     return ReadCache(int(data.cache_memory * GB), store)
 
 
-def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int]) -> None:
+def check_parts(
+    declaration: Declaration, source: str, lines: Mapping[tuple, int], fusions: Sequence[str] = ()
+) -> None:
     """Refuse what the sections cannot tell by themselves, before any file is read.
 
     Raises:
@@ -171,7 +179,7 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
     with located(source, lines, "train", "weighting"):
         check_weighting(declaration)
     with located(source, lines, "fusion"):
-        check_fusion(declaration.fusion, list(declaration.inputs))
+        check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
