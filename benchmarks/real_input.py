@@ -166,6 +166,7 @@ def area(output: Path) -> None:
     """Texts and numbers → landlocked and log area at once, with and without the flag."""
     recipe = "countries_land_area.yaml"
     for name, frame in with_and_without_flag("area", recipe, BORDERS, "landlocked", output):
+        frame = frame[frame.area_km2_true.astype(float) > 0]  # -1 stands for an unknown area in the table
         r2 = 1 - log_error(frame).groupby(level="seed").sum() / log_spread(frame).groupby(level="seed").sum()
         print(f"countries {name} → log area: R² {r2.mean():.4f}", flush=True)
 
