@@ -16,6 +16,7 @@ _HOMES = {
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
         "ENCODERS",
     ),
+    "polymodal.models.encoders.tuning": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": ("Classifier", "Head", "Regressor", "HEADS"),
     "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),

@@ -28,6 +28,8 @@ SUITS = {
     "warp": ("audio",),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
+TUNING = ("freeze", "lora", "unfreeze_last")
+"""The ways to let only a part of a pretrained encoder learn, or nothing of it."""
 NO_SECTION = ("model_type", "dict_type")
 """What pydantic calls a value where a section should be."""
 
@@ -68,12 +70,27 @@ class EncoderConfig(Section):
         return dict(self.model_extra or {})
 
 
+class LoraSettings(Section):
+    """Low-rank adapters beside the linear layers of a pretrained encoder."""
+
+    rank: int = Field(8, ge=1, description="Rank of each adapter.")
+    alpha: float = Field(16.0, gt=0, description="The adapters' part is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Before each adapter.")
+    targets: list[str] | None = Field(
+        None, min_length=1, description="Ends of the names of the layers, such as query; by default all."
+    )
+
+
 class InputConfig(Section):
     """A column the model reads."""
 
     modality: Modality
     encoder: EncoderConfig | None = Field(None, description="A name, or {checkpoint: …} or {type: …, sizes}.")
     freeze: bool = Field(False, description="Leave a pretrained encoder as it is.")
+    lora: LoraSettings | None = Field(None, description="Low-rank adapters learn instead of the encoder.")
+    unfreeze_last: int | None = Field(
+        None, ge=1, description="So many last layers of a pretrained encoder learn, the others stay."
+    )
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
     tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
     size: int | None = Field(None, ge=8, description="image: side in pixels that the model sees.")
@@ -93,13 +110,18 @@ class InputConfig(Section):
     @classmethod
     def _short_encoder(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(values.get("encoder"), str):
-            return values | {"encoder": named_encoder(values["encoder"])}
+            values = values | {"encoder": named_encoder(values["encoder"])}
+        if isinstance(values, dict) and isinstance(values.get("lora"), bool):
+            values = values | {"lora": {} if values["lora"] else None}
         return values
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> InputConfig:
         """Refuse what would have no effect."""
         checkpoint = self.encoder.checkpoint if self.encoder else None
+        ways = [name for name in TUNING if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"'{ways[0]}' and '{ways[1]}' exclude each other: each says what stays as it is")
         for name, modalities in SUITS.items():
             if getattr(self, name) == type(self).model_fields[name].default:
                 continue
@@ -285,4 +307,6 @@ def _known_keys(path: tuple) -> list[str]:
         "train": TrainConfig,
     }
     section = sections.get(str(path[0]), Declaration) if path else Declaration
+    if section is InputConfig and path[-1] == "lora":
+        section = LoraSettings
     return list(section.model_fields)

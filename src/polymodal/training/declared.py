@@ -6,10 +6,12 @@ import inspect
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig
 
-from polymodal.config import READ_MODALITIES, EncoderConfig, FusionConfig, InputConfig
+from polymodal.config import READ_MODALITIES, TUNING, EncoderConfig, FusionConfig, InputConfig
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.models.build import build_fusion
+from polymodal.hub import load_pretrained
+from polymodal.models.build import build_fusion, tuning
 from polymodal.models.encoders import ENCODERS
 
 FROM_SCRATCH = ("text", "image", "audio")
@@ -27,15 +29,18 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
 
 
 def check_encoder(config: InputConfig) -> None:
-    """Build the encoder of an input without its weights, where it is named and is no checkpoint.
+    """Build the encoder of an input without its weights, where it is named; a checkpoint's if it is tuned in part.
 
     Raises:
         ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
     """
     given = config.encoder
     own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
-    if config.freeze and not own and not (given and given.checkpoint):
-        raise ConfigError("'freeze' is for a pretrained encoder: give one, as encoder: {checkpoint: …}")
+    for way in TUNING:
+        if getattr(config, way) and not own and not (given and given.checkpoint):
+            raise ConfigError(f"'{way}' is for a pretrained encoder: give one, as encoder: {{checkpoint: …}}")
+        if getattr(config, way) and own and way not in inspect.signature(ENCODERS[own]).parameters:
+            raise ConfigError(f"'{way}' is for a pretrained encoder: the encoder '{own}' does not know it")
     if given is None:
         return
     if given.type in ENCODERS and given.type not in FROM_SCRATCH:
@@ -51,6 +56,10 @@ def check_encoder(config: InputConfig) -> None:
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None
+    elif config.lora or config.unfreeze_last:
+        known = load_pretrained(AutoConfig, str(given.checkpoint)).to_dict()
+        with torch.device("meta"):
+            ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
 
 
 def _check_registered(given: EncoderConfig, modality: str) -> None:

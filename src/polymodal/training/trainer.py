@@ -57,7 +57,8 @@ class PolymodalTrainer(Trainer):
             id(parameter)
             for encoder in cast(list[BackboneEncoder], self.prediction_model.model.encoders)
             if encoder.pretrained
-            for parameter in encoder.backbone.parameters()
+            for name, parameter in encoder.backbone.named_parameters()
+            if ".lora_" not in name  # adapters are new
         }
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.prediction_model.named_parameters():
