@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,16 @@ import typer
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
+    from polymodal.run import Run
+
+
+class Precision(StrEnum):
+    """What may follow ``--precision``."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -29,6 +40,10 @@ Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="fp32, or bf16 or fp16 for speed.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
@@ -82,6 +97,8 @@ def fit(
     inputs: Inputs = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     settings: Settings = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    precision: PrecisionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
     as_json: Json = False,
@@ -90,9 +107,11 @@ def fit(
     from polymodal import api
     from polymodal.show import show_fit
 
+    given = {"train.device": device, "train.precision": precision and precision.value}
+    settings = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if value)]
     try:
         run = api.fit(
-            source, target=target, inputs=_split(inputs), output=output, settings=settings or [],
+            source, target=target, inputs=_split(inputs), output=output, settings=settings,
             resume=resume, overwrite=overwrite, quiet=as_json,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -105,12 +124,18 @@ def fit(
 
 
 @app.command()
-def evaluate(run: RunArg, table: TableArg, batch_size: BatchSize = 128, as_json: Json = False) -> None:
+def evaluate(
+    run: RunArg,
+    table: TableArg,
+    batch_size: BatchSize = 128,
+    device: Device = None,
+    precision: PrecisionOption = None,
+    as_json: Json = False,
+) -> None:
     """Measure a run on a table whose targets are known."""
-    from polymodal import api
     from polymodal.show import show_metrics
 
-    results = api.load(run).evaluate(table, batch_size=batch_size)
+    results = _load(run, device, precision).evaluate(table, batch_size=batch_size)
     if not _print(results, as_json):
         show_metrics(results, title=f"{run} on {table}")
 
@@ -122,12 +147,15 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
     batch_size: BatchSize = 128,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Answer every row of a table; inputs may be missing."""
     from polymodal import api
 
-    rows = api.predict_to(api.load(run), table, output, probabilities=probabilities, batch_size=batch_size)
+    loaded = _load(run, device, precision)
+    rows = api.predict_to(loaded, table, output, probabilities=probabilities, batch_size=batch_size)
     if not _print({"output": str(output), "rows": rows}, as_json):
         typer.echo(f"{rows} rows answered in {output}")
 
@@ -141,12 +169,15 @@ def embed(
         str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
     ] = None,
     batch_size: BatchSize = 128,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Write every row's vector."""
     from polymodal import api
 
-    rows = api.embed_to(api.load(run), table, output, input=input, batch_size=batch_size)
+    loaded = _load(run, device, precision)
+    rows = api.embed_to(loaded, table, output, input=input, batch_size=batch_size)
     if not _print({"output": str(output), "rows": rows}, as_json):
         typer.echo(f"{rows} vectors in {output}")
 
@@ -161,6 +192,12 @@ def version(
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _load(run: Path, device: str | None, precision: Precision | None) -> Run:
+    from polymodal import api
+
+    return api.load(run, device=device, precision=(precision or Precision.fp32).value)
 
 
 def _print(content: dict[str, Any], as_json: bool) -> bool:

@@ -196,6 +196,7 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.05, ge=0, description="weight_decay")
     warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
+    device: str | None = Field(None, description="cpu, cuda or mps; by default the fastest that is there.")
     patience: int | None = Field(
         None, ge=0, description="Epochs without a better metric before stopping; 0: never."
     )

@@ -29,7 +29,7 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
 
 
 def check_encoder(config: InputConfig) -> None:
-    """Build the encoder of an input without its weights, where it is named; a checkpoint's if it is tuned in part.
+    """Build the encoder of an input without its weights, if it is named; a checkpoint's if tuned in part.
 
     Raises:
         ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
