@@ -55,6 +55,13 @@ class Head(nn.Module):
         """The mean loss over the rows whose target is not empty; 0 where all are."""
         raise TypeError(f"{type(self).__name__} has no loss of its own")
 
+    def mass(self, target: Tensor) -> Tensor:
+        """What ``target``'s rows weigh together in :meth:`loss`, its divisor: a scalar, 0 if all are empty.
+
+        The loss of several batches as one is the mean of theirs by their masses.
+        """
+        return (~target.isnan() if target.is_floating_point() else target != IGNORED).sum().float()
+
     def answer(self, logits: Tensor) -> Tensor:
         """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")
@@ -118,8 +125,11 @@ class Classifier(Head):
             logits.float(), target, self.class_weights, ignore_index=IGNORED,
             reduction="none", label_smoothing=self.label_smoothing,
         )  # fmt: skip
-        known = target != IGNORED
-        return each.sum() / self.class_weights[target[known]].sum().clamp(min=1e-8)
+        return each.sum() / self.mass(target).clamp(min=1e-8)
+
+    def mass(self, target: Tensor) -> Tensor:
+        """See :meth:`Head.mass`: the sum of the rows' class weights."""
+        return self.class_weights[target[target != IGNORED]].sum()
 
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""

@@ -197,6 +197,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         index: Tensor,
         inputs: Inputs,
         targets: Mapping[str, Tensor] | None = None,
+        shares: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
     ) -> PolymodalOutput:
         """Answer a batch, and weigh the losses of the targets that are given.
@@ -205,6 +206,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             index: ``(batch,)`` numbers of the rows.
             inputs: See :data:`Inputs`.
             targets: ``(batch,)`` each, of one head or more; -100 (class) or NaN (number) where empty.
+            shares: Of each target, the batch's part in the mass of all batches that make one step;
+                ``loss`` is its part in that step's loss then. See :mod:`polymodal.training.shares`.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
         """
         embedded, state = self.model.fuse(index, inputs)
@@ -213,8 +216,9 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         if targets:
             answered = [(name, head) for name, head in self.named_heads() if name in targets]
             output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
-            weighted = [head.weight * output.losses[name] for name, head in answered]
-            output.loss = torch.stack(weighted).sum()
+            weighted = {name: head.weight * output.losses[name] for name, head in answered}
+            parts = [weighted[name] * shares[name] if shares else weighted[name] for name in weighted]
+            output.loss = torch.stack(parts).sum()
         return output
 
     def named_heads(self) -> list[tuple[str, Head]]:

@@ -43,6 +43,10 @@ ELSEWHERE = {
 """Fields that have a name of their own here."""
 
 
+CHECKPOINTING = ("activation_checkpointing", "gradient_checkpointing")
+"""What Transformers calls computing layers again, now and in what most people have read."""
+
+
 @cache
 def known_arguments() -> dict[str, Any]:
     """The fields of TrainingArguments and the type of each."""
@@ -107,6 +111,8 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
     """
     assert config.epochs is not None and config.batch_size is not None
     given = {name: check_argument(name, value) for name, value in config.arguments.items()}
+    if given.get(CHECKPOINTING[1]) is not None:
+        given[CHECKPOINTING[0]] = given.pop(CHECKPOINTING[1])
     steps = steps_an_epoch(rows, config.batch_size, given)
     total = given["max_steps"] if given.get("max_steps", -1) > 0 else math.ceil(steps * config.epochs)
     every = max(1, min(steps * epochs_an_evaluation(config.epochs), total))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -60,6 +62,31 @@ def check_encoder(config: InputConfig) -> None:
         known = load_pretrained(AutoConfig, str(given.checkpoint)).to_dict()
         with torch.device("meta"):
             ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
+
+
+def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
+    """Refuse to compute layers again where there are none; encoders without such layers stay as they are.
+
+    Raises:
+        ConfigError: If no encoder of ``inputs`` has layers that Transformers can compute again.
+    """
+    kinds = []
+    for name, config in inputs.items():
+        given = config.encoder
+        if config.modality not in FROM_SCRATCH or (given and given.type in ENCODERS):
+            continue
+        known = (
+            load_pretrained(AutoConfig, given.checkpoint).to_dict() if given and given.checkpoint else None
+        )
+        sizes = given.sizes if given else {}
+        with torch.device("meta"):
+            encoder: Any = ENCODERS[config.modality](known or (given and given.type), **sizes)  # type: ignore
+        if encoder.backbone.supports_gradient_checkpointing:
+            return
+        kinds.append(f"'{name}' is read by {encoder.config.model_type}")
+    found = "; ".join(kinds) or "no input is read by one"
+    cure = "Leave it out, or choose an encoder of Transformer layers, such as vit"
+    raise ConfigError(f"gradient checkpointing computes Transformer layers again: {found}. {cure}")
 
 
 def _check_registered(given: EncoderConfig, modality: str) -> None:

@@ -21,8 +21,8 @@ from polymodal.data.split import split_rows
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
-from polymodal.training.arguments import check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_encoder, check_fusion
+from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.declared import check_checkpointing, check_encoder, check_fusion
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -151,6 +151,10 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
+    for name in CHECKPOINTING:
+        if train.arguments.get(name):
+            with located(source, lines, "train", name):
+                check_checkpointing(declaration.inputs)
 
 
 def split_tables(

@@ -20,6 +20,7 @@ from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.selection import validation_metrics
+from polymodal.training.shares import add_shares
 
 
 class PolymodalTrainer(Trainer):
@@ -32,6 +33,7 @@ class PolymodalTrainer(Trainer):
     def __init__(self, *args: Any, pretrained_learning_rate: float, **kwargs: Any) -> None:
         self.pretrained_learning_rate = pretrained_learning_rate
         super().__init__(*args, **kwargs)
+        self.loss_is_scaled_for_ga = True  # by the shares of the batches
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over at most four groups: pretrained or new, with weight decay or without."""
@@ -49,6 +51,15 @@ class PolymodalTrainer(Trainer):
         """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
         tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list, Any]:
+        """The batches of one step, each with its part in that step's loss."""
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        add_shares(
+            self.prediction_model, batches, processes=self.args.world_size,
+            reduce=lambda mass: cast(torch.Tensor, self.accelerator.reduce(mass, reduction="sum")),
+        )  # fmt: skip
+        return batches, items
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The trainable parameters by learning rate and weight decay; empty groups are left out."""
