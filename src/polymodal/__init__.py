@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "polymodal.api": ("check", "fit", "init", "load"),
+    "polymodal.comparison": ("fit_fusions",),
     "polymodal.run": ("Run",),
+    "polymodal.several": ("Fits",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (

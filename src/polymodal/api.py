@@ -147,6 +147,7 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "test": measure.metrics(),
         "validation": trained.pop("best"),
         "train": trained,
+        "parameters": run.model.num_parameters(),
         "rows": {name: len(table) for name, table in job.splits.items()},
         "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
@@ -184,13 +185,18 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
-            for path in [folder / "checkpoints", *folder.glob("reader_*")]:
-                shutil.rmtree(path, ignore_errors=True)
-            for name in (*FILES, "metrics.json", "predictions.parquet"):
-                (folder / name).unlink(missing_ok=True)
+            clear_folder(folder)
         (folder / "run.yaml").write_text(declaration.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def clear_folder(folder: Path) -> None:
+    """Take away what a fit writes, and nothing else."""
+    for path in [folder / "checkpoints", *folder.glob("reader_*")]:
+        shutil.rmtree(path, ignore_errors=True)
+    for name in (*FILES, "metrics.json", "predictions.parquet"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def default_folder(source: Any) -> Path:

@@ -101,19 +101,29 @@ def fit(
     precision: PrecisionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    fusions: Annotated[
+        str | None,
+        typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
     from polymodal import api
-    from polymodal.show import show_fit
+    from polymodal.show import show_fit, show_fits
 
     given = {"train.device": device, "train.precision": precision and precision.value}
     settings = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if value)]
+    options: dict[str, Any] = {
+        "target": target, "inputs": _split(inputs), "output": output, "settings": settings,
+        "resume": resume, "overwrite": overwrite, "quiet": as_json,
+    }  # fmt: skip
     try:
-        run = api.fit(
-            source, target=target, inputs=_split(inputs), output=output, settings=settings,
-            resume=resume, overwrite=overwrite, quiet=as_json,
-        )  # fmt: skip
+        if fusions is not None:
+            from polymodal.comparison import fit_fusions
+
+            fits = fit_fusions(source, fusions=fusions, **options)
+            return None if _print(fits.to_json(), as_json) else show_fits(fits, command=_command())
+        run = api.fit(source, **options)
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None

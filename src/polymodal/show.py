@@ -17,6 +17,7 @@ from polymodal.data.describe import brief
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
     from polymodal.demo.run import DemoResult
+    from polymodal.several import Fits
 
 NARROWEST = 100
 """Columns where standard output is no terminal: a file has no width to respect."""
@@ -100,3 +101,35 @@ def show_demo(result: DemoResult, command: str) -> None:
     out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
     again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
     out.print(f"  {again}", soft_wrap=True)
+
+
+def show_fits(fits: Fits, command: str) -> None:
+    """A row a fit, the best by validation marked, and what to do with it; all metrics stand in the file."""
+    out, first = console(), fits.fits[0]
+    title = f"{len(fits.fits)} fits under equal settings"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    table.add_column(fits.varied, no_wrap=True)
+    measured = [(name, key) for name in first.test for key in _leading(fits, first.test[name])]
+    tests = [f"test {name} {key}" if len(first.test) > 1 else f"test {key}" for name, key in measured]
+    for head in (f"validation {fits.metric}", *tests, "parameters", "seconds", "rows/s"):
+        table.add_column(head.replace("_", " "), justify="right", vertical="bottom")
+    for fit in fits.fits:
+        mark = " *" if fit.name == fits.best else ""
+        tested = [brief(fit.test[name][key]) if key in fit.test[name] else "" for name, key in measured]
+        counts = f"{fit.parameters:,}", f"{fit.seconds:.0f}", f"{fit.rows_per_second:.0f}"
+        table.add_row(fit.name + mark, brief(fit.validation), *tested, *counts)
+    out.print(table)
+    for warning in fits.warnings:
+        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    out.print("* best on the validation rows; the test rows have no say in it.")
+    every = f"with every metric in {fits.varied}s.json" if first.test else f"with {fits.varied}s.json"
+    out.print(f"The runs lie in {fits.folder}, {every}. Use the best:", soft_wrap=True)
+    best = shlex.quote(str(fits.folder / fits.best))
+    out.print(f"  {command} predict {best} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def _leading(fits: Fits, metrics: Mapping[str, float]) -> list[str]:
+    """What a terminal has room for: the metric that chose, and the first others."""
+    chosen = fits.metric.rpartition(".")[2]
+    ordered = sorted(metrics, key=lambda name: name != chosen)
+    return ordered[: {1: 3, 2: 2}.get(len(fits.fits[0].test), 1)]

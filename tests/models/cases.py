@@ -71,9 +71,14 @@ ENCODER_CASES = {
 }
 FUSION_CASES: dict[str, dict[str, Any]] = {
     "concat": {},
+    "sum": {},
     "gated": {},
+    "tensor": {"limit": 250},
+    "low_rank": {"rank": 2},
     "transformer": {"heads": 2},
     "bottleneck": {"heads": 2, "bottlenecks": 2},
+    "cross_attention": {"heads": 2, "layers": 1},
+    "perceiver": {"heads": 2, "latents": 3},
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,49 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
 from polymodal.models.build import build_fusion, tuning
 from polymodal.models.encoders import ENCODERS
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.fusion.base import keyword_options
 
 FROM_SCRATCH = ("text", "image", "audio")
 """Modalities whose encoder may be any model type of Transformers."""
+
+
+def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str]) -> None:
+    """:func:`check_fusion` of the fusion declared, or of those ``names`` instead where there are any.
+
+    Raises:
+        ConfigError: If one of them is refused, or an option is no option of any.
+    """
+    if not names:
+        check_fusion(config, inputs)
+    for name, own in fusion_configs(config, names).items():
+        try:
+            check_fusion(own, inputs)
+        except ConfigError as error:
+            others = ",".join(other for other in names if other != name)
+            cure = f". Leave it out: --fusions {others}" if others else ""
+            raise ConfigError(f"{error}{cure}") from None
+
+
+def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, FusionConfig]:
+    """The section ``fusion`` for each of ``names``: equal but for options that a fusion does not have.
+
+    Raises:
+        ConfigError: If there is no such fusion, or none of them has an option.
+    """
+    known = {name: keyword_options(FUSIONS[name]) for name in names}
+    for option in config.options:
+        if names and not any(option in own for own in known.values()):
+            cure = did_you_mean(option, dict.fromkeys(key for own in known.values() for key in own))
+            raise ConfigError(f"none of the fusions {', '.join(names)} has an option '{option}'. {cure}")
+    given = config.model_dump()
+    return {
+        name: FusionConfig.model_validate(
+            {key: value for key, value in given.items() if key in own or key not in config.options}
+            | {"name": name}
+        )
+        for name, own in known.items()
+    }
 
 
 def check_fusion(config: FusionConfig, inputs: list[str]) -> None:

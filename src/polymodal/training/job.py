@@ -22,7 +22,7 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_checkpointing, check_encoder, check_fusion
+from polymodal.training.declared import check_checkpointing, check_encoder, check_fusions
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -89,7 +89,12 @@ class Job:
 
 
 def open_job(
-    source: Any, *, targets: Sequence[str] = (), inputs: Sequence[str] = (), settings: Sequence[str] = ()
+    source: Any,
+    *,
+    targets: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    fusions: Sequence[str] = (),
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
@@ -98,6 +103,7 @@ def open_job(
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read, where given.
         settings: Such as ``train.epochs=3``.
+        fusions: To be fitted instead of the one declared; its options go to those that have them.
 
     Raises:
         ConfigError: If the declaration says something unknown.
@@ -117,7 +123,7 @@ def open_job(
     declaration = parse(completed, source=written, lines=lines)
     if not declaration.targets:
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
-    check_parts(declaration, written, lines)
+    check_parts(declaration, written, lines, fusions)
     with located(written, lines, "data"):
         splits, numbers = split_tables(table, declaration, folder)
     train = splits["train"]
@@ -126,7 +132,9 @@ def open_job(
     return Job(declaration, guesses, splits, numbers, processor)
 
 
-def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int]) -> None:
+def check_parts(
+    declaration: Declaration, source: str, lines: Mapping[tuple, int], fusions: Sequence[str] = ()
+) -> None:
     """Refuse what the sections cannot tell by themselves, before any file is read.
 
     Raises:
@@ -147,7 +155,7 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
     with located(source, lines, "train", "metric"):
         metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
     with located(source, lines, "fusion"):
-        check_fusion(declaration.fusion, list(declaration.inputs))
+        check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
