@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import ProcessorMixin
 
-from polymodal.data.cache import ReadCache, cell_key
+from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.targets import TargetReader
@@ -60,10 +61,10 @@ class PolymodalProcessor(ProcessorMixin):
         reader = self.readers[name]
         if reader.is_empty(cell):
             return None
-        key = cell_key(cell) if cache is not None and reader.cached else None
+        key = reader.key(cell, root)
         if key is None or cache is None:
             return reader.read(cell, root)
-        return cache.get((id(reader), root, key), lambda: reader.read(cell, root))
+        return cache.get(key, partial(reader.read, cell, root), partial(reader.digest, cell, root))
 
     def __call__(
         self,
