@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "polymodal.api": ("check", "fit", "init", "load"),
     "polymodal.comparison": ("fit_fusions",),
+    "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
     "polymodal.several": ("Fits",),
     "polymodal.data.processor": ("PolymodalProcessor",),

@@ -101,6 +101,12 @@ def fit(
     precision: PrecisionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")
+    ] = None,
     fusions: Annotated[
         str | None,
         typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
@@ -109,8 +115,10 @@ def fit(
 ) -> None:
     """Train, evaluate and save a model."""
     from polymodal import api
-    from polymodal.show import show_fit, show_fits
+    from polymodal.show import show_fit, show_fits, show_repeats
 
+    if fusions is not None and (folds or seeds):
+        raise typer.BadParameter("it goes neither with --folds nor with --seeds", param_hint="--fusions")
     given = {"train.device": device, "train.precision": precision and precision.value}
     settings = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if value)]
     options: dict[str, Any] = {
@@ -123,6 +131,11 @@ def fit(
 
             fits = fit_fusions(source, fusions=fusions, **options)
             return None if _print(fits.to_json(), as_json) else show_fits(fits, command=_command())
+        if folds or seeds:
+            from polymodal.folds import fit_folds
+
+            repeats = fit_folds(source, folds=folds, seeds=seeds or 1, **options)
+            return None if _print(repeats.to_json(), as_json) else show_repeats(repeats, command=_command())
         run = api.fit(source, **options)
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)

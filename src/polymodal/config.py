@@ -48,9 +48,19 @@ class DataConfig(Section):
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
+    fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
+    seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
 
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> DataConfig:
+        if self.fold >= (self.folds or 1):
+            has = f"data.folds is {self.folds}" if self.folds else "data.folds is not given"
+            raise ValueError(f"there is no fold {self.fold}: {has}, and folds are counted from 0")
+        return self
 
 
 class EncoderConfig(Section):
