@@ -102,6 +102,27 @@ def test_adapters_learn_at_the_rate_of_what_is_new(folder):
     assert {rate for name, rate in found.items() if ".backbone." in name} == {0.001}
 
 
+def test_lower_layers_learn_slower(folder):
+    found = rates(folder, train__layer_decay=0.5)
+    expected = {".embeddings.": 0.00025, ".layer.0.": 0.0005, ".layer.1.": 0.001}
+    for name, rate in found.items():
+        of = next((value for part, value in expected.items() if ".backbone." in name and part in name), 0.01)
+        assert rate == pytest.approx(of), name
+    assert {round(rate, 6) for rate in found.values()} == {0.01, *expected.values()}
+    found = rates(folder, train__layer_decay=0.5, inputs__note__unfreeze_last=1)
+    assert {rate for name, rate in found.items() if ".backbone." in name} == {0.001}
+
+
+def test_learning_rates_by_layer_want_layers_that_learn(folder):
+    fit = ["fit", "houses.csv", "-t", "kind", "-o", "other", "--set", "train.layer_decay=0.9"]
+    said = "'layer_decay' is for layers of a pretrained encoder that learn: there are none"
+    assert error(folder, *fit, "-i", "note,bedrooms") == said
+    for way in ("freeze", "lora"):
+        more = ["--set", "inputs.note.encoder=models/bert", "--set", f"inputs.note.{way}=true"]
+        assert error(folder, *fit, "-i", "note", *more) == said
+    assert "'train.layer_decay' is 1.5; input should be" in error(folder, *fit[:-1], "train.layer_decay=1.5")
+
+
 def test_a_fit_with_adapters_resumes_to_the_same_weights(folder):
     given = {"inputs.note.lora": "{dropout: 0.2}", "train.epochs": 3}
     unbroken = tuned(folder, **given).model.state_dict()

@@ -206,6 +206,9 @@ class TrainConfig(Section):
     )
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
     pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
+    )
     weight_decay: float = Field(0.05, ge=0, description="weight_decay")
     warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")

@@ -104,6 +104,19 @@ def check_encoder(config: InputConfig) -> None:
             ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
 
 
+def check_layer_decay(layer_decay: float, inputs: Mapping[str, InputConfig]) -> None:
+    """Refuse learning rates by layer where no layer came with a checkpoint and learns.
+
+    Raises:
+        ConfigError: If there is no such encoder.
+    """
+    given = [config.encoder for config in inputs.values() if config.encoder and not config.freeze]
+    own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READ_MODALITIES]
+    learns = [c for c in inputs.values() if c.encoder and c.encoder.checkpoint and not (c.freeze or c.lora)]
+    if layer_decay != 1 and not learns and not own:
+        raise ConfigError("'layer_decay' is for layers of a pretrained encoder that learn: there are none")
+
+
 def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
     """Refuse to compute layers again where there are none; encoders without such layers stay as they are.
 

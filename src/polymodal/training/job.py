@@ -25,7 +25,7 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_checkpointing, check_encoder, check_fusions
+from polymodal.training.declared import check_checkpointing, check_encoder, check_fusions, check_layer_decay
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -203,6 +203,8 @@ def check_parts(
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
+    with located(source, lines, "train", "layer_decay"):
+        check_layer_decay(train.layer_decay, declaration.inputs)
     for name in CHECKPOINTING:
         if train.arguments.get(name):
             with located(source, lines, "train", name):
