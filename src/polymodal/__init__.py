@@ -13,6 +13,7 @@ _HOMES = {
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
     "polymodal.several": ("Fits",),
+    "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (

@@ -107,6 +107,10 @@ def fit(
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")
     ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
+    ] = None,
     fusions: Annotated[
         str | None,
         typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
@@ -115,10 +119,12 @@ def fit(
 ) -> None:
     """Train, evaluate and save a model."""
     from polymodal import api
-    from polymodal.show import show_fit, show_fits, show_repeats
+    from polymodal.show import show_fit, show_fits, show_repeats, show_search
 
-    if fusions is not None and (folds or seeds):
-        raise typer.BadParameter("it goes neither with --folds nor with --seeds", param_hint="--fusions")
+    ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
+    asked = [name for name, value in ways.items() if value is not None]
+    if len(asked) > 1 and asked != ["--folds", "--seeds"]:
+        raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
     given = {"train.device": device, "train.precision": precision and precision.value}
     settings = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if value)]
     options: dict[str, Any] = {
@@ -136,13 +142,21 @@ def fit(
 
             repeats = fit_folds(source, folds=folds, seeds=seeds or 1, **options)
             return None if _print(repeats.to_json(), as_json) else show_repeats(repeats, command=_command())
-        run = api.fit(source, **options)
+        if search:
+            from polymodal.tuning import fit_searched
+
+            run = fit_searched(source, trials=search, **options)
+        else:
+            run = api.fit(source, **options)
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
-    if not _print({"run": str(run.folder), **results}, as_json):
+    found = json.loads((run.folder / "search.json").read_text(encoding="utf-8")) if search else {}
+    if not _print({"run": str(run.folder), **results} | ({"search": found} if search else {}), as_json):
+        if search:
+            show_search(found)
         show_fit(run.folder, results, command=_command())
 
 

@@ -157,6 +157,25 @@ def show_repeats(repeats: Repeats, command: str) -> None:
     out.print(f"  {command} predict {one} TABLE -o answers.parquet", soft_wrap=True)
 
 
+def show_search(search: Mapping[str, Any]) -> None:
+    """A row a trial, the best marked."""
+    trials, metric = search["trials"], search["metric"]
+    table = Table(title=f"{len(trials)} trials", title_justify="left", box=None, pad_edge=False)
+    names = list(dict.fromkeys(name for trial in trials for name in trial["choice"]))
+    for name in ("trial", *names, f"validation {metric}", "seconds"):
+        table.add_column(name.replace("_", " "), justify="left" if name == "fusion" else "right")
+    for trial in trials:
+        cells = [trial["choice"].get(name, "") for name in names]
+        choice = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        value = brief(trial["validation"]) if trial["validation"] is not None else "failed"
+        cut = " (cut short)" if trial["state"] == "pruned" else ""
+        mark = " *" if trial["number"] == search["best"] else ""
+        table.add_row(f"{trial['number']}", *choice, value + cut + mark, f"{trial['seconds']:.1f}")
+    out = console()
+    out.print(table)
+    out.print("* best on the validation rows, and fitted; the test rows had no say in it.")
+
+
 def _leading(fits: Fits, metrics: Mapping[str, float]) -> list[str]:
     """What a terminal has room for: the metric that chose, and the first others."""
     chosen = fits.metric.rpartition(".")[2]
