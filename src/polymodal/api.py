@@ -20,9 +20,10 @@ from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError, RunError
-from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.evaluation.inference import Measure, answer_frame, list_columns, run_batches
 from polymodal.models.build import build_model
 from polymodal.run import FILES, Run
+from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import progress, quiet_libraries
@@ -123,14 +124,15 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         resume=resume,
         quiet=quiet,
     )
+    calibration = calibrate(model, job.rows("validation"), job.declaration)
     run = Run(folder, model, job.processor, job.declaration)
     run.save(folder)
-    write_results(run, job, trained)
+    write_results(run, job, trained, calibration)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return run
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
     """``metrics.json``, and ``predictions.parquet`` of the test rows."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -151,8 +153,12 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "train": trained,
         "parameters": run.model.num_parameters(),
         "rows": {name: len(table) for name, table in job.splits.items()},
-        "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
         "notes": job.notes + cache_notes(job),
+        "calibration": calibration.targets,
+        "warnings": [
+            *(str(warning) for warning in (job.report.warnings if job.report else [])),
+            *calibration.warnings,
+        ],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
@@ -232,7 +238,8 @@ def predict_to(
     """
     table = read_table(source)
     frames = run.predict_batches(table, batch_size, probabilities)
-    return write_parquet(progress(frames, "predicting", math.ceil(len(table) / batch_size)), output)
+    shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
+    return write_parquet(shown, output, list_columns(run.model))
 
 
 def embed_to(run: Run, source: Any, output: Path, *, input: str | None = None, batch_size: int = 128) -> int:

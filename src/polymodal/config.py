@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.settings import apply_settings, read_yaml
 
 Modality = Literal["text", "image", "audio", "video", "number", "category", "sequence"]
-READ_MODALITIES = ("text", "image", "audio", "number", "category")
+READ_MODALITIES = ("text", "image", "audio", "video", "number", "category")
 """The modalities this version reads; the others are recognised and named."""
 SUITS = {
-    "tokens": ("text", "image", "audio"),
-    "size": ("image",),
+    "tokens": ("text", "image", "audio", "video"),
+    "size": ("image", "video"),
+    "frames": ("video",),
     "rate": ("audio",),
     "seconds": ("audio",),
     "max_length": ("text",),
-    "augment": ("image", "audio"),
+    "augment": ("image", "audio", "video"),
     "top_db": ("audio",),
     "masking": ("audio",),
     "warp": ("audio",),
@@ -106,14 +107,15 @@ class InputConfig(Section):
     )
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
     tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
-    size: int | None = Field(None, ge=8, description="image: side in pixels that the model sees.")
+    size: int | None = Field(None, ge=8, description="image, video: side in pixels that the model sees.")
+    frames: int | None = Field(None, ge=1, description="video: frames sampled evenly over a clip.")
     rate: int | None = Field(None, ge=1000, description="audio: samples a second that the model hears.")
     seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
     top_db: float = Field(
         80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
     )
-    augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
+    augment: bool = Field(True, description="In training, shift pictures and clips, mask stretches of sound.")
     masking: float | None = Field(
         None, ge=0, lt=1, description="audio: widest share of time and of pitch masked in training."
     )
@@ -156,10 +158,10 @@ def named_encoder(name: str) -> dict[str, str]:
 class TargetConfig(Section):
     """A column the model learns to answer."""
 
-    task: Literal["classification", "regression"]
+    task: Literal["classification", "multilabel", "regression"]
     weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="classification: 'balanced' lifts rare classes."
+        "none", description="classification, multilabel: 'balanced' lifts rare classes."
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="classification: probability given to the other classes."
@@ -167,14 +169,51 @@ class TargetConfig(Section):
     transform: Literal["none", "log"] = Field(
         "none", description="regression: 'log' learns log(1 + x) of amounts."
     )
+    separator: Literal["|", ";", ","] | None = Field(
+        None, description="multilabel: what stands between the labels of a text; lists need none."
+    )
+    thresholds: float | Literal["validation"] | None = Field(
+        None,
+        description="multilabel: probability from which a label is said, or 'validation', the default: "
+        "each label's best on the validation rows. classification: 'validation', or none: the likeliest.",
+    )
+    interval: float | None = Field(
+        0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_thresholds(cls, values: Any) -> Any:
+        is_open = isinstance(values, dict) and values.get("thresholds") is None
+        return (
+            values | {"thresholds": "validation"}
+            if is_open and values.get("task") == "multilabel"
+            else values
+        )
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _one_threshold(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value in (None, "validation") or (is_number and 0 < value < 1):
+            return value
+        raise ValueError(f"is {value!r}, expected 'validation' or a number between 0 and 1")
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> TargetConfig:
         """Refuse what would have no effect."""
-        others = {"classification": ("transform",), "regression": ("class_weights", "label_smoothing")}
+        others = {
+            "classification": ("transform", "separator", "interval"),
+            "multilabel": ("transform", "label_smoothing", "interval"),
+            "regression": ("class_weights", "label_smoothing", "separator", "thresholds"),
+        }
         for name in others[self.task]:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is no setting of a {self.task}")
+        if self.task == "classification" and self.thresholds not in (None, "validation"):
+            raise ValueError(
+                "'thresholds' of a classification is 'validation', or nothing: the likeliest class"
+            )
         return self
 
 
@@ -218,6 +257,9 @@ class TrainConfig(Section):
     )
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
+    )
+    weighting: Literal["fixed", "uncertainty"] = Field(
+        "fixed", description="Several targets: by each one's 'weight', or by weights that are learned."
     )
     modality_dropout: float = Field(
         0.15, ge=0, lt=1, description="Chance that a row's input is left out in training."

@@ -134,26 +134,26 @@ def fit_several(
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
     with quiet_libraries():
         for number, (name, job) in enumerate(jobs.items(), start=1):
+            results = finished(folder / name) if resume else None
             if not quiet:
-                CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)})", soft_wrap=True)
-            fits.append(summarize(name, fit_unless_done(job, folder / name, resume, quiet), job.metric))
+                done = ": done before" if results else ""
+                CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
+            results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
+            shutil.rmtree(folder / name / "checkpoints", ignore_errors=True)  # a kill may have left them
+            fits.append(summarize(name, results, job.metric))
     metric = next(iter(jobs.values())).metric
     result = Fits(folder, varied, metric, fits, list(warnings))
     write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return result
 
 
-def fit_unless_done(job: Job, folder: Path, resume: bool, quiet: bool) -> dict[str, Any]:
-    """The results of a fit: of the one in ``folder`` if it is to be kept and whole, else of a new one."""
-    results = finished(folder) if resume else None
-    if results is None:
-        # A fit that was killed before its first checkpoint begins anew.
-        goes_on = resume and any(folder.glob("checkpoints/checkpoint-*/trainer_state.json"))
-        prepare_folder(folder, job.declaration, resume=goes_on)
-        fit_job(job, folder, resume=goes_on, quiet=quiet)
-        results = finished(folder)
-        assert results is not None
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
+    """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
+    goes_on = resume and any(folder.glob("checkpoints/checkpoint-*/trainer_state.json"))
+    prepare_folder(folder, job.declaration, resume=goes_on)
+    fit_job(job, folder, resume=goes_on, quiet=quiet)
+    results = finished(folder)
+    assert results is not None
     return results
 
 

@@ -1,8 +1,8 @@
-"""Every picture and recording is opened once before the first step, so that none fails amid an epoch."""
+"""All pictures, recordings and clips are opened once before the first step: none may fail amid an epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from polymodal.config import InputConfig
 from polymodal.data.media import MediaError, audio_info, image_size, is_empty, load_audio, load_image
 from polymodal.data.parts import Parts, each_cell
 from polymodal.data.table import Table
+from polymodal.data.video import sample_frames, video_info
 from polymodal.errors import Problem
 
 Decode = Callable[[str, InputConfig, Table, int], object]
@@ -19,6 +20,9 @@ Progress = Callable[[Iterable, str, int], Iterable]
 LISTED = 20  # missing files of a column that are named one by one
 MEASURED = 3000  # after so many, every tenth is measured: it costs as much as decoding it
 RATE = 16_000
+FRAMES = 8
+MEASURE: dict[str, Callable[..., tuple]] = {"image": image_size, "audio": audio_info, "video": video_info}
+"""What is shown of a file, by modality: width and height; seconds and rate; all but the rate, and frames."""
 
 
 @dataclass
@@ -29,7 +33,7 @@ class _Seen:
     opened: int = 0
     missing: list[tuple[str, int, Path, MediaError]] = field(default_factory=list)
     broken: list[tuple[str, int, MediaError]] = field(default_factory=list)
-    sizes: list[tuple[float, float]] = field(default_factory=list)
+    sizes: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def check_media(
@@ -39,7 +43,7 @@ def check_media(
 
     Args:
         parts: The splits.
-        column: The column, an input of modality image or audio.
+        column: The column, an input of modality image, audio or video.
         config: Its settings.
         decode: Reads a cell; by default the loaders of ``media``.
         progress: Wraps the cells, with a label and their number, to show how far it is.
@@ -86,12 +90,14 @@ def _open(
             decode(column, config, table, index)
         elif config.modality == "image":
             load_image(cell, table.root)
+        elif config.modality == "video":
+            for _ in sample_frames(cell, table.root, frames=config.frames or FRAMES):
+                pass
         else:
             load_audio(cell, table.root, rate=config.rate or RATE)
         seen.opened += 1
         if seen.opened <= MEASURED or seen.opened % 10 == 0:
-            is_image = config.modality == "image"
-            seen.sizes.append(image_size(cell, table.root) if is_image else audio_info(cell, table.root))
+            seen.sizes.append(MEASURE[config.modality](cell, table.root))
     except MediaError as error:
         return error
     return None
@@ -138,16 +144,30 @@ def _broken(parts: Parts, column: str, broken: list[tuple[str, int, MediaError]]
 
 
 def _detail(config: InputConfig, seen: _Seen) -> str:
-    """``64×64 to 640×480 pixels``, or ``0.1–2.3 s at 8000 Hz``."""
+    """``64×64 to 640×480 pixels``, ``0.1–2.3 s at 8000 Hz``, or ``1.2 s, 30 frames of 64×64 pixels``."""
     if not seen.sizes:
         return ""
     sampled = f" ({len(seen.sizes)} measured)" if len(seen.sizes) < seen.opened else ""
     if config.modality == "image":
-        by_area = sorted(seen.sizes, key=lambda size: size[0] * size[1])
-        ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
-        return f"{' to '.join(dict.fromkeys(ends))} pixels{sampled}"
-    seconds = [size[0] for size in seen.sizes]
-    lengths = dict.fromkeys((f"{min(seconds):.3g}", f"{max(seconds):.3g}"))
+        return f"{_pixels(seen.sizes)} pixels{sampled}"
+    lengths = _range(size[0] for size in seen.sizes)
+    if config.modality == "video":
+        counts = _range(size[3] for size in seen.sizes)
+        pixels = _pixels([size[1:3] for size in seen.sizes])
+        return f"{lengths} s, {counts} frames of {pixels} pixels{sampled}"
     rates = [f"{rate:.0f}" for rate in sorted({size[1] for size in seen.sizes})]
     shown = " or ".join(rates) if len(rates) < 4 else f"{rates[0]} to {rates[-1]}"
-    return f"{'–'.join(lengths)} s at {shown} Hz{sampled}"
+    return f"{lengths} s at {shown} Hz{sampled}"
+
+
+def _pixels(sizes: Sequence[tuple[float, ...]]) -> str:
+    """``64×64 to 640×480``: the smallest and the largest."""
+    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
+    ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _range(values: Iterable[float]) -> str:
+    """``0.1–2.3``, or one number where all are equal."""
+    known = list(values)
+    return "–".join(dict.fromkeys((f"{min(known):.3g}", f"{max(known):.3g}")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -11,7 +13,9 @@ from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem
 
 
-def fold_rows(table: Table, config: DataConfig, stratify: str | None, seed: int) -> dict[str, np.ndarray]:
+def fold_rows(
+    table: Table, config: DataConfig, stratify: str | Sequence[str] | None, seed: int
+) -> dict[str, np.ndarray]:
     """The rows that train, validate and test in fold ``config.fold`` of ``config.folds``.
 
     The folds are of equal size, alike in classes, and never tear a group apart. They are made of all rows,
@@ -21,7 +25,7 @@ def fold_rows(table: Table, config: DataConfig, stratify: str | None, seed: int)
     Args:
         table: The rows.
         config: See :class:`DataConfig`.
-        stratify: Column whose values are kept in equal shares; ``None`` for none.
+        stratify: Column whose values are kept in equal shares, or a value a row; ``None`` for none.
         seed: The same gives the same folds.
 
     Raises:
@@ -48,7 +52,7 @@ def fold_rows(table: Table, config: DataConfig, stratify: str | None, seed: int)
 
 
 def make_folds(
-    table: Table, rows: np.ndarray, config: DataConfig, stratify: str | None, seed: int
+    table: Table, rows: np.ndarray, config: DataConfig, stratify: str | Sequence[str] | None, seed: int
 ) -> list[np.ndarray]:
     """``config.folds`` sorted arrays of ``rows``.
 
@@ -71,7 +75,7 @@ def make_folds(
     return _grouped(units, classes, folds, seed)
 
 
-def _grouped(units: list[np.ndarray], classes: list | None, folds: int, seed: int) -> list[np.ndarray]:
+def _grouped(units: list[np.ndarray], classes: Sequence | None, folds: int, seed: int) -> list[np.ndarray]:
     rows = np.concatenate(units)
     groups = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
     labels = np.array([str(classes[row]) for row in rows] if classes is not None else [""] * len(rows))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.config import READ_MODALITIES, TargetConfig
+from polymodal.data.labels import guess_separator, looks_multilabel
 from polymodal.data.media import recognise
 from polymodal.data.table import Table
 from polymodal.data.values import Cells, as_label, holds_objects, look, parse_numbers
@@ -144,12 +145,13 @@ def _form(value: Any, kind: str) -> str:
 
 
 def guess_target(
-    table: Table, column: str, task: Literal["classification", "regression"] | None = None
+    table: Table, column: str, task: Literal["classification", "multilabel", "regression"] | None = None
 ) -> TargetConfig:
     """Say how ``column`` is to be answered, unless ``task`` says it.
 
-    Classes are texts, truth values, and whole numbers of at most twenty values that repeat; other numbers
-    are amounts.
+    Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
+    freely. Classes are other texts, truth values, and whole numbers of at most twenty values that repeat;
+    other numbers are amounts.
 
     Raises:
         ConfigError: If the column holds pictures, recordings or the like, which no head answers.
@@ -162,8 +164,11 @@ def guess_target(
             f"{table.name}, column '{column}': {media[1]}, which no target answers. "
             "Name a column of classes or numbers"
         )
+    if task is None and looks_multilabel(values):
+        task = "multilabel"
     if task is not None:
-        return TargetConfig(task=task)
+        separator = guess_separator(values) if task == "multilabel" else None
+        return TargetConfig(task=task, separator=separator)
     numbers, bad = parse_numbers(values)
     numbers = numbers[np.isfinite(numbers)]
     if (

@@ -14,7 +14,7 @@ from polymodal.data.table import Table
 from polymodal.data.values import as_labels, holds_objects, parse_numbers
 from polymodal.errors import Problem
 
-MEDIA = ("image", "audio")
+MEDIA = ("image", "audio", "video")
 
 
 @dataclass

@@ -11,7 +11,15 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    TextReader,
+    VideoReader,
+)
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import VOCABULARY, train_tokenizer
 from polymodal.data.values import as_label, parse_numbers
@@ -56,6 +64,9 @@ def _reader_for(encoder: Encoder, cells: Sequence[Any]) -> Reader:
         part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
         rate, seconds = getattr(encoder, "rate", 16000), getattr(encoder, "seconds", 4.0)
         return AudioReader(part, rate=rate, seconds=seconds)
+    if encoder.modality == "video":
+        part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+        return VideoReader(part, frames=getattr(encoder, "frames", 8), size=getattr(encoder, "size", 64))
     if encoder.modality == "number":
         return _number_reader(getattr(encoder, "features", 1), cells)
     return CategoryReader.fit(as_label(cell) for cell in cells)

@@ -10,16 +10,49 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 
-from polymodal.config import READ_MODALITIES, TUNING, EncoderConfig, FusionConfig, InputConfig
+from polymodal.config import READ_MODALITIES, TUNING, Declaration, EncoderConfig, FusionConfig, InputConfig
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
 from polymodal.models.build import build_fusion, tuning
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
+from polymodal.models.weighting import check_unweighted
 
-FROM_SCRATCH = ("text", "image", "audio")
+FROM_SCRATCH = ("text", "image", "audio", "video")
 """Modalities whose encoder may be any model type of Transformers."""
+ANSWER_COLUMNS = ("row", "missing", "no_input")
+"""What ``predictions.parquet`` says of a row beside its answers."""
+ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
+"""What is added to a target's name for the columns beside its answer."""
+
+
+def check_columns(declaration: Declaration) -> None:
+    """See that every column of the answers has a name of its own.
+
+    Raises:
+        ConfigError: If a target has the name of another column.
+    """
+    beside = {f"{name}_{suffix}" for name in declaration.targets for suffix in ANSWER_SUFFIXES}
+    for name in declaration.targets:
+        if name in ANSWER_COLUMNS or name in beside:
+            cure = "Rename the column"
+            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+
+
+def check_weighting(declaration: Declaration) -> None:
+    """See that weights that are to be learned are several, and not fixed.
+
+    Raises:
+        ConfigError: If there is one target only, or one has a fixed weight.
+    """
+    if declaration.train.weighting == "fixed":
+        return
+    if len(declaration.targets) < 2:
+        raise ConfigError(
+            "'train.weighting' weighs several targets against each other, and there is one only"
+        )
+    check_unweighted({f"targets.{name}": target.weight for name, target in declaration.targets.items()})
 
 
 def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str]) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.encoders.tuning import layers_of
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.weighting import LEARNING_RATE
 
 
 def parameter_groups(
@@ -32,10 +33,12 @@ def parameter_groups(
         weight_decay: Of those that decay.
     """
     slower = pretrained_rates(model, pretrained_learning_rate, layer_decay)
+    weights = {id(parameter) for parameter in model.weighting.parameters()}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             rate = slower.get(id(parameter), learning_rate)
+            rate *= LEARNING_RATE if id(parameter) in weights else 1
             groups.setdefault((rate, name in decayed), []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay if decays else 0.0}

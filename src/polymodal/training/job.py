@@ -15,6 +15,7 @@ from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
 from polymodal.data.folds import fold_rows
+from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.parts import each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
@@ -25,14 +26,19 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_checkpointing, check_encoder, check_fusions, check_layer_decay
+from polymodal.training.declared import (
+    check_checkpointing,
+    check_columns,
+    check_encoder,
+    check_fusions,
+    check_layer_decay,
+    check_weighting,
+)
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
 GB = 2**30
 YAML = (".yaml", ".yml")
-ANSWER_COLUMNS = ("row", "missing", "no_input")
-"""What ``predictions.parquet`` says of a row beside its answers."""
 
 
 @dataclass
@@ -184,10 +190,7 @@ def check_parts(
     Raises:
         ConfigError: If an encoder, the fusion, the metric or a field of TrainingArguments is not to be had.
     """
-    for name in declaration.targets:
-        if name in ANSWER_COLUMNS:
-            cure = "Rename the column"
-            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+    check_columns(declaration)
     train = declaration.train
     for name, value in train.arguments.items():
         with located(source, lines, "train", name):
@@ -198,6 +201,8 @@ def check_parts(
         training_arguments(trial, Path(), 1)
     with located(source, lines, "train", "metric"):
         metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
+    with located(source, lines, "train", "weighting"):
+        check_weighting(declaration)
     with located(source, lines, "fusion"):
         check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
@@ -216,10 +221,9 @@ def split_tables(
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
     """The three tables, and each one's rows by their number in the file."""
     data = declaration.data
-    classes = [name for name, target in declaration.targets.items() if target.task == "classification"]
     seed = declaration.train.seed if data.seed is None else data.seed
     divide = fold_rows if data.folds else split_rows
-    numbers = divide(table, data, classes[0] if classes else None, seed)
+    numbers = divide(table, data, _stratify(table, declaration), seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
     for name in ("validation", "test"):
         given = getattr(data, name)
@@ -227,6 +231,17 @@ def split_tables(
             splits[name] = read_table(resolve(given, folder))
             numbers[name] = np.arange(len(splits[name]))
     return splits, numbers
+
+
+def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
+    """What is kept in equal shares in all splits: the first target of classes, else that of labels."""
+    tasks = {name: target.task for name, target in declaration.targets.items()}
+    classes = [name for name, task in tasks.items() if task == "classification"]
+    labels = [name for name, task in tasks.items() if task == "multilabel"]
+    if classes or not labels:
+        return classes[0] if classes else None
+    separator = declaration.targets[labels[0]].separator
+    return rarest_label(readable_labels(table.values(labels[0]), separator))
 
 
 def _declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:

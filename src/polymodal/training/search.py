@@ -256,7 +256,7 @@ class SearchTrainer(PolymodalTrainer):
         declaration = chosen(self.job.declaration, choice)
         self.pretrained_learning_rate = declaration.train.pretrained_learning_rate
         model = build_model(declaration, self.job.processor, self.job.answers())
-        self.compute_metrics = validation_metrics(dict(model.named_heads()), self.job.metric)
+        self.compute_metrics = validation_metrics(dict(model.named_heads()), self.job.metric, model.weighting)
         set_seed(self.args.seed)  # a plain fit seeds again once the model is built
         return model
 

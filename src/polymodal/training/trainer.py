@@ -112,7 +112,7 @@ def train(
         data_collator=Collator(rows.processor),
         train_dataset=rows,
         eval_dataset=validation,
-        compute_metrics=validation_metrics(heads, metric),
+        compute_metrics=validation_metrics(heads, metric, model.weighting),
         pretrained_learning_rate=config.pretrained_learning_rate,
         layer_decay=config.layer_decay,
     )

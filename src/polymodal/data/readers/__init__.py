@@ -12,13 +12,19 @@ from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.image import ImageReader
 from polymodal.data.readers.table import CategoryReader, NumberReader
 from polymodal.data.readers.text import TextReader
+from polymodal.data.readers.video import VideoReader
 
 __all__ = [
     "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader", "TextReader",
-    "fixed_seconds", "load_reader",
+    "VideoReader", "fixed_seconds", "load_reader",
 ]  # fmt: skip
 
-PARTS = {"text": AutoTokenizer, "image": AutoImageProcessor, "audio": AutoFeatureExtractor}
+PARTS = {
+    "text": AutoTokenizer,
+    "image": AutoImageProcessor,
+    "audio": AutoFeatureExtractor,
+    "video": AutoImageProcessor,  # AutoVideoProcessor needs torchvision
+}
 """How a reader's ``part`` is loaded."""
 
 

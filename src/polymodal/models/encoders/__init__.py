@@ -5,6 +5,7 @@ from polymodal.models.encoders.base import ENCODERS, Encoder, build_encoder, enc
 from polymodal.models.encoders.image import ImageEncoder
 from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
 from polymodal.models.encoders.text import TextEncoder
+from polymodal.models.encoders.video import VideoEncoder
 
 __all__ = [
     "ENCODERS",
@@ -14,6 +15,7 @@ __all__ = [
     "ImageEncoder",
     "NumberEncoder",
     "TextEncoder",
+    "VideoEncoder",
     "build_encoder",
     "encoder_settings",
 ]

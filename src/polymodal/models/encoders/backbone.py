@@ -20,16 +20,19 @@ from polymodal.hub import load_pretrained
 from polymodal.models.encoders.base import Encoder
 from polymodal.models.encoders.tuning import fixed_parts, tune
 
-TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model"}
+TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model", "video": "vision_model"}
 """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
 
-REFUSED = (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, StrictDataclassError)
+REFUSED = (
+    TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, IndexError, StrictDataclassError,
+)  # fmt: skip
 """What Transformers raises at sizes of a wrong type, or that do not fit each other."""
 
 READS = {
     "text": ("input_ids",),
     "image": ("pixel_values",),
     "audio": ("input_values", "input_features", "pixel_values"),
+    "video": ("pixel_values",),
 }
 """The tensors that a backbone may want as its first, by modality."""
 

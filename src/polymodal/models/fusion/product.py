@@ -70,10 +70,11 @@ class LowRankFusion(Fusion):
         require_positive(rank=rank)
         self.rank = rank
         # A bias is the weight of the one that stands before each vector.
-        self.factors = nn.ModuleList(nn.Linear(width, rank * width) for _ in self.inputs)
-        for factor in self.factors:
+        factors = [nn.Linear(width, rank * width) for _ in self.inputs]
+        for factor in factors:
             nn.init.normal_(factor.weight, std=(len(self.inputs) * width) ** -0.5)
             nn.init.ones_(factor.bias)
+        self.factors = nn.ModuleList(factors)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
 
