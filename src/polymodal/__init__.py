@@ -10,14 +10,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "polymodal.api": ("check", "fit", "init", "load"),
     "polymodal.comparison": ("fit_fusions",),
+    "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
     "polymodal.several": ("Fits",),
+    "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
         "VideoEncoder", "ENCODERS",
     ),
+    "polymodal.models.encoders.tuning": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": (
         "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",

@@ -32,13 +32,14 @@ from polymodal.training.trainer import train
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
 
 
-def load(folder: str | Path) -> Run:
-    """The run in ``folder``.
+def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+    """The run in ``folder``; see :meth:`Run.load`.
 
     Raises:
         RunError: If it is not there or incomplete.
+        ConfigError: If this machine has no such device, or there is no such precision.
     """
-    return Run.load(folder)
+    return Run.load(folder, device=device, precision=precision)
 
 
 def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:

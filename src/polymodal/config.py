@@ -29,6 +29,8 @@ SUITS = {
     "warp": ("audio",),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
+TUNING = ("freeze", "lora", "unfreeze_last")
+"""The ways to let only a part of a pretrained encoder learn, or nothing of it."""
 NO_SECTION = ("model_type", "dict_type")
 """What pydantic calls a value where a section should be."""
 
@@ -47,9 +49,19 @@ class DataConfig(Section):
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
+    fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
+    seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
 
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> DataConfig:
+        if self.fold >= (self.folds or 1):
+            has = f"data.folds is {self.folds}" if self.folds else "data.folds is not given"
+            raise ValueError(f"there is no fold {self.fold}: {has}, and folds are counted from 0")
+        return self
 
 
 class EncoderConfig(Section):
@@ -72,12 +84,27 @@ class EncoderConfig(Section):
         return dict(self.model_extra or {})
 
 
+class LoraSettings(Section):
+    """Low-rank adapters beside the linear layers of a pretrained encoder."""
+
+    rank: int = Field(8, ge=1, description="Rank of each adapter.")
+    alpha: float = Field(16.0, gt=0, description="The adapters' part is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Before each adapter.")
+    targets: list[str] | None = Field(
+        None, min_length=1, description="Ends of the names of the layers, such as query; by default all."
+    )
+
+
 class InputConfig(Section):
     """A column the model reads."""
 
     modality: Modality
     encoder: EncoderConfig | None = Field(None, description="A name, or {checkpoint: …} or {type: …, sizes}.")
     freeze: bool = Field(False, description="Leave a pretrained encoder as it is.")
+    lora: LoraSettings | None = Field(None, description="Low-rank adapters learn instead of the encoder.")
+    unfreeze_last: int | None = Field(
+        None, ge=1, description="So many last layers of a pretrained encoder learn, the others stay."
+    )
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
     tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
     size: int | None = Field(None, ge=8, description="image, video: side in pixels that the model sees.")
@@ -98,13 +125,18 @@ class InputConfig(Section):
     @classmethod
     def _short_encoder(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(values.get("encoder"), str):
-            return values | {"encoder": named_encoder(values["encoder"])}
+            values = values | {"encoder": named_encoder(values["encoder"])}
+        if isinstance(values, dict) and isinstance(values.get("lora"), bool):
+            values = values | {"lora": {} if values["lora"] else None}
         return values
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> InputConfig:
         """Refuse what would have no effect."""
         checkpoint = self.encoder.checkpoint if self.encoder else None
+        ways = [name for name in TUNING if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"'{ways[0]}' and '{ways[1]}' exclude each other: each says what stays as it is")
         for name, modalities in SUITS.items():
             if getattr(self, name) == type(self).model_fields[name].default:
                 continue
@@ -213,9 +245,13 @@ class TrainConfig(Section):
     )
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
     pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
+    )
     weight_decay: float = Field(0.05, ge=0, description="weight_decay")
     warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
+    device: str | None = Field(None, description="cpu, cuda or mps; by default the fastest that is there.")
     patience: int | None = Field(
         None, ge=0, description="Epochs without a better metric before stopping; 0: never."
     )
@@ -330,4 +366,6 @@ def _known_keys(path: tuple) -> list[str]:
         "train": TrainConfig,
     }
     section = sections.get(str(path[0]), Declaration) if path else Declaration
+    if section is InputConfig and path[-1] == "lora":
+        section = LoraSettings
     return list(section.model_fields)

@@ -21,6 +21,7 @@ from polymodal.errors import RunError
 from polymodal.run import FILES, Run
 from polymodal.training.job import Job
 from polymodal.training.progress import CONSOLE, quiet_libraries
+from polymodal.training.selection import best_epoch
 
 
 @dataclass(frozen=True)
@@ -167,14 +168,11 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:
     """One fit's row of the table, from its ``metrics.json``; see :attr:`Fits.metric` for ``metric``."""
-    evaluations = [entry for entry in results["history"] if "eval_selection" in entry]
-    best = max(evaluations, key=lambda entry: _number(entry["eval_selection"]))
-    keys = [key for key in best if key == f"eval_{metric}" or key.rpartition(".")[2] == metric]
-    keys = ["eval_loss_total"] if metric == "loss" else keys
+    best, validation = best_epoch(results["history"], metric)
     return Fit(
         name=name,
         selection=best["eval_selection"],
-        validation=sum(best[key] for key in keys) / len(keys),
+        validation=validation,
         test=results["test"],
         parameters=results["parameters"],
         seconds=results["train"]["seconds"],

@@ -46,7 +46,7 @@ def test_what_a_batch_says_nothing_of_counts_nothing_and_keeps_its_weight():
     weighting = UncertaintyWeighting(FACTORS)
     with torch.no_grad():
         weighting.log_variance.fill_(1.5)
-    loss = weighting({"kind": KIND, "price": Term(torch.zeros(()), known=torch.tensor(False))})
+    loss = weighting({"kind": KIND, "price": Term(torch.zeros(()), share=torch.tensor(0.0))})
     loss.backward()
     assert loss.item() == pytest.approx(0.7 * math.exp(-1.5) + 0.75)
     assert weighting.log_variance.grad[1] == 0 and weighting.log_variance.grad[0] != 0

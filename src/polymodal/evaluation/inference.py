@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
+from polymodal.device import computing_in
 from polymodal.evaluation.metrics import evaluate
 from polymodal.models.heads import MultilabelClassifier
 from polymodal.models.modeling import PolymodalForPrediction
@@ -36,13 +37,17 @@ class Batch:
 
 
 def run_batches(
-    model: PolymodalForPrediction, rows: RowDataset, batch_size: int, workers: int = 0
+    model: PolymodalForPrediction,
+    rows: RowDataset,
+    batch_size: int,
+    workers: int = 0,
+    precision: str = "fp32",
 ) -> Iterator[Batch]:
     """Every batch of ``rows`` through ``model`` in evaluation mode."""
     model.eval()
     loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
     for batch in loader:
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(model.device, precision):
             output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
         yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"])
 

@@ -79,7 +79,7 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         return ENCODERS["number"](features=reader.features, **options)
     if isinstance(reader, CategoryReader):
         return ENCODERS["category"](categories=len(reader.categories), **options)
-    common = {"tokens": config.tokens, "freeze": config.freeze, **options}
+    common = {"tokens": config.tokens, **tuning(config), **options}
     pretrained = bool(given and given.checkpoint)
     augment = config.augment and not pretrained
     if isinstance(reader, TextReader):
@@ -105,6 +105,12 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     )  # fmt: skip
 
 
+def tuning(config: InputConfig) -> dict[str, Any]:
+    """What of a pretrained encoder learns, as the encoders want it said."""
+    lora = config.lora.model_dump() if config.lora else None
+    return {"freeze": config.freeze, "lora": lora, "unfreeze_last": config.unfreeze_last}
+
+
 def _registered(name: str, config: InputConfig, reader: Reader, options: dict[str, Any]) -> Encoder:
     """An encoder that somebody else registered: by its own options, and what it wants to know of the data."""
     kind = ENCODERS[name]
@@ -113,7 +119,7 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     names = ("features", "size", "frames", "rate", "seconds", "max_length")
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
-    known |= {"tokens": config.tokens, "freeze": config.freeze}
+    known |= {"tokens": config.tokens, **tuning(config)}
     wanted = inspect.signature(kind).parameters
     try:
         return kind(**{name: value for name, value in known.items() if name in wanted} | options)

@@ -217,6 +217,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         index: Tensor,
         inputs: Inputs,
         targets: Mapping[str, Tensor] | None = None,
+        shares: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
     ) -> PolymodalOutput:
         """Answer a batch, and weigh the losses of the targets that are given.
@@ -226,6 +227,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             inputs: See :data:`Inputs`.
             targets: ``(batch,)`` each, of one head or more, ``(batch, classes)`` for several labels a row;
                 -100 (class) or NaN (number, labels) where empty.
+            shares: Of each target, the batch's part in the mass of all batches that make one step;
+                ``loss`` is its part in that step's loss then. See :mod:`polymodal.training.shares`.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
         """
         embedded, state = self.model.fuse(index, inputs)
@@ -235,9 +238,12 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             answered = [(name, head) for name, head in self.named_heads() if name in targets]
             output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
             terms = {
-                name: Term(output.losses[name], head.weight, head.known(targets[name]).any())
+                name: Term(
+                    output.losses[name], head.weight,
+                    shares[name] if shares else head.known(targets[name]).any(),
+                )
                 for name, head in answered
-            }
+            }  # fmt: skip
             output.loss = self.weighting(terms)
         return output
 

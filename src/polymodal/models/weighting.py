@@ -24,12 +24,12 @@ class Term:
     Attributes:
         loss: A scalar.
         weight: Its fixed factor.
-        known: Whether the batch says anything of it, a bool or a tensor of one; if not, ``loss`` is 0.
+        share: The batch's part in it, where several batches make one step; 0 if the batch says nothing of it.
     """
 
     loss: Tensor
     weight: float = 1.0
-    known: Tensor | bool = True
+    share: Tensor | float = 1.0
 
 
 class Weighting(nn.Module):
@@ -61,7 +61,7 @@ class FixedWeighting(Weighting):
 
     def forward(self, terms: Mapping[str, Term]) -> Tensor:
         """See :class:`Weighting`."""
-        return torch.stack([term.weight * term.loss for term in terms.values()]).sum()
+        return torch.stack([term.weight * term.loss * term.share for term in terms.values()]).sum()
 
 
 @WEIGHTINGS.register("uncertainty")
@@ -96,7 +96,7 @@ class UncertaintyWeighting(Weighting):
         for name, term in terms.items():
             check_unweighted({name: term.weight})
             s = log_variance[name]
-            parts.append((self.factors[name] * (-s).exp() * term.loss + s / 2) * term.known)
+            parts.append((self.factors[name] * (-s).exp() * term.loss + s / 2) * term.share)
         return torch.stack(parts).sum()
 
     def learned(self) -> dict[str, float]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig
 
-from polymodal.config import READ_MODALITIES, Declaration, EncoderConfig, FusionConfig, InputConfig
+from polymodal.config import READ_MODALITIES, TUNING, Declaration, EncoderConfig, FusionConfig, InputConfig
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.models.build import build_fusion
+from polymodal.hub import load_pretrained
+from polymodal.models.build import build_fusion, tuning
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
@@ -101,15 +104,18 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
 
 
 def check_encoder(config: InputConfig) -> None:
-    """Build the encoder of an input without its weights, where it is named and is no checkpoint.
+    """Build the encoder of an input without its weights, if it is named; a checkpoint's if tuned in part.
 
     Raises:
         ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
     """
     given = config.encoder
     own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
-    if config.freeze and not own and not (given and given.checkpoint):
-        raise ConfigError("'freeze' is for a pretrained encoder: give one, as encoder: {checkpoint: …}")
+    for way in TUNING:
+        if getattr(config, way) and not own and not (given and given.checkpoint):
+            raise ConfigError(f"'{way}' is for a pretrained encoder: give one, as encoder: {{checkpoint: …}}")
+        if getattr(config, way) and own and way not in inspect.signature(ENCODERS[own]).parameters:
+            raise ConfigError(f"'{way}' is for a pretrained encoder: the encoder '{own}' does not know it")
     if given is None:
         return
     if given.type in ENCODERS and given.type not in FROM_SCRATCH:
@@ -125,6 +131,48 @@ def check_encoder(config: InputConfig) -> None:
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None
+    elif config.lora or config.unfreeze_last:
+        known = load_pretrained(AutoConfig, str(given.checkpoint)).to_dict()
+        with torch.device("meta"):
+            ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
+
+
+def check_layer_decay(layer_decay: float, inputs: Mapping[str, InputConfig]) -> None:
+    """Refuse learning rates by layer where no layer came with a checkpoint and learns.
+
+    Raises:
+        ConfigError: If there is no such encoder.
+    """
+    given = [config.encoder for config in inputs.values() if config.encoder and not config.freeze]
+    own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READ_MODALITIES]
+    learns = [c for c in inputs.values() if c.encoder and c.encoder.checkpoint and not (c.freeze or c.lora)]
+    if layer_decay != 1 and not learns and not own:
+        raise ConfigError("'layer_decay' is for layers of a pretrained encoder that learn: there are none")
+
+
+def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
+    """Refuse to compute layers again where there are none; encoders without such layers stay as they are.
+
+    Raises:
+        ConfigError: If no encoder of ``inputs`` has layers that Transformers can compute again.
+    """
+    kinds = []
+    for name, config in inputs.items():
+        given = config.encoder
+        if config.modality not in FROM_SCRATCH or (given and given.type in ENCODERS):
+            continue
+        known = (
+            load_pretrained(AutoConfig, given.checkpoint).to_dict() if given and given.checkpoint else None
+        )
+        sizes = given.sizes if given else {}
+        with torch.device("meta"):
+            encoder: Any = ENCODERS[config.modality](known or (given and given.type), **sizes)  # type: ignore
+        if encoder.backbone.supports_gradient_checkpointing:
+            return
+        kinds.append(f"'{name}' is read by {encoder.config.model_type}")
+    found = "; ".join(kinds) or "no input is read by one"
+    cure = "Leave it out, or choose an encoder of Transformer layers, such as vit"
+    raise ConfigError(f"gradient checkpointing computes Transformer layers again: {found}. {cure}")
 
 
 def _check_registered(given: EncoderConfig, modality: str) -> None:

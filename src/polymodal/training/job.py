@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from polymodal.config import DataConfig, Declaration, located, parse
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
+from polymodal.data.folds import fold_rows
 from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.parts import each_cell
 from polymodal.data.preparation import prepare_processor
@@ -24,8 +25,15 @@ from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
-from polymodal.training.arguments import check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_columns, check_encoder, check_fusions, check_weighting
+from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.declared import (
+    check_checkpointing,
+    check_columns,
+    check_encoder,
+    check_fusions,
+    check_layer_decay,
+    check_weighting,
+)
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -47,6 +55,8 @@ class Job:
         report: What the check found; None before :meth:`check`.
         features: Reads what frozen encoders make of the cells; None where none is.
         notes: What was done that one may want to know.
+        table: All rows, before they were split.
+        folder: Of the declaration, from which its paths start.
     """
 
     declaration: Declaration
@@ -58,6 +68,8 @@ class Job:
     report: CheckReport | None = None
     features: PolymodalProcessor | None = None
     notes: list[str] = field(default_factory=list)
+    table: Table | None = None
+    folder: Path | None = None
 
     @property
     def metric(self) -> str:
@@ -65,8 +77,19 @@ class Job:
         tasks = {name: target.task for name, target in self.declaration.targets.items()}
         return metric_name(self.declaration.train.metric, tasks)
 
-    def check(self, quiet: bool = False) -> CheckReport:
-        """Read every cell once, and say what is wrong."""
+    def varied(self, declaration: Declaration) -> Job:
+        """The job of a declaration that differs in its seeds or its fold alone; the cache is shared."""
+        assert self.table is not None
+        fresh = replace(self, declaration=declaration, features=None, notes=[])
+        if declaration.data == self.declaration.data and declaration.data.seed is not None:
+            return fresh
+        fresh.splits, fresh.numbers = split_tables(self.table, declaration, self.folder)
+        fresh.processor = prepare_processor(fresh.splits["train"], declaration.inputs, declaration.targets)
+        fresh.report = None
+        return fresh
+
+    def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
+        """Read every cell once, and say what is wrong; without ``media``, as when they were read before."""
 
         def decode(name: str, config: Any, table: Table, row: int) -> Any:
             return self.processor.read(name, table.row(row)[name], table.root, self.cache)
@@ -74,8 +97,9 @@ class Job:
         splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
         shown = None if quiet else progress
         self.report = check(
-            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers
-        )
+            splits, self.declaration, self.guesses, decode=decode if media else lambda *_: None,
+            progress=shown, row_numbers=self.numbers,
+        )  # fmt: skip
         return self.report
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
@@ -148,7 +172,8 @@ def open_job(
     train = splits["train"]
     fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
-    return Job(declaration, guesses, splits, numbers, processor, open_cache(declaration.data))
+    cache = open_cache(declaration.data)
+    return Job(declaration, guesses, splits, numbers, processor, cache, table=table, folder=folder)
 
 
 def open_cache(data: DataConfig) -> ReadCache:
@@ -183,6 +208,12 @@ def check_parts(
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
+    with located(source, lines, "train", "layer_decay"):
+        check_layer_decay(train.layer_decay, declaration.inputs)
+    for name in CHECKPOINTING:
+        if train.arguments.get(name):
+            with located(source, lines, "train", name):
+                check_checkpointing(declaration.inputs)
 
 
 def split_tables(
@@ -190,7 +221,9 @@ def split_tables(
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
     """The three tables, and each one's rows by their number in the file."""
     data = declaration.data
-    numbers = split_rows(table, data, _stratify(table, declaration), declaration.train.seed)
+    seed = declaration.train.seed if data.seed is None else data.seed
+    divide = fold_rows if data.folds else split_rows
+    numbers = divide(table, data, _stratify(table, declaration), seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
     for name in ("validation", "test"):
         given = getattr(data, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,19 @@ def validation_metrics(
         return results | {"selection": selection(results, metric, loss)}
 
     return compute
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]], metric: str) -> tuple[Mapping[str, Any], float]:
+    """The evaluation that picks the epoch, from the Trainer's log, and ``metric`` as it is read there.
+
+    What is no number (a fit that diverged) is worse than any; the mean where a metric is of several targets.
+    """
+    found = [entry for entry in history if "eval_selection" in entry]
+    scores = [entry["eval_selection"] for entry in found]
+    best = found[int(np.argmax([-np.inf if np.isnan(score) else score for score in scores]))]
+    keys = [key for key in best if key == f"eval_{metric}" or key.rpartition(".")[2] == metric]
+    keys = ["eval_loss_total"] if metric == "loss" else keys
+    return best, sum(best[key] for key in keys) / len(keys)
 
 
 def selection(results: Mapping[str, float], metric: str, loss: float) -> float:

@@ -62,6 +62,13 @@ class Head(nn.Module):
         empty = target.isnan() if target.is_floating_point() else target == IGNORED
         return ~empty.flatten(1).any(dim=1) if empty.ndim > 1 else ~empty
 
+    def mass(self, target: Tensor) -> Tensor:
+        """What ``target``'s rows weigh together in :meth:`loss`, its divisor: a scalar, 0 if all are empty.
+
+        The loss of several batches as one is the mean of theirs by their masses.
+        """
+        return self.known(target).sum().float()
+
     def answer(self, logits: Tensor) -> Tensor:
         """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")

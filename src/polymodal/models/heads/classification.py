@@ -68,8 +68,11 @@ class Classifier(Head):
             logits.float(), target, self.class_weights, ignore_index=IGNORED,
             reduction="none", label_smoothing=self.label_smoothing,
         )  # fmt: skip
-        known = target != IGNORED
-        return each.sum() / self.class_weights[target[known]].sum().clamp(min=1e-8)
+        return each.sum() / self.mass(target).clamp(min=1e-8)
+
+    def mass(self, target: Tensor) -> Tensor:
+        """See :meth:`Head.mass`: the sum of the rows' class weights."""
+        return self.class_weights[target[target != IGNORED]].sum()
 
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""
