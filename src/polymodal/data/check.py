@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.check_columns import FEWEST_ROWS, Findings, check_input, check_target
+from polymodal.data.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
 from polymodal.data.check_labels import check_labels
 from polymodal.data.check_media import Decode, Progress, check_media
 from polymodal.data.describe import describe_classes
@@ -124,6 +124,8 @@ def _check_columns(
                 if is_labels
                 else check_target(parts, name, report)
             )
+            if target.transform == "log":
+                report.warnings += below_zero(parts, name)
             report.warnings += giveaways(parts, list(declaration.inputs), name)
     return details
 
