@@ -187,8 +187,13 @@ def fusions(output: Path) -> None:
     """image_degraded + audio with every fusion, by the recipe of ``digits``, seed 0."""
     import polymodal as pm
 
-    folder = output / "fusions"
-    fits = pm.fit_fusions(ROOT / "recipes" / "av_digits.yaml", output=folder, resume=folder.exists())
+    recipe, folder = ROOT / "recipes" / "av_digits.yaml", output / "fusions"
+    made = folder / "made_by.txt"
+    if not (made.exists() and made.read_text() == recipe.read_text()):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        made.write_text(recipe.read_text())
+    fits = pm.fit_fusions(recipe, output=folder, resume=any(folder.glob("*/run.yaml")))
     for one in fits.fits:
         print(
             f"av_digits {one.name}: test accuracy {one.test['label']['accuracy']:.4f}, validation "

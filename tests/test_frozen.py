@@ -71,6 +71,25 @@ def test_a_second_fit_takes_them_from_disk(houses, frozen, tmp_path):
         fit(houses, tmp_path / "second", frozen, train__learning_rate=0.01)
 
 
+def test_fits_of_several_fusions_share_them(houses, frozen, tmp_path, monkeypatch):
+    from polymodal.training import frozen as module
+
+    calls, encode = [], module.encode_items
+
+    def counted(encoder, processor, name, items):
+        calls.extend([name] * len(items))
+        return encode(encoder, processor, name, items)
+
+    monkeypatch.setattr(module, "encode_items", counted)
+    options = {"target": "kind", "inputs": ["photo", "note", "bedrooms"]}
+    settings = [*tiny("note", "bedrooms"), *frozen, "data.cache_disk=0"]
+    fits = pm.fit_fusions(houses, fusions="concat,sum,gated", output=tmp_path, settings=settings, **options)
+    assert calls.count("photo") <= 40 and calls.count("note") <= 40
+    assert sum("encoded once" in note for note in fits.notes) == 2
+    for name in ("concat", "sum", "gated"):
+        assert sum("encoded once" in note for note in results(fits.load(name))["notes"]) == 2
+
+
 def test_what_does_not_fit_or_pay_is_not_kept_and_says_so(houses, frozen, tmp_path):
     run = fit(houses, tmp_path / "small", frozen, data__cache_memory=1e-6, data__cache_disk=0)
     notes = results(run)["notes"]
