@@ -13,8 +13,8 @@ _HOMES = {
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (
-        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
-        "ENCODERS",
+        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
+        "SequenceEncoder", "TextEncoder", "ENCODERS",
     ),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": ("Classifier", "Head", "Regressor", "HEADS"),

@@ -15,6 +15,7 @@ from polymodal.data.readers import (
     CategoryReader,
     ImageReader,
     NumberReader,
+    SequenceReader,
     TextReader,
     fixed_seconds,
     load_reader,
@@ -165,6 +166,7 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "text": TextReader(train_tokenizer(["to be or not to be"] * 3), max_length=9),
         "image": ImageReader(size=12),
         "audio": AudioReader(rate=1000, seconds=0.25),
+        "sequence": SequenceReader(features=2, length=3, mean=[1.0, 2.0], deviation=[0.1, 3.0]),
         "number": NumberReader(mean=1.0, deviation=2.0, edges=[0, 1]),
         "category": CategoryReader(categories=["b", "a"]),
     }
@@ -172,6 +174,7 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "text": "to be",
         "image": Image.new("L", (5, 9)),
         "audio": sound(80),
+        "sequence": [[0.5, 1.5]],
         "number": 0.3,
         "category": "a",
     }

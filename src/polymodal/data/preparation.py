@@ -11,7 +11,8 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
-from polymodal.data.cells import MediaError, is_empty
+from polymodal.data.cells import MediaError
+from polymodal.data.items import each_item
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -19,9 +20,11 @@ from polymodal.data.readers import (
     ImageReader,
     NumberReader,
     Reader,
+    SequenceReader,
     TextReader,
     fixed_seconds,
 )
+from polymodal.data.sequences import load_sequence
 from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
@@ -33,7 +36,7 @@ SAMPLE = 256
 LARGEST_SIDE, SMALLEST_SIDE = 96, 32
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000
-SHARING = ("text", "image", "audio")
+SHARING = ("text", "image", "audio", "sequence")
 """Modalities whose inputs may share an encoder."""
 
 
@@ -48,6 +51,7 @@ def prepare_processor(
     readers: dict[str, Reader] = {}
     for names in shared_inputs(inputs):
         reader = _reader(train, names, inputs[names[0]])
+        reader.items = inputs[names[0]].items
         readers |= dict.fromkeys(names, reader)
     return PolymodalProcessor(
         {name: readers[name] for name in inputs},
@@ -75,6 +79,8 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         return ImageReader(part, size=config.size or _side(train, names))
     if config.modality == "audio":
         return _audio_reader(train, names, config, checkpoint)
+    if config.modality == "sequence":
+        return SequenceReader.fit(_headers(train, names, load_sequence, "sequence"), length=config.length)
     if config.modality == "number":
         return NumberReader.fit(parse_numbers(train.values(names[0]))[0])
     return CategoryReader.fit(as_labels(train.values(names[0])))
@@ -94,8 +100,7 @@ def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoin
 def _texts(train: Table, names: list[str]) -> Iterator[str]:
     for name in names:
         for cell in train.values(name).to_pylist():
-            if not is_empty(cell):
-                yield as_label(cell)
+            yield from (as_label(text) for _, text in each_item(cell, "text"))
 
 
 def _side(train: Table, names: list[str]) -> int:
@@ -105,17 +110,16 @@ def _side(train: Table, names: list[str]) -> int:
     return int(min(LARGEST_SIDE, max(SMALLEST_SIDE, math.ceil(usual / 8) * 8)))
 
 
-def _headers(train: Table, names: list[str], read: Any) -> Iterator[Any]:
+def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> Iterator[Any]:
     """What ``read`` says of a sample of the cells; a cell that cannot be read is the check's to name."""
     for name in names:
         step = max(1, len(train) // SAMPLE)
         for row in range(0, len(train), step):
-            cell = train.row(row)[name]
-            try:
-                if not is_empty(cell):
-                    yield read(cell, train.root)
-            except MediaError:
-                continue
+            for _, item in each_item(train.row(row)[name], modality):
+                try:
+                    yield read(item, train.root)
+                except MediaError:
+                    continue
 
 
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:

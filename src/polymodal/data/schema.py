@@ -126,7 +126,7 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         entry = {"modality": guess.modality} | {
             key: value for key, value in entry.items() if key != "modality"
         }
-    if entry["modality"] in ("video", "sequence"):
+    if entry["modality"] == "video":
         raise ConfigError(
             f"{table.name}, column '{name}': {entry['modality']} is not yet read by this version. "
             "Leave the column out of the inputs"

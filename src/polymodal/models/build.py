@@ -12,17 +12,32 @@ from polymodal.config import READ_MODALITIES, Declaration, FusionConfig, InputCo
 from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.preparation import shared_inputs
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    SequenceReader,
+    TextReader,
+)
 from polymodal.data.targets import TargetReader
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
+from polymodal.models.encoders import (
+    ENCODERS,
+    AudioEncoder,
+    Encoder,
+    ImageEncoder,
+    SequenceEncoder,
+    TextEncoder,
+)
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import Classifier, Head, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
 SHIFT, MASKING = 0.08, 0.15
-"""How far ``augment`` moves pictures, and how much of a recording it masks, as shares."""
+"""How far ``augment`` moves pictures, and how much of a recording or sequence it masks, as shares."""
 
 
 def build_model(
@@ -82,9 +97,18 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         image = ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
         reader.size = image.size
         return image
-    assert isinstance(reader, AudioReader)
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking
+    if isinstance(reader, SequenceReader):
+        return SequenceEncoder(
+            backbone,
+            features=reader.features,
+            length=reader.length,
+            masking=masking,
+            warp=config.warp,
+            **common,
+        )
+    assert isinstance(reader, AudioReader)
     return AudioEncoder(
         backbone, rate=reader.rate, seconds=reader.seconds, top_db=config.top_db, masking=masking,
         warp=config.warp, **common,
@@ -96,7 +120,7 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     kind = ENCODERS[name]
     if kind.modality != config.modality:
         raise ConfigError(f"the encoder '{name}' reads {kind.modality}, the input is {config.modality}")
-    names = ("features", "size", "rate", "seconds", "max_length")
+    names = ("features", "length", "size", "rate", "seconds", "max_length")
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
     known |= {"tokens": config.tokens, "freeze": config.freeze}

@@ -12,7 +12,7 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.build import build_fusion
 from polymodal.models.encoders import ENCODERS
 
-FROM_SCRATCH = ("text", "image", "audio")
+FROM_SCRATCH = ("text", "image", "audio", "sequence")
 """Modalities whose encoder may be any model type of Transformers."""
 
 
@@ -44,10 +44,10 @@ def check_encoder(config: InputConfig) -> None:
         known = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
         name = given.checkpoint or given.type or ""
         raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
-    elif given.type:
+    elif given.type or config.modality == "sequence":  # which no checkpoint reads
         try:
             with torch.device("meta"):
-                ENCODERS[config.modality](given.type, **given.sizes)  # type: ignore[call-arg, misc]
+                ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)  # type: ignore[call-arg, misc]
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None

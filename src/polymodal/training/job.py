@@ -62,8 +62,8 @@ class Job:
     def check(self, quiet: bool = False) -> CheckReport:
         """Read every cell once, and say what is wrong."""
 
-        def decode(name: str, config: Any, table: Table, row: int) -> Any:
-            return self.processor.read(name, table.row(row)[name], table.root, self.cache)
+        def decode(name: str, config: Any, item: Any, root: Path | None) -> Any:
+            return self.processor.read(name, item, root, self.cache)
 
         splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
         shown = None if quiet else progress

@@ -10,12 +10,13 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.image import ImageReader
+from polymodal.data.readers.sequence import SequenceReader
 from polymodal.data.readers.table import CategoryReader, NumberReader
 from polymodal.data.readers.text import TextReader
 
 __all__ = [
-    "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader", "TextReader",
-    "fixed_seconds", "load_reader",
+    "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader",
+    "SequenceReader", "TextReader", "fixed_seconds", "load_reader",
 ]  # fmt: skip
 
 PARTS = {"text": AutoTokenizer, "image": AutoImageProcessor, "audio": AutoFeatureExtractor}

@@ -19,7 +19,7 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders.base import Encoder
 
-TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model"}
+TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model", "sequence": "text_model"}
 """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
 
 REFUSED = (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, StrictDataclassError)
@@ -29,6 +29,7 @@ READS = {
     "text": ("input_ids",),
     "image": ("pixel_values",),
     "audio": ("input_values", "input_features", "pixel_values"),
+    "sequence": ("input_ids", "pixel_values"),
 }
 """The tensors that a backbone may want as its first, by modality."""
 
