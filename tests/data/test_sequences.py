@@ -70,22 +70,21 @@ def zip_bomb():
 
 
 BAD = {
-    "another kind of file": (b"hello, world " * 9, "117 bytes is no NumPy file, expected .npy or .npz. Write"),
+    "another kind of file": (b"hello, world " * 9, "117 bytes is no NumPy file, expected .npy or .npz"),
     "cut short": (npy(STEPS)[:-5], "207 bytes is cut short: 207 of 212 bytes"),
     "cut in the header": (npy(STEPS)[:40], r"40 bytes cannot be read \(.+\), expected a NumPy array\. Repl"),
     "an endless header": (lying_header(b"(9**9, 3)"), "cannot be read"),
     "a lying header": (lying_header(b"(9999999999999, 3)"), "is cut short: 224 of 120000000000116 bytes"),
     "a negative length": (lying_header(b"(-7, 3)"), r"shape \(-7, 3\) holds no features"),
-    "pickled": (npy(np.array([{"a": 1}]), allow_pickle=True), "holds Python objects, never loaded.*numpy.save"),
+    "pickled": (npy(np.array([{"a": 1}]), allow_pickle=True), r"holds Python objects, never.*numpy\.save"),
     "pickled in an archive": (npz(x=np.array([None, 1])), "holds Python objects, never loaded"),
-    "texts": (npy(np.array(["a", "b"])), r"array of <U1, shape \(2,\), expected numbers of shape \(time, fea"),
+    "texts": (npy(np.array(["a", "b"])), r"array of <U1, shape \(2,\), expected numbers of shape"),
     "complex": (npy(np.zeros((2, 2), complex)), "array of complex128"),
     "three dimensions": (npy(np.zeros((2, 3, 4))), r"shape \(2, 3, 4\), expected numbers of shape \(time, f"),
     "a single number": (npy(np.float32(3)), r"shape \(\), expected"),
     "no steps": (npy(np.zeros((0, 3))), r"array of shape \(0, 3\) holds no features.*Leave the cell empty"),
     "no features": (npy(np.zeros((3, 0))), r"array of shape \(3, 0\) holds no features"),
-    "not finite": (np.where(STEPS[4, 1] == STEPS, np.nan, STEPS), "holds 1 values that are no finite numbers, "
-                   "the first in step 5, feature 2"),
+    "not finite": (np.where(STEPS[4, 1] == STEPS, np.nan, STEPS), "1 values that are no finite.*step 5, fea.* 2"),
     "too large for float32": (np.full((2, 2), 1e300), "4 values that are no finite numbers"),
     "several arrays": (npz(x=STEPS, y=STEPS), r"holds 2 arrays \('x', 'y'\), expected one array\. Save the"),
     "no array": (npz(), "is no NumPy file|holds 0 arrays"),

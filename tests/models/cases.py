@@ -157,7 +157,7 @@ def make_case(kind: str, name: str, names: Sequence[str] = ()) -> Case:
 
 
 def collate(rows: Sequence[Row], padding: int = 0) -> dict[str, Any]:
-    """``index`` and ``inputs`` of a batch; texts and sequences are padded by ``padding`` beyond the longest."""
+    """``index`` and ``inputs`` of a batch; texts and sequences are padded ``padding`` beyond the longest."""
     inputs: dict[str, dict[str, Tensor]] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         placed = [(place, item) for place, row in enumerate(rows) for item in row.get(name, [])]

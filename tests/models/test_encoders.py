@@ -311,7 +311,7 @@ WRONG = {
     ),
     "a type that takes words alone": (
         lambda: SequenceEncoder("wav2vec2", **BERT),
-        "reads input_values, no seq",
+        "reads input_values, no",
     ),
     "patches of features": (
         lambda: SequenceEncoder("vit", features=16, length=16, image_size=16, patch_size=8, **BERT),

@@ -15,7 +15,7 @@ ALONE = ("number", "category")
 
 
 def split_items(cell: Any, modality: str) -> list[Any] | None:
-    """The items of a cell that holds a list of them, empty ones among them; None where the cell is one itself.
+    """The items of a cell that holds a list of them, the empty ones too; None where it is an item itself.
 
     Several are lists of paths, bytes, records, arrays or texts; for all but text also a list that is written
     out. Lists of numbers are one item: a picture's pixels, or a sequence's steps and their features.

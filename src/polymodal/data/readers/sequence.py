@@ -81,7 +81,7 @@ class SequenceReader(Reader):
         return np.clip(value, -self.FAR, self.FAR).astype(np.float32)
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        """``steps`` ``(items, longest, features)``, zero behind each sequence, and ``length`` ``(items,)``."""
+        """``steps`` ``(items, longest, features)``, zero behind each sequence; ``length`` ``(items,)``."""
         length = [len(item) for item in items]
         steps = np.zeros((len(items), max(length), self.features), dtype=np.float32)
         for place, item in enumerate(items):

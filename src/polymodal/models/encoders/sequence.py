@@ -32,7 +32,7 @@ class SequenceEncoder(BackboneEncoder):
             Transformer (BERT). See :class:`BackboneEncoder`.
         features: Features a step.
         length: Most steps of a sequence; a vision backbone reads all at this length.
-        patch: Steps that a text backbone reads as one; by default as few as leave at most ``tokens`` stretches.
+        patch: Steps that a text backbone reads as one; by default so many that ``tokens`` stretches are left.
         masking: In training, widest stretch of steps and of features that is masked, as a share
             (SpecAugment, Park et al. 2019); 0 masks nothing.
         warp: In training, how far time is stretched, as a share; for a vision backbone the features too.
@@ -148,7 +148,7 @@ class SequenceEncoder(BackboneEncoder):
             raise ConfigError(f"a model of type '{kind}' takes no features. Give another, such as bert")
         words = self.backbone.get_input_embeddings()
         words.requires_grad_(False)
-        return words.weight.shape[1]  # type: ignore[union-attr]
+        return int(words.weight.shape[1])  # type: ignore
 
     def _picture_width(self) -> int:
         """Channels times the rows that the backbone leaves of the features, found by running it once."""
