@@ -27,7 +27,7 @@ SUITS = {
     "masking": ("audio", "sequence"),
     "warp": ("audio", "sequence"),
     "length": ("sequence",),
-    "items": ("text", "image", "audio", "sequence"),
+    "items": ("text", "image", "audio", "video", "sequence"),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
 MOST_ITEMS = 8

@@ -84,7 +84,7 @@ BAD = {
     "a single number": (npy(np.float32(3)), r"shape \(\), expected"),
     "no steps": (npy(np.zeros((0, 3))), r"array of shape \(0, 3\) holds no features.*Leave the cell empty"),
     "no features": (npy(np.zeros((3, 0))), r"array of shape \(3, 0\) holds no features"),
-    "not finite": (np.where(STEPS[4, 1] == STEPS, np.nan, STEPS), "1 values that are no finite.*step 5, fea.* 2"),
+    "not finite": (np.where(STEPS[4, 1] == STEPS, np.nan, STEPS), "1 values that are no.* step 5, feature 2"),
     "too large for float32": (np.full((2, 2), 1e300), "4 values that are no finite numbers"),
     "several arrays": (npz(x=STEPS, y=STEPS), r"holds 2 arrays \('x', 'y'\), expected one array\. Save the"),
     "no array": (npz(), "is no NumPy file|holds 0 arrays"),
