@@ -30,13 +30,16 @@ BORDERS = [name for name in COUNTRY if name != "area_km2"]
 
 
 def fit(recipe: str, folder: Path, *, inputs: list[str] = (), settings: list[str] = ()) -> dict:
-    """The results of one fit, from ``folder`` if it was made before."""
+    """The results of one fit, from ``folder`` if it was made before by the same recipe and settings."""
     import polymodal as pm
 
-    if not (folder / "metrics.json").exists():
+    made_by = "\n".join([(ROOT / "recipes" / recipe).read_text(), *inputs, *settings])
+    made = folder / "made_by.txt"
+    if not ((folder / "wall.json").exists() and made.exists() and made.read_text() == made_by):
         shutil.rmtree(folder, ignore_errors=True)
         started = time.perf_counter()
         pm.fit(ROOT / "recipes" / recipe, inputs=inputs, output=folder, settings=list(settings))
+        made.write_text(made_by)
         (folder / "wall.json").write_text(json.dumps(time.perf_counter() - started))
     results = json.loads((folder / "metrics.json").read_text())
     return results | {"wall": json.loads((folder / "wall.json").read_text())}
@@ -169,34 +172,32 @@ def emoji(output: Path) -> None:
         print(f"  both against {name}: {paired(both, scores[name])}", flush=True)
 
 
+def with_and_without_flag(
+    part: str, recipe: str, inputs: list[str], target: str, output: Path
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The test predictions of both, and in the end what the flag adds to ``target``."""
+    tables = list(folds(DATA / "countries" / "countries.csv", ["image"], "region", output / part))
+    scores = {}
+    for name, chosen in {"without flag": inputs, "with flag": ["image", *inputs]}.items():
+        frame = over_folds(recipe, chosen, tables, output / part / name.replace(" ", "_"))
+        scores[name] = right(frame, target)
+        print(f"countries {name} → {target}: accuracy {scores[name].mean():.4f}", flush=True)
+        yield name, frame
+    print(f"  the flag adds {paired(scores['with flag'], scores['without flag'])} of {target}", flush=True)
+
+
 def countries(output: Path) -> None:
     """Texts and numbers → region, with and without the flag."""
-    tables = list(folds(DATA / "countries" / "countries.csv", ["image"], "region", output / "countries"))
-    scores = {}
-    for name, inputs in {"without flag": COUNTRY, "with flag": ["image", *COUNTRY]}.items():
-        frame = over_folds(
-            "countries_region.yaml", inputs, tables, output / "countries" / name.replace(" ", "_")
-        )
-        scores[name] = right(frame, "region")
-        print(f"countries {name} → region: accuracy {scores[name].mean():.4f}", flush=True)
-    print(f"  the flag adds {paired(scores['with flag'], scores['without flag'])}", flush=True)
+    for _ in with_and_without_flag("countries", "countries_region.yaml", COUNTRY, "region", output):
+        pass
 
 
 def area(output: Path) -> None:
     """Texts and numbers → landlocked and log area at once, with and without the flag."""
-    tables = list(folds(DATA / "countries" / "countries.csv", ["image"], "region", output / "area"))
-    scores = {}
-    for name, inputs in {"without flag": BORDERS, "with flag": ["image", *BORDERS]}.items():
-        frame = over_folds(
-            "countries_land_area.yaml", inputs, tables, output / "area" / name.replace(" ", "_")
-        )
-        scores[name] = right(frame, "landlocked")
+    recipe = "countries_land_area.yaml"
+    for name, frame in with_and_without_flag("area", recipe, BORDERS, "landlocked", output):
         r2 = 1 - log_error(frame).groupby(level="seed").sum() / log_spread(frame).groupby(level="seed").sum()
-        print(
-            f"countries {name} → landlocked: accuracy {scores[name].mean():.4f}, log area R² {r2.mean():.4f}",
-            flush=True,
-        )
-    print(f"  the flag adds {paired(scores['with flag'], scores['without flag'])} of landlocked", flush=True)
+        print(f"countries {name} → log area: R² {r2.mean():.4f}", flush=True)
 
 
 def log_error(frame: pd.DataFrame) -> pd.Series:

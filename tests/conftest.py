@@ -8,9 +8,17 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
+import shutil
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or leaves anything in the user's cache."""
+    monkeypatch.setenv("POLYMODAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -22,3 +30,23 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}: set POLYMODAL_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table with its media, and ``run``, fitted to both targets."""
+    from tests.command import polymodal, settings
+    from tests.tables import write_houses
+
+    folder = tmp_path_factory.mktemp("base")
+    write_houses(folder)
+    inputs = ["-t", "kind", "-t", "price", "-i", "photo,note,bedrooms"]
+    assert polymodal("fit", "houses.csv", *inputs, "-o", "run", *settings("photo"), folder=folder).status == 0
+    return folder
+
+
+@pytest.fixture
+def folder(fitted_houses: Path, tmp_path: Path) -> Path:
+    """A copy of ``fitted_houses`` to break."""
+    shutil.copytree(fitted_houses, tmp_path, dirs_exist_ok=True)
+    return tmp_path

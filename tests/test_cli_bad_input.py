@@ -10,26 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.command import error, errors, polymodal, settings
-from tests.tables import house_rows, write_houses, write_table
-
-TARGETS = ["-t", "kind", "-t", "price"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A table with its media, and ``run``, fitted to both targets."""
-    folder = tmp_path_factory.mktemp("base")
-    write_houses(folder)
-    fit = ["fit", "houses.csv", *TARGETS, "-i", "photo,note,bedrooms", "-o", "run", *settings("photo")]
-    assert polymodal(*fit, folder=folder).status == 0
-    return folder
-
-
-@pytest.fixture
-def folder(base, tmp_path):
-    """A copy of ``base`` to break."""
-    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-    return tmp_path
+from tests.tables import house_rows, write_table
 
 
 def table_with(folder, column, cells):

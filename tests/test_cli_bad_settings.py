@@ -8,26 +8,8 @@ from transformers import BertConfig, BertModel
 
 from polymodal.data.tokenizer import train_tokenizer
 from tests.command import error, errors, polymodal, settings
-from tests.tables import write_houses
 
 HEAD = "data: {train: houses.csv}\ntargets: {price: {}}\n"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A table with its media, and ``run``, fitted to a class."""
-    folder = tmp_path_factory.mktemp("base")
-    write_houses(folder)
-    fit = ["fit", "houses.csv", "-t", "kind", "-i", "photo,note,bedrooms", "-o", "run", *settings("photo")]
-    assert polymodal(*fit, folder=folder).status == 0
-    return folder
-
-
-@pytest.fixture
-def folder(base, tmp_path):
-    """A copy of ``base`` to break."""
-    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from polymodal.errors import DataError, RunError
 from polymodal.evaluation.inference import Measure, answer_frame, run_batches
 from polymodal.models.build import build_model
 from polymodal.run import FILES, Run
+from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import progress, quiet_libraries
 from polymodal.training.trainer import train
@@ -109,6 +110,7 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     config = job.declaration.train
     set_seed(config.seed)
     model = build_model(job.declaration, job.processor, job.answers())
+    encode_frozen(job, model, quiet=quiet)
     several = len(job.declaration.inputs) > 1
     trained = train(
         model,
@@ -148,11 +150,23 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "train": trained,
         "rows": {name: len(table) for name, table in job.splits.items()},
         "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
+        "notes": job.notes + cache_notes(job),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
     text = json.dumps(results, indent=2, ensure_ascii=False)
     (run.folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+
+
+def cache_notes(job: Job) -> list[str]:
+    """What the cache could not keep."""
+    notes, cache = [], job.cache
+    if cache.refused:
+        cure = "Raise data.cache_memory or data.cache_disk"
+        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {cure}")
+    if cache.store and cache.store.broken:
+        notes.append(f"the cache on disk was not used: {cache.store.broken}")
+    return notes
 
 
 def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:

@@ -151,6 +151,26 @@ def embed(
         typer.echo(f"{rows} vectors in {output}")
 
 
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False, as_json: Json = False
+) -> None:
+    """Show what is kept of decoded files and frozen encoders, or empty it."""
+    from polymodal.data.store import DiskStore, default_folder
+    from polymodal.errors import RunError
+
+    store = DiskStore(default_folder(), limit=0)
+    arrays, size = store.size()
+    if store.broken and not clear:
+        raise RunError(f"the cache cannot be read: {store.broken}. Empty it with polymodal cache --clear")
+    if clear:
+        store.clear()
+    found = {"folder": str(store.path.parent), "arrays": arrays, "bytes": size, "cleared": clear}
+    if not _print(found, as_json):
+        held = f"{arrays} arrays, {size / 2**20:.1f} MB"
+        typer.echo(f"{store.path.parent}: {held}{', taken away' if clear else ''}")
+
+
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,

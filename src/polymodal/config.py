@@ -51,6 +51,9 @@ class DataConfig(Section):
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
 
+    cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
+    cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
 
 class EncoderConfig(Section):
     """Which Transformers backbone encodes an input; any other key is a size of that backbone."""

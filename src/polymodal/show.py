@@ -74,6 +74,8 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     )
     for warning in results["warnings"]:
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for note in results["notes"]:
+        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     out.print(f"  {command} predict {shlex.quote(str(folder))} TABLE -o answers.parquet", soft_wrap=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from transformers import ProcessorMixin
 
 from polymodal.config import MOST_ITEMS
-from polymodal.data.cache import ReadCache, cell_key
+from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.items import check_count, each_item, of_item
 from polymodal.data.readers import Reader, load_reader
@@ -76,10 +77,10 @@ class PolymodalProcessor(ProcessorMixin):
 
     @staticmethod
     def _read_item(reader: Reader, cell: Any, root: Path | None, cache: ReadCache | None) -> Any:
-        key = cell_key(cell) if cache is not None and reader.cached else None
+        key = reader.key(cell, root)
         if key is None or cache is None:
             return reader.read(cell, root)
-        return cache.get((id(reader), root, key), lambda: reader.read(cell, root))
+        return cache.get(key, partial(reader.read, cell, root), partial(reader.digest, cell, root))
 
     def __call__(
         self,

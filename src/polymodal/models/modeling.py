@@ -18,7 +18,7 @@ from polymodal.models.feeding import processor_for_model
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
-from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput
+from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, ``row`` among them; an input without items may be left out."""
@@ -147,7 +147,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
     def fuse(self, index: Tensor, inputs: Inputs) -> tuple[dict[str, EmbeddedInput], FusedState]:
         """The embedded inputs and the fused state of a batch."""
         sequences = {
-            name: self.encoders[place](**inputs[name])
+            name: encode(cast(Encoder, self.encoders[place]), inputs[name])
             for name, place in self.encoder_of.items()
             if name in inputs and len(inputs[name]["row"])
         }
@@ -162,6 +162,21 @@ class PolymodalModel(PolymodalPreTrainedModel):
             fused=state.pooled,
             present=torch.stack([entry.present for entry in embedded.values()], dim=1),
         )
+
+
+def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
+    """Run ``encoder`` on one input's tensors, or take the tokens that it made of them before.
+
+    Args:
+        encoder: Of the input.
+        values: See :data:`Inputs`; or ``row``, ``tokens`` ``(items, *grid, width)``, and ``mask``
+            ``(items, length)`` where they are padded, as a ``FrozenReader`` gives them.
+    """
+    if "tokens" not in values:
+        return encoder(**values)
+    tokens = values["tokens"].flatten(1, -2)
+    mask = values.get("mask", torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
+    return TokenSequence(tokens, mask, values["row"], tuple(values["tokens"].shape[1:-1]))
 
 
 class PolymodalForPrediction(PolymodalPreTrainedModel):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polymodal.config import Declaration, located, parse
+from polymodal.config import DataConfig, Declaration, located, parse
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
+from polymodal.data.items import each_item
+from polymodal.data.parts import each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.schema import Guess, complete
 from polymodal.data.split import split_rows
+from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
@@ -26,6 +29,7 @@ from polymodal.training.declared import check_encoder, check_fusion
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
+GB = 2**30
 YAML = (".yaml", ".yml")
 ANSWER_COLUMNS = ("row", "missing", "no_input")
 """What ``predictions.parquet`` says of a row beside its answers."""
@@ -43,6 +47,8 @@ class Job:
         processor: Reads the cells.
         cache: What was read so far.
         report: What the check found; None before :meth:`check`.
+        features: Reads what frozen encoders make of the cells; None where none is.
+        notes: What was done that one may want to know.
     """
 
     declaration: Declaration
@@ -52,6 +58,8 @@ class Job:
     processor: PolymodalProcessor
     cache: ReadCache = field(default_factory=ReadCache)
     report: CheckReport | None = None
+    features: PolymodalProcessor | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def metric(self) -> str:
@@ -74,10 +82,24 @@ class Job:
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
         """The dataset of a split, with its targets."""
+        processor = self.features if self.features and split != "test" else self.processor
         return RowDataset(
-            self.splits[split], self.processor, self.cache, targets=self.declaration.targets, dropout=dropout,
+            self.splits[split], processor, self.cache, targets=self.declaration.targets, dropout=dropout,
             seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
         )  # fmt: skip
+
+    def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Path | None]]:
+        """The distinct items in some inputs' cells, of training and validation, each with its folder."""
+        seen = set()
+        for table in (self.splits["train"], self.splits["validation"]):
+            for name in names:
+                reader = self.processor.readers[name]
+                cells = each_cell(table.values(name)) if name in table.columns else ()
+                for _, item in (found for cell in cells for found in each_item(cell, reader.modality)):
+                    key = None if reader.is_empty(item) else reader.key(item, table.root)
+                    if key is not None and key not in seen:
+                        seen.add(key)
+                        yield item, table.root
 
     def answers(self) -> dict[str, np.ndarray]:
         """The training targets as the processor reads them."""
@@ -123,7 +145,13 @@ def open_job(
     train = splits["train"]
     fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
-    return Job(declaration, guesses, splits, numbers, processor)
+    return Job(declaration, guesses, splits, numbers, processor, open_cache(declaration.data))
+
+
+def open_cache(data: DataConfig) -> ReadCache:
+    """The cache of a fit: as much memory and disk as the declaration allows."""
+    store = DiskStore(default_folder(), int(data.cache_disk * GB)) if data.cache_disk else None
+    return ReadCache(int(data.cache_memory * GB), store)
 
 
 def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int]) -> None:

@@ -5,14 +5,19 @@ What ``read`` returns is small, the same in every epoch, and may be cached; ``co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Hashable, Sequence
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from polymodal.config import MOST_ITEMS
 from polymodal.data import media
+from polymodal.data.cache import cell_key, digest
 from polymodal.registry import Registry
 
 
@@ -42,6 +47,34 @@ class Reader:
     def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Tensors of several items, by the names the encoder's ``forward`` takes."""
         raise TypeError(f"{type(self).__name__} has no collate of its own")
+
+    def content(self, cell: Any, root: Path | None) -> bytes:
+        """The digest of what a cell holds, wherever its file lies.
+
+        Raises:
+            MediaError: If there is no such file.
+        """
+        with media.open_cell(cell, root, media.LIMITS) as stream:
+            return hashlib.file_digest(stream, "blake2b").digest()  # type: ignore[arg-type]
+
+    def key(self, cell: Any, root: Path | None) -> tuple[Hashable, ...] | None:
+        """What tells a cell read by this reader from others in this process; None if nothing does."""
+        key = cell_key(cell) if self.cached else None
+        return None if key is None else (id(self), root, key)
+
+    def digest(self, cell: Any, root: Path | None) -> bytes:
+        """What tells it from others anywhere: see :meth:`content` and :attr:`fingerprint`."""
+        return digest(self.fingerprint, self.content(cell, root))
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """The digest of all that decides what :meth:`read` makes of a cell's content."""
+        parts = [self.modality.encode(), json.dumps(self.settings(), sort_keys=True).encode()]
+        if self.part is not None:
+            with TemporaryDirectory() as folder:
+                self.part.save_pretrained(folder)
+                parts += [path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()]
+        return digest(*parts)
 
     def settings(self) -> dict[str, Any]:
         """The keyword arguments, JSON values all, that build this reader again beside its ``part``."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from polymodal.data.cells import MediaError, describe
+from polymodal.data.lists import written_list
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.sequences import load_sequence
 
@@ -79,6 +80,11 @@ class SequenceReader(Reader):
             raise MediaError(found=found, expected=f"{self.features} as in training", cure=cure)
         value = (array[: self.length] - self.mean) / self.deviation
         return np.clip(value, -self.FAR, self.FAR).astype(np.float32)
+
+    def content(self, cell: Any, root: Path | None) -> bytes:
+        """See :class:`Reader`; a list that is written out is its own content."""
+        is_written = isinstance(cell, str) and written_list(cell) is not None
+        return cell.encode("utf-8", "surrogatepass") if is_written else super().content(cell, root)
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``steps`` ``(items, longest, features)``, zero behind each sequence; ``length`` ``(items,)``."""
