@@ -15,8 +15,8 @@ _HOMES = {
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (
-        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
-        "VideoEncoder", "ENCODERS",
+        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
+        "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
     ),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": (
