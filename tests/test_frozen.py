@@ -3,6 +3,7 @@
 import json
 from unittest import mock
 
+import pandas as pd
 import pytest
 import torch
 
@@ -115,3 +116,25 @@ def test_a_damaged_cache_is_named_and_can_be_cleared(tmp_path, monkeypatch):
     assert "arrays.sqlite" in line and "--clear" in line
     assert polymodal("cache", "--clear").status == 0
     assert polymodal("cache").status == 0
+
+
+def test_each_item_of_a_cell_is_encoded_once(houses, frozen, tmp_path):
+    """Every second row has its neighbour's photo too."""
+    rows = pd.read_csv(houses).to_dict("records")
+    photos = [row["photo"] if isinstance(row["photo"], str) else None for row in rows]
+    for place, row in enumerate(rows):
+        row["photo"] = [photos[place], photos[place - 1]] if place % 2 else photos[place]
+    table = houses.parent / "several.jsonl"
+    table.write_text("\n".join(json.dumps({k: row[k] for k in ("photo", "kind")}) for row in rows))
+    calls = []
+    original = ImageEncoder.forward
+
+    def forward(self, *, row, **values):
+        calls.append(len(row))
+        return original(self, row=row, **values)
+
+    settings = [*tiny(train__epochs=3), *(part for part in frozen if part.startswith("inputs.photo"))]
+    with mock.patch.object(ImageEncoder, "forward", forward):
+        pm.fit(table, target="kind", inputs=["photo"], output=tmp_path / "run", settings=settings)
+    testing = 8  # rows that are read as they come, of at most two photos
+    assert sum(calls) <= len({photo for photo in photos if photo}) + testing

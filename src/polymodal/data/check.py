@@ -81,7 +81,7 @@ def check(
         splits: ``train``, and ``validation`` and ``test`` where they are there.
         declaration: The completed declaration.
         guesses: What each column of the table was taken for.
-        decode: Decodes one media cell, given input, settings, table and row, and raises ``MediaError``.
+        decode: Reads an item of a media cell, given input, settings, item and folder; raises ``MediaError``.
         progress: Wraps a loop, given what it is about and its length, to show how far it is.
         row_numbers: For each split, its rows' places in the user's file, from 0.
     """
