@@ -12,8 +12,10 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.numbers import mean_and_deviation
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     READERS,
     AudioReader,
@@ -223,3 +225,12 @@ def test_a_class_that_training_never_saw_is_refused_and_an_empty_one_ignored():
     assert [reader.read(cell) for cell in ("yes", " no ", None, "", pd.NA)] == [1, 0, -100, -100, -100]
     with pytest.raises(MediaError, match=r"the class 'maybe', expected one that training saw \(no, yes\)"):
         reader.read("maybe")
+
+
+def test_a_reader_that_was_changed_reads_anew(tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    reader, cache = ImageReader(size=32), ReadCache()
+    processor = PolymodalProcessor({"photo": reader})
+    assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 32, 32)
+    reader.change(size=16)
+    assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 16, 16)

@@ -94,16 +94,16 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part
         text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
-        reader.max_length = text.max_length
+        reader.change(max_length=text.max_length)
         return text
     if isinstance(reader, ImageReader):
         image = ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
-        reader.size = image.size
+        reader.change(size=image.size)
         return image
     if isinstance(reader, VideoReader):
         shift = SHIFT if augment else 0.0
         video = VideoEncoder(backbone, frames=reader.frames, size=reader.size, shift=shift, **common)
-        reader.frames, reader.size = video.frames, video.size
+        reader.change(frames=video.frames, size=video.size)
         return video
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking

@@ -60,7 +60,14 @@ class Reader:
     def key(self, cell: Any, root: Path | None) -> tuple[Hashable, ...] | None:
         """What tells a cell read by this reader from others in this process; None if nothing does."""
         key = cell_key(cell) if self.cached else None
-        return None if key is None else (id(self), root, key)
+        return None if key is None else (self.fingerprint, root, key)
+
+    def change(self, **settings: Any) -> None:
+        """Set attributes that decide what :meth:`read` makes of a cell; what was read before is read again."""
+        for name, value in settings.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+                self.__dict__.pop("fingerprint", None)
 
     def digest(self, cell: Any, root: Path | None) -> bytes:
         """What tells it from others anywhere: see :meth:`content` and :attr:`fingerprint`."""

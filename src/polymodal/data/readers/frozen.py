@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.data.cache import ReadCache, cell_key, digest
+from polymodal.data.cache import ReadCache, digest
 from polymodal.data.readers.base import Reader
 
 Encode = Callable[[Sequence[Any]], list[np.ndarray]]
@@ -47,11 +47,6 @@ class FrozenReader(Reader):
         for place, item in enumerate(items):
             tokens[place, : len(item)], mask[place, : len(item)] = item, True
         return {"tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask)}
-
-    def key(self, cell: Any, root: Path | None) -> tuple[Hashable, ...] | None:
-        """See :class:`Reader`; by what is computed, so that several fits share what one encoder made."""
-        key = cell_key(cell)
-        return None if key is None else (self.fingerprint, root, key)
 
     def content(self, cell: Any, root: Path | None) -> bytes:
         """See :class:`Reader`."""
