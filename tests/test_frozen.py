@@ -77,9 +77,9 @@ def test_fits_of_several_fusions_share_them(houses, frozen, tmp_path, monkeypatc
 
     calls, encode = [], module.encode_items
 
-    def counted(encoder, processor, name, items):
+    def counted(encoder, processor, name, items, **options):
         calls.extend([name] * len(items))
-        return encode(encoder, processor, name, items)
+        return encode(encoder, processor, name, items, **options)
 
     monkeypatch.setattr(module, "encode_items", counted)
     options = {"target": "kind", "inputs": ["photo", "note", "bedrooms"]}

@@ -63,7 +63,7 @@ class Reader:
         return None if key is None else (self.fingerprint, root, key)
 
     def change(self, **settings: Any) -> None:
-        """Set attributes that decide what :meth:`read` makes of a cell; what was read before is read again."""
+        """Set attributes that decide what :meth:`read` makes of a cell: what was read before counts no more."""
         for name, value in settings.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)
