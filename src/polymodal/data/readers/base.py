@@ -63,7 +63,7 @@ class Reader:
         return None if key is None else (self.fingerprint, root, key)
 
     def change(self, **settings: Any) -> None:
-        """Set attributes that decide what :meth:`read` makes of a cell: what was read before counts no more."""
+        """Set attributes that decide what :meth:`read` makes of a cell; what was read is read again."""
         for name, value in settings.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)
