@@ -144,7 +144,7 @@ def test_rows_that_are_in_no_fold_are_told(tmp_path):
 def test_what_cannot_be_is_told(tmp_path):
     write_houses(tmp_path, rows=20)
     result = polymodal(*FIT, "--folds", "2", "--fusions", "concat", folder=tmp_path)
-    assert result.status == 2 and "it goes neither with --folds nor with --seeds" in result.err
+    assert result.status == 2 and "it does not go with --folds" in result.err
     assert polymodal(*FIT, "--folds", "1", folder=tmp_path).status == 2
     assert error(tmp_path, *FIT, "--folds", "30", *given()) == (
         "houses.csv: 20 rows for 30 folds. Give more rows, or fewer folds."
