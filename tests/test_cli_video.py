@@ -104,6 +104,26 @@ def test_every_clip_that_cannot_be_read_is_one_line(folder, tmp_path, command):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_cell_may_hold_several_clips_and_the_bad_one_is_named(folder):
+    table = pd.read_csv(folder / "moves.csv", dtype=str)
+    first, second = table["clip"].dropna()[:2]
+    table["clip"] = [json.dumps([clip, first]) if isinstance(clip, str) else "" for clip in table["clip"]]
+    table.to_csv(folder / "several.csv", index=False)
+    result = polymodal("check", "several.csv", "-t", "way", folder=folder)
+    assert "0.32 s, 8 frames of 16×16 pixels, at most 2 a cell" in result.out
+    assert polymodal("fit", "several.csv", "-t", "way", "-o", "both", *SMALL, folder=folder).status == 0
+    assert polymodal("predict", "both", "several.csv", "-o", "b.parquet", folder=folder).status == 0
+    answers = pd.read_parquet(folder / "b.parquet")
+    assert (answers["missing"].str.contains("clip") == (table["clip"] == "")).all()
+    table.loc[1, "clip"] = json.dumps([second, "gone.mp4"])
+    table.to_csv(folder / "gone.csv", index=False)
+    for command in (["fit", "gone.csv", "-t", "way", "-o", "no", *SMALL],
+                    ["predict", "both", "gone.csv", "-o", "no.parquet"]):  # fmt: skip
+        said = errors(folder, *command)
+        assert len(said) == 1
+        assert said[0].startswith("gone.csv, row 2, column 'clip': item 2: gone.mp4 does not exist in")
+
+
 def test_a_checkpoint_of_clips_that_is_asked_for_other_frames_is_refused(folder):
     from transformers import VideoMAEConfig, VideoMAEImageProcessorPil, VideoMAEModel
 

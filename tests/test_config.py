@@ -123,7 +123,7 @@ def test_everything_that_is_wrong_is_told_at_once(written):
         ("{modality: image, seconds: 2}", "'seconds' is a setting of audio, not of image"),
         (
             "{modality: number, tokens: 8}",
-            "'tokens' is a setting of text and image and audio and video, not ",
+            "'tokens' is a setting of text and image and audio and video and sequence, not of number",
         ),
         (
             "{modality: image, encoder: a/b, size: 32}",

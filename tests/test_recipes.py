@@ -31,7 +31,10 @@ def made_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_its_table_is_the_one_it_was_made_for(path, request):
     stated = re.search(r"table sha256: ([0-9a-f]{64})", path.read_text(encoding="utf-8"))
-    variable, _, name = load_yaml(path).data.train.partition("/")
+    declared = load_yaml(path).data.train
+    variable, _, name = declared.partition("/")
     folders = {"${POLYMODAL_DATA}": "data_folder", "${MOTION}": "made_folder"}
-    table = request.getfixturevalue(folders[variable]) / name
+    made_from = re.search(r"writes from (\S+)", path.read_text(encoding="utf-8"))
+    folder, name = ("data_folder", made_from[1]) if made_from else (folders[variable], name)
+    table = request.getfixturevalue(folder) / name
     assert stated and hashlib.sha256(table.read_bytes()).hexdigest() == stated[1]

@@ -17,8 +17,8 @@ _HOMES = {
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (
-        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
-        "VideoEncoder", "ENCODERS",
+        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
+        "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
     ),
     "polymodal.models.encoders.tuning": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),

@@ -13,24 +13,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.settings import apply_settings, read_yaml
 
-Modality = Literal["text", "image", "audio", "video", "number", "category", "sequence"]
-READ_MODALITIES = ("text", "image", "audio", "video", "number", "category")
-"""The modalities this version reads; the others are recognised and named."""
+Modality = Literal["text", "image", "audio", "video", "sequence", "number", "category"]
+READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "category")
+"""All of them: each has a reader and an encoder of its name."""
 SUITS = {
-    "tokens": ("text", "image", "audio", "video"),
+    "tokens": ("text", "image", "audio", "video", "sequence"),
     "size": ("image", "video"),
     "frames": ("video",),
     "rate": ("audio",),
     "seconds": ("audio",),
     "max_length": ("text",),
-    "augment": ("image", "audio", "video"),
+    "augment": ("image", "audio", "video", "sequence"),
     "top_db": ("audio",),
-    "masking": ("audio",),
-    "warp": ("audio",),
+    "masking": ("audio", "sequence"),
+    "warp": ("audio", "sequence"),
+    "length": ("sequence",),
+    "items": ("text", "image", "audio", "video", "sequence"),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
 TUNING = ("freeze", "lora", "unfreeze_last")
 """The ways to let only a part of a pretrained encoder learn, or nothing of it."""
+MOST_ITEMS = 8
+"""Of a cell that holds a list, where nothing else is said."""
 NO_SECTION = ("model_type", "dict_type")
 """What pydantic calls a value where a section should be."""
 
@@ -115,11 +119,20 @@ class InputConfig(Section):
     top_db: float = Field(
         80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
     )
-    augment: bool = Field(True, description="In training, shift pictures and clips, mask stretches of sound.")
-    masking: float | None = Field(
-        None, ge=0, lt=1, description="audio: widest share of time and of pitch masked in training."
+    length: int | None = Field(None, ge=1, description="sequence: most steps read; the rest is cut.")
+    items: int = Field(MOST_ITEMS, ge=1, description="Most items in a cell that holds a list of them.")
+    augment: bool = Field(
+        True, description="In training, shift pictures and clips, mask stretches of sound and of sequences."
     )
-    warp: float = Field(0.0, ge=0, lt=0.5, description="audio: in training, most stretch of pitch and time.")
+    masking: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="audio, sequence: widest share of time and features masked in training.",
+    )
+    warp: float = Field(
+        0.0, ge=0, lt=0.5, description="audio, sequence: in training, most stretch of pitch and time."
+    )
 
     @model_validator(mode="before")
     @classmethod

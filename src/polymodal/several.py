@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Fits:
         metric: The validation metric that compares them: the one that picks the best epoch of each.
         fits: In the order in which they were made.
         warnings: What should be known of the data and of the comparison.
+        notes: What was done in any of the fits that one may want to know.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Fits:
     metric: str
     fits: list[Fit]
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def best(self) -> str:
@@ -78,8 +80,9 @@ class Fits:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        values = {"run": str(self.folder), "best": self.best, "metric": self.metric}
-        return values | {f"{self.varied}s": [asdict(fit) for fit in self.fits], "warnings": self.warnings}
+        values: dict[str, Any] = {"run": str(self.folder), "best": self.best, "metric": self.metric}
+        values[f"{self.varied}s"] = [asdict(fit) for fit in self.fits]
+        return values | {"warnings": self.warnings, "notes": self.notes}
 
 
 def check_folders(
@@ -125,6 +128,7 @@ def fit_several(
         PolymodalError: If a run cannot be written, or a fit fails.
     """
     summary, fits = folder / f"{varied}s.json", []
+    notes: dict[str, None] = {}
     try:
         summary.unlink(missing_ok=True)
         # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
@@ -141,8 +145,9 @@ def fit_several(
             results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
             shutil.rmtree(folder / name / "checkpoints", ignore_errors=True)  # a kill may have left them
             fits.append(summarize(name, results, job.metric))
+            notes |= dict.fromkeys(results["notes"])
     metric = next(iter(jobs.values())).metric
-    result = Fits(folder, varied, metric, fits, list(warnings))
+    result = Fits(folder, varied, metric, fits, list(warnings), list(notes))
     write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return result
 
@@ -151,7 +156,8 @@ def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, A
     """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
     goes_on = resume and any(folder.glob("checkpoints/checkpoint-*/trainer_state.json"))
     prepare_folder(folder, job.declaration, resume=goes_on)
-    fit_job(job, folder, resume=goes_on, quiet=quiet)
+    # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
+    fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
     results = finished(folder)
     assert results is not None
     return results

@@ -124,6 +124,8 @@ def show_fits(fits: Fits, command: str) -> None:
     out.print(table)
     for warning in fits.warnings:
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for note in fits.notes:
+        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
     out.print("* best on the validation rows; the test rows have no say in it.")
     every = f"with every metric in {fits.varied}s.json" if first.test else f"with {fits.varied}s.json"
     out.print(f"The runs lie in {fits.folder}, {every}. Use the best:", soft_wrap=True)

@@ -12,14 +12,17 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.numbers import mean_and_deviation
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     READERS,
     AudioReader,
     CategoryReader,
     ImageReader,
     NumberReader,
+    SequenceReader,
     TextReader,
     VideoReader,
     fixed_seconds,
@@ -195,6 +198,7 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "text": TextReader(train_tokenizer(["to be or not to be"] * 3), max_length=9),
         "image": ImageReader(size=12),
         "audio": AudioReader(rate=1000, seconds=0.25),
+        "sequence": SequenceReader(features=2, length=3, mean=[1.0, 2.0], deviation=[0.1, 3.0]),
         "number": NumberReader(mean=1.0, deviation=2.0, edges=[0, 1]),
         "category": CategoryReader(categories=["b", "a"]),
         "video": VideoReader(frames=3, size=12),
@@ -203,6 +207,7 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "text": "to be",
         "image": Image.new("L", (5, 9)),
         "audio": sound(80),
+        "sequence": [[0.5, 1.5]],
         "number": 0.3,
         "category": "a",
         "video": clip(5),
@@ -220,3 +225,12 @@ def test_a_class_that_training_never_saw_is_refused_and_an_empty_one_ignored():
     assert [reader.read(cell) for cell in ("yes", " no ", None, "", pd.NA)] == [1, 0, -100, -100, -100]
     with pytest.raises(MediaError, match=r"the class 'maybe', expected one that training saw \(no, yes\)"):
         reader.read("maybe")
+
+
+def test_a_reader_that_was_changed_reads_anew(tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    reader, cache = ImageReader(size=32), ReadCache()
+    processor = PolymodalProcessor({"photo": reader})
+    assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 32, 32)
+    reader.change(size=16)
+    assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 16, 16)

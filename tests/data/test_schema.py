@@ -108,12 +108,6 @@ def test_a_column_is_not_both_input_and_target(houses):
         complete({}, houses, targets=["price"], inputs=["price", "city"])
 
 
-def test_a_sequence_asked_for_is_refused_as_not_yet_read(houses):
-    given = {"inputs": {"clip": {"modality": "sequence"}}}
-    with pytest.raises(ConfigError, match=r"'clip': sequence is not yet read.*Leave the column out"):
-        complete(given, houses, targets=["price"], inputs=["clip"])
-
-
 def test_a_clip_asked_for_is_read(houses):
     values, _ = complete({}, houses, targets=["price"], inputs=["clip"])
     assert values["inputs"] == {"clip": {"modality": "video"}}

@@ -11,6 +11,7 @@ from polymodal.models.encoders import (
     CategoryEncoder,
     Encoder,
     ImageEncoder,
+    SequenceEncoder,
     TextEncoder,
     VideoEncoder,
     build_encoder,
@@ -18,9 +19,8 @@ from polymodal.models.encoders import (
 )
 from polymodal.models.encoders.image import patches_to_grid
 from polymodal.models.encoders.mel import LogMel
-from tests.models.cases import BERT, CNN
+from tests.models.cases import BERT, CNN, SMALL_CNN
 
-SMALL_CNN = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
 IMAGES = {
     "resnet": SMALL_CNN,
     "regnet": SMALL_CNN,
@@ -229,9 +229,11 @@ def test_merged_patches_lie_in_a_smaller_grid():
 
 
 def test_settings_build_the_same_encoder_again():
-    for encoder in (TextEncoder(max_length=9, **BERT), ImageEncoder("vit", size=24, **IMAGES["vit"]),
-                    VideoEncoder(frames=3, size=24, shift=0.1, **CNN),
-                    VideoEncoder("videomae", frames=4, size=32, **CLIPS["videomae"][0])):  # fmt: skip
+    made = [TextEncoder(max_length=9, **BERT), ImageEncoder("vit", size=24, **IMAGES["vit"])]
+    made += [VideoEncoder(frames=3, size=24, shift=0.1, **CNN)]
+    made += [VideoEncoder("videomae", frames=4, size=32, **CLIPS["videomae"][0])]
+    made += [SequenceEncoder(kind, features=5, length=90, masking=0.1) for kind in (None, "resnet")]
+    for encoder in made:
         again = build_encoder(encoder_settings(encoder))
         assert encoder_settings(again) == encoder_settings(encoder)
         assert {n: p.shape for n, p in again.named_parameters()} == {
@@ -279,6 +281,20 @@ WRONG = {
         lambda: AudioEncoder("whisper", encoder_layers=1, decoder_layers=1),
         "'whisper' needs a feature extractor. Give a",
     ),
+    "a checkpoint for features": (
+        lambda: SequenceEncoder("owner/name"),
+        "'owner/name' is a checkpoint, and none reads features. Give a model type",
+    ),
+    "a type that takes words alone": (
+        lambda: SequenceEncoder("wav2vec2", **BERT),
+        "reads input_values, no",
+    ),
+    "patches of features": (
+        lambda: SequenceEncoder("vit", features=16, length=16, image_size=16, patch_size=8, **BERT),
+        "'vit' cannot read features as a picture",
+    ),
+    "no features": (lambda: SequenceEncoder(features=0), "features is 0, expected a whole number"),
+    "a patch that is none": (lambda: SequenceEncoder(patch="wide"), "patch is 'wide', expected a whole"),
     "mel of a fixed size": (lambda: AudioEncoder("vit", **BERT), "'vit' cannot read pictures of 1 x 64 x 64"),
 }
 

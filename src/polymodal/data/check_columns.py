@@ -119,6 +119,18 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
     return describe_classes(parts, name, "classes")
 
 
+def below_zero(parts: Parts, name: str) -> list[Problem]:
+    """What to say of each split whose numbers have no logarithm of 1 + x that can be learnt."""
+    warnings = []
+    for split in parts.having(name):
+        rows = np.flatnonzero(parse_numbers(parts.tables[split].values(name))[0] < 0)
+        if len(rows):
+            found = f"{len(rows)} of the numbers are below 0, and 'transform: log' takes them for 0"
+            cure = "Leave such cells empty if they stand for unknown amounts"
+            warnings.append(parts.problem(split, int(rows[0]), name, found, cure=cure))
+    return warnings
+
+
 def check_validation(
     parts: Parts, name: str, answers: np.ndarray, findings: Findings, what: str = "an answer"
 ) -> None:

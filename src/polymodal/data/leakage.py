@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.data.cells import is_empty
 from polymodal.data.parts import MEDIA, Parts, each_cell
 from polymodal.data.values import parse_numbers
 from polymodal.errors import Problem
@@ -73,7 +74,7 @@ def _media_key(cell: Any, root: str) -> bytes:
         return f"{root}/{cell}".encode("utf-8", "surrogatepass")
     if isinstance(cell, bytes) and cell:
         return hashlib.blake2b(cell, digest_size=16).digest()
-    return b"" if cell is None or len(cell) == 0 else repr(cell).encode()
+    return b"" if is_empty(cell) else repr(cell).encode()
 
 
 def group_overlap(parts: Parts, group: str) -> list[Problem]:

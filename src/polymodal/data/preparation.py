@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, A
 
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
-from polymodal.data.cells import MediaError, is_empty
+from polymodal.data.cells import MediaError
+from polymodal.data.items import each_item
 from polymodal.data.labels import readable_labels
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
@@ -20,10 +21,12 @@ from polymodal.data.readers import (
     ImageReader,
     NumberReader,
     Reader,
+    SequenceReader,
     TextReader,
     VideoReader,
     fixed_seconds,
 )
+from polymodal.data.sequences import load_sequence
 from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
@@ -39,7 +42,7 @@ LARGEST_CLIP, USUAL_FRAMES = 64, 8
 """A clip costs as many pictures as it has frames."""
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000
-SHARING = ("text", "image", "audio", "video")
+SHARING = ("text", "image", "audio", "video", "sequence")
 """Modalities whose inputs may share an encoder."""
 
 
@@ -54,6 +57,7 @@ def prepare_processor(
     readers: dict[str, Reader] = {}
     for names in shared_inputs(inputs):
         reader = _reader(train, names, inputs[names[0]])
+        reader.items = inputs[names[0]].items
         readers |= dict.fromkeys(names, reader)
     return PolymodalProcessor(
         {name: readers[name] for name in inputs},
@@ -83,6 +87,8 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         return _audio_reader(train, names, config, checkpoint)
     if config.modality == "video":
         return _video_reader(train, names, config, checkpoint)
+    if config.modality == "sequence":
+        return SequenceReader.fit(_headers(train, names, load_sequence, "sequence"), length=config.length)
     if config.modality == "number":
         return NumberReader.fit(parse_numbers(train.values(names[0]))[0])
     return CategoryReader.fit(as_labels(train.values(names[0])))
@@ -120,8 +126,7 @@ def _video_reader(train: Table, names: list[str], config: InputConfig, checkpoin
 def _texts(train: Table, names: list[str]) -> Iterator[str]:
     for name in names:
         for cell in train.values(name).to_pylist():
-            if not is_empty(cell):
-                yield as_label(cell)
+            yield from (as_label(text) for _, text in each_item(cell, "text"))
 
 
 def _side(pictures: Iterable[tuple[int, int]]) -> int:
@@ -131,17 +136,16 @@ def _side(pictures: Iterable[tuple[int, int]]) -> int:
     return int(min(LARGEST_SIDE, max(SMALLEST_SIDE, math.ceil(usual / 8) * 8)))
 
 
-def _headers(train: Table, names: list[str], read: Any) -> Iterator[Any]:
+def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> Iterator[Any]:
     """What ``read`` says of a sample of the cells; a cell that cannot be read is the check's to name."""
     for name in names:
         step = max(1, len(train) // SAMPLE)
         for row in range(0, len(train), step):
-            cell = train.row(row)[name]
-            try:
-                if not is_empty(cell):
-                    yield read(cell, train.root)
-            except MediaError:
-                continue
+            for _, item in each_item(train.row(row)[name], modality):
+                try:
+                    yield read(item, train.root)
+                except MediaError:
+                    continue
 
 
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:

@@ -43,7 +43,7 @@ def complete(
 
     Raises:
         DataError: If a column named is not in the table, or none is left to read.
-        ConfigError: If a column is both input and target, or of a modality not yet read.
+        ConfigError: If a column is both input and target.
     """
     values = deepcopy(values)
     guesses = [guess_modality(table, column) for column in table.columns]
@@ -127,11 +127,6 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         entry = {"modality": guess.modality} | {
             key: value for key, value in entry.items() if key != "modality"
         }
-    if entry["modality"] == "sequence":
-        raise ConfigError(
-            f"{table.name}, column '{name}': {entry['modality']} is not yet read by this version. "
-            "Leave the column out of the inputs"
-        )
     return entry
 
 

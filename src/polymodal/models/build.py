@@ -18,19 +18,28 @@ from polymodal.data.readers import (
     ImageReader,
     NumberReader,
     Reader,
+    SequenceReader,
     TextReader,
     VideoReader,
 )
 from polymodal.data.targets import TargetReader
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder, VideoEncoder
+from polymodal.models.encoders import (
+    ENCODERS,
+    AudioEncoder,
+    Encoder,
+    ImageEncoder,
+    SequenceEncoder,
+    TextEncoder,
+    VideoEncoder,
+)
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import Classifier, Head, MultilabelClassifier, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
 SHIFT, MASKING = 0.08, 0.15
-"""How far ``augment`` moves pictures and clips, and how much of a recording it masks, as shares."""
+"""How far ``augment`` moves pictures and clips, and how much of recordings and sequences it masks: shares."""
 
 
 def build_model(
@@ -85,20 +94,29 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part
         text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
-        reader.max_length = text.max_length
+        reader.change(max_length=text.max_length)
         return text
     if isinstance(reader, ImageReader):
         image = ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
-        reader.size = image.size
+        reader.change(size=image.size)
         return image
     if isinstance(reader, VideoReader):
         shift = SHIFT if augment else 0.0
         video = VideoEncoder(backbone, frames=reader.frames, size=reader.size, shift=shift, **common)
-        reader.frames, reader.size = video.frames, video.size
+        reader.change(frames=video.frames, size=video.size)
         return video
-    assert isinstance(reader, AudioReader)
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking
+    if isinstance(reader, SequenceReader):
+        return SequenceEncoder(
+            backbone,
+            features=reader.features,
+            length=reader.length,
+            masking=masking,
+            warp=config.warp,
+            **common,
+        )
+    assert isinstance(reader, AudioReader)
     return AudioEncoder(
         backbone, rate=reader.rate, seconds=reader.seconds, top_db=config.top_db, masking=masking,
         warp=config.warp, **common,
@@ -116,7 +134,7 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     kind = ENCODERS[name]
     if kind.modality != config.modality:
         raise ConfigError(f"the encoder '{name}' reads {kind.modality}, the input is {config.modality}")
-    names = ("features", "size", "frames", "rate", "seconds", "max_length")
+    names = ("features", "length", "size", "frames", "rate", "seconds", "max_length")
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
     known |= {"tokens": config.tokens, **tuning(config)}

@@ -19,7 +19,7 @@ from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.weighting import check_unweighted
 
-FROM_SCRATCH = ("text", "image", "audio", "video")
+FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
 """Modalities whose encoder may be any model type of Transformers."""
 ANSWER_COLUMNS = ("row", "missing", "no_input")
 """What ``predictions.parquet`` says of a row beside its answers."""
@@ -124,10 +124,10 @@ def check_encoder(config: InputConfig) -> None:
         known = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
         name = given.checkpoint or given.type or ""
         raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
-    elif given.type:
+    elif given.type or config.modality == "sequence":  # which no checkpoint reads
         try:
             with torch.device("meta"):
-                ENCODERS[config.modality](given.type, **given.sizes)  # type: ignore[call-arg, misc]
+                ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)  # type: ignore[call-arg, misc]
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None

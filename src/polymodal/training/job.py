@@ -15,6 +15,7 @@ from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
 from polymodal.data.folds import fold_rows
+from polymodal.data.items import each_item
 from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.parts import each_cell
 from polymodal.data.preparation import prepare_processor
@@ -91,8 +92,8 @@ class Job:
     def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
         """Read every cell once, and say what is wrong; without ``media``, as when they were read before."""
 
-        def decode(name: str, config: Any, table: Table, row: int) -> Any:
-            return self.processor.read(name, table.row(row)[name], table.root, self.cache)
+        def decode(name: str, config: Any, item: Any, root: Path | None) -> Any:
+            return self.processor.read(name, item, root, self.cache)
 
         splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
         shown = None if quiet else progress
@@ -111,16 +112,17 @@ class Job:
         )  # fmt: skip
 
     def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Path | None]]:
-        """The distinct cells of some inputs in training and validation, each with its table's folder."""
+        """The distinct items in some inputs' cells, of training and validation, each with its folder."""
         seen = set()
         for table in (self.splits["train"], self.splits["validation"]):
             for name in names:
                 reader = self.processor.readers[name]
-                for cell in each_cell(table.values(name)) if name in table.columns else ():
-                    key = None if reader.is_empty(cell) else reader.key(cell, table.root)
+                cells = each_cell(table.values(name)) if name in table.columns else ()
+                for _, item in (found for cell in cells for found in each_item(cell, reader.modality)):
+                    key = None if reader.is_empty(item) else reader.key(item, table.root)
                     if key is not None and key not in seen:
                         seen.add(key)
-                        yield cell, table.root
+                        yield item, table.root
 
     def answers(self) -> dict[str, np.ndarray]:
         """The training targets as the processor reads them."""

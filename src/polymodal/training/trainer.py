@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +50,14 @@ class PolymodalTrainer(Trainer):
     def prediction_model(self) -> PolymodalForPrediction:
         """The model as what it is."""
         return cast(PolymodalForPrediction, self.model)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        return 6 * len(inputs["index"]) * self._parameters
+
+    @cached_property
+    def _parameters(self) -> int:
+        return self.prediction_model.num_parameters(exclude_embeddings=True)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""

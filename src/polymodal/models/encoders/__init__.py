@@ -3,6 +3,7 @@
 from polymodal.models.encoders.audio import AudioEncoder
 from polymodal.models.encoders.base import ENCODERS, Encoder, build_encoder, encoder_settings
 from polymodal.models.encoders.image import ImageEncoder
+from polymodal.models.encoders.sequence import SequenceEncoder
 from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
 from polymodal.models.encoders.text import TextEncoder
 from polymodal.models.encoders.video import VideoEncoder
@@ -14,6 +15,7 @@ __all__ = [
     "Encoder",
     "ImageEncoder",
     "NumberEncoder",
+    "SequenceEncoder",
     "TextEncoder",
     "VideoEncoder",
     "build_encoder",

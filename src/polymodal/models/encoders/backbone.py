@@ -20,7 +20,13 @@ from polymodal.hub import load_pretrained
 from polymodal.models.encoders.base import Encoder
 from polymodal.models.encoders.tuning import fixed_parts, tune
 
-TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model", "video": "vision_model"}
+TOWERS = {
+    "text": "text_model",
+    "image": "vision_model",
+    "audio": "audio_model",
+    "video": "vision_model",
+    "sequence": "text_model",
+}
 """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
 
 REFUSED = (
@@ -33,6 +39,7 @@ READS = {
     "image": ("pixel_values",),
     "audio": ("input_values", "input_features", "pixel_values"),
     "video": ("pixel_values",),
+    "sequence": ("input_ids", "pixel_values"),
 }
 """The tensors that a backbone may want as its first, by modality."""
 

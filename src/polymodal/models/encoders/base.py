@@ -42,8 +42,9 @@ class Encoder(nn.Module):
 
     def train(self, mode: bool = True) -> Encoder:
         """Training mode, save for what is frozen and for statistics that came with a checkpoint."""
-        super().train(mode and not self.frozen)
-        for module in self.modules():
+        learns = mode and not self.frozen
+        super().train(learns)
+        for module in self.modules() if learns else ():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
