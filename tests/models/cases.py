@@ -1,4 +1,4 @@
-"""One small case for every registered encoder, fusion and head; a new one needs its own here to pass."""
+"""One small case for every registered encoder, fusion, head and weighting; a new one needs its own here."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from polymodal.models.encoders import (
     NumberEncoder,
     SequenceEncoder,
     TextEncoder,
+    VideoEncoder,
 )
 from polymodal.models.fusion import FUSIONS, FeatureFusion
-from polymodal.models.heads import HEADS, IGNORED, Classifier, Head, Regressor
+from polymodal.models.heads import HEADS, IGNORED, Classifier, Head, MultilabelClassifier, Regressor
+from polymodal.models.weighting import WEIGHTINGS
 
-COMPONENTS = [
-    (kind, name)
-    for kind, registry in (("encoder", ENCODERS), ("fusion", FUSIONS), ("head", HEADS))
-    for name in registry
-]
+PARTS = (("encoder", ENCODERS), ("fusion", FUSIONS), ("head", HEADS), ("weighting", WEIGHTINGS))
+COMPONENTS = [(kind, name) for kind, registry in PARTS for name in registry]
 Item = dict[str, Tensor]
 Row = dict[str, list[Item]]
 """By input, the items of one row: none, one or several."""
@@ -73,6 +72,10 @@ ENCODER_CASES = {
         lambda: {"pixel_values": torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)},
     ),
     "audio": EncoderCase(lambda: AudioEncoder(rate=2000, seconds=0.5, bins=16, tokens=8, **CNN), audio_item),
+    "video": EncoderCase(
+        lambda: VideoEncoder(frames=3, size=16, tokens=8, **CNN),
+        lambda: {"pixel_values": torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)},
+    ),
     "sequence": EncoderCase(
         lambda: SequenceEncoder(features=5, length=20, patch=2, tokens=6, **BERT), sequence_item
     ),
@@ -83,9 +86,14 @@ ENCODER_CASES = {
 }
 FUSION_CASES: dict[str, dict[str, Any]] = {
     "concat": {},
+    "sum": {},
     "gated": {},
+    "tensor": {"limit": 250},
+    "low_rank": {"rank": 2},
     "transformer": {"heads": 2},
     "bottleneck": {"heads": 2, "bottlenecks": 2},
+    "cross_attention": {"heads": 2, "layers": 1},
+    "perceiver": {"heads": 2, "latents": 3},
 }
 
 
@@ -101,6 +109,12 @@ HEAD_CASES = {
     "classification": HeadCase(
         lambda: Classifier(["no", "yes", "may be"], label_smoothing=0.1),
         lambda known: torch.where(known, torch.randint(0, 3, known.shape), IGNORED),
+    ),
+    "multilabel": HeadCase(
+        lambda: MultilabelClassifier(["a", "b", "c"], pos_weight=[1, 2, 3], thresholds=[0.2, 0.5, 0.7]),
+        lambda known: torch.where(
+            known.unsqueeze(1), torch.randint(0, 2, (len(known), 3)).float(), torch.nan
+        ),
     ),
     "regression": HeadCase(
         lambda: Regressor(mean=2.0, deviation=3.0),
@@ -151,6 +165,7 @@ def make_case(kind: str, name: str, names: Sequence[str] = ()) -> Case:
         {column: encoders[modality] for column, modality in inputs.items()},
         FeatureFusion(fusion, width=16, **options),
         {target: find(HEAD_CASES, task).make() for target, task in heads.items()},
+        weighting=name if kind == "weighting" else "fixed",
     )
     items = {column: ENCODER_CASES[modality].item for column, modality in inputs.items()}
     return Case(model.eval(), items, {target: HEAD_CASES[task].target for target, task in heads.items()})

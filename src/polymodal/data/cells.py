@@ -23,7 +23,7 @@ from polymodal.errors import PolymodalError, Problem
 SUFFIXES = {
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     "audio": (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"),
-    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
+    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".3gp"),
     "sequence": (".npy", ".npz"),
 }
 MAGIC = {
@@ -43,6 +43,7 @@ class Limits:
     bytes: int = 256 * 2**20
     pixels: int = 100_000_000
     seconds: float = 600.0
+    frames: int = 100_000
 
 
 LIMITS = Limits()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from polymodal.data.items import check_count, each_item, of_item
 from polymodal.data.lists import written_list
 from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
 from polymodal.data.parts import Parts, each_cell
-from polymodal.data.sequences import load_sequence
+from polymodal.data.sequences import load_sequence, sequence_size
+from polymodal.data.video import sample_frames, video_info
 from polymodal.errors import Problem
 
 Decode = Callable[[str, InputConfig, Any, Path | None], Any]
@@ -24,6 +25,15 @@ Progress = Callable[[Iterable, str, int], Iterable]
 LISTED = 20  # missing files of a column that are named one by one
 MEASURED = 3000  # after so many, every tenth is measured: it costs as much as decoding it
 RATE = 16_000
+FRAMES = 8
+MEASURE: dict[str, Callable[..., tuple]] = {
+    "image": image_size,
+    "audio": audio_info,
+    "video": video_info,
+    "sequence": sequence_size,
+}
+"""What is shown of a file, by modality: width and height; seconds and rate; all but the rate, and frames;
+steps and features."""
 
 
 @dataclass
@@ -36,7 +46,7 @@ class _Seen:
     opened: int = 0
     missing: list[tuple[str, int, Path, MediaError]] = field(default_factory=list)
     broken: list[tuple[str, int, MediaError]] = field(default_factory=list)
-    sizes: list[tuple[float, float]] = field(default_factory=list)
+    sizes: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def check_media(
@@ -101,23 +111,19 @@ def _open(
             load_image(item, root)
         elif config.modality == "sequence":
             load_sequence(item, root)
+        elif config.modality == "video":
+            for _ in sample_frames(item, root, frames=config.frames or FRAMES):
+                pass
         else:
             load_audio(item, root, rate=config.rate or RATE)
         seen.opened += 1
         if seen.opened <= MEASURED or seen.opened % 10 == 0:
-            seen.sizes.append(_measure(item, root, config.modality))
+            seen.sizes.append(MEASURE[config.modality](item, root))
             if config.modality == "sequence" and isinstance(kept, np.ndarray):
                 seen.cut += len(kept) < seen.sizes[-1][0]
     except MediaError as error:
         return error
     return None
-
-
-def _measure(item: Any, root: Path | None, modality: str) -> tuple[float, float]:
-    """Width and height, steps and features, or seconds and samples a second."""
-    if modality == "image":
-        return image_size(item, root)
-    return load_sequence(item, root).shape if modality == "sequence" else audio_info(item, root)
 
 
 def _path(cell: Any, root: Path | None) -> Path | None:
@@ -161,7 +167,7 @@ def _broken(parts: Parts, column: str, broken: list[tuple[str, int, MediaError]]
 
 
 def _detail(config: InputConfig, seen: _Seen) -> str:
-    """``64×64 to 640×480 pixels``, ``0.1–2.3 s at 8000 Hz`` or ``12–90 steps of 64 features``."""
+    """What was measured, in words; how many items a cell holds, how many are cut and were measured."""
     if not seen.sizes:
         return ""
     sampled = f" ({len(seen.sizes)} measured)" if len(seen.sizes) < seen.opened else ""
@@ -170,14 +176,29 @@ def _detail(config: InputConfig, seen: _Seen) -> str:
     return _extent(config.modality, seen.sizes) + several + cut + sampled
 
 
-def _extent(modality: str, sizes: list[tuple[float, float]]) -> str:
+def _extent(modality: str, sizes: list[tuple[float, ...]]) -> str:
+    """``64×64 to 640×480 pixels``, ``0.1–2.3 s at 8000 Hz``, ``1.2 s, 30 frames of 64×64 pixels``."""
     if modality == "image":
-        by_area = sorted(sizes, key=lambda size: size[0] * size[1])
-        ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
-        return f"{' to '.join(dict.fromkeys(ends))} pixels"
-    firsts, seconds = [size[0] for size in sizes], sorted({size[1] for size in sizes})
-    form = ",.0f" if modality == "sequence" else ".3g"
-    spread = "–".join(dict.fromkeys((f"{min(firsts):{form}}", f"{max(firsts):{form}}")))
-    others = [f"{second:.0f}" for second in seconds]
+        return f"{_pixels(sizes)} pixels"
+    lengths = _range(size[0] for size in sizes)
+    if modality == "video":
+        counts = _range(size[3] for size in sizes)
+        return f"{lengths} s, {counts} frames of {_pixels([size[1:3] for size in sizes])} pixels"
+    others = [f"{other:.0f}" for other in sorted({size[1] for size in sizes})]
     shown = " or ".join(others) if len(others) < 4 else f"{others[0]} to {others[-1]}"
-    return f"{spread} steps of {shown} features" if modality == "sequence" else f"{spread} s at {shown} Hz"
+    if modality == "sequence":
+        return f"{_range((size[0] for size in sizes), ',.0f')} steps of {shown} features"
+    return f"{lengths} s at {shown} Hz"
+
+
+def _pixels(sizes: Sequence[tuple[float, ...]]) -> str:
+    """``64×64 to 640×480``: the smallest and the largest."""
+    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
+    ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _range(values: Iterable[float], form: str = ".3g") -> str:
+    """``0.1–2.3``, or one number where all are equal."""
+    known = list(values)
+    return "–".join(dict.fromkeys((f"{min(known):{form}}", f"{max(known):{form}}")))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.config import READ_MODALITIES, TargetConfig
+from polymodal.data.labels import guess_separator, looks_multilabel
 from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.data.media import recognise
 from polymodal.data.table import Table
@@ -65,12 +66,10 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
     """The modality by what the cells hold, whether or not the column is worth reading."""
     media = _media(cells)
     if media:
-        kind, reason = media
-        return Guess(column, kind, reason if kind in READ_MODALITIES else f"{reason}; {kind} is not yet read")
+        return Guess(column, *media)
     if holds_texts(values.type):
-        return Guess(
-            column, "text", f"lists of texts in {cells.filled} cells{_empty(cells.looked_at - cells.filled)}"
-        )
+        empty = _empty(cells.looked_at - cells.filled)
+        return Guess(column, "text", f"lists of texts in {cells.filled} cells{empty}")
     if holds_objects(values.type):
         reason = f"cells of type {values.type}, in which no picture or sound was recognised"
         return Guess(column, None, reason)
@@ -152,12 +151,13 @@ def _form(value: Any, kind: str) -> str:
 
 
 def guess_target(
-    table: Table, column: str, task: Literal["classification", "regression"] | None = None
+    table: Table, column: str, task: Literal["classification", "multilabel", "regression"] | None = None
 ) -> TargetConfig:
     """Say how ``column`` is to be answered, unless ``task`` says it.
 
-    Classes are texts, truth values, and whole numbers of at most twenty values that repeat; other numbers
-    are amounts.
+    Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
+    freely. Classes are other texts, truth values, and whole numbers of at most twenty values that repeat;
+    other numbers are amounts.
 
     Raises:
         ConfigError: If the column holds pictures, recordings or the like, which no head answers.
@@ -170,8 +170,11 @@ def guess_target(
             f"{table.name}, column '{column}': {media[1]}, which no target answers. "
             "Name a column of classes or numbers"
         )
+    if task is None and looks_multilabel(values):
+        task = "multilabel"
     if task is not None:
-        return TargetConfig(task=task)
+        separator = guess_separator(values) if task == "multilabel" else None
+        return TargetConfig(task=task, separator=separator)
     numbers, bad = parse_numbers(values)
     numbers = numbers[np.isfinite(numbers)]
     if (

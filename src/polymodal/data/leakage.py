@@ -109,10 +109,10 @@ def giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
     for column in inputs:
         if parts.roles[column] in MEDIA or column not in parts.train.columns:
             continue
-        if parts.roles[target] == "classification":
-            found = _gives_class(parts, column, target)
-        else:
+        if parts.roles[target] == "regression":
             found = _gives_number(parts, column, target)
+        else:
+            found = _gives_class(parts, column, target)
         if found:
             cure = "If it is not known when predicting, leave it out of the inputs."
             warnings.append(parts.problem("train", None, column, found, cure=cure))

@@ -15,7 +15,7 @@ from polymodal.data.table import Table
 from polymodal.data.values import as_labels, holds_objects, parse_numbers
 from polymodal.errors import Problem
 
-MEDIA = ("image", "audio", "sequence")
+MEDIA = ("image", "audio", "video", "sequence")
 
 
 @dataclass
@@ -66,7 +66,9 @@ class Parts:
         if role in MEDIA:
             return np.array([holds_nothing(cell, str(role)) for cell in each_cell(values)], dtype=bool)
         if holds_objects(values.type):
-            return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)
+            known = list if role == "multilabel" else ()  # of which an empty one says that there is no label
+            empty = [is_empty(cell) and not isinstance(cell, known) for cell in each_cell(values)]
+            return np.array(empty, dtype=bool)
         if role in ("number", "regression"):
             numbers, bad = parse_numbers(values)
             nothing = np.isnan(numbers)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
 from polymodal.data.cells import MediaError
 from polymodal.data.items import each_item
+from polymodal.data.labels import readable_labels
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -22,6 +23,7 @@ from polymodal.data.readers import (
     Reader,
     SequenceReader,
     TextReader,
+    VideoReader,
     fixed_seconds,
 )
 from polymodal.data.sequences import load_sequence
@@ -29,14 +31,18 @@ from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.data.values import as_label, as_labels, parse_numbers
+from polymodal.data.video import video_info
+from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 
 SAMPLE = 256
 """Files whose headers are read to choose a size and a length."""
 LARGEST_SIDE, SMALLEST_SIDE = 96, 32
+LARGEST_CLIP, USUAL_FRAMES = 64, 8
+"""A clip costs as many pictures as it has frames."""
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000
-SHARING = ("text", "image", "audio", "sequence")
+SHARING = ("text", "image", "audio", "video", "sequence")
 """Modalities whose inputs may share an encoder."""
 
 
@@ -76,9 +82,11 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         return TextReader(part, max_length=config.max_length or 128)
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
-        return ImageReader(part, size=config.size or _side(train, names))
+        return ImageReader(part, size=config.size or _side(_headers(train, names, media.image_size)))
     if config.modality == "audio":
         return _audio_reader(train, names, config, checkpoint)
+    if config.modality == "video":
+        return _video_reader(train, names, config, checkpoint)
     if config.modality == "sequence":
         return SequenceReader.fit(_headers(train, names, load_sequence, "sequence"), length=config.length)
     if config.modality == "number":
@@ -97,15 +105,33 @@ def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoin
     return AudioReader(part, rate=rate, seconds=float(seconds_kept))
 
 
+def _video_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> VideoReader:
+    part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+    sizes = config.encoder.sizes if config.encoder else {}
+    own = sizes.get("num_frames")
+    if checkpoint:  # one of pictures reads any number of frames, one of clips its own
+        own = getattr(load_pretrained(AutoConfig, checkpoint), "num_frames", None)
+    if own and config.frames not in (None, own):
+        found = f"'frames' cannot be {config.frames}: the encoder of '{names[0]}' reads {own}"
+        raise ConfigError(f"{found}. Leave 'frames' out")
+    given = sizes.get("image_size")
+    given = given[0] if isinstance(given, (list, tuple)) else given
+    size = given or config.size
+    if not size:
+        known = [(info.width, info.height) for info in _headers(train, names, video_info)]
+        size = min(LARGEST_CLIP, _side(known))
+    return VideoReader(part, frames=own or config.frames or USUAL_FRAMES, size=size)
+
+
 def _texts(train: Table, names: list[str]) -> Iterator[str]:
     for name in names:
         for cell in train.values(name).to_pylist():
             yield from (as_label(text) for _, text in each_item(cell, "text"))
 
 
-def _side(train: Table, names: list[str]) -> int:
+def _side(pictures: Iterable[tuple[int, int]]) -> int:
     """The side that most pictures have, in steps of eight, within limits that a CPU can bear."""
-    sides = [max(size) for size in _headers(train, names, media.image_size)]
+    sides = [max(size) for size in pictures]
     usual = float(np.median(sides)) if sides else 64.0
     return int(min(LARGEST_SIDE, max(SMALLEST_SIDE, math.ceil(usual / 8) * 8)))
 
@@ -125,8 +151,13 @@ def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> I
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
     if config.task == "regression":
         return TargetReader(config.task)
-    found = {label for label in as_labels(train.values(name)) if label}
-    return TargetReader(config.task, sorted(found, key=_numbers_first))
+    values = train.values(name)
+    if config.task == "multilabel":
+        rows = readable_labels(values, config.separator)
+        found = {label for labels in rows for label in labels or ()}
+    else:
+        found = {label for label in as_labels(values) if label}
+    return TargetReader(config.task, sorted(found, key=_numbers_first), config.separator)
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:

@@ -185,7 +185,10 @@ class PolymodalProcessor(ProcessorMixin):
                 for r in distinct
             ],
             "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
-            "targets": [{"name": n, "task": t.task, "classes": t.classes} for n, t in self.targets.items()],
+            "targets": [
+                {"name": n, "task": t.task, "classes": t.classes, "separator": t.separator}
+                for n, t in self.targets.items()
+            ],
         }
         (folder / FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return [str(folder / FILE)]
@@ -208,7 +211,10 @@ class PolymodalProcessor(ProcessorMixin):
                 readers.append(load_reader(entry["modality"], entry["settings"], part))
                 readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
-            targets = {e["name"]: TargetReader(e["task"], e["classes"]) for e in content["targets"]}
+            targets = {
+                e["name"]: TargetReader(e["task"], e["classes"], e.get("separator"))
+                for e in content["targets"]
+            }
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
             problem = f"no readable {FILE} and its folders ({reason})"

@@ -56,6 +56,16 @@ def load_sequence(cell: Any, root: Path | None = None, limits: Limits = LIMITS) 
     return _checked(array, describe(cell))
 
 
+def sequence_size(cell: Any, root: Path | None = None) -> tuple[int, int]:
+    """Steps and features of a sequence.
+
+    Raises:
+        MediaError: As ``load_sequence``.
+    """
+    steps, features = load_sequence(cell, root).shape
+    return steps, features
+
+
 def _from_list(cell: Any) -> np.ndarray:
     """Lists of numbers as an array; None among them is no number."""
     try:

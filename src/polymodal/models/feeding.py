@@ -20,6 +20,7 @@ from polymodal.data.readers import (
     Reader,
     SequenceReader,
     TextReader,
+    VideoReader,
 )
 from polymodal.data.sequences import load_sequence
 from polymodal.data.targets import TargetReader
@@ -66,6 +67,9 @@ def _reader_for(encoder: Encoder, cells: Sequence[Any]) -> Reader:
         part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
         rate, seconds = getattr(encoder, "rate", 16000), getattr(encoder, "seconds", 4.0)
         return AudioReader(part, rate=rate, seconds=seconds)
+    if encoder.modality == "video":
+        part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+        return VideoReader(part, frames=getattr(encoder, "frames", 8), size=getattr(encoder, "size", 64))
     if encoder.modality == "sequence":
         return _sequence_reader(encoder, cells)
     if encoder.modality == "number":

@@ -13,13 +13,19 @@ from polymodal.data.readers.image import ImageReader
 from polymodal.data.readers.sequence import SequenceReader
 from polymodal.data.readers.table import CategoryReader, NumberReader
 from polymodal.data.readers.text import TextReader
+from polymodal.data.readers.video import VideoReader
 
 __all__ = [
-    "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader",
-    "SequenceReader", "TextReader", "fixed_seconds", "load_reader",
+    "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader", "SequenceReader",
+    "TextReader", "VideoReader", "fixed_seconds", "load_reader",
 ]  # fmt: skip
 
-PARTS = {"text": AutoTokenizer, "image": AutoImageProcessor, "audio": AutoFeatureExtractor}
+PARTS = {
+    "text": AutoTokenizer,
+    "image": AutoImageProcessor,
+    "audio": AutoFeatureExtractor,
+    "video": AutoImageProcessor,  # AutoVideoProcessor needs torchvision
+}
 """How a reader's ``part`` is loaded."""
 
 

@@ -6,6 +6,7 @@ from polymodal.models.encoders.image import ImageEncoder
 from polymodal.models.encoders.sequence import SequenceEncoder
 from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
 from polymodal.models.encoders.text import TextEncoder
+from polymodal.models.encoders.video import VideoEncoder
 
 __all__ = [
     "ENCODERS",
@@ -16,6 +17,7 @@ __all__ = [
     "NumberEncoder",
     "SequenceEncoder",
     "TextEncoder",
+    "VideoEncoder",
     "build_encoder",
     "encoder_settings",
 ]
