@@ -5,8 +5,8 @@
 
 A row has a digit (a class) and a level (a number). Clip, sequence and number tell of the level, picture,
 recording, note and group of the digit, clip and sequence a little of both; each is spoiled. The table is
-fitted as it is, without a declaration. Then rows without an empty cell are predicted 128 times, once with each
-pattern of missing inputs, and every answer is looked at: what it says was missing, and how good it is.
+fitted as it is, without a declaration. Then rows without an empty cell are predicted 128 times, once with
+each pattern of missing inputs, and every answer is looked at: what it says was missing, how good it is.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make_row(folder: Path, number: int, glyph: np.ndarray, digit: int) -> dict[s
         "picture": f"pictures/{number}.png",
         "note": misspelt_name(digit, random),
         "amount": round(100 * level + random.normal(0, 20), 2),
-        "group": "red blue green white black".split()[told // 2],
+        "group": ["red", "blue", "green", "white", "black"][told // 2],
         "steps": f"steps/{number}.npy",
         DIGIT: f"no. {digit}",
         LEVEL: round(level, 4),

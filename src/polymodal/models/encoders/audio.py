@@ -35,8 +35,8 @@ class AudioEncoder(BackboneEncoder):
             (SpecAugment, Park et al. 2019); 0 masks nothing.
         warp: In training, how far pitch and time are stretched, as a share: another speaker, but another
             tone as well; 0 stretches nothing.
-        equalize: In training, how much a random gain changes the bins, in deviations of a recording's log-mel:
-            another microphone; 0 changes nothing.
+        equalize: In training, deviation of random gains over frequency, as another microphone would have
+            them, in that of a recording's log-mel; 0 changes nothing.
     """
 
     modality = "audio"
