@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polymodal.errors import PolymodalError
+
+ROW_GROUP = 4096
 
 
 def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
@@ -28,13 +30,10 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
     rows, writer = 0, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for frame in frames:
-            batch = pa.Table.from_pandas(
-                frame, schema=writer.schema if writer else None, preserve_index=False
-            )
-            writer = writer or pq.ParquetWriter(part, batch.schema)
-            writer.write_table(batch)
-            rows += len(frame)
+        for group in _groups(frames):
+            writer = writer or pq.ParquetWriter(part, group.schema)
+            writer.write_table(group)
+            rows += len(group)
         if writer:
             writer.close()
             os.replace(part, path)
@@ -47,3 +46,17 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return rows
+
+
+def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
+    """The frames in groups of about ``ROW_GROUP`` rows: what Parquet notes of a group would outgrow few rows."""
+    gathered: list[pa.Table] = []
+    schema = None
+    for frame in frames:
+        gathered.append(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+        schema = gathered[0].schema if schema is None else schema
+        if sum(map(len, gathered)) >= ROW_GROUP:
+            yield pa.concat_tables(gathered)
+            gathered = []
+    if gathered:
+        yield pa.concat_tables(gathered)
