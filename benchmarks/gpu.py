@@ -34,6 +34,7 @@ import torch
 import transformers
 from PIL import Image
 from plain_loop import DEVICE, now, to_device
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback, WhisperConfig, WhisperFeatureExtractor, WhisperModel, set_seed
@@ -52,6 +53,8 @@ WHISPER = {"d_model": 512, "encoder_layers": 6, "encoder_attention_heads": 8, "e
 SIDE, RATE, SECONDS = 224, 16000, 30
 FILES = 64
 """Distinct pictures, and recordings; rows share them, and each is decoded whenever a row is read."""
+COUNTED = 2
+"""Rows whose FLOPs are counted."""
 TOWERS = (("image",), ("audio",), ("image", "audio"))
 
 
@@ -145,14 +148,12 @@ def open_fit(
     return open_job(table, targets=["kind"], inputs=list(inputs), settings=settings)
 
 
-def count_flops(model: Any, job: Job) -> float:
-    """FLOPs of a row's forward and backward pass."""
-    few = 2
-    batch = to_device(Collator(job.processor)(job.rows("train").__getitems__(range(few))))
+def count_flops(model: nn.Module, batch: dict[str, Any], rows: int) -> float:
+    """FLOPs of a row's forward and backward pass; ``batch`` holds ``rows`` of them."""
     trial = copy.deepcopy(model).to(DEVICE).train()
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        trial(**batch).loss.backward()
-    return counter.get_total_flops() / few
+        trial(**to_device(batch)).loss.backward()
+    return counter.get_total_flops() / rows
 
 
 def train(model: Any, job: Job) -> tuple[float, float]:
@@ -188,7 +189,8 @@ def lines(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Foun
             job.cache = ReadCache(0)
             model = build_model(job.declaration, job.processor, job.answers())
             name = " + ".join(inputs) + (", compiled" if compiled else "")
-            yield name, Found(count_flops(model, job), *train(model, job))
+            few = Collator(job.processor)(job.rows("train").__getitems__(range(COUNTED)))
+            yield name, Found(count_flops(model, few, COUNTED), *train(model, job))
             del model
             torch._dynamo.reset()
 

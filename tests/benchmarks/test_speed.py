@@ -6,11 +6,14 @@ import re
 import wave
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from tests.models.checkpoints import CHECKPOINTS
 from tests.tables import write_houses
@@ -29,6 +32,13 @@ def compared(line: str, name: str) -> None:
     """``line`` holds the speeds of both sides and their ratio."""
     ours, plain, ratio = map(float, re.match(rf"{name} +(\S+) +(\S+) +(\S+)", line).groups())
     assert ours > 0 and ratio == pytest.approx(ours / plain, abs=0.01)
+
+
+class Layer(nn.Linear):
+    """A model with a loss."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return SimpleNamespace(loss=super().forward(x).sum())
 
 
 @pytest.mark.parametrize("script", ["training"], indirect=True)
@@ -54,7 +64,16 @@ def test_every_photograph_and_recording_is_another_one(script: Any, tmp_path: Pa
 def test_frozen_prints_a_ratio(script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CHECKPOINTS["bert"].save(tmp_path / "bert")
     table = write_houses(tmp_path, empty=0.0)
-    given = ["--table", str(table), "--input", "note", "--target", "kind", "--checkpoint", str(tmp_path / "bert")]
+    given = [
+        "--table",
+        str(table),
+        "--input",
+        "note",
+        "--target",
+        "kind",
+        "--checkpoint",
+        str(tmp_path / "bert"),
+    ]
     script.main([*given, "--epochs", "2", "--rounds", "1", "--batch-size", "16"])
     lines = capsys.readouterr().out.splitlines()
     assert "note, frozen -> kind, 32 rows" in lines[0]
@@ -88,15 +107,6 @@ def test_gpu_prints_a_line_a_tower(script: Any, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("script", ["gpu"], indirect=True)
-def test_the_flops_of_a_siglip_are_those_of_its_matrices(script: Any) -> None:
-    from types import SimpleNamespace
-
-    import torch
-    from torch import nn
-
-    class Model(nn.Linear):
-        def forward(self, x: torch.Tensor) -> Any:  # type: ignore[override]
-            return SimpleNamespace(loss=super().forward(x).sum())
-
-    counted = script.count_flops(Model(5, 7), {"input": torch.ones(2, 5)}, rows=2)
+def test_the_flops_of_a_layer_are_those_of_its_products(script: Any) -> None:
+    counted = script.count_flops(Layer(5, 7), {"x": torch.ones(2, 5)}, rows=2)
     assert counted == 2 * 2 * 5 * 7  # forward, and the weights' gradient; the input has none

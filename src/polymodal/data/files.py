@@ -80,7 +80,7 @@ def _error(name: str, found: str, expected: str = "", cure: str = "", row: int |
 
 
 def _check_text(raw: bytes, name: str, header: int) -> None:
-    """Refuse what is no UTF-8: the first such byte is named with its line, and its row if it stands in one."""
+    """Refuse what is no UTF-8: its first byte is named with its line, and its row if it stands in one."""
     try:
         decoder = codecs.getincrementaldecoder("utf-8")()
         for start in range(0, len(raw), PIECE):  # as a whole it would be a second, larger copy of the file

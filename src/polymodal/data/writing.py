@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from polymodal.errors import PolymodalError
 
 ROW_GROUP = 4096
+"""Rows that are written at once, at least."""
 
 
 def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
@@ -49,7 +50,7 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
 
 
 def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
-    """The frames in groups of about ``ROW_GROUP`` rows: what Parquet notes of a group would outgrow few rows."""
+    """The frames, put together: the notes that Parquet keeps of a group would outgrow a few rows."""
     gathered: list[pa.Table] = []
     schema = None
     for frame in frames:
