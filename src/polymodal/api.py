@@ -20,9 +20,10 @@ from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError, RunError
-from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.evaluation.inference import Measure, answer_frame, list_columns, run_batches
 from polymodal.models.build import build_model
 from polymodal.run import FILES, Run
+from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import progress, quiet_libraries
@@ -31,13 +32,14 @@ from polymodal.training.trainer import train
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
 
 
-def load(folder: str | Path) -> Run:
-    """The run in ``folder``.
+def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+    """The run in ``folder``; see :meth:`Run.load`.
 
     Raises:
         RunError: If it is not there or incomplete.
+        ConfigError: If this machine has no such device, or there is no such precision.
     """
-    return Run.load(folder)
+    return Run.load(folder, device=device, precision=precision)
 
 
 def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:
@@ -122,14 +124,15 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         resume=resume,
         quiet=quiet,
     )
+    calibration = calibrate(model, job.rows("validation"), job.declaration)
     run = Run(folder, model, job.processor, job.declaration)
     run.save(folder)
-    write_results(run, job, trained)
+    write_results(run, job, trained, calibration)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return run
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
     """``metrics.json``, and ``predictions.parquet`` of the test rows."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -148,9 +151,14 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "test": measure.metrics(),
         "validation": trained.pop("best"),
         "train": trained,
+        "parameters": run.model.num_parameters(),
         "rows": {name: len(table) for name, table in job.splits.items()},
-        "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
         "notes": job.notes + cache_notes(job),
+        "calibration": calibration.targets,
+        "warnings": [
+            *(str(warning) for warning in (job.report.warnings if job.report else [])),
+            *calibration.warnings,
+        ],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
@@ -197,13 +205,18 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
-            for path in [folder / "checkpoints", *folder.glob("reader_*")]:
-                shutil.rmtree(path, ignore_errors=True)
-            for name in (*FILES, "metrics.json", "predictions.parquet"):
-                (folder / name).unlink(missing_ok=True)
+            clear_folder(folder)
         (folder / "run.yaml").write_text(declaration.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def clear_folder(folder: Path) -> None:
+    """Take away what a fit writes, and nothing else."""
+    for path in [folder / "checkpoints", *folder.glob("reader_*")]:
+        shutil.rmtree(path, ignore_errors=True)
+    for name in (*FILES, "metrics.json", "predictions.parquet"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def default_folder(source: Any) -> Path:
@@ -225,7 +238,8 @@ def predict_to(
     """
     table = read_table(source)
     frames = run.predict_batches(table, batch_size, probabilities)
-    return write_parquet(progress(frames, "predicting", math.ceil(len(table) / batch_size)), output)
+    shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
+    return write_parquet(shown, output, list_columns(run.model))
 
 
 def embed_to(run: Run, source: Any, output: Path, *, input: str | None = None, batch_size: int = 128) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.data.cells import is_empty
 from polymodal.data.parts import MEDIA, Parts, each_cell
 from polymodal.data.values import parse_numbers
 from polymodal.errors import Problem
@@ -73,7 +74,7 @@ def _media_key(cell: Any, root: str) -> bytes:
         return f"{root}/{cell}".encode("utf-8", "surrogatepass")
     if isinstance(cell, bytes) and cell:
         return hashlib.blake2b(cell, digest_size=16).digest()
-    return b"" if cell is None or len(cell) == 0 else repr(cell).encode()
+    return b"" if is_empty(cell) else repr(cell).encode()
 
 
 def group_overlap(parts: Parts, group: str) -> list[Problem]:
@@ -98,10 +99,10 @@ def giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
     for column in inputs:
         if parts.roles[column] in MEDIA or column not in parts.train.columns:
             continue
-        if parts.roles[target] == "classification":
-            found = _gives_class(parts, column, target)
-        else:
+        if parts.roles[target] == "regression":
             found = _gives_number(parts, column, target)
+        else:
+            found = _gives_class(parts, column, target)
         if found:
             cure = "If it is not known when predicting, leave it out of the inputs."
             warnings.append(parts.problem("train", None, column, found, cure=cure))

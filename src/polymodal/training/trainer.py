@@ -16,11 +16,12 @@ from transformers.trainer_callback import PrinterCallback
 from polymodal.config import TrainConfig
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.errors import RunError
-from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
+from polymodal.training.groups import parameter_groups
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.selection import validation_metrics
+from polymodal.training.shares import add_shares
 
 
 class PolymodalTrainer(Trainer):
@@ -28,14 +29,18 @@ class PolymodalTrainer(Trainer):
 
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
+        layer_decay: By how much each of its layers learns slower than the one above it.
     """
 
-    def __init__(self, *args: Any, pretrained_learning_rate: float, **kwargs: Any) -> None:
-        self.pretrained_learning_rate = pretrained_learning_rate
+    def __init__(
+        self, *args: Any, pretrained_learning_rate: float, layer_decay: float = 1.0, **kwargs: Any
+    ) -> None:
+        self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
         super().__init__(*args, **kwargs)
+        self.loss_is_scaled_for_ga = True  # by the shares of the batches
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW over at most four groups: pretrained or new, with weight decay or without."""
+        """AdamW over the groups of parameters."""
         if self.optimizer is None:
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.prediction_model)
             self.optimizer = kind(self.parameter_groups(), **options)
@@ -59,27 +64,23 @@ class PolymodalTrainer(Trainer):
         tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list, Any]:
+        """The batches of one step, each with its part in that step's loss."""
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        add_shares(
+            self.prediction_model, batches, processes=self.args.world_size,
+            reduce=lambda mass: cast(torch.Tensor, self.accelerator.reduce(mass, reduction="sum")),
+        )  # fmt: skip
+        return batches, items
+
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The trainable parameters by learning rate and weight decay; empty groups are left out."""
-        decayed = set(self.get_decay_parameter_names(self.prediction_model))
-        pretrained = {
-            id(parameter)
-            for encoder in cast(list[BackboneEncoder], self.prediction_model.model.encoders)
-            if encoder.pretrained
-            for parameter in encoder.backbone.parameters()
-        }
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.prediction_model.named_parameters():
-            if parameter.requires_grad:
-                groups.setdefault((id(parameter) in pretrained, name in decayed), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "lr": self.pretrained_learning_rate if is_pretrained else self.args.learning_rate,
-                "weight_decay": self.args.weight_decay if decays else 0.0,
-            }
-            for (is_pretrained, decays), parameters in groups.items()
-        ]
+        """See :func:`polymodal.training.groups.parameter_groups`."""
+        model = self.prediction_model
+        return parameter_groups(
+            model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
+            pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,
+            weight_decay=self.args.weight_decay,
+        )  # fmt: skip
 
 
 def train(
@@ -120,8 +121,9 @@ def train(
         data_collator=Collator(rows.processor),
         train_dataset=rows,
         eval_dataset=validation,
-        compute_metrics=validation_metrics(heads, metric),
+        compute_metrics=validation_metrics(heads, metric, model.weighting),
         pretrained_learning_rate=config.pretrained_learning_rate,
+        layer_decay=config.layer_decay,
     )
     trainer.remove_callback(PrinterCallback)
     if not quiet:
