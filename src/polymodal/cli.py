@@ -118,9 +118,6 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
-    from polymodal import api
-    from polymodal.show import show_fit, show_fits, show_repeats, show_search
-
     ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
     asked = [name for name, value in ways.items() if value is not None]
     if len(asked) > 1 and asked != ["--folds", "--seeds"]:
@@ -132,32 +129,54 @@ def fit(
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     try:
-        if fusions is not None:
-            from polymodal.comparison import fit_fusions
-
-            fits = fit_fusions(source, fusions=fusions, **options)
-            return None if _print(fits.to_json(), as_json) else show_fits(fits, command=_command())
-        if folds or seeds:
-            from polymodal.folds import fit_folds
-
-            repeats = fit_folds(source, folds=folds, seeds=seeds or 1, **options)
-            return None if _print(repeats.to_json(), as_json) else show_repeats(repeats, command=_command())
-        if search:
-            from polymodal.tuning import fit_searched
-
-            run = fit_searched(source, trials=search, **options)
+        if asked in ([], ["--search"]):
+            _fit_one(source, search, options)
         else:
-            run = api.fit(source, **options)
+            _fit_several(source, fusions, folds, seeds or 1, options)
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None
+
+
+def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
+    """One run, of what is declared or of what a search finds."""
+    from polymodal import api
+    from polymodal.show import show_fit, show_search
+
+    found = {}
+    if search:
+        from polymodal.tuning import fit_searched
+
+        run = fit_searched(source, trials=search, **options)
+        found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
+    else:
+        run = api.fit(source, **options)
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
-    found = json.loads((run.folder / "search.json").read_text(encoding="utf-8")) if search else {}
-    if not _print({"run": str(run.folder), **results} | ({"search": found} if search else {}), as_json):
-        if search:
-            show_search(found)
+    if not _print({"run": str(run.folder), **results, **found}, options["quiet"]):
+        if found:
+            show_search(found["search"])
         show_fit(run.folder, results, command=_command())
+
+
+def _fit_several(
+    source: str, fusions: str | None, folds: int | None, seeds: int, options: dict[str, Any]
+) -> None:
+    """A run a fusion, or a run a fold and a seed."""
+    from polymodal.show import show_fits, show_repeats
+
+    if fusions is not None:
+        from polymodal.comparison import fit_fusions
+
+        fits = fit_fusions(source, fusions=fusions, **options)
+        if not _print(fits.to_json(), options["quiet"]):
+            show_fits(fits, command=_command())
+        return
+    from polymodal.folds import fit_folds
+
+    repeats = fit_folds(source, folds=folds, seeds=seeds, **options)
+    if not _print(repeats.to_json(), options["quiet"]):
+        show_repeats(repeats, command=_command())
 
 
 @app.command()

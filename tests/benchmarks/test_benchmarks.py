@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from polymodal.data.sequences import load_sequence
+from polymodal.data.table import read_table
+from tests.tables import write_sound
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -95,3 +99,21 @@ def test_where_a_digit_is_says_nothing_of_where_it_goes(script: Any) -> None:
     clip = script.draw("south-east", dot, np.random.default_rng(0)).astype(float)
     moved = [np.abs(np.roll(clip[0], (step, step), (0, 1)) - clip[1]).mean() for step in (-3, 0, 2, 3, 4)]
     assert min(moved[2:]) < min(moved[:2])
+
+
+@pytest.mark.parametrize("script", ["real_input"], indirect=True)
+def test_recordings_become_frames_of_their_own_length(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "data" / "av_digits"
+    for name, seconds in {"one": 0.2, "two": 0.5}.items():
+        write_sound(source / "audio" / f"{name}.wav", 440, seconds, rate=8000)
+    lines = ["image,image_degraded,audio,label,split"]
+    lines += [f"images/{place}.png,blur/{place}.png,audio/{name}.wav,{place},train"
+              for place, name in enumerate(["one", "two", "one"])]  # fmt: skip
+    (source / "digits.csv").write_text("\n".join(lines))
+    monkeypatch.setattr(script, "DATA", tmp_path / "data")
+    table = read_table(script.write_frames(tmp_path / "frames"))
+    shapes = [load_sequence(row["frames"], table.root).shape for row in table.rows()]
+    assert shapes == [(21, 64), (51, 64), (21, 64)]
+    assert table.columns == ["image_degraded", "frames", "label", "split"]

@@ -1,5 +1,6 @@
 """Cells that hold several items: what counts as several, what is kept, which one is wrong."""
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from polymodal.data.cells import MediaError, is_empty
 from polymodal.data.items import each_item, holds_nothing, split_items
+from polymodal.data.leakage import _media_key
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, ImageReader, NumberReader, SequenceReader, TextReader
 from polymodal.data.schema import guess_modality
@@ -153,3 +155,20 @@ def test_written_lists_in_a_csv_are_guessed(tmp_path):
     table = read_table(tmp_path / "t.csv")
     assert guess_modality(table, "x").modality == "image"
     assert guess_modality(table, "y").modality == "sequence"
+
+
+def test_arrays_of_a_dataset_are_sequences():
+    kinds = {"x": datasets.Array2D((4, 3), "float32"), "y": datasets.List(datasets.Value("float64"))}
+    cells = {
+        "x": [np.full((4, 3), place).tolist() for place in range(6)],
+        "y": [[0.5] * (place + 1) for place in range(6)],
+    }
+    table = read_table(datasets.Dataset.from_dict(cells, features=datasets.Features(kinds)))
+    assert [guess_modality(table, name).modality for name in ("x", "y")] == ["sequence", "sequence"]
+    assert np.asarray(table.row(2)["x"]).tolist() == cells["x"][2]
+
+
+def test_equal_lists_in_two_splits_are_found():
+    lists = [[[0.5, 1.0]], [[2.0, 3.0]], [[0.5, 1.0], [1.0, 1.0]], [[2.0, 3.0]], [[1.0], [2.0, 3.0]]]
+    keys = [_media_key(cell, "") for cell in [*lists, ["a.jpg", "b.jpg"], ["a.jpg", "c.jpg"], [], None]]
+    assert keys[1] == keys[3] and len(set(keys[:3] + keys[4:7])) == 6 and keys[7:] == [b"", b""]

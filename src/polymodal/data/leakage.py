@@ -74,7 +74,17 @@ def _media_key(cell: Any, root: str) -> bytes:
         return f"{root}/{cell}".encode("utf-8", "surrogatepass")
     if isinstance(cell, bytes) and cell:
         return hashlib.blake2b(cell, digest_size=16).digest()
-    return b"" if is_empty(cell) else repr(cell).encode()
+    return b"" if is_empty(cell) else _list_key(cell)
+
+
+def _list_key(cell: Any) -> bytes:
+    """A list of numbers by their bytes: writing them out would take longer than reading them all."""
+    try:
+        array = np.asarray(cell)
+    except ValueError:  # of rows that differ in length
+        return repr(cell).encode()
+    numeric = array.dtype.kind in "fiub"
+    return repr(array.shape).encode() + array.tobytes() if numeric else repr(cell).encode()
 
 
 def group_overlap(parts: Parts, group: str) -> list[Problem]:

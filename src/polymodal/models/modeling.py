@@ -217,8 +217,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         index: Tensor,
         inputs: Inputs,
         targets: Mapping[str, Tensor] | None = None,
-        shares: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
+        normalizers: Mapping[str, Tensor] | None = None,
     ) -> PolymodalOutput:
         """Answer a batch, and weigh the losses of the targets that are given.
 
@@ -227,9 +227,9 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             inputs: See :data:`Inputs`.
             targets: ``(batch,)`` each, of one head or more, ``(batch, classes)`` for several labels a row;
                 -100 (class) or NaN (number, labels) where empty.
-            shares: Of each target, the batch's part in the mass of all batches that make one step;
-                ``loss`` is its part in that step's loss then. See :mod:`polymodal.training.shares`.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+            normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
+                step; by default :meth:`Head.normalizer` of the batch itself.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
@@ -237,13 +237,12 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         if targets:
             answered = [(name, head) for name, head in self.named_heads() if name in targets]
             output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
-            terms = {
-                name: Term(
-                    output.losses[name], head.weight,
-                    shares[name] if shares else head.known(targets[name]).any(),
-                )
-                for name, head in answered
-            }  # fmt: skip
+            terms = {}
+            for name, head in answered:
+                share: Tensor = head.known(targets[name]).any()
+                if normalizers is not None:
+                    share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
+                terms[name] = Term(output.losses[name], head.weight, share)
             output.loss = self.weighting(terms)
         return output
 

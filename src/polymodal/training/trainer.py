@@ -19,9 +19,9 @@ from polymodal.errors import RunError
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.groups import parameter_groups
+from polymodal.training.normalizers import step_normalizers
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.selection import validation_metrics
-from polymodal.training.shares import add_shares
 
 
 class PolymodalTrainer(Trainer):
@@ -37,7 +37,7 @@ class PolymodalTrainer(Trainer):
     ) -> None:
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
         super().__init__(*args, **kwargs)
-        self.loss_is_scaled_for_ga = True  # by the shares of the batches
+        self.loss_is_scaled_for_ga = True  # by step_normalizers
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups of parameters."""
@@ -64,14 +64,22 @@ class PolymodalTrainer(Trainer):
         tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
 
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list, Any]:
-        """The batches of one step, each with its part in that step's loss."""
-        batches, items = super().get_batch_samples(*args, **kwargs)
-        add_shares(
-            self.prediction_model, batches, processes=self.args.world_size,
-            reduce=lambda mass: cast(torch.Tensor, self.accelerator.reduce(mass, reduction="sum")),
-        )  # fmt: skip
-        return batches, items
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """What the losses of a step are divided by; None where the step is one batch of one process."""
+        processes = self.args.world_size
+        if processes == 1 and len(batch_samples) == 1:
+            return None
+        return step_normalizers(dict(self.prediction_model.named_heads()), batch_samples, device, processes)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The model's loss, or this batch's share of the step's."""
+        if num_items_in_batch is None:
+            return super().compute_loss(model, inputs, return_outputs)
+        output = model(**inputs, normalizers=num_items_in_batch)
+        loss = output["loss"] * self.args.world_size  # for gradients are averaged over the processes
+        return (loss, output) if return_outputs else loss
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See :func:`polymodal.training.groups.parameter_groups`."""

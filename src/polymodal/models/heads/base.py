@@ -62,11 +62,8 @@ class Head(nn.Module):
         empty = target.isnan() if target.is_floating_point() else target == IGNORED
         return ~empty.flatten(1).any(dim=1) if empty.ndim > 1 else ~empty
 
-    def mass(self, target: Tensor) -> Tensor:
-        """What ``target``'s rows weigh together in :meth:`loss`, its divisor: a scalar, 0 if all are empty.
-
-        The loss of several batches as one is the mean of theirs by their masses.
-        """
+    def normalizer(self, target: Tensor) -> Tensor:
+        """What :meth:`loss` divides its sum by, a scalar: the number of rows whose target is not empty."""
         return self.known(target).sum().float()
 
     def answer(self, logits: Tensor) -> Tensor:

@@ -68,11 +68,11 @@ class Classifier(Head):
             logits.float(), target, self.class_weights, ignore_index=IGNORED,
             reduction="none", label_smoothing=self.label_smoothing,
         )  # fmt: skip
-        return each.sum() / self.mass(target).clamp(min=1e-8)
+        return each.sum() / self.normalizer(target).clamp(min=1e-8)
 
-    def mass(self, target: Tensor) -> Tensor:
-        """See :meth:`Head.mass`: the sum of the rows' class weights."""
-        return self.class_weights[target[target != IGNORED]].sum()
+    def normalizer(self, target: Tensor) -> Tensor:
+        """See :class:`Head`; a row counts as much as its class weighs."""
+        return (self.class_weights[target.clamp(min=0)] * (target != IGNORED)).sum()
 
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""

@@ -12,7 +12,9 @@ import transformers as hf
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 import polymodal as pm
-from polymodal.training.shares import add_shares
+from polymodal.models.weighting import WEIGHTINGS
+from polymodal.training.normalizers import step_normalizers
+from polymodal.training.trainer import PolymodalTrainer
 from tests.command import error
 from tests.models.cases import collate, make_case
 from tests.models.checkpoints import CHECKPOINTS
@@ -61,42 +63,44 @@ def test_two_half_batches_are_the_whole_batch(sparse, tmp_path):
 
 def test_means_of_means_would_be_something_else(sparse, tmp_path):
     """What Transformers does by itself: the test above sees the difference."""
-    more = {
-        "target": ["kind", "price"],
-        "train__learning_rate": 0.01,
-        "train__optim": "sgd",
-        "train__max_grad_norm": 0,
-    }
+    more = {"target": ["kind", "price"], "train__learning_rate": 0.01, "train__optim": "sgd",
+            "train__max_grad_norm": 0}  # fmt: skip
     whole = fit(sparse, tmp_path / "whole", train__batch_size=16, **more)
 
-    def means(model, batches, **_):
-        for batch in batches:
-            batch["shares"] = {name: torch.tensor(1 / len(batches)) for name in batch["targets"]}
+    plain = PolymodalTrainer.compute_loss
 
-    with mock.patch("polymodal.training.trainer.add_shares", means):
+    def mean(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        if num_items_in_batch is None:  # evaluation
+            return plain(self, model, inputs, return_outputs)
+        return model(**inputs).loss / self.current_gradient_accumulation_steps
+
+    with mock.patch.object(PolymodalTrainer, "compute_loss", mean):
         halves = fit(sparse, tmp_path / "halves", train__batch_size=8,
                      train__gradient_accumulation_steps=2, **more)  # fmt: skip
     assert largest_difference(whole, halves) > 2e-4
 
 
-def test_shares_add_up_over_batches_and_processes():
+def parts_of(case, targets, rows):
+    cut = (slice(0, 3), slice(3, None))
+    return [{**collate(rows[s]), "targets": {n: t[s] for n, t in targets.items()}} for s in cut]
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_the_parts_of_a_step_add_up_to_its_loss(weighting):
     torch.manual_seed(0)
     case = make_case("fusion", "concat")
+    case.model.weighting = WEIGHTINGS[weighting]({n: h.variance_factor for n, h in case.model.named_heads()})
+    for parameter in case.model.weighting.parameters():
+        parameter.data += torch.tensor([0.3, -0.5])
     rows = case.rows()
     targets = case.answers(len(rows))
     targets["half"][:3] = torch.nan
     whole = case.model(**collate(rows), targets=targets).loss
-    parts = [{**collate(rows[s]), "targets": {n: t[s] for n, t in targets.items()}}
-             for s in (slice(0, 3), slice(3, None))]  # fmt: skip
-    add_shares(case.model, parts)
-    assert parts[0]["shares"]["half"] == 0
-    torch.testing.assert_close(sum(case.model(**part).loss for part in parts), whole)
-    masses = []
-    for part in parts:  # each in a process of its own: the sum over both is known to both
-        add_shares(case.model, [part], reduce=lambda mass: masses.append(mass) or mass)
-    for part in parts:
-        add_shares(case.model, [part], reduce=lambda mass: sum(masses), processes=2)
-    torch.testing.assert_close(sum(case.model(**part).loss for part in parts) / 2, whole)
+    parts = parts_of(case, targets, rows)
+    totals = step_normalizers(dict(case.model.named_heads()), parts, torch.device("cpu"))
+    assert totals["half"] == (~targets["half"].isnan()).sum()
+    losses = [case.model(**part, normalizers=totals).loss for part in parts]
+    torch.testing.assert_close(sum(losses), whole)
 
 
 def test_a_target_that_is_empty_in_a_whole_step_has_no_part_in_it():
@@ -104,11 +108,12 @@ def test_a_target_that_is_empty_in_a_whole_step_has_no_part_in_it():
     rows = case.rows()
     targets = case.answers(len(rows))
     targets["half"] = torch.full((len(rows),), torch.nan)
-    batch = {**collate(rows), "targets": targets}
-    add_shares(case.model, [batch])
-    assert batch["shares"] == {"type": 1, "half": 0}
-    output = case.model(**batch)
-    assert output.loss.isfinite() and torch.equal(output.loss, output.losses["type"])
+    parts = parts_of(case, targets, rows)
+    totals = step_normalizers(dict(case.model.named_heads()), parts, torch.device("cpu"))
+    output = case.model(**parts[0], normalizers=totals)
+    share = (targets["type"][:3] >= 0).sum() / totals["type"]
+    assert totals["half"] == 0 and output.loss.isfinite()
+    torch.testing.assert_close(output.loss, output.losses["type"] * share)
 
 
 @pytest.fixture(scope="module")
