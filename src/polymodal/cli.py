@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import sys
+import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +16,14 @@ import typer
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
+
+
+class OnError(StrEnum):
+    """What may follow ``--on-error``."""
+
+    refuse = "refuse"
+    skip = "skip"
+
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -22,12 +33,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where no more can be written."""
 TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
+OnErrorOption = Annotated[
+    OnError | None,
+    typer.Option("--on-error", help="Rows that cannot be read: refuse (default) or skip."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
@@ -52,14 +69,16 @@ def check(
     target: Target = None,
     inputs: Inputs = None,
     settings: Settings = None,
+    on_error: OnErrorOption = None,
     as_json: Json = False,
 ) -> None:
     """What a fit would see and trip over; exit status 1 if it would not start."""
     from polymodal import api
     from polymodal.show import show_check
 
+    settings = [*(settings or []), *_on_error(on_error)]
     report: CheckReport = api.check(
-        source, target=target, inputs=_split(inputs), settings=settings or [], quiet=as_json
+        source, target=target, inputs=_split(inputs), settings=settings, quiet=as_json
     )
     if not _print(report.to_json(), as_json):
         show_check(report)
@@ -82,6 +101,7 @@ def fit(
     inputs: Inputs = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     settings: Settings = None,
+    on_error: OnErrorOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
     as_json: Json = False,
@@ -90,9 +110,10 @@ def fit(
     from polymodal import api
     from polymodal.show import show_fit
 
+    settings = [*(settings or []), *_on_error(on_error)]
     try:
         run = api.fit(
-            source, target=target, inputs=_split(inputs), output=output, settings=settings or [],
+            source, target=target, inputs=_split(inputs), output=output, settings=settings,
             resume=resume, overwrite=overwrite, quiet=as_json,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -105,12 +126,22 @@ def fit(
 
 
 @app.command()
-def evaluate(run: RunArg, table: TableArg, batch_size: BatchSize = 128, as_json: Json = False) -> None:
+def evaluate(
+    run: RunArg,
+    table: TableArg,
+    batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
+    as_json: Json = False,
+) -> None:
     """Measure a run on a table whose targets are known."""
     from polymodal import api
     from polymodal.show import show_metrics
 
-    results = api.load(run).evaluate(table, batch_size=batch_size)
+    rejected: list = []
+    results = api.load(run).evaluate(
+        table, batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected
+    )
+    _warn(rejected, "left out")
     if not _print(results, as_json):
         show_metrics(results, title=f"{run} on {table}")
 
@@ -122,14 +153,20 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
     batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
     as_json: Json = False,
 ) -> None:
     """Answer every row of a table; inputs may be missing."""
     from polymodal import api
 
-    rows = api.predict_to(api.load(run), table, output, probabilities=probabilities, batch_size=batch_size)
-    if not _print({"output": str(output), "rows": rows}, as_json):
-        typer.echo(f"{rows} rows answered in {output}")
+    rejected: list = []
+    rows = api.predict_to(
+        api.load(run), table, output, probabilities=probabilities, batch_size=batch_size,
+        on_error=on_error or OnError.refuse, rejected=rejected,
+    )  # fmt: skip
+    _warn(rejected, "not answered")
+    if not _print(_written(output, rows, rejected if on_error else None), as_json):
+        typer.echo(f"{_count(rows, rejected)} answered in {output}")
 
 
 @app.command()
@@ -141,14 +178,20 @@ def embed(
         str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
     ] = None,
     batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
     as_json: Json = False,
 ) -> None:
     """Write every row's vector."""
     from polymodal import api
 
-    rows = api.embed_to(api.load(run), table, output, input=input, batch_size=batch_size)
-    if not _print({"output": str(output), "rows": rows}, as_json):
-        typer.echo(f"{rows} vectors in {output}")
+    rejected: list = []
+    rows = api.embed_to(
+        api.load(run), table, output, input=input, batch_size=batch_size,
+        on_error=on_error or OnError.refuse, rejected=rejected,
+    )  # fmt: skip
+    _warn(rejected, "without a vector")
+    if not _print(_written(output, rows, rejected if on_error else None), as_json):
+        typer.echo(f"{_count(rows, rejected)} embedded in {output}")
 
 
 @app.command()
@@ -190,6 +233,29 @@ def _print(content: dict[str, Any], as_json: bool) -> bool:
     return as_json
 
 
+def _on_error(choice: OnError | None) -> list[str]:
+    """The option as a setting: what is declared holds where it is not given."""
+    return [] if choice is None else [f"data.on_error={choice.value}"]
+
+
+def _warn(rejected: list, what: str) -> None:
+    """Say on standard error which rows could not be read: some of them, and how many there are."""
+    for problem in rejected[:20]:
+        typer.echo(f"{what}: {problem}", err=True)
+    if len(rejected) > 20:
+        typer.echo(f"{what}: … and {len(rejected) - 20} more", err=True)
+
+
+def _written(output: Path, rows: int, rejected: list | None) -> dict[str, Any]:
+    """What was written, and how many rows of it are empty where rows may be."""
+    count = {} if rejected is None else {"rejected": len(rejected)}
+    return {"output": str(output), "rows": rows, **count}
+
+
+def _count(rows: int, rejected: list) -> str:
+    return f"{rows - len(rejected)} of {rows} rows" if rejected else f"{rows} rows"
+
+
 def _split(names: str | None) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()] if names else []
 
@@ -214,14 +280,26 @@ def main() -> None:
     """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused."""
     # Set before any library is imported: they read it once.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Pillow warns below the limit that we keep to; above it a picture is refused.
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     try:
-        app(prog_name="polymodal")
+        try:
+            app(prog_name="polymodal")
+        finally:
+            sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as error:
         from polymodal.errors import PolymodalError
 
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = error.filename or "standard output"
+            error = PolymodalError(
+                f"{place}: cannot be written ({error.strerror}). Free space, or write elsewhere"
+            )
+            if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, PolymodalError):
             raise
         for line in str(error).splitlines():

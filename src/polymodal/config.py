@@ -46,7 +46,9 @@ class DataConfig(Section):
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
-
+    on_error: Literal["refuse", "skip"] = Field(
+        "refuse", description="Rows that cannot be read: no fit starts, or they are left out and listed."
+    )
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
 

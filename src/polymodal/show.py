@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.data.describe import brief
+from polymodal.data.rejected import count_rows
+from polymodal.errors import DataError
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
@@ -44,10 +46,15 @@ def show_check(report: CheckReport) -> None:
     out.print(table)
     for warning in report.warnings:
         out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for problem in report.rejected[: DataError.SHOWN]:
+        out.print(Text(f"left out: {problem}", style="yellow"), soft_wrap=True)
+    if len(report.rejected) > DataError.SHOWN:
+        out.print(f"left out: … and {len(report.rejected) - DataError.SHOWN} more")
     for problem in report.problems:
         out.print(Text(f"problem: {problem}", style="red"), soft_wrap=True)
     if report.ok:
-        out.print("A fit would start.")
+        left = count_rows(report.rejected)
+        out.print(f"A fit would start{f', without {left} rows' if left else ''}.")
     else:
         out.print(f"A fit would not start: {len(report.problems)} problem{'s' * (len(report.problems) > 1)}.")
 

@@ -21,8 +21,13 @@ KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_file(path: Path, name: str) -> pa.Table:
+def read_file(path: Path, name: str, rejected: list[Problem] | None = None) -> pa.Table:
     """Read a table file by its extension.
+
+    Args:
+        path: Of the file.
+        name: What the user calls it.
+        rejected: Takes in the rows that are left out because they are none; without it the file is refused.
 
     Raises:
         DataError: If it is missing, of another kind, or does not hold rows and columns; every row at fault.
@@ -44,7 +49,9 @@ def read_file(path: Path, name: str) -> pa.Table:
     if not raw.strip():
         raise _error(name, "the file is empty", "column names and rows")
     text = _decode(raw, name, header=0 if suffix not in DELIMITERS else 1)
-    return _csv(raw, text, name, DELIMITERS[suffix]) if suffix in DELIMITERS else _json(text, name)
+    if suffix in DELIMITERS:
+        return _csv(raw, text, name, DELIMITERS[suffix], rejected)
+    return _json(text, name, rejected)
 
 
 def read_folder(path: Path, name: str) -> Any:
@@ -88,7 +95,7 @@ def _decode(raw: bytes, name: str, header: int) -> str:
         raise _error(name, found, "UTF-8 text", cure, row if row > 0 else None) from None
 
 
-def _csv(raw: bytes, text: str, name: str, delimiter: str) -> pa.Table:
+def _csv(raw: bytes, text: str, name: str, delimiter: str, rejected: list[Problem] | None) -> pa.Table:
     """All columns as text, an empty cell as null: '007' and the country code 'NA' are what they are."""
     columns = _header(text, name, delimiter)
     ragged: list[Problem] = []
@@ -114,9 +121,15 @@ def _csv(raw: bytes, text: str, name: str, delimiter: str) -> pa.Table:
         reason = str(error).splitlines()[0]
         raise _error(name, f"cannot be read as a table ({reason})", cure="Write it anew as CSV.") from error
     _check_quotes(raw, table, name)
-    if ragged:
-        raise DataError(ragged)
+    _reject(ragged, rejected)
     return table
+
+
+def _reject(problems: list[Problem], rejected: list[Problem] | None) -> None:
+    if problems and rejected is None:
+        raise DataError(problems)
+    if rejected is not None:
+        rejected += problems
 
 
 def _header(text: str, name: str, delimiter: str) -> list[str]:
@@ -143,7 +156,7 @@ def _check_quotes(raw: bytes, table: pa.Table, name: str) -> None:
             raise DataError(Problem(found=found, cure=cure, file=name, row=len(table), column=swallowed[-1]))
 
 
-def _json(text: str, name: str) -> pa.Table:
+def _json(text: str, name: str, rejected: list[Problem] | None) -> pa.Table:
     """One object a line, or one list of objects."""
     rows, problems = [], []
     if text.lstrip().startswith("["):
@@ -168,6 +181,6 @@ def _json(text: str, name: str) -> pa.Table:
             problems.append(
                 Problem(found=f"found {json.dumps(value)[:40]}", expected=expected, file=name, row=row)
             )
-    if problems:
-        raise DataError(problems)
-    return records.from_rows(rows, name)
+    _reject(problems, rejected)
+    bad = {problem.row for problem in problems}
+    return records.from_rows([value for row, value in enumerate(rows, start=1) if row not in bad], name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
+from polymodal.errors import Problem
 from polymodal.evaluation.metrics import evaluate
 from polymodal.models.heads import Classifier
 from polymodal.models.modeling import PolymodalForPrediction
@@ -27,11 +28,18 @@ class Batch:
         index: ``(batch,)`` the rows' places in the table.
         output: The model's output.
         targets: What should have been said, by target; empty where it was not asked for.
+        problems: What is wrong with the rows that could not be read, by index; their answers mean nothing.
     """
 
     index: np.ndarray
     output: PolymodalOutput
     targets: dict[str, Tensor]
+    problems: dict[int, list[Problem]] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> np.ndarray:
+        """Which rows could not be read: ``(batch,)`` bool."""
+        return np.isin(self.index, list(self.problems))
 
 
 def run_batches(
@@ -43,7 +51,7 @@ def run_batches(
     for batch in loader:
         with torch.inference_mode():
             output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
-        yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"])
+        yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"], batch.get("problems", {}))
 
 
 def move(value: Any, device: torch.device | str) -> Any:

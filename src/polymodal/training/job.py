@@ -17,20 +17,22 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.parts import each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.rejected import SKIP
 from polymodal.data.schema import Guess, complete
 from polymodal.data.split import split_rows
 from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import check_argument, fill_in, training_arguments
 from polymodal.training.declared import check_encoder, check_fusion
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
+from polymodal.training.skipping import leave_out
 
 GB = 2**30
 YAML = (".yaml", ".yml")
-ANSWER_COLUMNS = ("row", "missing", "no_input")
+ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
 """What ``predictions.parquet`` says of a row beside its answers."""
 
 
@@ -48,6 +50,7 @@ class Job:
         report: What the check found; None before :meth:`check`.
         features: Reads what frozen encoders make of the cells; None where none is.
         notes: What was done that one may want to know.
+        rejected: What is wrong with the rows that were left out.
     """
 
     declaration: Declaration
@@ -59,6 +62,7 @@ class Job:
     report: CheckReport | None = None
     features: PolymodalProcessor | None = None
     notes: list[str] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)
 
     @property
     def metric(self) -> str:
@@ -67,17 +71,23 @@ class Job:
         return metric_name(self.declaration.train.metric, tasks)
 
     def check(self, quiet: bool = False) -> CheckReport:
-        """Read every cell once, and say what is wrong."""
+        """Read every cell once, and say what is wrong; rows at fault are left out where that is declared."""
 
         def decode(name: str, config: Any, table: Table, row: int) -> Any:
             return self.processor.read(name, table.row(row)[name], table.root, self.cache)
 
-        splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
-        shown = None if quiet else progress
-        self.report = check(
-            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers
-        )
+        self.report = self.check_cells(decode, None if quiet else progress)
+        if self.declaration.data.on_error == SKIP:
+            self.report = leave_out(self, self.report)
         return self.report
+
+    def check_cells(self, decode: Any, shown: Any = None) -> CheckReport:
+        """The check of all splits as they are now, each cell of media read by ``decode``."""
+        splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
+        return check(
+            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers,
+            every=self.declaration.data.on_error == SKIP,
+        )  # fmt: skip
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
         """The dataset of a split, with its targets."""
@@ -129,7 +139,8 @@ def open_job(
     apply_settings(values, settings)
     with located(written, lines, "data"):
         path = _train_source(source, values, folder)
-    table = read_table(path)
+    skip = (values.get("data") or {}).get("on_error") == SKIP
+    table = read_table(path, skip=skip)
     if named:  # a setting of one input says nothing against the others
         others, _ = complete(values | {"inputs": None}, table, targets=targets)
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
@@ -139,11 +150,12 @@ def open_job(
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
     check_parts(declaration, written, lines)
     with located(written, lines, "data"):
-        splits, numbers = split_tables(table, declaration, folder)
+        splits, numbers, rejected = split_and_skip(table, declaration, folder)
     train = splits["train"]
     fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
-    return Job(declaration, guesses, splits, numbers, processor, open_cache(declaration.data))
+    cache = open_cache(declaration.data)
+    return Job(declaration, guesses, splits, numbers, processor, cache, rejected=rejected)
 
 
 def open_cache(data: DataConfig) -> ReadCache:
@@ -179,6 +191,22 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
             check_encoder(entry)
 
 
+def split_and_skip(
+    table: Table, declaration: Declaration, folder: Path | None = None
+) -> tuple[dict[str, Table], dict[str, np.ndarray], list[Problem]]:
+    """What :func:`split_tables` gives, and what was wrong with the rows left out where that is declared."""
+    unknown: list[Problem] = []
+    try:
+        splits, numbers = split_tables(table, declaration, folder)
+    except DataError as error:
+        unknown = error.problems
+        if declaration.data.on_error != SKIP or any(problem.row is None for problem in unknown):
+            raise
+        splits, numbers = split_tables(table.without(unknown), declaration, folder)
+    none = dict.fromkeys(problem for entry in splits.values() for problem in entry.rejected)
+    return splits, numbers, [*none, *unknown]
+
+
 def split_tables(
     table: Table, declaration: Declaration, folder: Path | None = None
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
@@ -187,11 +215,12 @@ def split_tables(
     classes = [name for name, target in declaration.targets.items() if target.task == "classification"]
     numbers = split_rows(table, data, classes[0] if classes else None, declaration.train.seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
+    numbers = {name: part.places for name, part in splits.items()}
     for name in ("validation", "test"):
         given = getattr(data, name)
         if isinstance(given, str):
-            splits[name] = read_table(resolve(given, folder))
-            numbers[name] = np.arange(len(splits[name]))
+            splits[name] = read_table(resolve(given, folder), skip=data.on_error == SKIP)
+            numbers[name] = splits[name].places
     return splits, numbers
 
 
