@@ -35,6 +35,8 @@ app = typer.Typer(
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where no more can be written."""
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE)
+"""What it says of files and folders that it does not let us use."""
 TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
@@ -280,8 +282,8 @@ def main() -> None:
     """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused."""
     # Set before any library is imported: they read it once.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Pillow warns below the limit that we keep to; above it a picture is refused.
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
+    # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         try:
             app(prog_name="polymodal")
@@ -300,6 +302,8 @@ def main() -> None:
             )
             if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        elif isinstance(error, OSError) and error.errno in REFUSED and error.filename:
+            error = PolymodalError(f"{error.filename}: cannot be used ({error.strerror})")
         if not isinstance(error, PolymodalError):
             raise
         for line in str(error).splitlines():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Run:
             RunError: If the folder is not there or incomplete.
         """
         path = Path(folder)
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
         lacking = [name for name in FILES if not (path / name).is_file()]
         if lacking:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from polymodal.data import records
-from polymodal.errors import DataError, Problem
+from polymodal.errors import DataError, Problem, one_line
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SAID = {",": "','", "\t": "a tab"}
+BAD_JSON = (ValueError, RecursionError)
 KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -33,7 +36,7 @@ def read_file(path: Path, name: str, rejected: list[Problem] | None = None) -> p
         DataError: If it is missing, of another kind, or does not hold rows and columns; every row at fault.
     """
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not os.path.exists(path):
         raise _error(name, "there is no such file", cure=f"Looked in {path.absolute().parent}.")
     if suffix not in KNOWN:
         found = f"extension '{path.suffix}'" if suffix else "no extension"
@@ -102,7 +105,7 @@ def _csv(raw: bytes, text: str, name: str, delimiter: str, rejected: list[Proble
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
         found, expected = f"found {row.actual_columns} cells", f"{row.expected_columns} as in the first line"
-        cure = f"Put a cell that holds '{delimiter}' in double quotes."
+        cure = f"Put a cell that holds {SAID[delimiter]} in double quotes."
         # Arrow counts rows from 1 with the header, blank lines not counted.
         ragged.append(Problem(found=found, expected=expected, cure=cure, file=name, row=row.number - 1))
         return "skip"
@@ -156,23 +159,27 @@ def _check_quotes(raw: bytes, table: pa.Table, name: str) -> None:
             raise DataError(Problem(found=found, cure=cure, file=name, row=len(table), column=swallowed[-1]))
 
 
+def _why(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else one_line(str(error), 100)
+
+
 def _json(text: str, name: str, rejected: list[Problem] | None) -> pa.Table:
     """One object a line, or one list of objects."""
     rows, problems = [], []
     if text.lstrip().startswith("["):
         try:
             rows = json.loads(text)
-        except ValueError as error:
+        except BAD_JSON as error:
             raise _error(
-                name, f"not valid JSON ({error})", "a list of objects, or one object a line"
+                name, f"not valid JSON ({_why(error)})", "a list of objects, or one object a line"
             ) from error
     else:
         lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
         for row, (number, line) in enumerate(lines, start=1):
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
-                found = f"line {number} is not valid JSON ({error})"
+            except BAD_JSON as error:
+                found = f"line {number} is not valid JSON ({_why(error)})"
                 problems.append(Problem(found=found, expected="one object a line", file=name, row=row))
                 rows.append({})
     for row, value in enumerate(rows, start=1):

@@ -108,7 +108,7 @@ def read_table(source: Any, *, name: str | None = None, skip: bool = False) -> T
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         name = name or str(source)
-        if path.is_dir():
+        if os.path.isdir(path):
             return _table(files.read_folder(path, name), name, path)
         rejected: list[Problem] = []
         table = _table(files.read_file(path, name, rejected if skip else None), name, path.parent)

@@ -17,7 +17,7 @@ from polymodal.data.targets import TargetReader
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
 from polymodal.models.fusion import FUSIONS, FeatureFusion
-from polymodal.models.fusion.base import keyword_options
+from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import Classifier, Head, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
@@ -56,6 +56,7 @@ def build_fusion(config: FusionConfig, inputs: Sequence[str] = ()) -> FeatureFus
     Raises:
         ConfigError: If there is no such fusion, or it refuses an option.
     """
+    check_options(config.name, config.options)  # a name such as 'inputs' would not get as far as the fusion
     shared = {"dropout": config.dropout} if "dropout" in keyword_options(FUSIONS[config.name]) else {}
     return FeatureFusion(config.name, width=config.width, inputs=inputs, **shared, **config.options)
 

@@ -45,12 +45,22 @@ def check_encoder(config: InputConfig) -> None:
         name = given.checkpoint or given.type or ""
         raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
     elif given.type:
+        _check_sizes(given, config.modality)
         try:
             with torch.device("meta"):
                 ENCODERS[config.modality](given.type, **given.sizes)  # type: ignore[call-arg, misc]
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None
+
+
+def _check_sizes(given: EncoderConfig, modality: str) -> None:
+    """Refuse what is no size of a backbone but a setting of the input, or our own affair."""
+    own = ["self", *inspect.signature(ENCODERS[modality]).parameters]
+    for size in given.sizes:
+        if size in own:
+            hint = " Give it beside 'encoder', not in it" if size in InputConfig.model_fields else ""
+            raise ConfigError(f"'{size}' is no size of the model type '{given.type}'.{hint}")
 
 
 def _check_registered(given: EncoderConfig, modality: str) -> None:

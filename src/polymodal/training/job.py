@@ -263,4 +263,4 @@ def resolve(path: str, folder: Path | None) -> Path:
     if "$" in expanded:
         raise ConfigError(f"data: '{path}' names an environment variable that is not set")
     beside = (folder or Path()) / expanded
-    return beside if beside.exists() else Path(expanded)
+    return beside if os.path.exists(beside) else Path(expanded)  # False where a name is too long, too
