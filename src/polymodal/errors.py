@@ -83,7 +83,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def one_line(text: str, longest: int) -> str:
-    """``text`` as a terminal may show it: on one line, without control characters, cut where it is too long."""
+    """``text`` as a terminal may show it: on one line, no control characters, cut where it is too long."""
     if len(text) > longest:
         text = f"{text[: longest - 1]}…"
     if not text.isprintable():

@@ -1,4 +1,4 @@
-"""The doors a user's file goes through, and what may come out of them: a result, or one clear line a thing."""
+"""The doors a user's file goes through; what may come out is a result, or one clear line a thing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from polymodal import api
 from polymodal.config import load_yaml, parse
 from polymodal.data.media import audio_info, image_size, load_audio, load_image
 from polymodal.errors import DataError, PolymodalError
-from polymodal.show import show_check
 
 LONGEST = 1600
 """Characters of a line: a message shows what it found, not all of it."""
@@ -43,6 +41,8 @@ def open_clip(path: Path) -> None:
 
 def open_table(path: Path) -> None:
     """``init``, which must give a declaration, and ``check``, with rows skipped in half of the cases."""
+    from polymodal import api
+
     parse(yaml.safe_load(api.init(path)))
     on_error = ("refuse", "skip")[path.stat().st_size % 2]
     _checked(path, ["kind"], [f"data.on_error={on_error}"])
@@ -56,6 +56,9 @@ def open_declaration(path: Path) -> None:
 
 
 def _checked(path: Path, targets: list[str], settings: list[str]) -> None:
+    from polymodal import api  # not needed for media, and it loads torch
+    from polymodal.show import show_check
+
     report = api.check(path, target=targets, settings=settings)
     json.dumps(report.to_json())
     with contextlib.redirect_stdout(io.StringIO()) as shown:

@@ -1,4 +1,4 @@
-"""Whole files → damaged ones, as disks, networks, editors and ill will damage them; the same for the same seed."""
+"""Whole files → damaged ones, as disks, networks, editors and ill will do it; the same for a seed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ HEADER = 64
 EXTREMES = (b"\x00" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x01", b"\x80\x00")
 """Lengths, counts and sizes that a reader may believe."""
 WORDS = (
-    b'"', b"'", b",", b"\t", b"\n", b"\r", b"\r\n", b"\x00", b";", b":", b": ", b"- ", b"[", b"]", b"{", b"}", b"#",
-    b"&a ", b"*a", b"<<: *a", b"!!int ", b"!!float ", b"!!timestamp ", b"!!binary ", b"? ", b"|", b">", b"%", b"@",
-    b"null", b"nan", b"inf", b".inf", b"-.nan", b"1e999", b"-1", b"0", b"9" * 30, b"9" * 5000, b"0x", b"0b_", b"1_0",
-    b"2001-99-99", b"12:99:99", b"true", b"yes", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3\x28", "ü\u2028\u202e".encode(),
-    b"\x1b[31m", b"../", b"/etc/passwd", b"/dev/zero", b"file://x", b"data:image/png;base64,AAAA", b"[" * 2000,
-    b'{"a":' * 1500, b"a" * 20_000,
+    b'"', b"'", b",", b"\t", b"\n", b"\r", b"\r\n", b"\x00", b";", b":", b": ", b"- ", b"[", b"]", b"{",
+    b"}", b"#", b"&a ", b"*a", b"<<: *a", b"!!int ", b"!!float ", b"!!timestamp ", b"!!binary ", b"? ",
+    b"|", b">", b"%", b"@", b"null", b"nan", b"inf", b".inf", b"-.nan", b"1e999", b"-1", b"0", b"9" * 30,
+    b"9" * 5000, b"0x", b"0b_", b"1_0", b"2001-99-99", b"12:99:99", b"true", b"yes", b"\xff\xfe",
+    b"\xef\xbb\xbf", b"\xc3\x28", "ü\u2028\u202e".encode(), b"\x1b[31m", b"../", b"/etc/passwd",
+    b"/dev/zero", b"file://x", b"data:image/png;base64,AAAA", b"[" * 2000, b'{"a":' * 1500, b"a" * 20_000,
 )  # fmt: skip
 """What stands in texts by accident, or on purpose."""
 

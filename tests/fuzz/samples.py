@@ -25,7 +25,7 @@ YAML = """\
 # A declaration with something of everything.
 data: {train: houses.csv, validation: 0.2, test: 0.1, group: null}
 inputs:
-  photo: {modality: image, encoder: {type: resnet, depths: [1, 1], hidden_sizes: [16, 32]}, size: 16, tokens: 4}
+  photo: {modality: image, encoder: {type: resnet, depths: [1, 1], hidden_sizes: [16, 32]}, size: 16}
   note: {modality: text, max_length: 16, encoder: {type: bert, hidden_size: 32}}
   voice: {modality: audio, seconds: 0.1, rate: 4000, masking: 0.2}
   bedrooms:
@@ -59,14 +59,13 @@ def pictures() -> dict[str, bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6
     found = {}
+    Image.init()
     for name, image in modes.items():
         file = BytesIO()
         more = {"exif": exif} if name == "rgb.jpg" else {}
         if name == "palette.gif":
             more = {"save_all": True, "append_images": [image.rotate(90), image.rotate(180)]}
-        image.save(
-            file, {"jpg": "JPEG", "tiff": "TIFF"}.get(name.rpartition(".")[2]) or name[-4:].strip("."), **more
-        )
+        image.save(file, Image.registered_extensions()[f".{name.rpartition('.')[2]}"], **more)
         found[name] = file.getvalue()
     file = BytesIO()
     colour.save(file, "TIFF", compression="tiff_lzw")
