@@ -9,15 +9,20 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
+# Nothing is read from the user's cache or left there, by what several tests share either.
+SHARED_CACHE = tempfile.TemporaryDirectory(prefix="polymodal-tests-")
+os.environ["POLYMODAL_CACHE"] = SHARED_CACHE.name
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or leaves anything in the user's cache."""
-    monkeypatch.setenv("POLYMODAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    """No test finds what another one left."""
+    monkeypatch.setenv("POLYMODAL_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -3,6 +3,7 @@
 import json
 from unittest import mock
 
+import pandas as pd
 import pytest
 import torch
 
@@ -71,6 +72,25 @@ def test_a_second_fit_takes_them_from_disk(houses, frozen, tmp_path):
         fit(houses, tmp_path / "second", frozen, train__learning_rate=0.01)
 
 
+def test_fits_of_several_fusions_share_them(houses, frozen, tmp_path, monkeypatch):
+    from polymodal.training import frozen as module
+
+    calls, encode = [], module.encode_items
+
+    def counted(encoder, processor, name, items, **options):
+        calls.extend([name] * len(items))
+        return encode(encoder, processor, name, items, **options)
+
+    monkeypatch.setattr(module, "encode_items", counted)
+    options = {"target": "kind", "inputs": ["photo", "note", "bedrooms"]}
+    settings = [*tiny("note", "bedrooms"), *frozen, "data.cache_disk=0"]
+    fits = pm.fit_fusions(houses, fusions="concat,sum,gated", output=tmp_path, settings=settings, **options)
+    assert calls.count("photo") <= 40 and calls.count("note") <= 40
+    assert sum("encoded once" in note for note in fits.notes) == 2
+    for name in ("concat", "sum", "gated"):
+        assert sum("encoded once" in note for note in results(fits.load(name))["notes"]) == 2
+
+
 def test_what_does_not_fit_or_pay_is_not_kept_and_says_so(houses, frozen, tmp_path):
     run = fit(houses, tmp_path / "small", frozen, data__cache_memory=1e-6, data__cache_disk=0)
     notes = results(run)["notes"]
@@ -96,3 +116,25 @@ def test_a_damaged_cache_is_named_and_can_be_cleared(tmp_path, monkeypatch):
     assert "arrays.sqlite" in line and "--clear" in line
     assert polymodal("cache", "--clear").status == 0
     assert polymodal("cache").status == 0
+
+
+def test_each_item_of_a_cell_is_encoded_once(houses, frozen, tmp_path):
+    """Every second row has its neighbour's photo too."""
+    rows = pd.read_csv(houses).to_dict("records")
+    photos = [row["photo"] if isinstance(row["photo"], str) else None for row in rows]
+    for place, row in enumerate(rows):
+        row["photo"] = [photos[place], photos[place - 1]] if place % 2 else photos[place]
+    table = houses.parent / "several.jsonl"
+    table.write_text("\n".join(json.dumps({k: row[k] for k in ("photo", "kind")}) for row in rows))
+    calls = []
+    original = ImageEncoder.forward
+
+    def forward(self, *, row, **values):
+        calls.append(len(row))
+        return original(self, row=row, **values)
+
+    settings = [*tiny(train__epochs=3), *(part for part in frozen if part.startswith("inputs.photo"))]
+    with mock.patch.object(ImageEncoder, "forward", forward):
+        pm.fit(table, target="kind", inputs=["photo"], output=tmp_path / "run", settings=settings)
+    testing = 8  # rows that are read as they come, of at most two photos
+    assert sum(calls) <= len({photo for photo in photos if photo}) + testing

@@ -22,25 +22,28 @@ from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError, RunError
-from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
+from polymodal.evaluation.inference import Batch, Measure, answer_frame, list_columns, run_batches
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
 from polymodal.run import FILES, Run
+from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import progress, quiet_libraries
+from polymodal.training.skipping import skip_notes
 from polymodal.training.trainer import train
 
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
 
 
-def load(folder: str | Path) -> Run:
-    """The run in ``folder``.
+def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+    """The run in ``folder``; see :meth:`Run.load`.
 
     Raises:
         RunError: If it is not there or incomplete.
+        ConfigError: If this machine has no such device, or there is no such precision.
     """
-    return Run.load(folder)
+    return Run.load(folder, device=device, precision=precision)
 
 
 def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:
@@ -104,7 +107,6 @@ def fit(
     if not report.ok:
         raise DataError([*report.problems, *left_out(report.rejected)])
     prepare_folder(folder, job.declaration, resume=resume)
-    write_rejected(folder, job.rejected)
     with quiet_libraries():
         return fit_job(job, folder, resume=resume, quiet=quiet)
 
@@ -112,6 +114,7 @@ def fit(
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
     """Train, evaluate and save what was opened and checked."""
     config = job.declaration.train
+    write_rejected(folder, job.rejected)
     set_seed(config.seed)
     model = build_model(job.declaration, job.processor, job.answers())
     encode_frozen(job, model, quiet=quiet)
@@ -126,14 +129,15 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         resume=resume,
         quiet=quiet,
     )
+    calibration = calibrate(model, job.rows("validation"), job.declaration)
     run = Run(folder, model, job.processor, job.declaration)
     run.save(folder)
-    write_results(run, job, trained)
+    write_results(run, job, trained, calibration)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return run
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
     """``metrics.json``, and ``predictions.parquet`` of the test rows."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -152,9 +156,14 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "test": measure.metrics(),
         "validation": trained.pop("best"),
         "train": trained,
+        "parameters": run.model.num_parameters(),
         "rows": count_splits(job),
-        "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
-        "notes": job.notes + cache_notes(job),
+        "notes": job.notes + skip_notes(job) + cache_notes(job),
+        "calibration": calibration.targets,
+        "warnings": [
+            *(str(warning) for warning in (job.report.warnings if job.report else [])),
+            *calibration.warnings,
+        ],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
@@ -207,13 +216,18 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
-            for path in [folder / "checkpoints", *folder.glob("reader_*")]:
-                shutil.rmtree(path, ignore_errors=True)
-            for name in (*FILES, "metrics.json", "predictions.parquet"):
-                (folder / name).unlink(missing_ok=True)
+            clear_folder(folder)
         (folder / "run.yaml").write_text(declaration.to_yaml(), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def clear_folder(folder: Path) -> None:
+    """Take away what a fit writes, and nothing else."""
+    for path in [folder / "checkpoints", *folder.glob("reader_*")]:
+        shutil.rmtree(path, ignore_errors=True)
+    for name in (*FILES, "metrics.json", "predictions.parquet"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def default_folder(source: Any) -> Path:
@@ -245,7 +259,8 @@ def predict_to(
     """
     table = read_table(source)
     frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error), rejected)
-    return write_parquet(progress(frames, "predicting", math.ceil(len(table) / batch_size)), output)
+    shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
+    return write_parquet(shown, output, list_columns(run.model))
 
 
 def note_errors(frames: Iterator[pd.DataFrame], rejected: list[str] | None) -> Iterator[pd.DataFrame]:

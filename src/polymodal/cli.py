@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polymodal.skipped import OnError, OnErrorOption, as_settings, counted, warn, written
+
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
+    from polymodal.run import Run
 
 
-class OnError(StrEnum):
-    """What may follow ``--on-error``."""
+class Precision(StrEnum):
+    """What may follow ``--precision``."""
 
-    refuse = "refuse"
-    skip = "skip"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
 
 
 app = typer.Typer(
@@ -43,11 +47,11 @@ RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a f
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
-OnErrorOption = Annotated[
-    OnError | None,
-    typer.Option("--on-error", help="Rows that cannot be read: refuse (default) or skip."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="fp32, or bf16 or fp16 for speed.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
@@ -78,7 +82,7 @@ def check(
     from polymodal import api
     from polymodal.show import show_check
 
-    settings = [*(settings or []), *_on_error(on_error)]
+    settings = [*(settings or []), *as_settings(on_error)]
     report: CheckReport = api.check(
         source, target=target, inputs=_split(inputs), settings=settings, quiet=as_json
     )
@@ -104,27 +108,87 @@ def fit(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    precision: PrecisionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
+    ] = None,
+    fusions: Annotated[
+        str | None,
+        typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
-    from polymodal import api
-    from polymodal.show import show_fit
-
-    settings = [*(settings or []), *_on_error(on_error)]
+    ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
+    asked = [name for name, value in ways.items() if value is not None]
+    if len(asked) > 1 and asked != ["--folds", "--seeds"]:
+        raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
+    given = {"train.device": device, "train.precision": precision and precision.value}
+    settings = [*(settings or []), *as_settings(on_error)]
+    settings += [f"{name}={value}" for name, value in given.items() if value]
+    options: dict[str, Any] = {
+        "target": target, "inputs": _split(inputs), "output": output, "settings": settings,
+        "resume": resume, "overwrite": overwrite, "quiet": as_json,
+    }  # fmt: skip
     try:
-        run = api.fit(
-            source, target=target, inputs=_split(inputs), output=output, settings=settings,
-            resume=resume, overwrite=overwrite, quiet=as_json,
-        )  # fmt: skip
+        if asked in ([], ["--search"]):
+            _fit_one(source, search, options)
+        else:
+            _fit_several(source, fusions, folds, seeds or 1, options)
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None
+
+
+def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
+    """One run, of what is declared or of what a search finds."""
+    from polymodal import api
+    from polymodal.show import show_fit, show_search
+
+    found = {}
+    if search:
+        from polymodal.tuning import fit_searched
+
+        run = fit_searched(source, trials=search, **options)
+        found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
+    else:
+        run = api.fit(source, **options)
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
-    if not _print({"run": str(run.folder), **results}, as_json):
+    if not _print({"run": str(run.folder), **results, **found}, options["quiet"]):
+        if found:
+            show_search(found["search"])
         show_fit(run.folder, results, command=_command())
+
+
+def _fit_several(
+    source: str, fusions: str | None, folds: int | None, seeds: int, options: dict[str, Any]
+) -> None:
+    """A run a fusion, or a run a fold and a seed."""
+    from polymodal.show import show_fits, show_repeats
+
+    if fusions is not None:
+        from polymodal.comparison import fit_fusions
+
+        fits = fit_fusions(source, fusions=fusions, **options)
+        if not _print(fits.to_json(), options["quiet"]):
+            show_fits(fits, command=_command())
+        return
+    from polymodal.folds import fit_folds
+
+    repeats = fit_folds(source, folds=folds, seeds=seeds, **options)
+    if not _print(repeats.to_json(), options["quiet"]):
+        show_repeats(repeats, command=_command())
 
 
 @app.command()
@@ -133,17 +197,18 @@ def evaluate(
     table: TableArg,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run on a table whose targets are known."""
-    from polymodal import api
     from polymodal.show import show_metrics
 
     rejected: list = []
-    results = api.load(run).evaluate(
+    results = _load(run, device, precision).evaluate(
         table, batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected
     )
-    _warn(rejected, "left out")
+    warn(rejected, "left out")
     if not _print(results, as_json):
         show_metrics(results, title=f"{run} on {table}")
 
@@ -156,6 +221,8 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Answer every row of a table; inputs may be missing."""
@@ -163,12 +230,12 @@ def predict(
 
     rejected: list = []
     rows = api.predict_to(
-        api.load(run), table, output, probabilities=probabilities, batch_size=batch_size,
+        _load(run, device, precision), table, output, probabilities=probabilities, batch_size=batch_size,
         on_error=on_error or OnError.refuse, rejected=rejected,
     )  # fmt: skip
-    _warn(rejected, "not answered")
-    if not _print(_written(output, rows, rejected if on_error else None), as_json):
-        typer.echo(f"{_count(rows, rejected)} answered in {output}")
+    warn(rejected, "not answered")
+    if not _print(written(output, rows, rejected if on_error else None), as_json):
+        typer.echo(f"{counted(rows, rejected)} answered in {output}")
 
 
 @app.command()
@@ -181,6 +248,8 @@ def embed(
     ] = None,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Write every row's vector."""
@@ -188,12 +257,12 @@ def embed(
 
     rejected: list = []
     rows = api.embed_to(
-        api.load(run), table, output, input=input, batch_size=batch_size,
+        _load(run, device, precision), table, output, input=input, batch_size=batch_size,
         on_error=on_error or OnError.refuse, rejected=rejected,
     )  # fmt: skip
-    _warn(rejected, "without a vector")
-    if not _print(_written(output, rows, rejected if on_error else None), as_json):
-        typer.echo(f"{_count(rows, rejected)} embedded in {output}")
+    warn(rejected, "without a vector")
+    if not _print(written(output, rows, rejected if on_error else None), as_json):
+        typer.echo(f"{counted(rows, rejected)} embedded in {output}")
 
 
 @app.command()
@@ -228,34 +297,17 @@ def version(
         raise typer.Exit
 
 
+def _load(run: Path, device: str | None, precision: Precision | None) -> Run:
+    from polymodal import api
+
+    return api.load(run, device=device, precision=(precision or Precision.fp32).value)
+
+
 def _print(content: dict[str, Any], as_json: bool) -> bool:
     """Print ``content`` if JSON is what was asked for, and say whether it was."""
     if as_json:
         typer.echo(json.dumps(content, ensure_ascii=False, default=str))
     return as_json
-
-
-def _on_error(choice: OnError | None) -> list[str]:
-    """The option as a setting: what is declared holds where it is not given."""
-    return [] if choice is None else [f"data.on_error={choice.value}"]
-
-
-def _warn(rejected: list, what: str) -> None:
-    """Say on standard error which rows could not be read: some of them, and how many there are."""
-    for problem in rejected[:20]:
-        typer.echo(f"{what}: {problem}", err=True)
-    if len(rejected) > 20:
-        typer.echo(f"{what}: … and {len(rejected) - 20} more", err=True)
-
-
-def _written(output: Path, rows: int, rejected: list | None) -> dict[str, Any]:
-    """What was written, and how many rows of it are empty where rows may be."""
-    count = {} if rejected is None else {"rejected": len(rejected)}
-    return {"output": str(output), "rows": rows, **count}
-
-
-def _count(rows: int, rejected: list) -> str:
-    return f"{rows - len(rejected)} of {rows} rows" if rejected else f"{rows} rows"
 
 
 def _split(names: str | None) -> list[str]:

@@ -17,6 +17,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
+from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
@@ -35,6 +36,7 @@ class Run:
         model: In evaluation mode.
         processor: Feeds the model.
         declaration: What the run was made from.
+        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Run:
         model: PolymodalForPrediction,
         processor: PolymodalProcessor,
         declaration: Declaration,
+        precision: str = "fp32",
     ) -> None:
+        self.precision = precision
         self.folder, self.model, self.processor, self.declaration = (
             folder,
             model.eval(),
@@ -52,13 +56,22 @@ class Run:
         )
 
     @classmethod
-    def load(cls, folder: str | Path) -> Run:
-        """The run in ``folder``, on a GPU if there is one.
+    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+        """The run in ``folder``.
+
+        Args:
+            folder: What a fit wrote.
+            device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
+            precision: ``fp32``, or ``bf16`` or ``fp16`` for speed; the weights stay as they are.
 
         Raises:
             RunError: If the folder is not there or incomplete.
+            ConfigError: If this machine has no such device, or there is no such precision.
         """
         path = Path(folder)
+        place = find_device(device)
+        with computing_in(place, precision):
+            pass  # refused before anything is read
         if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
         lacking = [name for name in FILES if not (path / name).is_file()]
@@ -76,8 +89,8 @@ class Run:
         for file in found:
             if found[file] != names:
                 raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
-        model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
-        return cls(path, model, processor, declaration)
+        model.to(place)  # type: ignore[arg-type]
+        return cls(path, model, processor, declaration, precision)
 
     def predict(
         self, source: Any, *, batch_size: int = 128, probabilities: bool = False, on_error: str = "refuse"
@@ -99,7 +112,7 @@ class Run:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
         """
         rows = self._rows(read_table(source), on_error=on_error)
-        for batch in run_batches(self.model, rows, batch_size):
+        for batch in self._batches(rows, batch_size):
             frame = answer_frame(self.model, batch, probabilities)
             yield blank_unread(frame, batch) if rows.skip else frame
 
@@ -125,7 +138,7 @@ class Run:
                                         cure=did_you_mean(name, table.columns)))  # fmt: skip
         measure = Measure(self.model)
         rows = self._rows(table, self.model.config.head_names, on_error)
-        for batch in run_batches(self.model, rows, batch_size):
+        for batch in self._batches(rows, batch_size):
             measure.add(batch)
             if rejected is not None:
                 rejected += [problem for bad in batch.problems.values() for problem in bad]
@@ -156,7 +169,7 @@ class Run:
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
-        for batch in run_batches(self.model, self._rows(read_table(source), on_error=on_error), batch_size):
+        for batch in self._batches(self._rows(read_table(source), on_error=on_error), batch_size):
             yield self._vectors(batch, input), batch
 
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
@@ -175,6 +188,9 @@ class Run:
         self.model.save_pretrained(path)
         self.processor.save_pretrained(path)
         (path / "run.yaml").write_text(self.declaration.to_yaml(), encoding="utf-8")
+
+    def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
+        return run_batches(self.model, rows, batch_size, precision=self.precision)
 
     def _rows(self, table: Table, targets: Any = (), on_error: str = "refuse") -> RowDataset:
         names = self.model.config.input_names

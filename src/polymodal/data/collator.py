@@ -69,7 +69,7 @@ class RowDataset(Dataset):
         for place, index in enumerate(map(int, indices)):
             cells = {name: column[place] for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
-            bad = place_problems(wrong, self.table.name, int(self.numbers[index]))
+            bad = place_problems(wrong, self.table.name, int(self.numbers[index])) if wrong else []
             if bad and self.skip:
                 kept = self.processor.read_row({}, self.targets)[0] | {"problems": bad}
             else:

@@ -2,8 +2,8 @@
 
 BERT (Devlin et al. 2019) adds word, position and segment embeddings. Here the content of any encoder,
 projected to the shared width, takes the word's place; the position has one table an axis (one for
-text and sound, two for pictures), the segment says which input a token came from; and an input that a
-row lacks stands as one learned token. Given BERT's own tables this is BERT's own sum.
+text and sound, two for pictures, three for clips), the segment says which input a token came from; and an
+input that a row lacks stands as one learned token. Given BERT's own tables this is BERT's own sum.
 """
 
 from __future__ import annotations

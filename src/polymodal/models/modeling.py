@@ -19,6 +19,7 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
+from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, ``row`` among them; an input without items may be left out."""
@@ -30,7 +31,7 @@ class PolymodalPreTrainedModel(PreTrainedModel):
     config_class = PolymodalConfig
     base_model_prefix = "model"
     main_input_name = "index"
-    input_modalities = ["text", "image", "audio"]
+    input_modalities = ["text", "image", "audio", "video"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
 
@@ -97,6 +98,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         heads: Mapping[str, Head] | None = None,
         *,
         embedding_dropout: float = 0.1,
+        weighting: str = "fixed",
     ) -> PolymodalPreTrainedModel:
         """A model of parts made by hand; inputs that are given the same encoder object share it.
 
@@ -105,9 +107,11 @@ class PolymodalModel(PolymodalPreTrainedModel):
             fusion: By default a ``transformer`` of width 128.
             heads: A head a target; with heads the model is a :class:`PolymodalForPrediction`.
             embedding_dropout: On the embedded tokens.
+            weighting: How the heads' losses add up: ``fixed``, each by its ``weight``, or ``uncertainty``, by
+                weights that are learned.
 
         Raises:
-            ConfigError: If there is no encoder, or the fusion cannot be built.
+            ConfigError: If there is no encoder, the fusion cannot be built, or there is no such weighting.
         """
         if not encoders:
             raise ConfigError("a model needs at least one input: give encoders={'name': encoder}")
@@ -117,10 +121,9 @@ class PolymodalModel(PolymodalPreTrainedModel):
             inputs=[{"name": name, "encoder": parts.index(encoder)} for name, encoder in encoders.items()],
             encoders=[encoder_settings(encoder) for encoder in parts],
             fusion={"name": fusion.name, "width": fusion.width, **fusion.options},
-            heads=[
-                {"name": name, "task": head.task, **head.settings()} for name, head in (heads or {}).items()
-            ],
+            heads=[head_entry(name, head) for name, head in (heads or {}).items()],
             embedding_dropout=embedding_dropout,
+            weighting=weighting,
         )
         if heads:
             return PolymodalForPrediction(config, parts, fusion, list(heads.values()))
@@ -201,6 +204,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         settings = [{key: entry[key] for key in entry if key != "name"} for entry in config.heads]
         built = heads or [build_head(entry) for entry in settings]
         self.heads = nn.ModuleList(head.bind(config.fusion["width"]) for head in built)
+        factors = {name: head.variance_factor for name, head in self.named_heads()}
+        self.weighting: Weighting = WEIGHTINGS[config.weighting](factors)
         self.finish()
 
     def head(self, target: str) -> Head:
@@ -213,14 +218,18 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         inputs: Inputs,
         targets: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
+        normalizers: Mapping[str, Tensor] | None = None,
     ) -> PolymodalOutput:
         """Answer a batch, and weigh the losses of the targets that are given.
 
         Args:
             index: ``(batch,)`` numbers of the rows.
             inputs: See :data:`Inputs`.
-            targets: ``(batch,)`` each, of one head or more; -100 (class) or NaN (number) where empty.
+            targets: ``(batch,)`` each, of one head or more, ``(batch, classes)`` for several labels a row;
+                -100 (class) or NaN (number, labels) where empty.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+            normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
+                step; by default :meth:`Head.normalizer` of the batch itself.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
@@ -228,10 +237,25 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         if targets:
             answered = [(name, head) for name, head in self.named_heads() if name in targets]
             output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
-            weighted = [head.weight * output.losses[name] for name, head in answered]
-            output.loss = torch.stack(weighted).sum()
+            terms = {}
+            for name, head in answered:
+                share: Tensor = head.known(targets[name]).any()
+                if normalizers is not None:
+                    share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
+                terms[name] = Term(output.losses[name], head.weight, share)
+            output.loss = self.weighting(terms)
         return output
 
     def named_heads(self) -> list[tuple[str, Head]]:
         """Targets and their heads, in declared order."""
         return [(name, self.head(name)) for name in self.config.head_names]
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the heads hold by now is kept."""
+        self.config.heads = [head_entry(name, head) for name, head in self.named_heads()]
+        super().save_pretrained(*args, **kwargs)
+
+
+def head_entry(name: str, head: Head) -> dict[str, Any]:
+    """What the configuration says of a head."""
+    return {"name": name, "task": head.task, **head.settings()}

@@ -62,7 +62,7 @@ class PolymodalOutput(ModelOutput):
     """What a model returns.
 
     Attributes:
-        loss: The weighted sum of the targets' losses, a scalar; None without targets.
+        loss: The targets' losses together, a scalar; None without targets.
         logits: What each head says, by target: ``(batch, classes)``, or ``(batch, 1)`` for a number.
         embeddings: Each input's mean vector in the shared space, ``(batch, width)``.
         fused: ``(batch, width)`` the fused vector.

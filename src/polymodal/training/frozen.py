@@ -16,6 +16,7 @@ from polymodal.data.readers import Reader
 from polymodal.data.readers.frozen import FrozenReader
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.training.arguments import training_device
 from polymodal.training.job import GB, Job
 from polymodal.training.progress import progress
 
@@ -34,7 +35,8 @@ def encode_frozen(job: Job, model: PolymodalForPrediction, *, quiet: bool = Fals
         if (job.declaration.train.epochs or 0) < FEWEST_EPOCHS:
             job.notes.append(f"{told}: encoded in the one epoch, since keeping that would not pay")
             continue
-        encode = partial(encode_items, encoder, job.processor, names[0])
+        device = training_device(job.declaration.train.device)
+        encode = partial(encode_items, encoder, job.processor, names[0], device=device)
         reader = FrozenReader(job.processor.readers[names[0]], encode, weights_digest(encoder))
         cells = list(job.cells(names))
         starts = range(0, len(cells), FrozenReader.BATCH)
@@ -60,10 +62,9 @@ def frozen_encoders(model: PolymodalForPrediction) -> Iterator[tuple[list[str], 
 
 @torch.inference_mode()
 def encode_items(
-    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any]
+    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, device: str
 ) -> list[np.ndarray]:
     """What ``encoder`` makes of ``items``, as :data:`polymodal.data.readers.frozen.Encode` says."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     values = processor.collate([{name: item} for item in items])[name]
     sequence = encoder.eval().to(device)(**{key: tensor.to(device) for key, tensor in values.items()})
     tokens, mask = sequence.tokens.float().cpu().numpy(), sequence.mask.cpu().numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from polymodal.config import DataConfig, Declaration, located, parse
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
-from polymodal.data.parts import each_cell
+from polymodal.data.folds import fold_rows
+from polymodal.data.items import each_item
+from polymodal.data.labels import rarest_label, readable_labels
+from polymodal.data.parts import MEDIA, each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import SKIP
@@ -24,16 +27,21 @@ from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.settings import apply_settings, read_yaml
-from polymodal.training.arguments import check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_encoder, check_fusion
+from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.declared import (
+    check_checkpointing,
+    check_columns,
+    check_encoder,
+    check_fusions,
+    check_layer_decay,
+    check_weighting,
+)
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
-from polymodal.training.skipping import leave_out
+from polymodal.training.skipping import leave_out, leave_rows
 
 GB = 2**30
 YAML = (".yaml", ".yml")
-ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
-"""What ``predictions.parquet`` says of a row beside its answers."""
 
 
 @dataclass
@@ -51,6 +59,8 @@ class Job:
         features: Reads what frozen encoders make of the cells; None where none is.
         notes: What was done that one may want to know.
         rejected: What is wrong with the rows that were left out.
+        table: All rows, before they were split.
+        folder: Of the declaration, from which its paths start.
     """
 
     declaration: Declaration
@@ -63,6 +73,8 @@ class Job:
     features: PolymodalProcessor | None = None
     notes: list[str] = field(default_factory=list)
     rejected: list[Problem] = field(default_factory=list)
+    table: Table | None = None
+    folder: Path | None = None
 
     @property
     def metric(self) -> str:
@@ -70,13 +82,32 @@ class Job:
         tasks = {name: target.task for name, target in self.declaration.targets.items()}
         return metric_name(self.declaration.train.metric, tasks)
 
-    def check(self, quiet: bool = False) -> CheckReport:
-        """Read every cell once, and say what is wrong; rows at fault are left out where that is declared."""
+    def varied(self, declaration: Declaration) -> Job:
+        """The job of a declaration that differs in its seeds or its fold alone; the cache is shared.
 
-        def decode(name: str, config: Any, table: Table, row: int) -> Any:
-            return self.processor.read(name, table.row(row)[name], table.root, self.cache)
+        Rows whose media could not be read stay left out: these need not be opened again.
+        """
+        assert self.table is not None
+        fresh = replace(self, declaration=declaration, features=None, notes=[], rejected=list(self.rejected))
+        if declaration.data == self.declaration.data and declaration.data.seed is not None:
+            return fresh
+        fresh.splits, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
+        media = [name for name, config in declaration.inputs.items() if config.modality in MEDIA]
+        leave_rows(fresh, [problem for problem in self.rejected if problem.column in media])
+        fresh.processor = prepare_processor(fresh.splits["train"], declaration.inputs, declaration.targets)
+        fresh.report = None
+        return fresh
 
-        self.report = self.check_cells(decode, None if quiet else progress)
+    def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
+        """Read every cell once, and say what is wrong; rows at fault are left out where that is declared.
+
+        Without ``media`` these are not opened, as when they were read before.
+        """
+
+        def decode(name: str, config: Any, item: Any, root: Path | None) -> Any:
+            return self.processor.read(name, item, root, self.cache)
+
+        self.report = self.check_cells(decode if media else lambda *_: None, None if quiet else progress)
         if self.declaration.data.on_error == SKIP:
             self.report = leave_out(self, self.report)
         return self.report
@@ -98,16 +129,17 @@ class Job:
         )  # fmt: skip
 
     def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Path | None]]:
-        """The distinct cells of some inputs in training and validation, each with its table's folder."""
+        """The distinct items in some inputs' cells, of training and validation, each with its folder."""
         seen = set()
         for table in (self.splits["train"], self.splits["validation"]):
             for name in names:
                 reader = self.processor.readers[name]
-                for cell in each_cell(table.values(name)) if name in table.columns else ():
-                    key = None if reader.is_empty(cell) else reader.key(cell, table.root)
+                cells = each_cell(table.values(name)) if name in table.columns else ()
+                for _, item in (found for cell in cells for found in each_item(cell, reader.modality)):
+                    key = None if reader.is_empty(item) else reader.key(item, table.root)
                     if key is not None and key not in seen:
                         seen.add(key)
-                        yield cell, table.root
+                        yield item, table.root
 
     def answers(self) -> dict[str, np.ndarray]:
         """The training targets as the processor reads them."""
@@ -119,7 +151,12 @@ class Job:
 
 
 def open_job(
-    source: Any, *, targets: Sequence[str] = (), inputs: Sequence[str] = (), settings: Sequence[str] = ()
+    source: Any,
+    *,
+    targets: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    fusions: Sequence[str] = (),
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
@@ -128,6 +165,7 @@ def open_job(
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read, where given.
         settings: Such as ``train.epochs=3``.
+        fusions: To be fitted instead of the one declared; its options go to those that have them.
 
     Raises:
         ConfigError: If the declaration says something unknown.
@@ -148,14 +186,16 @@ def open_job(
     declaration = parse(completed, source=written, lines=lines)
     if not declaration.targets:
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
-    check_parts(declaration, written, lines)
+    check_parts(declaration, written, lines, fusions)
     with located(written, lines, "data"):
         splits, numbers, rejected = split_and_skip(table, declaration, folder)
     train = splits["train"]
     fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
     cache = open_cache(declaration.data)
-    return Job(declaration, guesses, splits, numbers, processor, cache, rejected=rejected)
+    return Job(
+        declaration, guesses, splits, numbers, processor, cache, rejected=rejected, table=table, folder=folder
+    )
 
 
 def open_cache(data: DataConfig) -> ReadCache:
@@ -164,16 +204,15 @@ def open_cache(data: DataConfig) -> ReadCache:
     return ReadCache(int(data.cache_memory * GB), store)
 
 
-def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int]) -> None:
+def check_parts(
+    declaration: Declaration, source: str, lines: Mapping[tuple, int], fusions: Sequence[str] = ()
+) -> None:
     """Refuse what the sections cannot tell by themselves, before any file is read.
 
     Raises:
         ConfigError: If an encoder, the fusion, the metric or a field of TrainingArguments is not to be had.
     """
-    for name in declaration.targets:
-        if name in ANSWER_COLUMNS:
-            cure = "Rename the column"
-            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+    check_columns(declaration)
     train = declaration.train
     for name, value in train.arguments.items():
         with located(source, lines, "train", name):
@@ -184,11 +223,19 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
         training_arguments(trial, Path(), 1)
     with located(source, lines, "train", "metric"):
         metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
+    with located(source, lines, "train", "weighting"):
+        check_weighting(declaration)
     with located(source, lines, "fusion"):
-        check_fusion(declaration.fusion, list(declaration.inputs))
+        check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
+    with located(source, lines, "train", "layer_decay"):
+        check_layer_decay(train.layer_decay, declaration.inputs)
+    for name in CHECKPOINTING:
+        if train.arguments.get(name):
+            with located(source, lines, "train", name):
+                check_checkpointing(declaration.inputs)
 
 
 def split_and_skip(
@@ -212,8 +259,9 @@ def split_tables(
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
     """The three tables, and each one's rows by their number in the file."""
     data = declaration.data
-    classes = [name for name, target in declaration.targets.items() if target.task == "classification"]
-    numbers = split_rows(table, data, classes[0] if classes else None, declaration.train.seed)
+    seed = declaration.train.seed if data.seed is None else data.seed
+    divide = fold_rows if data.folds else split_rows
+    numbers = divide(table, data, _stratify(table, declaration), seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
     numbers = {name: part.places for name, part in splits.items()}
     for name in ("validation", "test"):
@@ -222,6 +270,17 @@ def split_tables(
             splits[name] = read_table(resolve(given, folder), skip=data.on_error == SKIP)
             numbers[name] = splits[name].places
     return splits, numbers
+
+
+def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
+    """What is kept in equal shares in all splits: the first target of classes, else that of labels."""
+    tasks = {name: target.task for name, target in declaration.targets.items()}
+    classes = [name for name, task in tasks.items() if task == "classification"]
+    labels = [name for name, task in tasks.items() if task == "multilabel"]
+    if classes or not labels:
+        return classes[0] if classes else None
+    separator = declaration.targets[labels[0]].separator
+    return rarest_label(readable_labels(table.values(labels[0]), separator))
 
 
 def _declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:

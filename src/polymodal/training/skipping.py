@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polymodal.data.check import CheckReport
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import NAME, count_rows, in_order
+from polymodal.errors import Problem
 
 if TYPE_CHECKING:
     from polymodal.training.job import Job
@@ -19,7 +21,7 @@ def leave_out(job: Job, report: CheckReport) -> CheckReport:
     What is learnt from the training rows is then learnt anew, from those that are left.
 
     Args:
-        job: Its splits, numbers, processor, rejected and notes are changed.
+        job: Its splits, numbers, processor, and rejected are changed.
         report: Of the check of all its rows.
 
     Returns:
@@ -28,9 +30,7 @@ def leave_out(job: Job, report: CheckReport) -> CheckReport:
     before = len(job.rejected)
     while bad := [problem for problem in report.problems if problem.row is not None]:
         others = [problem for problem in report.problems if problem.row is None]
-        job.rejected += bad
-        job.splits = {name: table.without(bad) for name, table in job.splits.items()}
-        job.numbers = {name: table.places for name, table in job.splits.items()}
+        leave_rows(job, bad)
         if others:  # leaving rows out cures none of these
             report.problems = others
             break
@@ -38,10 +38,20 @@ def leave_out(job: Job, report: CheckReport) -> CheckReport:
     if len(job.rejected) > before and report.ok:
         _prepare_again(job)
     report.rejected = job.rejected = in_order(job.rejected)
-    if job.rejected and report.ok:
-        count = count_rows(job.rejected)
-        job.notes.append(f"{count} row{'s' * (count > 1)} left out, listed in {NAME}")
     return report
+
+
+def leave_rows(job: Job, bad: Sequence[Problem]) -> None:
+    """Take the rows that ``bad`` names out of every split of ``job``."""
+    job.rejected = [*job.rejected, *bad]
+    job.splits = {name: table.without(bad) for name, table in job.splits.items()}
+    job.numbers = {name: table.places for name, table in job.splits.items()}
+
+
+def skip_notes(job: Job) -> list[str]:
+    """How many rows were left out, if any were."""
+    count = count_rows(job.rejected)
+    return [f"{count} row{'s' * (count > 1)} left out, listed in {NAME}"] if count else []
 
 
 def _prepare_again(job: Job) -> None:

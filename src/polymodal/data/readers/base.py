@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from polymodal.config import MOST_ITEMS
 from polymodal.data import media
 from polymodal.data.cache import cell_key, digest
 from polymodal.registry import Registry
@@ -27,14 +28,16 @@ class Reader:
         modality: The name it is registered under.
         cached: Whether reading costs enough to keep the result.
         part: A Transformers processor that is saved beside the settings, if there is one.
+        items: Most items that a cell may hold.
     """
 
     modality: ClassVar[str]
     cached: ClassVar[bool] = True
     part: Any = None
+    items: int = MOST_ITEMS
 
     def read(self, cell: Any, root: Path | None) -> Any:
-        """The content of a cell that is not empty.
+        """The content of a cell, or of one of its items, that is not empty.
 
         Raises:
             MediaError: If the cell does not hold what the modality needs.
@@ -57,7 +60,14 @@ class Reader:
     def key(self, cell: Any, root: Path | None) -> tuple[Hashable, ...] | None:
         """What tells a cell read by this reader from others in this process; None if nothing does."""
         key = cell_key(cell) if self.cached else None
-        return None if key is None else (id(self), root, key)
+        return None if key is None else (self.fingerprint, root, key)
+
+    def change(self, **settings: Any) -> None:
+        """Set attributes that decide what :meth:`read` makes of a cell; what was read is read again."""
+        for name, value in settings.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+                self.__dict__.pop("fingerprint", None)
 
     def digest(self, cell: Any, root: Path | None) -> bytes:
         """What tells it from others anywhere: see :meth:`content` and :attr:`fingerprint`."""

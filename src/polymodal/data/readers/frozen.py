@@ -31,6 +31,7 @@ class FrozenReader(Reader):
 
     def __init__(self, reader: Reader, encode: Encode, weights: bytes) -> None:
         self.reader, self.encode, self.weights = reader, encode, weights
+        self.modality, self.items = reader.modality, reader.items  # type: ignore[misc]
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
         """``(*grid, width)``."""
