@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -16,17 +17,20 @@ from transformers import set_seed
 
 from polymodal.config import Declaration, parse
 from polymodal.data.check import CheckReport
+from polymodal.data.rejected import SKIP, count_rows, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError, RunError
-from polymodal.evaluation.inference import Measure, answer_frame, list_columns, run_batches
+from polymodal.evaluation.inference import Batch, Measure, answer_frame, list_columns, run_batches
+from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
 from polymodal.run import FILES, Run
 from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import progress, quiet_libraries
+from polymodal.training.skipping import skip_notes
 from polymodal.training.trainer import train
 
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
@@ -101,7 +105,7 @@ def fit(
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
     report = job.check(quiet)
     if not report.ok:
-        raise DataError(report.problems)
+        raise DataError([*report.problems, *left_out(report.rejected)])
     prepare_folder(folder, job.declaration, resume=resume)
     with quiet_libraries():
         return fit_job(job, folder, resume=resume, quiet=quiet)
@@ -110,6 +114,7 @@ def fit(
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
     """Train, evaluate and save what was opened and checked."""
     config = job.declaration.train
+    write_rejected(folder, job.rejected)
     set_seed(config.seed)
     model = build_model(job.declaration, job.processor, job.answers())
     encode_frozen(job, model, quiet=quiet)
@@ -152,8 +157,8 @@ def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Cali
         "validation": trained.pop("best"),
         "train": trained,
         "parameters": run.model.num_parameters(),
-        "rows": {name: len(table) for name, table in job.splits.items()},
-        "notes": job.notes + cache_notes(job),
+        "rows": count_splits(job),
+        "notes": job.notes + skip_notes(job) + cache_notes(job),
         "calibration": calibration.targets,
         "warnings": [
             *(str(warning) for warning in (job.report.warnings if job.report else [])),
@@ -164,6 +169,12 @@ def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Cali
     }
     text = json.dumps(results, indent=2, ensure_ascii=False)
     (run.folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+
+
+def count_splits(job: Job) -> dict[str, int]:
+    """Rows by split, and those ``rejected`` where rows may be left out."""
+    rows = {name: len(table) for name, table in job.splits.items()}
+    return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
 
 
 def cache_notes(job: Job) -> list[str]:
@@ -229,26 +240,62 @@ def _names(target: str | Sequence[str] | None) -> list[str]:
 
 
 def predict_to(
-    run: Run, source: Any, output: Path, *, probabilities: bool = False, batch_size: int = 128
+    run: Run,
+    source: Any,
+    output: Path,
+    *,
+    probabilities: bool = False,
+    batch_size: int = 128,
+    on_error: str = "refuse",
+    rejected: list[str] | None = None,
 ) -> int:
     """Write every row's answer to the Parquet file ``output``, batch after batch; returns their number.
+
+    With ``on_error="skip"`` the answers to a row that cannot be read are empty and the column ``error`` says
+    why; ``rejected`` takes these texts in.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.
     """
     table = read_table(source)
-    frames = run.predict_batches(table, batch_size, probabilities)
+    frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error), rejected)
     shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
     return write_parquet(shown, output, list_columns(run.model))
 
 
-def embed_to(run: Run, source: Any, output: Path, *, input: str | None = None, batch_size: int = 128) -> int:
+def note_errors(frames: Iterator[pd.DataFrame], rejected: list[str] | None) -> Iterator[pd.DataFrame]:
+    """``frames`` as they are; what their column of errors holds is added to ``rejected``."""
+    for frame in frames:
+        if rejected is not None and ERROR in frame:
+            rejected.extend(frame[ERROR].dropna())
+        yield frame
+
+
+def embed_to(
+    run: Run,
+    source: Any,
+    output: Path,
+    *,
+    input: str | None = None,
+    batch_size: int = 128,
+    on_error: str = "refuse",
+    rejected: list[str] | None = None,
+) -> int:
     """Write a row's vector a row, as the list column ``embedding``; returns the number of rows.
+
+    With ``on_error="skip"`` as :func:`predict_to`.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.
     """
     table = read_table(source)
-    vectors = run.embed_batches(table, input, batch_size)
-    frames = (pd.DataFrame({"embedding": list(batch)}) for batch in vectors)
-    return write_parquet(progress(frames, "embedding", math.ceil(len(table) / batch_size)), output)
+    frames = embed_frames(run.embed_batches(table, input, batch_size, on_error), on_error == SKIP)
+    noted = note_errors(frames, rejected)
+    return write_parquet(progress(noted, "embedding", math.ceil(len(table) / batch_size)), output)
+
+
+def embed_frames(batches: Iterator[tuple[np.ndarray, Batch]], skip: bool) -> Iterator[pd.DataFrame]:
+    """A batch's vectors as a column; where rows may be skipped, theirs are NaN beside an ``error``."""
+    for vectors, batch in batches:
+        frame = pd.DataFrame({"embedding": list(vectors)})
+        yield frame.assign(**{ERROR: pd.array(errors_of(batch), dtype="string")}) if skip else frame

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from polymodal.skipped import OnError, OnErrorOption, as_settings, counted, warn, written
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
@@ -33,6 +37,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where no more can be written."""
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE)
+"""What it says of files and folders that it does not let us use."""
 TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
@@ -67,14 +75,16 @@ def check(
     target: Target = None,
     inputs: Inputs = None,
     settings: Settings = None,
+    on_error: OnErrorOption = None,
     as_json: Json = False,
 ) -> None:
     """What a fit would see and trip over; exit status 1 if it would not start."""
     from polymodal import api
     from polymodal.show import show_check
 
+    settings = [*(settings or []), *as_settings(on_error)]
     report: CheckReport = api.check(
-        source, target=target, inputs=_split(inputs), settings=settings or [], quiet=as_json
+        source, target=target, inputs=_split(inputs), settings=settings, quiet=as_json
     )
     if not _print(report.to_json(), as_json):
         show_check(report)
@@ -97,6 +107,7 @@ def fit(
     inputs: Inputs = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     settings: Settings = None,
+    on_error: OnErrorOption = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
     precision: PrecisionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
@@ -123,7 +134,8 @@ def fit(
     if len(asked) > 1 and asked != ["--folds", "--seeds"]:
         raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
     given = {"train.device": device, "train.precision": precision and precision.value}
-    settings = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if value)]
+    settings = [*(settings or []), *as_settings(on_error)]
+    settings += [f"{name}={value}" for name, value in given.items() if value]
     options: dict[str, Any] = {
         "target": target, "inputs": _split(inputs), "output": output, "settings": settings,
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
@@ -184,6 +196,7 @@ def evaluate(
     run: RunArg,
     table: TableArg,
     batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
     device: Device = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
@@ -191,7 +204,11 @@ def evaluate(
     """Measure a run on a table whose targets are known."""
     from polymodal.show import show_metrics
 
-    results = _load(run, device, precision).evaluate(table, batch_size=batch_size)
+    rejected: list = []
+    results = _load(run, device, precision).evaluate(
+        table, batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected
+    )
+    warn(rejected, "left out")
     if not _print(results, as_json):
         show_metrics(results, title=f"{run} on {table}")
 
@@ -203,6 +220,7 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
     batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
     device: Device = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
@@ -210,10 +228,14 @@ def predict(
     """Answer every row of a table; inputs may be missing."""
     from polymodal import api
 
-    loaded = _load(run, device, precision)
-    rows = api.predict_to(loaded, table, output, probabilities=probabilities, batch_size=batch_size)
-    if not _print({"output": str(output), "rows": rows}, as_json):
-        typer.echo(f"{rows} rows answered in {output}")
+    rejected: list = []
+    rows = api.predict_to(
+        _load(run, device, precision), table, output, probabilities=probabilities, batch_size=batch_size,
+        on_error=on_error or OnError.refuse, rejected=rejected,
+    )  # fmt: skip
+    warn(rejected, "not answered")
+    if not _print(written(output, rows, rejected if on_error else None), as_json):
+        typer.echo(f"{counted(rows, rejected)} answered in {output}")
 
 
 @app.command()
@@ -225,6 +247,7 @@ def embed(
         str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
     ] = None,
     batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
     device: Device = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
@@ -232,10 +255,14 @@ def embed(
     """Write every row's vector."""
     from polymodal import api
 
-    loaded = _load(run, device, precision)
-    rows = api.embed_to(loaded, table, output, input=input, batch_size=batch_size)
-    if not _print({"output": str(output), "rows": rows}, as_json):
-        typer.echo(f"{rows} vectors in {output}")
+    rejected: list = []
+    rows = api.embed_to(
+        _load(run, device, precision), table, output, input=input, batch_size=batch_size,
+        on_error=on_error or OnError.refuse, rejected=rejected,
+    )  # fmt: skip
+    warn(rejected, "without a vector")
+    if not _print(written(output, rows, rejected if on_error else None), as_json):
+        typer.echo(f"{counted(rows, rejected)} embedded in {output}")
 
 
 @app.command()
@@ -307,14 +334,28 @@ def main() -> None:
     """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused."""
     # Set before any library is imported: they read it once.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        app(prog_name="polymodal")
+        try:
+            app(prog_name="polymodal")
+        finally:
+            sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as error:
         from polymodal.errors import PolymodalError
 
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = error.filename or "standard output"
+            error = PolymodalError(
+                f"{place}: cannot be written ({error.strerror}). Free space, or write elsewhere"
+            )
+            if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        elif isinstance(error, OSError) and error.errno in REFUSED and error.filename:
+            error = PolymodalError(f"{error.filename}: cannot be used ({error.strerror})")
         if not isinstance(error, PolymodalError):
             raise
         for line in str(error).splitlines():

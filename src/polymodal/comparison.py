@@ -9,6 +9,7 @@ from typing import Any
 
 from polymodal.api import default_folder
 from polymodal.config import FusionConfig
+from polymodal.data.rejected import left_out
 from polymodal.errors import ConfigError, DataError
 from polymodal.models.fusion import FUSIONS
 from polymodal.several import Fits, check_folders, fit_several
@@ -56,7 +57,7 @@ def fit_fusions(
     check_folders(folder, declared, resume=resume, overwrite=overwrite)
     report = job.check(quiet)
     if not report.ok:
-        raise DataError(report.problems)
+        raise DataError([*report.problems, *left_out(report.rejected)])
     jobs = {name: replace(job, declaration=declaration) for name, declaration in declared.items()}
     warnings = [*map(str, report.warnings), *unshared(job.declaration.fusion, configs)]
     return fit_several(jobs, folder, varied="fusion", resume=resume, quiet=quiet, warnings=warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from polymodal.errors import ConfigError, did_you_mean
+from polymodal.errors import ConfigError, did_you_mean, one_line
 from polymodal.settings import apply_settings, read_yaml
 
 Modality = Literal["text", "image", "audio", "video", "sequence", "number", "category"]
@@ -43,7 +44,7 @@ NO_SECTION = ("model_type", "dict_type")
 class Section(BaseModel):
     """A part of the declaration: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -54,6 +55,9 @@ class DataConfig(Section):
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    on_error: Literal["refuse", "skip"] = Field(
+        "refuse", description="Rows that cannot be read: no fit starts, or they are left out and listed."
+    )
     folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
     fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
     seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
@@ -168,7 +172,7 @@ class InputConfig(Section):
 
 def named_encoder(name: str) -> dict[str, str]:
     """``bert`` is a model type, built from scratch; ``owner/name`` or a folder is a checkpoint."""
-    is_checkpoint = "/" in name or "\\" in name or Path(name).is_dir()
+    is_checkpoint = "/" in name or "\\" in name or os.path.isdir(name)
     return {"checkpoint": name} if is_checkpoint else {"type": name}
 
 
@@ -356,17 +360,22 @@ def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part in ("float", "str")))
     line = _line(lines, path)
     place = f"{source}, line {line}" if line else source
-    name = ".".join(map(str, path)) or "declaration"
+    name = one_line(".".join(map(str, path)), 100) or "declaration"
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
     if error["type"] == "missing":
         return f"{place}: '{name}' is missing"
     if error["type"] == "value_error":
         return f"{place}: '{name}': {error['msg'].removeprefix('Value error, ')}"
-    found = repr(error["input"]) if not isinstance(error["input"], dict) else "a section"
+    found = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
     if error["type"] in NO_SECTION:
         return f"{place}: '{name}' is {found}, expected a section: keys, each with its value"
     return f"{place}: '{name}' is {found}; {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _shown(value: Any) -> str:
+    plain = isinstance(value, (str, int, float, list, type(None)))
+    return one_line(repr(value) if plain else str(value), 100)
 
 
 def _line(lines: Mapping[tuple, int], path: tuple) -> int | None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+LONGEST = 1000
+"""Characters of a line: a message shows what it is about, not all of it."""
+_CLASS = re.compile(r"<class '([\w.]+)'>")
 
 
 class PolymodalError(Exception):
     """A mistake in what was given, not in the program; its text is all a user needs to see."""
+
+    def __init__(self, message: str = "") -> None:
+        """Lines are kept; what a terminal would not show, or obey, is written out."""
+        super().__init__("\n".join(one_line(line, LONGEST) for line in str(message).split("\n")))
 
 
 class ConfigError(PolymodalError):
@@ -40,15 +49,16 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        place = [self.file] if self.file else []
+        place = [one_line(self.file, 250)] if self.file else []
         if self.row is not None:
             place.append(f"row {self.row}")
         if self.column is not None:
-            place.append(f"column '{self.column}'")
-        text = f"{', '.join(place)}: {self.found}" if place else self.found
+            place.append(f"column '{one_line(self.column, 80)}'")
+        found = one_line(self.found, 300)
+        text = f"{', '.join(place)}: {found}" if place else found
         if self.expected:
-            text += f", expected {self.expected}"
-        return f"{text}. {self.cure}" if self.cure else text
+            text += f", expected {one_line(self.expected, 200)}"
+        return f"{text}. {one_line(self.cure, 500)}" if self.cure else text
 
 
 class DataError(PolymodalError):
@@ -66,7 +76,16 @@ class DataError(PolymodalError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest known name and lists the others (at most twenty)."""
-    known = [str(entry) for entry in known]
+    known = [one_line(str(entry), 80) for entry in known]
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     return (f"Did you mean '{near[0]}'? " if near else "") + f"There are: {listed}"
+
+
+def one_line(text: str, longest: int) -> str:
+    """``text`` as a terminal may show it: on one line, no control characters, cut where it is too long."""
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}…"
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _CLASS.sub(r"\1", text)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from polymodal.api import default_folder
 from polymodal.config import Declaration
+from polymodal.data.rejected import left_out as skipped_rows
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.several import Fits, check_folders, fit_several, write_aside
 from polymodal.training.job import Job, open_job
@@ -136,11 +137,13 @@ def make_jobs(first: Job, varied: dict[str, Declaration], quiet: bool) -> dict[s
     by_fold: dict[int, Job] = {}
     for name, declaration in varied.items():
         fold = declaration.data.fold
-        job = by_fold.get(fold, first).varied(declaration)
+        # Of another fold's job, if there is one: it knows which files cannot be read.
+        job = by_fold.get(fold, next(iter(by_fold.values()), first)).varied(declaration)
         if fold not in by_fold:
             report = job.check(quiet, media=not by_fold)  # the first check has read every file
             if not report.ok:
-                raise DataError(in_fold(report.problems, fold if declaration.data.folds else None))
+                problems = in_fold(report.problems, fold if declaration.data.folds else None)
+                raise DataError([*problems, *skipped_rows(report.rejected)])
             by_fold[fold] = job
         jobs[name] = job
     return jobs
@@ -162,13 +165,16 @@ def left_out(jobs: dict[str, Job]) -> list[str]:
     assert job.table is not None
     if not isinstance(data.validation, str):
         names.append("validation")
-    used = np.unique(np.concatenate([job.numbers[name] for name in names]))
-    marked, column = len(job.table) - len(used), data.split
+    every = [problem for other in jobs.values() for problem in other.rejected]
+    whole, column = job.table.without(every).places, data.split
+    used = np.intersect1d(np.concatenate([job.numbers[name] for name in names]), whole)
+    marked = len(whole) - len(used)
     if marked:
         lines.append(f"{_count(marked)} marked test in '{column}', in no fold; data.split=null takes them in")
     tested = np.unique(np.concatenate([other.numbers["test"] for other in jobs.values()]))
-    if len(tested) < len(used):
-        found = f"{_count(len(used) - len(tested))} the only one of a class"
+    alone = np.setdiff1d(used, tested)
+    if len(alone):
+        found = f"{_count(len(alone))} the only one of a class"
         lines.append(f"{found}: trained on in every fold, never tested")
     return lines
 
@@ -194,7 +200,10 @@ def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
     """``predictions.parquet``: every row's answers by models that never saw it, in the order of the rows."""
     frames = []
     for name, declaration in varied.items():
-        frame = pd.read_parquet(folder / name / "predictions.parquet")
+        path = folder / name / "predictions.parquet"
+        if not path.exists():  # all rows of its fold were left out
+            continue
+        frame = pd.read_parquet(path)
         frame.insert(0, "seed", declaration.train.seed)
         frame.insert(0, "fold", declaration.data.fold)
         frames.append(frame)

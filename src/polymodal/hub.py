@@ -44,7 +44,7 @@ def load_pretrained(kind: Any, name: str) -> Any:
 
 
 def _reason(name: str, error: Exception) -> str:
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return f"the folder '{name}' is no readable checkpoint: {why}"
     if "$" in name:
@@ -68,7 +68,7 @@ def local_folder(name: str | Path, **kwargs: Any) -> Path:
     Raises:
         PolymodalError: If it is neither.
     """
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return Path(name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

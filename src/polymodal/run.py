@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from safetensors import SafetensorError
 from polymodal.config import Declaration, load_yaml
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
+from polymodal.evaluation.unread import blank_unread
 from polymodal.models import PolymodalForPrediction
 from polymodal.training.progress import quiet_libraries
 
@@ -69,7 +72,7 @@ class Run:
         place = find_device(device)
         with computing_in(place, precision):
             pass  # refused before anything is read
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
         lacking = [name for name in FILES if not (path / name).is_file()]
         if lacking:
@@ -89,26 +92,41 @@ class Run:
         model.to(place)  # type: ignore[arg-type]
         return cls(path, model, processor, declaration, precision)
 
-    def predict(self, source: Any, *, batch_size: int = 128, probabilities: bool = False) -> pd.DataFrame:
+    def predict(
+        self, source: Any, *, batch_size: int = 128, probabilities: bool = False, on_error: str = "refuse"
+    ) -> pd.DataFrame:
         """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
 
         Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`.
+        ``on_error="skip"`` answers a row that cannot be read by empty cells; a column ``error`` says why.
         """
-        return pd.concat(list(self.predict_batches(source, batch_size, probabilities)), ignore_index=True)
+        frames = self.predict_batches(source, batch_size, probabilities, on_error)
+        return pd.concat(list(frames), ignore_index=True)
 
     def predict_batches(
-        self, source: Any, batch_size: int = 128, probabilities: bool = False
+        self, source: Any, batch_size: int = 128, probabilities: bool = False, on_error: str = "refuse"
     ) -> Iterator[pd.DataFrame]:
         """The same, batch by batch, in constant memory.
 
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
         """
-        for batch in self._batches(self._rows(read_table(source)), batch_size):
-            yield answer_frame(self.model, batch, probabilities)
+        rows = self._rows(read_table(source), on_error=on_error)
+        for batch in self._batches(rows, batch_size):
+            frame = answer_frame(self.model, batch, probabilities)
+            yield blank_unread(frame, batch) if rows.skip else frame
 
-    def evaluate(self, source: Any, *, batch_size: int = 128) -> dict[str, dict[str, float]]:
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+    ) -> dict[str, dict[str, float]]:
         """Every metric by target, on the rows whose target is not empty.
+
+        ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
 
         Raises:
             DataError: If a target's column is missing, or no row has an answer.
@@ -119,39 +137,48 @@ class Run:
                 raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
                                         cure=did_you_mean(name, table.columns)))  # fmt: skip
         measure = Measure(self.model)
-        for batch in self._batches(self._rows(table, self.model.config.head_names), batch_size):
+        rows = self._rows(table, self.model.config.head_names, on_error)
+        for batch in self._batches(rows, batch_size):
             measure.add(batch)
+            if rejected is not None:
+                rejected += [problem for bad in batch.problems.values() for problem in bad]
         results = measure.metrics()
         if not results:
-            found, expected = "every target cell is empty", "rows with answers"
+            unread = " or its row cannot be read" if rows.skip else ""
+            found, expected = f"every target cell is empty{unread}", "rows with answers"
             raise DataError(Problem(file=table.name, found=found, expected=expected))
         return results
 
-    def embed(self, source: Any, *, input: str | None = None, batch_size: int = 128) -> np.ndarray:
+    def embed(
+        self, source: Any, *, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
+    ) -> np.ndarray:
         """Vectors ``(rows, width)``: of the fused row, or of one ``input`` (NaN where a row lacks it).
+
+        ``on_error="skip"`` gives NaN for a row that cannot be read.
 
         Raises:
             ConfigError: If there is no such input.
         """
-        return np.concatenate(list(self.embed_batches(source, input, batch_size)))
+        batches = self.embed_batches(source, input, batch_size, on_error)
+        return np.concatenate([vectors for vectors, _ in batches])
 
     def embed_batches(
-        self, source: Any, input: str | None = None, batch_size: int = 128
-    ) -> Iterator[np.ndarray]:
-        """The same, batch by batch."""
+        self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
+    ) -> Iterator[tuple[np.ndarray, Batch]]:
+        """The same, batch by batch, each beside its batch."""
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
-        for batch in self._batches(self._rows(read_table(source)), batch_size):
-            yield self._vectors(batch, input)
+        for batch in self._batches(self._rows(read_table(source), on_error=on_error), batch_size):
+            yield self._vectors(batch, input), batch
 
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
         output = batch.output
         assert output.fused is not None and output.embeddings is not None and output.present is not None
-        if name is None:
-            return output.fused.float().numpy()
-        vectors = output.embeddings[name].float().clone()
-        vectors[~output.present[:, self.model.config.input_names.index(name)]] = torch.nan
+        vectors = (output.fused if name is None else output.embeddings[name]).float().clone()
+        if name is not None:
+            vectors[~output.present[:, self.model.config.input_names.index(name)]] = torch.nan
+        vectors[torch.from_numpy(batch.unread)] = torch.nan
         return vectors.numpy()
 
     def save(self, folder: str | Path) -> None:
@@ -165,13 +192,16 @@ class Run:
     def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
         return run_batches(self.model, rows, batch_size, precision=self.precision)
 
-    def _rows(self, table: Table, targets: Any = ()) -> RowDataset:
+    def _rows(self, table: Table, targets: Any = (), on_error: str = "refuse") -> RowDataset:
         names = self.model.config.input_names
         if not any(name in table.columns for name in names):
             found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
             expected = f"one or more of {', '.join(names)}"
             raise DataError(Problem(file=table.name, found=found, expected=expected))
-        return RowDataset(table, self.processor, targets=targets)
+        if on_error not in ON_ERROR:
+            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
+        numbers = table.places.tolist()
+        return RowDataset(table, self.processor, targets=targets, numbers=numbers, skip=on_error == SKIP)
 
 
 def _load_model(path: Path) -> PolymodalForPrediction:

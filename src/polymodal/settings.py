@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.error import MarkedYAMLError
 
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, one_line
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What PyYAML raises at values that look like dates or numbers and are none, or lie too deep."""
+MOST_VALUES = 100_000
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 
@@ -22,16 +26,21 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read ({reason})") from None
+    try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _weigh(node, {}, ())
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        reason = getattr(error, "problem", error)
+        reason = str(getattr(error, "problem", error)).partition("\n")[0]
         raise ConfigError(f"{place}: not readable as YAML ({reason})") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read ({reason})") from None
+    except UNREADABLE as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else one_line(str(error), 100)
+        raise ConfigError(f"{path}: not readable as YAML ({reason})") from None
     if node is None or not isinstance(values, dict):
         found = "nothing" if values is None else repr(values)[:40]
         raise ConfigError(f"{path}: found {found}, expected sections such as 'data:' and 'targets:'")
@@ -42,6 +51,26 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
             raise ConfigError(f"{path}, line {line}: '{name}' is given twice (first in line {lines[key]})")
         lines[key] = line
     return values, lines
+
+
+def _weigh(node: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """How many values ``node`` comes to with all its aliases written out: few lines can mean billions.
+
+    Raises:
+        YAMLError: If it is too many, or if it holds itself.
+    """
+    if id(node) in above:
+        raise MarkedYAMLError(problem="an alias that holds itself", problem_mark=node.start_mark)
+    if id(node) not in known:
+        inner = getattr(node, "value", None)
+        parts = inner if isinstance(inner, list) else []
+        flat = [part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,))]
+        known[id(node)] = 1 + sum(_weigh(part, known, (*above, id(node))) for part in flat)
+        if known[id(node)] > MOST_VALUES:
+            raise MarkedYAMLError(
+                problem="aliases that come to too many values", problem_mark=node.start_mark
+            )
+    return known[id(node)]
 
 
 def _walk(node: yaml.Node, prefix: tuple = ()) -> Iterator[tuple[tuple, int]]:
@@ -71,7 +100,7 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
                 raise ConfigError(f"--set {setting}: '{key}' holds a value, not a section")
         try:
             section[keys[-1]] = _number(yaml.safe_load(text))
-        except yaml.YAMLError:
+        except (yaml.YAMLError, *UNREADABLE):
             raise ConfigError(f"--set {setting}: the value is not readable as YAML") from None
 
 

@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.data.describe import brief
+from polymodal.data.rejected import count_rows
+from polymodal.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
@@ -26,30 +28,40 @@ NARROWEST = 100
 
 def console() -> Console:
     """Standard output; not narrower than a table needs when it goes to a file."""
-    plain = Console(highlight=False)
+    plain = Console(highlight=False, markup=False, emoji=False)  # names of columns are no markup
     if plain.is_terminal:
         return plain
-    return Console(highlight=False, width=max(NARROWEST, shutil.get_terminal_size().columns))
+    return Console(
+        highlight=False, markup=False, emoji=False, width=max(NARROWEST, shutil.get_terminal_size().columns)
+    )
 
 
 def show_check(report: CheckReport) -> None:
     """Columns, then warnings, then problems, then whether a fit would start."""
     rows = ", ".join(f"{count} {split}" for split, count in report.rows.items())
-    table = Table(title=f"{report.table}: {rows}", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=one_line(f"{report.table}: {rows}", 300), title_justify="left", box=None, pad_edge=False
+    )
     for name in ("column", "role", "as", "empty", "content"):
         table.add_column(name, overflow="fold")
     for column in report.columns:
         empty = f"{column.empty:.0%}" if column.empty >= 0.005 or not column.empty else "<1%"
         content = "; ".join(part for part in (column.detail, column.reason) if part)
-        table.add_row(column.column, column.role, column.modality or "", empty, content)
+        name = one_line(column.column, 80)
+        table.add_row(name, column.role, column.modality or "", empty, one_line(content, 400))
     out = console()
     out.print(table)
     for warning in report.warnings:
         out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for problem in report.rejected[: DataError.SHOWN]:
+        out.print(Text(f"left out: {problem}", style="yellow"), soft_wrap=True)
+    if len(report.rejected) > DataError.SHOWN:
+        out.print(f"left out: … and {len(report.rejected) - DataError.SHOWN} more")
     for problem in report.problems:
         out.print(Text(f"problem: {problem}", style="red"), soft_wrap=True)
     if report.ok:
-        out.print("A fit would start.")
+        left = count_rows(report.rejected)
+        out.print(f"A fit would start{f', without {left} rows' if left else ''}.")
     else:
         out.print(f"A fit would not start: {len(report.problems)} problem{'s' * (len(report.problems) > 1)}.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.api import check_folder, default_folder, fit_job, prepare_folder
+from polymodal.data.rejected import left_out
 from polymodal.errors import DataError, RunError
 from polymodal.run import Run
 from polymodal.several import finished as finished_run
@@ -122,7 +123,7 @@ def fit_searched(
         return Run.load(folder)
     report = job.check(quiet)
     if not report.ok:
-        raise DataError(report.problems)
+        raise DataError([*report.problems, *left_out(report.rejected)])
     journal = folder / JOURNAL
     with quiet_libraries(), quiet_optuna():
         if not resume:

@@ -50,11 +50,13 @@ class CheckReport(Findings):
         columns: Every column of the training table.
         problems: What keeps a fit from starting.
         warnings: What a fit would go on with.
+        rejected: Cells for which their rows are left out.
     """
 
     table: str = ""
     rows: dict[str, int] = field(default_factory=dict)
     columns: list[ColumnReport] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -74,6 +76,7 @@ def check(
     decode: Decode | None = None,
     progress: Progress | None = None,
     row_numbers: dict[str, np.ndarray] | None = None,
+    every: bool = False,
 ) -> CheckReport:
     """Read all a fit would read, and say what is wrong with it.
 
@@ -84,11 +87,12 @@ def check(
         decode: Reads an item of a media cell, given input, settings, item and folder; raises ``MediaError``.
         progress: Wraps a loop, given what it is about and its length, to show how far it is.
         row_numbers: For each split, its rows' places in the user's file, from 0.
+        every: Name every row that is at fault, also where one line could stand for many.
     """
     inputs, targets = declaration.inputs, declaration.targets
     roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
     roles |= {name: entry.task for name, entry in targets.items()}
-    parts = Parts(splits, row_numbers or {}, roles)
+    parts = Parts(splits, row_numbers or {}, roles, every)
     report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
     report.problems += _check_rows(parts, report.table) + _missing_columns(parts)
     if report.rows["train"] == 0:

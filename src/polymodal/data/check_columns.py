@@ -9,6 +9,7 @@ import numpy as np
 
 from polymodal.data.describe import describe_classes, describe_numbers, describe_text
 from polymodal.data.parts import Parts
+from polymodal.data.targets import LARGEST
 from polymodal.data.values import parse_numbers
 from polymodal.errors import Problem
 
@@ -64,6 +65,16 @@ def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
     return problems
 
 
+def _too_large(parts: Parts, name: str) -> list[Problem]:
+    """A problem for every number that no loss can bear."""
+    return [
+        parts.problem(split, int(row), name, repr(parts.tables[split].values(name)[int(row)].as_py()),
+                      expected=f"a number up to {LARGEST:g}", cure="Scale the column.")
+        for split in parts.having(name)
+        for row in np.flatnonzero(np.abs(parse_numbers(parts.tables[split].values(name))[0]) > LARGEST)
+    ]  # fmt: skip
+
+
 def _has_separators(found: str) -> bool:
     digits = found.strip("'\" ").replace(",", "").replace(".", "").lstrip("+-")
     return "," in found and digits.isdigit()
@@ -83,6 +94,18 @@ def _unseen(parts: Parts, name: str, what: str, cure: str) -> list[Problem]:
     return warnings
 
 
+def _unseen_rows(parts: Parts, name: str) -> list[Problem]:
+    """A problem for every row of a class that training never saw."""
+    known = {*parts.labels("train", name), ""}
+    return [
+        parts.problem(split, row, name, f"the class '{label}'", expected="one that training saw",
+                      cure="Add training rows of it.")
+        for split in parts.having(name)
+        for row, label in enumerate(parts.labels(split, name))
+        if label not in known
+    ]  # fmt: skip
+
+
 def named(names: list[str]) -> str:
     """The first of ``names``, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -94,7 +117,7 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
     is_classes = parts.roles[name] == "classification"
     if not is_classes:
         cure = "Correct the cell or leave it empty, or set the target's task to classification."
-        findings.problems += _no_numbers(parts, name, cure)
+        findings.problems += _no_numbers(parts, name, cure) + _too_large(parts, name)
     filled = ~parts.empty("train", name)
     labels, counts = np.unique(parts.labels("train", name)[filled].astype(str), return_counts=True)
     if filled.sum() < FEWEST_ROWS:
@@ -115,7 +138,8 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
     if not is_classes:
         return describe_numbers(parts, name)
     check_rare(parts, name, dict(zip(map(str, labels), counts, strict=True)), findings)
-    findings.problems += _unseen(parts, name, "classes", UNSEEN_CURE)
+    unseen = _unseen_rows(parts, name) if parts.every else _unseen(parts, name, "classes", UNSEEN_CURE)
+    findings.problems += unseen
     return describe_classes(parts, name, "classes")
 
 

@@ -71,12 +71,18 @@ def _nothing_to_learn(known: list[list[str]], rows: int) -> tuple[str, str] | No
 
 
 def _unseen(parts: Parts, name: str, rows: dict[str, Rows], seen: set[str]) -> list[Problem]:
-    """A problem for each split with labels that training never saw."""
+    """A problem for each split with labels that training never saw; for each row where every one is named."""
     problems = []
     for split, part in rows.items():
-        new = {index: {*(labels or ())} - seen for index, labels in enumerate(part)}
+        new: dict[int, set[str]] = {index: {*(labels or ())} - seen for index, labels in enumerate(part)}
         new = {index: labels for index, labels in new.items() if labels}
-        if new:
+        if parts.every:
+            problems += [
+                parts.problem(split, index, name, f"the classes {named(sorted(labels))}",
+                              expected="such as training saw", cure="Add training rows of them.")
+                for index, labels in new.items()
+            ]  # fmt: skip
+        elif new:
             listed = named(sorted(set().union(*new.values())))
             found = f"classes that training never saw: {listed} ({len(new)} of {len(part)} {split} rows)"
             problems.append(parts.problem(split, next(iter(new)), name, found, cure=UNSEEN_CURE))

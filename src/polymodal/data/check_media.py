@@ -145,7 +145,7 @@ def _missing(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
     """One line each for a few missing files; one line in all for many, since it is the folder then."""
     missing = seen.missing
     is_all = len(missing) == seen.files and len(missing) > 1
-    if not is_all and len(missing) <= LISTED:
+    if not is_all and (parts.every or len(missing) <= LISTED):
         return _broken(parts, column, [(split, index, error) for split, index, _, error in missing])
     split, index, path, _ = missing[0]
     files = (

@@ -25,6 +25,7 @@ class RowDataset(Dataset):
         dropout: Chance that a row's input is left out, for training; at least one input stays.
         seed: Of the dropout, which hangs on seed, epoch and row alone, so that a resumed run repeats it.
         numbers: Of the rows in their file, from 0, for messages.
+        skip: Give a row that cannot be read as one that lacks every input and target, with its ``problems``.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class RowDataset(Dataset):
         dropout: float = 0.0,
         seed: int = 0,
         numbers: Sequence[int] | None = None,
+        skip: bool = False,
     ) -> None:
         self.table, self.processor, self.cache = table, processor, cache
         self.targets, self.dropout, self.seed, self.epoch = list(targets), dropout, seed, 0
         self.numbers = range(len(table)) if numbers is None else numbers
+        self.skip = skip
         present = [name for name in processor.readers if name in table.columns]
         self._data = table.data.select_columns([*present, *self.targets])
 
@@ -58,7 +61,7 @@ class RowDataset(Dataset):
         """Several rows at once: one access to the table instead of many.
 
         Raises:
-            DataError: Every cell that cannot be read, with its row and column.
+            DataError: Every cell that cannot be read, with its row and column, unless rows are skipped.
         """
         columns = self._data[list(indices)]
         rows: list[Row] = []
@@ -66,8 +69,11 @@ class RowDataset(Dataset):
         for place, index in enumerate(map(int, indices)):
             cells = {name: column[place] for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
-            if wrong:
-                problems += place_problems(wrong, self.table.name, int(self.numbers[index]))
+            bad = place_problems(wrong, self.table.name, int(self.numbers[index])) if wrong else []
+            if bad and self.skip:
+                kept = self.processor.read_row({}, self.targets)[0] | {"problems": bad}
+            else:
+                problems += bad
             rows.append({"index": index, **kept})
         if problems:
             raise DataError(problems)
@@ -86,7 +92,7 @@ class RowDataset(Dataset):
 
 
 class Collator:
-    """Rows to a batch: ``index`` ``(batch,)``, ``inputs`` and ``targets`` by name.
+    """Rows to a batch: ``index`` ``(batch,)``, ``inputs`` and ``targets`` by name, any ``problems`` by index.
 
     Args:
         processor: Pads.
@@ -96,4 +102,5 @@ class Collator:
         self.processor = processor
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
-        return self.processor.batch(rows)
+        problems = {row["index"]: row["problems"] for row in rows if "problems" in row}
+        return self.processor.batch(rows) | ({"problems": problems} if problems else {})

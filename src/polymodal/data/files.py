@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,29 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from polymodal.data import records
-from polymodal.errors import DataError, Problem
+from polymodal.errors import DataError, Problem, one_line
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SAID = {",": "','", "\t": "a tab"}
+BAD_JSON = (ValueError, RecursionError)
 KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 PIECE = 2**20  # bytes
 
 
-def read_file(path: Path, name: str) -> pa.Table:
+def read_file(path: Path, name: str, rejected: list[Problem] | None = None) -> pa.Table:
     """Read a table file by its extension.
+
+    Args:
+        path: Of the file.
+        name: What the user calls it.
+        rejected: Takes in the rows that are left out because they are none; without it the file is refused.
 
     Raises:
         DataError: If it is missing, of another kind, or does not hold rows and columns; every row at fault.
     """
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not os.path.exists(path):
         raise _error(name, "there is no such file", cure=f"Looked in {path.absolute().parent}.")
     if suffix not in KNOWN:
         found = f"extension '{path.suffix}'" if suffix else "no extension"
@@ -46,7 +54,9 @@ def read_file(path: Path, name: str) -> pa.Table:
     if not raw.strip():
         raise _error(name, "the file is empty", "column names and rows")
     _check_text(raw, name, header=0 if suffix not in DELIMITERS else 1)
-    return _tidied(_csv(raw, name, DELIMITERS[suffix]) if suffix in DELIMITERS else _json(raw, name))
+    if suffix in DELIMITERS:
+        return _tidied(_csv(raw, name, DELIMITERS[suffix], rejected))
+    return _tidied(_json(raw, name, rejected))
 
 
 def _tidied(table: pa.Table) -> pa.Table:
@@ -103,14 +113,14 @@ def _check_text(raw: bytes, name: str, header: int) -> None:
         raise _error(name, found, "UTF-8 text", cure, row if row > 0 else None) from None
 
 
-def _csv(raw: bytes, name: str, delimiter: str) -> pa.Table:
+def _csv(raw: bytes, name: str, delimiter: str, rejected: list[Problem] | None) -> pa.Table:
     """All columns as text, an empty cell as null: '007' and the country code 'NA' are what they are."""
     columns = _header(raw, name, delimiter)
     ragged: list[Problem] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
         found, expected = f"found {row.actual_columns} cells", f"{row.expected_columns} as in the first line"
-        cure = f"Put a cell that holds '{delimiter}' in double quotes."
+        cure = f"Put a cell that holds {SAID[delimiter]} in double quotes."
         # Arrow counts rows from 1 with the header, blank lines not counted.
         ragged.append(Problem(found=found, expected=expected, cure=cure, file=name, row=row.number - 1))
         return "skip"
@@ -129,9 +139,15 @@ def _csv(raw: bytes, name: str, delimiter: str) -> pa.Table:
         reason = str(error).splitlines()[0]
         raise _error(name, f"cannot be read as a table ({reason})", cure="Write it anew as CSV.") from error
     _check_quotes(raw, table, name)
-    if ragged:
-        raise DataError(ragged)
+    _reject(ragged, rejected)
     return table
+
+
+def _reject(problems: list[Problem], rejected: list[Problem] | None) -> None:
+    if problems and rejected is None:
+        raise DataError(problems)
+    if rejected is not None:
+        rejected += problems
 
 
 def _header(raw: bytes, name: str, delimiter: str) -> list[str]:
@@ -159,24 +175,28 @@ def _check_quotes(raw: bytes, table: pa.Table, name: str) -> None:
             raise DataError(Problem(found=found, cure=cure, file=name, row=len(table), column=swallowed[-1]))
 
 
-def _json(raw: bytes, name: str) -> pa.Table:
+def _why(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else one_line(str(error), 100)
+
+
+def _json(raw: bytes, name: str, rejected: list[Problem] | None) -> pa.Table:
     """One object a line, or one list of objects."""
     text = raw.decode("utf-8-sig")
     rows, problems = [], []
     if text.lstrip().startswith("["):
         try:
             rows = json.loads(text)
-        except ValueError as error:
+        except BAD_JSON as error:
             raise _error(
-                name, f"not valid JSON ({error})", "a list of objects, or one object a line"
+                name, f"not valid JSON ({_why(error)})", "a list of objects, or one object a line"
             ) from error
     else:
         lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
         for row, (number, line) in enumerate(lines, start=1):
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
-                found = f"line {number} is not valid JSON ({error})"
+            except BAD_JSON as error:
+                found = f"line {number} is not valid JSON ({_why(error)})"
                 problems.append(Problem(found=found, expected="one object a line", file=name, row=row))
                 rows.append({})
     for row, value in enumerate(rows, start=1):
@@ -185,6 +205,6 @@ def _json(raw: bytes, name: str) -> pa.Table:
             problems.append(
                 Problem(found=f"found {json.dumps(value)[:40]}", expected=expected, file=name, row=row)
             )
-    if problems:
-        raise DataError(problems)
-    return records.from_rows(rows, name)
+    _reject(problems, rejected)
+    bad = {problem.row for problem in problems}
+    return records.from_rows([value for row, value in enumerate(rows, start=1) if row not in bad], name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import wave
 import zlib
@@ -27,11 +28,10 @@ __all__ = [
 OPTIONS = {"protocol_whitelist": "none"}
 # A WAV header says everything: not probing for what it might hide halves the time of a short recording.
 WAV_OPTIONS = OPTIONS | {"probesize": "2048", "analyzeduration": "0"}
-# What decoders are known to raise on damaged bytes; Pillow's bomb is an Exception of its own.
+# What decoders are known to raise on damaged bytes.
 DAMAGED = (
     av.FFmpegError, OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
-    RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombWarning,
 )  # fmt: skip
 
 
@@ -261,6 +261,12 @@ def _damage(cell: Any, kind: str) -> Iterator[None]:
     """Whatever a decoder raises on what it cannot read comes out as one kind of error."""
     try:
         yield
+    except Image.DecompressionBombError as error:  # Pillow has a limit of its own, and looks before we do
+        size = re.search(r"\d+", str(error))
+        found = f"{describe(cell)} has {int(size[0]):,} pixels" if size else f"{describe(cell)} is too large"
+        most = min(LIMITS.pixels, 2 * (Image.MAX_IMAGE_PIXELS or LIMITS.pixels))
+        expected = f"at most {most:,} pixels"
+        raise MediaError(found=found, expected=expected, cure="Make the picture smaller.") from error
     except DAMAGED as error:
         reason = _reason(error)
         found = f"{describe(cell)} cannot be decoded ({reason})"

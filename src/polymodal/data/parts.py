@@ -26,11 +26,13 @@ class Parts:
         tables: ``train``, ``validation`` and ``test``, as far as they are there.
         row_numbers: For each split the rows' places in the file, from 0; where it is missing, the rows' own.
         roles: What each declared column is read as: a modality or a task.
+        every: Name every row that is at fault, also where one line could stand for many.
     """
 
     tables: dict[str, Table]
     row_numbers: dict[str, np.ndarray]
     roles: dict[str, str]
+    every: bool = False
     _labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property

@@ -18,6 +18,8 @@ from polymodal.errors import DataError, Problem
 
 SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
+HALF = "no Unicode: it holds half a character (a lone surrogate)"
+MEND = "Write the text anew, as UTF-8."
 REFUSED = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
@@ -65,17 +67,22 @@ def check_columns(columns: Sequence[str], name: str) -> None:
         elif column in columns[: number - 1]:
             found = f"columns {columns.index(column) + 1} and {number} have the same name"
             problems.append(Problem(found=found, cure="Rename one of them.", file=name, column=column))
+        elif not _is_unicode(column):
+            problems.append(Problem(found=f"column {number} has a name that is {HALF}", file=name, cure=MEND))
     if problems:
         raise DataError(problems)
 
 
 def _by_column(columns: list[str], cells: list[Any], name: str) -> pa.Table:
     problems, arrays = [], []
+    check_columns(columns, name)
     for column, values in zip(columns, cells, strict=True):
         try:
             arrays.append(_array(values, name, column))
         except DataError as error:  # of this column: the others may have theirs
             problems.extend(error.problems)
+        except UnicodeEncodeError:
+            problems.extend(_half_characters(values, name, column))
     if problems:
         raise DataError(problems)
     return pa.table(arrays, names=columns)
@@ -87,6 +94,20 @@ def _array(cells: Any, name: str, column: str) -> Any:
         return pa.array(values, from_pandas=True)
     except REFUSED:  # cells of several kinds
         return pa.array(_alike([_storable(cell) for cell in cells], name, column), from_pandas=True)
+
+
+def _half_characters(cells: Any, name: str, column: str) -> list[Problem]:
+    """A problem for every cell that holds half a character; for the column where they lie deeper."""
+    found = [
+        Problem(found=f"a text that is {HALF}", file=name, row=row, column=column, cure=MEND)
+        for row, cell in enumerate(cells, start=1)
+        if isinstance(cell, str) and not _is_unicode(cell)
+    ]
+    return found or [Problem(found=f"a text that is {HALF}", file=name, column=column, cure=MEND)]
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _storable(cell: Any) -> Any:

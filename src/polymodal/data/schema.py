@@ -164,7 +164,7 @@ def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str)
     reasons = {guess.column: guess.reason for guess in guesses}
     lines = [*_render_data(declaration.data, set(reasons), table_name), "inputs:"]
     for name, entry in declaration.inputs.items():
-        lines.append(f"  {_scalar(name)}: {_flow(entry, 'modality')}{_comment(reasons.get(name, ''))}")
+        lines.append(f"  {_key(name)}: {_flow(entry, 'modality')}{_comment(reasons.get(name, ''))}")
     data = declaration.data
     used = {*declaration.inputs, *declaration.targets, data.split, data.group}
     for guess in guesses:
@@ -176,7 +176,7 @@ def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str)
         else "targets: {}  # name: {task: classification, multilabel or regression}"
     )
     for name, target in declaration.targets.items():
-        lines.append(f"  {_scalar(name)}: {_flow(target, 'task')}{_comment(reasons.get(name, ''))}")
+        lines.append(f"  {_key(name)}: {_flow(target, 'task')}{_comment(reasons.get(name, ''))}")
     lines += [f"fusion: {_flow(declaration.fusion, *FusionConfig.model_fields)}", "train:"]
     train = _given(declaration.train, "epochs", "batch_size", "learning_rate", "seed")
     for key, value in train.items():
@@ -218,6 +218,12 @@ def _given(section: Section, *always: str) -> dict[str, Any]:
 def _flow(section: Section, *always: str) -> str:
     """A section on one line."""
     return _dump(_given(section, *always), default_flow_style=True)
+
+
+def _key(name: str) -> str:
+    """A name as a key; one of more than 1024 characters needs a mark and a line of its own."""
+    written = _scalar(name)
+    return written if len(written) < 1000 else f"? {written}\n  "
 
 
 def _scalar(value: Any) -> str:

@@ -73,7 +73,7 @@ def _named(table: Table, config: DataConfig) -> dict[str, np.ndarray]:
     if column is None or (column == DEFAULT_COLUMN and column not in table.columns):
         return {}
     rows: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    problems = []
+    problems, places = [], table.places
     for row, cell in enumerate(_cells(table, column, "data.split")):
         name = SPLITS.get(str(cell).strip().lower())
         if name is None:
@@ -82,7 +82,12 @@ def _named(table: Table, config: DataConfig) -> dict[str, np.ndarray]:
             expected = "train, validation or test"
             problems.append(
                 Problem(
-                    found=found, expected=expected, cure=cure, file=table.name, row=row + 1, column=column
+                    found=found,
+                    expected=expected,
+                    cure=cure,
+                    file=table.name,
+                    row=int(places[row]) + 1,
+                    column=column,
                 )
             )
         else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,20 @@ class Table:
         data: The rows; no column decodes itself.
         name: What the user calls the table, for messages.
         root: Folder that relative media paths refer to; ``None`` for the current one.
+        numbers: The rows' places in what was read, from 0; ``None`` where all of it is here.
+        rejected: The rows that could not be read as such and were left out.
     """
 
     data: datasets.Dataset
     name: str
     root: Path | None
+    numbers: np.ndarray | None = None
+    rejected: tuple[Problem, ...] = ()
+
+    @property
+    def places(self) -> np.ndarray:
+        """Each row's place in what was read, from 0: ``(rows,)``."""
+        return np.arange(len(self)) if self.numbers is None else self.numbers
 
     @property
     def columns(self) -> list[str]:
@@ -60,7 +69,13 @@ class Table:
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Table:
         """The table of these rows only, in this order."""
-        return Table(self.data.select(np.asarray(indices, dtype=np.int64)), self.name, self.root)
+        rows = np.asarray(indices, dtype=np.int64)
+        return Table(self.data.select(rows), self.name, self.root, self.places[rows], self.rejected)
+
+    def without(self, problems: Iterable[Problem]) -> Table:
+        """The table without the rows that ``problems`` name."""
+        bad = [entry.row - 1 for entry in problems if entry.row is not None and entry.file == self.name]
+        return self.select(np.flatnonzero(~np.isin(self.places, bad)))
 
     def row(self, index: int) -> dict[str, Any]:
         """One row as a dict of plain Python values."""
@@ -74,7 +89,7 @@ class Table:
             yield from arrow[wanted[start : start + BLOCK]].to_pylist()
 
 
-def read_table(source: Any, *, name: str | None = None) -> Table:
+def read_table(source: Any, *, name: str | None = None, skip: bool = False) -> Table:
     """Read ``source`` as a table; nothing in it is opened, decoded or guessed.
 
     Args:
@@ -82,18 +97,26 @@ def read_table(source: Any, *, name: str | None = None) -> Table:
             a pandas DataFrame, a ``datasets.Dataset``, a list of dicts, or a Table. All cells of a CSV or TSV
             are text.
         name: What to call it in messages; by default its path or kind.
+        skip: Leave rows out that are none (a CSV's of another length, lines that are no JSON) instead of
+            refusing the file; see :attr:`Table.rejected`.
 
     Raises:
         DataError: If it cannot be read as rows and columns: every reason, with its row.
     """
     if isinstance(source, Table):
-        return source if name is None else Table(source.data, name, source.root)
+        return source if name is None else replace(source, name=name)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         name = name or str(source)
-        if path.is_dir():
+        if os.path.isdir(path):
             return _table(files.read_folder(path, name), name, path)
-        return _table(files.read_file(path, name), name, path.parent)
+        rejected: list[Problem] = []
+        table = _table(files.read_file(path, name, rejected if skip else None), name, path.parent)
+        if not rejected:
+            return table
+        every = np.arange(len(table) + len(rejected))
+        numbers = np.setdiff1d(every, [entry.row - 1 for entry in rejected if entry.row is not None])
+        return replace(table, numbers=numbers, rejected=tuple(rejected))
     if isinstance(source, (datasets.Dataset, datasets.DatasetDict, datasets.IterableDataset)):
         return _table(source, name or "dataset", None)
     if isinstance(source, pd.DataFrame):

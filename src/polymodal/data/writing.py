@@ -46,7 +46,9 @@ def write_parquet(
             writer.close()
             os.replace(part, path)
     except OSError as error:
-        raise PolymodalError(f"{path}: cannot be written ({error.strerror or error})") from None
+        reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is two sentences long
+        cure = "Free space, or give another file with -o"
+        raise PolymodalError(f"{path}: cannot be written ({reason}). {cure}") from None
     finally:
         with suppress(OSError, pa.ArrowException):  # what went wrong before is what is told
             if writer:

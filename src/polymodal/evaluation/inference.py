@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.device import computing_in
+from polymodal.errors import Problem
 from polymodal.evaluation.metrics import evaluate
 from polymodal.models.heads import MultilabelClassifier
 from polymodal.models.modeling import PolymodalForPrediction
@@ -29,11 +30,18 @@ class Batch:
         index: ``(batch,)`` the rows' places in the table.
         output: The model's output.
         targets: What should have been said, by target; empty where it was not asked for.
+        problems: What is wrong with the rows that could not be read, by index; their answers mean nothing.
     """
 
     index: np.ndarray
     output: PolymodalOutput
     targets: dict[str, Tensor]
+    problems: dict[int, list[Problem]] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> np.ndarray:
+        """Which rows could not be read: ``(batch,)`` bool."""
+        return np.isin(self.index, list(self.problems))
 
 
 def run_batches(
@@ -49,7 +57,7 @@ def run_batches(
     for batch in loader:
         with torch.inference_mode(), computing_in(model.device, precision):
             output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
-        yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"])
+        yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"], batch.get("problems", {}))
 
 
 def move(value: Any, device: torch.device | str) -> Any:

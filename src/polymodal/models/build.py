@@ -34,7 +34,7 @@ from polymodal.models.encoders import (
     VideoEncoder,
 )
 from polymodal.models.fusion import FUSIONS, FeatureFusion
-from polymodal.models.fusion.base import keyword_options
+from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import Classifier, Head, MultilabelClassifier, Regressor
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 
@@ -74,6 +74,7 @@ def build_fusion(config: FusionConfig, inputs: Sequence[str] = ()) -> FeatureFus
     Raises:
         ConfigError: If there is no such fusion, or it refuses an option.
     """
+    check_options(config.name, config.options)  # a name such as 'inputs' would not get as far as the fusion
     shared = {"dropout": config.dropout} if "dropout" in keyword_options(FUSIONS[config.name]) else {}
     return FeatureFusion(config.name, width=config.width, inputs=inputs, **shared, **config.options)
 

@@ -21,8 +21,10 @@ from polymodal.models.weighting import check_unweighted
 
 FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
 """Modalities whose encoder may be any model type of Transformers."""
-ANSWER_COLUMNS = ("row", "missing", "no_input")
+ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
 """What ``predictions.parquet`` says of a row beside its answers."""
+FREE_SIZES = ("bins", "patch")
+"""Options of our own encoders that no setting of an input stands for."""
 ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
 """What is added to a target's name for the columns beside its answer."""
 
@@ -125,6 +127,8 @@ def check_encoder(config: InputConfig) -> None:
         name = given.checkpoint or given.type or ""
         raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
     elif given.type or config.modality == "sequence":  # which no checkpoint reads
+        if given.type:
+            _check_sizes(given, config.modality)
         try:
             with torch.device("meta"):
                 ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)  # type: ignore[call-arg, misc]
@@ -173,6 +177,15 @@ def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
     found = "; ".join(kinds) or "no input is read by one"
     cure = "Leave it out, or choose an encoder of Transformer layers, such as vit"
     raise ConfigError(f"gradient checkpointing computes Transformer layers again: {found}. {cure}")
+
+
+def _check_sizes(given: EncoderConfig, modality: str) -> None:
+    """Refuse what is no size of a backbone but a setting of the input, or our own affair."""
+    own = ["self", *inspect.signature(ENCODERS[modality]).parameters]
+    for size in given.sizes:
+        if size in own and size not in FREE_SIZES:
+            hint = " Give it beside 'encoder', not in it" if size in InputConfig.model_fields else ""
+            raise ConfigError(f"'{size}' is no size of the model type '{given.type}'.{hint}")
 
 
 def _check_registered(given: EncoderConfig, modality: str) -> None:

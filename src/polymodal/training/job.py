@@ -17,14 +17,15 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.folds import fold_rows
 from polymodal.data.items import each_item
 from polymodal.data.labels import rarest_label, readable_labels
-from polymodal.data.parts import each_cell
+from polymodal.data.parts import MEDIA, each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.rejected import SKIP
 from polymodal.data.schema import Guess, complete
 from polymodal.data.split import split_rows
 from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
 from polymodal.training.declared import (
@@ -37,6 +38,7 @@ from polymodal.training.declared import (
 )
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
+from polymodal.training.skipping import leave_out, leave_rows
 
 GB = 2**30
 YAML = (".yaml", ".yml")
@@ -56,6 +58,7 @@ class Job:
         report: What the check found; None before :meth:`check`.
         features: Reads what frozen encoders make of the cells; None where none is.
         notes: What was done that one may want to know.
+        rejected: What is wrong with the rows that were left out.
         table: All rows, before they were split.
         folder: Of the declaration, from which its paths start.
     """
@@ -69,6 +72,7 @@ class Job:
     report: CheckReport | None = None
     features: PolymodalProcessor | None = None
     notes: list[str] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)
     table: Table | None = None
     folder: Path | None = None
 
@@ -79,29 +83,42 @@ class Job:
         return metric_name(self.declaration.train.metric, tasks)
 
     def varied(self, declaration: Declaration) -> Job:
-        """The job of a declaration that differs in its seeds or its fold alone; the cache is shared."""
+        """The job of a declaration that differs in its seeds or its fold alone; the cache is shared.
+
+        Rows whose media could not be read stay left out: these need not be opened again.
+        """
         assert self.table is not None
-        fresh = replace(self, declaration=declaration, features=None, notes=[])
+        fresh = replace(self, declaration=declaration, features=None, notes=[], rejected=list(self.rejected))
         if declaration.data == self.declaration.data and declaration.data.seed is not None:
             return fresh
-        fresh.splits, fresh.numbers = split_tables(self.table, declaration, self.folder)
+        fresh.splits, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
+        media = [name for name, config in declaration.inputs.items() if config.modality in MEDIA]
+        leave_rows(fresh, [problem for problem in self.rejected if problem.column in media])
         fresh.processor = prepare_processor(fresh.splits["train"], declaration.inputs, declaration.targets)
         fresh.report = None
         return fresh
 
     def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
-        """Read every cell once, and say what is wrong; without ``media``, as when they were read before."""
+        """Read every cell once, and say what is wrong; rows at fault are left out where that is declared.
+
+        Without ``media`` these are not opened, as when they were read before.
+        """
 
         def decode(name: str, config: Any, item: Any, root: Path | None) -> Any:
             return self.processor.read(name, item, root, self.cache)
 
-        splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
-        shown = None if quiet else progress
-        self.report = check(
-            splits, self.declaration, self.guesses, decode=decode if media else lambda *_: None,
-            progress=shown, row_numbers=self.numbers,
-        )  # fmt: skip
+        self.report = self.check_cells(decode if media else lambda *_: None, None if quiet else progress)
+        if self.declaration.data.on_error == SKIP:
+            self.report = leave_out(self, self.report)
         return self.report
+
+    def check_cells(self, decode: Any, shown: Any = None) -> CheckReport:
+        """The check of all splits as they are now, each cell of media read by ``decode``."""
+        splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
+        return check(
+            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers,
+            every=self.declaration.data.on_error == SKIP,
+        )  # fmt: skip
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
         """The dataset of a split, with its targets."""
@@ -160,7 +177,8 @@ def open_job(
     apply_settings(values, settings)
     with located(written, lines, "data"):
         path = _train_source(source, values, folder)
-    table = read_table(path)
+    skip = (values.get("data") or {}).get("on_error") == SKIP
+    table = read_table(path, skip=skip)
     if named:  # a setting of one input says nothing against the others
         others, _ = complete(values | {"inputs": None}, table, targets=targets)
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
@@ -170,12 +188,14 @@ def open_job(
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
     check_parts(declaration, written, lines, fusions)
     with located(written, lines, "data"):
-        splits, numbers = split_tables(table, declaration, folder)
+        splits, numbers, rejected = split_and_skip(table, declaration, folder)
     train = splits["train"]
     fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
     cache = open_cache(declaration.data)
-    return Job(declaration, guesses, splits, numbers, processor, cache, table=table, folder=folder)
+    return Job(
+        declaration, guesses, splits, numbers, processor, cache, rejected=rejected, table=table, folder=folder
+    )
 
 
 def open_cache(data: DataConfig) -> ReadCache:
@@ -218,6 +238,22 @@ def check_parts(
                 check_checkpointing(declaration.inputs)
 
 
+def split_and_skip(
+    table: Table, declaration: Declaration, folder: Path | None = None
+) -> tuple[dict[str, Table], dict[str, np.ndarray], list[Problem]]:
+    """What :func:`split_tables` gives, and what was wrong with the rows left out where that is declared."""
+    unknown: list[Problem] = []
+    try:
+        splits, numbers = split_tables(table, declaration, folder)
+    except DataError as error:
+        unknown = error.problems
+        if declaration.data.on_error != SKIP or any(problem.row is None for problem in unknown):
+            raise
+        splits, numbers = split_tables(table.without(unknown), declaration, folder)
+    none = dict.fromkeys(problem for entry in splits.values() for problem in entry.rejected)
+    return splits, numbers, [*none, *unknown]
+
+
 def split_tables(
     table: Table, declaration: Declaration, folder: Path | None = None
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
@@ -227,11 +263,12 @@ def split_tables(
     divide = fold_rows if data.folds else split_rows
     numbers = divide(table, data, _stratify(table, declaration), seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
+    numbers = {name: part.places for name, part in splits.items()}
     for name in ("validation", "test"):
         given = getattr(data, name)
         if isinstance(given, str):
-            splits[name] = read_table(resolve(given, folder))
-            numbers[name] = np.arange(len(splits[name]))
+            splits[name] = read_table(resolve(given, folder), skip=data.on_error == SKIP)
+            numbers[name] = splits[name].places
     return splits, numbers
 
 
@@ -285,4 +322,4 @@ def resolve(path: str, folder: Path | None) -> Path:
     if "$" in expanded:
         raise ConfigError(f"data: '{path}' names an environment variable that is not set")
     beside = (folder or Path()) / expanded
-    return beside if beside.exists() else Path(expanded)
+    return beside if os.path.exists(beside) else Path(expanded)  # False where a name is too long, too

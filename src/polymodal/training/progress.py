@@ -12,12 +12,17 @@ from transformers import TrainerCallback
 from transformers.utils import logging as library_logging
 
 T = TypeVar("T")
-CONSOLE = Console(stderr=True, highlight=False)
+CONSOLE = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def bar() -> Progress:
     """A progress bar that leaves nothing behind; silent where standard error is no terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 

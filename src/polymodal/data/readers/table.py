@@ -30,6 +30,8 @@ class NumberReader(Reader):
     BINS = 16
     FAR = 8.0
     """Deviations from the mean beyond which a number counts as no farther: one typing error must not rule."""
+    MOST = 1e100
+    """Where a number counts as no larger: squares of larger ones do not fit."""
 
     def __init__(self, *, mean: float = 0.0, deviation: float = 1.0, edges: Sequence[float] = ()) -> None:
         self.mean, self.deviation, self.edges = mean, deviation, [float(edge) for edge in edges]
@@ -37,7 +39,7 @@ class NumberReader(Reader):
     @classmethod
     def fit(cls, numbers: np.ndarray) -> NumberReader:
         """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty."""
-        known = numbers[~np.isnan(numbers)]
+        known = np.clip(numbers[~np.isnan(numbers)], -cls.MOST, cls.MOST)
         if not len(known):
             return cls()
         edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
@@ -55,10 +57,11 @@ class NumberReader(Reader):
 
     def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
         """``value`` ``(items, features)``: the standardized value, then how full each bin is."""
-        numbers = np.asarray(items, dtype=np.float64)[:, None]
-        value = np.clip((numbers - self.mean) / self.deviation, -self.FAR, self.FAR)
+        numbers = np.clip(np.asarray(items, dtype=np.float64)[:, None], -self.MOST, self.MOST)
         edges = np.asarray(self.edges)
-        code = np.clip((numbers - edges[:-1]) / np.diff(edges), 0, 1) if len(edges) > 1 else value[:, :0]
+        with np.errstate(over="ignore"):  # what is divided by next to nothing is as far as can be
+            value = np.clip((numbers - self.mean) / self.deviation, -self.FAR, self.FAR)
+            code = np.clip((numbers - edges[:-1]) / np.diff(edges), 0, 1) if len(edges) > 1 else value[:, :0]
         return {"value": torch.from_numpy(np.concatenate([value, code], axis=1)).float()}
 
     def is_empty(self, cell: Any) -> bool:

@@ -6,7 +6,6 @@ import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -139,7 +138,7 @@ class BackboneEncoder(Encoder):
 
 def is_checkpoint(name: str) -> bool:
     """Whether ``name`` is a hub name or a folder, and no model type."""
-    return name not in CONFIG_MAPPING or Path(name, "config.json").exists()
+    return name not in CONFIG_MAPPING or os.path.exists(os.path.join(name, "config.json"))
 
 
 def known_sizes(model_type: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -53,11 +53,7 @@ class FeatureFusion(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.width, self.options = name, width, options
-        known = keyword_options(FUSIONS[name])
-        for option in options:
-            if option not in known:
-                cure = did_you_mean(option, known)
-                raise ConfigError(f"the fusion '{name}' has no option '{option}'. {cure}")
+        check_options(name, options)
         self.fusion: Fusion | None = None
         if inputs:
             self.bind(inputs)
@@ -81,6 +77,18 @@ class FeatureFusion(nn.Module):
         if self.fusion is None:
             raise ValueError(f"FeatureFusion('{self.name}') does not know its inputs yet: call bind(names)")
         return self.fusion(embedded)
+
+
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Refuse what the fusion ``name`` has no option for.
+
+    Raises:
+        ConfigError: If there is no such fusion or option.
+    """
+    known = keyword_options(FUSIONS[name])
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"the fusion '{name}' has no option '{option}'. {did_you_mean(option, known)}")
 
 
 def keyword_options(kind: type) -> list[str]:

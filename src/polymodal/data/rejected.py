@@ -1,0 +1,61 @@
+"""What was wrong with the rows that were left out: ``rejected.csv`` of a run."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from polymodal.errors import Problem, RunError
+
+NAME = "rejected.csv"
+COLUMNS = ("file", "row", "column", "found", "expected")
+ON_ERROR = ("refuse", "skip")
+"""What may be done with a table that has rows that cannot be read."""
+SKIP = "skip"
+
+
+def count_rows(problems: Sequence[Problem]) -> int:
+    """How many rows ``problems`` are about: one may have several."""
+    return len({(problem.file, problem.row) for problem in problems})
+
+
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """``problems`` by file, then by row."""
+    files = list(dict.fromkeys(problem.file for problem in problems))
+    return sorted(problems, key=lambda problem: (files.index(problem.file), problem.row or 0))
+
+
+def left_out(problems: Sequence[Problem]) -> list[Problem]:
+    """What to say beside a refusal after rows were left out; nothing where none were."""
+    if not problems:
+        return []
+    count = count_rows(problems)
+    found = f"{count} row{'s' * (count > 1)} left out by --on-error skip"
+    return [Problem(file=problems[0].file, found=found, cure="polymodal check lists them.")]
+
+
+def write_rejected(folder: Path, problems: Sequence[Problem]) -> None:
+    """Write ``rejected.csv``, a line a problem; without problems, take it away.
+
+    Raises:
+        RunError: If it cannot be written; what stood there before stays.
+    """
+    path = folder / NAME
+    part = path.with_name(f".{NAME}.part")
+    try:
+        if not problems:
+            path.unlink(missing_ok=True)
+            return
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows([getattr(problem, column) for column in COLUMNS] for problem in problems)
+        os.replace(part, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

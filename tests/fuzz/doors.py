@@ -1,0 +1,105 @@
+"""The doors a user's file goes through; what may come out is a result, or one clear line a thing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from polymodal.config import load_yaml, parse
+from polymodal.data.media import audio_info, image_size, load_audio, load_image
+from polymodal.errors import DataError, PolymodalError
+
+LONGEST = 1600
+"""Characters of a line: a message shows what it found, not all of it."""
+UNCLEAR = ("Traceback", " object at 0x", "<class '", "<_io.", "<PIL.", "<function", "Errno")
+
+
+def open_picture(path: Path) -> None:
+    """As a path and as bytes."""
+    load_image(path.name, path.parent)
+    image_size(path.read_bytes())
+
+
+def open_recording(path: Path) -> None:
+    """As a path and as bytes."""
+    load_audio(path.name, path.parent, rate=8000)
+    audio_info(path.read_bytes())
+
+
+def open_clip(path: Path) -> None:
+    """As a path and as bytes."""
+    from polymodal.data.video import load_video, video_info
+
+    load_video(path.name, path.parent, frames=4, size=16)
+    video_info(path.read_bytes())
+
+
+def open_table(path: Path) -> None:
+    """``init``, which must give a declaration, and ``check``, with rows skipped in half of the cases."""
+    from polymodal import api
+
+    parse(yaml.safe_load(api.init(path)))
+    on_error = ("refuse", "skip")[path.stat().st_size % 2]
+    _checked(path, ["kind"], [f"data.on_error={on_error}"])
+
+
+def open_declaration(path: Path) -> None:
+    """The file alone, and all that a fit would do before its first step."""
+    with contextlib.suppress(PolymodalError):  # it wants written out what the check fills in
+        load_yaml(path)
+    _checked(path, [], [])
+
+
+def _checked(path: Path, targets: list[str], settings: list[str]) -> None:
+    from polymodal import api  # not needed for media, and it loads torch
+    from polymodal.show import show_check
+
+    report = api.check(path, target=targets, settings=settings)
+    json.dumps(report.to_json())
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        show_check(report)
+    assert shown.getvalue().replace("\n", "").isprintable()
+    for problem in [*report.problems, *report.warnings, *report.rejected]:
+        assert is_clear(str(problem)), str(problem)[:3000]
+
+
+DOORS: dict[str, Callable[[Path], None]] = {
+    "pictures": open_picture,
+    "recordings": open_recording,
+    "clips": open_clip,
+    "tables": open_table,
+    "declarations": open_declaration,
+}
+
+
+def try_door(kind: str, path: Path) -> str:
+    """What the user is told; an empty text where the file is accepted.
+
+    Raises:
+        AssertionError: If that is not clear.
+        Exception: Whatever else comes out of the door: a bug.
+    """
+    try:
+        DOORS[kind](path)
+    except PolymodalError as error:
+        lines = str(error).split("\n")
+        assert all(map(is_clear, lines)), str(error)[:3000]
+        if isinstance(error, DataError):
+            assert len(lines) == min(len(error.problems), error.SHOWN + 1), str(error)[:3000]
+        return str(error)
+    return ""
+
+
+def is_clear(line: str) -> bool:
+    """Whether a line can be read: printable, not endless, nothing of Python's inside in it."""
+    return (
+        bool(line.strip())
+        and line.isprintable()
+        and len(line) <= LONGEST
+        and not any(w in line for w in UNCLEAR)
+    )

@@ -1,0 +1,156 @@
+"""Small whole files of every kind, to be damaged."""
+
+from __future__ import annotations
+
+import json
+import wave
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import soundfile
+from PIL import Image
+
+from polymodal.data import media
+from tests.tables import house_rows
+
+CODECS = {
+    "flac.flac": "flac", "lame.mp3": "libmp3lame", "aac.m4a": "aac", "opus.ogg": "libopus",
+    "float.wav": "pcm_f32le", "eight.wav": "pcm_u8",
+}  # fmt: skip
+"""Recordings by name, and the codec each is written with."""
+YAML = """\
+# A declaration with something of everything.
+data: {train: houses.csv, validation: 0.2, test: 0.1, group: null}
+inputs:
+  photo: {modality: image, encoder: {type: resnet, depths: [1, 1], hidden_sizes: [16, 32]}, size: 16}
+  note: {modality: text, max_length: 16, encoder: {type: bert, hidden_size: 32}}
+  voice: {modality: audio, seconds: 0.1, rate: 4000, masking: 0.2}
+  bedrooms:
+    modality: number
+  district: {modality: category}
+targets:
+  kind: {task: classification, class_weights: balanced, label_smoothing: 0.05}
+  price: {task: regression, transform: log, weight: 0.5}
+fusion: {name: bottleneck, width: 32, dropout: 0.1, layers: 1}
+train:
+  epochs: 2
+  batch_size: 16
+  learning_rate: 1e-3
+  metric: kind.macro_f1
+  patience: 5
+  max_grad_norm: 1.0
+"""
+
+
+def pictures() -> dict[str, bytes]:
+    """Pictures by file name: every format and several modes."""
+    random = np.random.default_rng(0)
+    colour = Image.fromarray(random.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    clear = Image.fromarray(random.integers(0, 256, (24, 32, 4), dtype=np.uint8))
+    deep = Image.fromarray(random.integers(0, 2**16, (24, 32), dtype=np.uint16))
+    modes = {
+        "rgb.png": colour, "rgba.png": clear, "deep.png": deep, "palette.png": colour.quantize(16),
+        "rgb.jpg": colour, "cmyk.jpg": colour.convert("CMYK"), "palette.gif": colour.quantize(16),
+        "rgb.webp": colour, "rgba.webp": clear, "rgb.bmp": colour, "rgb.tiff": colour, "deep.tiff": deep,
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = {}
+    Image.init()
+    for name, image in modes.items():
+        file = BytesIO()
+        more = {"exif": exif} if name == "rgb.jpg" else {}
+        if name == "palette.gif":
+            more = {"save_all": True, "append_images": [image.rotate(90), image.rotate(180)]}
+        image.save(file, Image.registered_extensions()[f".{name.rpartition('.')[2]}"], **more)
+        found[name] = file.getvalue()
+    file = BytesIO()
+    colour.save(file, "TIFF", compression="tiff_lzw")
+    return found | {"lzw.tiff": file.getvalue()}
+
+
+def recordings() -> dict[str, bytes]:
+    """Recordings by file name, mono and stereo, of every format that libav writes here."""
+    samples = (8000 * np.sin(np.arange(8000) / 5)).astype(np.int16)
+    file = BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((2, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(np.stack([samples, -samples], axis=1).tobytes())
+    vorbis = BytesIO()
+    soundfile.write(vorbis, samples / 2**15, 8000, format="OGG", subtype="VORBIS")
+    found = {"stereo.wav": file.getvalue(), "vorbis.ogg": vorbis.getvalue()}
+    for name, codec in CODECS.items():
+        if codec in av.codecs_available:
+            found[name] = _encode(samples, codec, name.rpartition(".")[2])
+    return found
+
+
+def _encode(samples: np.ndarray, codec: str, suffix: str) -> bytes:
+    file, rate = BytesIO(), 8000 if codec != "libopus" else 48_000
+    with av.open(file, "w", format={"m4a": "mp4"}.get(suffix, suffix)) as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.format, "mono", rate, frame_size=stream.frame_size or 1024)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def clips() -> dict[str, bytes]:
+    """Clips by file name."""
+    random, found = np.random.default_rng(0), {}
+    for name, codec in {"h264.mp4": "libx264", "vp8.webm": "libvpx", "mpeg4.avi": "mpeg4"}.items():
+        if codec in av.codecs_available:
+            file = BytesIO()
+            with av.open(file, "w", format=name.rpartition(".")[2]) as container:
+                stream = container.add_stream(codec, rate=10)
+                stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+                for _ in range(20):
+                    pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+                container.mux(stream.encode(None))
+            found[name] = file.getvalue()
+    return found
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """A table of houses in every format, its pictures and recordings in ``folder``."""
+    rows = house_rows(folder, 24)
+    frame = pd.DataFrame(rows).convert_dtypes()
+    plain = json.loads(frame.to_json(orient="records"))
+    parquet = BytesIO()
+    frame.to_parquet(parquet, index=False)
+    return {
+        "houses.csv": frame.to_csv(index=False).encode(),
+        "houses.tsv": frame.to_csv(index=False, sep="\t").encode(),
+        "houses.jsonl": "\n".join(map(json.dumps, plain)).encode(),
+        "houses.json": json.dumps(plain).encode(),
+        "houses.parquet": parquet.getvalue(),
+    }
+
+
+def samples(kind: str, folder: Path) -> dict[str, bytes]:
+    """Whole files of ``kind`` by name; what they refer to is written to ``folder``."""
+    if kind == "tables":
+        return tables(folder)
+    if kind == "declarations":
+        (folder / "houses.csv").write_bytes(tables(folder)["houses.csv"])
+        return {"run.yaml": YAML.encode()}
+    return {"pictures": pictures, "recordings": recordings, "clips": clips}[kind]()
+
+
+def kinds() -> list[str]:
+    """What can be read by this version."""
+    video = ["clips"] if hasattr(media, "load_video") or _has_video() else []
+    return ["pictures", "recordings", *video, "tables", "declarations"]
+
+
+def _has_video() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("polymodal.data.video") is not None

@@ -1,0 +1,64 @@
+"""Damaged files of every kind: no crash, no hang, no traceback, only results and clear lines.
+
+``pytest -m slow tests/fuzz`` tries 2,000 of them; the usual run a few.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.samples import kinds, samples
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SEED = 20240
+FEW, MANY = 60, 2000
+
+
+def run_cases(kind, count, folder):
+    """What each of ``count`` cases came to; a process that dies is followed by another."""
+    outcomes, first = [], 0
+    paths = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths, "POLYMODAL_CACHE": str(folder / "cache")}
+    while first < count:
+        command = [sys.executable, "-m", "tests.fuzz.worker", str(SEED), kind, str(first), str(count)]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert lines, done.stderr
+        outcomes += [line for line in lines if "end" in line]
+        if "end" in lines[-1]:
+            assert lines[-1]["end"] == count - 1 and done.returncode == 0, done.stderr
+            return outcomes
+        died = {"end": lines[-1]["begin"], "failed": f"status {done.returncode}\n{done.stderr[-3000:]}"}
+        outcomes.append(died)
+        first = died["end"] + 1
+    return outcomes
+
+
+def check_cases(kind, count, folder):
+    whole = len(samples(kind, folder))
+    outcomes = run_cases(kind, whole + count, folder)
+    assert [outcome["end"] for outcome in outcomes] == list(range(whole + count))
+    failed = [outcome for outcome in outcomes if "failed" in outcome]
+    told = "\n".join(f"{SEED} {kind} {entry['end']}:\n{entry['failed']}" for entry in failed[:20])
+    assert not failed, f"{len(failed)}, each by python -m tests.fuzz.worker SEED KIND FIRST LAST:\n{told}"
+    refused = [bool(outcome["said"]) for outcome in outcomes]
+    assert not any(refused[:whole]) and any(refused[whole:])
+    return refused[whole:]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_few_damaged_files(kind, tmp_path):
+    check_cases(kind, FEW // len(kinds()), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", kinds())
+def test_many_damaged_files(kind, tmp_path):
+    refused = check_cases(kind, MANY // len(kinds()), tmp_path)
+    assert not all(refused)  # damage that is always seen at once tries little of what lies behind

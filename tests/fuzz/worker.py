@@ -1,0 +1,78 @@
+"""Cases one after another in a process of its own: ``python -m tests.fuzz.worker SEED KIND FIRST LAST``.
+
+A line of JSON before each case and one after it: whoever reads them knows which case a crash or hang is of.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import resource
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tests.fuzz.doors import DOORS, try_door
+from tests.fuzz.mutator import mutate
+from tests.fuzz.samples import samples
+from tests.fuzz.structures import damage_cells, damage_values
+
+SECONDS = 30
+"""A case that takes longer hangs; a whole file takes a tenth of a second, a whole check one."""
+MEMORY = 16 * 2**30
+TEXT = ("yaml", "csv", "tsv", "jsonl", "json")
+
+
+def run_case(seed: int, kind: str, number: int, whole: dict[str, bytes], folder: Path) -> tuple[str, str]:
+    """Damage a file and open it; its name and what was said. The first cases are the whole files."""
+    random = np.random.default_rng([seed, list(DOORS).index(kind), number])
+    name = list(whole)[number % len(whole)]
+    path = folder / f"case.{name.rpartition('.')[2]}"
+    path.write_bytes(whole[name] if number < len(whole) else damage(kind, name, whole, random))
+    return name, try_door(kind, path)
+
+
+def damage(kind: str, name: str, whole: dict[str, bytes], random: np.random.Generator) -> bytes:
+    """The file ``name`` of ``whole``, damaged; three in five tables and declarations keep their form."""
+    if kind == "declarations" and random.random() < 0.6:
+        return damage_values(yaml.safe_load(whole[name]), random)
+    if kind == "tables" and random.random() < 0.6:
+        return damage_cells(pd.DataFrame(json.loads(whole["houses.json"])).convert_dtypes(), name, random)
+    return mutate(whole[name], random, text=name.rpartition(".")[2] in TEXT)
+
+
+def main(seed: int, kind: str, first: int, last: int) -> None:
+    """Run the cases ``first`` to ``last``, the latter not among them."""
+    faulthandler.enable()
+    warnings.simplefilter("error", RuntimeWarning)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        whole = samples(kind, folder)
+        for number in range(first, last):
+            _say({"begin": number})
+            faulthandler.dump_traceback_later(SECONDS, exit=True)
+            began = time.perf_counter()
+            try:
+                name, said = run_case(seed, kind, number, whole, folder)
+                ended = {"end": number, "file": name, "said": said}
+            except Exception:
+                ended = {"end": number, "failed": traceback.format_exc()}
+            faulthandler.cancel_dump_traceback_later()
+            _say({**ended, "seconds": time.perf_counter() - began})
+
+
+def _say(content: dict) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
