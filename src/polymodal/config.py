@@ -279,6 +279,12 @@ class TrainConfig(Section):
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
     )
+    keep_from: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck.",
+    )
     weighting: Literal["fixed", "uncertainty"] = Field(
         "fixed", description="Several targets: by each one's 'weight', or by weights that are learned."
     )
