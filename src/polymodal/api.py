@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,19 @@ import torch
 import transformers
 from transformers import set_seed
 
-from polymodal.config import Declaration, parse
+from polymodal.config import parse
+from polymodal.data.aside import aside, discard, write_text, writing
 from polymodal.data.check import CheckReport
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
-from polymodal.errors import DataError, RunError
+from polymodal.errors import DataError
 from polymodal.evaluation.inference import Measure, answer_frame, run_batches
 from polymodal.models.build import build_model
-from polymodal.run import FILES, Run
+from polymodal.run import Run
+from polymodal.training.folder import RESULTS, check_folder, has_begun, is_finished, prepare_folder
 from polymodal.training.job import Job, open_job
-from polymodal.training.progress import progress, quiet_libraries
+from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.trainer import train
 
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
@@ -86,7 +87,7 @@ def fit(
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
-        resume: Go on with an interrupted run in ``output``.
+        resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
 
@@ -96,12 +97,18 @@ def fit(
     job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
     folder = Path(output) if output else default_folder(source)
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+    if resume and has_begun(folder) and is_finished(folder):
+        discard(folder / "checkpoints")
+        note(f"{folder}: was finished already", quiet)
+        return load(folder)
     report = job.check(quiet)
     if not report.ok:
         raise DataError(report.problems)
-    prepare_folder(folder, job.declaration, resume=resume)
+    goes_on = prepare_folder(folder, job.declaration, resume=resume)
+    if resume and not goes_on:
+        note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
     with quiet_libraries():
-        return fit_job(job, folder, resume=resume, quiet=quiet)
+        return fit_job(job, folder, resume=goes_on, quiet=quiet)
 
 
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
@@ -121,14 +128,15 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         quiet=quiet,
     )
     run = Run(folder, model, job.processor, job.declaration)
-    run.save(folder)
-    write_results(run, job, trained)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    with writing(folder, "Free space: the same command with --resume finishes the run"):
+        run.write(folder)
+        write_results(run, job, trained)
+        discard(folder / "checkpoints")
     return run
 
 
 def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
-    """``metrics.json``, and ``predictions.parquet`` of the test rows."""
+    """``predictions.parquet`` of the test rows, and at last ``metrics.json``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
@@ -140,7 +148,8 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
             for name in names:
                 frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
             frames.append(frame)
-        pd.concat(frames, ignore_index=True).to_parquet(run.folder / "predictions.parquet", index=False)
+        with aside(run.folder / "predictions.parquet") as part:
+            pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
     history = trained.pop("history")
     results = {
         "test": measure.metrics(),
@@ -152,44 +161,7 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "history": history,
     }
     text = json.dumps(results, indent=2, ensure_ascii=False)
-    (run.folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-
-
-def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that a run cannot be written to; nothing is changed.
-
-    Raises:
-        RunError: If it holds a run already, is a file, or another declaration is to be resumed.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, expected a folder to write the run to")
-    written = folder / "run.yaml"
-    if resume and written.exists() and written.read_text(encoding="utf-8") != declaration.to_yaml():
-        found = "its run.yaml declares something else"
-        raise RunError(f"{folder}: {found}; resume with the same table and settings")
-    # A run.yaml alone is a fit that ended before its first checkpoint.
-    begun = (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/checkpoint-*"))
-    if begun and not resume and not overwrite:
-        cure = "Give another folder with -o, or --overwrite, or --resume"
-        raise RunError(f"{folder}: holds a run already. {cure}")
-
-
-def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> None:
-    """Make the run folder; what an earlier run wrote there is taken away, save when that run is to go on.
-
-    Raises:
-        RunError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            for path in [folder / "checkpoints", *folder.glob("reader_*")]:
-                shutil.rmtree(path, ignore_errors=True)
-            for name in (*FILES, "metrics.json", "predictions.parquet"):
-                (folder / name).unlink(missing_ok=True)
-        (folder / "run.yaml").write_text(declaration.to_yaml(), encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
+    write_text(run.folder / RESULTS, text + "\n")
 
 
 def default_folder(source: Any) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from polymodal import __version__
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.settings import apply_settings, read_yaml
 
@@ -202,8 +203,10 @@ class Declaration(Section):
     train: TrainConfig = Field(default_factory=TrainConfig)
 
     def to_yaml(self) -> str:
-        """The declaration with every default written out, in declared order."""
-        return yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+        """The declaration with every default written out, in declared order, and which version wrote it."""
+        return f"# Written by polymodal {__version__}\n" + yaml.safe_dump(
+            self.model_dump(), sort_keys=False, allow_unicode=True
+        )
 
 
 def parse(

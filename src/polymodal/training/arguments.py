@@ -27,7 +27,8 @@ OURS = {
     "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
     "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns",
     "label_names", "prediction_loss_only", "batch_eval_metrics", "eval_do_concat_batches", "do_train",
-    "do_eval", "do_predict", "dataloader_drop_last",
+    "do_eval", "do_predict", "dataloader_drop_last", "restore_callback_states_from_checkpoint",
+    "save_only_model",
 }  # fmt: skip
 """Fields that the run itself sets: another value would break its contract."""
 ELSEWHERE = {
@@ -129,6 +130,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "save_strategy": "steps",
         "save_steps": every,
         "save_total_limit": 2,
+        "restore_callback_states_from_checkpoint": True,  # how long patience has waited
         "logging_strategy": "steps",
         "logging_steps": every,
         "logging_nan_inf_filter": False,

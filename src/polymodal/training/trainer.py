@@ -9,21 +9,32 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
+from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.errors import RunError
 from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
+from polymodal.training.checkpoints import (
+    PART,
+    PREFIX,
+    STATE,
+    BestCheckpoint,
+    checkpoints,
+    has_ended,
+    point_to_best,
+    publish,
+    state_of,
+)
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.selection import validation_metrics
 
 
 class PolymodalTrainer(Trainer):
-    """A Trainer whose pretrained parts learn at ``pretrained_learning_rate``; nothing else is new.
+    """A Trainer whose pretrained parts learn at ``pretrained_learning_rate``, and whose checkpoints are whole.
 
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
@@ -31,6 +42,7 @@ class PolymodalTrainer(Trainer):
 
     def __init__(self, *args: Any, pretrained_learning_rate: float, **kwargs: Any) -> None:
         self.pretrained_learning_rate = pretrained_learning_rate
+        self._saving = False
         super().__init__(*args, **kwargs)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -72,6 +84,42 @@ class PolymodalTrainer(Trainer):
             for (is_pretrained, decays), parameters in groups.items()
         ]
 
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / PART) if self._saving else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save as the Trainer does, but aside: ``checkpoint-<step>`` is there as a whole or not at all.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full; the checkpoints before it stay.
+        """
+        folder = Path(self._get_output_dir(trial))
+        before = [path.name for path in checkpoints(folder)[-1:]]
+        whole = f"{before[0]} is whole: free space" if before else "Free space"
+        cure = f"{whole}, then the same command with --resume goes on"
+        part = folder / PART / f"{PREFIX}{self.state.global_step}"
+        with writing(folder / part.name, cure):
+            try:
+                self._saving = True
+                super()._save_checkpoint(model, trial)
+            except BaseException:
+                discard(folder / PART)
+                raise
+            finally:
+                self._saving = False
+            point_to_best(self.state, folder)
+            if self.state.best_global_step == self.state.global_step:
+                self.state.best_model_checkpoint = str(folder / part.name)
+            self.state.save_to_json(str(part / STATE))
+            publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
+
+    def take_best(self, checkpoint: Path) -> None:
+        """Become the best model of a training that came to its end at ``checkpoint``."""
+        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        point_to_best(self.state, checkpoint.parent)
+        self._load_best_model()
+
 
 def train(
     model: PolymodalForPrediction,
@@ -93,7 +141,7 @@ def train(
         config: The ``train`` section, its epochs a number.
         folder: The run folder; ``checkpoints/`` is written in it.
         metric: See :func:`polymodal.training.selection.metric_name`.
-        resume: Go on from the last checkpoint in ``folder``.
+        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 
     Returns:
@@ -101,7 +149,7 @@ def train(
         ``history``.
 
     Raises:
-        RunError: If there is nothing to resume.
+        RunError: If a checkpoint cannot be written.
     """
     arguments = training_arguments(config, folder, len(rows))
     heads = dict(model.named_heads())
@@ -120,26 +168,21 @@ def train(
     if config.patience and config.epochs:
         evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
         trainer.add_callback(EarlyStoppingCallback(evaluations))
+    trainer.add_callback(BestCheckpoint)
+    output = Path(str(arguments.output_dir))
+    discard(output / PART)
+    last = checkpoints(output)[-1:] if resume else []
+    begun = state_of(last[0])["epoch"] if last else 0.0
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=last_checkpoint(arguments) if resume else None)
-    return _summary(trainer, time.perf_counter() - started, len(rows))
+    if last and has_ended(last[0]):
+        trainer.take_best(last[0])
+    else:
+        trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+    return _summary(trainer, time.perf_counter() - started, len(rows), begun)
 
 
-def last_checkpoint(arguments: TrainingArguments) -> str:
-    """The newest checkpoint of a run.
-
-    Raises:
-        RunError: If there is none.
-    """
-    folder = Path(arguments.output_dir or "")
-    # The Trainer writes its state last: a checkpoint without it was cut off in the writing.
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    if not whole:
-        raise RunError(f"{folder}: no checkpoint to resume from. Start without --resume")
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
-
-
-def _summary(trainer: PolymodalTrainer, seconds: float, rows: int) -> dict[str, Any]:
+def _summary(trainer: PolymodalTrainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
+    """What :func:`train` returns; ``begun`` epochs were trained before it was resumed."""
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_selection" in entry]
     best = max(evaluations, key=lambda entry: entry["eval_selection"])
@@ -147,7 +190,7 @@ def _summary(trainer: PolymodalTrainer, seconds: float, rows: int) -> dict[str, 
     spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
     return {
         "seconds": seconds,
-        "rows_per_second": rows * epochs / spent,
+        "rows_per_second": rows * (epochs - begun) / spent,
         "epochs": epochs,
         "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}
         | {"epoch": best["epoch"]},

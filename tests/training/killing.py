@@ -1,0 +1,89 @@
+"""Fits in processes of their own, which end as a power cut would: by SIGKILL, at a chosen moment.
+
+The processes are forked from one that has imported the libraries already, so that a fit takes a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.training.killing_preload"])
+TOUCHES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree")
+"""Python's audit events of whatever changes files."""
+
+
+def fit(options: dict[str, Any], report: Any = None, die_at: int | str | None = None) -> None:
+    """``pm.fit(**options)``; killed before it touches the run folder for the ``die_at``-th time, or such a file.
+
+    Args:
+        options: Of the fit.
+        report: Where to put how often the folder was touched, if that is asked for.
+        die_at: Never, by default.
+    """
+    import polymodal as pm
+
+    multiprocessing.set_start_method("fork", force=True)  # for the workers, as in a process started by hand
+    folder, touched = str(options["output"]), 0
+
+    def watch(event: str, arguments: tuple) -> None:
+        nonlocal touched
+        if event not in TOUCHES or not str(arguments[0]).startswith(folder):
+            return
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            return
+        touched += 1
+        if touched == die_at or (isinstance(die_at, str) and die_at in str(arguments[0])):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    pm.fit(**options)
+    if report is not None:
+        report.put(touched)
+
+
+def count_touches(options: dict[str, Any]) -> int:
+    """Fit, and say how often the run folder was touched."""
+    report = CONTEXT.SimpleQueue()
+    finish(options, report)
+    return report.get()
+
+
+def finish(options: dict[str, Any], report: Any = None) -> float:
+    """Fit to the end; returns the seconds that it took."""
+    started = time.monotonic()
+    process = CONTEXT.Process(target=fit, args=(options, report))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return time.monotonic() - started
+
+
+def die(options: dict[str, Any], *, touch: int | str | None = None, after: float | None = None) -> bool:
+    """Fit until the process is killed; returns whether it was, for it may have been quicker.
+
+    Args:
+        options: Of the fit.
+        touch: Before which touch of the run folder it dies, or of which file.
+        after: After how many seconds it is killed.
+    """
+    process = CONTEXT.Process(target=fit, args=(options, None, touch))
+    process.start()
+    process.join(after)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    """The tensors of a finished run."""
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
