@@ -204,9 +204,8 @@ class Declaration(Section):
 
     def to_yaml(self) -> str:
         """The declaration with every default written out, in declared order, and which version wrote it."""
-        return f"# Written by polymodal {__version__}\n" + yaml.safe_dump(
-            self.model_dump(), sort_keys=False, allow_unicode=True
-        )
+        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+        return f"# Written by polymodal {__version__}\n{text}"
 
 
 def parse(

@@ -20,12 +20,12 @@ TOUCHES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmt
 
 
 def fit(options: dict[str, Any], report: Any = None, die_at: int | str | None = None) -> None:
-    """``pm.fit(**options)``; killed before it touches the run folder for the ``die_at``-th time, or such a file.
+    """``pm.fit(**options)``; killed before it touches the run folder for the ``die_at``-th time.
 
     Args:
         options: Of the fit.
         report: Where to put how often the folder was touched, if that is asked for.
-        die_at: Never, by default.
+        die_at: Or a part of the name of the file that it is about to touch; never, by default.
     """
     import polymodal as pm
 

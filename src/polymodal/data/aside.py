@@ -40,7 +40,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def folder_aside(folder: Path, last: str) -> Iterator[Path]:
-    """An empty folder to write to; what lies in it then moves to ``folder``, file by file, ``last`` as the last.
+    """An empty folder to write to; its files then move to ``folder`` one by one, ``last`` as the last.
 
     Whoever finds ``last`` in ``folder`` finds the rest there too, if it was not there before.
     """

@@ -45,8 +45,8 @@ class PolymodalConfig(PreTrainedConfig):
         """Refuse what cannot be known here."""
         if self.format > FORMAT:
             raise RunError(
-                f"written by polymodal {self.polymodal_version} in format {self.format}, this is {__version__} "
-                f"and knows formats up to {FORMAT}. Upgrade: pip install -U polymodal"
+                f"written by polymodal {self.polymodal_version} in format {self.format}, "
+                f"this is {__version__} and knows formats up to {FORMAT}. Upgrade: pip install -U polymodal"
             )
         super().__post_init__(**kwargs)
 

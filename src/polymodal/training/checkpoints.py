@@ -31,7 +31,7 @@ def step(checkpoint: Path) -> int:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether all files that are there can be read to their end, the Trainer's state, written last, among them.
+    """Whether every file can be read to its end, and the Trainer's state, written last, is among them.
 
     A kill leaves no half checkpoint; a power cut, a full disk and a copy that was broken off may.
     """

@@ -55,7 +55,7 @@ def declared(text: str) -> str:
 def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> bool:
     """Make the run folder; what an earlier run wrote there is taken away, save when that run goes on.
 
-    A process that is killed meanwhile leaves the earlier run, or nothing that a later one could take for its own.
+    A process that is killed meanwhile leaves the earlier run, or nothing that could be taken for one.
 
     Returns:
         Whether there is a checkpoint to go on from.

@@ -34,7 +34,7 @@ from polymodal.training.selection import validation_metrics
 
 
 class PolymodalTrainer(Trainer):
-    """A Trainer whose pretrained parts learn at ``pretrained_learning_rate``, and whose checkpoints are whole.
+    """A Trainer whose pretrained parts have a learning rate of their own, and whose checkpoints are whole.
 
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
