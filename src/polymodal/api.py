@@ -23,6 +23,7 @@ from polymodal.errors import DataError
 from polymodal.evaluation.inference import Measure, answer_frame, run_batches
 from polymodal.models.build import build_model
 from polymodal.run import Run
+from polymodal.training import processes
 from polymodal.training.folder import RESULTS, check_folder, has_begun, is_finished, prepare_folder
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import note, progress, quiet_libraries
@@ -94,21 +95,39 @@ def fit(
     Raises:
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
-    job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+    processes.start()
+    job = processes.everywhere(
+        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+    )
     folder = Path(output) if output else default_folder(source)
+    goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
+    if goes_on is None:
+        return load(folder)
+    with quiet_libraries():
+        return fit_job(job, folder, resume=goes_on, quiet=quiet)
+
+
+def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool) -> bool | None:
+    """Check folder and data, and make the folder ready.
+
+    Returns:
+        Whether there is a checkpoint to go on from; None if the run in ``folder`` is finished already.
+
+    Raises:
+        PolymodalError: If the fit cannot begin.
+    """
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
     if resume and has_begun(folder) and is_finished(folder):
         discard(folder / "checkpoints")
         note(f"{folder}: was finished already", quiet)
-        return load(folder)
+        return None
     report = job.check(quiet)
     if not report.ok:
         raise DataError(report.problems)
     goes_on = prepare_folder(folder, job.declaration, resume=resume)
     if resume and not goes_on:
         note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
-    with quiet_libraries():
-        return fit_job(job, folder, resume=goes_on, quiet=quiet)
+    return goes_on
 
 
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
@@ -128,10 +147,14 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         quiet=quiet,
     )
     run = Run(folder, model, job.processor, job.declaration)
-    with writing(folder, "Free space: the same command with --resume finishes the run"):
-        run.write(folder)
-        write_results(run, job, trained)
-        discard(folder / "checkpoints")
+
+    def finish() -> None:
+        with writing(folder, "Free space: the same command with --resume finishes the run"):
+            run.write(folder)
+            write_results(run, job, trained)
+            discard(folder / "checkpoints")
+
+    processes.on_main(finish)
     return run
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,6 +90,7 @@ def fit(
     """Train, evaluate and save a model."""
     from polymodal import api
     from polymodal.show import show_fit
+    from polymodal.training import processes
 
     try:
         run = api.fit(
@@ -102,6 +104,7 @@ def fit(
     results.pop("history")
     if not _print({"run": str(run.folder), **results}, as_json):
         show_fit(run.folder, results, command=_command())
+    processes.stop()
 
 
 @app.command()
@@ -195,15 +198,19 @@ def main() -> None:
     # Set before any library is imported: they read it once.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(prog_name="polymodal")
+        is_first = not int(os.environ.get("RANK", 0))  # of several processes, the one that speaks
+        with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_first else nowhere):
+            app(prog_name="polymodal")
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as error:
-        from polymodal.errors import PolymodalError
+        from polymodal.errors import PolymodalError, ToldElsewhere
 
         if not isinstance(error, PolymodalError):
             raise
+        if isinstance(error, ToldElsewhere):
+            sys.exit(1)
         for line in str(error).splitlines():
             typer.echo(f"error: {line}", err=True)
         sys.exit(1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.models import PolymodalModel
 from polymodal.models.encoders import (
     ENCODERS,
@@ -161,3 +162,22 @@ def stack(values: Sequence[Tensor], key: str, padding: int) -> Tensor:
     longest = max(map(len, values)) + padding
     filler = 7 if key == "input_ids" else 0  # what stands behind a text must not matter
     return torch.stack([torch.nn.functional.pad(v, (0, longest - len(v)), value=filler) for v in values])
+
+
+def blanks(model: Any) -> dict[str, Item]:
+    """By input, the blank item of its reader."""
+    inputs = PolymodalProcessor.for_model(model).collate([{}], form="dense")
+    return {
+        name: {key: values[key][0] for key in values if key != "present"} for name, values in inputs.items()
+    }
+
+
+def collate_dense(model: Any, rows: Sequence[Row], padding: int = 0) -> dict[str, Any]:
+    """The batch of :func:`collate` with one item a row, blank where the row has none."""
+    blank = blanks(model)
+    full = [{name: row.get(name, [item]) for name, item in blank.items()} for row in rows]
+    batch = collate(full, padding)
+    for name, values in batch["inputs"].items():
+        assert torch.equal(values.pop("row"), batch["index"])
+        values["present"] = torch.tensor([name in row for row in rows])
+    return batch

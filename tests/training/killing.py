@@ -30,22 +30,31 @@ def fit(options: dict[str, Any], report: Any = None, die_at: int | str | None = 
     import polymodal as pm
 
     multiprocessing.set_start_method("fork", force=True)  # for the workers, as in a process started by hand
-    folder, touched = str(options["output"]), 0
-
-    def watch(event: str, arguments: tuple) -> None:
-        nonlocal touched
-        if event not in TOUCHES or not str(arguments[0]).startswith(folder):
-            return
-        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
-            return
-        touched += 1
-        if touched == die_at or (isinstance(die_at, str) and die_at in str(arguments[0])):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
+    touched = kill_at(str(options["output"]), die_at)
     pm.fit(**options)
     if report is not None:
-        report.put(touched)
+        report.put(touched[0])
+
+
+def kill_at(folder: str, moment: int | str | None) -> list[int]:
+    """Have this process killed before it touches ``folder`` for the n-th time, or a file of such a name.
+
+    Returns:
+        A list of one number, which counts on: how often it was touched.
+    """
+    touched = [0]
+
+    def watch(event: str, arguments: tuple) -> None:
+        path = str(arguments[0]) if event in TOUCHES else ""
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            return
+        if path.startswith(folder) or (isinstance(moment, str) and moment in path):
+            touched[0] += 1
+            if touched[0] == moment or (isinstance(moment, str) and moment in path):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    return touched
 
 
 def count_touches(options: dict[str, Any]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from polymodal.hub import local_folder
 
 FILE = "processor_config.json"
 
+Form = Literal["items", "idle", "dense"]
+"""See :meth:`PolymodalProcessor.collate`."""
 Row = dict[str, Any]
 """``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row."""
 
@@ -39,6 +41,7 @@ class PolymodalProcessor(ProcessorMixin):
     ) -> None:
         self.readers, self.targets = dict(readers or {}), dict(targets or {})
         self.chat_template = None
+        self._blanks: dict[str, Any] = {}
 
     @classmethod
     def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
@@ -73,6 +76,7 @@ class PolymodalProcessor(ProcessorMixin):
         cache: ReadCache | None = None,
         numbers: Sequence[int] | None = None,
         source: str = "",
+        form: Form = "items",
     ) -> dict[str, Any]:
         """A batch of ``rows``: cells by column; an input that a row does not name is missing.
 
@@ -82,6 +86,7 @@ class PolymodalProcessor(ProcessorMixin):
             cache: Keeps what was read.
             numbers: Of the rows in their table, from 0, for messages.
             source: Name of the table, for messages.
+            form: See :meth:`collate`.
 
         Returns:
             ``index`` ``(batch,)``, ``inputs`` (see the model), and ``targets`` for those that any row names.
@@ -100,7 +105,7 @@ class PolymodalProcessor(ProcessorMixin):
             read.append({"index": number, **kept})
         if problems:
             raise DataError(problems)
-        return self.batch(read)
+        return self.batch(read, form=form)
 
     def read_row(
         self,
@@ -124,24 +129,42 @@ class PolymodalProcessor(ProcessorMixin):
                 wrong.append((name, error))
         return kept, wrong
 
-    def batch(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def batch(self, rows: Sequence[Row], *, form: Form = "items") -> dict[str, Any]:
         """``index`` ``(batch,)``, ``inputs`` and ``targets`` of rows that were read, at least one."""
         targets = {
             name: self.targets[name].collate([row["targets"][name] for row in rows])
             for name in rows[0]["targets"]
         }
-        inputs = self.collate([row["cells"] for row in rows])
+        inputs = self.collate([row["cells"] for row in rows], form=form)
         return {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}
 
-    def collate(self, cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Tensor]]:
-        """Tensors by input from what :meth:`read` kept of each row; an input that no row has is left out."""
+    def collate(
+        self, cells: Sequence[Mapping[str, Any]], *, form: Form = "items"
+    ) -> dict[str, dict[str, Tensor]]:
+        """Tensors by input from what :meth:`read` kept of each row; an input that no row has is left out.
+
+        Args:
+            cells: By input, of each row.
+            form: ``items``: only what is there. ``idle``: an input that no row has holds a blank item of no
+                row. ``dense``: every input holds one item a row, blank where ``present`` is false.
+        """
         inputs = {}
         for name, reader in self.readers.items():
             rows = [place for place, row in enumerate(cells) if row.get(name) is not None]
-            if rows:
-                items = [cells[place][name] for place in rows]
-                inputs[name] = {"row": torch.tensor(rows), **reader.collate(items)}
+            if form == "dense":
+                items = [self._blank(name) if row.get(name) is None else row[name] for row in cells]
+                present = torch.tensor([row.get(name) is not None for row in cells])
+                inputs[name] = {"present": present, **reader.collate(items)}
+            elif rows or form == "idle":
+                items = [cells[place][name] for place in rows] or [self._blank(name)]
+                inputs[name] = {"row": torch.tensor(rows, dtype=torch.long), **reader.collate(items)}
         return inputs
+
+    def _blank(self, name: str) -> Any:
+        """The input's blank item, made once."""
+        if name not in self._blanks:
+            self._blanks[name] = self.readers[name].blank()
+        return self._blanks[name]
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:  # type: ignore[override]
         """Write ``processor_config.json`` and a folder ``reader_<n>`` for each tokenizer or the like."""

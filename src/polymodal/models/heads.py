@@ -55,6 +55,11 @@ class Head(nn.Module):
         """The mean loss over the rows whose target is not empty; 0 where all are."""
         raise TypeError(f"{type(self).__name__} has no loss of its own")
 
+    def normalizer(self, target: Tensor) -> Tensor:
+        """What :meth:`loss` divides its sum by, a scalar: the number of rows whose target is not empty."""
+        known = ~target.isnan() if target.is_floating_point() else target != IGNORED
+        return known.reshape(len(target), -1).any(dim=1).sum().float()
+
     def answer(self, logits: Tensor) -> Tensor:
         """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")
@@ -118,8 +123,11 @@ class Classifier(Head):
             logits.float(), target, self.class_weights, ignore_index=IGNORED,
             reduction="none", label_smoothing=self.label_smoothing,
         )  # fmt: skip
-        known = target != IGNORED
-        return each.sum() / self.class_weights[target[known]].sum().clamp(min=1e-8)
+        return each.sum() / self.normalizer(target).clamp(min=1e-8)
+
+    def normalizer(self, target: Tensor) -> Tensor:
+        """See :class:`Head`; a row counts as much as its class weighs."""
+        return (self.class_weights[target.clamp(min=0)] * (target != IGNORED)).sum()
 
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -18,10 +19,17 @@ from polymodal.models.feeding import processor_for_model
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
-from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput
+from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
-"""Each input's tensors by their names, ``row`` among them; an input without items may be left out."""
+"""Each input's tensors by their names, in one of three forms:
+
+- ``row`` ``(items,)`` says whose each item is: only what is there is encoded. An input without items may be
+  left out.
+- ``present`` ``(batch,)`` in its place: every row has one item, a blank one where it is not present. Nothing
+  then depends on how many are there, as ``torch.export`` and ``torch.compile`` want it.
+- ``row`` empty, beside a blank item: it is encoded to no effect, so that every weight has a gradient.
+"""
 
 
 class PolymodalPreTrainedModel(PreTrainedModel):
@@ -146,13 +154,26 @@ class PolymodalModel(PolymodalPreTrainedModel):
 
     def fuse(self, index: Tensor, inputs: Inputs) -> tuple[dict[str, EmbeddedInput], FusedState]:
         """The embedded inputs and the fused state of a batch."""
-        sequences = {
-            name: self.encoders[place](**inputs[name])
-            for name, place in self.encoder_of.items()
-            if name in inputs and len(inputs[name]["row"])
-        }
-        embedded = self.embedding(sequences, len(index))
+        sequences: dict[str, TokenSequence] = {}
+        idle: dict[str, TokenSequence] = {}
+        for name, place in self.encoder_of.items():
+            values = dict(inputs.get(name, {}))
+            row, present = values.pop("row", None), values.pop("present", None)
+            if present is not None:
+                row = torch.arange(len(index), device=index.device)
+                sequences[name] = replace(self.encoders[place](row=row, **values), present=present)
+            elif row is not None and len(row):
+                sequences[name] = self.encoders[place](row=row, **values)
+            elif row is not None and torch.is_grad_enabled() and any(map(len, values.values())):
+                idle[name] = self.encoders[place](row=row.new_zeros(1), **values)
+        embedded = self.embedding(sequences, len(index), idle)
         return embedded, self.fusion(embedded)
+
+    def encoder_parameters(self, place: int) -> Iterator[nn.Parameter]:
+        """The weights that only the items of one encoder touch: its own, their projection and positions."""
+        embedding = self.embedding
+        for part in (self.encoders[place], embedding.project[str(place)], embedding.position[str(place)]):
+            yield from part.parameters()
 
     @staticmethod
     def output(embedded: Mapping[str, EmbeddedInput], state: FusedState) -> PolymodalOutput:
@@ -198,6 +219,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         inputs: Inputs,
         targets: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
+        normalizers: Mapping[str, Tensor] | None = None,
     ) -> PolymodalOutput:
         """Answer a batch, and weigh the losses of the targets that are given.
 
@@ -206,6 +228,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             inputs: See :data:`Inputs`.
             targets: ``(batch,)`` each, of one head or more; -100 (class) or NaN (number) where empty.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+            normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
+                step; by default :meth:`Head.normalizer` of the batch itself.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
@@ -213,6 +237,10 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         if targets:
             answered = [(name, head) for name, head in self.named_heads() if name in targets]
             output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
+            if normalizers is not None:
+                for name, head in answered:
+                    share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
+                    output.losses[name] = share * output.losses[name]
             weighted = [head.weight * output.losses[name] for name, head in answered]
             output.loss = torch.stack(weighted).sum()
         return output

@@ -15,6 +15,7 @@ from transformers.integrations import get_available_reporting_integrations
 
 from polymodal.config import TrainConfig
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.training import processes
 
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 """The default number of epochs gives about this many steps, within these limits."""
@@ -83,12 +84,15 @@ def _check_report(names: str | list[str] | None) -> None:
 
 
 def fill_in(config: TrainConfig, rows: int) -> None:
-    """Choose batch size, epochs and patience where they are open: small tables need many small steps."""
+    """Choose batch size, epochs and patience where they are open: small tables need many small steps.
+
+    Several processes share the batch that one would take.
+    """
     if config.batch_size is None:
         fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
-        config.batch_size = min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting))
+        config.batch_size = max(1, min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting)) // processes.count())
     if config.epochs is None:
-        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / config.batch_size))
+        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / (config.batch_size * processes.count())))
         config.epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted))
     if config.patience is None:
         config.patience = max(5, math.ceil(PATIENCE * config.epochs))
@@ -141,6 +145,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "label_names": ["targets"],
         "report_to": "none",
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
     }
     try:
         made = TrainingArguments(**arguments | given)
@@ -153,4 +158,5 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
 
 def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any]) -> int:
     """Optimizer steps in one pass over ``rows``, as the Trainer counts them."""
-    return math.ceil(math.ceil(rows / batch_size) / max(1, given.get("gradient_accumulation_steps", 1)))
+    batches = math.ceil(rows / (batch_size * processes.count()))
+    return math.ceil(batches / max(1, given.get("gradient_accumulation_steps", 1)))

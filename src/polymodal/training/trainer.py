@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.utils.data import RandomSampler, Sampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
@@ -29,7 +30,10 @@ from polymodal.training.checkpoints import (
     publish,
     state_of,
 )
+from polymodal.training.normalizers import Rest, encoders_at_rest, step_normalizers
+from polymodal.training.processes import is_main, on_main
 from polymodal.training.progress import TrainingProgress
+from polymodal.training.sampling import EvenSampler
 from polymodal.training.selection import validation_metrics
 
 
@@ -44,6 +48,9 @@ class PolymodalTrainer(Trainer):
         self.pretrained_learning_rate = pretrained_learning_rate
         self._saving = False
         super().__init__(*args, **kwargs)
+        self.rest = Rest()
+        self.add_callback(self.rest)
+        self.loss_is_scaled_for_ga = True  # by step_normalizers
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over at most four groups: pretrained or new, with weight decay or without."""
@@ -56,6 +63,33 @@ class PolymodalTrainer(Trainer):
     def prediction_model(self) -> PolymodalForPrediction:
         """The model as what it is."""
         return cast(PolymodalForPrediction, self.model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """The Trainer's own order; of several processes each takes its part of the same batches."""
+        sampler = super()._get_train_sampler(train_dataset)
+        if self.args.world_size == 1 or not isinstance(sampler, RandomSampler):
+            return sampler
+        step = self.args.world_size * self.args.per_device_train_batch_size
+        return EvenSampler(cast(RowDataset, self.train_dataset), step, self.args.data_seed)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """What the losses of a step are divided by; None where the step is one batch of one process."""
+        processes = self.args.world_size
+        if processes == 1 and len(batch_samples) == 1:
+            return None
+        if processes > 1:
+            self.rest.encoders = encoders_at_rest(self.prediction_model.model.encoder_of, batch_samples)
+        return step_normalizers(dict(self.prediction_model.named_heads()), batch_samples, device, processes)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The model's loss, or this batch's share of the step's."""
+        if num_items_in_batch is None:
+            return super().compute_loss(model, inputs, return_outputs)
+        output = model(**inputs, normalizers=num_items_in_batch)
+        loss = output["loss"] * self.args.world_size  # for gradients are averaged over the processes
+        return (loss, output) if return_outputs else loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
@@ -111,8 +145,11 @@ class PolymodalTrainer(Trainer):
             point_to_best(self.state, folder)
             if self.state.best_global_step == self.state.global_step:
                 self.state.best_model_checkpoint = str(folder / part.name)
-            self.state.save_to_json(str(part / STATE))
-            publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
+            on_main(lambda: self._publish(part))
+
+    def _publish(self, part: Path) -> None:
+        self.state.save_to_json(str(part / STATE))
+        publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
 
     def take_best(self, checkpoint: Path) -> None:
         """Become the best model of a training that came to its end at ``checkpoint``."""
@@ -156,21 +193,21 @@ def train(
     trainer = PolymodalTrainer(
         model=model,
         args=arguments,
-        data_collator=Collator(rows.processor),
+        data_collator=Collator(rows.processor, form="idle" if arguments.world_size > 1 else "items"),
         train_dataset=rows,
         eval_dataset=validation,
         compute_metrics=validation_metrics(heads, metric),
         pretrained_learning_rate=config.pretrained_learning_rate,
     )
     trainer.remove_callback(PrinterCallback)
-    if not quiet:
+    if not quiet and is_main():
         trainer.add_callback(TrainingProgress(metric))
     if config.patience and config.epochs:
         evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
         trainer.add_callback(EarlyStoppingCallback(evaluations))
     trainer.add_callback(BestCheckpoint)
     output = Path(str(arguments.output_dir))
-    discard(output / PART)
+    on_main(lambda: discard(output / PART))
     last = checkpoints(output)[-1:] if resume else []
     begun = state_of(last[0])["epoch"] if last else 0.0
     started = time.perf_counter()

@@ -35,6 +35,10 @@ class TextReader(Reader):
         ids = self.part(text, truncation=True, max_length=self.max_length).input_ids
         return np.asarray(ids, dtype=np.int64)
 
+    def blank(self) -> np.ndarray:
+        """The empty text."""
+        return self.read("", None)
+
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask``, both ``(items, longest)``."""
         longest = max(max(map(len, items)), 1)
