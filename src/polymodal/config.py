@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from polymodal import __version__
 from polymodal.errors import ConfigError, did_you_mean
@@ -122,7 +122,7 @@ def named_encoder(name: str) -> dict[str, str]:
 class TargetConfig(Section):
     """A column the model learns to answer."""
 
-    task: Literal["classification", "regression"]
+    task: str = Field(description="classification, regression, or a head that another package offers.")
     weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="classification: 'balanced' lifts rare classes."
@@ -134,11 +134,25 @@ class TargetConfig(Section):
         "none", description="regression: 'log' learns log(1 + x) of amounts."
     )
 
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="What a head of another package takes besides."
+    )
+    _family: str = PrivateAttr("")
+
+    @property
+    def family(self) -> str:
+        """The task whose cells are read alike: that of the head, once it is known, else the task itself."""
+        return self._family or self.task
+
+    def belongs_to(self, family: str) -> None:
+        """Set the family."""
+        self._family = family
+
     @model_validator(mode="after")
     def _no_idle_setting(self) -> TargetConfig:
         """Refuse what would have no effect."""
         others = {"classification": ("transform",), "regression": ("class_weights", "label_smoothing")}
-        for name in others[self.task]:
+        for name in others.get(self.task, ()):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is no setting of a {self.task}")
         return self

@@ -183,7 +183,7 @@ def _load_model(path: Path) -> PolymodalForPrediction:
         if isinstance(error, RunError):
             raise RunError(f"{path}: {reason}") from None
         if isinstance(error, PolymodalError):
-            reason = f"{reason}; a part of your own must be registered before"
+            reason = f"{reason}; a part of your own must be registered before, or its package installed"
         raise RunError(f"{path}: the model cannot be read ({reason})") from None
     lacking = sorted(found["missing_keys"])
     if lacking:

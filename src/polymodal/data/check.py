@@ -86,7 +86,7 @@ def check(
     """
     inputs, targets = declaration.inputs, declaration.targets
     roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
-    roles |= {name: entry.task for name, entry in targets.items()}
+    roles |= {name: entry.family for name, entry in targets.items()}
     parts = Parts(splits, row_numbers or {}, roles)
     report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
     report.problems += _check_rows(parts, report.table) + _missing_columns(parts)

@@ -119,10 +119,10 @@ def _headers(train: Table, names: list[str], read: Any) -> Iterator[Any]:
 
 
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
-    if config.task == "regression":
-        return TargetReader(config.task)
+    if config.family == "regression":
+        return TargetReader(config.family)
     found = {label for label in as_labels(train.values(name)) if label}
-    return TargetReader(config.task, sorted(found, key=_numbers_first))
+    return TargetReader(config.family, sorted(found, key=_numbers_first))
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:

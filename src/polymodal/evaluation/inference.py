@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.evaluation.metrics import evaluate
-from polymodal.models.heads import Classifier
+from polymodal.models.heads import Classifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 
@@ -109,6 +109,9 @@ class Measure:
         for name, head in self.model.named_heads():
             if self._answers[name]:
                 results[name] = evaluate(
-                    head.task, torch.cat(self._answers[name]), torch.cat(self._targets[name])
+                    head.task,
+                    torch.cat(self._answers[name]),
+                    torch.cat(self._targets[name]),
+                    family_of(head),
                 )
         return {name: measured for name, measured in results.items() if measured}

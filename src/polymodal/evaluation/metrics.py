@@ -36,18 +36,20 @@ HIGHER_IS_BETTER: dict[str, bool] = {
 }
 DEFAULT_METRIC: dict[str, str] = {"classification": "accuracy", "regression": "rmse"}
 
-METRICS: Registry[Callable[[Tensor, Tensor], dict[str, float]]] = Registry("metrics of task")
+METRICS: Registry[Callable[[Tensor, Tensor], dict[str, float]]] = Registry(
+    "metrics of task", group="polymodal.metrics"
+)
 
 
-def evaluate(task: str, prediction: Tensor, target: Tensor) -> dict[str, float]:
-    """All metrics of ``task``; empty if no row has an answer.
+def evaluate(task: str, prediction: Tensor, target: Tensor, family: str = "") -> dict[str, float]:
+    """All metrics of ``task``, or of its ``family`` if it has none of its own; empty if no row has an answer.
 
     Raises:
         ConfigError: If no metrics are registered for that task.
         ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
-    return METRICS[task](prediction, target)
+    return METRICS[family if family and task not in METRICS else task](prediction, target)
 
 
 @METRICS.register("classification")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,9 @@ from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import keyword_options
-from polymodal.models.heads import Classifier, Head, Regressor
+from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+from polymodal.registry import accepted
 
 SHIFT, MASKING = 0.08, 0.15
 """How far ``augment`` moves pictures, and how much of a recording it masks, as shares."""
@@ -100,7 +100,7 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
     known |= {"tokens": config.tokens, "freeze": config.freeze}
-    wanted = inspect.signature(kind).parameters
+    wanted = accepted(kind)
     try:
         return kind(**{name: value for name, value in known.items() if name in wanted} | options)
     except TypeError as error:
@@ -108,14 +108,27 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
 
 
 def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropout: float) -> Head:
-    common = {"weight": config.weight, "dropout": dropout}
-    if config.task == "regression":
-        known = answers[~np.isnan(answers)]
-        known = np.log1p(np.clip(known, 0, None)) if config.transform == "log" else known
-        mean, deviation = mean_and_deviation(known)
-        return Regressor(mean=mean, deviation=deviation, transform=config.transform, **common)
-    weights = None
-    if config.class_weights == "balanced":
-        counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
-        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
-    return Classifier(target.classes, class_weights=weights, label_smoothing=config.label_smoothing, **common)
+    """The head of a task, by what it wants to know of the settings and of the training answers."""
+    known: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
+    if config.family == "regression":
+        numbers = answers[~np.isnan(answers)]
+        numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
+        mean, deviation = mean_and_deviation(numbers)
+        known |= {"mean": mean, "deviation": deviation, "transform": config.transform}
+    else:
+        known |= {"classes": target.classes, "label_smoothing": config.label_smoothing}
+        known["class_weights"] = (
+            _balance(answers, len(target.classes)) if config.class_weights == "balanced" else None
+        )
+    kind = HEADS[config.task]
+    wanted = accepted(kind)
+    try:
+        return kind(**{name: value for name, value in known.items() if name in wanted} | config.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the head '{config.task}' refuses {config.options}: {error}") from None
+
+
+def _balance(answers: np.ndarray, classes: int) -> list[float]:
+    """A weight a class, the larger the rarer it is."""
+    counts = np.bincount(answers[answers >= 0].astype(int), minlength=classes)
+    return (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()

@@ -20,10 +20,12 @@ class Head(nn.Module):
     """Base of all heads; built in two steps, for the width is known only beside a fusion.
 
     Attributes:
-        task: The name it is registered under, and that of its metrics.
+        task: The name it is registered under.
+        family: The task of this library whose target cells and whose metrics are its too; its own by default.
     """
 
     task: ClassVar[str]
+    family: ClassVar[str] = ""
 
     def __init__(self, *, weight: float = 1.0, dropout: float = 0.1) -> None:
         super().__init__()
@@ -69,7 +71,12 @@ class Head(nn.Module):
         return {"weight": self.weight, "dropout": self.dropout.p}
 
 
-HEADS: Registry[type[Head]] = Registry("head")
+def family_of(head: Head | type[Head]) -> str:
+    """The task whose cells and metrics are those of ``head``."""
+    return head.family or head.task
+
+
+HEADS: Registry[type[Head]] = Registry("head", group="polymodal.heads", base=Head)
 
 
 def build_head(settings: dict[str, Any]) -> Head:
@@ -90,7 +97,7 @@ class Classifier(Head):
         dropout: Before the last layer.
     """
 
-    task = "classification"
+    task = family = "classification"
     class_weights: Tensor
     temperature: Tensor
 
@@ -154,7 +161,7 @@ class Regressor(Head):
         dropout: Before the last layer.
     """
 
-    task = "regression"
+    task = family = "regression"
 
     def __init__(
         self,

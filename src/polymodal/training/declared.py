@@ -1,4 +1,4 @@
-"""The encoders and the fusion that a declaration names: what they refuse is told before any file is read."""
+"""The encoders, fusion and heads that a declaration names: what they refuse is told before a file is read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import inspect
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from polymodal.config import READ_MODALITIES, EncoderConfig, FusionConfig, InputConfig
+from polymodal.config import READ_MODALITIES, EncoderConfig, FusionConfig, InputConfig, TargetConfig
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.build import build_fusion
 from polymodal.models.encoders import ENCODERS
+from polymodal.models.heads import HEADS, family_of
+from polymodal.registry import accepted
 
 FROM_SCRATCH = ("text", "image", "audio")
 """Modalities whose encoder may be any model type of Transformers."""
@@ -24,6 +26,29 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
     """
     with torch.device("meta"):
         build_fusion(config, inputs)
+
+
+def check_head(name: str, config: TargetConfig) -> None:
+    """Find the head of a target, and say in ``config`` how the target's cells are read.
+
+    Raises:
+        ConfigError: If there is no such head, or it refuses a setting.
+    """
+    if config.task not in HEADS:
+        raise ConfigError(f"'targets.{name}.task' is '{config.task}'. {did_you_mean(config.task, HEADS)}")
+    kind = HEADS[config.task]
+    if kind.task != config.task:
+        raise ConfigError(f"the head '{config.task}' calls its task '{kind.task}': the names must be one")
+    config.belongs_to(family_of(kind))
+    own = accepted(kind)
+    for option in config.options:
+        if option not in own:
+            cure = did_you_mean(option, own)
+            raise ConfigError(f"the head '{config.task}' has no option '{option}'. {cure}")
+    for setting in ("class_weights", "label_smoothing", "transform"):
+        default = type(config).model_fields[setting].default
+        if setting not in own and getattr(config, setting) != default:
+            raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
 
 
 def check_encoder(config: InputConfig) -> None:

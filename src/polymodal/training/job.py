@@ -22,7 +22,7 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_encoder, check_fusion
+from polymodal.training.declared import check_encoder, check_fusion, check_head
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
@@ -56,7 +56,7 @@ class Job:
     @property
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
-        tasks = {name: target.task for name, target in self.declaration.targets.items()}
+        tasks = {name: target.family for name, target in self.declaration.targets.items()}
         return metric_name(self.declaration.train.metric, tasks)
 
     def check(self, quiet: bool = False) -> CheckReport:
@@ -130,7 +130,7 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
     """Refuse what the sections cannot tell by themselves, before any file is read.
 
     Raises:
-        ConfigError: If an encoder, the fusion, the metric or a field of TrainingArguments is not to be had.
+        ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments is not to be had.
     """
     for name in declaration.targets:
         if name in ANSWER_COLUMNS:
@@ -144,8 +144,11 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
         trial = train.model_copy()
         fill_in(trial, 1)
         training_arguments(trial, Path(), 1)
+    for name, target in declaration.targets.items():
+        with located(source, lines, "targets", name):
+            check_head(name, target)
     with located(source, lines, "train", "metric"):
-        metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
+        metric_name(train.metric, {name: target.family for name, target in declaration.targets.items()})
     with located(source, lines, "fusion"):
         check_fusion(declaration.fusion, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
@@ -158,7 +161,7 @@ def split_tables(
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
     """The three tables, and each one's rows by their number in the file."""
     data = declaration.data
-    classes = [name for name, target in declaration.targets.items() if target.task == "classification"]
+    classes = [name for name, target in declaration.targets.items() if target.family == "classification"]
     numbers = split_rows(table, data, classes[0] if classes else None, declaration.train.seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
     for name in ("validation", "test"):

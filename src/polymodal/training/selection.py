@@ -11,7 +11,7 @@ from transformers import EvalPrediction
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
-from polymodal.models.heads import Head
+from polymodal.models.heads import Head, family_of
 
 TIE = 1e-6
 """Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
@@ -55,7 +55,7 @@ def validation_metrics(
             rows = torch.as_tensor(np.asarray(logits[name]), device=device)
             answer = torch.as_tensor(np.asarray(targets[name]), device=device)
             with torch.no_grad():
-                measured = evaluate(head.task, head.answer(rows).cpu(), answer.cpu())
+                measured = evaluate(head.task, head.answer(rows).cpu(), answer.cpu(), family_of(head))
                 part = float(head.loss(rows, answer))
             loss += head.weight * part
             results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}
