@@ -1,6 +1,7 @@
-"""Training written by hand: pictures and recordings to a class, with nothing but PyTorch, Pillow and wave.
+"""Training written by hand: pictures and recordings to a class, with PyTorch, Pillow, wave and soxr alone.
 
-What `training.py` measures `polymodal fit` against; only the model's own modules are Polymodal's.
+What `training.py` and `frozen.py` measure `polymodal fit` against; only the model's own modules are
+Polymodal's.
 """
 
 from __future__ import annotations
@@ -10,15 +11,25 @@ import time
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import soxr
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Epoch(NamedTuple):
+    """What an epoch took, and its mean loss."""
+
+    seconds: float
+    loss: float
+
+
 Row = tuple[int, dict[str, Any], int]
 """A row's number, its decoded cells by input (None where empty) and the number of its class."""
 
@@ -33,12 +44,18 @@ def read_picture(path: Path, size: int) -> np.ndarray:
 
 
 def read_sound(path: Path, rate: int, samples: int) -> np.ndarray:
-    """float32 ``(at most samples,)`` of a WAV file of one channel and 16 bits."""
+    """float32 ``(at most samples,)`` of a WAV file of 16 bits: the mean of its channels, at ``rate``."""
     with wave.open(str(path)) as file:
-        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (rate, 1, 2):
-            raise SystemExit(f"{path}: the plain loop reads WAV of 16 bits, one channel and {rate} Hz only")
+        if file.getsampwidth() != 2:
+            raise SystemExit(f"{path}: the plain loop reads WAV of 16 bits only")
+        own, channels = file.getframerate(), file.getnchannels()
         content = file.readframes(file.getnframes())
-    return np.frombuffer(content, dtype="<i2")[:samples].astype(np.float32) / 32768
+    sound = np.frombuffer(content, dtype="<i2").astype(np.float32) / 32768
+    if channels > 1:
+        sound = sound.reshape(-1, channels).mean(axis=1)
+    if own != rate:
+        sound = soxr.resample(sound, own, rate).clip(-1, 1)
+    return sound[:samples]
 
 
 class PlainRows(Dataset):
@@ -94,15 +111,16 @@ def adamw(
     """AdamW with weight decay on the parameters in ``decayed`` alone."""
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
-        groups[name in decayed].append(parameter)
+        if parameter.requires_grad:
+            groups[name in decayed].append(parameter)
     decays = [{"params": given, "weight_decay": weight_decay * decay} for decay, given in groups.items()]
     return torch.optim.AdamW(decays, lr=learning_rate, fused=True)
 
 
-def train_epoch(
+def train_epochs(
     model: nn.Module,
     rows: Dataset | Sequence[Row],
-    collate: Callable[[list[Row]], dict[str, Any]],
+    collate: Callable[[Any], dict[str, Any]],
     *,
     decayed: set[str],
     batch_size: int,
@@ -110,11 +128,13 @@ def train_epoch(
     weight_decay: float,
     warmup: float,
     workers: int,
-) -> tuple[float, float]:
-    """Seconds and mean loss of an epoch: the learning rate rises for a share of the steps, then falls."""
+    epochs: int = 1,
+) -> list[Epoch]:
+    """Train: the learning rate rises for a share of the steps, then falls."""
     model.to(DEVICE).train()
     loader = DataLoader(rows, batch_size, shuffle=True, collate_fn=collate, num_workers=workers)
-    rising, steps = math.ceil(warmup * len(loader)), len(loader)
+    steps = epochs * len(loader)
+    rising = math.ceil(warmup * steps)
 
     def share(step: int) -> float:
         fallen = (step - rising) / max(1, steps - rising)
@@ -122,6 +142,11 @@ def train_epoch(
 
     optimizer = adamw(model, decayed, learning_rate, weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    return [train_epoch(model, loader, optimizer, schedule) for _ in range(epochs)]
+
+
+def train_epoch(model: nn.Module, loader: DataLoader, optimizer: Any, schedule: Any) -> Epoch:
+    """One pass over the rows."""
     total, began = 0.0, now()
     for batch in loader:
         loss = model(**to_device(batch)).loss
@@ -131,7 +156,7 @@ def train_epoch(
         schedule.step()
         optimizer.zero_grad()
         total += loss.item()
-    return now() - began, total / steps
+    return Epoch(now() - began, total / len(loader))
 
 
 def now() -> float:

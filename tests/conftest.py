@@ -8,9 +8,22 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Nothing is read from the user's cache or left there, by what several tests share either.
+SHARED_CACHE = tempfile.TemporaryDirectory(prefix="polymodal-tests-")
+os.environ["POLYMODAL_CACHE"] = SHARED_CACHE.name
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what another one left."""
+    monkeypatch.setenv("POLYMODAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -22,3 +35,23 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}: set POLYMODAL_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table with its media, and ``run``, fitted to both targets."""
+    from tests.command import polymodal, settings
+    from tests.tables import write_houses
+
+    folder = tmp_path_factory.mktemp("base")
+    write_houses(folder)
+    inputs = ["-t", "kind", "-t", "price", "-i", "photo,note,bedrooms"]
+    assert polymodal("fit", "houses.csv", *inputs, "-o", "run", *settings("photo"), folder=folder).status == 0
+    return folder
+
+
+@pytest.fixture
+def folder(fitted_houses: Path, tmp_path: Path) -> Path:
+    """A copy of ``fitted_houses`` to break."""
+    shutil.copytree(fitted_houses, tmp_path, dirs_exist_ok=True)
+    return tmp_path

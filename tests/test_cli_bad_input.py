@@ -10,26 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.command import error, errors, polymodal, settings
-from tests.tables import house_rows, write_houses, write_table
-
-TARGETS = ["-t", "kind", "-t", "price"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A table with its media, and ``run``, fitted to both targets."""
-    folder = tmp_path_factory.mktemp("base")
-    write_houses(folder)
-    fit = ["fit", "houses.csv", *TARGETS, "-i", "photo,note,bedrooms", "-o", "run", *settings("photo")]
-    assert polymodal(*fit, folder=folder).status == 0
-    return folder
-
-
-@pytest.fixture
-def folder(base, tmp_path):
-    """A copy of ``base`` to break."""
-    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-    return tmp_path
+from tests.tables import house_rows, write_table
 
 
 def table_with(folder, column, cells):
@@ -264,3 +245,13 @@ def test_answers_that_cannot_be_measured(folder):
     assert "bad.csv: no column 'price' to measure against" in error(folder, "evaluate", "run", "bad.csv")
     pd.read_csv(folder / "houses.csv").assign(price=np.nan, kind=None).to_csv(folder / "bad.csv", index=False)
     assert error(folder, "evaluate", "run", "bad.csv").startswith("bad.csv: every target cell is empty")
+
+
+def test_numbers_below_zero_are_named_where_their_logarithm_is_learnt(folder):
+    table_with(folder, "price", {3: "-1", 9: "-1"})
+    ask = ["check", "bad.csv", "-t", "price", "-i", "note,bedrooms", "--json"]
+    assert not [w for w in polymodal(*ask, folder=folder).json["warnings"] if "below 0" in str(w)]
+    logarithm = ["--set", "targets.price={task: regression, transform: log}"]
+    found = polymodal(*ask, *logarithm, folder=folder).json["warnings"]
+    told = " ".join(str(warning) for warning in found if "below 0" in str(warning))
+    assert "price" in told and "below 0" in told and "Leave such cells empty" in told

@@ -118,9 +118,13 @@ def test_everything_that_is_wrong_is_told_at_once(written):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("{modality: text, size: 32}", "'size' is a setting of image, not of text"),
+        ("{modality: text, size: 32}", "'size' is a setting of image and video, not of text"),
+        ("{modality: image, frames: 4}", "'frames' is a setting of video, not of image"),
         ("{modality: image, seconds: 2}", "'seconds' is a setting of audio, not of image"),
-        ("{modality: number, tokens: 8}", "'tokens' is a setting of text and image and audio, not of number"),
+        (
+            "{modality: number, tokens: 8}",
+            "'tokens' is a setting of text and image and audio and video and sequence, not of number",
+        ),
         (
             "{modality: image, encoder: a/b, size: 32}",
             "'size' cannot be set: the checkpoint 'a/b' has its own",

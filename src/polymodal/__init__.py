@@ -1,4 +1,4 @@
-"""Polymodal: models that read text, images, audio and tables together. Importing it loads no torch."""
+"""Polymodal: models that read text, images, audio, video and tables together. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "polymodal.api": ("check", "fit", "init", "load"),
+    "polymodal.comparison": ("fit_fusions",),
+    "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
+    "polymodal.several": ("Fits",),
+    "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
     "polymodal.models.encoders": (
-        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder", "TextEncoder",
-        "ENCODERS",
+        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
+        "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
     ),
+    "polymodal.models.encoders.tuning": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
-    "polymodal.models.heads": ("Classifier", "Head", "Regressor", "HEADS"),
+    "polymodal.models.heads": (
+        "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",
+    ),
     "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),
     "polymodal.errors": ("ConfigError", "DataError", "PolymodalError", "RunError"),
 }  # fmt: skip

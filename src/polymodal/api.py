@@ -20,11 +20,13 @@ from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError
-from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.evaluation.inference import Measure, answer_frame, list_columns, run_batches
 from polymodal.models.build import build_model
 from polymodal.run import Run
 from polymodal.training import processes
+from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.folder import RESULTS, check_folder, has_begun, is_finished, prepare_folder
+from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.trainer import train
@@ -32,13 +34,14 @@ from polymodal.training.trainer import train
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
 
 
-def load(folder: str | Path) -> Run:
-    """The run in ``folder``.
+def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+    """The run in ``folder``; see :meth:`Run.load`.
 
     Raises:
         RunError: If it is not there or incomplete.
+        ConfigError: If this machine has no such device, or there is no such precision.
     """
-    return Run.load(folder)
+    return Run.load(folder, device=device, precision=precision)
 
 
 def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:
@@ -135,6 +138,7 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     config = job.declaration.train
     set_seed(config.seed)
     model = build_model(job.declaration, job.processor, job.answers())
+    encode_frozen(job, model, quiet=quiet)
     several = len(job.declaration.inputs) > 1
     trained = train(
         model,
@@ -146,19 +150,20 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         resume=resume,
         quiet=quiet,
     )
+    calibration = calibrate(model, job.rows("validation"), job.declaration)
     run = Run(folder, model, job.processor, job.declaration)
 
     def finish() -> None:
         with writing(folder, "Free space: the same command with --resume finishes the run"):
             run.write(folder)
-            write_results(run, job, trained)
+            write_results(run, job, trained, calibration)
             discard(folder / "checkpoints")
 
     processes.on_main(finish)
     return run
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
     """``predictions.parquet`` of the test rows, and at last ``metrics.json``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -178,13 +183,30 @@ def write_results(run: Run, job: Job, trained: dict[str, Any]) -> None:
         "test": measure.metrics(),
         "validation": trained.pop("best"),
         "train": trained,
+        "parameters": run.model.num_parameters(),
         "rows": {name: len(table) for name, table in job.splits.items()},
-        "warnings": [str(warning) for warning in (job.report.warnings if job.report else [])],
+        "notes": job.notes + cache_notes(job),
+        "calibration": calibration.targets,
+        "warnings": [
+            *(str(warning) for warning in (job.report.warnings if job.report else [])),
+            *calibration.warnings,
+        ],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
     text = json.dumps(results, indent=2, ensure_ascii=False)
     write_text(run.folder / RESULTS, text + "\n")
+
+
+def cache_notes(job: Job) -> list[str]:
+    """What the cache could not keep."""
+    notes, cache = [], job.cache
+    if cache.refused:
+        cure = "Raise data.cache_memory or data.cache_disk"
+        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {cure}")
+    if cache.store and cache.store.broken:
+        notes.append(f"the cache on disk was not used: {cache.store.broken}")
+    return notes
 
 
 def default_folder(source: Any) -> Path:
@@ -206,7 +228,8 @@ def predict_to(
     """
     table = read_table(source)
     frames = run.predict_batches(table, batch_size, probabilities)
-    return write_parquet(progress(frames, "predicting", math.ceil(len(table) / batch_size)), output)
+    shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
+    return write_parquet(shown, output, list_columns(run.model))
 
 
 def embed_to(run: Run, source: Any, output: Path, *, input: str | None = None, batch_size: int = 128) -> int:

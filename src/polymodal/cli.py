@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from contextlib import redirect_stdout
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,16 @@ import typer
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
+    from polymodal.run import Run
+
+
+class Precision(StrEnum):
+    """What may follow ``--precision``."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -30,6 +41,10 @@ Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="fp32, or bf16 or fp16 for speed.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
@@ -83,37 +98,104 @@ def fit(
     inputs: Inputs = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     settings: Settings = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    precision: PrecisionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
+    ] = None,
+    fusions: Annotated[
+        str | None,
+        typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
-    from polymodal import api
-    from polymodal.show import show_fit
     from polymodal.training import processes
 
+    ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
+    asked = [name for name, value in ways.items() if value is not None]
+    if len(asked) > 1 and asked != ["--folds", "--seeds"]:
+        raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
+    given = {"train.device": device, "train.precision": precision and precision.value}
+    settings = [*(settings or []), *(f"{name}={value}" for name, value in given.items() if value)]
+    options: dict[str, Any] = {
+        "target": target, "inputs": _split(inputs), "output": output, "settings": settings,
+        "resume": resume, "overwrite": overwrite, "quiet": as_json,
+    }  # fmt: skip
     try:
-        run = api.fit(
-            source, target=target, inputs=_split(inputs), output=output, settings=settings or [],
-            resume=resume, overwrite=overwrite, quiet=as_json,
-        )  # fmt: skip
+        if asked in ([], ["--search"]):
+            _fit_one(source, search, options)
+        else:
+            _fit_several(source, fusions, folds, seeds or 1, options)
+        processes.stop()
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None
+
+
+def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
+    """One run, of what is declared or of what a search finds."""
+    from polymodal import api
+    from polymodal.show import show_fit, show_search
+
+    found = {}
+    if search:
+        from polymodal.tuning import fit_searched
+
+        run = fit_searched(source, trials=search, **options)
+        found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
+    else:
+        run = api.fit(source, **options)
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
-    if not _print({"run": str(run.folder), **results}, as_json):
+    if not _print({"run": str(run.folder), **results, **found}, options["quiet"]):
+        if found:
+            show_search(found["search"])
         show_fit(run.folder, results, command=_command())
-    processes.stop()
+
+
+def _fit_several(
+    source: str, fusions: str | None, folds: int | None, seeds: int, options: dict[str, Any]
+) -> None:
+    """A run a fusion, or a run a fold and a seed."""
+    from polymodal.show import show_fits, show_repeats
+
+    if fusions is not None:
+        from polymodal.comparison import fit_fusions
+
+        fits = fit_fusions(source, fusions=fusions, **options)
+        if not _print(fits.to_json(), options["quiet"]):
+            show_fits(fits, command=_command())
+        return
+    from polymodal.folds import fit_folds
+
+    repeats = fit_folds(source, folds=folds, seeds=seeds, **options)
+    if not _print(repeats.to_json(), options["quiet"]):
+        show_repeats(repeats, command=_command())
 
 
 @app.command()
-def evaluate(run: RunArg, table: TableArg, batch_size: BatchSize = 128, as_json: Json = False) -> None:
+def evaluate(
+    run: RunArg,
+    table: TableArg,
+    batch_size: BatchSize = 128,
+    device: Device = None,
+    precision: PrecisionOption = None,
+    as_json: Json = False,
+) -> None:
     """Measure a run on a table whose targets are known."""
-    from polymodal import api
     from polymodal.show import show_metrics
 
-    results = api.load(run).evaluate(table, batch_size=batch_size)
+    results = _load(run, device, precision).evaluate(table, batch_size=batch_size)
     if not _print(results, as_json):
         show_metrics(results, title=f"{run} on {table}")
 
@@ -125,12 +207,15 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
     batch_size: BatchSize = 128,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Answer every row of a table; inputs may be missing."""
     from polymodal import api
 
-    rows = api.predict_to(api.load(run), table, output, probabilities=probabilities, batch_size=batch_size)
+    loaded = _load(run, device, precision)
+    rows = api.predict_to(loaded, table, output, probabilities=probabilities, batch_size=batch_size)
     if not _print({"output": str(output), "rows": rows}, as_json):
         typer.echo(f"{rows} rows answered in {output}")
 
@@ -144,14 +229,37 @@ def embed(
         str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
     ] = None,
     batch_size: BatchSize = 128,
+    device: Device = None,
+    precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
     """Write every row's vector."""
     from polymodal import api
 
-    rows = api.embed_to(api.load(run), table, output, input=input, batch_size=batch_size)
+    loaded = _load(run, device, precision)
+    rows = api.embed_to(loaded, table, output, input=input, batch_size=batch_size)
     if not _print({"output": str(output), "rows": rows}, as_json):
         typer.echo(f"{rows} vectors in {output}")
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False, as_json: Json = False
+) -> None:
+    """Show what is kept of decoded files and frozen encoders, or empty it."""
+    from polymodal.data.store import DiskStore, default_folder
+    from polymodal.errors import RunError
+
+    store = DiskStore(default_folder(), limit=0)
+    arrays, size = store.size()
+    if store.broken and not clear:
+        raise RunError(f"the cache cannot be read: {store.broken}. Empty it with polymodal cache --clear")
+    if clear:
+        store.clear()
+    found = {"folder": str(store.path.parent), "arrays": arrays, "bytes": size, "cleared": clear}
+    if not _print(found, as_json):
+        held = f"{arrays} arrays, {size / 2**20:.1f} MB"
+        typer.echo(f"{store.path.parent}: {held}{', taken away' if clear else ''}")
 
 
 @app.callback(invoke_without_command=True)
@@ -164,6 +272,12 @@ def version(
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _load(run: Path, device: str | None, precision: Precision | None) -> Run:
+    from polymodal import api
+
+    return api.load(run, device=device, precision=(precision or Precision.fp32).value)
 
 
 def _print(content: dict[str, Any], as_json: bool) -> bool:

@@ -8,27 +8,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from polymodal import __version__
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.settings import apply_settings, read_yaml
 
-Modality = Literal["text", "image", "audio", "video", "number", "category", "sequence"]
-READ_MODALITIES = ("text", "image", "audio", "number", "category")
-"""The modalities this version reads; the others are recognised and named."""
+Modality = Literal["text", "image", "audio", "video", "sequence", "number", "category"]
+READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "category")
+"""All of them: each has a reader and an encoder of its name."""
 SUITS = {
-    "tokens": ("text", "image", "audio"),
-    "size": ("image",),
+    "tokens": ("text", "image", "audio", "video", "sequence"),
+    "size": ("image", "video"),
+    "frames": ("video",),
     "rate": ("audio",),
     "seconds": ("audio",),
     "max_length": ("text",),
-    "augment": ("image", "audio"),
+    "augment": ("image", "audio", "video", "sequence"),
     "top_db": ("audio",),
-    "masking": ("audio",),
-    "warp": ("audio",),
+    "masking": ("audio", "sequence"),
+    "warp": ("audio", "sequence"),
+    "length": ("sequence",),
+    "items": ("text", "image", "audio", "video", "sequence"),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
+TUNING = ("freeze", "lora", "unfreeze_last")
+"""The ways to let only a part of a pretrained encoder learn, or nothing of it."""
+MOST_ITEMS = 8
+"""Of a cell that holds a list, where nothing else is said."""
 NO_SECTION = ("model_type", "dict_type")
 """What pydantic calls a value where a section should be."""
 
@@ -47,6 +62,19 @@ class DataConfig(Section):
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
+    fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
+    seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
+
+    cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
+    cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> DataConfig:
+        if self.fold >= (self.folds or 1):
+            has = f"data.folds is {self.folds}" if self.folds else "data.folds is not given"
+            raise ValueError(f"there is no fold {self.fold}: {has}, and folds are counted from 0")
+        return self
 
 
 class EncoderConfig(Section):
@@ -69,38 +97,68 @@ class EncoderConfig(Section):
         return dict(self.model_extra or {})
 
 
+class LoraSettings(Section):
+    """Low-rank adapters beside the linear layers of a pretrained encoder."""
+
+    rank: int = Field(8, ge=1, description="Rank of each adapter.")
+    alpha: float = Field(16.0, gt=0, description="The adapters' part is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Before each adapter.")
+    targets: list[str] | None = Field(
+        None, min_length=1, description="Ends of the names of the layers, such as query; by default all."
+    )
+
+
 class InputConfig(Section):
     """A column the model reads."""
 
     modality: Modality
     encoder: EncoderConfig | None = Field(None, description="A name, or {checkpoint: …} or {type: …, sizes}.")
     freeze: bool = Field(False, description="Leave a pretrained encoder as it is.")
+    lora: LoraSettings | None = Field(None, description="Low-rank adapters learn instead of the encoder.")
+    unfreeze_last: int | None = Field(
+        None, ge=1, description="So many last layers of a pretrained encoder learn, the others stay."
+    )
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
     tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
-    size: int | None = Field(None, ge=8, description="image: side in pixels that the model sees.")
+    size: int | None = Field(None, ge=8, description="image, video: side in pixels that the model sees.")
+    frames: int | None = Field(None, ge=1, description="video: frames sampled evenly over a clip.")
     rate: int | None = Field(None, ge=1000, description="audio: samples a second that the model hears.")
     seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
     top_db: float = Field(
         80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
     )
-    augment: bool = Field(True, description="In training, shift pictures and mask stretches of sound.")
-    masking: float | None = Field(
-        None, ge=0, lt=1, description="audio: widest share of time and of pitch masked in training."
+    length: int | None = Field(None, ge=1, description="sequence: most steps read; the rest is cut.")
+    items: int = Field(MOST_ITEMS, ge=1, description="Most items in a cell that holds a list of them.")
+    augment: bool = Field(
+        True, description="In training, shift pictures and clips, mask stretches of sound and of sequences."
     )
-    warp: float = Field(0.0, ge=0, lt=0.5, description="audio: in training, most stretch of pitch and time.")
+    masking: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="audio, sequence: widest share of time and features masked in training.",
+    )
+    warp: float = Field(
+        0.0, ge=0, lt=0.5, description="audio, sequence: in training, most stretch of pitch and time."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _short_encoder(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(values.get("encoder"), str):
-            return values | {"encoder": named_encoder(values["encoder"])}
+            values = values | {"encoder": named_encoder(values["encoder"])}
+        if isinstance(values, dict) and isinstance(values.get("lora"), bool):
+            values = values | {"lora": {} if values["lora"] else None}
         return values
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> InputConfig:
         """Refuse what would have no effect."""
         checkpoint = self.encoder.checkpoint if self.encoder else None
+        ways = [name for name in TUNING if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"'{ways[0]}' and '{ways[1]}' exclude each other: each says what stays as it is")
         for name, modalities in SUITS.items():
             if getattr(self, name) == type(self).model_fields[name].default:
                 continue
@@ -122,10 +180,12 @@ def named_encoder(name: str) -> dict[str, str]:
 class TargetConfig(Section):
     """A column the model learns to answer."""
 
-    task: str = Field(description="classification, regression, or a head that another package offers.")
+    task: str = Field(
+        description="classification, multilabel, regression, or a head that another package offers."
+    )
     weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="classification: 'balanced' lifts rare classes."
+        "none", description="classification, multilabel: 'balanced' lifts rare classes."
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="classification: probability given to the other classes."
@@ -133,7 +193,17 @@ class TargetConfig(Section):
     transform: Literal["none", "log"] = Field(
         "none", description="regression: 'log' learns log(1 + x) of amounts."
     )
-
+    separator: Literal["|", ";", ","] | None = Field(
+        None, description="multilabel: what stands between the labels of a text; lists need none."
+    )
+    thresholds: float | Literal["validation"] | None = Field(
+        None,
+        description="multilabel: probability from which a label is said, or 'validation', the default: "
+        "each label's best on the validation rows. classification: 'validation', or none: the likeliest.",
+    )
+    interval: float | None = Field(
+        0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="What a head of another package takes besides."
     )
@@ -148,13 +218,39 @@ class TargetConfig(Section):
         """Set the family."""
         self._family = family
 
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_thresholds(cls, values: Any) -> Any:
+        is_open = isinstance(values, dict) and values.get("thresholds") is None
+        return (
+            values | {"thresholds": "validation"}
+            if is_open and values.get("task") == "multilabel"
+            else values
+        )
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _one_threshold(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value in (None, "validation") or (is_number and 0 < value < 1):
+            return value
+        raise ValueError(f"is {value!r}, expected 'validation' or a number between 0 and 1")
+
     @model_validator(mode="after")
     def _no_idle_setting(self) -> TargetConfig:
         """Refuse what would have no effect."""
-        others = {"classification": ("transform",), "regression": ("class_weights", "label_smoothing")}
+        others = {
+            "classification": ("transform", "separator", "interval"),
+            "multilabel": ("transform", "label_smoothing", "interval"),
+            "regression": ("class_weights", "label_smoothing", "separator", "thresholds"),
+        }
         for name in others.get(self.task, ()):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is no setting of a {self.task}")
+        if self.task == "classification" and self.thresholds not in (None, "validation"):
+            raise ValueError(
+                "'thresholds' of a classification is 'validation', or nothing: the likeliest class"
+            )
         return self
 
 
@@ -186,14 +282,21 @@ class TrainConfig(Section):
     )
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
     pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
+    )
     weight_decay: float = Field(0.05, ge=0, description="weight_decay")
     warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
+    device: str | None = Field(None, description="cpu, cuda or mps; by default the fastest that is there.")
     patience: int | None = Field(
         None, ge=0, description="Epochs without a better metric before stopping; 0: never."
     )
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
+    )
+    weighting: Literal["fixed", "uncertainty"] = Field(
+        "fixed", description="Several targets: by each one's 'weight', or by weights that are learned."
     )
     modality_dropout: float = Field(
         0.15, ge=0, lt=1, description="Chance that a row's input is left out in training."
@@ -301,4 +404,6 @@ def _known_keys(path: tuple) -> list[str]:
         "train": TrainConfig,
     }
     section = sections.get(str(path[0]), Declaration) if path else Declaration
+    if section is InputConfig and path[-1] == "lora":
+        section = LoraSettings
     return list(section.model_fields)

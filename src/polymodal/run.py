@@ -16,6 +16,7 @@ from polymodal.data.aside import folder_aside, write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.table import Table, read_table
+from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.models import PolymodalForPrediction
@@ -33,6 +34,7 @@ class Run:
         model: In evaluation mode.
         processor: Feeds the model.
         declaration: What the run was made from.
+        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Run:
         model: PolymodalForPrediction,
         processor: PolymodalProcessor,
         declaration: Declaration,
+        precision: str = "fp32",
     ) -> None:
+        self.precision = precision
         self.folder, self.model, self.processor, self.declaration = (
             folder,
             model.eval(),
@@ -50,13 +54,22 @@ class Run:
         )
 
     @classmethod
-    def load(cls, folder: str | Path) -> Run:
-        """The run in ``folder``, on a GPU if there is one.
+    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+        """The run in ``folder``.
+
+        Args:
+            folder: What a fit wrote.
+            device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
+            precision: ``fp32``, or ``bf16`` or ``fp16`` for speed; the weights stay as they are.
 
         Raises:
             RunError: If the folder is not there or incomplete.
+            ConfigError: If this machine has no such device, or there is no such precision.
         """
         path = Path(folder)
+        place = find_device(device)
+        with computing_in(place, precision):
+            pass  # refused before anything is read
         if not path.is_dir():
             raise RunError(f"{path}: no such run folder")
         lacking = [name for name in FILES if not (path / name).is_file()]
@@ -74,8 +87,8 @@ class Run:
         for file in found:
             if found[file] != names:
                 raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
-        model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
-        return cls(path, model, processor, declaration)
+        model.to(place)  # type: ignore[arg-type]
+        return cls(path, model, processor, declaration, precision)
 
     def predict(self, source: Any, *, batch_size: int = 128, probabilities: bool = False) -> pd.DataFrame:
         """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
@@ -92,7 +105,7 @@ class Run:
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
         """
-        for batch in run_batches(self.model, self._rows(read_table(source)), batch_size):
+        for batch in self._batches(self._rows(read_table(source)), batch_size):
             yield answer_frame(self.model, batch, probabilities)
 
     def evaluate(self, source: Any, *, batch_size: int = 128) -> dict[str, dict[str, float]]:
@@ -107,7 +120,7 @@ class Run:
                 raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
                                         cure=did_you_mean(name, table.columns)))  # fmt: skip
         measure = Measure(self.model)
-        for batch in run_batches(self.model, self._rows(table, self.model.config.head_names), batch_size):
+        for batch in self._batches(self._rows(table, self.model.config.head_names), batch_size):
             measure.add(batch)
         results = measure.metrics()
         if not results:
@@ -130,7 +143,7 @@ class Run:
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
-        for batch in run_batches(self.model, self._rows(read_table(source)), batch_size):
+        for batch in self._batches(self._rows(read_table(source)), batch_size):
             yield self._vectors(batch, input)
 
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
@@ -157,6 +170,9 @@ class Run:
             self.model.save_pretrained(part)
             self.processor.save_pretrained(part)
             write_text(part / "run.yaml", self.declaration.to_yaml())
+
+    def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
+        return run_batches(self.model, rows, batch_size, precision=self.precision)
 
     def _rows(self, table: Table, targets: Any = ()) -> RowDataset:
         names = self.model.config.input_names

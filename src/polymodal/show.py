@@ -17,6 +17,8 @@ from polymodal.data.describe import brief
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
     from polymodal.demo.run import DemoResult
+    from polymodal.folds import Repeats
+    from polymodal.several import Fits
 
 NARROWEST = 100
 """Columns where standard output is no terminal: a file has no width to respect."""
@@ -74,6 +76,8 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     )
     for warning in results["warnings"]:
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for note in results["notes"]:
+        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     out.print(f"  {command} predict {shlex.quote(str(folder))} TABLE -o answers.parquet", soft_wrap=True)
 
@@ -100,3 +104,82 @@ def show_demo(result: DemoResult, command: str) -> None:
     out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
     again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
     out.print(f"  {again}", soft_wrap=True)
+
+
+def show_fits(fits: Fits, command: str) -> None:
+    """A row a fit, the best by validation marked, and what to do with it; all metrics stand in the file."""
+    out, first = console(), fits.fits[0]
+    title = f"{len(fits.fits)} fits under equal settings"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    table.add_column(fits.varied, no_wrap=True)
+    measured = [(name, key) for name in first.test for key in _leading(fits, first.test[name])]
+    tests = [f"test {name} {key}" if len(first.test) > 1 else f"test {key}" for name, key in measured]
+    for head in (f"validation {fits.metric}", *tests, "parameters", "seconds", "rows/s"):
+        table.add_column(head.replace("_", " "), justify="right", vertical="bottom")
+    for fit in fits.fits:
+        mark = " *" if fit.name == fits.best else ""
+        tested = [brief(fit.test[name][key]) if key in fit.test[name] else "" for name, key in measured]
+        counts = f"{fit.parameters:,}", f"{fit.seconds:.0f}", f"{fit.rows_per_second:.0f}"
+        table.add_row(fit.name + mark, brief(fit.validation), *tested, *counts)
+    out.print(table)
+    for warning in fits.warnings:
+        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for note in fits.notes:
+        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    out.print("* best on the validation rows; the test rows have no say in it.")
+    every = f"with every metric in {fits.varied}s.json" if first.test else f"with {fits.varied}s.json"
+    out.print(f"The runs lie in {fits.folder}, {every}. Use the best:", soft_wrap=True)
+    best = shlex.quote(str(fits.folder / fits.best))
+    out.print(f"  {command} predict {best} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def show_repeats(repeats: Repeats, command: str) -> None:
+    """Mean and range of every metric over the fits, and where they lie."""
+    out, fits = console(), repeats.fits
+    counts = [f"{repeats.folds} folds"] * bool(repeats.folds)
+    counts += [f"{len(repeats.seeds)} seeds"] * (len(repeats.seeds) > 1)
+    tested = f"{repeats.rows} test rows" if repeats.rows else "no test rows"
+    title = f"{len(fits.fits)} fits ({' × '.join(counts) or 'one seed'}), {tested}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric")
+    for name in ("mean", "lowest", "highest"):
+        table.add_column(name, justify="right")
+    for target, metrics in repeats.test.items():
+        for key, spread in metrics.items():
+            name = f"{target} {key}" if len(repeats.test) > 1 else key
+            table.add_row(name, *map(brief, (spread.mean, spread.lowest, spread.highest)))
+    if repeats.test:
+        out.print(table)
+    for warning in fits.warnings:
+        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    answers = ", every row's answers in predictions.parquet" if repeats.folds else ""
+    every = f"all figures in summary.json{answers}"
+    out.print(f"The runs lie in {fits.folder}, {every}. Use one:", soft_wrap=True)
+    one = shlex.quote(str(fits.folder / fits.fits[0].name))
+    out.print(f"  {command} predict {one} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def show_search(search: Mapping[str, Any]) -> None:
+    """A row a trial, the best marked."""
+    trials, metric = search["trials"], search["metric"]
+    table = Table(title=f"{len(trials)} trials", title_justify="left", box=None, pad_edge=False)
+    names = list(dict.fromkeys(name for trial in trials for name in trial["choice"]))
+    for name in ("trial", *names, f"validation {metric}", "seconds"):
+        table.add_column(name.replace("_", " "), justify="left" if name == "fusion" else "right")
+    for trial in trials:
+        cells = [trial["choice"].get(name, "") for name in names]
+        choice = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        value = brief(trial["validation"]) if trial["validation"] is not None else "failed"
+        cut = " (cut short)" if trial["state"] == "pruned" else ""
+        mark = " *" if trial["number"] == search["best"] else ""
+        table.add_row(f"{trial['number']}", *choice, value + cut + mark, f"{trial['seconds']:.1f}")
+    out = console()
+    out.print(table)
+    out.print("* best on the validation rows, and fitted; the test rows had no say in it.")
+
+
+def _leading(fits: Fits, metrics: Mapping[str, float]) -> list[str]:
+    """What a terminal has room for: the metric that chose, and the first others."""
+    chosen = fits.metric.rpartition(".")[2]
+    ordered = sorted(metrics, key=lambda name: name != chosen)
+    return ordered[: {1: 3, 2: 2}.get(len(fits.fits[0].test), 1)]

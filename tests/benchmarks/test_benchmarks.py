@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from polymodal.data.sequences import load_sequence
+from polymodal.data.table import read_table
+from tests.tables import write_sound
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -62,3 +66,54 @@ def test_startup_prints_a_ratio_a_line(
         assert re.search(rf"{name} +\d+\.\d+ .* +\d+\.\d\d   \(", out)
     assert "import polymodal loads torch: no" in out
     assert "first prediction" in out
+
+
+@pytest.mark.parametrize("script", ["motion"], indirect=True)
+def test_motion_makes_its_clips_once_and_fits_with_many_frames_and_with_one(
+    script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOTION", "")  # so that it is put back
+    arguments = ["--smoke", "--output", str(tmp_path)]
+    script.main(arguments)
+    first = capsys.readouterr().out.splitlines()[-2:]
+    for count, line in zip(("8 frames", "1 frame"), first, strict=True):
+        assert re.match(rf"motion, {count}, seed 0: test accuracy [01]\.\d+ \(at (least|most) ", line)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
+    assert len(made) == 24
+    script.main(arguments)
+    assert capsys.readouterr().out.splitlines() == first  # nothing is fitted or made again
+    assert made == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
+
+
+@pytest.mark.parametrize("script", ["motion"], indirect=True)
+def test_where_a_digit_is_says_nothing_of_where_it_goes(script: Any) -> None:
+    """Of bare digits without noise, the mean picture of any frame is the same for all directions."""
+    ways = list(script.DIRECTIONS)
+    dot = np.ones((script.DIGIT, script.DIGIT))
+    draws = [
+        [script.draw(way, dot, np.random.default_rng([number, seed]))[8] for seed in range(100)]
+        for number, way in enumerate(ways)
+    ]
+    spread = np.ptp(np.mean(draws, axis=1), axis=0).max()
+    assert spread < 70  # of 155 between digit and noise; chance alone gives about 35
+    clip = script.draw("south-east", dot, np.random.default_rng(0)).astype(float)
+    moved = [np.abs(np.roll(clip[0], (step, step), (0, 1)) - clip[1]).mean() for step in (-3, 0, 2, 3, 4)]
+    assert min(moved[2:]) < min(moved[:2])
+
+
+@pytest.mark.parametrize("script", ["real_input"], indirect=True)
+def test_recordings_become_frames_of_their_own_length(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "data" / "av_digits"
+    for name, seconds in {"one": 0.2, "two": 0.5}.items():
+        write_sound(source / "audio" / f"{name}.wav", 440, seconds, rate=8000)
+    lines = ["image,image_degraded,audio,label,split"]
+    lines += [f"images/{place}.png,blur/{place}.png,audio/{name}.wav,{place},train"
+              for place, name in enumerate(["one", "two", "one"])]  # fmt: skip
+    (source / "digits.csv").write_text("\n".join(lines))
+    monkeypatch.setattr(script, "DATA", tmp_path / "data")
+    table = read_table(script.write_frames(tmp_path / "frames"))
+    shapes = [load_sequence(row["frames"], table.root).shape for row in table.rows()]
+    assert shapes == [(21, 64), (51, 64), (21, 64)]
+    assert table.columns == ["image_degraded", "frames", "label", "split"]

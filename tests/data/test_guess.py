@@ -51,9 +51,14 @@ def test_the_reason_gives_the_figures(tmp_path):
     assert guess.reason == "3 of 3 cells end in .png, 1 empty"
 
 
-def test_clips_are_named_as_not_yet_read(tmp_path):
+def test_clips_are_clips(tmp_path):
     guess = guess_modality(table(tmp_path, {"x": [f"{number}.mp4" for number in range(4)]}), "x")
-    assert guess.modality == "video" and "not yet read" in guess.reason and not guess.is_read
+    assert guess.modality == "video" and guess.is_read and guess.reason == "4 of 4 cells end in .mp4"
+
+
+def test_feature_sequences_are_sequences(tmp_path):
+    guess = guess_modality(table(tmp_path, {"x": [f"{number}.npy" for number in range(4)]}), "x")
+    assert guess.modality == "sequence" and guess.is_read and guess.reason == "4 of 4 cells end in .npy"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from transformers import ViTImageProcessor, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+from transformers import (
+    VideoMAEConfig,
+    VideoMAEImageProcessorPil,
+    ViTConfig,
+    ViTImageProcessor,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
 
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data.preparation import prepare_processor, shared_inputs
 from polymodal.data.table import read_table
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.errors import ConfigError
+from tests.clips import ramp, write_clip
 
 
 def prepare(columns, inputs, targets=None, root=None):
@@ -43,7 +51,7 @@ def test_numbers_take_their_scale_from_what_is_filled():
     assert (reader.mean, reader.deviation, reader.edges) == (2.0, 1.0, [1.0, 2.0, 3.0])
 
 
-@pytest.mark.parametrize("modality", ["number", "category", "text", "image", "audio"])
+@pytest.mark.parametrize("modality", ["number", "category", "text", "image", "audio", "video"])
 def test_an_empty_column_can_be_prepared_and_is_the_checks_to_name(modality):
     processor = prepare({"x": [None, None, ""], "y": [1, 2, 3]}, {"x": {"modality": modality}})
     assert processor([{"x": None}])["inputs"] == {}
@@ -128,6 +136,37 @@ def test_a_checkpoint_brings_its_own_image_processor(tmp_path):
     ViTImageProcessor(size={"height": 10, "width": 10}).save_pretrained(tmp_path)
     reader = prepare({"x": [None]}, {"x": {"modality": "image", "encoder": str(tmp_path)}}).readers["x"]
     assert reader.read(Image.new("RGB", (30, 20)), None).shape == (3, 10, 10)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(18, 32), (40, 40), (90, 64)])
+def test_clips_are_seen_at_their_usual_size_within_limits(tmp_path, side, expected):
+    write_clip(tmp_path / "a.mp4", ramp(4, width=side, height=16))
+    (tmp_path / "broken.mp4").write_bytes(b"no clip")
+    cells = {"x": ["a.mp4", "broken.mp4", None]}
+    reader = prepare(cells, {"x": {"modality": "video"}}, root=tmp_path).readers["x"]
+    assert (reader.frames, reader.size) == (8, expected)
+    given = {"modality": "video", "size": 24, "frames": 3}
+    reader = prepare(cells, {"x": given}, root=tmp_path).readers["x"]
+    assert (reader.frames, reader.size) == (3, 24)
+    own = {"modality": "video", "encoder": {"type": "videomae", "image_size": 48, "num_frames": 6}}
+    reader = prepare(cells, {"x": own}, root=tmp_path).readers["x"]
+    assert (reader.frames, reader.size) == (6, 48)
+
+
+def test_a_checkpoint_of_clips_has_its_own_number_of_frames_and_one_of_pictures_any(tmp_path):
+    VideoMAEConfig(num_frames=4).save_pretrained(tmp_path / "clips")
+    VideoMAEImageProcessorPil().save_pretrained(tmp_path / "clips")
+    ViTConfig().save_pretrained(tmp_path / "pictures")
+    ViTImageProcessor().save_pretrained(tmp_path / "pictures")
+
+    def frames(folder, **settings):
+        config = {"modality": "video", "encoder": str(tmp_path / folder), **settings}
+        return prepare({"x": [None]}, {"x": config}).readers["x"].frames
+
+    assert frames("clips") == frames("clips", frames=4) == 4
+    assert (frames("pictures"), frames("pictures", frames=5)) == (8, 5)
+    with pytest.raises(ConfigError, match=r"'frames' cannot be 5: the encoder of 'x' reads 4\. Leave"):
+        frames("clips", frames=5)
 
 
 def test_classes_are_the_training_splits_with_numbers_in_their_order():

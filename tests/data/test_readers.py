@@ -5,17 +5,26 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+from transformers import (
+    VideoMAEImageProcessorPil,
+    ViTImageProcessorPil,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
 
+from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.numbers import mean_and_deviation
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     READERS,
     AudioReader,
     CategoryReader,
     ImageReader,
     NumberReader,
+    SequenceReader,
     TextReader,
+    VideoReader,
     fixed_seconds,
     load_reader,
 )
@@ -25,6 +34,11 @@ from polymodal.data.tokenizer import train_tokenizer
 
 def sound(samples, rate=1000):
     return {"array": np.linspace(-0.5, 0.5, samples, dtype=np.float32), "sampling_rate": rate}
+
+
+def clip(frames, height=10, width=20):
+    """Frames of one brightness each, growing by twenty."""
+    return np.full((frames, height, width, 3), 20 * np.arange(frames).reshape(-1, 1, 1, 1), np.uint8)
 
 
 def test_the_code_of_a_number_by_hand():
@@ -134,6 +148,25 @@ def test_pictures_become_squares_of_bytes():
     assert values["pixel_values"][:, 0].min() == 255 and values["pixel_values"][:, 1:].max() == 0
 
 
+def test_clips_become_a_few_squares_of_bytes_whatever_their_length():
+    reader = VideoReader(frames=2, size=8)
+    values = reader.collate([reader.read(clip(frames), None) for frames in (4, 12, 1)])
+    assert values["pixel_values"].shape == (3, 2, 3, 8, 8)
+    assert values["pixel_values"].dtype == torch.uint8
+    assert values["pixel_values"].float().mean(dim=(2, 3, 4)).tolist() == [[20, 60], [60, 180], [0, 0]]
+
+
+@pytest.mark.parametrize("part", [ViTImageProcessorPil, VideoMAEImageProcessorPil])
+def test_a_processor_of_pictures_or_of_clips_sees_the_frames_one_by_one(part):
+    sizes = {"size": {"height": 8, "width": 8}} if part is ViTImageProcessorPil else {
+        "size": {"shortest_edge": 8}, "crop_size": {"height": 8, "width": 8}}  # fmt: skip
+    reader = VideoReader(part(**sizes, image_mean=[0.5] * 3, image_std=[0.5] * 3), frames=2)
+    values = reader.collate([reader.read(clip(4), None)])["pixel_values"]
+    assert values.shape == (1, 2, 3, 8, 8) and values.dtype == torch.float32
+    expected = torch.tensor([20.0, 60.0]) / 127.5 - 1
+    torch.testing.assert_close(values[0].mean(dim=(1, 2, 3)), expected)
+
+
 def test_sound_is_cut_or_padded_to_the_fixed_length_whatever_the_others_have():
     reader = AudioReader(rate=1000, seconds=0.5)
     items = [reader.read(sound(samples), None) for samples in (100, 500, 2000)]
@@ -165,15 +198,19 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "text": TextReader(train_tokenizer(["to be or not to be"] * 3), max_length=9),
         "image": ImageReader(size=12),
         "audio": AudioReader(rate=1000, seconds=0.25),
+        "sequence": SequenceReader(features=2, length=3, mean=[1.0, 2.0], deviation=[0.1, 3.0]),
         "number": NumberReader(mean=1.0, deviation=2.0, edges=[0, 1]),
         "category": CategoryReader(categories=["b", "a"]),
+        "video": VideoReader(frames=3, size=12),
     }
     cells = {
         "text": "to be",
         "image": Image.new("L", (5, 9)),
         "audio": sound(80),
+        "sequence": [[0.5, 1.5]],
         "number": 0.3,
         "category": "a",
+        "video": clip(5),
     }
     reader = readers[name]
     if reader.part is not None:
@@ -188,3 +225,12 @@ def test_a_class_that_training_never_saw_is_refused_and_an_empty_one_ignored():
     assert [reader.read(cell) for cell in ("yes", " no ", None, "", pd.NA)] == [1, 0, -100, -100, -100]
     with pytest.raises(MediaError, match=r"the class 'maybe', expected one that training saw \(no, yes\)"):
         reader.read("maybe")
+
+
+def test_a_reader_that_was_changed_reads_anew(tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    reader, cache = ImageReader(size=32), ReadCache()
+    processor = PolymodalProcessor({"photo": reader})
+    assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 32, 32)
+    reader.change(size=16)
+    assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 16, 16)

@@ -31,7 +31,7 @@ def houses(tmp_path):
 
 def test_everything_readable_is_an_input_in_the_tables_order(houses):
     values, _ = complete({"data": {"group": "agent"}}, houses, targets=["price"])
-    assert list(values["inputs"]) == ["photo", "city", "rooms"]
+    assert list(values["inputs"]) == ["photo", "city", "rooms", "clip"]
     assert values["targets"] == {"price": {"task": "regression"}}
 
 
@@ -108,10 +108,9 @@ def test_a_column_is_not_both_input_and_target(houses):
         complete({}, houses, targets=["price"], inputs=["price", "city"])
 
 
-@pytest.mark.parametrize("given", [{}, {"inputs": {"clip": {"modality": "video"}}}])
-def test_a_clip_asked_for_is_refused_as_not_yet_read(houses, given):
-    with pytest.raises(ConfigError, match=r"'clip': video is not yet read.*Leave the column out"):
-        complete(given, houses, targets=["price"], inputs=["clip"])
+def test_a_clip_asked_for_is_read(houses):
+    values, _ = complete({}, houses, targets=["price"], inputs=["clip"])
+    assert values["inputs"] == {"clip": {"modality": "video"}}
 
 
 def test_nothing_left_to_read_is_refused(tmp_path):

@@ -16,6 +16,7 @@ from polymodal.evaluation.metrics import (
     METRICS,
     classification_metrics,
     evaluate,
+    multilabel_metrics,
     regression_metrics,
 )
 
@@ -163,7 +164,8 @@ def test_what_is_undefined_is_absent():
 
 
 def test_every_metric_says_which_way_is_better():
-    for task, answers in {"classification": some_classes(), "regression": some_numbers()}.items():
+    cases = {"classification": some_classes(), "multilabel": some_labels(), "regression": some_numbers()}
+    for task, answers in cases.items():
         values = evaluate(task, *answers)
         assert set(values) <= set(HIGHER_IS_BETTER)
         assert DEFAULT_METRIC[task] in values
@@ -186,3 +188,76 @@ def test_a_diverged_model_is_named():
         evaluate("classification", torch.tensor([[0.5, 0.5], [torch.nan, 0.5]]), torch.tensor([0, 1]))
     with pytest.raises(PolymodalError, match="2 of 2 rows"):
         evaluate("regression", torch.tensor([torch.inf, torch.nan]), torch.tensor([0.0, 1.0]))
+
+
+def some_labels(rows: int = 200, classes: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    target = (torch.rand(rows, classes, generator=generator) < 0.3).float()
+    logits = torch.randn(rows, classes, generator=generator) + 2 * target - 1
+    return logits.sigmoid(), target
+
+
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_labels_agree_with_scikit_learn(threshold):
+    probabilities, target = some_labels()
+    decided = {} if threshold is None else {"predicted": probabilities >= threshold}
+    values = evaluate("multilabel", probabilities, target, **decided)
+    p, t = probabilities.double().numpy(), target.numpy()
+    said = p >= (threshold or 0.5)
+    expected = {
+        "map": sk.average_precision_score(t, p, average="macro"),
+        "auroc": sk.roc_auc_score(t, p, average="macro"),
+        "macro_f1": sk.f1_score(t, said, average="macro"),
+        "micro_f1": sk.f1_score(t, said, average="micro"),
+        "exact_match": sk.accuracy_score(t, said),
+        "hamming_loss": sk.hamming_loss(t, said),
+    }
+    assert values == pytest.approx(expected, abs=1e-6)
+    assert all(type(value) is float for value in values.values())
+
+
+def test_rows_of_unknown_labels_change_nothing_and_rows_without_labels_count():
+    probabilities, target = some_labels()
+    unknown = torch.full((5, 4), torch.nan)
+    more = torch.cat([probabilities, unknown]), torch.cat([target, unknown])
+    assert multilabel_metrics(*more) == multilabel_metrics(probabilities, target)
+    assert multilabel_metrics(unknown, unknown) == {}
+    nothing = multilabel_metrics(torch.full((3, 2), 0.1), torch.zeros(3, 2))
+    assert nothing == {"micro_f1": 0.0, "exact_match": 1.0, "hamming_loss": 0.0}
+
+
+def test_labels_that_do_not_occur_are_left_out():
+    probabilities, target = some_labels()
+    target[:, 0], probabilities[:, 0] = 0, 0.1  # neither there nor said
+    target[:, 1] = 1  # everywhere
+    values, p, t = multilabel_metrics(probabilities, target), probabilities.double().numpy(), target.numpy()
+    assert values["macro_f1"] == pytest.approx(sk.f1_score(t[:, 1:], p[:, 1:] >= 0.5, average="macro"))
+    assert values["map"] == pytest.approx(sk.average_precision_score(t[:, 1:], p[:, 1:]), abs=1e-6)
+    assert values["auroc"] == pytest.approx(sk.roc_auc_score(t[:, 2:], p[:, 2:]), abs=1e-6)
+
+
+def test_what_was_said_is_measured_and_not_what_is_likeliest():
+    probabilities, target = some_classes()
+    said = (probabilities.argmax(dim=1) + 1) % 5
+    values = classification_metrics(probabilities, target, said)
+    assert values["accuracy"] == pytest.approx(sk.accuracy_score(target, said))
+    assert values["macro_f1"] == pytest.approx(sk.f1_score(target, said, average="macro"))
+    assert values["log_loss"] == classification_metrics(probabilities, target)["log_loss"]
+    unknown = torch.cat([target, torch.tensor([-100])]), torch.cat([said, torch.tensor([0])])
+    more = classification_metrics(torch.cat([probabilities, probabilities[:1]]), *unknown)
+    assert more == values
+
+
+def test_an_interval_is_measured_on_known_rows():
+    prediction, target = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1.5, 9.0, torch.nan, 3.0])
+    values = regression_metrics(prediction, target, prediction - 1, prediction + torch.tensor([1.0, 3, 9, 1]))
+    assert values["coverage"] == pytest.approx(2 / 3)
+    assert values["interval_width"] == pytest.approx((2 + 4 + 2) / 3)
+    assert "coverage" not in regression_metrics(prediction, target)
+
+
+def test_labels_that_do_not_belong_together_are_refused():
+    with pytest.raises(ValueError, match=r"expected \(rows, classes\) twice"):
+        multilabel_metrics(torch.rand(3, 2), torch.zeros(3))
+    with pytest.raises(PolymodalError, match="1 of 2 rows: the training diverged"):
+        multilabel_metrics(torch.tensor([[0.5, 0.5], [torch.nan, 0.5]]), torch.zeros(2, 2))

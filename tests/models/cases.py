@@ -1,14 +1,15 @@
-"""One small case for every registered encoder, fusion and head; a new one needs its own here to pass."""
+"""One small case for every registered encoder, fusion, head and weighting; a new one needs its own here."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.models import PolymodalModel
@@ -19,21 +20,22 @@ from polymodal.models.encoders import (
     Encoder,
     ImageEncoder,
     NumberEncoder,
+    SequenceEncoder,
     TextEncoder,
+    VideoEncoder,
 )
 from polymodal.models.fusion import FUSIONS, FeatureFusion
-from polymodal.models.heads import HEADS, IGNORED, Classifier, Head, Regressor
+from polymodal.models.heads import HEADS, IGNORED, Classifier, Head, MultilabelClassifier, Regressor
+from polymodal.models.weighting import WEIGHTINGS
 
-COMPONENTS = [
-    (kind, name)
-    for kind, registry in (("encoder", ENCODERS), ("fusion", FUSIONS), ("head", HEADS))
-    for name in registry
-]
+PARTS = (("encoder", ENCODERS), ("fusion", FUSIONS), ("head", HEADS), ("weighting", WEIGHTINGS))
+COMPONENTS = [(kind, name) for kind, registry in PARTS for name in registry]
 Item = dict[str, Tensor]
 Row = dict[str, list[Item]]
 """By input, the items of one row: none, one or several."""
 BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
-CNN = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+SMALL_CNN = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
+CNN = SMALL_CNN | {"layer_type": "basic"}
 
 
 @dataclass
@@ -58,6 +60,13 @@ def audio_item() -> Item:
     return {"waveform": waveform, "length": torch.tensor(length)}
 
 
+def sequence_item() -> Item:
+    length = int(torch.randint(1, 20, ()))
+    return {"steps": torch.randn(length, 5), "length": torch.tensor(length)}
+
+
+CATEGORIES = itertools.cycle(range(4))
+"""One after another: two equal ones in a row would count as one."""
 ENCODER_CASES = {
     "text": EncoderCase(lambda: TextEncoder(vocab_size=50, tokens=6, **BERT), text_item),
     "image": EncoderCase(
@@ -65,16 +74,28 @@ ENCODER_CASES = {
         lambda: {"pixel_values": torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)},
     ),
     "audio": EncoderCase(lambda: AudioEncoder(rate=2000, seconds=0.5, bins=16, tokens=8, **CNN), audio_item),
+    "video": EncoderCase(
+        lambda: VideoEncoder(frames=3, size=16, tokens=8, **CNN),
+        lambda: {"pixel_values": torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)},
+    ),
+    "sequence": EncoderCase(
+        lambda: SequenceEncoder(features=5, length=20, patch=2, tokens=6, **BERT), sequence_item
+    ),
     "number": EncoderCase(lambda: NumberEncoder(features=3, width=8), lambda: {"value": torch.randn(3)}),
     "category": EncoderCase(
-        lambda: CategoryEncoder(categories=3, width=8), lambda: {"value": torch.randint(0, 4, ())}
+        lambda: CategoryEncoder(categories=3, width=8), lambda: {"value": torch.tensor(next(CATEGORIES))}
     ),
 }
 FUSION_CASES: dict[str, dict[str, Any]] = {
     "concat": {},
+    "sum": {},
     "gated": {},
+    "tensor": {"limit": 250},
+    "low_rank": {"rank": 2},
     "transformer": {"heads": 2},
     "bottleneck": {"heads": 2, "bottlenecks": 2},
+    "cross_attention": {"heads": 2, "layers": 1},
+    "perceiver": {"heads": 2, "latents": 3},
 }
 
 
@@ -90,6 +111,12 @@ HEAD_CASES = {
     "classification": HeadCase(
         lambda: Classifier(["no", "yes", "may be"], label_smoothing=0.1),
         lambda known: torch.where(known, torch.randint(0, 3, known.shape), IGNORED),
+    ),
+    "multilabel": HeadCase(
+        lambda: MultilabelClassifier(["a", "b", "c"], pos_weight=[1, 2, 3], thresholds=[0.2, 0.5, 0.7]),
+        lambda known: torch.where(
+            known.unsqueeze(1), torch.randint(0, 2, (len(known), 3)).float(), torch.nan
+        ),
     ),
     "regression": HeadCase(
         lambda: Regressor(mean=2.0, deviation=3.0),
@@ -131,7 +158,7 @@ def make_case(kind: str, name: str, names: Sequence[str] = ()) -> Case:
     """A model that holds the component; ``names`` rename the columns."""
     modalities = [name, "number", name] if kind == "encoder" else list(ENCODER_CASES)
     encoders = {modality: find(ENCODER_CASES, modality).make() for modality in dict.fromkeys(modalities)}
-    columns = list(names) or ["type", "items", "a.b", "values", "half", "Ünï cødé"]
+    columns = list(names) or ["type", "items", "a.b", "values", "half", "Ünï cødé", "index"]
     inputs = dict(zip(columns, modalities, strict=False))
     fusion, options = (name, find(FUSION_CASES, name)) if kind == "fusion" else ("concat", {})
     tasks = [name, name] if kind == "head" else ["classification", "regression"]
@@ -140,13 +167,14 @@ def make_case(kind: str, name: str, names: Sequence[str] = ()) -> Case:
         {column: encoders[modality] for column, modality in inputs.items()},
         FeatureFusion(fusion, width=16, **options),
         {target: find(HEAD_CASES, task).make() for target, task in heads.items()},
+        weighting=name if kind == "weighting" else "fixed",
     )
     items = {column: ENCODER_CASES[modality].item for column, modality in inputs.items()}
     return Case(model.eval(), items, {target: HEAD_CASES[task].target for target, task in heads.items()})
 
 
 def collate(rows: Sequence[Row], padding: int = 0) -> dict[str, Any]:
-    """``index`` and ``inputs`` of a batch; texts are padded by ``padding`` beyond the longest."""
+    """``index`` and ``inputs`` of a batch; texts and sequences are padded ``padding`` beyond the longest."""
     inputs: dict[str, dict[str, Tensor]] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         placed = [(place, item) for place, row in enumerate(rows) for item in row.get(name, [])]
@@ -157,11 +185,13 @@ def collate(rows: Sequence[Row], padding: int = 0) -> dict[str, Any]:
 
 
 def stack(values: Sequence[Tensor], key: str, padding: int) -> Tensor:
-    if key not in ("input_ids", "attention_mask"):
+    if key not in ("input_ids", "attention_mask", "steps"):
         return torch.stack(list(values))
     longest = max(map(len, values)) + padding
-    filler = 7 if key == "input_ids" else 0  # what stands behind a text must not matter
-    return torch.stack([torch.nn.functional.pad(v, (0, longest - len(v)), value=filler) for v in values])
+    filler = 0 if key == "attention_mask" else 7  # what stands behind a text or sequence must not matter
+    behind = [(0, 0) * (value.dim() - 1) + (0, longest - len(value)) for value in values]
+    padded = [nn.functional.pad(v, pad, value=filler) for v, pad in zip(values, behind, strict=True)]
+    return torch.stack(padded)
 
 
 def blanks(model: Any) -> dict[str, Item]:
@@ -173,11 +203,17 @@ def blanks(model: Any) -> dict[str, Item]:
 
 
 def collate_dense(model: Any, rows: Sequence[Row], padding: int = 0) -> dict[str, Any]:
-    """The batch of :func:`collate` with one item a row, blank where the row has none."""
-    blank = blanks(model)
-    full = [{name: row.get(name, [item]) for name, item in blank.items()} for row in rows]
+    """The batch of :func:`collate` with equally many items a row, blank where the row has fewer."""
+    full: list[Row] = [{} for _ in rows]
+    present = {}
+    for name, blank in blanks(model).items():
+        items = [row.get(name, []) for row in rows]
+        slots = max(1, *map(len, items))
+        present[name] = torch.tensor([[slot < len(own) for slot in range(slots)] for own in items])
+        for row, own in zip(full, items, strict=True):
+            row[name] = [*own, *[blank] * (slots - len(own))]
     batch = collate(full, padding)
     for name, values in batch["inputs"].items():
-        assert torch.equal(values.pop("row"), batch["index"])
-        values["present"] = torch.tensor([name in row for row in rows])
+        del values["row"]
+        values["present"] = present[name]
     return batch

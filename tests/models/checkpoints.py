@@ -12,7 +12,7 @@ import transformers as hf
 from PIL import Image
 
 from polymodal.data.tokenizer import train_tokenizer
-from polymodal.models.encoders import AudioEncoder, Encoder, ImageEncoder, TextEncoder
+from polymodal.models.encoders import AudioEncoder, Encoder, ImageEncoder, TextEncoder, VideoEncoder
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 PIXELS = {"image_size": 32, "patch_size": 8}
@@ -69,6 +69,17 @@ def audio(model: Callable[[], hf.PreTrainedModel], part: Callable[[], Any]) -> C
     return Checkpoint(AudioEncoder, model, part, (sound(0, 0.5), sound(1, 0.2)))
 
 
+def video(model: Callable[[], hf.PreTrainedModel], part: type = hf.VideoMAEImageProcessorPil) -> Checkpoint:
+    def make() -> Any:
+        shape = {"height": 32, "width": 32}
+        size = shape if part is hf.ViTImageProcessor else {"shortest_edge": 32}
+        crop = {} if part is hf.ViTImageProcessor else {"crop_size": shape}
+        return part(size=size, **crop, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+
+    clips = [np.stack([np.asarray(noise(seed + place, (40, 50))) for place in range(4)]) for seed in (0, 9)]
+    return Checkpoint(VideoEncoder, model, make, (clips[0], clips[1][:3]))
+
+
 def whisper() -> hf.PreTrainedModel:
     layers = {
         "encoder_layers": 1,
@@ -116,6 +127,14 @@ CHECKPOINTS = {
         lambda: hf.ResNetModel(
             hf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
         )
+    ),
+    "vit, frame by frame": video(lambda: hf.ViTModel(hf.ViTConfig(**SMALL, **PIXELS)), hf.ViTImageProcessor),
+    "clip, frame by frame": video(lambda: hf.CLIPModel(hf.CLIPConfig(**TOWERS)), hf.ViTImageProcessor),
+    "videomae": video(lambda: hf.VideoMAEModel(hf.VideoMAEConfig(num_frames=4, **SMALL, **PIXELS))),
+    "timesformer": video(lambda: hf.TimesformerModel(hf.TimesformerConfig(num_frames=4, **SMALL, **PIXELS))),
+    "vivit": video(
+        lambda: hf.VivitModel(hf.VivitConfig(num_frames=4, tubelet_size=[2, 8, 8], image_size=32, **SMALL)),
+        hf.VivitImageProcessor,
     ),
     "whisper": audio(whisper, lambda: hf.WhisperFeatureExtractor(feature_size=16)),
     "wav2vec2": audio(

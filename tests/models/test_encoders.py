@@ -11,15 +11,16 @@ from polymodal.models.encoders import (
     CategoryEncoder,
     Encoder,
     ImageEncoder,
+    SequenceEncoder,
     TextEncoder,
+    VideoEncoder,
     build_encoder,
     encoder_settings,
 )
 from polymodal.models.encoders.image import patches_to_grid
 from polymodal.models.encoders.mel import LogMel
-from tests.models.cases import BERT, CNN
+from tests.models.cases import BERT, CNN, SMALL_CNN
 
-SMALL_CNN = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
 IMAGES = {
     "resnet": SMALL_CNN,
     "regnet": SMALL_CNN,
@@ -30,6 +31,14 @@ IMAGES = {
     "vit": BERT | {"patch_size": 8},
     "dinov2": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8},
     "swinv2": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2]},
+}
+CLIPS = {
+    "resnet": (SMALL_CNN, (4, 4, 4)),
+    "convnext": (IMAGES["convnext"], (4, 4, 4)),
+    "vit": (IMAGES["vit"], (4, 4, 4)),
+    "videomae": (BERT | {"patch_size": 8}, (2, 4, 4)),
+    "vivit": (BERT | {"tubelet_size": [2, 8, 16]}, (2, 4, 2)),
+    "timesformer": (BERT | {"patch_size": 8}, (4, 4, 4)),
 }
 TEXTS = {
     "bert": BERT,
@@ -59,6 +68,59 @@ def test_a_picture_type_gives_its_grid_and_trains(kind):
 def test_no_statistics_over_the_batch_are_left(kind):
     for encoder in (ImageEncoder(kind, size=32, **IMAGES[kind]), AudioEncoder(seconds=0.2, **CNN)):
         assert not [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def clips(size, frames, count=2):
+    return torch.randint(0, 256, (count, frames, 3, size, size), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("kind", CLIPS)
+def test_a_type_of_pictures_or_clips_gives_a_grid_of_space_and_time_and_trains(kind):
+    sizes, grid = CLIPS[kind]
+    encoder = VideoEncoder(kind, frames=4, size=32, **sizes)
+    sequence = encoder(row=torch.arange(2), pixel_values=clips(32, 4))
+    assert (encoder.frames, encoder.size, encoder.axes) == (4, 32, 3)
+    assert sequence.grid == grid
+    assert sequence.tokens.shape == (2, grid[0] * grid[1] * grid[2], encoder.width) and sequence.mask.all()
+    sequence.tokens.square().sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
+
+
+def test_a_frame_is_seen_beside_its_change():
+    encoder = VideoEncoder(frames=4, size=16, **CNN).eval()
+    assert encoder.sees_change and not VideoEncoder(frames=4, num_channels=3, **CNN).sees_change
+    seen = []
+    encoder.backbone.register_forward_pre_hook(lambda _, __, values: seen.append(values["pixel_values"]),
+                                               with_kwargs=True)  # fmt: skip
+    clip = clips(16, 4, count=1)
+    encoder(row=torch.arange(1), pixel_values=clip)
+    pixels = clip[0] / 127.5 - 1
+    torch.testing.assert_close(seen[0][:, :3], pixels)
+    assert not seen[0][0, 3:].any()
+    torch.testing.assert_close(seen[0][1:, 3:], pixels[1:] - pixels[:-1])
+
+
+def test_a_clip_played_backwards_is_another_even_without_positions():
+    clip = clips(16, 4, count=1)
+    for channels, differs in ((6, True), (3, False)):
+        encoder = VideoEncoder(frames=4, size=16, num_channels=channels, **CNN).eval()
+        forth, back = (
+            encoder(row=torch.arange(1), pixel_values=way).tokens.mean(dim=1) for way in (clip, clip.flip(1))
+        )
+        assert torch.allclose(forth, back, atol=1e-6) is not differs
+
+
+def test_all_frames_of_a_clip_are_shifted_alike():
+    encoder = VideoEncoder(frames=4, size=16, shift=0.3, **CNN).train()
+    seen = []
+    encoder.backbone.register_forward_pre_hook(lambda _, __, values: seen.append(values["pixel_values"]),
+                                               with_kwargs=True)  # fmt: skip
+    still = clips(16, 1, count=3).expand(-1, 4, -1, -1, -1)
+    encoder(row=torch.arange(3), pixel_values=still)
+    frames = seen[0].unflatten(0, (3, 4))
+    assert torch.equal(frames[:, 1:, :3], frames[:, :1, :3].expand(-1, 3, -1, -1, -1))
+    assert not frames[:, :, 3:].any()  # nothing moves within the clip
+    assert not torch.equal(frames[:, 0, :3], still[:, 0] / 127.5 - 1)
 
 
 @pytest.mark.parametrize("kind", TEXTS)
@@ -167,7 +229,11 @@ def test_merged_patches_lie_in_a_smaller_grid():
 
 
 def test_settings_build_the_same_encoder_again():
-    for encoder in (TextEncoder(max_length=9, **BERT), ImageEncoder("vit", size=24, **IMAGES["vit"])):
+    made = [TextEncoder(max_length=9, **BERT), ImageEncoder("vit", size=24, **IMAGES["vit"])]
+    made += [VideoEncoder(frames=3, size=24, shift=0.1, **CNN)]
+    made += [VideoEncoder("videomae", frames=4, size=32, **CLIPS["videomae"][0])]
+    made += [SequenceEncoder(kind, features=5, length=90, masking=0.1) for kind in (None, "resnet")]
+    for encoder in made:
         again = build_encoder(encoder_settings(encoder))
         assert encoder_settings(again) == encoder_settings(encoder)
         assert {n: p.shape for n, p in again.named_parameters()} == {
@@ -201,6 +267,11 @@ WRONG = {
         "owner/name is a checkpoint: it has its own sizes",
     ),
     "another modality": (lambda: ImageEncoder("bert", **BERT), "'bert' reads input_ids, no image"),
+    "another modality than clips": (lambda: VideoEncoder("bert", **BERT), "'bert' reads input_ids, no video"),
+    "frames that do not fit": (
+        lambda: VideoEncoder("videomae", frames=4, size=20, **CLIPS["videomae"][0] | {"num_frames": 1}),
+        "the model type 'videomae' refuses .*'num_frames': 1",
+    ),
     "more than pictures": (
         lambda: ImageEncoder("siglip2", text_config=BERT, vision_config=BERT),
         "'siglip2' wants pixel_values, .*spatial_shapes",
@@ -210,6 +281,20 @@ WRONG = {
         lambda: AudioEncoder("whisper", encoder_layers=1, decoder_layers=1),
         "'whisper' needs a feature extractor. Give a",
     ),
+    "a checkpoint for features": (
+        lambda: SequenceEncoder("owner/name"),
+        "'owner/name' is a checkpoint, and none reads features. Give a model type",
+    ),
+    "a type that takes words alone": (
+        lambda: SequenceEncoder("wav2vec2", **BERT),
+        "reads input_values, no",
+    ),
+    "patches of features": (
+        lambda: SequenceEncoder("vit", features=16, length=16, image_size=16, patch_size=8, **BERT),
+        "'vit' cannot read features as a picture",
+    ),
+    "no features": (lambda: SequenceEncoder(features=0), "features is 0, expected a whole number"),
+    "a patch that is none": (lambda: SequenceEncoder(patch="wide"), "patch is 'wide', expected a whole"),
     "mel of a fixed size": (lambda: AudioEncoder("vit", **BERT), "'vit' cannot read pictures of 1 x 64 x 64"),
 }
 

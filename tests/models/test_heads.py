@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from polymodal.errors import ConfigError
-from polymodal.models.heads import IGNORED, Classifier, Regressor, build_head
+from polymodal.models.heads import IGNORED, Classifier, MultilabelClassifier, Regressor, build_head
 from polymodal.models.outputs import FusedState
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.5, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 1.0]])
@@ -32,10 +32,11 @@ def test_class_weights_and_smoothing_are_torchs_own(smoothing):
     ("head", "target"),
     [
         (Classifier(3, class_weights=[1, 2, 3], label_smoothing=0.1), torch.full((4,), IGNORED)),
+        (MultilabelClassifier(3, pos_weight=[1, 2, 3]), torch.full((4, 3), math.nan)),
         (Regressor(mean=5, deviation=2), torch.full((4,), math.nan)),
         (Regressor(transform="log"), torch.full((4,), math.nan)),
     ],
-    ids=["classes", "numbers", "amounts"],
+    ids=["classes", "labels", "numbers", "amounts"],
 )
 def test_a_target_that_is_empty_throughout_gives_no_loss_and_no_gradient(head, target):
     logits = torch.randn(4, head.outputs, requires_grad=True)
@@ -77,10 +78,77 @@ def test_the_temperature_softens_confidence_and_keeps_the_order():
     torch.testing.assert_close(after, (LOGITS / 4).softmax(dim=1))
 
 
+LABELS = torch.tensor([[1.0, 0.0, 1.0], [math.nan] * 3, [0.0, 0.0, 0.0], [math.nan] * 3])
+
+
+@pytest.mark.parametrize("pos_weight", [None, [0.5, 1.0, 4.0]])
+def test_labels_are_learnt_from_known_rows_alone_also_from_those_that_have_none(pos_weight):
+    head = MultilabelClassifier(3, pos_weight=pos_weight)
+    factors = None if pos_weight is None else torch.tensor(pos_weight)
+    expected = F.binary_cross_entropy_with_logits(LOGITS[[0, 2]], LABELS[[0, 2]], pos_weight=factors)
+    torch.testing.assert_close(head.loss(LOGITS, LABELS), expected)
+    assert head.known(LABELS).tolist() == [True, False, True, False]
+
+
+def test_one_row_of_unknown_labels_leaves_the_others_their_gradient():
+    logits = LOGITS.clone().requires_grad_()
+    MultilabelClassifier(3).loss(logits, LABELS).backward()
+    assert logits.grad.isfinite().all()
+    assert logits.grad.any(dim=1).tolist() == [True, False, True, False]
+
+
+def test_labels_are_said_from_their_own_threshold_on():
+    head = MultilabelClassifier(["a", "b", "c"], thresholds=[0.9, 0.5, 0.01])
+    answer = head.answer(LOGITS)
+    torch.testing.assert_close(answer, LOGITS.sigmoid())
+    columns = head.columns("tags", answer, probabilities=True)
+    assert columns["tags"] == [["b", "c"], ["b", "c"], ["b", "c"], ["b", "c"]]
+    assert columns["tags_confidence"][0] == answer[0, 1:].tolist()
+    assert columns["tags_probability_c"].tolist() == answer[:, 2].tolist()
+    silent = MultilabelClassifier(3, thresholds=0.999).columns("tags", answer)
+    assert silent == {"tags": [[]] * 4, "tags_confidence": [[]] * 4}
+
+
+def test_a_class_is_said_by_its_threshold_with_its_own_confidence():
+    plain = Classifier(["a", "b", "c"])
+    answer = plain.answer(LOGITS)
+    assert plain.columns("x", answer)["x"] == ["a", "b", "c", "a"]
+    even = Classifier(["a", "b", "c"], thresholds=[1 / 3] * 3)
+    assert torch.equal(even.decide(answer)["predicted"], plain.decide(answer)["predicted"])
+    rare = Classifier(["a", "b", "c"], thresholds=[0.6, 0.35, 0.05])
+    columns = rare.columns("x", answer)
+    assert columns["x"] == ["a", "c", "c", "c"]
+    assert columns["x_confidence"].tolist() == answer[range(4), [0, 2, 2, 2]].tolist()
+
+
+def test_an_interval_lies_around_the_answer_and_grows_with_an_amount():
+    plain = Regressor(half_width=2.0)
+    said = plain.decide(torch.tensor([-1.0, 5.0]))
+    assert said["low"].tolist() == [-3.0, 3.0] and said["high"].tolist() == [1.0, 7.0]
+    assert Regressor().decide(torch.tensor([1.0])) == {}
+    assert set(Regressor().columns("y", torch.tensor([1.0]))) == {"y"}
+    amounts = Regressor(transform="log", half_width=math.log(2))
+    said = amounts.decide(torch.tensor([0.0, 9.0, 99.0]))
+    torch.testing.assert_close(said["high"], torch.tensor([1.0, 19.0, 199.0]))  # 2 (1 + x) - 1
+    torch.testing.assert_close(said["low"], torch.tensor([0.0, 4.0, 49.0]))
+    columns = amounts.columns("price", torch.tensor([9.0]))
+    assert list(columns) == ["price", "price_low", "price_high"]
+    assert amounts.decide(torch.tensor([5e34]))["high"].isfinite().all()
+
+
+def test_residuals_are_measured_where_the_interval_is():
+    residuals = Regressor(transform="log").residuals(torch.tensor([9.0, 0.0]), torch.tensor([19.0, -1.0]))
+    torch.testing.assert_close(residuals, torch.tensor([math.log(2), math.inf]).double())
+    plain = Regressor(mean=5, deviation=3).residuals(torch.tensor([1.0]), torch.tensor([-2.0]))
+    assert plain.tolist() == [3.0]
+
+
 def test_a_head_is_built_again_from_its_settings():
     for head in (
         Classifier(["a", "b"], class_weights=[1, 3], label_smoothing=0.1, weight=2.0, dropout=0.3),
-        Regressor(mean=1, deviation=2, transform="log", weight=0.5),
+        Classifier(["a", "b"], thresholds=[0.3, 0.7]),
+        MultilabelClassifier(["a", "b"], pos_weight=[1, 3], thresholds=[0.3, 0.9], weight=2.0),
+        Regressor(mean=1, deviation=2, transform="log", weight=0.5, half_width=0.25),
     ):
         again = build_head({"task": head.task, **head.settings()})
         assert again.settings() == head.settings()
@@ -91,6 +159,14 @@ def test_what_a_user_gets_wrong_is_said():
         Regressor(transform="sqrt")
     with pytest.raises(ValueError, match="2 class_weights for 3 classes"):
         Classifier(3, class_weights=[1, 2])
+    with pytest.raises(ValueError, match="2 thresholds for 3 classes"):
+        Classifier(3, thresholds=[0.5, 0.5])
+    with pytest.raises(ValueError, match="a threshold is 1, expected a number between 0 and 1"):
+        MultilabelClassifier(2, thresholds=[0.5, 1])
+    with pytest.raises(ValueError, match="2 pos_weight for 3 classes"):
+        MultilabelClassifier(3, pos_weight=[1, 2])
+    with pytest.raises(ValueError, match="half_width is -1"):
+        Regressor(half_width=-1)
     with pytest.raises(ValueError, match="call bind"):
         Classifier(2)(FusedState(torch.zeros(1, 4)))
     with pytest.raises(ConfigError, match="Did you mean 'regression'"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from polymodal.models.encoders.base import pool_grid, pool_sequence
+from polymodal.models.encoders.base import pool_clip, pool_grid, pool_sequence
 
 
 def masked(lengths, longest, width=3):
@@ -51,6 +51,26 @@ def test_a_grid_keeps_its_shape_and_the_limit(limit, shape):
     if shape[0] * shape[1] <= limit:
         assert (rows, columns) == shape
         assert torch.equal(tokens[:, -1], features[:, :, -1, -1])
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (16, 1, 1), (8, 14, 14), (16, 2, 2), (1, 9, 4)])
+def test_a_clip_keeps_its_three_dimensions_and_the_limit(limit, shape):
+    features = torch.randn(2, 5, *shape)
+    tokens, grid = pool_clip(features, limit)
+    frames, rows, columns = grid
+    assert tokens.shape == (2, frames * rows * columns, 5)
+    assert frames * rows * columns <= limit
+    if features[0, 0].numel() <= limit:
+        assert grid == shape and torch.equal(tokens[:, -1], features[:, :, -1, -1, -1])
+    torch.testing.assert_close(pool_clip(torch.ones_like(features), limit)[0], torch.ones_like(tokens))
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"), [((32, 2, 2), (16, 2, 2)), ((8, 8, 8), (4, 4, 4)), ((8, 14, 14), (3, 4, 5))]
+)
+def test_no_dimension_of_a_clip_is_given_up_for_another(shape, grid):
+    assert pool_clip(torch.randn(1, 2, *shape), 64)[1] == grid
 
 
 def test_a_constant_grid_stays_constant():

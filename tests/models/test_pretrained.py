@@ -90,7 +90,7 @@ def test_other_rows_change_nothing(tmp_path, name):
 
 
 @pytest.mark.parametrize("is_loaded", [False, True], ids=["made", "loaded"])
-@pytest.mark.parametrize("name", ["bert", "siglip", "resnet", "wav2vec2"])
+@pytest.mark.parametrize("name", ["bert", "siglip", "resnet", "wav2vec2", "vit, frame by frame", "videomae"])
 def test_what_is_frozen_stays_as_it_is(tmp_path, name, is_loaded):
     fed = feed(name, tmp_path / "checkpoint", freeze=True)
     if is_loaded:
@@ -154,6 +154,36 @@ def test_tokens_of_a_vision_checkpoint_are_its_patches_in_their_grid(tmp_path):
         whole = fed.encoder.backbone(pixel_values=values["pixel_values"]).last_hidden_state
     assert sequence.grid == (4, 4)
     assert torch.equal(sequence.tokens, whole[:, 1:])  # the class token has no place in the grid
+
+
+@pytest.mark.parametrize(
+    ("name", "grid"), [("videomae", (2, 4, 4)), ("vivit", (2, 4, 4)), ("timesformer", (4, 4, 4))]
+)
+def test_tokens_of_a_video_checkpoint_lie_in_space_and_time(tmp_path, name, grid):
+    """A change of the clip in one corner at its end moves the token there most."""
+    fed = feed(name, tmp_path)
+    fed.encoder.eval().tokens = 64
+    clip = torch.randn(1, 4, 3, 32, 32)
+    changed = clip.clone()
+    changed[:, 2:, :, :8, 24:] *= -1  # top right, second half
+    with torch.no_grad():
+        first, second = (fed.encoder(row=torch.arange(1), pixel_values=pixels) for pixels in (clip, changed))
+    assert first.grid == grid
+    moved = (second.tokens - first.tokens).norm(dim=2).view(grid)
+    later = moved[grid[0] // 2 :, 0, 3]
+    assert later.min() > 2 * moved[: grid[0] // 2].max() and later.min() > 2 * moved[:, 1:].max()
+
+
+def test_a_picture_checkpoint_sees_the_frames_of_a_clip_one_by_one(tmp_path):
+    fed = feed("vit, frame by frame", tmp_path)
+    fed.encoder.eval().tokens = 200
+    clips = fed.processor(fed.rows)["inputs"][COLUMN]["pixel_values"]
+    assert clips.shape == (2, 8, 3, 32, 32) and not fed.encoder.sees_change
+    with torch.no_grad():
+        sequence = fed.encoder(row=torch.arange(2), pixel_values=clips)
+        whole = fed.encoder.backbone(pixel_values=clips[1]).last_hidden_state
+    assert sequence.grid == (8, 4, 4)
+    torch.testing.assert_close(sequence.tokens[1].view(8, 16, -1), whole[:, 1:])
 
 
 def test_patches_of_a_spectrogram_follow_time(tmp_path):

@@ -7,7 +7,7 @@ import binascii
 import os
 import stat
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -17,12 +17,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.errors import PolymodalError, Problem
 
 SUFFIXES = {
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     "audio": (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"),
-    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
+    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".3gp"),
     "sequence": (".npy", ".npz"),
 }
 MAGIC = {
@@ -42,6 +43,7 @@ class Limits:
     bytes: int = 256 * 2**20
     pixels: int = 100_000_000
     seconds: float = 600.0
+    frames: int = 100_000
 
 
 LIMITS = Limits()
@@ -60,24 +62,33 @@ class MediaError(PolymodalError):
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing: ``None``, blank text, NaN, or a dict without path, bytes and array."""
+    """Whether a cell holds nothing: ``None``, blank text, NaN, or a dict without path, bytes and array.
+
+    Empty too is a list of nothing but these, save for NaN: that is a list of numbers, and wrong.
+    """
     if cell is None:
         return True
     if isinstance(cell, str):
         return not cell or cell.isspace()
     if isinstance(cell, Mapping):
         return not cell.get("path") and cell.get("bytes") is None and cell.get("array") is None
+    if isinstance(cell, (list, tuple)):
+        return all(not isinstance(entry, (float, np.floating)) and is_empty(entry) for entry in cell)
     return isinstance(cell, (float, np.floating)) and bool(np.isnan(cell))
 
 
 def recognise(cell: Any) -> str | None:
-    """``image``, ``audio``, ``video`` or ``sequence`` by what the cell looks like; nothing is opened."""
+    """``image``, ``audio``, ``video`` or ``sequence`` by what the cell looks like; nothing is opened.
+
+    A list is what all its entries are.
+    """
     if isinstance(cell, Image.Image):
         return "image"
     if isinstance(cell, RAW):
         return _recognise_bytes(bytes(cell[:12]))
     if isinstance(cell, (str, os.PathLike)):
-        return _recognise_text(os.fspath(cell))
+        written = written_list(cell) if isinstance(cell, str) else None
+        return _recognise_text(os.fspath(cell)) if written is None else recognise(written)
     if isinstance(cell, Mapping):
         if cell.get("array") is not None:
             return "audio" if cell.get("sampling_rate") else recognise(cell["array"])
@@ -87,10 +98,16 @@ def recognise(cell: Any) -> str | None:
             return "image"
         return "sequence" if cell.ndim in (1, 2) and cell.dtype.kind in "fiu" else None
     if isinstance(cell, (list, tuple)) and cell:
-        number = cell[0][0] if isinstance(cell[0], (list, tuple, np.ndarray)) and len(cell[0]) else cell[0]
-        is_number = isinstance(number, (int, float, np.number)) and not isinstance(number, bool)
-        return "sequence" if is_number else None
+        return _recognise_list(cell)
     return None
+
+
+def _recognise_list(cell: Sequence[Any]) -> str | None:
+    depth = number_depth(cell)
+    if depth and not isinstance(first_filled(cell), np.ndarray):
+        return "sequence" if depth <= 2 else None
+    kinds = {recognise(entry) for entry in cell if not is_empty(entry)}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _recognise_bytes(head: bytes) -> str | None:

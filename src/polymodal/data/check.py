@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.check_columns import FEWEST_ROWS, Findings, check_input, check_target
+from polymodal.data.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
+from polymodal.data.check_labels import check_labels
 from polymodal.data.check_media import Decode, Progress, check_media
 from polymodal.data.describe import describe_classes
 from polymodal.data.guess import Guess
@@ -80,7 +81,7 @@ def check(
         splits: ``train``, and ``validation`` and ``test`` where they are there.
         declaration: The completed declaration.
         guesses: What each column of the table was taken for.
-        decode: Decodes one media cell, given input, settings, table and row, and raises ``MediaError``.
+        decode: Reads an item of a media cell, given input, settings, item and folder; raises ``MediaError``.
         progress: Wraps a loop, given what it is about and its length, to show how far it is.
         row_numbers: For each split, its rows' places in the user's file, from 0.
     """
@@ -115,9 +116,16 @@ def _check_columns(
             if config.modality in MEDIA:
                 problems, details[name] = check_media(parts, name, config, decode, progress)
                 report.problems += problems
-    for name in declaration.targets:
+    for name, target in declaration.targets.items():
         if name in parts.train.columns:
-            details[name] = check_target(parts, name, report)
+            is_labels = target.family == "multilabel"
+            details[name] = (
+                check_labels(parts, name, target.separator, report)
+                if is_labels
+                else check_target(parts, name, report)
+            )
+            if target.transform == "log":
+                report.warnings += below_zero(parts, name)
             report.warnings += giveaways(parts, list(declaration.inputs), name)
     return details
 

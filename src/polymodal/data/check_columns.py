@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ MOSTLY_EMPTY = 0.9
 FEW_ROWS_A_CLASS = 5
 FEWEST_ROWS = 2
 NAMED = 5
+TASKS = ("classification", "multilabel", "regression")
+UNSEEN_CURE = "They cannot be answered rightly: add training rows of them, or leave these rows out."
 
 
 @dataclass
@@ -74,13 +77,14 @@ def _unseen(parts: Parts, name: str, what: str, cure: str) -> list[Problem]:
         labels = parts.labels(split, name)
         new = [index for index, label in enumerate(labels) if label not in known]
         if new:
-            found = f"{what} that training never saw: {_named(sorted({labels[index] for index in new}))}"
+            found = f"{what} that training never saw: {named(sorted({labels[index] for index in new}))}"
             found += f" ({len(new)} of {len(labels)} {split} rows)"
             warnings.append(parts.problem(split, new[0], name, found, cure=cure))
     return warnings
 
 
-def _named(names: list[str]) -> str:
+def named(names: list[str]) -> str:
+    """The first of ``names``, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
 
@@ -106,21 +110,45 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
         cure = "Name another target, or add rows of others."
         findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=cure))
     answers = ~parts.empty("validation", name) if "validation" in parts.having(name) else np.array([])
-    if len(answers) and not answers.any() and filled.sum() >= FEWEST_ROWS:
-        cure = "Without one no epoch can be told to be better than another."
-        found = "no validation row has an answer"
-        several = sum(role in ("classification", "regression") for role in parts.roles.values()) > 1
-        place = findings.warnings if several else findings.problems
-        place.append(parts.problem("validation", None, name, found, cure=cure))
+    if filled.sum() >= FEWEST_ROWS:
+        check_validation(parts, name, answers, findings)
     if not is_classes:
         return describe_numbers(parts, name)
-    rare = [str(label) for label, count in zip(labels, counts, strict=True) if count < FEW_ROWS_A_CLASS]
+    check_rare(parts, name, dict(zip(map(str, labels), counts, strict=True)), findings)
+    findings.problems += _unseen(parts, name, "classes", UNSEEN_CURE)
+    return describe_classes(parts, name, "classes")
+
+
+def below_zero(parts: Parts, name: str) -> list[Problem]:
+    """What to say of each split whose numbers have no logarithm of 1 + x that can be learnt."""
+    warnings = []
+    for split in parts.having(name):
+        rows = np.flatnonzero(parse_numbers(parts.tables[split].values(name))[0] < 0)
+        if len(rows):
+            found = f"{len(rows)} of the numbers are below 0, and 'transform: log' takes them for 0"
+            cure = "Leave such cells empty if they stand for unknown amounts"
+            warnings.append(parts.problem(split, int(rows[0]), name, found, cure=cure))
+    return warnings
+
+
+def check_validation(
+    parts: Parts, name: str, answers: np.ndarray, findings: Findings, what: str = "an answer"
+) -> None:
+    """Say where none of the validation rows has an answer: ``answers`` ``(rows,)`` bool."""
+    if not len(answers) or answers.any():
+        return
+    cure = "Without one no epoch can be told to be better than another."
+    several = sum(role in TASKS for role in parts.roles.values()) > 1
+    place = findings.warnings if several else findings.problems
+    place.append(parts.problem("validation", None, name, f"no validation row has {what}", cure=cure))
+
+
+def check_rare(parts: Parts, name: str, counts: Mapping[str, int], findings: Findings) -> None:
+    """Warn of classes with few training rows."""
+    rare = [label for label, count in counts.items() if count < FEW_ROWS_A_CLASS]
     if rare:
         few = f"fewer than {FEW_ROWS_A_CLASS} training rows"
-        found = f"{len(rare)} of {len(labels)} classes have {few}: {_named(rare)}"
+        found = f"{len(rare)} of {len(counts)} classes have {few}: {named(rare)}"
         findings.warnings.append(
             parts.problem("train", None, name, found, cure="They will hardly be learnt.")
         )
-    cure = "They cannot be answered rightly: add training rows of them, or leave these rows out."
-    findings.problems += _unseen(parts, name, "classes", cure)
-    return describe_classes(parts, name, "classes")

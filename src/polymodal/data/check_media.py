@@ -1,24 +1,38 @@
-"""Every picture and recording is opened once before the first step, so that none fails amid an epoch."""
+"""Every file of a medium is opened once before the first step, so that none fails amid an epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from polymodal.config import InputConfig
-from polymodal.data.media import MediaError, audio_info, image_size, is_empty, load_audio, load_image
+from polymodal.data.items import check_count, each_item, of_item
+from polymodal.data.lists import written_list
+from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
 from polymodal.data.parts import Parts, each_cell
-from polymodal.data.table import Table
+from polymodal.data.sequences import load_sequence
+from polymodal.data.video import sample_frames, video_info
 from polymodal.errors import Problem
 
-Decode = Callable[[str, InputConfig, Table, int], object]
+Decode = Callable[[str, InputConfig, Any, Path | None], Any]
+"""Reads an item of a cell, given input, settings, item and the folder of its paths."""
 Progress = Callable[[Iterable, str, int], Iterable]
 
 LISTED = 20  # missing files of a column that are named one by one
 MEASURED = 3000  # after so many, every tenth is measured: it costs as much as decoding it
 RATE = 16_000
+FRAMES = 8
+MEASURE: dict[str, Callable[..., tuple]] = {
+    "image": image_size,
+    "audio": audio_info,
+    "video": video_info,
+    "sequence": lambda item, root: load_sequence(item, root).shape,
+}
+"""What is shown of an item: width, height; seconds, rate; seconds, width, height, frames; steps, features."""
 
 
 @dataclass
@@ -26,10 +40,12 @@ class _Seen:
     """What opening a column's media came to."""
 
     files: int = 0
+    most: int = 0
+    cut: int = 0
     opened: int = 0
     missing: list[tuple[str, int, Path, MediaError]] = field(default_factory=list)
     broken: list[tuple[str, int, MediaError]] = field(default_factory=list)
-    sizes: list[tuple[float, float]] = field(default_factory=list)
+    sizes: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def check_media(
@@ -39,7 +55,7 @@ def check_media(
 
     Args:
         parts: The splits.
-        column: The column, an input of modality image or audio.
+        column: The column, an input that is read from media.
         config: Its settings.
         decode: Reads a cell; by default the loaders of ``media``.
         progress: Wraps the cells, with a label and their number, to show how far it is.
@@ -54,19 +70,24 @@ def check_media(
     seen = _Seen()
     known: dict[str, MediaError | None] = {}
     for split, index, cell in jobs:
-        if is_empty(cell):
-            continue
-        seen.files += 1
-        table = parts.tables[split]
-        path = _path(cell, table.root)
-        key = "" if path is None else str(path)
-        if not key or key not in known:
-            known[key] = _open(column, config, table, index, cell, decode, seen)
-        error = known[key]
-        if error is not None and path is not None and _is_missing(path):
-            seen.missing.append((split, index, path, error))
-        elif error is not None:
+        try:
+            check_count(cell, config.modality, config.items)
+        except MediaError as error:
             seen.broken.append((split, index, error))
+            continue
+        for place, item in each_item(cell, config.modality):
+            root = parts.tables[split].root
+            path = _path(item, root)
+            key = "" if path is None else str(path)
+            if not key or key not in known:
+                known[key] = _open(column, config, item, root, decode, seen)
+            seen.files += 1
+            seen.most = max(seen.most, place)
+            wrong = known[key]
+            if wrong is not None and path is not None and _is_missing(path):
+                seen.missing.append((split, index, path, of_item(wrong, place)))
+            elif wrong is not None:
+                seen.broken.append((split, index, of_item(wrong, place)))
     return _missing(parts, column, seen) + _broken(parts, column, seen.broken), _detail(config, seen)
 
 
@@ -78,20 +99,27 @@ def _cells(parts: Parts, column: str) -> Iterator[tuple[str, int, Any]]:
 
 
 def _open(
-    column: str, config: InputConfig, table: Table, index: int, cell: Any, decode: Decode | None, seen: _Seen
+    column: str, config: InputConfig, item: Any, root: Path | None, decode: Decode | None, seen: _Seen
 ) -> MediaError | None:
-    """Decode one cell; what is wrong with it, if anything."""
+    """Decode one item; what is wrong with it, if anything."""
+    kept = None
     try:
         if decode is not None:
-            decode(column, config, table, index)
+            kept = decode(column, config, item, root)
         elif config.modality == "image":
-            load_image(cell, table.root)
+            load_image(item, root)
+        elif config.modality == "video":
+            for _ in sample_frames(item, root, frames=config.frames or FRAMES):
+                pass
+        elif config.modality == "sequence":
+            load_sequence(item, root)
         else:
-            load_audio(cell, table.root, rate=config.rate or RATE)
+            load_audio(item, root, rate=config.rate or RATE)
         seen.opened += 1
         if seen.opened <= MEASURED or seen.opened % 10 == 0:
-            is_image = config.modality == "image"
-            seen.sizes.append(image_size(cell, table.root) if is_image else audio_info(cell, table.root))
+            seen.sizes.append(MEASURE[config.modality](item, root))
+            if config.modality == "sequence" and isinstance(kept, np.ndarray):
+                seen.cut += len(kept) < seen.sizes[-1][0]
     except MediaError as error:
         return error
     return None
@@ -101,7 +129,7 @@ def _path(cell: Any, root: Path | None) -> Path | None:
     """The file a cell names, if it names one."""
     if isinstance(cell, dict) and not cell.get("bytes"):
         cell = cell.get("path")
-    if not isinstance(cell, str) or cell[:5].lower() == "data:":
+    if not isinstance(cell, str) or cell[:5].lower() == "data:" or written_list(cell) is not None:
         return None
     return Path(root or ".") / cell
 
@@ -138,16 +166,39 @@ def _broken(parts: Parts, column: str, broken: list[tuple[str, int, MediaError]]
 
 
 def _detail(config: InputConfig, seen: _Seen) -> str:
-    """``64×64 to 640×480 pixels``, or ``0.1–2.3 s at 8000 Hz``."""
+    """``64×64 to 640×480 pixels``, ``0.1–2.3 s at 8000 Hz``, ``12–90 steps of 64 features`` or the like."""
     if not seen.sizes:
         return ""
     sampled = f" ({len(seen.sizes)} measured)" if len(seen.sizes) < seen.opened else ""
-    if config.modality == "image":
-        by_area = sorted(seen.sizes, key=lambda size: size[0] * size[1])
-        ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
-        return f"{' to '.join(dict.fromkeys(ends))} pixels{sampled}"
-    seconds = [size[0] for size in seen.sizes]
-    lengths = dict.fromkeys((f"{min(seconds):.3g}", f"{max(seconds):.3g}"))
-    rates = [f"{rate:.0f}" for rate in sorted({size[1] for size in seen.sizes})]
-    shown = " or ".join(rates) if len(rates) < 4 else f"{rates[0]} to {rates[-1]}"
-    return f"{'–'.join(lengths)} s at {shown} Hz{sampled}"
+    several = f", at most {seen.most} a cell" if seen.most else ""
+    cut = f", {seen.cut} of them cut at the end (raise 'length')" if seen.cut else ""
+    return _extent(config.modality, seen.sizes) + several + cut + sampled
+
+
+def _extent(modality: str, sizes: Sequence[tuple[float, ...]]) -> str:
+    """A video: ``1.2 s, 30 frames of 64×64 pixels``; the others as in :func:`_detail`."""
+    if modality == "image":
+        return f"{_pixels(sizes)} pixels"
+    firsts = [size[0] for size in sizes]
+    if modality == "video":
+        counts = _range((size[3] for size in sizes), ".3g")
+        pixels = _pixels([size[1:3] for size in sizes])
+        return f"{_range(firsts, '.3g')} s, {counts} frames of {pixels} pixels"
+    others = [f"{other:.0f}" for other in sorted({size[1] for size in sizes})]
+    shown = " or ".join(others) if len(others) < 4 else f"{others[0]} to {others[-1]}"
+    if modality == "sequence":
+        return f"{_range(firsts, ',.0f')} steps of {shown} features"
+    return f"{_range(firsts, '.3g')} s at {shown} Hz"
+
+
+def _pixels(sizes: Sequence[tuple[float, ...]]) -> str:
+    """``64×64 to 640×480``: the smallest and the largest."""
+    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
+    ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _range(values: Iterable[float], form: str) -> str:
+    """``0.1–2.3``, or one number where all are equal."""
+    known = list(values)
+    return "–".join(dict.fromkeys((f"{min(known):{form}}", f"{max(known):{form}}")))

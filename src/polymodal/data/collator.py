@@ -66,7 +66,8 @@ class RowDataset(Dataset):
         for place, index in enumerate(map(int, indices)):
             cells = {name: column[place] if index >= 0 else None for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
-            problems += place_problems(wrong, self.table.name, int(self.numbers[index]))
+            if wrong:
+                problems += place_problems(wrong, self.table.name, int(self.numbers[index]))
             rows.append({"index": max(index, ~index), **kept})
         if problems:
             raise DataError(problems)

@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from polymodal.config import READ_MODALITIES, TargetConfig
+from polymodal.config import TargetConfig
+from polymodal.data.labels import guess_separator, looks_multilabel
+from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.data.media import recognise
 from polymodal.data.table import Table
-from polymodal.data.values import Cells, as_label, holds_objects, look, parse_numbers
+from polymodal.data.values import Cells, as_label, holds_objects, holds_texts, look, parse_numbers
 from polymodal.errors import ConfigError
 
 NUMERIC_SHARE = 0.9  # a few stray words do not make a column of numbers a text
@@ -41,8 +43,8 @@ class Guess:
 
     @property
     def is_read(self) -> bool:
-        """Whether this version can read the column as what it is."""
-        return self.modality in READ_MODALITIES
+        """Whether there is something to read in the column."""
+        return self.modality is not None
 
 
 def guess_modality(table: Table, column: str) -> Guess:
@@ -64,8 +66,11 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
     """The modality by what the cells hold, whether or not the column is worth reading."""
     media = _media(cells)
     if media:
-        kind, reason = media
-        return Guess(column, kind, reason if kind in READ_MODALITIES else f"{reason}; {kind} is not yet read")
+        return Guess(column, *media)
+    if holds_texts(values.type):
+        return Guess(
+            column, "text", f"lists of texts in {cells.filled} cells{_empty(cells.looked_at - cells.filled)}"
+        )
     if holds_objects(values.type):
         reason = f"cells of type {values.type}, in which no picture or sound was recognised"
         return Guess(column, None, reason)
@@ -135,7 +140,10 @@ def _media(cells: Cells) -> tuple[str, str] | None:
 
 
 def _form(value: Any, kind: str) -> str:
-    """How a medium stands in its cell: ``.png``, ``data:image URIs``, ``image bytes``."""
+    """How a medium stands in its cell: ``.png``, ``data:image URIs``, ``image bytes``, ``lists of .png``."""
+    value = (written_list(value) if isinstance(value, str) else None) or value
+    if isinstance(value, list):
+        return "lists of numbers" if number_depth(value) else f"lists of {_form(first_filled(value), kind)}"
     path = value.get("path") if isinstance(value, dict) and not value.get("bytes") else value
     if isinstance(path, str):
         suffix = _SUFFIX.search(path.strip().split("?")[0]) if not path.startswith("data:") else None
@@ -144,12 +152,13 @@ def _form(value: Any, kind: str) -> str:
 
 
 def guess_target(
-    table: Table, column: str, task: Literal["classification", "regression"] | None = None
+    table: Table, column: str, task: Literal["classification", "multilabel", "regression"] | None = None
 ) -> TargetConfig:
     """Say how ``column`` is to be answered, unless ``task`` says it.
 
-    Classes are texts, truth values, and whole numbers of at most twenty values that repeat; other numbers
-    are amounts.
+    Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
+    freely. Classes are other texts, truth values, and whole numbers of at most twenty values that repeat;
+    other numbers are amounts.
 
     Raises:
         ConfigError: If the column holds pictures, recordings or the like, which no head answers.
@@ -162,8 +171,11 @@ def guess_target(
             f"{table.name}, column '{column}': {media[1]}, which no target answers. "
             "Name a column of classes or numbers"
         )
+    if task is None and looks_multilabel(values):
+        task = "multilabel"
     if task is not None:
-        return TargetConfig(task=task)
+        separator = guess_separator(values) if task == "multilabel" else None
+        return TargetConfig(task=task, separator=separator)
     numbers, bad = parse_numbers(values)
     numbers = numbers[np.isfinite(numbers)]
     if (

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.data.cells import is_empty
 from polymodal.data.parts import MEDIA, Parts, each_cell
 from polymodal.data.values import parse_numbers
 from polymodal.errors import Problem
@@ -73,7 +74,17 @@ def _media_key(cell: Any, root: str) -> bytes:
         return f"{root}/{cell}".encode("utf-8", "surrogatepass")
     if isinstance(cell, bytes) and cell:
         return hashlib.blake2b(cell, digest_size=16).digest()
-    return b"" if cell is None or len(cell) == 0 else repr(cell).encode()
+    return b"" if is_empty(cell) else _list_key(cell)
+
+
+def _list_key(cell: Any) -> bytes:
+    """A list of numbers by their bytes: writing them out would take longer than reading them all."""
+    try:
+        array = np.asarray(cell)
+    except ValueError:  # of rows that differ in length
+        return repr(cell).encode()
+    numeric = array.dtype.kind in "fiub"
+    return repr(array.shape).encode() + array.tobytes() if numeric else repr(cell).encode()
 
 
 def group_overlap(parts: Parts, group: str) -> list[Problem]:
@@ -98,10 +109,10 @@ def giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
     for column in inputs:
         if parts.roles[column] in MEDIA or column not in parts.train.columns:
             continue
-        if parts.roles[target] == "classification":
-            found = _gives_class(parts, column, target)
-        else:
+        if parts.roles[target] == "regression":
             found = _gives_number(parts, column, target)
+        else:
+            found = _gives_class(parts, column, target)
         if found:
             cure = "If it is not known when predicting, leave it out of the inputs."
             warnings.append(parts.problem("train", None, column, found, cure=cure))

@@ -20,7 +20,7 @@ from polymodal.data.cells import LIMITS, Limits, MediaError, describe, is_empty,
 
 __all__ = [
     "LIMITS", "Limits", "MediaError", "audio_info", "describe", "image_size", "is_empty", "load_audio",
-    "load_image", "recognise",
+    "load_image", "open_cell", "recognise",
 ]  # fmt: skip
 
 # A playlist may name other files and addresses; what a cell holds must never make us open those.

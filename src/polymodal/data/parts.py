@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from polymodal.data.items import holds_nothing
 from polymodal.data.media import is_empty
 from polymodal.data.table import Table
 from polymodal.data.values import as_labels, holds_objects, parse_numbers
 from polymodal.errors import Problem
 
-MEDIA = ("image", "audio")
+MEDIA = ("image", "audio", "video", "sequence")
 
 
 @dataclass
@@ -62,7 +63,9 @@ class Parts:
         """Which cells of a column hold nothing: ``(rows,)`` bool."""
         values = self.tables[split].values(column)
         role = self.roles.get(column)
-        if role in MEDIA or holds_objects(values.type):
+        if role in MEDIA:
+            return np.array([holds_nothing(cell, str(role)) for cell in each_cell(values)], dtype=bool)
+        if holds_objects(values.type):
             return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)
         if role in ("number", "regression"):
             numbers, bad = parse_numbers(values)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
-from polymodal.data.cells import MediaError, is_empty
+from polymodal.data.cells import MediaError
+from polymodal.data.items import each_item
+from polymodal.data.labels import readable_labels
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -19,21 +21,28 @@ from polymodal.data.readers import (
     ImageReader,
     NumberReader,
     Reader,
+    SequenceReader,
     TextReader,
+    VideoReader,
     fixed_seconds,
 )
+from polymodal.data.sequences import load_sequence
 from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.data.values import as_label, as_labels, parse_numbers
+from polymodal.data.video import video_info
+from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 
 SAMPLE = 256
 """Files whose headers are read to choose a size and a length."""
 LARGEST_SIDE, SMALLEST_SIDE = 96, 32
+LARGEST_CLIP, USUAL_FRAMES = 64, 8
+"""A clip costs as many pictures as it has frames."""
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000
-SHARING = ("text", "image", "audio")
+SHARING = ("text", "image", "audio", "video", "sequence")
 """Modalities whose inputs may share an encoder."""
 
 
@@ -48,6 +57,7 @@ def prepare_processor(
     readers: dict[str, Reader] = {}
     for names in shared_inputs(inputs):
         reader = _reader(train, names, inputs[names[0]])
+        reader.items = inputs[names[0]].items
         readers |= dict.fromkeys(names, reader)
     return PolymodalProcessor(
         {name: readers[name] for name in inputs},
@@ -72,9 +82,13 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         return TextReader(part, max_length=config.max_length or 128)
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
-        return ImageReader(part, size=config.size or _side(train, names))
+        return ImageReader(part, size=config.size or _side(_headers(train, names, media.image_size)))
     if config.modality == "audio":
         return _audio_reader(train, names, config, checkpoint)
+    if config.modality == "video":
+        return _video_reader(train, names, config, checkpoint)
+    if config.modality == "sequence":
+        return SequenceReader.fit(_headers(train, names, load_sequence, "sequence"), length=config.length)
     if config.modality == "number":
         return NumberReader.fit(parse_numbers(train.values(names[0]))[0])
     return CategoryReader.fit(as_labels(train.values(names[0])))
@@ -91,38 +105,59 @@ def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoin
     return AudioReader(part, rate=rate, seconds=float(seconds_kept))
 
 
+def _video_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> VideoReader:
+    part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+    sizes = config.encoder.sizes if config.encoder else {}
+    own = sizes.get("num_frames")
+    if checkpoint:  # one of pictures reads any number of frames, one of clips its own
+        own = getattr(load_pretrained(AutoConfig, checkpoint), "num_frames", None)
+    if own and config.frames not in (None, own):
+        found = f"'frames' cannot be {config.frames}: the encoder of '{names[0]}' reads {own}"
+        raise ConfigError(f"{found}. Leave 'frames' out")
+    given = sizes.get("image_size")
+    given = given[0] if isinstance(given, (list, tuple)) else given
+    size = given or config.size
+    if not size:
+        known = [(info.width, info.height) for info in _headers(train, names, video_info)]
+        size = min(LARGEST_CLIP, _side(known))
+    return VideoReader(part, frames=own or config.frames or USUAL_FRAMES, size=size)
+
+
 def _texts(train: Table, names: list[str]) -> Iterator[str]:
     for name in names:
         for cell in train.values(name).to_pylist():
-            if not is_empty(cell):
-                yield as_label(cell)
+            yield from (as_label(text) for _, text in each_item(cell, "text"))
 
 
-def _side(train: Table, names: list[str]) -> int:
+def _side(pictures: Iterable[tuple[int, int]]) -> int:
     """The side that most pictures have, in steps of eight, within limits that a CPU can bear."""
-    sides = [max(size) for size in _headers(train, names, media.image_size)]
+    sides = [max(size) for size in pictures]
     usual = float(np.median(sides)) if sides else 64.0
     return int(min(LARGEST_SIDE, max(SMALLEST_SIDE, math.ceil(usual / 8) * 8)))
 
 
-def _headers(train: Table, names: list[str], read: Any) -> Iterator[Any]:
+def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> Iterator[Any]:
     """What ``read`` says of a sample of the cells; a cell that cannot be read is the check's to name."""
     for name in names:
         step = max(1, len(train) // SAMPLE)
         for row in range(0, len(train), step):
-            cell = train.row(row)[name]
-            try:
-                if not is_empty(cell):
-                    yield read(cell, train.root)
-            except MediaError:
-                continue
+            for _, item in each_item(train.row(row)[name], modality):
+                try:
+                    yield read(item, train.root)
+                except MediaError:
+                    continue
 
 
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
     if config.family == "regression":
         return TargetReader(config.family)
-    found = {label for label in as_labels(train.values(name)) if label}
-    return TargetReader(config.family, sorted(found, key=_numbers_first))
+    values = train.values(name)
+    if config.family == "multilabel":
+        rows = readable_labels(values, config.separator)
+        found = {label for labels in rows for label in labels or ()}
+    else:
+        found = {label for label in as_labels(values) if label}
+    return TargetReader(config.family, sorted(found, key=_numbers_first), config.separator)
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 from transformers import ProcessorMixin
 
-from polymodal.data.cache import ReadCache, cell_key
+from polymodal.config import MOST_ITEMS
+from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
+from polymodal.data.items import check_count, each_item, of_item
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError, Problem, RunError
@@ -55,18 +58,32 @@ class PolymodalProcessor(ProcessorMixin):
         return model.make_processor(rows)
 
     def read(self, name: str, cell: Any, root: Path | None = None, cache: ReadCache | None = None) -> Any:
-        """What input ``name`` keeps of a cell, or None where the cell is empty.
+        """What input ``name`` keeps of a cell: None where it is empty, a list where it holds several items.
 
         Raises:
-            MediaError: If the cell does not hold what the modality needs.
+            MediaError: If the cell does not hold what the modality needs, or more items than it may.
         """
         reader = self.readers[name]
         if reader.is_empty(cell):
             return None
-        key = cell_key(cell) if cache is not None and reader.cached else None
+        check_count(cell, reader.modality, reader.items)
+        kept = []
+        for place, item in each_item(cell, reader.modality):
+            try:
+                content = self._read_item(reader, item, root, cache)
+            except MediaError as error:
+                raise of_item(error, place) from error
+            if not place:
+                return content
+            kept.append(content)
+        return kept or None
+
+    @staticmethod
+    def _read_item(reader: Reader, cell: Any, root: Path | None, cache: ReadCache | None) -> Any:
+        key = reader.key(cell, root)
         if key is None or cache is None:
             return reader.read(cell, root)
-        return cache.get((id(reader), root, key), lambda: reader.read(cell, root))
+        return cache.get(key, partial(reader.read, cell, root), partial(reader.digest, cell, root))
 
     def __call__(
         self,
@@ -143,21 +160,28 @@ class PolymodalProcessor(ProcessorMixin):
     ) -> dict[str, dict[str, Tensor]]:
         """Tensors by input from what :meth:`read` kept of each row; an input that no row has is left out.
 
+        ``row`` ``(items,)`` names each item's row: once a row, or as often as its cell holds items.
+
         Args:
             cells: By input, of each row.
             form: ``items``: only what is there. ``idle``: an input that no row has holds a blank item of no
-                row. ``dense``: every input holds one item a row, blank where ``present`` is false.
+                row. ``dense``: every row holds as many items of an input as the fullest, at least one, and
+                ``present`` ``(batch, slots)`` in the place of ``row`` is false where they are blank.
         """
         inputs = {}
         for name, reader in self.readers.items():
-            rows = [place for place, row in enumerate(cells) if row.get(name) is not None]
+            kept = [_items(row.get(name)) for row in cells]
             if form == "dense":
-                items = [self._blank(name) if row.get(name) is None else row[name] for row in cells]
-                present = torch.tensor([row.get(name) is not None for row in cells])
-                inputs[name] = {"present": present, **reader.collate(items)}
-            elif rows or form == "idle":
-                items = [cells[place][name] for place in rows] or [self._blank(name)]
-                inputs[name] = {"row": torch.tensor(rows, dtype=torch.long), **reader.collate(items)}
+                slots = max(1, *map(len, kept))
+                filled = [[*items, *[self._blank(name)] * (slots - len(items))] for items in kept]
+                present = torch.tensor([[slot < len(items) for slot in range(slots)] for items in kept])
+                inputs[name] = {"present": present, **reader.collate([i for items in filled for i in items])}
+                continue
+            placed = [(place, item) for place, items in enumerate(kept) for item in items]
+            if placed or form == "idle":
+                rows = torch.tensor([place for place, _ in placed], dtype=torch.long)
+                items = [item for _, item in placed] or [self._blank(name)]
+                inputs[name] = {"row": rows, **reader.collate(items)}
         return inputs
 
     def _blank(self, name: str) -> Any:
@@ -177,11 +201,19 @@ class PolymodalProcessor(ProcessorMixin):
         content = {
             "processor_class": type(self).__name__,
             "readers": [
-                {"modality": r.modality, "part": r.part is not None, "settings": r.settings()}
+                {
+                    "modality": r.modality,
+                    "part": r.part is not None,
+                    "items": r.items,
+                    "settings": r.settings(),
+                }
                 for r in distinct
             ],
             "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
-            "targets": [{"name": n, "task": t.task, "classes": t.classes} for n, t in self.targets.items()],
+            "targets": [
+                {"name": n, "task": t.task, "classes": t.classes, "separator": t.separator}
+                for n, t in self.targets.items()
+            ],
         }
         (folder / FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return [str(folder / FILE)]
@@ -202,13 +234,22 @@ class PolymodalProcessor(ProcessorMixin):
             for place, entry in enumerate(content["readers"]):
                 part = folder / f"reader_{place}" if entry["part"] else None
                 readers.append(load_reader(entry["modality"], entry["settings"], part))
+                readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
-            targets = {e["name"]: TargetReader(e["task"], e["classes"]) for e in content["targets"]}
+            targets = {
+                e["name"]: TargetReader(e["task"], e["classes"], e.get("separator"))
+                for e in content["targets"]
+            }
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
             problem = f"no readable {FILE} and its folders ({reason})"
             raise RunError(f"{folder}: {problem}; the run is incomplete") from None
         return cls(inputs, targets)
+
+
+def _items(kept: Any) -> list[Any]:
+    """What :meth:`PolymodalProcessor.read` kept, item by item."""
+    return [] if kept is None else kept if isinstance(kept, list) else [kept]
 
 
 def place_problems(wrong: Iterable[tuple[str, MediaError]], file: str, number: int) -> list[Problem]:

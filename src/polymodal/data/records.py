@@ -102,7 +102,7 @@ def _storable(cell: Any) -> Any:
     if isinstance(cell, os.PathLike):
         return os.fspath(cell)
     if isinstance(cell, (list, tuple)):
-        is_flat = bool(cell) and isinstance(cell[0], (int, float, str))
+        is_flat = bool(cell) and isinstance(cell[0], (int, float))
         return list(cell) if is_flat else [_storable(value) for value in cell]
     if hasattr(cell, "__array__"):  # NumPy's arrays and numbers, and tensors
         array = np.asarray(cell)
@@ -121,12 +121,21 @@ def _picture_bytes(image: Image.Image) -> bytes:
 
 
 def _alike(cells: list[Any], name: str, column: str) -> list[Any]:
-    """Cells of several kinds as one: numbers and text as text, paths and bytes as ``{"bytes", "path"}``."""
+    """Cells of several kinds as one: numbers and text as text, paths and bytes as ``{"bytes", "path"}``.
+
+    Where some are lists of such, all become lists.
+    """
     cells = [None if _is_missing(cell) else cell for cell in cells]
     if all(cell is None or isinstance(cell, SCALARS) for cell in cells):
         return [None if cell is None else str(cell) for cell in cells]
     if all(_is_file(cell) for cell in cells):
         return [_as_file(cell) for cell in cells]
+    lists = [cell if cell is None or isinstance(cell, list) else [cell] for cell in cells]
+    entries = [entry for cell in lists if cell is not None for entry in cell]
+    if all(entry is None or isinstance(entry, str) for entry in entries):
+        return lists
+    if all(_is_file(entry) for entry in entries):
+        return [None if cell is None else [_as_file(entry) for entry in cell] for cell in lists]
     kinds = [type(cell).__name__ for cell in cells]
     first = next(row for row, cell in enumerate(cells) if cell is not None)
     other = next(

@@ -10,6 +10,7 @@ import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
 from polymodal.data.guess import Guess, guess_by_content, guess_modality, guess_target
+from polymodal.data.labels import guess_separator
 from polymodal.data.table import Table
 from polymodal.data.values import as_label, as_labels, look, parse_numbers
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
@@ -42,7 +43,7 @@ def complete(
 
     Raises:
         DataError: If a column named is not in the table, or none is left to read.
-        ConfigError: If a column is both input and target, or of a modality not yet read.
+        ConfigError: If a column is both input and target.
     """
     values = deepcopy(values)
     guesses = [guess_modality(table, column) for column in table.columns]
@@ -61,7 +62,7 @@ def complete(
         read = {name: read.get(name) for name in table.columns if name in chosen}
     values["inputs"] = {name: _input(table, name, entry) for name, entry in read.items()}
     values["targets"] = {name: _target(table, name, entry) for name, entry in learnt.items()}
-    return values, guesses
+    return values, [_label_reason(guess, values["targets"].get(guess.column)) for guess in guesses]
 
 
 def _free(table: Table, guesses: list[Guess], taken: set[str]) -> list[str]:
@@ -126,11 +127,6 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         entry = {"modality": guess.modality} | {
             key: value for key, value in entry.items() if key != "modality"
         }
-    if entry["modality"] in ("video", "sequence"):
-        raise ConfigError(
-            f"{table.name}, column '{name}': {entry['modality']} is not yet read by this version. "
-            "Leave the column out of the inputs"
-        )
     return entry
 
 
@@ -139,7 +135,22 @@ def _target(table: Table, name: str, entry: Any) -> Any:
     if entry is not None and not isinstance(entry, dict):
         return entry
     given = {key: value for key, value in (entry or {}).items() if not (key == "task" and value is None)}
-    return given if "task" in given else {"task": guess_target(table, name).task} | given
+    if "task" not in given:
+        guess = guess_target(table, name)
+        given = ({"separator": guess.separator} if guess.separator else {}) | given
+        return {"task": guess.task} | given
+    if given["task"] == "multilabel" and "separator" not in given:
+        given["separator"] = guess_separator(table.values(name))
+    return given
+
+
+def _label_reason(guess: Guess, target: Any) -> Guess:
+    """What a column of labels was taken for, in place of what it would be as an input."""
+    if not isinstance(target, dict) or target.get("task") != "multilabel":
+        return guess
+    separator = target.get("separator")
+    reason = f"labels with '{separator}' between them" if separator else "lists of labels"
+    return Guess(guess.column, guess.modality, reason)
 
 
 def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str) -> str:
@@ -160,7 +171,9 @@ def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str)
         if guess.column not in used:
             lines.append(_unused(guess))
     lines.append(
-        "targets:" if declaration.targets else "targets: {}  # name: {task: classification or regression}"
+        "targets:"
+        if declaration.targets
+        else "targets: {}  # name: {task: classification, multilabel or regression}"
     )
     for name, target in declaration.targets.items():
         lines.append(f"  {_scalar(name)}: {_flow(target, 'task')}{_comment(reasons.get(name, ''))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,14 +19,17 @@ SPLITS = {
 DEFAULT_COLUMN = "split"
 
 
-def split_rows(table: Table, config: DataConfig, stratify: str | None, seed: int) -> dict[str, np.ndarray]:
+def split_rows(
+    table: Table, config: DataConfig, stratify: str | Sequence[str] | None, seed: int
+) -> dict[str, np.ndarray]:
     """Which rows train, validate and test; the same for the same seed, on any machine.
 
     Args:
         table: The rows.
         config: Its ``split`` column, where there is one, wins over the shares; a share that is a path comes
             from elsewhere, and nothing is held out for it.
-        stratify: Column whose values are kept in equal shares in all splits; ``None`` for none.
+        stratify: Column whose values are kept in equal shares in all splits, or a value a row; ``None`` for
+            none.
         seed: Decides which rows are held out by share.
 
     Returns:
@@ -106,7 +110,7 @@ def _held_out(
     rows: np.ndarray,
     shares: dict[str, float],
     group: str | None,
-    stratify: str | None,
+    stratify: str | Sequence[str] | None,
     seed: int,
 ) -> dict[str, np.ndarray]:
     """Take each share out of ``rows``; what is left trains."""
@@ -119,7 +123,7 @@ def _held_out(
         )
         expected, cure = f"at least {len(wanted) + 1}", "Give more rows, or set the share to 0."
         raise DataError(Problem(found=found, expected=expected, cure=cure, file=table.name))
-    classes = _cells(table, stratify, "the target") if stratify is not None else None
+    classes = _cells(table, stratify, "the target") if isinstance(stratify, str) else stratify
     units = _in_order(units, classes, seed)
     scarce = _scarce(units, classes, most=len(wanted)) if group is None else []
     kept = {id(unit) for unit in scarce}
@@ -133,7 +137,7 @@ def _held_out(
     return parts | {"train": np.concatenate([*units, *scarce])}
 
 
-def _scarce(units: list[np.ndarray], classes: list | None, most: int) -> list[np.ndarray]:
+def _scarce(units: list[np.ndarray], classes: Sequence | None, most: int) -> list[np.ndarray]:
     """Rows of classes that have at most ``most`` rows: they train, for what never trains is never answered.
 
     None where hardly any row would be left to hold out.
@@ -158,7 +162,7 @@ def _units(table: Table, rows: np.ndarray, group: str | None) -> list[np.ndarray
     return [np.array(members, dtype=np.int64) for members in together.values()]
 
 
-def _in_order(units: list[np.ndarray], classes: list | None, seed: int) -> list[np.ndarray]:
+def _in_order(units: list[np.ndarray], classes: Sequence | None, seed: int) -> list[np.ndarray]:
     """Shuffled, then class by class (of a group: its commonest), the classes shuffled too."""
     random = np.random.default_rng(seed)
     units = [units[position] for position in random.permutation(len(units))]

@@ -126,7 +126,7 @@ def _table(source: Any, name: str, root: Path | None) -> Table:
 
 
 def plain(table: pa.Table) -> pa.Table:
-    """Arrow's storage variants (dictionary, view) as plain arrays, without notes on how to decode them.
+    """Arrow's storage variants (dictionary, view, extension) as plain arrays, without notes on decoding.
 
     Class labels of ``datasets`` become their names; pictures and recordings stay ``{"bytes", "path"}``.
     """
@@ -141,6 +141,8 @@ def plain(table: pa.Table) -> pa.Table:
             values = names.take(pc.if_else(pc.less(values, 0), None, values).combine_chunks())
         elif pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
+        elif isinstance(values.type, pa.ExtensionType):  # arrays of datasets, which are lists of lists
+            values = pa.chunked_array([part.storage for part in values.chunks], values.type.storage_type)
         elif pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
             is_text = pa.types.is_string_view(values.type)
             values = values.cast(pa.large_string() if is_text else pa.large_binary())
@@ -150,7 +152,8 @@ def plain(table: pa.Table) -> pa.Table:
 
 def _undecoded(data: datasets.Dataset) -> datasets.Dataset:
     """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
-    if not any(_decodes(feature) for feature in data.features.values()):
+    extended = any(isinstance(kind, pa.ExtensionType) for kind in data.data.table.schema.types)
+    if not extended and not any(_decodes(feature) for feature in data.features.values()):
         return data
     return _dataset(plain(data.data.table), data._indices)
 

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from polymodal.data.cells import MediaError
+from polymodal.data.labels import read_labels
 from polymodal.data.numbers import read_number
 from polymodal.data.values import as_label
 
 IGNORED = -100
-"""The class of an empty cell; an empty number is NaN."""
+"""The class of an empty cell; an empty number is NaN, as is every class of a row of unknown labels."""
 LARGEST = 1e18
 """Its square, as a loss takes it, is still far from where float32 ends."""
 
@@ -24,18 +26,23 @@ class TargetReader:
     """One target's cells.
 
     Attributes:
-        task: ``classification`` or ``regression``.
+        task: ``classification``, ``multilabel`` or ``regression``.
         classes: Names of the classes in the order of the logits.
+        separator: What stands between the labels of a text, for several labels a cell.
     """
 
     task: str
     classes: list[str] = field(default_factory=list)
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         self.place = {name: place for place, name in enumerate(self.classes)}
 
-    def read(self, cell: Any) -> float | int:
-        """The class's place or the number; -100 or NaN where the cell is empty.
+    def read(self, cell: Any) -> Any:
+        """The class's place, the number, or for several labels ``(classes,)`` float32, 1 where it is among
+        them.
+
+        An empty cell gives -100 or NaN, an empty list zeros.
 
         Raises:
             MediaError: If it is a class that training never saw, or no number.
@@ -46,14 +53,31 @@ class TargetReader:
                 expected = f"a number up to {LARGEST:g}"
                 raise MediaError(found=f"'{cell}'", expected=expected, cure="Scale the column")
             return number
+        if self.task == "multilabel":
+            return self._indicator(read_labels(cell, self.separator))
         label = as_label(cell)
-        if label and label not in self.place:
+        if label:
+            self._require(label)
+        return self.place.get(label, IGNORED)
+
+    def _indicator(self, labels: Sequence[str] | None) -> np.ndarray:
+        if labels is None:
+            return np.full(len(self.classes), np.nan, dtype=np.float32)
+        row = np.zeros(len(self.classes), dtype=np.float32)
+        for label in labels:
+            self._require(label)
+            row[self.place[label]] = 1
+        return row
+
+    def _require(self, label: str) -> None:
+        if label not in self.place:
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
             cure = "Leave such rows out, or train with rows of that class"
             expected = f"one that training saw ({known})"
             raise MediaError(found=f"the class '{label}'", expected=expected, cure=cure)
-        return self.place.get(label, IGNORED)
 
-    def collate(self, values: Sequence[float | int]) -> Tensor:
-        """``(batch,)``, int64 for classes and float32 for numbers."""
+    def collate(self, values: Sequence[Any]) -> Tensor:
+        """``(batch,)``, int64 for classes, float32 for numbers; ``(batch, classes)`` for several labels."""
+        if self.task == "multilabel":
+            return torch.from_numpy(np.stack(values))
         return torch.tensor(values, dtype=torch.float32 if self.task == "regression" else torch.long)

@@ -82,6 +82,12 @@ def holds_objects(kind: pa.DataType) -> bool:
     return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
+def holds_texts(kind: pa.DataType) -> bool:
+    """Whether cells of this Arrow type are lists of texts."""
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and is_textual(kind.value_type)
+
+
 def as_label(value: Any) -> str:
     """The name of a class or category: the same from a CSV (``"1"``), a DataFrame (``1``, ``1.0``) and JSON.
 

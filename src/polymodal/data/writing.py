@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +14,17 @@ import pyarrow.parquet as pq
 from polymodal.errors import PolymodalError
 
 
-def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
+def write_parquet(
+    frames: Iterable[pd.DataFrame], path: Path, types: Mapping[str, pa.DataType] | None = None
+) -> int:
     """Write ``frames`` one after another into one file; returns the number of rows.
 
     The file gets its name only when it is complete: a failure leaves what stood there before.
+
+    Args:
+        frames: All of the same columns.
+        path: Ends in ``.parquet``.
+        types: Of columns whose first cells may not show it.
 
     Raises:
         PolymodalError: If the file cannot be written.
@@ -29,9 +36,8 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for frame in frames:
-            batch = pa.Table.from_pandas(
-                frame, schema=writer.schema if writer else None, preserve_index=False
-            )
+            schema = writer.schema if writer else _schema(frame, types or {})
+            batch = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
             writer = writer or pq.ParquetWriter(part, batch.schema)
             writer.write_table(batch)
             rows += len(frame)
@@ -47,3 +53,8 @@ def write_parquet(frames: Iterable[pd.DataFrame], path: Path) -> int:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return rows
+
+
+def _schema(frame: pd.DataFrame, types: Mapping[str, pa.DataType]) -> pa.Schema:
+    schema = pa.Schema.from_pandas(frame, preserve_index=False)
+    return pa.schema([(field.name, types.get(field.name, field.type)) for field in schema])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
+from polymodal.device import computing_in
 from polymodal.evaluation.metrics import evaluate
-from polymodal.models.heads import Classifier, family_of
+from polymodal.models.heads import MultilabelClassifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 
@@ -35,13 +37,17 @@ class Batch:
 
 
 def run_batches(
-    model: PolymodalForPrediction, rows: RowDataset, batch_size: int, workers: int = 0
+    model: PolymodalForPrediction,
+    rows: RowDataset,
+    batch_size: int,
+    workers: int = 0,
+    precision: str = "fp32",
 ) -> Iterator[Batch]:
     """Every batch of ``rows`` through ``model`` in evaluation mode."""
     model.eval()
     loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
     for batch in loader:
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(model.device, precision):
             output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
         yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"])
 
@@ -68,24 +74,28 @@ def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: boo
     """A batch's answers as a user reads them.
 
     Returns:
-        A row each: ``<target>``, for classes ``<target>_confidence`` (and ``<target>_probability_<class>`` on
-        demand), ``missing`` (names of the inputs the row lacks) and ``no_input`` (it lacks all of them).
+        A row each: ``<target>``; for classes and labels ``<target>_confidence`` (and
+        ``<target>_probability_<class>`` on demand), for numbers ``<target>_low`` and ``<target>_high`` where
+        the head has an interval; ``missing`` (names of the inputs the row lacks) and ``no_input`` (it lacks
+        all of them).
     """
     columns: dict[str, Any] = {}
     for name, answer in answers(model, batch).items():
-        if answer.dim() == 1:
-            columns[name] = answer.numpy()
-            continue
-        classes = cast(Classifier, model.head(name)).classes
-        columns[name] = [classes[place] for place in answer.argmax(dim=1)]
-        columns[f"{name}_confidence"] = answer.max(dim=1).values.numpy()
-        if probabilities:
-            columns |= {f"{name}_probability_{c}": answer[:, i].numpy() for i, c in enumerate(classes)}
+        columns |= model.head(name).columns(name, answer, probabilities)
     present = batch.output.present.numpy()  # type: ignore[union-attr]
     names = np.array(model.config.input_names, dtype=object)
     columns["missing"] = [", ".join(names[~row]) for row in present]
     columns["no_input"] = ~present.any(axis=1)
     return pd.DataFrame(columns)
+
+
+def list_columns(model: PolymodalForPrediction) -> dict[str, pa.DataType]:
+    """The columns of :func:`answer_frame` whose cells are lists, and their types: a list may be empty."""
+    types: dict[str, pa.DataType] = {}
+    for name, head in model.named_heads():
+        if isinstance(head, MultilabelClassifier):
+            types |= {name: pa.list_(pa.string()), f"{name}_confidence": pa.list_(pa.float32())}
+    return types
 
 
 class Measure:
@@ -103,15 +113,16 @@ class Measure:
                 self._answers[name].append(answer)
                 self._targets[name].append(batch.targets[name])
 
+    def answered(self, name: str) -> tuple[Tensor, Tensor]:
+        """A target's answers and what they should have been, of all rows taken in."""
+        return torch.cat(self._answers[name]), torch.cat(self._targets[name])
+
     def metrics(self) -> dict[str, dict[str, float]]:
         """Metrics by target; a target of which no row has an answer is left out."""
         results = {}
         for name, head in self.model.named_heads():
             if self._answers[name]:
-                results[name] = evaluate(
-                    head.task,
-                    torch.cat(self._answers[name]),
-                    torch.cat(self._targets[name]),
-                    family_of(head),
-                )
+                answer, target = self.answered(name)
+                decided = head.decide(answer)
+                results[name] = evaluate(head.task, answer, target, family=family_of(head), **decided)
         return {name: measured for name, measured in results.items() if measured}

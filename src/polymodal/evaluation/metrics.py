@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,29 +33,44 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "mape": False,
     "medae": False,
     "spearman": True,
+    "map": True,
+    "micro_f1": True,
+    "exact_match": True,
+    "hamming_loss": False,
     "loss": False,
 }
-DEFAULT_METRIC: dict[str, str] = {"classification": "accuracy", "regression": "rmse"}
+"""Metrics to select by; ``coverage`` and ``interval_width`` are known only after the training."""
+DEFAULT_METRIC: dict[str, str] = {"classification": "accuracy", "multilabel": "map", "regression": "rmse"}
 
-METRICS: Registry[Callable[[Tensor, Tensor], dict[str, float]]] = Registry(
-    "metrics of task", group="polymodal.metrics"
-)
+METRICS: Registry[Callable[..., dict[str, float]]] = Registry("metrics of task", group="polymodal.metrics")
 
 
-def evaluate(task: str, prediction: Tensor, target: Tensor, family: str = "") -> dict[str, float]:
+def evaluate(
+    task: str, prediction: Tensor, target: Tensor, *, family: str = "", **decided: Tensor
+) -> dict[str, float]:
     """All metrics of ``task``, or of its ``family`` if it has none of its own; empty if no row has an answer.
+
+    Args:
+        task: Of the head.
+        prediction: What the head answers.
+        target: What should have been answered.
+        decided: What the head decides on its answers, see :meth:`polymodal.models.heads.Head.decide`.
 
     Raises:
         ConfigError: If no metrics are registered for that task.
         ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
-    return METRICS[family if family and task not in METRICS else task](prediction, target)
+    return METRICS[family if family and task not in METRICS else task](prediction, target, **decided)
 
 
 @METRICS.register("classification")
-def classification_metrics(probabilities: Tensor, target: Tensor) -> dict[str, float]:
+def classification_metrics(
+    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None
+) -> dict[str, float]:
     """Metrics of classes: ``probabilities`` ``(rows, classes)``, ``target`` ``(rows,)``, -100 where unknown.
+
+    ``predicted`` ``(rows,)`` are the classes that were said, by default the likeliest.
 
     A class without a row in ``target`` has no recall and no curve, so it is left out of ``balanced_accuracy``
     and ``auroc``; ``macro_f1`` counts it only if it was predicted, which is a mistake. ``ece`` is the
@@ -67,13 +83,14 @@ def classification_metrics(probabilities: Tensor, target: Tensor) -> dict[str, f
         ValueError: If the shapes do not belong together, or a target is none of the classes.
         PolymodalError: If a probability is not a finite number.
     """
+    known = target != NO_ANSWER
     probabilities, target = _answered(probabilities, target)
     if not len(target):
         return {}
+    predicted = probabilities.argmax(dim=1) if predicted is None else predicted[known]
     smallest, classes = torch.finfo(probabilities.dtype).eps, probabilities.shape[1]
     # Rounding may give a little over one, which torchmetrics takes for a logit and puts through a softmax.
     probabilities = probabilities.double().clamp(0, 1)
-    predicted = probabilities.argmax(dim=1)
     counts = {"preds": predicted, "target": target, "num_classes": classes, "average": "none"}
     occurs = target.bincount(minlength=classes) > 0
     appears = occurs | (predicted.bincount(minlength=classes) > 0)
@@ -92,11 +109,66 @@ def classification_metrics(probabilities: Tensor, target: Tensor) -> dict[str, f
     return {name: float(value) for name, value in values.items()}
 
 
+@METRICS.register("multilabel")
+def multilabel_metrics(
+    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None
+) -> dict[str, float]:
+    """Metrics of several labels a row: ``probabilities`` and ``target`` ``(rows, classes)``.
+
+    A row of ``target`` that is unknown holds NaN. ``predicted``, of the same shape, are the labels that
+    were said, by default those of probability ½ or more. A label that no row has gives no precision to
+    average and no curve, so it is left out of ``map`` (mean average precision) and ``auroc``, as is from
+    the latter a label that all rows have; a label that is neither there nor said is left out of
+    ``macro_f1``. ``exact_match`` is the share of rows whose labels are all right, ``hamming_loss`` the
+    share of wrong decisions.
+
+    Returns:
+        Metric by name, without those that are undefined; empty if no row has an answer.
+
+    Raises:
+        ValueError: If the shapes do not belong together.
+        PolymodalError: If a probability is not a finite number.
+    """
+    if probabilities.ndim != 2 or target.shape != probabilities.shape:
+        shapes = tuple(probabilities.shape), tuple(target.shape)
+        raise ValueError(f"expected (rows, classes) twice, got {shapes[0]}, {shapes[1]}")
+    predicted = probabilities >= 0.5 if predicted is None else predicted
+    known = ~target.isnan().any(dim=1)
+    probabilities, target, said = probabilities.detach()[known], target[known].long(), predicted[known].long()
+    if not len(target):
+        return {}
+    _refuse_not_finite(probabilities)
+    probabilities = probabilities.double().clamp(0, 1)
+    labels = target.shape[1]
+    counts: dict[str, Any] = {"preds": said, "target": target, "num_labels": labels}
+    each = _per_class(M.classification.multilabel_f1_score, counts | {"average": "none"})
+    values = {
+        "micro_f1": M.classification.multilabel_f1_score(**counts, average="micro"),
+        "exact_match": M.classification.multilabel_exact_match(**counts),
+        "hamming_loss": M.classification.multilabel_hamming_distance(**counts, average="micro"),
+    }
+    appears = (target + said).any(dim=0)
+    if appears.any():
+        values["macro_f1"] = each[appears].mean()
+    has, lacks = target.any(dim=0), (target == 0).any(dim=0)
+    for name, metric, where in (
+        ("map", M.classification.multilabel_average_precision, has),
+        ("auroc", M.classification.multilabel_auroc, has & lacks),
+    ):
+        if where.any():
+            values[name] = metric(probabilities[:, where], target[:, where], num_labels=int(where.sum()))
+    return {name: float(value) for name, value in values.items()}
+
+
 @METRICS.register("regression")
-def regression_metrics(prediction: Tensor, target: Tensor) -> dict[str, float]:
+def regression_metrics(
+    prediction: Tensor, target: Tensor, low: Tensor | None = None, high: Tensor | None = None
+) -> dict[str, float]:
     """Metrics of numbers: ``prediction`` and ``target`` ``(rows,)``, NaN where the target is unknown.
 
-    ``mape`` is a share, not a percentage, and leaves out rows whose target is zero.
+    ``mape`` is a share, not a percentage, and leaves out rows whose target is zero. With an interval from
+    ``low`` to ``high`` ``(rows,)``, ``coverage`` is the share of the targets that lie in theirs, ends
+    included, and ``interval_width`` the mean width.
 
     Returns:
         Metric by name, without those that are undefined: ``mape`` if every target is zero, ``r2`` if all
@@ -109,6 +181,7 @@ def regression_metrics(prediction: Tensor, target: Tensor) -> dict[str, float]:
     if prediction.ndim != 1 or target.shape != prediction.shape:
         raise ValueError(f"expected (rows,) twice, got {tuple(prediction.shape)}, {tuple(target.shape)}")
     known = ~target.isnan()
+    interval = None if low is None or high is None else (low[known].double(), high[known].double())
     prediction, target = prediction.detach()[known].double(), target[known].double()
     if not len(target):
         return {}
@@ -129,7 +202,12 @@ def regression_metrics(prediction: Tensor, target: Tensor) -> dict[str, float]:
     nonzero = target != 0
     if nonzero.any():
         values["mape"] = float((error[nonzero] / target[nonzero].abs()).mean())
-    return values
+    return values | (_interval_metrics(*interval, target) if interval else {})
+
+
+def _interval_metrics(low: Tensor, high: Tensor, target: Tensor) -> dict[str, float]:
+    inside = (low <= target) & (target <= high)
+    return {"coverage": float(inside.double().mean()), "interval_width": float((high - low).mean())}
 
 
 def _answered(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,27 @@ from polymodal.config import READ_MODALITIES, Declaration, FusionConfig, InputCo
 from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.preparation import shared_inputs
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
 from polymodal.data.targets import TargetReader
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import ENCODERS, AudioEncoder, Encoder, ImageEncoder, TextEncoder
+from polymodal.models.encoders import (
+    ENCODERS,
+    AudioEncoder,
+    Encoder,
+    ImageEncoder,
+    SequenceEncoder,
+    TextEncoder,
+    VideoEncoder,
+)
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import HEADS, Head
@@ -22,7 +39,7 @@ from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 from polymodal.registry import accepted
 
 SHIFT, MASKING = 0.08, 0.15
-"""How far ``augment`` moves pictures, and how much of a recording it masks, as shares."""
+"""How far ``augment`` moves pictures and clips, and how much of recordings and sequences it masks: shares."""
 
 
 def build_model(
@@ -47,6 +64,7 @@ def build_model(
         build_fusion(fusion),
         heads,
         embedding_dropout=fusion.dropout,
+        weighting=declaration.train.weighting,
     )
 
 
@@ -70,25 +88,45 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         return ENCODERS["number"](features=reader.features, **options)
     if isinstance(reader, CategoryReader):
         return ENCODERS["category"](categories=len(reader.categories), **options)
-    common = {"tokens": config.tokens, "freeze": config.freeze, **options}
+    common = {"tokens": config.tokens, **tuning(config), **options}
     pretrained = bool(given and given.checkpoint)
     augment = config.augment and not pretrained
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part
         text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
-        reader.max_length = text.max_length
+        reader.change(max_length=text.max_length)
         return text
     if isinstance(reader, ImageReader):
         image = ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
-        reader.size = image.size
+        reader.change(size=image.size)
         return image
-    assert isinstance(reader, AudioReader)
+    if isinstance(reader, VideoReader):
+        shift = SHIFT if augment else 0.0
+        video = VideoEncoder(backbone, frames=reader.frames, size=reader.size, shift=shift, **common)
+        reader.change(frames=video.frames, size=video.size)
+        return video
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking
+    if isinstance(reader, SequenceReader):
+        return SequenceEncoder(
+            backbone,
+            features=reader.features,
+            length=reader.length,
+            masking=masking,
+            warp=config.warp,
+            **common,
+        )
+    assert isinstance(reader, AudioReader)
     return AudioEncoder(
         backbone, rate=reader.rate, seconds=reader.seconds, top_db=config.top_db, masking=masking,
         warp=config.warp, **common,
     )  # fmt: skip
+
+
+def tuning(config: InputConfig) -> dict[str, Any]:
+    """What of a pretrained encoder learns, as the encoders want it said."""
+    lora = config.lora.model_dump() if config.lora else None
+    return {"freeze": config.freeze, "lora": lora, "unfreeze_last": config.unfreeze_last}
 
 
 def _registered(name: str, config: InputConfig, reader: Reader, options: dict[str, Any]) -> Encoder:
@@ -96,10 +134,10 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     kind = ENCODERS[name]
     if kind.modality != config.modality:
         raise ConfigError(f"the encoder '{name}' reads {kind.modality}, the input is {config.modality}")
-    names = ("features", "size", "rate", "seconds", "max_length")
+    names = ("features", "length", "size", "frames", "rate", "seconds", "max_length")
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
-    known |= {"tokens": config.tokens, "freeze": config.freeze}
+    known |= {"tokens": config.tokens, **tuning(config)}
     wanted = accepted(kind)
     try:
         return kind(**{name: value for name, value in known.items() if name in wanted} | options)
@@ -110,16 +148,18 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
 def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropout: float) -> Head:
     """The head of a task, by what it wants to know of the settings and of the training answers."""
     known: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
+    balanced = config.class_weights == "balanced"
     if config.family == "regression":
         numbers = answers[~np.isnan(answers)]
         numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
         mean, deviation = mean_and_deviation(numbers)
         known |= {"mean": mean, "deviation": deviation, "transform": config.transform}
+    elif config.family == "multilabel":
+        known |= {"classes": target.classes, "pos_weight": _pos_weight(answers) if balanced else None}
+        known["thresholds"] = config.thresholds if isinstance(config.thresholds, float) else 0.5
     else:
         known |= {"classes": target.classes, "label_smoothing": config.label_smoothing}
-        known["class_weights"] = (
-            _balance(answers, len(target.classes)) if config.class_weights == "balanced" else None
-        )
+        known["class_weights"] = _class_weights(answers, len(target.classes)) if balanced else None
     kind = HEADS[config.task]
     wanted = accepted(kind)
     try:
@@ -128,7 +168,14 @@ def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropo
         raise ConfigError(f"the head '{config.task}' refuses {config.options}: {error}") from None
 
 
-def _balance(answers: np.ndarray, classes: int) -> list[float]:
+def _class_weights(answers: np.ndarray, classes: int) -> list[float]:
     """A weight a class, the larger the rarer it is."""
     counts = np.bincount(answers[answers >= 0].astype(int), minlength=classes)
     return (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
+
+
+def _pos_weight(answers: np.ndarray) -> list[float]:
+    """Rows without each class over rows with it, as PyTorch proposes; ``answers`` ``(rows, classes)``."""
+    known = answers[~np.isnan(answers).any(axis=1)]
+    positives = known.sum(axis=0)
+    return ((len(known) - positives) / np.maximum(positives, 1)).clip(min=1e-3).tolist()

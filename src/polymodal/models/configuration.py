@@ -23,6 +23,7 @@ class PolymodalConfig(PreTrainedConfig):
         fusion: ``{"name", "width", **options}``.
         heads: ``{"name", "task", **settings}`` each, in declared order.
         embedding_dropout: Dropout on the embedded tokens.
+        weighting: How the losses of the heads add up, ``fixed`` or ``uncertainty``.
         format: Of the artifact, see :data:`FORMAT`.
         polymodal_version: That wrote it.
 
@@ -38,6 +39,7 @@ class PolymodalConfig(PreTrainedConfig):
     fusion: dict[str, Any] = field(default_factory=lambda: {"name": "transformer", "width": 128})
     heads: list[dict[str, Any]] = field(default_factory=list)
     embedding_dropout: float = 0.1
+    weighting: str = "fixed"
     format: int = FORMAT
     polymodal_version: str = __version__
 

@@ -2,8 +2,8 @@
 
 BERT (Devlin et al. 2019) adds word, position and segment embeddings. Here the content of any encoder,
 projected to the shared width, takes the word's place; the position has one table an axis (one for
-text and sound, two for pictures), the segment says which input a token came from; and an input that a
-row lacks stands as one learned token. Given BERT's own tables this is BERT's own sum.
+text and sound, two for pictures, three for clips), the segment says which input a token came from; and an
+input that a row lacks stands as one learned token. Given BERT's own tables this is BERT's own sum.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class MultimodalEmbedding(nn.Module):
         content = self._content(entry, sequence, segment)
         if sequence.present is None:
             return lay_out(content, sequence.mask, sequence.row, rows)
-        return content, sequence.mask & sequence.present.unsqueeze(1), sequence.present
+        mask = sequence.mask.view(rows, -1, content.shape[1]) & sequence.present.unsqueeze(2)
+        return content.view(rows, -1, self.width), mask.flatten(1), sequence.present.any(dim=1)
 
     def _projection(self, width: int) -> nn.Module:
         return nn.Identity() if width == self.width else nn.Linear(width, self.width)

@@ -9,9 +9,20 @@ import numpy as np
 import pyarrow as pa
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
+from polymodal.data.items import each_item
 from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, Reader, TextReader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
+from polymodal.data.sequences import load_sequence
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import VOCABULARY, train_tokenizer
 from polymodal.data.values import as_label, parse_numbers
@@ -25,7 +36,7 @@ def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> P
 
     Args:
         model: Made by ``from_parts``, or loaded.
-        rows: Training rows: numbers take their scale and quantiles from them, categories their names,
+        rows: Training rows: numbers and features take their scale from them, categories their names,
             text its vocabulary.
 
     Raises:
@@ -58,6 +69,11 @@ def _reader_for(encoder: Encoder, cells: Sequence[Any]) -> Reader:
         part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
         rate, seconds = getattr(encoder, "rate", 16000), getattr(encoder, "seconds", 4.0)
         return AudioReader(part, rate=rate, seconds=seconds)
+    if encoder.modality == "video":
+        part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
+        return VideoReader(part, frames=getattr(encoder, "frames", 8), size=getattr(encoder, "size", 64))
+    if encoder.modality == "sequence":
+        return _sequence_reader(encoder, cells)
     if encoder.modality == "number":
         return _number_reader(getattr(encoder, "features", 1), cells)
     return CategoryReader.fit(as_label(cell) for cell in cells)
@@ -67,7 +83,20 @@ def _tokenizer(encoder: Encoder, cells: Sequence[Any]) -> PreTrainedTokenizerBas
     """The encoder's own tokenizer, or one trained on ``cells`` that is no larger than its vocabulary."""
     given = getattr(encoder, "tokenizer", None)
     most = getattr(getattr(encoder, "config", None), "vocab_size", None) or VOCABULARY
-    return given or train_tokenizer(filter(None, map(as_label, cells)), vocabulary=min(most, VOCABULARY))
+    texts = (as_label(text) for cell in cells for _, text in each_item(cell, "text"))
+    return given or train_tokenizer(filter(None, texts), vocabulary=min(most, VOCABULARY))
+
+
+def _sequence_reader(encoder: Encoder, cells: Sequence[Any]) -> SequenceReader:
+    """Scales by the cells that have as many features as the encoder reads."""
+    features, length = getattr(encoder, "features", 1), getattr(encoder, "length", 256)
+    arrays = [load_sequence(item) for cell in cells for _, item in each_item(cell, "sequence")]
+    arrays = [array for array in arrays if array.shape[1] == features]
+    return (
+        SequenceReader.fit(arrays, length=length)
+        if arrays
+        else SequenceReader(features=features, length=length)
+    )
 
 
 def _number_reader(features: int, cells: Sequence[Any]) -> NumberReader:

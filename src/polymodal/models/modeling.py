@@ -20,14 +20,15 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
+from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, in one of three forms:
 
 - ``row`` ``(items,)`` says whose each item is: only what is there is encoded. An input without items may be
   left out.
-- ``present`` ``(batch,)`` in its place: every row has one item, a blank one where it is not present. Nothing
-  then depends on how many are there, as ``torch.export`` and ``torch.compile`` want it.
+- ``present`` ``(batch, slots)`` in its place: every row has so many items, blank ones where it is false.
+  Nothing then depends on how many are there, as ``torch.export`` and ``torch.compile`` want it.
 - ``row`` empty, beside a blank item: it is encoded to no effect, so that every weight has a gradient.
 """
 
@@ -38,7 +39,7 @@ class PolymodalPreTrainedModel(PreTrainedModel):
     config_class = PolymodalConfig
     base_model_prefix = "model"
     main_input_name = "index"
-    input_modalities = ["text", "image", "audio"]
+    input_modalities = ["text", "image", "audio", "video"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
 
@@ -105,6 +106,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         heads: Mapping[str, Head] | None = None,
         *,
         embedding_dropout: float = 0.1,
+        weighting: str = "fixed",
     ) -> PolymodalPreTrainedModel:
         """A model of parts made by hand; inputs that are given the same encoder object share it.
 
@@ -113,9 +115,11 @@ class PolymodalModel(PolymodalPreTrainedModel):
             fusion: By default a ``transformer`` of width 128.
             heads: A head a target; with heads the model is a :class:`PolymodalForPrediction`.
             embedding_dropout: On the embedded tokens.
+            weighting: How the heads' losses add up: ``fixed``, each by its ``weight``, or ``uncertainty``, by
+                weights that are learned.
 
         Raises:
-            ConfigError: If there is no encoder, or the fusion cannot be built.
+            ConfigError: If there is no encoder, the fusion cannot be built, or there is no such weighting.
         """
         if not encoders:
             raise ConfigError("a model needs at least one input: give encoders={'name': encoder}")
@@ -125,10 +129,9 @@ class PolymodalModel(PolymodalPreTrainedModel):
             inputs=[{"name": name, "encoder": parts.index(encoder)} for name, encoder in encoders.items()],
             encoders=[encoder_settings(encoder) for encoder in parts],
             fusion={"name": fusion.name, "width": fusion.width, **fusion.options},
-            heads=[
-                {"name": name, "task": head.task, **head.settings()} for name, head in (heads or {}).items()
-            ],
+            heads=[head_entry(name, head) for name, head in (heads or {}).items()],
             embedding_dropout=embedding_dropout,
+            weighting=weighting,
         )
         if heads:
             return PolymodalForPrediction(config, parts, fusion, list(heads.values()))
@@ -158,14 +161,15 @@ class PolymodalModel(PolymodalPreTrainedModel):
         idle: dict[str, TokenSequence] = {}
         for name, place in self.encoder_of.items():
             values = dict(inputs.get(name, {}))
-            row, present = values.pop("row", None), values.pop("present", None)
+            encoder, row = cast(Encoder, self.encoders[place]), values.get("row")
+            present = values.pop("present", None)
             if present is not None:
-                row = torch.arange(len(index), device=index.device)
-                sequences[name] = replace(self.encoders[place](row=row, **values), present=present)
+                slots = torch.arange(present.numel(), device=index.device) // present.shape[1]
+                sequences[name] = replace(encode(encoder, values | {"row": slots}), present=present)
             elif row is not None and len(row):
-                sequences[name] = self.encoders[place](row=row, **values)
+                sequences[name] = encode(encoder, values)
             elif row is not None and torch.is_grad_enabled() and any(map(len, values.values())):
-                idle[name] = self.encoders[place](row=row.new_zeros(1), **values)
+                idle[name] = encode(encoder, values | {"row": row.new_zeros(1)})
         embedded = self.embedding(sequences, len(index), idle)
         return embedded, self.fusion(embedded)
 
@@ -183,6 +187,21 @@ class PolymodalModel(PolymodalPreTrainedModel):
             fused=state.pooled,
             present=torch.stack([entry.present for entry in embedded.values()], dim=1),
         )
+
+
+def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
+    """Run ``encoder`` on one input's tensors, or take the tokens that it made of them before.
+
+    Args:
+        encoder: Of the input.
+        values: See :data:`Inputs`; or ``row``, ``tokens`` ``(items, *grid, width)``, and ``mask``
+            ``(items, length)`` where they are padded, as a ``FrozenReader`` gives them.
+    """
+    if "tokens" not in values:
+        return encoder(**values)
+    tokens = values["tokens"].flatten(1, -2)
+    mask = values.get("mask", torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
+    return TokenSequence(tokens, mask, values["row"], tuple(values["tokens"].shape[1:-1]))
 
 
 class PolymodalForPrediction(PolymodalPreTrainedModel):
@@ -207,6 +226,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         settings = [{key: entry[key] for key in entry if key != "name"} for entry in config.heads]
         built = heads or [build_head(entry) for entry in settings]
         self.heads = nn.ModuleList(head.bind(config.fusion["width"]) for head in built)
+        factors = {name: head.variance_factor for name, head in self.named_heads()}
+        self.weighting: Weighting = WEIGHTINGS[config.weighting](factors)
         self.finish()
 
     def head(self, target: str) -> Head:
@@ -226,7 +247,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         Args:
             index: ``(batch,)`` numbers of the rows.
             inputs: See :data:`Inputs`.
-            targets: ``(batch,)`` each, of one head or more; -100 (class) or NaN (number) where empty.
+            targets: ``(batch,)`` each, of one head or more, ``(batch, classes)`` for several labels a row;
+                -100 (class) or NaN (number, labels) where empty.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
             normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
                 step; by default :meth:`Head.normalizer` of the batch itself.
@@ -237,14 +259,25 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         if targets:
             answered = [(name, head) for name, head in self.named_heads() if name in targets]
             output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
-            if normalizers is not None:
-                for name, head in answered:
+            terms = {}
+            for name, head in answered:
+                share: Tensor = head.known(targets[name]).any()
+                if normalizers is not None:
                     share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
-                    output.losses[name] = share * output.losses[name]
-            weighted = [head.weight * output.losses[name] for name, head in answered]
-            output.loss = torch.stack(weighted).sum()
+                terms[name] = Term(output.losses[name], head.weight, share)
+            output.loss = self.weighting(terms)
         return output
 
     def named_heads(self) -> list[tuple[str, Head]]:
         """Targets and their heads, in declared order."""
         return [(name, self.head(name)) for name in self.config.head_names]
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the heads hold by now is kept."""
+        self.config.heads = [head_entry(name, head) for name, head in self.named_heads()]
+        super().save_pretrained(*args, **kwargs)
+
+
+def head_entry(name: str, head: Head) -> dict[str, Any]:
+    """What the configuration says of a head."""
+    return {"name": name, "task": head.task, **head.settings()}

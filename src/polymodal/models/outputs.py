@@ -17,8 +17,8 @@ class TokenSequence:
         mask: ``(items, length)`` bool, true on content.
         row: ``(items,)`` the row of the batch that each item belongs to, in ascending order.
         grid: The shape the tokens lie in: ``(length,)``, ``(rows, columns)`` or ``(frames, rows, columns)``.
-        present: ``(batch,)`` bool, where each row stands for one item and some lack it; None where only
-            items that are there were encoded.
+        present: ``(batch, slots)`` bool, where every row has so many items and some are blank; None where
+            only items that are there were encoded.
     """
 
     tokens: Tensor
@@ -65,7 +65,7 @@ class PolymodalOutput(ModelOutput):
     """What a model returns.
 
     Attributes:
-        loss: The weighted sum of the targets' losses, a scalar; None without targets.
+        loss: The targets' losses together, a scalar; None without targets.
         logits: What each head says, by target: ``(batch, classes)``, or ``(batch, 1)`` for a number.
         embeddings: Each input's mean vector in the shared space, ``(batch, width)``.
         fused: ``(batch, width)`` the fused vector.

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 
 from polymodal.config import TrainConfig
+from polymodal.device import find_device, known_devices
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.training import processes
 
@@ -38,10 +38,15 @@ ELSEWHERE = {
     "dataloader_num_workers": "train.workers",
     "bf16": "train.precision",
     "fp16": "train.precision",
+    "use_cpu": "train.device",
     "label_smoothing_factor": "targets.<name>.label_smoothing",
     "resume_from_checkpoint": "--resume",
 }
 """Fields that have a name of their own here."""
+
+
+CHECKPOINTING = ("activation_checkpointing", "gradient_checkpointing")
+"""What Transformers calls computing layers again, now and in what most people have read."""
 
 
 @cache
@@ -111,6 +116,8 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
     """
     assert config.epochs is not None and config.batch_size is not None
     given = {name: check_argument(name, value) for name, value in config.arguments.items()}
+    if given.get(CHECKPOINTING[1]) is not None:
+        given[CHECKPOINTING[0]] = given.pop(CHECKPOINTING[1])
     steps = steps_an_epoch(rows, config.batch_size, given)
     total = given["max_steps"] if given.get("max_steps", -1) > 0 else math.ceil(steps * config.epochs)
     every = max(1, min(steps * epochs_an_evaluation(config.epochs), total))
@@ -125,7 +132,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "lr_scheduler_type": "cosine",
         "bf16": config.precision == "bf16",
         "fp16": config.precision == "fp16",
-        "use_cpu": not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        "use_cpu": training_device(config.device) == "cpu",
         "seed": config.seed,
         "dataloader_num_workers": config.workers,
         "dataloader_pin_memory": False,
@@ -154,6 +161,21 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
     # A process takes one device: DataParallel would tear nested batches apart. Several GPUs are torchrun's.
     made._n_gpu = min(1, made.n_gpu)
     return made
+
+
+def training_device(name: str | None) -> str:
+    """The kind of device that trains: ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        ConfigError: If it is not there, or is one GPU of several: which one a process sees is said before it.
+    """
+    if name is None:
+        return next(kind for kind in ("cuda", "mps", "cpu") if kind in known_devices())
+    if name.startswith("cuda:"):
+        number = name.partition(":")[2]
+        cure = f"set CUDA_VISIBLE_DEVICES={number} and give cuda"
+        raise ConfigError(f"'train.device' is '{name}': a fit takes the first GPU it sees. To choose, {cure}")
+    return find_device(name).type
 
 
 def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any]) -> int:

@@ -3,19 +3,113 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig
 
-from polymodal.config import READ_MODALITIES, EncoderConfig, FusionConfig, InputConfig, TargetConfig
+from polymodal.config import (
+    READ_MODALITIES,
+    TUNING,
+    Declaration,
+    EncoderConfig,
+    FusionConfig,
+    InputConfig,
+    TargetConfig,
+)
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.models.build import build_fusion
+from polymodal.hub import load_pretrained
+from polymodal.models.build import build_fusion, tuning
 from polymodal.models.encoders import ENCODERS
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import HEADS, family_of
+from polymodal.models.weighting import check_unweighted
 from polymodal.registry import accepted
 
-FROM_SCRATCH = ("text", "image", "audio")
+FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
 """Modalities whose encoder may be any model type of Transformers."""
+HEAD_SETTINGS = {
+    "class_weights": {"class_weights", "pos_weight"},
+    "label_smoothing": {"label_smoothing"},
+    "transform": {"transform"},
+    "separator": {"multilabel"},
+    "thresholds": {"thresholds"},
+    "interval": {"half_width"},
+}
+"""What a head has to take, or the family it has to be of, for each setting of a target to mean something."""
+ANSWER_COLUMNS = ("row", "missing", "no_input")
+"""What ``predictions.parquet`` says of a row beside its answers."""
+ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
+"""What is added to a target's name for the columns beside its answer."""
+
+
+def check_columns(declaration: Declaration) -> None:
+    """See that every column of the answers has a name of its own.
+
+    Raises:
+        ConfigError: If a target has the name of another column.
+    """
+    beside = {f"{name}_{suffix}" for name in declaration.targets for suffix in ANSWER_SUFFIXES}
+    for name in declaration.targets:
+        if name in ANSWER_COLUMNS or name in beside:
+            cure = "Rename the column"
+            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+
+
+def check_weighting(declaration: Declaration) -> None:
+    """See that weights that are to be learned are several, and not fixed.
+
+    Raises:
+        ConfigError: If there is one target only, or one has a fixed weight.
+    """
+    if declaration.train.weighting == "fixed":
+        return
+    if len(declaration.targets) < 2:
+        raise ConfigError(
+            "'train.weighting' weighs several targets against each other, and there is one only"
+        )
+    check_unweighted({f"targets.{name}": target.weight for name, target in declaration.targets.items()})
+
+
+def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str]) -> None:
+    """:func:`check_fusion` of the fusion declared, or of those ``names`` instead where there are any.
+
+    Raises:
+        ConfigError: If one of them is refused, or an option is no option of any.
+    """
+    if not names:
+        check_fusion(config, inputs)
+    for name, own in fusion_configs(config, names).items():
+        try:
+            check_fusion(own, inputs)
+        except ConfigError as error:
+            others = ",".join(other for other in names if other != name)
+            cure = f". Leave it out: --fusions {others}" if others else ""
+            raise ConfigError(f"{error}{cure}") from None
+
+
+def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, FusionConfig]:
+    """The section ``fusion`` for each of ``names``: equal but for options that a fusion does not have.
+
+    Raises:
+        ConfigError: If there is no such fusion, or none of them has an option.
+    """
+    known = {name: keyword_options(FUSIONS[name]) for name in names}
+    for option in config.options:
+        if names and not any(option in own for own in known.values()):
+            cure = did_you_mean(option, dict.fromkeys(key for own in known.values() for key in own))
+            raise ConfigError(f"none of the fusions {', '.join(names)} has an option '{option}'. {cure}")
+    given = config.model_dump()
+    return {
+        name: FusionConfig.model_validate(
+            {key: value for key, value in given.items() if key in own or key not in config.options}
+            | {"name": name}
+        )
+        for name, own in known.items()
+    }
 
 
 def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
@@ -41,26 +135,31 @@ def check_head(name: str, config: TargetConfig) -> None:
         raise ConfigError(f"the head '{config.task}' calls its task '{kind.task}': the names must be one")
     config.belongs_to(family_of(kind))
     own = accepted(kind)
+    if config.family == "multilabel" and "thresholds" in own and config.thresholds is None:
+        config.thresholds = "validation"
     for option in config.options:
         if option not in own:
             cure = did_you_mean(option, own)
             raise ConfigError(f"the head '{config.task}' has no option '{option}'. {cure}")
-    for setting in ("class_weights", "label_smoothing", "transform"):
+    for setting, needed in HEAD_SETTINGS.items():
         default = type(config).model_fields[setting].default
-        if setting not in own and getattr(config, setting) != default:
+        if not needed & {*own, config.family} and getattr(config, setting) != default:
             raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
 
 
 def check_encoder(config: InputConfig) -> None:
-    """Build the encoder of an input without its weights, where it is named and is no checkpoint.
+    """Build the encoder of an input without its weights, if it is named; a checkpoint's if tuned in part.
 
     Raises:
         ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
     """
     given = config.encoder
     own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
-    if config.freeze and not own and not (given and given.checkpoint):
-        raise ConfigError("'freeze' is for a pretrained encoder: give one, as encoder: {checkpoint: …}")
+    for way in TUNING:
+        if getattr(config, way) and not own and not (given and given.checkpoint):
+            raise ConfigError(f"'{way}' is for a pretrained encoder: give one, as encoder: {{checkpoint: …}}")
+        if getattr(config, way) and own and way not in inspect.signature(ENCODERS[own]).parameters:
+            raise ConfigError(f"'{way}' is for a pretrained encoder: the encoder '{own}' does not know it")
     if given is None:
         return
     if given.type in ENCODERS and given.type not in FROM_SCRATCH:
@@ -69,13 +168,55 @@ def check_encoder(config: InputConfig) -> None:
         known = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
         name = given.checkpoint or given.type or ""
         raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
-    elif given.type:
+    elif given.type or config.modality == "sequence":  # which no checkpoint reads
         try:
             with torch.device("meta"):
-                ENCODERS[config.modality](given.type, **given.sizes)  # type: ignore[call-arg, misc]
+                ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)  # type: ignore[call-arg, misc]
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None
+    elif config.lora or config.unfreeze_last:
+        known = load_pretrained(AutoConfig, str(given.checkpoint)).to_dict()
+        with torch.device("meta"):
+            ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
+
+
+def check_layer_decay(layer_decay: float, inputs: Mapping[str, InputConfig]) -> None:
+    """Refuse learning rates by layer where no layer came with a checkpoint and learns.
+
+    Raises:
+        ConfigError: If there is no such encoder.
+    """
+    given = [config.encoder for config in inputs.values() if config.encoder and not config.freeze]
+    own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READ_MODALITIES]
+    learns = [c for c in inputs.values() if c.encoder and c.encoder.checkpoint and not (c.freeze or c.lora)]
+    if layer_decay != 1 and not learns and not own:
+        raise ConfigError("'layer_decay' is for layers of a pretrained encoder that learn: there are none")
+
+
+def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
+    """Refuse to compute layers again where there are none; encoders without such layers stay as they are.
+
+    Raises:
+        ConfigError: If no encoder of ``inputs`` has layers that Transformers can compute again.
+    """
+    kinds = []
+    for name, config in inputs.items():
+        given = config.encoder
+        if config.modality not in FROM_SCRATCH or (given and given.type in ENCODERS):
+            continue
+        known = (
+            load_pretrained(AutoConfig, given.checkpoint).to_dict() if given and given.checkpoint else None
+        )
+        sizes = given.sizes if given else {}
+        with torch.device("meta"):
+            encoder: Any = ENCODERS[config.modality](known or (given and given.type), **sizes)  # type: ignore
+        if encoder.backbone.supports_gradient_checkpointing:
+            return
+        kinds.append(f"'{name}' is read by {encoder.config.model_type}")
+    found = "; ".join(kinds) or "no input is read by one"
+    cure = "Leave it out, or choose an encoder of Transformer layers, such as vit"
+    raise ConfigError(f"gradient checkpointing computes Transformer layers again: {found}. {cure}")
 
 
 def _check_registered(given: EncoderConfig, modality: str) -> None:

@@ -67,10 +67,15 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
         folder.mkdir(parents=True, exist_ok=True)
         goes_on = resume and bool(checkpoints(folder / "checkpoints"))
         if not goes_on:
-            discard(folder / "checkpoints")
-            for name in ("model.safetensors", *FILES, RESULTS, "predictions.parquet"):  # the weights go first
-                (folder / name).unlink(missing_ok=True)
-            for path in folder.glob("reader_*"):
-                discard(path)
+            clear_folder(folder)
         write_text(folder / "run.yaml", declaration.to_yaml())
     return goes_on
+
+
+def clear_folder(folder: Path) -> None:
+    """Take away what a fit writes, and nothing else."""
+    discard(folder / "checkpoints")
+    for name in ("model.safetensors", *FILES, RESULTS, "predictions.parquet"):  # the weights go first
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("reader_*"):
+        discard(path)

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polymodal.config import Declaration, located, parse
+from polymodal.config import DataConfig, Declaration, located, parse
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
+from polymodal.data.folds import fold_rows
+from polymodal.data.items import each_item
+from polymodal.data.labels import rarest_label, readable_labels
+from polymodal.data.parts import each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.schema import Guess, complete
 from polymodal.data.split import split_rows
+from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import apply_settings, read_yaml
-from polymodal.training.arguments import check_argument, fill_in, training_arguments
-from polymodal.training.declared import check_encoder, check_fusion, check_head
+from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.declared import (
+    check_checkpointing,
+    check_columns,
+    check_encoder,
+    check_fusions,
+    check_head,
+    check_layer_decay,
+    check_weighting,
+)
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 
+GB = 2**30
 YAML = (".yaml", ".yml")
-ANSWER_COLUMNS = ("row", "missing", "no_input")
-"""What ``predictions.parquet`` says of a row beside its answers."""
 
 
 @dataclass
@@ -43,6 +55,10 @@ class Job:
         processor: Reads the cells.
         cache: What was read so far.
         report: What the check found; None before :meth:`check`.
+        features: Reads what frozen encoders make of the cells; None where none is.
+        notes: What was done that one may want to know.
+        table: All rows, before they were split.
+        folder: Of the declaration, from which its paths start.
     """
 
     declaration: Declaration
@@ -52,6 +68,10 @@ class Job:
     processor: PolymodalProcessor
     cache: ReadCache = field(default_factory=ReadCache)
     report: CheckReport | None = None
+    features: PolymodalProcessor | None = None
+    notes: list[str] = field(default_factory=list)
+    table: Table | None = None
+    folder: Path | None = None
 
     @property
     def metric(self) -> str:
@@ -59,25 +79,51 @@ class Job:
         tasks = {name: target.family for name, target in self.declaration.targets.items()}
         return metric_name(self.declaration.train.metric, tasks)
 
-    def check(self, quiet: bool = False) -> CheckReport:
-        """Read every cell once, and say what is wrong."""
+    def varied(self, declaration: Declaration) -> Job:
+        """The job of a declaration that differs in its seeds or its fold alone; the cache is shared."""
+        assert self.table is not None
+        fresh = replace(self, declaration=declaration, features=None, notes=[])
+        if declaration.data == self.declaration.data and declaration.data.seed is not None:
+            return fresh
+        fresh.splits, fresh.numbers = split_tables(self.table, declaration, self.folder)
+        fresh.processor = prepare_processor(fresh.splits["train"], declaration.inputs, declaration.targets)
+        fresh.report = None
+        return fresh
 
-        def decode(name: str, config: Any, table: Table, row: int) -> Any:
-            return self.processor.read(name, table.row(row)[name], table.root, self.cache)
+    def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
+        """Read every cell once, and say what is wrong; without ``media``, as when they were read before."""
+
+        def decode(name: str, config: Any, item: Any, root: Path | None) -> Any:
+            return self.processor.read(name, item, root, self.cache)
 
         splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
         shown = None if quiet else progress
         self.report = check(
-            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers
-        )
+            splits, self.declaration, self.guesses, decode=decode if media else lambda *_: None,
+            progress=shown, row_numbers=self.numbers,
+        )  # fmt: skip
         return self.report
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
         """The dataset of a split, with its targets."""
+        processor = self.features if self.features and split != "test" else self.processor
         return RowDataset(
-            self.splits[split], self.processor, self.cache, targets=self.declaration.targets, dropout=dropout,
+            self.splits[split], processor, self.cache, targets=self.declaration.targets, dropout=dropout,
             seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
         )  # fmt: skip
+
+    def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Path | None]]:
+        """The distinct items in some inputs' cells, of training and validation, each with its folder."""
+        seen = set()
+        for table in (self.splits["train"], self.splits["validation"]):
+            for name in names:
+                reader = self.processor.readers[name]
+                cells = each_cell(table.values(name)) if name in table.columns else ()
+                for _, item in (found for cell in cells for found in each_item(cell, reader.modality)):
+                    key = None if reader.is_empty(item) else reader.key(item, table.root)
+                    if key is not None and key not in seen:
+                        seen.add(key)
+                        yield item, table.root
 
     def answers(self) -> dict[str, np.ndarray]:
         """The training targets as the processor reads them."""
@@ -89,7 +135,12 @@ class Job:
 
 
 def open_job(
-    source: Any, *, targets: Sequence[str] = (), inputs: Sequence[str] = (), settings: Sequence[str] = ()
+    source: Any,
+    *,
+    targets: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    fusions: Sequence[str] = (),
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
@@ -98,6 +149,7 @@ def open_job(
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read, where given.
         settings: Such as ``train.epochs=3``.
+        fusions: To be fitted instead of the one declared; its options go to those that have them.
 
     Raises:
         ConfigError: If the declaration says something unknown.
@@ -117,25 +169,31 @@ def open_job(
     declaration = parse(completed, source=written, lines=lines)
     if not declaration.targets:
         raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
-    check_parts(declaration, written, lines)
+    check_parts(declaration, written, lines, fusions)
     with located(written, lines, "data"):
         splits, numbers = split_tables(table, declaration, folder)
     train = splits["train"]
     fill_in(declaration.train, len(train))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
-    return Job(declaration, guesses, splits, numbers, processor)
+    cache = open_cache(declaration.data)
+    return Job(declaration, guesses, splits, numbers, processor, cache, table=table, folder=folder)
 
 
-def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int]) -> None:
+def open_cache(data: DataConfig) -> ReadCache:
+    """The cache of a fit: as much memory and disk as the declaration allows."""
+    store = DiskStore(default_folder(), int(data.cache_disk * GB)) if data.cache_disk else None
+    return ReadCache(int(data.cache_memory * GB), store)
+
+
+def check_parts(
+    declaration: Declaration, source: str, lines: Mapping[tuple, int], fusions: Sequence[str] = ()
+) -> None:
     """Refuse what the sections cannot tell by themselves, before any file is read.
 
     Raises:
         ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments is not to be had.
     """
-    for name in declaration.targets:
-        if name in ANSWER_COLUMNS:
-            cure = "Rename the column"
-            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+    check_columns(declaration)
     train = declaration.train
     for name, value in train.arguments.items():
         with located(source, lines, "train", name):
@@ -149,11 +207,19 @@ def check_parts(declaration: Declaration, source: str, lines: Mapping[tuple, int
             check_head(name, target)
     with located(source, lines, "train", "metric"):
         metric_name(train.metric, {name: target.family for name, target in declaration.targets.items()})
+    with located(source, lines, "train", "weighting"):
+        check_weighting(declaration)
     with located(source, lines, "fusion"):
-        check_fusion(declaration.fusion, list(declaration.inputs))
+        check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
+    with located(source, lines, "train", "layer_decay"):
+        check_layer_decay(train.layer_decay, declaration.inputs)
+    for name in CHECKPOINTING:
+        if train.arguments.get(name):
+            with located(source, lines, "train", name):
+                check_checkpointing(declaration.inputs)
 
 
 def split_tables(
@@ -161,8 +227,9 @@ def split_tables(
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
     """The three tables, and each one's rows by their number in the file."""
     data = declaration.data
-    classes = [name for name, target in declaration.targets.items() if target.family == "classification"]
-    numbers = split_rows(table, data, classes[0] if classes else None, declaration.train.seed)
+    seed = declaration.train.seed if data.seed is None else data.seed
+    divide = fold_rows if data.folds else split_rows
+    numbers = divide(table, data, _stratify(table, declaration), seed)
     splits = {name: table.select(rows) for name, rows in numbers.items()}
     for name in ("validation", "test"):
         given = getattr(data, name)
@@ -170,6 +237,17 @@ def split_tables(
             splits[name] = read_table(resolve(given, folder))
             numbers[name] = np.arange(len(splits[name]))
     return splits, numbers
+
+
+def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
+    """What is kept in equal shares in all splits: the first target of classes, else that of labels."""
+    tasks = {name: target.family for name, target in declaration.targets.items()}
+    classes = [name for name, task in tasks.items() if task == "classification"]
+    labels = [name for name, task in tasks.items() if task == "multilabel"]
+    if classes or not labels:
+        return classes[0] if classes else None
+    separator = declaration.targets[labels[0]].separator
+    return rarest_label(readable_labels(table.values(labels[0]), separator))
 
 
 def _declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from transformers import EvalPrediction
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
 from polymodal.models.heads import Head, family_of
+from polymodal.models.weighting import Weighting
 
 TIE = 1e-6
 """Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
@@ -32,6 +33,7 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
     if target and target not in tasks:
         raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
     suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss ece loss",
+             "multilabel": "map macro_f1 micro_f1 exact_match hamming_loss auroc loss",
              "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
     asked = [tasks[target]] if target else list(tasks.values())
     if not any(name in suits[task].split() for task in asked):
@@ -41,9 +43,14 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
 
 
 def validation_metrics(
-    heads: Mapping[str, Head], metric: str
+    heads: Mapping[str, Head], metric: str, weighting: Weighting | None = None
 ) -> Callable[[EvalPrediction], dict[str, float]]:
-    """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``."""
+    """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``.
+
+    Losses are added by their fixed weights here, also where weights are learned: these follow the losses of
+    the training rows, and an epoch must not be better than another for having learned other weights. What the
+    loss of each target was multiplied by is told as ``target.weight``.
+    """
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         logits: Any = prediction.predictions
@@ -55,14 +62,32 @@ def validation_metrics(
             rows = torch.as_tensor(np.asarray(logits[name]), device=device)
             answer = torch.as_tensor(np.asarray(targets[name]), device=device)
             with torch.no_grad():
-                measured = evaluate(head.task, head.answer(rows).cpu(), answer.cpu(), family_of(head))
+                said = head.answer(rows).cpu()
+                decided = head.decide(said)
+                measured = evaluate(head.task, said, answer.cpu(), family=family_of(head), **decided)
                 part = float(head.loss(rows, answer))
             loss += head.weight * part
             results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}
         results["loss_total"] = loss
+        results |= {
+            f"{name}.weight": value for name, value in (weighting.learned() if weighting else {}).items()
+        }
         return results | {"selection": selection(results, metric, loss)}
 
     return compute
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]], metric: str) -> tuple[Mapping[str, Any], float]:
+    """The evaluation that picks the epoch, from the Trainer's log, and ``metric`` as it is read there.
+
+    What is no number (a fit that diverged) is worse than any; the mean where a metric is of several targets.
+    """
+    found = [entry for entry in history if "eval_selection" in entry]
+    scores = [entry["eval_selection"] for entry in found]
+    best = found[int(np.argmax([-np.inf if np.isnan(score) else score for score in scores]))]
+    keys = [key for key in best if key == f"eval_{metric}" or key.rpartition(".")[2] == metric]
+    keys = ["eval_loss_total"] if metric == "loss" else keys
+    return best, sum(best[key] for key in keys) / len(keys)
 
 
 def selection(results: Mapping[str, float], metric: str, loss: float) -> float:

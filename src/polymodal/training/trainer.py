@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,6 @@ from transformers.trainer_callback import PrinterCallback
 from polymodal.config import TrainConfig
 from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.checkpoints import (
@@ -30,6 +30,7 @@ from polymodal.training.checkpoints import (
     publish,
     state_of,
 )
+from polymodal.training.groups import parameter_groups
 from polymodal.training.normalizers import Rest, encoders_at_rest, step_normalizers
 from polymodal.training.processes import is_main, on_main
 from polymodal.training.progress import TrainingProgress
@@ -42,10 +43,13 @@ class PolymodalTrainer(Trainer):
 
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
+        layer_decay: By how much each of its layers learns slower than the one above it.
     """
 
-    def __init__(self, *args: Any, pretrained_learning_rate: float, **kwargs: Any) -> None:
-        self.pretrained_learning_rate = pretrained_learning_rate
+    def __init__(
+        self, *args: Any, pretrained_learning_rate: float, layer_decay: float = 1.0, **kwargs: Any
+    ) -> None:
+        self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
         self._saving = False
         super().__init__(*args, **kwargs)
         self.rest = Rest()
@@ -53,7 +57,7 @@ class PolymodalTrainer(Trainer):
         self.loss_is_scaled_for_ga = True  # by step_normalizers
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW over at most four groups: pretrained or new, with weight decay or without."""
+        """AdamW over the groups of parameters."""
         if self.optimizer is None:
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.prediction_model)
             self.optimizer = kind(self.parameter_groups(), **options)
@@ -71,6 +75,19 @@ class PolymodalTrainer(Trainer):
             return sampler
         step = self.args.world_size * self.args.per_device_train_batch_size
         return EvenSampler(cast(RowDataset, self.train_dataset), step, self.args.data_seed)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        return 6 * len(inputs["index"]) * self._parameters
+
+    @cached_property
+    def _parameters(self) -> int:
+        return self.prediction_model.num_parameters(exclude_embeddings=True)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """What the losses of a step are divided by; None where the step is one batch of one process."""
@@ -91,32 +108,14 @@ class PolymodalTrainer(Trainer):
         loss = output["loss"] * self.args.world_size  # for gradients are averaged over the processes
         return (loss, output) if return_outputs else loss
 
-    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
-        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-        return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
-
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The trainable parameters by learning rate and weight decay; empty groups are left out."""
-        decayed = set(self.get_decay_parameter_names(self.prediction_model))
-        pretrained = {
-            id(parameter)
-            for encoder in cast(list[BackboneEncoder], self.prediction_model.model.encoders)
-            if encoder.pretrained
-            for parameter in encoder.backbone.parameters()
-        }
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.prediction_model.named_parameters():
-            if parameter.requires_grad:
-                groups.setdefault((id(parameter) in pretrained, name in decayed), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "lr": self.pretrained_learning_rate if is_pretrained else self.args.learning_rate,
-                "weight_decay": self.args.weight_decay if decays else 0.0,
-            }
-            for (is_pretrained, decays), parameters in groups.items()
-        ]
+        """See :func:`polymodal.training.groups.parameter_groups`."""
+        model = self.prediction_model
+        return parameter_groups(
+            model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
+            pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,
+            weight_decay=self.args.weight_decay,
+        )  # fmt: skip
 
     def _get_output_dir(self, trial: Any) -> str:
         folder = super()._get_output_dir(trial)
@@ -196,8 +195,9 @@ def train(
         data_collator=Collator(rows.processor, form="idle" if arguments.world_size > 1 else "items"),
         train_dataset=rows,
         eval_dataset=validation,
-        compute_metrics=validation_metrics(heads, metric),
+        compute_metrics=validation_metrics(heads, metric, model.weighting),
         pretrained_learning_rate=config.pretrained_learning_rate,
+        layer_decay=config.layer_decay,
     )
     trainer.remove_callback(PrinterCallback)
     if not quiet and is_main():

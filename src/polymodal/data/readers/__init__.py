@@ -10,15 +10,22 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.image import ImageReader
+from polymodal.data.readers.sequence import SequenceReader
 from polymodal.data.readers.table import CategoryReader, NumberReader
 from polymodal.data.readers.text import TextReader
+from polymodal.data.readers.video import VideoReader
 
 __all__ = [
-    "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader", "TextReader",
-    "fixed_seconds", "load_reader",
+    "READERS", "AudioReader", "CategoryReader", "ImageReader", "NumberReader", "Reader",
+    "SequenceReader", "TextReader", "VideoReader", "fixed_seconds", "load_reader",
 ]  # fmt: skip
 
-PARTS = {"text": AutoTokenizer, "image": AutoImageProcessor, "audio": AutoFeatureExtractor}
+PARTS = {
+    "text": AutoTokenizer,
+    "image": AutoImageProcessor,
+    "audio": AutoFeatureExtractor,
+    "video": AutoImageProcessor,  # AutoVideoProcessor needs torchvision
+}
 """How a reader's ``part`` is loaded."""
 
 

@@ -31,13 +31,16 @@ class TextReader(Reader):
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
         """Token ids ``(length,)``."""
-        text = cell if isinstance(cell, str) else as_label(cell)
-        ids = self.part(text, truncation=True, max_length=self.max_length).input_ids
+        ids = self.part(_text(cell), truncation=True, max_length=self.max_length).input_ids
         return np.asarray(ids, dtype=np.int64)
 
     def blank(self) -> np.ndarray:
         """The empty text."""
         return self.read("", None)
+
+    def content(self, cell: Any, root: Path | None) -> bytes:
+        """See :class:`Reader`."""
+        return _text(cell).encode("utf-8", "surrogatepass")
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask``, both ``(items, longest)``."""
@@ -52,3 +55,7 @@ class TextReader(Reader):
     def settings(self) -> dict[str, Any]:
         """See :class:`Reader`."""
         return {"max_length": self.max_length}
+
+
+def _text(cell: Any) -> str:
+    return cell if isinstance(cell, str) else as_label(cell)

@@ -3,8 +3,10 @@
 from polymodal.models.encoders.audio import AudioEncoder
 from polymodal.models.encoders.base import ENCODERS, Encoder, build_encoder, encoder_settings
 from polymodal.models.encoders.image import ImageEncoder
+from polymodal.models.encoders.sequence import SequenceEncoder
 from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
 from polymodal.models.encoders.text import TextEncoder
+from polymodal.models.encoders.video import VideoEncoder
 
 __all__ = [
     "ENCODERS",
@@ -13,7 +15,9 @@ __all__ = [
     "Encoder",
     "ImageEncoder",
     "NumberEncoder",
+    "SequenceEncoder",
     "TextEncoder",
+    "VideoEncoder",
     "build_encoder",
     "encoder_settings",
 ]

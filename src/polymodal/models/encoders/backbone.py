@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,28 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders.base import Encoder
+from polymodal.models.encoders.tuning import fixed_parts, tune
 
-TOWERS = {"text": "text_model", "image": "vision_model", "audio": "audio_model"}
+TOWERS = {
+    "text": "text_model",
+    "image": "vision_model",
+    "audio": "audio_model",
+    "video": "vision_model",
+    "sequence": "text_model",
+}
 """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
 
-REFUSED = (TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, StrictDataclassError)
+REFUSED = (
+    TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, IndexError, StrictDataclassError,
+)  # fmt: skip
 """What Transformers raises at sizes of a wrong type, or that do not fit each other."""
 
 READS = {
     "text": ("input_ids",),
     "image": ("pixel_values",),
     "audio": ("input_values", "input_features", "pixel_values"),
+    "video": ("pixel_values",),
+    "sequence": ("input_ids", "pixel_values"),
 }
 """The tensors that a backbone may want as its first, by modality."""
 
@@ -54,12 +65,15 @@ class BackboneEncoder(Encoder):
             from scratch, or the dictionary of a backbone's configuration.
         tokens: Most tokens an item gives.
         freeze: Leave the backbone as it is, in evaluation mode.
+        lora: Low-rank adapters learn in the backbone's place; true, or their settings
+            (see :func:`polymodal.models.encoders.tuning.add_lora`).
+        unfreeze_last: So many last layers of the backbone learn; the others stay as they are.
         scratch: Whether a backbone given as a dictionary was first built from scratch.
         sizes: Sizes of a backbone from scratch, under their Transformers names.
 
     Raises:
         ConfigError: If the checkpoint cannot be read, is of another modality, or a size is unknown to
-            the model type.
+            the model type, or the backbone has no layers of the kind that is to learn.
     """
 
     DEFAULT_TYPE: str
@@ -71,6 +85,8 @@ class BackboneEncoder(Encoder):
         *,
         tokens: int = 64,
         freeze: bool = False,
+        lora: bool | Mapping[str, Any] | None = None,
+        unfreeze_last: int | None = None,
         scratch: bool = False,
         **sizes: Any,
     ) -> None:
@@ -100,15 +116,25 @@ class BackboneEncoder(Encoder):
             replace_batch_norm(self.backbone)
         leave_out_unread(self.backbone)
         leave_out_chance(self.backbone)
-        if freeze:
-            self.backbone.requires_grad_(False)
+        self.never_learn = fixed_weights(self.backbone)
+        self.unfreeze_last = unfreeze_last
+        self.lora = tune(self.backbone, freeze=freeze, lora=lora, unfreeze_last=unfreeze_last)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
         left_out = ("dtype", "_name_or_path")
         config = {key: value for key, value in self.config.to_dict().items() if key not in left_out}
-        scratch = not self.pretrained
-        return {"backbone": config, "tokens": self.tokens, "freeze": self.frozen, "scratch": scratch}
+        settings = {"backbone": config, "tokens": self.tokens, "freeze": self.frozen}
+        settings |= {"lora": self.lora, "unfreeze_last": self.unfreeze_last}
+        return settings | {"scratch": not self.pretrained}
+
+    def train(self, mode: bool = True) -> BackboneEncoder:
+        """See :meth:`Encoder.train`; layers below those that ``unfreeze_last`` names are frozen too."""
+        super().train(mode)
+        if self.unfreeze_last:
+            for part in fixed_parts(self.backbone):
+                part.eval()
+        return self
 
 
 def is_checkpoint(name: str) -> bool:

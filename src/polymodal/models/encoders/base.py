@@ -18,7 +18,7 @@ class Encoder(nn.Module):
 
     Attributes:
         modality: What it reads; it decides which tensors :meth:`forward` is given.
-        axes: Number of dimensions its tokens lie in: 1 for text and sound, 2 for pictures.
+        axes: Number of dimensions its tokens lie in: 1 for text and sound, 2 for pictures, 3 for clips.
         width: Width of its tokens.
         tokens: Most tokens an item gives.
         pretrained: Whether its weights come from a checkpoint (they then learn at their own rate).
@@ -42,8 +42,9 @@ class Encoder(nn.Module):
 
     def train(self, mode: bool = True) -> Encoder:
         """Training mode, save for what is frozen and for statistics that came with a checkpoint."""
-        super().train(mode and not self.frozen)
-        for module in self.modules():
+        learns = mode and not self.frozen
+        super().train(learns)
+        for module in self.modules() if learns else ():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
@@ -105,3 +106,21 @@ def pool_grid(features: Tensor, limit: int) -> tuple[Tensor, tuple[int, int]]:
         columns = max(1, min(limit // rows, int(columns * shrink)))
         features = F.adaptive_avg_pool2d(features, (rows, columns))
     return features.flatten(2).transpose(1, 2), (rows, columns)
+
+
+def pool_clip(features: Tensor, limit: int) -> tuple[Tensor, tuple[int, ...]]:
+    """Pool ``features`` ``(items, width, frames, rows, columns)`` evenly to at most ``limit`` tokens.
+
+    The dimension that would keep the largest share of itself is shortened first, one place at a time.
+
+    Returns:
+        tokens ``(items, length, width)`` and their grid.
+    """
+    whole = features.shape[2:]
+    grid = list(whole)
+    while math.prod(grid) > limit:
+        shares = [((size - 1) / full, size) for size, full in zip(grid, whole, strict=True)]
+        grid[shares.index(max(shares))] -= 1
+    if grid != list(whole):
+        features = F.adaptive_avg_pool3d(features, (grid[0], grid[1], grid[2]))
+    return features.flatten(2).transpose(1, 2), tuple(grid)

@@ -72,13 +72,15 @@ class LogMel(nn.Module):
         return (mel - mean) / (deviation + 1e-3) * keep, mask
 
 
-def stretch(frames: Tensor, share: float) -> Tensor:
-    """Stretch time and frequency of each recording by up to ``share``, as another speaker would.
+def stretch(frames: Tensor, share: float, *, bins: bool = True) -> Tensor:
+    """Stretch time and (``bins``) frequency of each recording by up to ``share``, as another speaker would.
 
     Frequency as in vocal tract length perturbation (Jaitly & Hinton 2013), time as in speed perturbation
     (Ko et al. 2015), both on the log-mel picture ``(items, frames, bins)``.
     """
     factor = 1 + (2 * torch.rand(len(frames), 2, device=frames.device, dtype=frames.dtype) - 1) * share
+    if not bins:
+        factor = torch.cat([torch.ones_like(factor[:, :1]), factor[:, 1:]], dim=1)
     # Both axes run from -1 to 1 and are stretched from -1, where sound starts and frequency is lowest.
     theta = torch.diag_embed(factor)
     theta = torch.cat([theta, (factor - 1).unsqueeze(-1)], dim=-1)  # (items, 2, 3)
@@ -87,13 +89,16 @@ def stretch(frames: Tensor, share: float) -> Tensor:
     return F.grid_sample(picture, grid, align_corners=False).squeeze(1)
 
 
-def mask_stretches(frames: Tensor, share: float) -> Tensor:
-    """Zero one stretch of frames and one of mel bins in each recording (SpecAugment, without warping)."""
+def mask_stretches(frames: Tensor, share: float, length: Tensor | None = None) -> Tensor:
+    """Zero one stretch of frames and one of mel bins in each recording (SpecAugment, without warping).
+
+    With ``length`` ``(items,)`` the stretch of frames lies in that many first ones, and is a share of these.
+    """
     for axis in (1, 2):
-        size = frames.shape[axis]
+        size = frames.shape[axis] if axis == 2 or length is None else length.unsqueeze(1)
         wide = torch.rand(len(frames), 1, device=frames.device) * share * size
         start = torch.rand(len(frames), 1, device=frames.device) * (size - wide)
-        place = torch.arange(size, device=frames.device)
+        place = torch.arange(frames.shape[axis], device=frames.device)
         keep = (place < start) | (place >= start + wide)  # (items, size)
         frames = frames * keep.unsqueeze(3 - axis)
     return frames

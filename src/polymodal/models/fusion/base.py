@@ -117,14 +117,23 @@ def require_positive(**options: int) -> None:
             raise ValueError(f"{name} is {value}, expected at least 1")
 
 
+def require_heads(width: int, heads: int) -> None:
+    """Refuse attention heads that do not share the width evenly.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    if heads < 1 or width % heads:
+        raise ValueError(f"{heads} heads do not divide the width {width}")
+
+
 def transformer_layer(width: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
     """A pre-norm Transformer layer with GELU; its feed-forward part is twice as wide.
 
     Raises:
         ValueError: If the heads do not divide the width.
     """
-    if heads < 1 or width % heads:
-        raise ValueError(f"{heads} heads do not divide the width {width}")
+    require_heads(width, heads)
     return nn.TransformerEncoderLayer(
         width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
     )

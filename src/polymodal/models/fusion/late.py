@@ -34,6 +34,30 @@ class ConcatFusion(Fusion):
         return FusedState(self.net(torch.cat(vectors, dim=-1)))
 
 
+@FUSIONS.register("sum")
+class SumFusion(Fusion):
+    """Additive fusion ``h = b + Σ_i W_i x_i`` of the inputs' mean vectors (Liang et al. 2024, section 3.1).
+
+    The inputs do not interact: under a linear head their votes for each answer add up.
+
+    Args:
+        dropout: On the inputs' vectors.
+    """
+
+    def __init__(self, inputs: Sequence[str], *, width: int, dropout: float = 0.1) -> None:
+        super().__init__(inputs, width=width)
+        self.project = nn.ModuleList(
+            nn.Linear(width, width, bias=place == 0) for place, _ in enumerate(self.inputs)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
+        """See :meth:`Fusion.forward`; gives no tokens."""
+        vectors = [masked_mean(embedded[name].tokens, embedded[name].mask) for name in self.inputs]
+        votes = [project(self.dropout(x)) for project, x in zip(self.project, vectors, strict=True)]
+        return FusedState(torch.stack(votes).sum(dim=0))
+
+
 @FUSIONS.register("gated")
 class GatedFusion(Fusion):
     """Gated multimodal unit: ``h = Σ_i σ(W_i [x_1 … x_n]) · tanh(V_i x_i)`` (Arevalo et al. 2017, sec. 3.1).

@@ -1,0 +1,137 @@
+"""Sequences of features that were extracted before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polymodal.data.cells import MediaError, describe
+from polymodal.data.lists import written_list
+from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.sequences import load_sequence
+
+
+@READERS.register("sequence")
+class SequenceReader(Reader):
+    """Steps of features, each feature standardized; what lies beyond the longest length is cut.
+
+    Args:
+        features: Features a step.
+        length: Most steps that are kept.
+        mean: Of each feature in training.
+        deviation: Of the same.
+    """
+
+    modality = "sequence"
+    MOST_STEPS = 1024
+    """Where the declaration does not say how many are kept."""
+    FAR = 8.0
+    """Deviations from the mean beyond which a value counts as no farther."""
+
+    def __init__(
+        self,
+        *,
+        features: int = 1,
+        length: int = 256,
+        mean: Sequence[float] = (),
+        deviation: Sequence[float] = (),
+    ) -> None:
+        self.features, self.length = features, length
+        self.mean = np.asarray(mean if len(mean) else [0.0] * features, dtype=np.float64)
+        self.deviation = np.asarray(deviation if len(deviation) else [1.0] * features, dtype=np.float64)
+
+    @classmethod
+    def fit(cls, arrays: Iterable[np.ndarray], *, length: int | None = None) -> SequenceReader:
+        """The reader of a column, from training cells ``(time, features)`` that are looked at one by one.
+
+        Args:
+            arrays: Of any lengths; where they do not all have the same number of features, the usual counts.
+            length: Most steps that are kept; by default 98 of 100 arrays are kept whole.
+        """
+        scales: dict[int, FeatureScale] = {}
+        for array in arrays:
+            scales.setdefault(array.shape[1], FeatureScale()).add(array)
+        if not scales:
+            return cls(length=length or cls.length_of([256]))
+        features, scale = max(scales.items(), key=lambda entry: len(entry[1].lengths))
+        return cls(
+            features=features,
+            length=length or cls.length_of(scale.lengths),
+            mean=scale.mean.tolist(),
+            deviation=scale.deviation.tolist(),
+        )
+
+    @classmethod
+    def length_of(cls, lengths: Sequence[int]) -> int:
+        """The steps that hold 98 of 100 sequences whole, within what a CPU can bear."""
+        return min(cls.MOST_STEPS, int(np.quantile(lengths, 0.98, method="higher")))
+
+    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+        """float32 ``(at most length, features)``."""
+        array = load_sequence(cell, root)
+        if array.shape[1] != self.features:
+            found = f"{describe(cell)} has {array.shape[1]} features a step"
+            cure = "Extract them as those of the training rows."
+            raise MediaError(found=found, expected=f"{self.features} as in training", cure=cure)
+        value = (array[: self.length] - self.mean) / self.deviation
+        return np.clip(value, -self.FAR, self.FAR).astype(np.float32)
+
+    def blank(self) -> np.ndarray:
+        """One step of means."""
+        return np.zeros((1, self.features), dtype=np.float32)
+
+    def content(self, cell: Any, root: Path | None) -> bytes:
+        """See :class:`Reader`; a list that is written out is its own content."""
+        is_written = isinstance(cell, str) and written_list(cell) is not None
+        return cell.encode("utf-8", "surrogatepass") if is_written else super().content(cell, root)
+
+    def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """``steps`` ``(items, longest, features)``, zero behind each sequence; ``length`` ``(items,)``."""
+        length = [len(item) for item in items]
+        steps = np.zeros((len(items), max(length), self.features), dtype=np.float32)
+        for place, item in enumerate(items):
+            steps[place, : len(item)] = item
+        return {"length": torch.tensor(length), "steps": torch.from_numpy(steps)}
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Reader`."""
+        return {
+            "features": self.features,
+            "length": self.length,
+            "mean": self.mean.tolist(),
+            "deviation": self.deviation.tolist(),
+        }
+
+
+class FeatureScale:
+    """Mean and deviation of each feature over arrays that come one by one, and how long these are.
+
+    Two groups' sums of squares are joined as in Chan, Golub & LeVeque (1979), equation 1.5b.
+    """
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+        self.mean: np.ndarray = np.zeros(1)
+        self._squares: np.ndarray = np.zeros(1)
+
+    def add(self, array: np.ndarray) -> None:
+        """Take ``array`` ``(time, features)`` in."""
+        before, values = sum(self.lengths), array.astype(np.float64)
+        total = before + len(values)
+        apart = values.mean(axis=0) - self.mean
+        self._squares = (
+            self._squares + values.var(axis=0) * len(values) + apart**2 * before * len(values) / total
+        )
+        self.mean = self.mean + apart * len(values) / total
+        self.lengths.append(len(values))
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Of each feature; 1 for a feature that is the same everywhere, save for the rounding of float32."""
+        deviation = np.sqrt(self._squares / sum(self.lengths))
+        return np.where(deviation > 1e-6 * np.abs(self.mean), deviation, 1.0)

@@ -1,0 +1,311 @@
+"""Cell (path, bytes, data URI, array) → frames of a clip, sampled evenly; a clip is never held whole."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
+from polymodal.data.media import OPTIONS, _damage
+
+__all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
+
+SPARE = 2
+"""Frames at the end of a clip that may fail to come out of the decoder: the last one stands for them."""
+FAR = 16
+"""Frames that are decoded one after another rather than jumped over: each jump starts the decoder anew."""
+OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""A title in an old encoding is no reason to refuse a clip; from version 19 on that is PyAV's own way."""
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+
+
+class VideoInfo(NamedTuple):
+    """What a clip's file says of it; width and height are those of the upright picture."""
+
+    seconds: float
+    width: int
+    height: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Where a clip's frames lie in time, found by reading its file without decoding it.
+
+    Attributes:
+        times: Of the frames in the order they are shown, in the stream's time base; their numbers from 0
+            where the file has no times.
+        keys: The times at which decoding can start, ascending; empty where the file has no times.
+        seconds: How long the clip lasts.
+    """
+
+    times: list[int]
+    keys: list[int]
+    seconds: float
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the frames say their time."""
+        return bool(self.keys)
+
+    def jump(self, after: int | None, to: int) -> int | None:
+        """The key frame to start from on the way from frame ``after`` to ``to``, where that saves much."""
+        here = 0 if after is None else bisect_right(self.times, after)
+        key = bisect_right(self.keys, to) - 1
+        return self.keys[key] if key >= 0 and bisect_right(self.times, self.keys[key]) > here + FAR else None
+
+
+def load_video(
+    cell: Any, root: Path | None = None, *, frames: int, size: int, limits: Limits = LIMITS
+) -> np.ndarray:
+    """Frames of the clip in a cell, squares of ``size`` pixels: uint8 ``(frames, size, size, 3)``, RGB.
+
+    Args:
+        cell: See :func:`sample_frames`.
+        root: Folder that relative paths refer to; the current one by default.
+        frames: How many.
+        size: Side in pixels.
+        limits: The most that is read.
+
+    Raises:
+        MediaError: As :func:`sample_frames`.
+    """
+    shown = sample_frames(cell, root, frames=frames, limits=limits)
+    squares = (image.resize((size, size), Image.Resampling.BICUBIC) for image in shown)
+    return np.stack([np.asarray(image) for image in squares])
+
+
+def sample_frames(
+    cell: Any, root: Path | None = None, *, frames: int, limits: Limits = LIMITS
+) -> Iterator[Image.Image]:
+    """One upright RGB picture from the middle of each of ``frames`` equal stretches of a clip, one at a time.
+
+    A clip of fewer frames gives some of them several times. The file is read twice: once for the times of
+    its frames, for headers may lack or misstate them, and once to decode no more than it takes to reach them.
+
+    Args:
+        cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}`` of any
+            format that libav reads, or array of bytes ``(frames, height, width, 3)``.
+        root: Folder that relative paths refer to; the current one by default.
+        frames: How many.
+        limits: The most that is read; pixels are those of one frame.
+
+    Raises:
+        MediaError: If there is no such file, it is empty, too large, too long, damaged or cut short, or
+            holds no clip.
+    """
+    with _damage(cell, "a clip"):
+        if isinstance(cell, np.ndarray):
+            clip = _clip_array(cell, limits)
+            for place in _middles(len(clip), frames):
+                yield Image.fromarray(clip[place])
+            return
+        index = _read_index(cell, root, limits)
+        wanted = [index.times[place] for place in _middles(len(index.times), frames)]
+        convert = VideoReformatter()  # one for all frames: each of its own would keep megabytes
+        with _opened(cell, root, limits) as (container, stream):
+            for frame in _reach(container, stream, index, wanted, cell, limits):
+                picture = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                yield _upright(Image.fromarray(picture), frame.rotation)
+
+
+def video_info(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> VideoInfo:
+    """Length, size and number of frames of a clip: from its header, and from its packets if that is silent.
+
+    Raises:
+        MediaError: As :func:`sample_frames`, except for damage behind the first frame.
+    """
+    with _damage(cell, "a clip"):
+        if isinstance(cell, np.ndarray):
+            shape = _clip_array(cell, limits).shape
+            return VideoInfo(0.0, shape[2], shape[1], shape[0])  # an array does not say how fast it goes
+        with _opened(cell, root, limits) as (container, stream):
+            seconds, count = _declared_seconds(container, stream), stream.frames
+            first = next(container.decode(stream), None)
+            if first is None:
+                raise _nothing(cell)
+            width, height = first.width, first.height
+            if _quarter_turns(first.rotation) % 2:
+                width, height = height, width
+        if not seconds or not count:
+            index = _read_index(cell, root, limits)
+            seconds, count = index.seconds, len(index.times)
+        return VideoInfo(seconds, width, height, count)
+
+
+def _middles(count: int, wanted: int) -> list[int]:
+    """The middle of each of ``wanted`` equal stretches of ``count`` places."""
+    return [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
+
+
+def _clip_array(array: np.ndarray, limits: Limits) -> np.ndarray:
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or not array.size:
+        found = f"array of {array.dtype}, shape {array.shape}"
+        raise MediaError(found=found, expected="bytes (uint8) of shape (frames, height, width, 3)")
+    _check_frame(array.shape[2], array.shape[1], array, limits)
+    _check_length(len(array), 0.0, array, limits)
+    return array
+
+
+@contextmanager
+def _opened(cell: Any, root: Path | None, limits: Limits) -> Iterator[tuple[Any, Any]]:
+    """The file in a cell, opened by libav, and its first stream of moving pictures."""
+    with (
+        open_cell(cell, root, limits) as file,
+        av.open(file, mode="r", options=OPTIONS, **OPEN) as container,
+    ):
+        cover = av.stream.Disposition.attached_pic
+        # A stream of a codec that libav does not know has no context to decode it in.
+        known = [stream for stream in container.streams.video if stream.codec_context is not None]
+        moving = [stream for stream in known if not stream.disposition & cover]
+        # libav reads a still picture as a clip of one frame, by demuxers named png_pipe and the like
+        if not moving or container.format.name.endswith("_pipe"):
+            found = f"{describe(cell)} has no video in it that can be decoded"
+            raise MediaError(found=found, expected="a clip", cure="Replace the file.")
+        stream = moving[0]
+        _check_frame(stream.codec_context.width, stream.codec_context.height, cell, limits)
+        stream.codec_context.thread_count = 1  # threads would cost a short clip more than they save
+        yield container, stream
+
+
+def _read_index(cell: Any, root: Path | None, limits: Limits) -> _Index:
+    """Read the packets of a clip, decoding none; holds only their times.
+
+    Raises:
+        MediaError: If there are none, more than ``limits`` allow, or fewer than the file says.
+    """
+    times: list[int] = []
+    keys: list[int] = []
+    count, is_whole, end, end_of_all = 0, True, 0.0, 0.0
+    with _opened(cell, root, limits) as (container, stream):
+        declared = _declared_seconds(container, stream)
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        for packet in container.demux():
+            if not packet.size:
+                continue
+            own_end = float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
+            end_of_all = max(end_of_all, own_end)
+            if packet.stream.index != stream.index:
+                continue
+            is_whole = not packet.is_corrupt
+            if packet.is_discard:  # cut away by the file's own list of edits
+                continue
+            count, end = count + 1, max(end, own_end)
+            if packet.pts is not None:
+                times.append(packet.pts)
+                keys += [packet.pts] * packet.is_keyframe
+            shown = end - float(times[0] * stream.time_base) if times else count / rate
+            _check_length(count, max(declared, shown), cell, limits)
+        start = float(min(times, default=0) * stream.time_base)
+    if not count:
+        raise _cut_short(cell, 0.0, declared) if declared else _nothing(cell)
+    is_timed = len(times) == count and bool(keys)
+    seconds = end - start if is_timed else count / rate
+    # A header may count from nought rather than from the first frame, and to the end of the sound.
+    missing = declared - max(seconds, end_of_all) if is_timed else 0.0
+    if not is_whole or missing > max(0.02 * declared, 2.5 / rate):
+        raise _cut_short(cell, seconds, declared)
+    if is_timed:
+        return _Index(sorted(set(times)), sorted(set(keys)), seconds)
+    return _Index(list(range(count)), [], seconds)
+
+
+def _reach(
+    container: Any, stream: Any, index: _Index, wanted: list[int], cell: Any, limits: Limits
+) -> Iterator[av.VideoFrame]:
+    """The frame shown at each of the ``wanted`` times, which ascend; decodes only what leads there."""
+    decoded = _decode(container, stream, index)
+    at: int | None = None
+    frame: av.VideoFrame | None = None
+    for time in wanted:
+        key = index.jump(at, time)
+        if key is not None and (at is None or at < time):
+            container.seek(key, stream=stream)
+            decoded = _decode(container, stream, index)
+            first = next(decoded, None)
+            if first is None or first[0] > time:  # the file's own table of key frames is wrong
+                container.seek(index.times[0], stream=stream)
+                index = _Index(index.times, index.keys[:1], index.seconds)
+                decoded = _decode(container, stream, index)
+            else:
+                at, frame = first
+        while at is None or at < time:
+            following = next(decoded, None)
+            if following is None:
+                break
+            at, frame = following
+        if frame is None or at is None:
+            raise _nothing(cell)
+        if bisect_right(index.times, time) - bisect_right(index.times, at) > SPARE:
+            raise _cut_short(cell, index.seconds * bisect_right(index.times, at) / len(index.times), 0)
+        if frame.is_corrupt:
+            found = f"{describe(cell)} is damaged: a frame is not whole"
+            raise MediaError(found=found, expected="a whole clip", cure="Copy or record it again.")
+        _check_frame(frame.width, frame.height, cell, limits)
+        yield frame
+
+
+def _decode(container: Any, stream: Any, index: _Index) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The frames that follow, each with its time (its number where the file has no times)."""
+    for number, frame in enumerate(container.decode(stream)):
+        if not index.is_timed:
+            yield number, frame
+        elif frame.pts is not None:
+            yield frame.pts, frame
+
+
+def _declared_seconds(container: Any, stream: Any) -> float:
+    """How long the header says the clip is; 0 where it says nothing."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return float(container.duration or 0) / av.time_base
+
+
+def _quarter_turns(degrees: int) -> int:
+    return round((degrees or 0) / 90) % 4
+
+
+def _upright(image: Image.Image, degrees: int) -> Image.Image:
+    """Turned counter-clockwise by what the file says, as a phone held on its side writes it."""
+    turns = _quarter_turns(degrees)
+    return image.transpose(TURNS[90 * turns]) if turns else image
+
+
+def _check_frame(width: int, height: int, cell: Any, limits: Limits) -> None:
+    if width * height > limits.pixels:
+        found = f"{describe(cell)} has frames of {width} x {height} pixels"
+        raise MediaError(
+            found=found, expected=f"at most {limits.pixels:,} pixels", cure="Make the clip smaller."
+        )
+
+
+def _check_length(frames: int, seconds: float, cell: Any, limits: Limits) -> None:
+    if seconds > limits.seconds:
+        raise _too_long(cell, limits)
+    if frames > limits.frames:
+        found = f"{describe(cell)} has more than {limits.frames:,} frames"
+        raise MediaError(found=found, expected=f"at most {limits.frames:,} frames", cure="Cut the clip.")
+
+
+def _too_long(cell: Any, limits: Limits) -> MediaError:
+    found = f"{describe(cell)} is longer than {limits.seconds:g} seconds"
+    return MediaError(found=found, expected=f"at most {limits.seconds:g} seconds", cure="Cut the clip.")
+
+
+def _cut_short(cell: Any, seconds: float, declared: float) -> MediaError:
+    of = f" of {declared:.3g}" if declared > seconds else ""
+    found = f"{describe(cell)} is cut short: it ends after {seconds:.3g}{of} seconds"
+    return MediaError(found=found, expected="a whole clip", cure="Copy or record it again.")
+
+
+def _nothing(cell: Any) -> MediaError:
+    return MediaError(found=f"{describe(cell)} holds no frame", cure="Leave the cell empty instead.")

@@ -1,0 +1,182 @@
+"""How much of a pretrained backbone learns: all, none, its last layers, or low-rank adapters beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from polymodal.errors import ConfigError, did_you_mean
+
+LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None}
+"""The update is ``alpha / rank`` times the product of an adapter's two matrices."""
+LINEAR = (nn.Linear, Conv1D)
+"""What an adapter goes beside; GPT-2 calls its linear layers ``Conv1D``."""
+
+
+def tune(
+    backbone: nn.Module,
+    *,
+    freeze: bool = False,
+    lora: bool | Mapping[str, Any] | None = None,
+    unfreeze_last: int | None = None,
+) -> dict[str, Any] | None:
+    """Fix the weights that are not to learn, and add what is to learn in their place.
+
+    Returns:
+        The settings of the adapters with every default, or None without adapters.
+
+    Raises:
+        ConfigError: If two ways are asked for at once, or the backbone has no such layers.
+    """
+    adapts = lora is True or isinstance(lora, Mapping)
+    asked = {"freeze": freeze, "lora": adapts, "unfreeze_last": unfreeze_last}
+    both = [name for name, value in asked.items() if value]
+    if len(both) > 1:
+        raise ConfigError(f"'{both[0]}' and '{both[1]}' exclude each other: each says what stays as it is")
+    if freeze:
+        backbone.requires_grad_(False)
+    if unfreeze_last:
+        freeze_but_last(backbone, unfreeze_last)
+    return add_lora(backbone, {} if lora is True else lora) if adapts else None  # type: ignore[arg-type]
+
+
+def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a low-rank adapter beside linear layers and fix everything else (LoRA; Hu et al. 2021, section 4).
+
+    By default beside every linear layer that learns, which is worth more than a higher rank beside a few
+    (Dettmers et al. 2023, section 4). At the start the adapters add nothing.
+
+    Args:
+        backbone: A Transformers model; changed in place.
+        settings: Of :data:`LORA_DEFAULTS`: ``rank``; ``alpha``; ``dropout`` before the adapters; ``targets``,
+            ends of the names of the layers, such as ``query`` or ``attention.dense``.
+
+    Returns:
+        The settings with every default.
+
+    Raises:
+        ConfigError: If a setting is unknown, or the backbone has no linear layer of such a name.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    for name in settings:
+        if name not in LORA_DEFAULTS:
+            raise ConfigError(f"lora has no option '{name}'. {did_you_mean(name, LORA_DEFAULTS)}")
+    whole = LORA_DEFAULTS | dict(settings)
+    config = LoraConfig(
+        r=whole["rank"], lora_alpha=whole["alpha"], lora_dropout=whole["dropout"],
+        target_modules=_linear_layers(backbone, whole["targets"]),
+    )  # fmt: skip
+    inject_adapter_in_model(config, backbone)
+    return whole
+
+
+def _linear_layers(backbone: nn.Module, targets: list[str] | None) -> list[str]:
+    """Names of the linear layers that learn, and that one of ``targets`` ends, if given."""
+    known = [
+        name
+        for name, module in backbone.named_modules()
+        # Its own type alone: what PyTorch's attention keeps as its last layer is never called.
+        if type(module) in LINEAR and all(p.requires_grad for p in module.parameters())
+    ]
+    kind = cast(Any, backbone).config.model_type
+    if not known:
+        raise ConfigError(f"a model of type '{kind}' has no linear layer that lora could adapt")
+    if targets is None:
+        return known
+    for target in targets:
+        if not any(f".{name}".endswith(f".{target}") for name in known):
+            ends = dict.fromkeys(name.rpartition(".")[2] for name in known)
+            cure = did_you_mean(target, ends)
+            raise ConfigError(f"a model of type '{kind}' has no linear layer '{target}' for lora. {cure}")
+    return [name for name in known if any(f".{name}".endswith(f".{target}") for target in targets)]
+
+
+def merge_lora(model: nn.Module) -> nn.Module:
+    """Fold the adapters of all encoders into the weights beside them; returns ``model``.
+
+    The answers stay the same but for rounding, and are had at the speed of the backbone alone. Saved then,
+    the encoders are like any other: all of their weights learn when they are trained on.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    from polymodal.models.encoders.backbone import BackboneEncoder, fixed_weights
+    from polymodal.models.encoders.base import encoder_settings
+
+    for encoder in model.modules():
+        if not isinstance(encoder, BackboneEncoder) or encoder.lora is None:
+            continue
+        for name, module in list(encoder.backbone.named_modules()):
+            if isinstance(module, LoraLayer):
+                cast(Any, module).merge(safe_merge=True)
+                encoder.backbone.set_submodule(name, module.get_base_layer())
+        vars(encoder.backbone).pop("peft_config", None)
+        encoder.lora = None
+        for name, parameter in encoder.backbone.named_parameters():
+            parameter.requires_grad_(name not in encoder.never_learn)
+    for module in model.modules():
+        if hasattr(module, "fixed"):
+            module.fixed = fixed_weights(module)  # type: ignore[assignment]
+    base = cast(Any, getattr(model, "model", model))
+    base.config.encoders = [encoder_settings(encoder) for encoder in base.encoders]
+    return model
+
+
+def freeze_but_last(backbone: nn.Module, count: int) -> None:
+    """Fix all but the last ``count`` layers and what comes after them, such as a last norm.
+
+    Raises:
+        ConfigError: If the backbone has fewer layers.
+    """
+    layers, after = layers_of(backbone)
+    if count > len(layers):
+        kind, has = cast(Any, backbone).config.model_type, f"{len(layers)} layers" if layers else "no layers"
+        raise ConfigError(f"'unfreeze_last' is {count}, but this model of type '{kind}' has {has}")
+    learning = [*layers[-count:], *after]
+    kept = {id(p) for module in learning for p in module.parameters() if p.requires_grad}
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(id(parameter) in kept)
+
+
+def layers_of(backbone: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The layers of a Transformers backbone from first to last, and the modules that come after them.
+
+    The layers are the outermost list of modules of one type that holds most of the weights: blocks of a
+    Transformer, stages of a network that has stages. What comes after is what is declared after them; the
+    norm of wav2vec 2.0's stable variant is declared before and applied after.
+    """
+    lists = [(name, list(module)) for name, module in backbone.named_modules() if _is_stack(module)]
+    outermost = [
+        (name, layers)
+        for name, layers in lists
+        if not any(name.startswith(f"{other}.") for other, _ in lists)
+    ]
+    if not outermost:
+        return [], []
+    name, layers = max(outermost, key=lambda entry: sum(p.numel() for m in entry[1] for p in m.parameters()))
+    after: list[nn.Module] = []
+    path = name.split(".")
+    for depth in range(len(path)):
+        parent = backbone.get_submodule(".".join(path[:depth]))
+        children = dict(parent.named_children())
+        after += [children[key] for key in list(children)[list(children).index(path[depth]) + 1 :]]
+        if "StableLayerNorm" in type(parent).__name__:
+            after.append(children["layer_norm"])
+    return layers, after
+
+
+def _is_stack(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList) and len({type(child) for child in module}) == 1
+
+
+def fixed_parts(backbone: nn.Module) -> list[nn.Module]:
+    """The modules of which no weight learns."""
+    parts = []
+    for module in backbone.modules():
+        weights = list(module.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            parts.append(module)
+    return parts

@@ -1,0 +1,145 @@
+"""Clips: a picture network over each frame, or a Transformers video model over them all."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
+from polymodal.models.encoders.base import ENCODERS, pool_clip
+from polymodal.models.encoders.image import own_size, patches_to_grid, random_shift
+from polymodal.models.outputs import TokenSequence
+
+COLOURS = 3
+WITH_CHANGE = 2 * COLOURS
+"""Channels of a frame that is seen beside its change."""
+TIME_LAST = ("timesformer",)
+"""Model types whose tokens run through time first, then through space."""
+
+
+@ENCODERS.register("video")
+class VideoEncoder(BackboneEncoder):
+    """A clip to one vector a patch and step: ``VideoEncoder("resnet")``, ``VideoEncoder("owner/name")``.
+
+    A picture backbone (ResNet, ViT, SigLIP, …) reads the frames one by one; a video backbone (VideoMAE,
+    ViViT, TimeSformer) reads the clip. Either way the tokens lie in a grid of frames, rows and columns.
+
+    A picture backbone from scratch sees each frame beside its difference to the frame before (the RGB
+    difference of Wang et al. 2016, section 3.2), in three more channels that are nought for the first frame:
+    movement shows in no single frame, and is hard to learn from positions alone where clips are few.
+    ``num_channels=3`` leaves the difference out. A checkpoint of pictures sees what it was trained on, the
+    frames alone.
+
+    Args:
+        backbone: See :class:`BackboneEncoder`; by default a small residual network with GroupNorm.
+        frames: Sampled from a clip; a video backbone from a checkpoint has its own number.
+        size: Side of the square the processor makes of a frame; a checkpoint has its own.
+        shift: In training, how far a clip from scratch is moved at random, as a share of its side; all
+            frames alike.
+    """
+
+    modality = "video"
+    axes = 3
+    DEFAULT_TYPE = "resnet"
+    DEFAULT_SIZES = {
+        "embedding_size": 16,
+        "hidden_sizes": [32, 64, 128],
+        "depths": [1, 1, 1],
+        "layer_type": "basic",
+    }
+
+    def __init__(
+        self,
+        backbone: str | os.PathLike[str] | dict[str, Any] | None = None,
+        *,
+        frames: int = 8,
+        size: int = 64,
+        shift: float = 0.0,
+        **options: Any,
+    ) -> None:
+        kind = backbone or self.DEFAULT_TYPE
+        if isinstance(kind, str) and not is_checkpoint(kind):
+            options = fitting_sizes(kind, frames, size) | options
+        super().__init__(backbone, **options)
+        config = self.backbone.config
+        self.reads_clips = hasattr(config, "num_frames")
+        self.frames: int = config.num_frames if self.reads_clips else frames
+        self.size: int = own_size(config) or size
+        self.shift = shift
+        channels = getattr(config, "num_channels", COLOURS)
+        self.sees_change = not self.reads_clips and channels == WITH_CHANGE
+        own_width = getattr(config, "hidden_size", None) if self.pretrained else None
+        self.width: int = own_width or self._width(channels)
+        self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Encoder.settings`."""
+        return super().settings() | {"frames": self.frames, "size": self.size, "shift": self.shift}
+
+    def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:  # type: ignore[override]
+        """Encode ``pixel_values`` ``(items, frames, 3, height, width)``: uint8, or a processor's floats."""
+        if not pixel_values.is_floating_point():
+            pixel_values = pixel_values.to(next(self.backbone.parameters()).dtype) / 127.5 - 1
+        if self.training and self.shift:
+            moved = random_shift(pixel_values.flatten(1, 2), self.shift)
+            pixel_values = moved.unflatten(1, pixel_values.shape[1:3])
+        hidden = self._clip(pixel_values) if self.reads_clips else self._frames(pixel_values)
+        tokens, grid = pool_clip(hidden, self.tokens)
+        mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        return TokenSequence(self.norm(tokens), mask, row, grid)
+
+    def _frames(self, clips: Tensor) -> Tensor:
+        """A picture backbone over every frame: ``(items, width, frames, rows, columns)``."""
+        if self.sees_change:
+            change = torch.cat([torch.zeros_like(clips[:, :1]), clips[:, 1:] - clips[:, :-1]], dim=1)
+            clips = torch.cat([clips, change], dim=2)
+        pictures = clips.flatten(0, 1)
+        hidden = self.backbone(pixel_values=pictures).last_hidden_state
+        if hidden.dim() == 3:
+            patch = getattr(self.backbone.config, "patch_size", None)
+            hidden = patches_to_grid(hidden, pictures, patch if isinstance(patch, int) else None)
+        return hidden.unflatten(0, clips.shape[:2]).transpose(1, 2)
+
+    def _clip(self, clips: Tensor) -> Tensor:
+        """A video backbone over the clip: ``(items, width, steps, rows, columns)``."""
+        config = self.backbone.config
+        hidden = self.backbone(pixel_values=clips).last_hidden_state
+        steps, rows, columns = clip_grid(config, clips)
+        # A class token stands before the patches and is left out: it has no place in the grid.
+        patches = hidden[:, -steps * rows * columns :].transpose(1, 2)
+        if config.model_type in TIME_LAST:
+            return patches.unflatten(2, (rows, columns, steps)).movedim(4, 2)
+        return patches.unflatten(2, (steps, rows, columns))
+
+    def _width(self, channels: int) -> int:
+        """Width of the tokens, found by running the backbone once."""
+        pixels = (channels, self.size, self.size)
+        hidden = run_once(self.backbone, (1, self.frames, *pixels) if self.reads_clips else (1, *pixels))
+        return hidden.shape[1 if hidden.dim() == 4 else 2]
+
+
+def fitting_sizes(model_type: str, frames: int, size: int) -> dict[str, Any]:
+    """The sizes of a backbone from scratch that follow from the clips it reads."""
+    known = known_sizes(model_type)
+    fitting: dict[str, Any] = {}
+    if known.get("image_size") is not None:
+        fitting["image_size"] = [size, size] if isinstance(known["image_size"], (list, tuple)) else size
+    if "num_frames" in known:
+        fitting["num_frames"] = frames
+    elif "num_channels" in known:
+        fitting["num_channels"] = WITH_CHANGE
+    return fitting
+
+
+def clip_grid(config: Any, clips: Tensor) -> tuple[int, int, int]:
+    """Steps, rows and columns of the patches that a video backbone cuts ``clips`` into.
+
+    Its tubelets (VideoMAE, ViViT) span several frames each; TimeSformer has none.
+    """
+    tubelet = getattr(config, "tubelet_size", 1)
+    deep, *wide = tubelet if isinstance(tubelet, (list, tuple)) else [tubelet]
+    tall, broad = wide or [config.patch_size] * 2
+    return clips.shape[1] // deep, clips.shape[3] // tall, clips.shape[4] // broad

@@ -1,0 +1,140 @@
+"""What every head is: the fused state in, the answer for one target out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from polymodal.models.outputs import FusedState
+from polymodal.registry import Registry
+
+IGNORED = -100
+"""What stands for an empty target of a classification (an empty number or list of labels is NaN)."""
+
+
+class Head(nn.Module):
+    """Base of all heads; built in two steps, for the width is known only beside a fusion.
+
+    Attributes:
+        task: The name it is registered under.
+        family: The task of this library whose target cells and whose metrics are its too; its own by default.
+        variance_factor: What a loss over its variance is multiplied by where weights are learned: 1 for a
+            cross-entropy, ½ for a squared error; see
+            :class:`polymodal.models.weighting.UncertaintyWeighting`.
+    """
+
+    task: ClassVar[str]
+    family: ClassVar[str] = ""
+    variance_factor: ClassVar[float] = 1.0
+
+    def __init__(self, *, weight: float = 1.0, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.weight, self.dropout = weight, nn.Dropout(dropout)
+        self.out: nn.Linear | None = None
+
+    def bind(self, width: int) -> Head:
+        """Build the weights for a fused state of ``width``."""
+        if self.out is None:
+            self.out = nn.Linear(width, self.outputs)
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Numbers a row that the head gives."""
+        return 1
+
+    def forward(self, state: FusedState) -> Tensor:
+        """The logits, ``(batch, outputs)``.
+
+        Raises:
+            ValueError: If :meth:`bind` was never called.
+        """
+        if self.out is None:
+            raise ValueError(f"{type(self).__name__} does not know its width yet: call bind(width)")
+        return self.out(self.dropout(state.pooled))
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The mean loss over the rows whose target is not empty; 0 where all are."""
+        raise TypeError(f"{type(self).__name__} has no loss of its own")
+
+    def known(self, target: Tensor) -> Tensor:
+        """Which rows of a target ``(batch, …)`` are not empty: ``(batch,)`` bool."""
+        empty = target.isnan() if target.is_floating_point() else target == IGNORED
+        return ~empty.flatten(1).any(dim=1) if empty.ndim > 1 else ~empty
+
+    def normalizer(self, target: Tensor) -> Tensor:
+        """What :meth:`loss` divides its sum by, a scalar: the number of rows whose target is not empty."""
+        return self.known(target).sum().float()
+
+    def answer(self, logits: Tensor) -> Tensor:
+        """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
+        raise TypeError(f"{type(self).__name__} has no answer of its own")
+
+    def decide(self, answer: Tensor) -> dict[str, Tensor]:
+        """What follows from an answer, by the names under which the task's metrics take it; maybe nothing."""
+        return {}
+
+    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
+        """An answer as the columns of a table, a cell a row.
+
+        Args:
+            name: Of the target.
+            answer: What :meth:`answer` gave, in main memory.
+            probabilities: Whether each class is to have a column.
+        """
+        return {name: answer.numpy() if answer.ndim == 1 else list(answer.numpy())}
+
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments, JSON values all, that build this head again (without its weights)."""
+        return {"weight": self.weight, "dropout": self.dropout.p}
+
+
+def family_of(head: Head | type[Head]) -> str:
+    """The task whose cells and metrics are those of ``head``."""
+    return head.family or head.task
+
+
+HEADS: Registry[type[Head]] = Registry("head", group="polymodal.heads", base=Head)
+
+
+def build_head(settings: dict[str, Any]) -> Head:
+    """The head that ``{"task": …, **head.settings()}`` describes, with fresh weights."""
+    settings = dict(settings)
+    return HEADS[settings.pop("task")](**settings)
+
+
+def class_names(classes: int | Any) -> list[str]:
+    """Names of classes, given these or their number."""
+    return [str(name) for name in (range(classes) if isinstance(classes, int) else classes)]
+
+
+def check_thresholds(thresholds: list[float], classes: int) -> None:
+    """Refuse thresholds that are none.
+
+    Raises:
+        ValueError: If there is not one a class, each between 0 and 1.
+    """
+    if len(thresholds) != classes:
+        raise ValueError(f"{len(thresholds)} thresholds for {classes} classes")
+    wrong = [value for value in thresholds if not 0 < value < 1]
+    if wrong:
+        raise ValueError(f"a threshold is {wrong[0]:g}, expected a number between 0 and 1")
+
+
+def probability_columns(name: str, classes: list[str], answer: Tensor) -> dict[str, Any]:
+    """A column a class, ``<target>_probability_<class>``."""
+    return {f"{name}_probability_{c}": answer[:, place].numpy() for place, c in enumerate(classes)}
+
+
+def per_class(values: Any, classes: int, name: str) -> Tensor:
+    """A factor a class, ones where none are given.
+
+    Raises:
+        ValueError: If there is not one a class.
+    """
+    factors = [1.0] * classes if values is None else list(values)
+    if len(factors) != classes:
+        raise ValueError(f"{len(factors)} {name} for {classes} classes")
+    return torch.tensor(factors, dtype=torch.float32)

@@ -1,0 +1,100 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from polymodal.models.heads.base import (
+    HEADS,
+    IGNORED,
+    Head,
+    check_thresholds,
+    class_names,
+    per_class,
+    probability_columns,
+)
+
+
+@HEADS.register("classification")
+class Classifier(Head):
+    """One of several classes, by cross-entropy.
+
+    Args:
+        classes: Their number, or their names in the order of the logits.
+        class_weights: A factor for each class's loss.
+        label_smoothing: Probability that the loss gives to the other classes.
+        thresholds: One a class: the class is said whose probability is the largest multiple of its own.
+            Equal ones, or none, say the likeliest.
+        weight: Share of this target in the model's loss.
+        dropout: Before the last layer.
+    """
+
+    task = family = "classification"
+    class_weights: Tensor
+    temperature: Tensor
+
+    def __init__(
+        self,
+        classes: int | Sequence[str],
+        *,
+        class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        thresholds: Sequence[float] | None = None,
+        weight: float = 1.0,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(weight=weight, dropout=dropout)
+        self.classes = class_names(classes)
+        self.label_smoothing = label_smoothing
+        self.thresholds = None if thresholds is None else [float(value) for value in thresholds]
+        if self.thresholds is not None:
+            check_thresholds(self.thresholds, len(self.classes))
+        self.register_buffer("class_weights", per_class(class_weights, len(self.classes), "class_weights"))
+        self.register_buffer("temperature", torch.ones(()))
+
+    @property
+    def outputs(self) -> int:
+        """See :class:`Head`."""
+        return len(self.classes)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy of ``logits`` ``(batch, classes)`` with ``target`` ``(batch,)``, -100 where empty."""
+        each = F.cross_entropy(
+            logits.float(), target, self.class_weights, ignore_index=IGNORED,
+            reduction="none", label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+        return each.sum() / self.normalizer(target).clamp(min=1e-8)
+
+    def normalizer(self, target: Tensor) -> Tensor:
+        """See :class:`Head`; a row counts as much as its class weighs."""
+        return (self.class_weights[target.clamp(min=0)] * (target != IGNORED)).sum()
+
+    def answer(self, logits: Tensor) -> Tensor:
+        """Probabilities ``(batch, classes)`` after the calibration temperature."""
+        return (logits.float() / self.temperature).softmax(dim=-1)
+
+    def decide(self, answer: Tensor) -> dict[str, Tensor]:
+        """``predicted`` ``(batch,)``, the place of the class that is said."""
+        scaled = answer if self.thresholds is None else answer / answer.new_tensor(self.thresholds)
+        return {"predicted": scaled.argmax(dim=1)}
+
+    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
+        """``<target>``, ``<target>_confidence``: its probability; and one a class on demand."""
+        predicted = self.decide(answer)["predicted"]
+        confidence = answer.gather(1, predicted.unsqueeze(1)).squeeze(1)
+        said = {name: [self.classes[place] for place in predicted], f"{name}_confidence": confidence.numpy()}
+        return said | (probability_columns(name, self.classes, answer) if probabilities else {})
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Head`."""
+        return super().settings() | {
+            "classes": self.classes,
+            "class_weights": self.class_weights.tolist(),
+            "label_smoothing": self.label_smoothing,
+            "thresholds": self.thresholds,
+        }

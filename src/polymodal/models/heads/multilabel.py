@@ -1,0 +1,95 @@
+"""Any number of several classes, none of them too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from polymodal.models.heads.base import (
+    HEADS,
+    Head,
+    check_thresholds,
+    class_names,
+    per_class,
+    probability_columns,
+)
+
+
+@HEADS.register("multilabel")
+class MultilabelClassifier(Head):
+    """Each class is there or is not: a binary cross-entropy a class.
+
+    Args:
+        classes: Their number, or their names in the order of the logits.
+        pos_weight: A factor for each class's loss where the row has it, as PyTorch names it.
+        thresholds: The probability from which a class is said, one for all or one a class.
+        weight: Share of this target in the model's loss.
+        dropout: Before the last layer.
+    """
+
+    task = family = "multilabel"
+    pos_weight: Tensor
+    temperature: Tensor
+
+    def __init__(
+        self,
+        classes: int | Sequence[str],
+        *,
+        pos_weight: Sequence[float] | None = None,
+        thresholds: float | Sequence[float] = 0.5,
+        weight: float = 1.0,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(weight=weight, dropout=dropout)
+        self.classes = class_names(classes)
+        each = [thresholds] * len(self.classes) if isinstance(thresholds, int | float) else thresholds
+        self.thresholds = [float(value) for value in each]
+        check_thresholds(self.thresholds, len(self.classes))
+        self.register_buffer("pos_weight", per_class(pos_weight, len(self.classes), "pos_weight"))
+        self.register_buffer("temperature", torch.ones(()))
+
+    @property
+    def outputs(self) -> int:
+        """See :class:`Head`."""
+        return len(self.classes)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Binary cross-entropy of ``logits`` with ``target`` ``(batch, classes)``, 1 where the row has the
+        class.
+
+        The mean over classes and over rows whose target is known; that of the others is NaN.
+        """
+        known = self.known(target).unsqueeze(1)
+        each = F.binary_cross_entropy_with_logits(
+            logits.float(), target.nan_to_num(), pos_weight=self.pos_weight, reduction="none"
+        )
+        return torch.where(known, each, 0.0).sum() / (known.sum() * len(self.classes)).clamp(min=1)
+
+    def answer(self, logits: Tensor) -> Tensor:
+        """Each class's own probability, ``(batch, classes)``, after the calibration temperature."""
+        return (logits.float() / self.temperature).sigmoid()
+
+    def decide(self, answer: Tensor) -> dict[str, Tensor]:
+        """``predicted`` ``(batch, classes)`` bool, the classes that are said."""
+        return {"predicted": answer >= answer.new_tensor(self.thresholds)}
+
+    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
+        """``<target>``: a list of classes; ``<target>_confidence``: their probabilities; and one a class."""
+        said = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
+        columns: dict[str, Any] = {
+            name: [[self.classes[place] for place in places] for places in said],
+            f"{name}_confidence": [answer[row, places].tolist() for row, places in enumerate(said)],
+        }
+        return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Head`."""
+        return super().settings() | {
+            "classes": self.classes,
+            "pos_weight": self.pos_weight.tolist(),
+            "thresholds": self.thresholds,
+        }

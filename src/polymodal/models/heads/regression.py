@@ -1,0 +1,93 @@
+"""A number, and the interval it lies in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polymodal.models.heads.base import HEADS, Head
+
+LARGEST_LOG = 80.0
+"""Beyond e^80 a float is infinite, and an untrained model may well say so."""
+
+
+@HEADS.register("regression")
+class Regressor(Head):
+    """A number, by squared error on the standardized target.
+
+    Args:
+        mean: Of the target in training, after ``transform``.
+        deviation: Of the same.
+        transform: ``log`` learns ``log(1 + x)``, for amounts that span orders of magnitude.
+        half_width: Of the prediction interval, in the unit of the target after ``transform``; None for no
+            interval. See :func:`polymodal.evaluation.conformal.conformal_quantile`.
+        weight: Share of this target in the model's loss.
+        dropout: Before the last layer.
+    """
+
+    task = family = "regression"
+    variance_factor = 0.5
+
+    def __init__(
+        self,
+        *,
+        mean: float = 0.0,
+        deviation: float = 1.0,
+        transform: str = "none",
+        half_width: float | None = None,
+        weight: float = 1.0,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(weight=weight, dropout=dropout)
+        if transform not in ("none", "log"):
+            raise ValueError(f"transform is '{transform}', expected 'none' or 'log'")
+        if half_width is not None and half_width < 0:
+            raise ValueError(f"half_width is {half_width:g}, expected 0 or more")
+        self.mean, self.deviation, self.transform = mean, deviation, transform
+        self.half_width = half_width
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Squared error of ``logits`` ``(batch, 1)`` with ``target`` ``(batch,)``, NaN where it is empty."""
+        known = ~target.isnan()
+        scaled = (torch.where(known, self._transformed(target), self.mean) - self.mean) / self.deviation
+        error = (logits.float().squeeze(-1) - scaled) * known
+        return error.square().sum() / known.sum().clamp(min=1)
+
+    def answer(self, logits: Tensor) -> Tensor:
+        """Numbers ``(batch,)`` in the target's own unit."""
+        value = logits.float().squeeze(-1) * self.deviation + self.mean
+        return value.clamp(max=LARGEST_LOG).expm1().clamp(min=0) if self.transform == "log" else value
+
+    def residuals(self, answer: Tensor, target: Tensor) -> Tensor:
+        """How far off each answer ``(rows,)`` is after ``transform``; what is below zero is never reached."""
+        residuals = (self._transformed(answer.double()) - self._transformed(target.double())).abs()
+        return residuals.masked_fill(target < 0, torch.inf) if self.transform == "log" else residuals
+
+    def decide(self, answer: Tensor) -> dict[str, Tensor]:
+        """``low`` and ``high`` ``(batch,)`` in the target's own unit, where the head has an interval.
+
+        The width is the same for all rows after ``transform``: a logarithm's interval is as wide as its
+        answer is large.
+        """
+        if self.half_width is None:
+            return {}
+        middle = self._transformed(answer.double())
+        low, high = middle - self.half_width, middle + self.half_width
+        if self.transform == "log":
+            low, high = low.expm1().clamp(min=0), high.clamp(max=LARGEST_LOG).expm1()
+        return {"low": low.to(answer.dtype), "high": high.to(answer.dtype)}
+
+    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
+        """``<target>``, and ``<target>_low`` and ``<target>_high`` where the head has an interval."""
+        bounds = {f"{name}_{side}": bound.numpy() for side, bound in self.decide(answer).items()}
+        return {name: answer.numpy()} | bounds
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Head`."""
+        own = {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
+        return super().settings() | own | {"half_width": self.half_width}
+
+    def _transformed(self, value: Tensor) -> Tensor:
+        return value.clamp(min=0).log1p() if self.transform == "log" else value

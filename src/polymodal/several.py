@@ -1,0 +1,199 @@
+"""Several fits into one folder: each a whole run in a folder of its own, resumable, one table of all.
+
+Whoever varies something (the fusion, the fold, the seed) names its jobs, calls :func:`check_folders` before
+the data are checked, and :func:`fit_several` after.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from polymodal.api import fit_job
+from polymodal.config import Declaration
+from polymodal.data.aside import discard, write_text, writing
+from polymodal.errors import RunError
+from polymodal.run import FILES, Run
+from polymodal.training.folder import RESULTS, check_folder, clear_folder, prepare_folder
+from polymodal.training.job import Job
+from polymodal.training.progress import CONSOLE, quiet_libraries
+from polymodal.training.selection import best_epoch
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one of several fits came to.
+
+    Attributes:
+        name: Of the fit and of its folder.
+        selection: What picked its best epoch, the higher the better: the metric, ties broken by the loss.
+        validation: The same metric as it is read, of that epoch; a loss where there are several targets.
+        test: Metrics of the test rows by target.
+        parameters: Of the whole model.
+        seconds: Of the training.
+        rows_per_second: Trained on.
+        epoch: The best one.
+    """
+
+    name: str
+    selection: float
+    validation: float
+    test: dict[str, dict[str, float]]
+    parameters: int
+    seconds: float
+    rows_per_second: float
+    epoch: float
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Several fits in one folder.
+
+    Attributes:
+        folder: Holds a run folder a fit, and ``<varied>s.json``.
+        varied: What they differ in, such as ``fusion``.
+        metric: The validation metric that compares them: the one that picks the best epoch of each.
+        fits: In the order in which they were made.
+        warnings: What should be known of the data and of the comparison.
+        notes: What was done in any of the fits that one may want to know.
+    """
+
+    folder: Path
+    varied: str
+    metric: str
+    fits: list[Fit]
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def best(self) -> str:
+        """The name of the fit that is best on the validation rows; the test rows have no say."""
+        return max(self.fits, key=lambda fit: _number(fit.selection)).name
+
+    def load(self, name: str | None = None) -> Run:
+        """The run of a fit, by default of the best one."""
+        return Run.load(self.folder / (name or self.best))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        values: dict[str, Any] = {"run": str(self.folder), "best": self.best, "metric": self.metric}
+        values[f"{self.varied}s"] = [asdict(fit) for fit in self.fits]
+        return values | {"warnings": self.warnings, "notes": self.notes}
+
+
+def check_folders(
+    folder: Path, declarations: Mapping[str, Declaration], *, resume: bool, overwrite: bool
+) -> None:
+    """Refuse a folder that several runs cannot be written to; nothing is changed.
+
+    Raises:
+        RunError: If it or a folder in it holds a run already, is a file, is of other declarations that are to
+            be resumed, or has nothing to resume.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, expected a folder to write the runs to")
+    if (folder / "model.safetensors").exists() and not overwrite:
+        cure = "Give another folder with -o" if resume else "Give another folder with -o, or --overwrite"
+        raise RunError(f"{folder}: holds the run of a single fit. {cure}")
+    if resume and not any((folder / name / "run.yaml").exists() for name in declarations):
+        raise RunError(f"{folder}: no fit to resume. Start without --resume")
+    for name, declaration in declarations.items():
+        check_folder(folder / name, declaration, resume=resume, overwrite=overwrite)
+
+
+def fit_several(
+    jobs: Mapping[str, Job],
+    folder: Path,
+    *,
+    varied: str,
+    resume: bool = False,
+    quiet: bool = True,
+    warnings: Iterable[str] = (),
+) -> Fits:
+    """Fit every job into a folder of its name, and write what they came to.
+
+    Args:
+        jobs: Checked jobs by name; those that share a cache decode every file once.
+        folder: Gets a run folder a job, and ``<varied>s.json`` once all are done.
+        varied: What the jobs differ in, in the singular.
+        resume: Leave finished fits as they are, go on with those that were interrupted.
+        quiet: Show no progress.
+        warnings: Handed on to the result.
+
+    Raises:
+        PolymodalError: If a run cannot be written, or a fit fails.
+    """
+    summary, fits = folder / f"{varied}s.json", []
+    notes: dict[str, None] = {}
+    with writing(folder):
+        summary.unlink(missing_ok=True)
+        # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
+        for path in () if resume else (folder, *(folder / name for name in jobs)):
+            clear_folder(path)
+    with quiet_libraries():
+        for number, (name, job) in enumerate(jobs.items(), start=1):
+            results = finished(folder / name) if resume else None
+            if not quiet:
+                done = ": done before" if results else ""
+                CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
+            results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
+            discard(folder / name / "checkpoints")  # a kill may have left them
+            fits.append(summarize(name, results, job.metric))
+            notes |= dict.fromkeys(results["notes"])
+    metric = next(iter(jobs.values())).metric
+    result = Fits(folder, varied, metric, fits, list(warnings), list(notes))
+    write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
+    """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
+    goes_on = prepare_folder(folder, job.declaration, resume=resume)
+    # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
+    fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
+    results = finished(folder)
+    assert results is not None
+    return results
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """What ``metrics.json`` says, if the run is whole: it is written last."""
+    try:
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return results if all((folder / name).is_file() for name in FILES) else None
+
+
+def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:
+    """One fit's row of the table, from its ``metrics.json``; see :attr:`Fits.metric` for ``metric``."""
+    best, validation = best_epoch(results["history"], metric)
+    return Fit(
+        name=name,
+        selection=best["eval_selection"],
+        validation=validation,
+        test=results["test"],
+        parameters=results["parameters"],
+        seconds=results["train"]["seconds"],
+        rows_per_second=results["train"]["rows_per_second"],
+        epoch=best["epoch"],
+    )
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a file that is whole or not there.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    with writing(path):
+        write_text(path, text)
+
+
+def _number(value: float) -> float:
+    """What is no number (a fit that diverged) is worse than any."""
+    return -math.inf if math.isnan(value) else value

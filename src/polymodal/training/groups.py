@@ -1,0 +1,66 @@
+"""Which parameter learns how fast, and which decays: the groups of the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, cast
+
+from torch import nn
+
+from polymodal.models.encoders.backbone import BackboneEncoder
+from polymodal.models.encoders.tuning import layers_of
+from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.weighting import LEARNING_RATE
+
+
+def parameter_groups(
+    model: PolymodalForPrediction,
+    decayed: Collection[str],
+    *,
+    learning_rate: float,
+    pretrained_learning_rate: float,
+    layer_decay: float,
+    weight_decay: float,
+) -> list[dict[str, Any]]:
+    """The trainable parameters by learning rate and weight decay, as PyTorch's optimizers take them.
+
+    Args:
+        model: Whose parameters learn.
+        decayed: Names of those that decay.
+        learning_rate: Of all that is new: heads, fusion, encoders from scratch, adapters.
+        pretrained_learning_rate: Of the last layer of what came with a checkpoint, and what comes after it.
+        layer_decay: By how much each layer below learns slower than the one above it.
+        weight_decay: Of those that decay.
+    """
+    slower = pretrained_rates(model, pretrained_learning_rate, layer_decay)
+    weights = {id(parameter) for parameter in model.weighting.parameters()}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = slower.get(id(parameter), learning_rate)
+            rate *= LEARNING_RATE if id(parameter) in weights else 1
+            groups.setdefault((rate, name in decayed), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": weight_decay if decays else 0.0}
+        for (rate, decays), parameters in groups.items()
+    ]
+
+
+def pretrained_rates(model: PolymodalForPrediction, rate: float, layer_decay: float) -> dict[int, float]:
+    """The learning rate of each pretrained parameter, by its ``id``.
+
+    Layer k of n has ``rate · layer_decay^(n − k)``, and what lies below all layers counts as layer 0, as in
+    ELECTRA (Clark et al. 2020) and BEiT (Bao et al. 2021). Adapters are new and have no part in it.
+    """
+    rates = {}
+    for encoder in cast(list[BackboneEncoder], model.model.encoders):
+        if not encoder.pretrained:
+            continue
+        layers, after = layers_of(encoder.backbone)
+        place = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
+        place |= {id(p): len(layers) for module in after for p in module.parameters()}
+        for name, parameter in encoder.backbone.named_parameters():
+            if ".lora_" not in name:
+                below = len(layers) - place.get(id(parameter), 0)
+                rates[id(parameter)] = rate * layer_decay**below
+    return rates
