@@ -1,11 +1,13 @@
 """Bad declarations, checkpoints and run folders through the command line: one clear line each."""
 
+import json
 import shutil
 
 import pytest
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
+from polymodal import __version__ as polymodal_version
 from polymodal.data.tokenizer import train_tokenizer
 from tests.command import error, errors, polymodal, settings
 
@@ -149,6 +151,18 @@ def test_a_run_folder_without_its_tokenizer(folder):
     (tokenizer,) = (folder / "run").glob("reader_*")
     shutil.rmtree(tokenizer)
     assert predict(folder).startswith("run: no readable processor_config.json and its folders")
+
+
+def test_a_run_of_a_newer_format_is_refused_by_name(folder):
+    config = json.loads((folder / "run/config.json").read_text())
+    assert config["format"] == 1 and config["polymodal_version"] == polymodal_version
+    assert (folder / "run/run.yaml").read_text().startswith(f"# Written by polymodal {polymodal_version}\n")
+    newer = {"format": 2, "polymodal_version": "9.1", "fusion": {"kind": "of another shape"}}
+    (folder / "run/config.json").write_text(json.dumps(config | newer))
+    assert predict(folder) == (
+        f"run: written by polymodal 9.1 in format 2, this is {polymodal_version} and knows formats up to 1. "
+        "Upgrade: pip install -U polymodal"
+    )
 
 
 def test_weights_that_are_cut_incomplete_or_of_another_model(folder):

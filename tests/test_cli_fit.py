@@ -80,14 +80,21 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert resumed.status == 0 and "epoch 1/3" not in resumed.err and "epoch 3/3" in resumed.err
 
 
-def test_there_must_be_something_to_resume(tmp_path):
+def test_without_a_checkpoint_resuming_is_beginning_and_says_so(tmp_path):
     write_houses(tmp_path)
     fit = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms", "-o", "run", *settings()]
     result = polymodal(*fit, "--resume", folder=tmp_path)
-    assert result.status == 1
-    assert result.errors == ["run/checkpoints: no checkpoint to resume from. Start without --resume"]
-    result = polymodal(*fit, folder=tmp_path)
-    assert result.status == 0, result.err
+    assert result.status == 0
+    assert "run: no checkpoint to resume from, training starts at the first step" in result.err
+    before = (tmp_path / "run/metrics.json").read_bytes()
+    again = polymodal(*fit, "--resume", folder=tmp_path)
+    assert again.status == 0 and "run: was finished already" in again.err and again.out == result.out
+    assert (tmp_path / "run/metrics.json").read_bytes() == before
+    (tmp_path / "run/run.yaml").unlink()
+    assert polymodal(*fit, "--resume", folder=tmp_path).errors == [
+        "run: its run.yaml is missing, so that nothing says what to resume. "
+        "Put it back, or begin anew with --overwrite"
+    ]
 
 
 def test_a_fit_that_never_began_does_not_block_the_next(tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def folder(tmp_path, monkeypatch):
 def registries():
     """What a page registers is forgotten afterwards."""
     kept = [(registry, dict(registry._entries)) for registry in (ENCODERS, FUSIONS, HEADS)]
+    path = list(sys.path)
     yield
+    sys.path[:] = path
     for registry, entries in kept:
         registry._entries = entries
 

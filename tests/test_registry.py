@@ -4,7 +4,7 @@ import pytest
 
 import polymodal
 from polymodal.errors import ConfigError
-from polymodal.registry import Registry
+from polymodal.registry import Registry, accepted
 
 
 @pytest.fixture
@@ -50,3 +50,19 @@ def test_every_public_name_is_there(name):
 def test_another_name_is_none_of_the_package():
     with pytest.raises(AttributeError, match="no attribute 'fti'"):
         polymodal.fti  # noqa: B018
+
+
+def test_what_a_constructor_hands_on_is_accepted_too():
+    class Base:
+        def __init__(self, classes, *, dropout=0.1): ...
+
+    class Own(Base):
+        def __init__(self, *, doubt=0.1, **options): ...
+
+    class Other(Own): ...
+
+    class Closed(Base):
+        def __init__(self, *, width): ...
+
+    assert accepted(Own) == accepted(Other) == ["doubt", "classes", "dropout"]
+    assert accepted(Closed) == ["width"]

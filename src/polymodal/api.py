@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,24 @@ import torch
 import transformers
 from transformers import set_seed
 
-from polymodal.config import Declaration, parse
+from polymodal.config import parse
+from polymodal.data.aside import aside, discard, write_text, writing
 from polymodal.data.check import CheckReport
 from polymodal.data.rejected import SKIP, count_rows, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
-from polymodal.errors import DataError, RunError
+from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, list_columns, run_batches
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
-from polymodal.run import FILES, Run
+from polymodal.run import Run
+from polymodal.training import processes
 from polymodal.training.calibration import Calibration, calibrate
+from polymodal.training.folder import RESULTS, check_folder, has_begun, is_finished, prepare_folder
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
-from polymodal.training.progress import progress, quiet_libraries
+from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import skip_notes
 from polymodal.training.trainer import train
 
@@ -93,28 +95,52 @@ def fit(
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
-        resume: Go on with an interrupted run in ``output``.
+        resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
 
     Raises:
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
-    job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+    processes.start()
+    job = processes.everywhere(
+        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+    )
     folder = Path(output) if output else default_folder(source)
+    goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
+    if goes_on is None:
+        return load(folder)
+    with quiet_libraries():
+        return fit_job(job, folder, resume=goes_on, quiet=quiet)
+
+
+def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool) -> bool | None:
+    """Check folder and data, and make the folder ready.
+
+    Returns:
+        Whether there is a checkpoint to go on from; None if the run in ``folder`` is finished already.
+
+    Raises:
+        PolymodalError: If the fit cannot begin.
+    """
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+    if resume and has_begun(folder) and is_finished(folder):
+        discard(folder / "checkpoints")
+        note(f"{folder}: was finished already", quiet)
+        return None
     report = job.check(quiet)
     if not report.ok:
         raise DataError([*report.problems, *left_out(report.rejected)])
-    prepare_folder(folder, job.declaration, resume=resume)
-    with quiet_libraries():
-        return fit_job(job, folder, resume=resume, quiet=quiet)
+    goes_on = prepare_folder(folder, job.declaration, resume=resume)
+    if resume and not goes_on:
+        note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
+    return goes_on
 
 
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
     """Train, evaluate and save what was opened and checked."""
     config = job.declaration.train
-    write_rejected(folder, job.rejected)
+    processes.on_main(lambda: write_rejected(folder, job.rejected))
     set_seed(config.seed)
     model = build_model(job.declaration, job.processor, job.answers())
     encode_frozen(job, model, quiet=quiet)
@@ -131,14 +157,19 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     )
     calibration = calibrate(model, job.rows("validation"), job.declaration)
     run = Run(folder, model, job.processor, job.declaration)
-    run.save(folder)
-    write_results(run, job, trained, calibration)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+    def finish() -> None:
+        with writing(folder, "Free space: the same command with --resume finishes the run"):
+            run.write(folder)
+            write_results(run, job, trained, calibration)
+            discard(folder / "checkpoints")
+
+    processes.on_main(finish)
     return run
 
 
 def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
-    """``metrics.json``, and ``predictions.parquet`` of the test rows."""
+    """``predictions.parquet`` of the test rows, and at last ``metrics.json``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
@@ -150,7 +181,8 @@ def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Cali
             for name in names:
                 frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
             frames.append(frame)
-        pd.concat(frames, ignore_index=True).to_parquet(run.folder / "predictions.parquet", index=False)
+        with aside(run.folder / "predictions.parquet") as part:
+            pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
     history = trained.pop("history")
     results = {
         "test": measure.metrics(),
@@ -168,7 +200,7 @@ def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Cali
         "history": history,
     }
     text = json.dumps(results, indent=2, ensure_ascii=False)
-    (run.folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    write_text(run.folder / RESULTS, text + "\n")
 
 
 def count_splits(job: Job) -> dict[str, int]:
@@ -186,48 +218,6 @@ def cache_notes(job: Job) -> list[str]:
     if cache.store and cache.store.broken:
         notes.append(f"the cache on disk was not used: {cache.store.broken}")
     return notes
-
-
-def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that a run cannot be written to; nothing is changed.
-
-    Raises:
-        RunError: If it holds a run already, is a file, or another declaration is to be resumed.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, expected a folder to write the run to")
-    written = folder / "run.yaml"
-    if resume and written.exists() and written.read_text(encoding="utf-8") != declaration.to_yaml():
-        found = "its run.yaml declares something else"
-        raise RunError(f"{folder}: {found}; resume with the same table and settings")
-    # A run.yaml alone is a fit that ended before its first checkpoint.
-    begun = (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/checkpoint-*"))
-    if begun and not resume and not overwrite:
-        cure = "Give another folder with -o, or --overwrite, or --resume"
-        raise RunError(f"{folder}: holds a run already. {cure}")
-
-
-def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> None:
-    """Make the run folder; what an earlier run wrote there is taken away, save when that run is to go on.
-
-    Raises:
-        RunError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            clear_folder(folder)
-        (folder / "run.yaml").write_text(declaration.to_yaml(), encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
-
-
-def clear_folder(folder: Path) -> None:
-    """Take away what a fit writes, and nothing else."""
-    for path in [folder / "checkpoints", *folder.glob("reader_*")]:
-        shutil.rmtree(path, ignore_errors=True)
-    for name in (*FILES, "metrics.json", "predictions.parquet"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def default_folder(source: Any) -> Path:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import warnings
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,6 +130,8 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
+    from polymodal.training import processes
+
     ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
     asked = [name for name, value in ways.items() if value is not None]
     if len(asked) > 1 and asked != ["--folds", "--seeds"]:
@@ -145,6 +148,7 @@ def fit(
             _fit_one(source, search, options)
         else:
             _fit_several(source, fusions, folds, seeds or 1, options)
+        processes.stop()
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
         raise typer.Exit(130) from None
@@ -337,15 +341,17 @@ def main() -> None:
     # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        try:
-            app(prog_name="polymodal")
-        finally:
-            sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
+        is_first = not int(os.environ.get("RANK", 0))  # of several processes, the one that speaks
+        with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_first else nowhere):
+            try:
+                app(prog_name="polymodal")
+            finally:
+                sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as error:
-        from polymodal.errors import PolymodalError
+        from polymodal.errors import PolymodalError, ToldElsewhere
 
         if isinstance(error, OSError) and error.errno in FULL:
             place = error.filename or "standard output"
@@ -358,6 +364,8 @@ def main() -> None:
             error = PolymodalError(f"{error.filename}: cannot be used ({error.strerror})")
         if not isinstance(error, PolymodalError):
             raise
+        if isinstance(error, ToldElsewhere):
+            sys.exit(1)
         for line in str(error).splitlines():
             typer.echo(f"error: {line}", err=True)
         sys.exit(1)

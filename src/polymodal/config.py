@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from polymodal import __version__
 from polymodal.errors import ConfigError, did_you_mean, one_line
 from polymodal.settings import apply_settings, read_yaml
 
@@ -179,7 +188,9 @@ def named_encoder(name: str) -> dict[str, str]:
 class TargetConfig(Section):
     """A column the model learns to answer."""
 
-    task: Literal["classification", "multilabel", "regression"]
+    task: str = Field(
+        description="classification, multilabel, regression, or a head that another package offers."
+    )
     weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="classification, multilabel: 'balanced' lifts rare classes."
@@ -201,6 +212,19 @@ class TargetConfig(Section):
     interval: float | None = Field(
         0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="What a head of another package takes besides."
+    )
+    _family: str = PrivateAttr("")
+
+    @property
+    def family(self) -> str:
+        """The task whose cells are read alike: that of the head, once it is known, else the task itself."""
+        return self._family or self.task
+
+    def belongs_to(self, family: str) -> None:
+        """Set the family."""
+        self._family = family
 
     @model_validator(mode="before")
     @classmethod
@@ -228,7 +252,7 @@ class TargetConfig(Section):
             "multilabel": ("transform", "label_smoothing", "interval"),
             "regression": ("class_weights", "label_smoothing", "separator", "thresholds"),
         }
-        for name in others[self.task]:
+        for name in others.get(self.task, ()):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is no setting of a {self.task}")
         if self.task == "classification" and self.thresholds not in (None, "validation"):
@@ -310,8 +334,9 @@ class Declaration(Section):
     train: TrainConfig = Field(default_factory=TrainConfig)
 
     def to_yaml(self) -> str:
-        """The declaration with every default written out, in declared order."""
-        return yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+        """The declaration with every default written out, in declared order, and which version wrote it."""
+        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+        return f"# Written by polymodal {__version__}\n{text}"
 
 
 def parse(

@@ -28,6 +28,10 @@ class RunError(PolymodalError):
     """A run folder is incomplete, of another version, or asked for what it cannot do."""
 
 
+class ToldElsewhere(PolymodalError):
+    """Another process of the same training failed, and tells why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing wrong with the data, and where.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from polymodal.errors import ConfigError, did_you_mean
@@ -13,11 +17,17 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """A mapping from names to components that refuses a name given twice.
 
-    Iterating yields the names in the order in which they were registered.
+    Iterating yields the names in the order in which they were registered, then what other packages offer.
+
+    Args:
+        kind: What the components are, for messages.
+        group: Of the entry points by which other packages offer theirs; such a package is imported when its
+            component is first asked for, so that a broken one harms no other.
+        base: The class that all components derive from.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, *, group: str | None = None, base: type | None = None) -> None:
+        self.kind, self.group, self.base = kind, group, base
         self._entries: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -39,17 +49,72 @@ class Registry(Generic[T]):
         """The component of that name.
 
         Raises:
-            ConfigError: If there is none; the message names the nearest one.
+            ConfigError: If there is none (the message names the nearest one), or its package is broken.
         """
         if name not in self._entries:
-            raise ConfigError(f"there is no {self.kind} named '{name}'. {did_you_mean(name, self)}")
+            offers = self._offers().get(name, [])
+            if not offers:
+                raise ConfigError(f"there is no {self.kind} named '{name}'. {did_you_mean(name, self)}")
+            self._load(name, offers)
         return self._entries[name]
 
+    def name_of(self, entry: object) -> str | None:
+        """The name under which ``entry`` is registered."""
+        return next((name for name, known in self._entries.items() if known is entry), None)
+
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or name in self._offers()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(dict.fromkeys([*self._entries, *self._offers()]))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(list(iter(self)))
+
+    def _offers(self) -> dict[str, list[EntryPoint]]:
+        return _find(self.group, tuple(sys.path)) if self.group else {}
+
+    def _load(self, name: str, offers: list[EntryPoint]) -> None:
+        """Import the package that offers ``name``; it may register the component itself."""
+        if len({offer.value for offer in offers}) > 1:
+            both = " and ".join(f"'{_package(offer)}'" for offer in offers)
+            raise ConfigError(f"the {self.kind} '{name}' is offered by {both}. Uninstall all but one of them")
+        who = f"the {self.kind} '{name}' of the package '{_package(offers[0])}'"
+        try:
+            entry = offers[0].load()
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [""])[0]
+            found = f"{type(error).__name__}: {reason}"
+            raise ConfigError(
+                f"{who} cannot be imported ({found}). Mend or uninstall that package"
+            ) from error
+        if self.base is not None and not (isinstance(entry, type) and issubclass(entry, self.base)):
+            found = f"{offers[0].value} is no subclass of {self.base.__name__}"
+            raise ConfigError(f"{who} cannot be used: {found}")
+        self._entries.setdefault(name, entry)
+
+
+@lru_cache(maxsize=16)
+def _find(group: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """The entry points of a group by name, for one state of ``sys.path``."""
+    found: dict[str, list[EntryPoint]] = {}
+    for offer in entry_points(group=group):
+        found.setdefault(offer.name, []).append(offer)
+    return found
+
+
+def _package(offer: EntryPoint) -> str:
+    return offer.dist.name if offer.dist else offer.value.partition(".")[0]
+
+
+def accepted(kind: type) -> list[str]:
+    """The names of a class's constructor arguments, those among them that it hands on to its base."""
+    names: dict[str, None] = {}
+    for part in kind.__mro__:
+        if "__init__" not in vars(part):
+            continue
+        parameters = list(inspect.signature(part.__init__).parameters.values())[1:]  # type: ignore[misc]
+        names |= {p.name: None for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from polymodal.config import Declaration, load_yaml
+from polymodal.data.aside import folder_aside, write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import ON_ERROR, SKIP
@@ -182,12 +183,20 @@ class Run:
         return vectors.numpy()
 
     def save(self, folder: str | Path) -> None:
-        """Write model, processor and declaration to ``folder``."""
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(path)
-        self.processor.save_pretrained(path)
-        (path / "run.yaml").write_text(self.declaration.to_yaml(), encoding="utf-8")
+        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full.
+        """
+        with writing(folder):
+            self.write(Path(folder))
+
+    def write(self, folder: Path) -> None:
+        """The same, with whatever error the system has where it fails."""
+        with folder_aside(folder, last="model.safetensors") as part:
+            self.model.save_pretrained(part)
+            self.processor.save_pretrained(part)
+            write_text(part / "run.yaml", self.declaration.to_yaml())
 
     def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
         return run_batches(self.model, rows, batch_size, precision=self.precision)
@@ -217,8 +226,10 @@ def _load_model(path: Path) -> PolymodalForPrediction:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "ignore_mismatched_sizes" in reason:
             reason = "config.json and model.safetensors are of different models"
+        if isinstance(error, RunError):
+            raise RunError(f"{path}: {reason}") from None
         if isinstance(error, PolymodalError):
-            reason = f"{reason}; a part of your own must be registered before"
+            reason = f"{reason}; a part of your own must be registered before, or its package installed"
         raise RunError(f"{path}: the model cannot be read ({reason})") from None
     lacking = sorted(found["missing_keys"])
     if lacking:

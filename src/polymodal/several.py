@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import check_folder, clear_folder, fit_job, prepare_folder
+from polymodal.api import fit_job
 from polymodal.config import Declaration
+from polymodal.data.aside import discard, write_text, writing
 from polymodal.errors import RunError
 from polymodal.run import FILES, Run
+from polymodal.training.folder import RESULTS, check_folder, clear_folder, prepare_folder
 from polymodal.training.job import Job
 from polymodal.training.progress import CONSOLE, quiet_libraries
 from polymodal.training.selection import best_epoch
@@ -129,13 +129,11 @@ def fit_several(
     """
     summary, fits = folder / f"{varied}s.json", []
     notes: dict[str, None] = {}
-    try:
+    with writing(folder):
         summary.unlink(missing_ok=True)
         # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
         for path in () if resume else (folder, *(folder / name for name in jobs)):
             clear_folder(path)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from None
     with quiet_libraries():
         for number, (name, job) in enumerate(jobs.items(), start=1):
             results = finished(folder / name) if resume else None
@@ -143,7 +141,7 @@ def fit_several(
                 done = ": done before" if results else ""
                 CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
             results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
-            shutil.rmtree(folder / name / "checkpoints", ignore_errors=True)  # a kill may have left them
+            discard(folder / name / "checkpoints")  # a kill may have left them
             fits.append(summarize(name, results, job.metric))
             notes |= dict.fromkeys(results["notes"])
     metric = next(iter(jobs.values())).metric
@@ -154,8 +152,7 @@ def fit_several(
 
 def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
     """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
-    goes_on = resume and any(folder.glob("checkpoints/checkpoint-*/trainer_state.json"))
-    prepare_folder(folder, job.declaration, resume=goes_on)
+    goes_on = prepare_folder(folder, job.declaration, resume=resume)
     # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
     fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
     results = finished(folder)
@@ -166,7 +163,7 @@ def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, A
 def finished(folder: Path) -> dict[str, Any] | None:
     """What ``metrics.json`` says, if the run is whole: it is written last."""
     try:
-        results = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return results if all((folder / name).is_file() for name in FILES) else None
@@ -193,12 +190,8 @@ def write_aside(path: Path, text: str) -> None:
     Raises:
         RunError: If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from None
+    with writing(path):
+        write_text(path, text)
 
 
 def _number(value: float) -> float:

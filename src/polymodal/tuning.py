@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import check_folder, default_folder, fit_job, prepare_folder
+from polymodal.api import default_folder, fit_job
 from polymodal.data.rejected import left_out
 from polymodal.errors import DataError, RunError
 from polymodal.run import Run
 from polymodal.several import finished as finished_run
 from polymodal.several import write_aside
+from polymodal.training.folder import check_folder, prepare_folder
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import quiet_libraries
 from polymodal.training.search import (
@@ -135,8 +136,7 @@ def fit_searched(
     search = summarize(study, job.metric)
     write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
     best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
-    goes_on = resume and any(folder.glob("checkpoints/checkpoint-*/trainer_state.json"))
-    prepare_folder(folder, best, resume=goes_on)
+    goes_on = prepare_folder(folder, best, resume=resume)
     with quiet_libraries():
         run = fit_job(replace(job, declaration=best, features=None), folder, resume=goes_on, quiet=quiet)
     journal.unlink()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.models import PolymodalModel
 from polymodal.models.encoders import (
     ENCODERS,
@@ -191,3 +192,28 @@ def stack(values: Sequence[Tensor], key: str, padding: int) -> Tensor:
     behind = [(0, 0) * (value.dim() - 1) + (0, longest - len(value)) for value in values]
     padded = [nn.functional.pad(v, pad, value=filler) for v, pad in zip(values, behind, strict=True)]
     return torch.stack(padded)
+
+
+def blanks(model: Any) -> dict[str, Item]:
+    """By input, the blank item of its reader."""
+    inputs = PolymodalProcessor.for_model(model).collate([{}], form="dense")
+    return {
+        name: {key: values[key][0] for key in values if key != "present"} for name, values in inputs.items()
+    }
+
+
+def collate_dense(model: Any, rows: Sequence[Row], padding: int = 0) -> dict[str, Any]:
+    """The batch of :func:`collate` with equally many items a row, blank where the row has fewer."""
+    full: list[Row] = [{} for _ in rows]
+    present = {}
+    for name, blank in blanks(model).items():
+        items = [row.get(name, []) for row in rows]
+        slots = max(1, *map(len, items))
+        present[name] = torch.tensor([[slot < len(own) for slot in range(slots)] for own in items])
+        for row, own in zip(full, items, strict=True):
+            row[name] = [*own, *[blank] * (slots - len(own))]
+    batch = collate(full, padding)
+    for name, values in batch["inputs"].items():
+        del values["row"]
+        values["present"] = present[name]
+    return batch

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.heads import IGNORED
-from tests.models.cases import COMPONENTS, Case, Item, collate, make_case
+from tests.models.cases import COMPONENTS, Case, Item, blanks, collate, collate_dense, make_case
 
 
 @pytest.fixture(params=COMPONENTS, ids=lambda component: " ".join(component))
@@ -171,3 +171,54 @@ def test_losses_add_up_by_their_weights(case):
     output = case.model(**collate(rows), targets=case.answers(len(rows)))
     rest = sum(loss for name, loss in output.losses.items() if name != first)
     torch.testing.assert_close(output.loss, 3.0 * output.losses[first] + rest)
+
+
+def test_a_blank_item_of_no_row_gives_gradients_and_changes_nothing(case):
+    """What keeps processes in step: in one no row has the input, in another some row has it."""
+    blank = blanks(case.model)
+    idle = {
+        name: {"row": torch.tensor([], dtype=torch.long)} | {key: item[None] for key, item in values.items()}
+        for name, values in blank.items()
+    }
+    nothing = {name: {} for name in case.items}
+    case.model.train()
+    for row in (nothing, *({name: [make()]} for name, make in case.items.items())):
+        case.model.zero_grad()
+        batch = collate([row] if any(row.values()) else [{}])
+        fast = {"index": batch["index"], "inputs": idle | batch["inputs"]}
+        targets = {name: target[:1] for name, target in case.answers(1).items()}
+        buffers = {name: buffer.clone() for name, buffer in case.model.named_buffers()}
+        torch.manual_seed(0)
+        case.model(**fast, targets=targets).loss.backward()
+        for name in trainable(case.model):
+            gradient = case.model.get_parameter(name).grad
+            assert gradient is not None and gradient.isfinite().all(), name
+        assert all(torch.equal(buffers[name], buffer) for name, buffer in case.model.named_buffers())
+        base = case.model.model
+        needed = {base.encoder_of[name] for name in batch["inputs"]}
+        for place in set(base.encoder_of.values()) - needed:
+            assert not any(p.grad.any() for p in base.encoder_parameters(place) if p.requires_grad)
+        case.model.eval()
+        alone, beside = case.model(**batch), case.model(**fast)
+        assert torch.equal(alone.fused, beside.fused) and torch.equal(alone.present, beside.present)
+        for name, logits in alone.logits.items():
+            assert torch.equal(logits, beside.logits[name]), name
+        case.model.train()
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_the_dense_path_says_the_same(case, padding):
+    rows = case.rows()
+    sparse, dense = collate(rows), collate_dense(case.model, rows, padding)
+    expected, found = answers_of(case.model, sparse), answers_of(case.model, dense)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=1e-5, msg=name)
+    targets = case.answers(len(rows))
+    gradients = []
+    for batch in (sparse, dense):
+        case.model.zero_grad()
+        case.model(**batch, targets=targets).loss.backward()
+        gradients.append({n: p.grad.clone() for n, p in case.model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], value, atol=2e-6, rtol=1e-4, msg=name)

@@ -91,7 +91,7 @@ def check(
     """
     inputs, targets = declaration.inputs, declaration.targets
     roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
-    roles |= {name: entry.task for name, entry in targets.items()}
+    roles |= {name: entry.family for name, entry in targets.items()}
     parts = Parts(splits, row_numbers or {}, roles, every)
     report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
     report.problems += _check_rows(parts, report.table) + _missing_columns(parts)
@@ -122,7 +122,7 @@ def _check_columns(
                 report.problems += problems
     for name, target in declaration.targets.items():
         if name in parts.train.columns:
-            is_labels = target.task == "multilabel"
+            is_labels = target.family == "multilabel"
             details[name] = (
                 check_labels(parts, name, target.separator, report)
                 if is_labels

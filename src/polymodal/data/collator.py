@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from polymodal.data.cache import ReadCache
-from polymodal.data.processor import PolymodalProcessor, Row, place_problems
+from polymodal.data.processor import Form, PolymodalProcessor, Row, place_problems
 from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem
 
@@ -58,23 +58,23 @@ class RowDataset(Dataset):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Row]:
-        """Several rows at once: one access to the table instead of many.
+        """Several rows at once: one access to the table instead of many. ``~index`` is a row without cells.
 
         Raises:
             DataError: Every cell that cannot be read, with its row and column, unless rows are skipped.
         """
-        columns = self._data[list(indices)]
+        columns = self._data[[max(index, ~index) for index in indices]]
         rows: list[Row] = []
         problems: list[Problem] = []
         for place, index in enumerate(map(int, indices)):
-            cells = {name: column[place] for name, column in columns.items()}
+            cells = {name: column[place] if index >= 0 else None for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
             bad = place_problems(wrong, self.table.name, int(self.numbers[index])) if wrong else []
             if bad and self.skip:
                 kept = self.processor.read_row({}, self.targets)[0] | {"problems": bad}
             else:
                 problems += bad
-            rows.append({"index": index, **kept})
+            rows.append({"index": max(index, ~index), **kept})
         if problems:
             raise DataError(problems)
         if self.dropout:
@@ -96,11 +96,12 @@ class Collator:
 
     Args:
         processor: Pads.
+        form: See :meth:`PolymodalProcessor.collate`.
     """
 
-    def __init__(self, processor: PolymodalProcessor) -> None:
-        self.processor = processor
+    def __init__(self, processor: PolymodalProcessor, *, form: Form = "items") -> None:
+        self.processor, self.form = processor, form
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         problems = {row["index"]: row["problems"] for row in rows if "problems" in row}
-        return self.processor.batch(rows) | ({"problems": problems} if problems else {})
+        return self.processor.batch(rows, form=self.form) | ({"problems": problems} if problems else {})

@@ -149,15 +149,15 @@ def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> I
 
 
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
-    if config.task == "regression":
-        return TargetReader(config.task)
+    if config.family == "regression":
+        return TargetReader(config.family)
     values = train.values(name)
-    if config.task == "multilabel":
+    if config.family == "multilabel":
         rows = readable_labels(values, config.separator)
         found = {label for labels in rows for label in labels or ()}
     else:
         found = {label for label in as_labels(values) if label}
-    return TargetReader(config.task, sorted(found, key=_numbers_first), config.separator)
+    return TargetReader(config.family, sorted(found, key=_numbers_first), config.separator)
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:

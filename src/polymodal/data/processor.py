@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from polymodal.hub import local_folder
 
 FILE = "processor_config.json"
 
+Form = Literal["items", "idle", "dense"]
+"""See :meth:`PolymodalProcessor.collate`."""
 Row = dict[str, Any]
 """``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row."""
 
@@ -42,6 +44,7 @@ class PolymodalProcessor(ProcessorMixin):
     ) -> None:
         self.readers, self.targets = dict(readers or {}), dict(targets or {})
         self.chat_template = None
+        self._blanks: dict[str, Any] = {}
 
     @classmethod
     def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
@@ -90,6 +93,7 @@ class PolymodalProcessor(ProcessorMixin):
         cache: ReadCache | None = None,
         numbers: Sequence[int] | None = None,
         source: str = "",
+        form: Form = "items",
     ) -> dict[str, Any]:
         """A batch of ``rows``: cells by column; an input that a row does not name is missing.
 
@@ -99,6 +103,7 @@ class PolymodalProcessor(ProcessorMixin):
             cache: Keeps what was read.
             numbers: Of the rows in their table, from 0, for messages.
             source: Name of the table, for messages.
+            form: See :meth:`collate`.
 
         Returns:
             ``index`` ``(batch,)``, ``inputs`` (see the model), and ``targets`` for those that any row names.
@@ -117,7 +122,7 @@ class PolymodalProcessor(ProcessorMixin):
             read.append({"index": number, **kept})
         if problems:
             raise DataError(problems)
-        return self.batch(read)
+        return self.batch(read, form=form)
 
     def read_row(
         self,
@@ -141,29 +146,49 @@ class PolymodalProcessor(ProcessorMixin):
                 wrong.append((name, error))
         return kept, wrong
 
-    def batch(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def batch(self, rows: Sequence[Row], *, form: Form = "items") -> dict[str, Any]:
         """``index`` ``(batch,)``, ``inputs`` and ``targets`` of rows that were read, at least one."""
         targets = {
             name: self.targets[name].collate([row["targets"][name] for row in rows])
             for name in rows[0]["targets"]
         }
-        inputs = self.collate([row["cells"] for row in rows])
+        inputs = self.collate([row["cells"] for row in rows], form=form)
         return {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}
 
-    def collate(self, cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Tensor]]:
+    def collate(
+        self, cells: Sequence[Mapping[str, Any]], *, form: Form = "items"
+    ) -> dict[str, dict[str, Tensor]]:
         """Tensors by input from what :meth:`read` kept of each row; an input that no row has is left out.
 
         ``row`` ``(items,)`` names each item's row: once a row, or as often as its cell holds items.
+
+        Args:
+            cells: By input, of each row.
+            form: ``items``: only what is there. ``idle``: an input that no row has holds a blank item of no
+                row. ``dense``: every row holds as many items of an input as the fullest, at least one, and
+                ``present`` ``(batch, slots)`` in the place of ``row`` is false where they are blank.
         """
         inputs = {}
         for name, reader in self.readers.items():
-            kept = [row.get(name) for row in cells]
-            placed = [(place, item) for place, entry in enumerate(kept) for item in _items(entry)]
-            if placed:
-                items = [item for _, item in placed]
-                rows = torch.tensor([place for place, _ in placed])
+            kept = [_items(row.get(name)) for row in cells]
+            if form == "dense":
+                slots = max(1, *map(len, kept))
+                filled = [[*items, *[self._blank(name)] * (slots - len(items))] for items in kept]
+                present = torch.tensor([[slot < len(items) for slot in range(slots)] for items in kept])
+                inputs[name] = {"present": present, **reader.collate([i for items in filled for i in items])}
+                continue
+            placed = [(place, item) for place, items in enumerate(kept) for item in items]
+            if placed or form == "idle":
+                rows = torch.tensor([place for place, _ in placed], dtype=torch.long)
+                items = [item for _, item in placed] or [self._blank(name)]
                 inputs[name] = {"row": rows, **reader.collate(items)}
         return inputs
+
+    def _blank(self, name: str) -> Any:
+        """The input's blank item, made once."""
+        if name not in self._blanks:
+            self._blanks[name] = self.readers[name].blank()
+        return self._blanks[name]
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:  # type: ignore[override]
         """Write ``processor_config.json`` and a folder ``reader_<n>`` for each tokenizer or the like."""

@@ -17,7 +17,7 @@ from polymodal.data.collator import Collator, RowDataset
 from polymodal.device import computing_in
 from polymodal.errors import Problem
 from polymodal.evaluation.metrics import evaluate
-from polymodal.models.heads import MultilabelClassifier
+from polymodal.models.heads import MultilabelClassifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 
@@ -133,5 +133,6 @@ class Measure:
         for name, head in self.model.named_heads():
             if self._answers[name]:
                 answer, target = self.answered(name)
-                results[name] = evaluate(head.task, answer, target, **head.decide(answer))
+                decided = head.decide(answer)
+                results[name] = evaluate(head.task, answer, target, family=family_of(head), **decided)
         return {name: measured for name, measured in results.items() if measured}

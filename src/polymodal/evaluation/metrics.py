@@ -42,11 +42,13 @@ HIGHER_IS_BETTER: dict[str, bool] = {
 """Metrics to select by; ``coverage`` and ``interval_width`` are known only after the training."""
 DEFAULT_METRIC: dict[str, str] = {"classification": "accuracy", "multilabel": "map", "regression": "rmse"}
 
-METRICS: Registry[Callable[..., dict[str, float]]] = Registry("metrics of task")
+METRICS: Registry[Callable[..., dict[str, float]]] = Registry("metrics of task", group="polymodal.metrics")
 
 
-def evaluate(task: str, prediction: Tensor, target: Tensor, **decided: Tensor) -> dict[str, float]:
-    """All metrics of ``task``; empty if no row has an answer.
+def evaluate(
+    task: str, prediction: Tensor, target: Tensor, *, family: str = "", **decided: Tensor
+) -> dict[str, float]:
+    """All metrics of ``task``, or of its ``family`` if it has none of its own; empty if no row has an answer.
 
     Args:
         task: Of the head.
@@ -59,7 +61,7 @@ def evaluate(task: str, prediction: Tensor, target: Tensor, **decided: Tensor) -
         ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
-    return METRICS[task](prediction, target, **decided)
+    return METRICS[family if family and task not in METRICS else task](prediction, target, **decided)
 
 
 @METRICS.register("classification")

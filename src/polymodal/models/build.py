@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,8 +34,9 @@ from polymodal.models.encoders import (
 )
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import check_options, keyword_options
-from polymodal.models.heads import Classifier, Head, MultilabelClassifier, Regressor
+from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+from polymodal.registry import accepted
 
 SHIFT, MASKING = 0.08, 0.15
 """How far ``augment`` moves pictures and clips, and how much of recordings and sequences it masks: shares."""
@@ -139,7 +139,7 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
     known |= {"tokens": config.tokens, **tuning(config)}
-    wanted = inspect.signature(kind).parameters
+    wanted = accepted(kind)
     try:
         return kind(**{name: value for name, value in known.items() if name in wanted} | options)
     except TypeError as error:
@@ -147,21 +147,32 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
 
 
 def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropout: float) -> Head:
-    common: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
-    if config.task == "regression":
-        known = answers[~np.isnan(answers)]
-        known = np.log1p(np.clip(known, 0, None)) if config.transform == "log" else known
-        mean, deviation = mean_and_deviation(known)
-        return Regressor(mean=mean, deviation=deviation, transform=config.transform, **common)
-    if config.task == "multilabel":
-        fixed = config.thresholds if isinstance(config.thresholds, float) else 0.5
-        positives = _pos_weight(answers) if config.class_weights == "balanced" else None
-        return MultilabelClassifier(target.classes, pos_weight=positives, thresholds=fixed, **common)
-    weights = None
-    if config.class_weights == "balanced":
-        counts = np.bincount(answers[answers >= 0].astype(int), minlength=len(target.classes))
-        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
-    return Classifier(target.classes, class_weights=weights, label_smoothing=config.label_smoothing, **common)
+    """The head of a task, by what it wants to know of the settings and of the training answers."""
+    known: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
+    balanced = config.class_weights == "balanced"
+    if config.family == "regression":
+        numbers = answers[~np.isnan(answers)]
+        numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
+        mean, deviation = mean_and_deviation(numbers)
+        known |= {"mean": mean, "deviation": deviation, "transform": config.transform}
+    elif config.family == "multilabel":
+        known |= {"classes": target.classes, "pos_weight": _pos_weight(answers) if balanced else None}
+        known["thresholds"] = config.thresholds if isinstance(config.thresholds, float) else 0.5
+    else:
+        known |= {"classes": target.classes, "label_smoothing": config.label_smoothing}
+        known["class_weights"] = _class_weights(answers, len(target.classes)) if balanced else None
+    kind = HEADS[config.task]
+    wanted = accepted(kind)
+    try:
+        return kind(**{name: value for name, value in known.items() if name in wanted} | config.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the head '{config.task}' refuses {config.options}: {error}") from None
+
+
+def _class_weights(answers: np.ndarray, classes: int) -> list[float]:
+    """A weight a class, the larger the rarer it is."""
+    counts = np.bincount(answers[answers >= 0].astype(int), minlength=classes)
+    return (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
 
 
 def _pos_weight(answers: np.ndarray) -> list[float]:

@@ -7,6 +7,12 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from polymodal import __version__
+from polymodal.errors import RunError
+
+FORMAT = 1
+"""Number of the artifact's format; grows when an older version could no longer read it."""
+
 
 class PolymodalConfig(PreTrainedConfig):
     """Everything that builds a model again, without its weights.
@@ -18,6 +24,11 @@ class PolymodalConfig(PreTrainedConfig):
         heads: ``{"name", "task", **settings}`` each, in declared order.
         embedding_dropout: Dropout on the embedded tokens.
         weighting: How the losses of the heads add up, ``fixed`` or ``uncertainty``.
+        format: Of the artifact, see :data:`FORMAT`.
+        polymodal_version: That wrote it.
+
+    Raises:
+        RunError: If a newer version wrote it, in a format that this one does not know.
     """
 
     model_type = "polymodal"
@@ -29,6 +40,21 @@ class PolymodalConfig(PreTrainedConfig):
     heads: list[dict[str, Any]] = field(default_factory=list)
     embedding_dropout: float = 0.1
     weighting: str = "fixed"
+    format: int = FORMAT
+    polymodal_version: str = __version__
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Refuse what cannot be known here."""
+        if self.format > FORMAT:
+            raise RunError(
+                f"written by polymodal {self.polymodal_version} in format {self.format}, "
+                f"this is {__version__} and knows formats up to {FORMAT}. Upgrade: pip install -U polymodal"
+            )
+        super().__post_init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """See :class:`PreTrainedConfig`; the version is that which writes."""
+        return super().to_dict() | {"format": FORMAT, "polymodal_version": __version__}
 
     @property
     def input_names(self) -> list[str]:

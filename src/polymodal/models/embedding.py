@@ -74,24 +74,49 @@ class MultimodalEmbedding(nn.Module):
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
 
-    def forward(self, sequences: Mapping[str, TokenSequence], rows: int) -> dict[str, EmbeddedInput]:
-        """Embed what the encoders made of a batch of ``rows`` rows; an input may be absent altogether."""
+    def forward(
+        self,
+        sequences: Mapping[str, TokenSequence],
+        rows: int,
+        idle: Mapping[str, TokenSequence] | None = None,
+    ) -> dict[str, EmbeddedInput]:
+        """Embed what the encoders made of a batch of ``rows`` rows; an input may be absent altogether.
+
+        ``idle`` holds sequences of no row: they change nothing and learn nothing, but what made them has
+        gradients (of zero), as processes that step together must have.
+        """
         embedded = {}
         for place, entry in enumerate(self.inputs):
             segment = self.segment.weight[place]
             empty = self.norm(self.missing.weight[place] + segment)
             sequence = sequences.get(entry.name)
-            if sequence is None:
-                tokens, mask, present = self._nothing(rows)
+            if sequence is not None:
+                tokens, mask, present = self._lay(entry, sequence, segment, rows)
             else:
-                content = self.project[str(entry.encoder)](sequence.tokens)
-                content = self.norm(content + self._positions(entry, sequence.grid) + segment)
-                tokens, mask, present = lay_out(content, sequence.mask, sequence.row, rows)
+                tokens, mask, present = self._nothing(rows)
+                if idle and entry.name in idle:
+                    content = self._content(entry, idle[entry.name], segment)
+                    tokens = content.mean(dim=(0, 1)).expand_as(tokens)  # none of it is taken below
             place_of_none = torch.arange(mask.shape[1], device=mask.device) == 0
             first = place_of_none & ~present.unsqueeze(1)  # (rows, length)
             tokens = torch.where(first.unsqueeze(-1), empty.to(tokens.dtype), tokens)
             embedded[entry.name] = EmbeddedInput(self.dropout(tokens), mask | first, present)
         return embedded
+
+    def _content(self, entry: EmbeddingInput, sequence: TokenSequence, segment: Tensor) -> Tensor:
+        """An input's items in the shared space, ``(items, length, width)``."""
+        content = self.project[str(entry.encoder)](sequence.tokens)
+        return self.norm(content + self._positions(entry, sequence.grid) + segment)
+
+    def _lay(
+        self, entry: EmbeddingInput, sequence: TokenSequence, segment: Tensor, rows: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same in their rows, with mask and presence."""
+        content = self._content(entry, sequence, segment)
+        if sequence.present is None:
+            return lay_out(content, sequence.mask, sequence.row, rows)
+        mask = sequence.mask.view(rows, -1, content.shape[1]) & sequence.present.unsqueeze(2)
+        return content.view(rows, -1, self.width), mask.flatten(1), sequence.present.any(dim=1)
 
     def _projection(self, width: int) -> nn.Module:
         return nn.Identity() if width == self.width else nn.Linear(width, self.width)

@@ -28,6 +28,7 @@ from polymodal.data.tokenizer import VOCABULARY, train_tokenizer
 from polymodal.data.values import as_label, parse_numbers
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders import Encoder
+from polymodal.models.heads import HEADS, family_of
 
 
 def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
@@ -50,7 +51,8 @@ def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> P
         cells.setdefault(place, []).extend(row.get(name) for row in rows)
     readers = {place: _reader_for(base.encoders[place], column) for place, column in cells.items()}
     targets = {
-        entry["name"]: TargetReader(entry["task"], entry.get("classes", [])) for entry in model.config.heads
+        entry["name"]: TargetReader(family_of(HEADS[entry["task"]]), entry.get("classes", []))
+        for entry in model.config.heads
     }
     return PolymodalProcessor({name: readers[place] for name, place in base.encoder_of.items()}, targets)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -22,7 +23,14 @@ from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput,
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
-"""Each input's tensors by their names, ``row`` among them; an input without items may be left out."""
+"""Each input's tensors by their names, in one of three forms:
+
+- ``row`` ``(items,)`` says whose each item is: only what is there is encoded. An input without items may be
+  left out.
+- ``present`` ``(batch, slots)`` in its place: every row has so many items, blank ones where it is false.
+  Nothing then depends on how many are there, as ``torch.export`` and ``torch.compile`` want it.
+- ``row`` empty, beside a blank item: it is encoded to no effect, so that every weight has a gradient.
+"""
 
 
 class PolymodalPreTrainedModel(PreTrainedModel):
@@ -149,13 +157,27 @@ class PolymodalModel(PolymodalPreTrainedModel):
 
     def fuse(self, index: Tensor, inputs: Inputs) -> tuple[dict[str, EmbeddedInput], FusedState]:
         """The embedded inputs and the fused state of a batch."""
-        sequences = {
-            name: encode(cast(Encoder, self.encoders[place]), inputs[name])
-            for name, place in self.encoder_of.items()
-            if name in inputs and len(inputs[name]["row"])
-        }
-        embedded = self.embedding(sequences, len(index))
+        sequences: dict[str, TokenSequence] = {}
+        idle: dict[str, TokenSequence] = {}
+        for name, place in self.encoder_of.items():
+            values = dict(inputs.get(name, {}))
+            encoder, row = cast(Encoder, self.encoders[place]), values.get("row")
+            present = values.pop("present", None)
+            if present is not None:
+                slots = torch.arange(present.numel(), device=index.device) // present.shape[1]
+                sequences[name] = replace(encode(encoder, values | {"row": slots}), present=present)
+            elif row is not None and len(row):
+                sequences[name] = encode(encoder, values)
+            elif row is not None and torch.is_grad_enabled() and any(map(len, values.values())):
+                idle[name] = encode(encoder, values | {"row": row.new_zeros(1)})
+        embedded = self.embedding(sequences, len(index), idle)
         return embedded, self.fusion(embedded)
+
+    def encoder_parameters(self, place: int) -> Iterator[nn.Parameter]:
+        """The weights that only the items of one encoder touch: its own, their projection and positions."""
+        embedding = self.embedding
+        for part in (self.encoders[place], embedding.project[str(place)], embedding.position[str(place)]):
+            yield from part.parameters()
 
     @staticmethod
     def output(embedded: Mapping[str, EmbeddedInput], state: FusedState) -> PolymodalOutput:

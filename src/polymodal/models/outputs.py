@@ -17,12 +17,15 @@ class TokenSequence:
         mask: ``(items, length)`` bool, true on content.
         row: ``(items,)`` the row of the batch that each item belongs to, in ascending order.
         grid: The shape the tokens lie in: ``(length,)``, ``(rows, columns)`` or ``(frames, rows, columns)``.
+        present: ``(batch, slots)`` bool, where every row has so many items and some are blank; None where
+            only items that are there were encoded.
     """
 
     tokens: Tensor
     mask: Tensor
     row: Tensor
     grid: tuple[int, ...]
+    present: Tensor | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from transformers.integrations import get_available_reporting_integrations
 from polymodal.config import TrainConfig
 from polymodal.device import find_device, known_devices
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.training import processes
 
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 """The default number of epochs gives about this many steps, within these limits."""
@@ -27,7 +28,8 @@ OURS = {
     "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
     "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns",
     "label_names", "prediction_loss_only", "batch_eval_metrics", "eval_do_concat_batches", "do_train",
-    "do_eval", "do_predict", "dataloader_drop_last",
+    "do_eval", "do_predict", "dataloader_drop_last", "restore_callback_states_from_checkpoint",
+    "save_only_model",
 }  # fmt: skip
 """Fields that the run itself sets: another value would break its contract."""
 ELSEWHERE = {
@@ -87,12 +89,15 @@ def _check_report(names: str | list[str] | None) -> None:
 
 
 def fill_in(config: TrainConfig, rows: int) -> None:
-    """Choose batch size, epochs and patience where they are open: small tables need many small steps."""
+    """Choose batch size, epochs and patience where they are open: small tables need many small steps.
+
+    Several processes share the batch that one would take.
+    """
     if config.batch_size is None:
         fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
-        config.batch_size = min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting))
+        config.batch_size = max(1, min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting)) // processes.count())
     if config.epochs is None:
-        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / config.batch_size))
+        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / (config.batch_size * processes.count())))
         config.epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted))
     if config.patience is None:
         config.patience = max(5, math.ceil(PATIENCE * config.epochs))
@@ -137,6 +142,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "save_strategy": "steps",
         "save_steps": every,
         "save_total_limit": 2,
+        "restore_callback_states_from_checkpoint": True,  # how long patience has waited
         "logging_strategy": "steps",
         "logging_steps": every,
         "logging_nan_inf_filter": False,
@@ -147,6 +153,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "label_names": ["targets"],
         "report_to": "none",
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
     }
     try:
         made = TrainingArguments(**arguments | given)
@@ -174,4 +181,5 @@ def training_device(name: str | None) -> str:
 
 def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any]) -> int:
     """Optimizer steps in one pass over ``rows``, as the Trainer counts them."""
-    return math.ceil(math.ceil(rows / batch_size) / max(1, given.get("gradient_accumulation_steps", 1)))
+    batches = math.ceil(rows / (batch_size * processes.count()))
+    return math.ceil(batches / max(1, given.get("gradient_accumulation_steps", 1)))

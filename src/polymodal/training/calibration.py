@@ -49,7 +49,11 @@ def calibrate(
         batch_size: Rows at once.
     """
     made = Calibration()
-    wanted = {name: config for name, config in declaration.targets.items() if wants_calibration(config)}
+    wanted = {
+        name: config
+        for name, config in declaration.targets.items()
+        if wants_calibration(config, model.head(name))
+    }
     if not wanted:
         return made
     measure = Measure(model)
@@ -62,17 +66,19 @@ def calibrate(
         entry, found = _calibrate(head, answer[known], target[known], config, _metric(name, declaration))
         made.targets[name] = entry | {"rows": int(known.sum())}
         if found:
-            off = "null" if config.task != "multilabel" else "a number"
-            setting = "interval" if config.task == "regression" else "thresholds"
+            off = "null" if config.family != "multilabel" else "a number"
+            setting = "interval" if config.family == "regression" else "thresholds"
             cure = f"Give more rows for validation, or set targets.{name}.{setting} to {off}."
             problem = Problem(file=rows.table.name, column=name, found=found, cure=cure)
             made.warnings.append(str(problem))
     return made
 
 
-def wants_calibration(config: TargetConfig) -> bool:
-    """Whether something of this target is chosen on the validation rows."""
-    return config.thresholds == "validation" or (config.task == "regression" and config.interval is not None)
+def wants_calibration(config: TargetConfig, head: Head) -> bool:
+    """Whether something of this target is chosen on the validation rows; a head may know no such thing."""
+    if isinstance(head, Regressor):
+        return config.interval is not None
+    return isinstance(head, (Classifier, MultilabelClassifier)) and config.thresholds == "validation"
 
 
 def _metric(name: str, declaration: Declaration) -> str:
@@ -84,11 +90,11 @@ def _calibrate(
     head: Head, answer: Tensor, target: Tensor, config: TargetConfig, metric: str
 ) -> tuple[dict[str, Any], str]:
     """Change one head; what it holds now, and what went amiss."""
-    if config.task == "regression":
+    if isinstance(head, Regressor):
         assert config.interval is not None
-        return _interval(cast(Regressor, head), answer, target, config.interval)
-    if config.task == "multilabel":
-        return _label_thresholds(cast(MultilabelClassifier, head), answer, target)
+        return _interval(head, answer, target, config.interval)
+    if isinstance(head, MultilabelClassifier):
+        return _label_thresholds(head, answer, target)
     return _class_thresholds(cast(Classifier, head), answer, target, metric)
 
 

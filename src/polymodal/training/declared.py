@@ -1,4 +1,4 @@
-"""The encoders and the fusion that a declaration names: what they refuse is told before any file is read."""
+"""The encoders, fusion and heads that a declaration names: what they refuse is told before a file is read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,36 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 
-from polymodal.config import READ_MODALITIES, TUNING, Declaration, EncoderConfig, FusionConfig, InputConfig
+from polymodal.config import (
+    READ_MODALITIES,
+    TUNING,
+    Declaration,
+    EncoderConfig,
+    FusionConfig,
+    InputConfig,
+    TargetConfig,
+)
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
 from polymodal.models.build import build_fusion, tuning
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
+from polymodal.models.heads import HEADS, family_of
 from polymodal.models.weighting import check_unweighted
+from polymodal.registry import accepted
 
 FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
 """Modalities whose encoder may be any model type of Transformers."""
+HEAD_SETTINGS = {
+    "class_weights": {"class_weights", "pos_weight"},
+    "label_smoothing": {"label_smoothing"},
+    "transform": {"transform"},
+    "separator": {"multilabel"},
+    "thresholds": {"thresholds"},
+    "interval": {"half_width"},
+}
+"""What a head has to take, or the family it has to be of, for each setting of a target to mean something."""
 ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
 """What ``predictions.parquet`` says of a row beside its answers."""
 FREE_SIZES = ("bins", "patch")
@@ -103,6 +122,31 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
     """
     with torch.device("meta"):
         build_fusion(config, inputs)
+
+
+def check_head(name: str, config: TargetConfig) -> None:
+    """Find the head of a target, and say in ``config`` how the target's cells are read.
+
+    Raises:
+        ConfigError: If there is no such head, or it refuses a setting.
+    """
+    if config.task not in HEADS:
+        raise ConfigError(f"'targets.{name}.task' is '{config.task}'. {did_you_mean(config.task, HEADS)}")
+    kind = HEADS[config.task]
+    if kind.task != config.task:
+        raise ConfigError(f"the head '{config.task}' calls its task '{kind.task}': the names must be one")
+    config.belongs_to(family_of(kind))
+    own = accepted(kind)
+    if config.family == "multilabel" and "thresholds" in own and config.thresholds is None:
+        config.thresholds = "validation"
+    for option in config.options:
+        if option not in own:
+            cure = did_you_mean(option, own)
+            raise ConfigError(f"the head '{config.task}' has no option '{option}'. {cure}")
+    for setting, needed in HEAD_SETTINGS.items():
+        default = type(config).model_fields[setting].default
+        if not needed & {*own, config.family} and getattr(config, setting) != default:
+            raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
 
 
 def check_encoder(config: InputConfig) -> None:

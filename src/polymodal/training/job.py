@@ -33,6 +33,7 @@ from polymodal.training.declared import (
     check_columns,
     check_encoder,
     check_fusions,
+    check_head,
     check_layer_decay,
     check_weighting,
 )
@@ -79,7 +80,7 @@ class Job:
     @property
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
-        tasks = {name: target.task for name, target in self.declaration.targets.items()}
+        tasks = {name: target.family for name, target in self.declaration.targets.items()}
         return metric_name(self.declaration.train.metric, tasks)
 
     def varied(self, declaration: Declaration) -> Job:
@@ -210,7 +211,7 @@ def check_parts(
     """Refuse what the sections cannot tell by themselves, before any file is read.
 
     Raises:
-        ConfigError: If an encoder, the fusion, the metric or a field of TrainingArguments is not to be had.
+        ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments is not to be had.
     """
     check_columns(declaration)
     train = declaration.train
@@ -221,8 +222,11 @@ def check_parts(
         trial = train.model_copy()
         fill_in(trial, 1)
         training_arguments(trial, Path(), 1)
+    for name, target in declaration.targets.items():
+        with located(source, lines, "targets", name):
+            check_head(name, target)
     with located(source, lines, "train", "metric"):
-        metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
+        metric_name(train.metric, {name: target.family for name, target in declaration.targets.items()})
     with located(source, lines, "train", "weighting"):
         check_weighting(declaration)
     with located(source, lines, "fusion"):
@@ -274,7 +278,7 @@ def split_tables(
 
 def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
     """What is kept in equal shares in all splits: the first target of classes, else that of labels."""
-    tasks = {name: target.task for name, target in declaration.targets.items()}
+    tasks = {name: target.family for name, target in declaration.targets.items()}
     classes = [name for name, task in tasks.items() if task == "classification"]
     labels = [name for name, task in tasks.items() if task == "multilabel"]
     if classes or not labels:

@@ -32,6 +32,12 @@ def progress(items: Iterable[T], description: str, total: int) -> Iterator[T]:
         yield from shown.track(items, total=total, description=description)
 
 
+def note(text: str, quiet: bool = False) -> None:
+    """A line for whoever watches."""
+    if not quiet:
+        CONSOLE.print(text, soft_wrap=True)
+
+
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Transformers without its own bars and advice: what matters is said by us."""

@@ -11,7 +11,7 @@ from transformers import EvalPrediction
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
-from polymodal.models.heads import Head
+from polymodal.models.heads import Head, family_of
 from polymodal.models.weighting import Weighting
 
 TIE = 1e-6
@@ -63,7 +63,8 @@ def validation_metrics(
             answer = torch.as_tensor(np.asarray(targets[name]), device=device)
             with torch.no_grad():
                 said = head.answer(rows).cpu()
-                measured = evaluate(head.task, said, answer.cpu(), **head.decide(said))
+                decided = head.decide(said)
+                measured = evaluate(head.task, said, answer.cpu(), family=family_of(head), **decided)
                 part = float(head.loss(rows, answer))
             loss += head.weight * part
             results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}

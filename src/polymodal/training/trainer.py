@@ -10,22 +10,36 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
+from torch.utils.data import RandomSampler, Sampler
+from transformers import EarlyStoppingCallback, Trainer, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
+from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.errors import RunError
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
+from polymodal.training.checkpoints import (
+    PART,
+    PREFIX,
+    STATE,
+    BestCheckpoint,
+    checkpoints,
+    has_ended,
+    point_to_best,
+    publish,
+    state_of,
+)
 from polymodal.training.groups import parameter_groups
-from polymodal.training.normalizers import step_normalizers
+from polymodal.training.normalizers import Rest, encoders_at_rest, step_normalizers
+from polymodal.training.processes import is_main, on_main
 from polymodal.training.progress import TrainingProgress
+from polymodal.training.sampling import EvenSampler
 from polymodal.training.selection import validation_metrics
 
 
 class PolymodalTrainer(Trainer):
-    """A Trainer whose pretrained parts learn at ``pretrained_learning_rate``; nothing else is new.
+    """A Trainer whose pretrained parts have a learning rate of their own, and whose checkpoints are whole.
 
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
@@ -36,7 +50,10 @@ class PolymodalTrainer(Trainer):
         self, *args: Any, pretrained_learning_rate: float, layer_decay: float = 1.0, **kwargs: Any
     ) -> None:
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
+        self._saving = False
         super().__init__(*args, **kwargs)
+        self.rest = Rest()
+        self.add_callback(self.rest)
         self.loss_is_scaled_for_ga = True  # by step_normalizers
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -50,6 +67,14 @@ class PolymodalTrainer(Trainer):
     def prediction_model(self) -> PolymodalForPrediction:
         """The model as what it is."""
         return cast(PolymodalForPrediction, self.model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """The Trainer's own order; of several processes each takes its part of the same batches."""
+        sampler = super()._get_train_sampler(train_dataset)
+        if self.args.world_size == 1 or not isinstance(sampler, RandomSampler):
+            return sampler
+        step = self.args.world_size * self.args.per_device_train_batch_size
+        return EvenSampler(cast(RowDataset, self.train_dataset), step, self.args.data_seed)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """As the Trainer estimates it; it would count the parameters anew in every step."""
@@ -69,6 +94,8 @@ class PolymodalTrainer(Trainer):
         processes = self.args.world_size
         if processes == 1 and len(batch_samples) == 1:
             return None
+        if processes > 1:
+            self.rest.encoders = encoders_at_rest(self.prediction_model.model.encoder_of, batch_samples)
         return step_normalizers(dict(self.prediction_model.named_heads()), batch_samples, device, processes)
 
     def compute_loss(
@@ -89,6 +116,45 @@ class PolymodalTrainer(Trainer):
             pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,
             weight_decay=self.args.weight_decay,
         )  # fmt: skip
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / PART) if self._saving else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save as the Trainer does, but aside: ``checkpoint-<step>`` is there as a whole or not at all.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full; the checkpoints before it stay.
+        """
+        folder = Path(self._get_output_dir(trial))
+        before = [path.name for path in checkpoints(folder)[-1:]]
+        whole = f"{before[0]} is whole: free space" if before else "Free space"
+        cure = f"{whole}, then the same command with --resume goes on"
+        part = folder / PART / f"{PREFIX}{self.state.global_step}"
+        with writing(folder / part.name, cure):
+            try:
+                self._saving = True
+                super()._save_checkpoint(model, trial)
+            except BaseException:
+                discard(folder / PART)
+                raise
+            finally:
+                self._saving = False
+            point_to_best(self.state, folder)
+            if self.state.best_global_step == self.state.global_step:
+                self.state.best_model_checkpoint = str(folder / part.name)
+            on_main(lambda: self._publish(part))
+
+    def _publish(self, part: Path) -> None:
+        self.state.save_to_json(str(part / STATE))
+        publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
+
+    def take_best(self, checkpoint: Path) -> None:
+        """Become the best model of a training that came to its end at ``checkpoint``."""
+        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        point_to_best(self.state, checkpoint.parent)
+        self._load_best_model()
 
 
 def train(
@@ -111,7 +177,7 @@ def train(
         config: The ``train`` section, its epochs a number.
         folder: The run folder; ``checkpoints/`` is written in it.
         metric: See :func:`polymodal.training.selection.metric_name`.
-        resume: Go on from the last checkpoint in ``folder``.
+        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 
     Returns:
@@ -119,14 +185,14 @@ def train(
         ``history``.
 
     Raises:
-        RunError: If there is nothing to resume.
+        RunError: If a checkpoint cannot be written.
     """
     arguments = training_arguments(config, folder, len(rows))
     heads = dict(model.named_heads())
     trainer = PolymodalTrainer(
         model=model,
         args=arguments,
-        data_collator=Collator(rows.processor),
+        data_collator=Collator(rows.processor, form="idle" if arguments.world_size > 1 else "items"),
         train_dataset=rows,
         eval_dataset=validation,
         compute_metrics=validation_metrics(heads, metric, model.weighting),
@@ -134,31 +200,26 @@ def train(
         layer_decay=config.layer_decay,
     )
     trainer.remove_callback(PrinterCallback)
-    if not quiet:
+    if not quiet and is_main():
         trainer.add_callback(TrainingProgress(metric))
     if config.patience and config.epochs:
         evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
         trainer.add_callback(EarlyStoppingCallback(evaluations))
+    trainer.add_callback(BestCheckpoint)
+    output = Path(str(arguments.output_dir))
+    on_main(lambda: discard(output / PART))
+    last = checkpoints(output)[-1:] if resume else []
+    begun = state_of(last[0])["epoch"] if last else 0.0
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=last_checkpoint(arguments) if resume else None)
-    return _summary(trainer, time.perf_counter() - started, len(rows))
+    if last and has_ended(last[0]):
+        trainer.take_best(last[0])
+    else:
+        trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+    return _summary(trainer, time.perf_counter() - started, len(rows), begun)
 
 
-def last_checkpoint(arguments: TrainingArguments) -> str:
-    """The newest checkpoint of a run.
-
-    Raises:
-        RunError: If there is none.
-    """
-    folder = Path(arguments.output_dir or "")
-    # The Trainer writes its state last: a checkpoint without it was cut off in the writing.
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    if not whole:
-        raise RunError(f"{folder}: no checkpoint to resume from. Start without --resume")
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
-
-
-def _summary(trainer: PolymodalTrainer, seconds: float, rows: int) -> dict[str, Any]:
+def _summary(trainer: PolymodalTrainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
+    """What :func:`train` returns; ``begun`` epochs were trained before it was resumed."""
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_selection" in entry]
     best = max(evaluations, key=lambda entry: entry["eval_selection"])
@@ -166,7 +227,7 @@ def _summary(trainer: PolymodalTrainer, seconds: float, rows: int) -> dict[str, 
     spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
     return {
         "seconds": seconds,
-        "rows_per_second": rows * epochs / spent,
+        "rows_per_second": rows * (epochs - begun) / spent,
         "epochs": epochs,
         "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}
         | {"epoch": best["epoch"]},

@@ -38,6 +38,10 @@ class AudioReader(Reader):
         """float32 ``(at most samples,)``."""
         return media.load_audio(cell, root, rate=self.rate)[: self.samples].copy()
 
+    def blank(self) -> np.ndarray:
+        """Silence."""
+        return np.zeros(self.samples, dtype=np.float32)
+
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the extractor's tensors."""
         length = torch.tensor([len(item) for item in items])

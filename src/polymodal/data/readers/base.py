@@ -48,6 +48,13 @@ class Reader:
         """Tensors of several items, by the names the encoder's ``forward`` takes."""
         raise TypeError(f"{type(self).__name__} has no collate of its own")
 
+    def blank(self) -> Any:
+        """What :meth:`read` might return of an item that says nothing.
+
+        It stands where there has to be an item and is none; what a model makes of it is never used.
+        """
+        raise TypeError(f"{type(self).__name__} has no blank of its own")
+
     def content(self, cell: Any, root: Path | None) -> bytes:
         """The digest of what a cell holds, wherever its file lies.
 

@@ -37,6 +37,10 @@ class FrozenReader(Reader):
         """``(*grid, width)``."""
         return self.encode([self.reader.read(cell, root)])[0]
 
+    def blank(self) -> np.ndarray:
+        """See :class:`Reader`."""
+        return self.encode([self.reader.blank()])[0]
+
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``tokens`` ``(items, *grid, width)``; with a length for a grid, ``mask`` ``(items, length)``."""
         if items[0].ndim > 2:

@@ -31,7 +31,13 @@ class ImageReader(Reader):
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
         """uint8 ``(3, size, size)``, or the image processor's floats."""
-        image = media.load_image(cell, root)
+        return self._pixels(media.load_image(cell, root))
+
+    def blank(self) -> np.ndarray:
+        """A black picture."""
+        return self._pixels(Image.new("RGB", (self.size, self.size)))
+
+    def _pixels(self, image: Image.Image) -> np.ndarray:
         if self.part is not None:
             return np.asarray(self.part(image, return_tensors="np")["pixel_values"][0])
         if image.size != (self.size, self.size):

@@ -81,6 +81,10 @@ class SequenceReader(Reader):
         value = (array[: self.length] - self.mean) / self.deviation
         return np.clip(value, -self.FAR, self.FAR).astype(np.float32)
 
+    def blank(self) -> np.ndarray:
+        """One step of means."""
+        return np.zeros((1, self.features), dtype=np.float32)
+
     def content(self, cell: Any, root: Path | None) -> bytes:
         """See :class:`Reader`; a list that is written out is its own content."""
         is_written = isinstance(cell, str) and written_list(cell) is not None

@@ -55,6 +55,10 @@ class NumberReader(Reader):
         """The number."""
         return read_number(cell)
 
+    def blank(self) -> float:
+        """The mean."""
+        return self.mean
+
     def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
         """``value`` ``(items, features)``: the standardized value, then how full each bin is."""
         numbers = np.clip(np.asarray(items, dtype=np.float64)[:, None], -self.MOST, self.MOST)
@@ -96,6 +100,10 @@ class CategoryReader(Reader):
     def read(self, cell: Any, root: Path | None) -> int:
         """The category's place from 1; 0 for one that training never saw."""
         return self.place.get(as_label(cell), 0)
+
+    def blank(self) -> int:
+        """An unknown category."""
+        return 0
 
     def collate(self, items: Sequence[int]) -> dict[str, Tensor]:
         """``value`` ``(items,)``."""

@@ -34,6 +34,10 @@ class TextReader(Reader):
         ids = self.part(_text(cell), truncation=True, max_length=self.max_length).input_ids
         return np.asarray(ids, dtype=np.int64)
 
+    def blank(self) -> np.ndarray:
+        """The empty text."""
+        return self.read("", None)
+
     def content(self, cell: Any, root: Path | None) -> bytes:
         """See :class:`Reader`."""
         return _text(cell).encode("utf-8", "surrogatepass")

@@ -37,6 +37,12 @@ class VideoReader(Reader):
         clip = load_video(cell, root, frames=self.frames, size=self.size)
         return np.ascontiguousarray(clip.transpose(0, 3, 1, 2))
 
+    def blank(self) -> np.ndarray:
+        """Black frames."""
+        if self.part is not None:
+            return np.stack([self._process(Image.new("RGB", (self.size, self.size)))] * self.frames)
+        return np.zeros((self.frames, 3, self.size, self.size), dtype=np.uint8)
+
     def _process(self, image: Image.Image) -> np.ndarray:
         """``(3, height, width)`` of a frame, whether the processor is one of pictures or of clips."""
         pixels = np.asarray(self.part([image], return_tensors="np")["pixel_values"])

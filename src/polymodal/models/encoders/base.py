@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         return self
 
 
-ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+ENCODERS: Registry[type[Encoder]] = Registry("encoder", group="polymodal.encoders", base=Encoder)
 
 
 def build_encoder(settings: dict[str, Any]) -> Encoder:
@@ -61,7 +61,7 @@ def build_encoder(settings: dict[str, Any]) -> Encoder:
 
 def encoder_settings(encoder: Encoder) -> dict[str, Any]:
     """What :func:`build_encoder` takes; the inverse of it."""
-    name = next((name for name in ENCODERS if ENCODERS[name] is type(encoder)), None)
+    name = ENCODERS.name_of(type(encoder))
     if name is None:
         kind = type(encoder).__name__
         raise ValueError(f"{kind} is not registered: decorate it with ENCODERS.register(name)")

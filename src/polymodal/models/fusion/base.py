@@ -32,7 +32,7 @@ class Fusion(nn.Module):
         raise TypeError(f"{type(self).__name__} has no forward of its own")
 
 
-FUSIONS: Registry[type[Fusion]] = Registry("fusion")
+FUSIONS: Registry[type[Fusion]] = Registry("fusion", group="polymodal.fusions", base=Fusion)
 
 
 class FeatureFusion(nn.Module):

@@ -18,13 +18,15 @@ class Head(nn.Module):
     """Base of all heads; built in two steps, for the width is known only beside a fusion.
 
     Attributes:
-        task: The name it is registered under, and that of its metrics.
+        task: The name it is registered under.
+        family: The task of this library whose target cells and whose metrics are its too; its own by default.
         variance_factor: What a loss over its variance is multiplied by where weights are learned: 1 for a
             cross-entropy, ½ for a squared error; see
             :class:`polymodal.models.weighting.UncertaintyWeighting`.
     """
 
     task: ClassVar[str]
+    family: ClassVar[str] = ""
     variance_factor: ClassVar[float] = 1.0
 
     def __init__(self, *, weight: float = 1.0, dropout: float = 0.1) -> None:
@@ -89,7 +91,12 @@ class Head(nn.Module):
         return {"weight": self.weight, "dropout": self.dropout.p}
 
 
-HEADS: Registry[type[Head]] = Registry("head")
+def family_of(head: Head | type[Head]) -> str:
+    """The task whose cells and metrics are those of ``head``."""
+    return head.family or head.task
+
+
+HEADS: Registry[type[Head]] = Registry("head", group="polymodal.heads", base=Head)
 
 
 def build_head(settings: dict[str, Any]) -> Head:

@@ -34,7 +34,7 @@ class Classifier(Head):
         dropout: Before the last layer.
     """
 
-    task = "classification"
+    task = family = "classification"
     class_weights: Tensor
     temperature: Tensor
 

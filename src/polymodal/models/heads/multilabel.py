@@ -31,7 +31,7 @@ class MultilabelClassifier(Head):
         dropout: Before the last layer.
     """
 
-    task = "multilabel"
+    task = family = "multilabel"
     pos_weight: Tensor
     temperature: Tensor
 

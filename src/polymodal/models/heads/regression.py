@@ -27,7 +27,7 @@ class Regressor(Head):
         dropout: Before the last layer.
     """
 
-    task = "regression"
+    task = family = "regression"
     variance_factor = 0.5
 
     def __init__(

@@ -1,0 +1,81 @@
+"""The run folder before and after a training: what may be written to it, and how far an earlier fit came."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polymodal.config import Declaration
+from polymodal.data.aside import discard, write_text, writing
+from polymodal.errors import RunError
+from polymodal.run import FILES
+from polymodal.training.checkpoints import checkpoints
+
+RESULTS = "metrics.json"
+"""Written last: a run that has it is finished."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a fit into ``folder`` came to its end."""
+    return all((folder / name).is_file() for name in (*FILES, RESULTS))
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether ``folder`` holds more than a ``run.yaml``: weights, or checkpoints."""
+    return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/checkpoint-*"))
+
+
+def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that a run cannot be written to; nothing is changed.
+
+    Raises:
+        RunError: If it holds a run already, is a file, or another declaration is to be resumed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, expected a folder to write the run to")
+    if not has_begun(folder):  # a run.yaml alone is a fit that ended before its first checkpoint
+        return
+    if resume:
+        written = folder / "run.yaml"
+        if not written.exists():
+            cure = "Put it back, or begin anew with --overwrite"
+            raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {cure}")
+        if declared(written.read_text(encoding="utf-8")) != declared(declaration.to_yaml()):
+            found = "its run.yaml declares something else"
+            raise RunError(f"{folder}: {found}; resume with the same table and settings")
+    elif not overwrite:
+        cure = "Give another folder with -o, or --overwrite, or --resume"
+        raise RunError(f"{folder}: holds a run already. {cure}")
+
+
+def declared(text: str) -> str:
+    """A declaration's text without its comments."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> bool:
+    """Make the run folder; what an earlier run wrote there is taken away, save when that run goes on.
+
+    A process that is killed meanwhile leaves the earlier run, or nothing that could be taken for one.
+
+    Returns:
+        Whether there is a checkpoint to go on from.
+
+    Raises:
+        RunError: If it cannot be made.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        goes_on = resume and bool(checkpoints(folder / "checkpoints"))
+        if not goes_on:
+            clear_folder(folder)
+        write_text(folder / "run.yaml", declaration.to_yaml())
+    return goes_on
+
+
+def clear_folder(folder: Path) -> None:
+    """Take away what a fit writes, and nothing else."""
+    discard(folder / "checkpoints")
+    for name in ("model.safetensors", *FILES, RESULTS, "predictions.parquet"):  # the weights go first
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("reader_*"):
+        discard(path)
