@@ -2,8 +2,9 @@
 
 import pytest
 
-from polymodal.config import Declaration, load_yaml, parse
+from polymodal.config import Declaration
 from polymodal.errors import ConfigError
+from polymodal.parsing import load_yaml, parse
 from polymodal.settings import apply_settings, read_yaml
 
 WHOLE = """\

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from polymodal.config import parse
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
+from polymodal.parsing import parse
 from tests.command import polymodal
 from tests.tables import house_rows, write_table
 

@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file
 
 import polymodal as pm
-from polymodal.config import parse
 from polymodal.evaluation import inference
+from polymodal.parsing import parse
 from polymodal.training.search import SearchTrainer, make_space
 from tests.command import error, polymodal, settings
 from tests.models.checkpoints import CHECKPOINTS

@@ -14,7 +14,6 @@ import torch
 import transformers
 from transformers import set_seed
 
-from polymodal.config import parse
 from polymodal.data.aside import aside, discard, write_text, writing
 from polymodal.data.check import CheckReport
 from polymodal.data.rejected import SKIP, count_rows, left_out, write_rejected
@@ -25,6 +24,7 @@ from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, list_columns, run_batches
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
+from polymodal.parsing import parse
 from polymodal.run import Run
 from polymodal.training import processes
 from polymodal.training.calibration import Calibration, calibrate

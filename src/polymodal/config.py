@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -14,14 +11,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from polymodal import __version__
-from polymodal.errors import ConfigError, did_you_mean, one_line
-from polymodal.settings import apply_settings, read_yaml
 
 Modality = Literal["text", "image", "audio", "video", "sequence", "number", "category"]
 READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "category")
@@ -46,8 +40,6 @@ TUNING = ("freeze", "lora", "unfreeze_last")
 """The ways to let only a part of a pretrained encoder learn, or nothing of it."""
 MOST_ITEMS = 8
 """Of a cell that holds a list, where nothing else is said."""
-NO_SECTION = ("model_type", "dict_type")
-"""What pydantic calls a value where a section should be."""
 
 
 class Section(BaseModel):
@@ -337,92 +329,3 @@ class Declaration(Section):
         """The declaration with every default written out, in declared order, and which version wrote it."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
         return f"# Written by polymodal {__version__}\n{text}"
-
-
-def parse(
-    values: Mapping[str, Any], *, source: str = "declaration", lines: Mapping[tuple, int] | None = None
-) -> Declaration:
-    """Check ``values`` and make them a declaration.
-
-    Args:
-        values: Sections by name.
-        source: What to call it in an error message.
-        lines: Line of each key path, for the error messages.
-
-    Raises:
-        ConfigError: One line for every unknown key and every value of a wrong type.
-    """
-    try:
-        return Declaration.model_validate({k: v for k, v in values.items() if v is not None})
-    except ValidationError as error:
-        messages = [_explain(entry, source, lines or {}) for entry in _causes(error.errors())]
-        raise ConfigError("\n".join(messages)) from None
-
-
-@contextmanager
-def located(source: str, lines: Mapping[tuple, int], *path: str) -> Iterator[None]:
-    """Put file and line before the text of a ``ConfigError`` that what stands under ``path`` causes."""
-    try:
-        yield
-    except ConfigError as error:
-        line = _line(lines, path)
-        raise ConfigError(f"{source}, line {line}: {error}" if line else str(error)) from None
-
-
-def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
-    """Read a declaration from ``path``; ``settings`` such as ``train.epochs=3`` are put over it.
-
-    Raises:
-        ConfigError: If the file is no readable YAML or says something unknown, with its line.
-    """
-    path = Path(path)
-    values, lines = read_yaml(path)
-    apply_settings(values, settings)
-    return parse(values, source=str(path), lines=lines)
-
-
-def _causes(errors: list[Any]) -> list[Any]:
-    """The errors without those that only follow from a section that is none."""
-    sections = all(error["type"] not in NO_SECTION for error in errors)
-    return [error for error in errors if sections or error["type"] != "missing"]
-
-
-def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
-    path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part in ("float", "str")))
-    line = _line(lines, path)
-    place = f"{source}, line {line}" if line else source
-    name = one_line(".".join(map(str, path)), 100) or "declaration"
-    if error["type"] == "extra_forbidden":
-        return f"{place}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
-    if error["type"] == "missing":
-        return f"{place}: '{name}' is missing"
-    if error["type"] == "value_error":
-        return f"{place}: '{name}': {error['msg'].removeprefix('Value error, ')}"
-    found = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
-    if error["type"] in NO_SECTION:
-        return f"{place}: '{name}' is {found}, expected a section: keys, each with its value"
-    return f"{place}: '{name}' is {found}; {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _shown(value: Any) -> str:
-    plain = isinstance(value, (str, int, float, list, type(None)))
-    return one_line(repr(value) if plain else str(value), 100)
-
-
-def _line(lines: Mapping[tuple, int], path: tuple) -> int | None:
-    """The line of ``path``, or of the section it stands in."""
-    return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-
-
-def _known_keys(path: tuple) -> list[str]:
-    sections: dict[str, type[Section]] = {
-        "data": DataConfig,
-        "inputs": InputConfig,
-        "targets": TargetConfig,
-        "fusion": FusionConfig,
-        "train": TrainConfig,
-    }
-    section = sections.get(str(path[0]), Declaration) if path else Declaration
-    if section is InputConfig and path[-1] == "lora":
-        section = LoraSettings
-    return list(section.model_fields)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 
-from polymodal.config import Declaration, load_yaml
+from polymodal.config import Declaration
 from polymodal.data.aside import folder_aside, write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
@@ -23,6 +23,7 @@ from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_y
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
 from polymodal.models import PolymodalForPrediction
+from polymodal.parsing import load_yaml
 from polymodal.training.progress import quiet_libraries
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from polymodal.config import load_yaml, parse
 from polymodal.data.media import audio_info, image_size, load_audio, load_image
 from polymodal.errors import DataError, PolymodalError
+from polymodal.parsing import load_yaml, parse
 
 LONGEST = 1600
 """Characters of a line: a message shows what it found, not all of it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.config import DataConfig, Declaration, located, parse
+from polymodal.config import DataConfig, Declaration
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
@@ -26,6 +26,7 @@ from polymodal.data.split import split_rows
 from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, Problem
+from polymodal.parsing import located, parse
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
 from polymodal.training.declared import (
