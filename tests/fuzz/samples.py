@@ -22,7 +22,7 @@ CODECS = {
 """Recordings by name, and the codec each is written with."""
 YAML = """\
 # A declaration with something of everything.
-data: {train: houses.csv, validation: 0.2, test: 0.1, group: null, on_error: refuse, seed: 1, cache_memory: 0.5}
+data: {train: houses.csv, validation: 0.2, test: 0.1, group: null, on_error: refuse, seed: 1}
 inputs:
   photo: {modality: image, encoder: {type: resnet, depths: [1, 1], hidden_sizes: [16, 32]}, size: 16}
   note: {modality: text, max_length: 16, encoder: {type: bert, hidden_size: 32}}
