@@ -193,6 +193,22 @@ def test_the_weights_kept_are_those_of_the_best_epoch(tmp_path):
     assert again == pytest.approx(min(entry["eval_kind.log_loss"] for entry in history(run)), rel=1e-5)
 
 
+def test_no_epoch_is_kept_before_it_may_be(houses, tmp_path):
+    settings = {"train__epochs": 4, "train__keep_from": 0.6}
+    run = fit(houses, tmp_path / "late", **settings)
+    assert [entry["epoch"] for entry in history(run)] == [3, 4]
+
+    def pull_the_plug(self, args, state, control, **kwargs):
+        if state.global_step == 5:  # two steps an epoch: before anything was evaluated
+            raise KeyboardInterrupt
+
+    with mock.patch.object(TrainingProgress, "on_step_end", pull_the_plug), pytest.raises(KeyboardInterrupt):
+        fit(houses, tmp_path / "broken", quiet=False, **settings)
+    assert_same(weights(fit(houses, tmp_path / "broken", resume=True, **settings)), weights(run))
+    only = fit(houses, tmp_path / "last", train__epochs=2, train__keep_from=0.99)
+    assert [entry["epoch"] for entry in history(only)] == [2]
+
+
 def test_patience_counts_epochs_without_a_better_score(houses, tmp_path):
     one = {"inputs": ("bedrooms",), "train__epochs": 30, "train__learning_rate": 1e-9}
     assert len(history(fit(houses, tmp_path / "stops", train__patience=2, **one))) < 30

@@ -28,6 +28,7 @@ SUITS = {
     "top_db": ("audio",),
     "masking": ("audio", "sequence"),
     "warp": ("audio", "sequence"),
+    "equalize": ("audio",),
     "length": ("sequence",),
     "items": ("text", "image", "audio", "video", "sequence"),
 }
@@ -136,6 +137,9 @@ class InputConfig(Section):
     )
     warp: float = Field(
         0.0, ge=0, lt=0.5, description="audio, sequence: in training, most stretch of pitch and time."
+    )
+    equalize: float = Field(
+        0.0, ge=0, description="audio: in training, deviation of random gains over frequency, of a log-mel's."
     )
 
     @model_validator(mode="before")
@@ -274,6 +278,12 @@ class TrainConfig(Section):
     )
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
+    )
+    keep_from: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck.",
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
         "fixed", description="Several targets: by each one's 'weight', or by weights that are learned."

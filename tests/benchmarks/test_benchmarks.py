@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from polymodal.data.sequences import load_sequence
@@ -117,3 +118,16 @@ def test_recordings_become_frames_of_their_own_length(
     shapes = [load_sequence(row["frames"], table.root).shape for row in table.rows()]
     assert shapes == [(21, 64), (51, 64), (21, 64)]
     assert table.columns == ["image_degraded", "frames", "label", "split"]
+
+
+@pytest.mark.parametrize("script", ["every_modality"], indirect=True)
+def test_every_pattern_of_missing_inputs_is_predicted(
+    script: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    script.main(["--smoke", "--output", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    for modality in ("video", "audio", "image", "text", "number", "category", "sequence"):
+        assert modality in lines[0]
+    assert [line.split()[0] for line in lines[3:]] == [*script.INPUTS, *map(str, range(8))]
+    table = pd.read_csv(tmp_path / "data" / "half.csv")
+    assert 0.4 < table[list(script.INPUTS)].isna().mean(axis=None) < 0.6

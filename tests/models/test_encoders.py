@@ -18,7 +18,7 @@ from polymodal.models.encoders import (
     encoder_settings,
 )
 from polymodal.models.encoders.image import patches_to_grid
-from polymodal.models.encoders.mel import LogMel
+from polymodal.models.encoders.mel import LogMel, equalize
 from tests.models.cases import BERT, CNN, SMALL_CNN
 
 IMAGES = {
@@ -186,6 +186,16 @@ def test_a_quiet_hum_changes_nothing_below_the_range_that_is_heard():
         mel = LogMel(rate=8000, bins=40, top_db=top_db)
         differ[top_db] = (mel(tone, length)[0] - mel(hum, length)[0]).abs().max().item()
     assert differ[30.0] < 0.01 < 0.5 < differ[80.0]
+
+
+def test_another_microphone_raises_some_bins_for_a_whole_recording():
+    torch.manual_seed(0)
+    frames, mask = torch.randn(200, 6, 21), torch.arange(6) < 4
+    gains = equalize(frames, mask.expand(200, 6), 0.5) - frames
+    assert not gains[:, 4:].any() and not gains[0].equal(gains[1])
+    torch.testing.assert_close(gains[:, :4], gains[:, :1].expand(-1, 4, -1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(gains[:, 0, ::5].std(), torch.tensor(0.5), atol=0.05, rtol=0)
+    torch.testing.assert_close(gains[:, 0, 1:5].diff(), gains[:, 0, :4].diff(), atol=1e-5, rtol=0)
 
 
 def test_what_lies_behind_the_sound_does_not_change_its_frames():

@@ -152,53 +152,56 @@ def open_cell(cell: Any, root: Path | None, limits: Limits) -> BinaryIO:
     Raises:
         MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
     """
-    name = describe(cell)
+    given = cell
     if isinstance(cell, Mapping):
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if is_empty(cell):
         raise MediaError(found="an empty cell", expected="a file or its bytes")
     if isinstance(cell, str) and cell[:5].lower() == "data:":
-        _check_bytes(len(cell) * 3 // 4, name, limits)
-        cell = _data_uri(cell, name)
+        _check_bytes(len(cell) * 3 // 4, given, limits)
+        cell = _data_uri(cell, describe(given))
     if isinstance(cell, RAW):
-        _check_bytes(len(cell), name, limits)
+        _check_bytes(len(cell), given, limits)
         return BytesIO(cell)
     if isinstance(cell, (str, os.PathLike)):
-        return _open_path(os.fspath(cell), Path() if root is None else Path(root), limits)
-    raise MediaError(found=name, expected="a path, bytes or a data: URI")
+        return _open_path(os.fspath(cell), root, limits)
+    raise MediaError(found=describe(given), expected="a path, bytes or a data: URI")
 
 
-def _open_path(name: str, root: Path, limits: Limits) -> BinaryIO:
+def _open_path(name: str, root: Path | None, limits: Limits) -> BinaryIO:
     if "://" in name[:12]:
         cure = "Download it and give the file's path."
         raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
     try:
-        path = root / name
-        status = path.stat()
+        path = os.path.join(root or "", name)  # pathlib would take longer than reading a small file
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
             raise MediaError(
                 found=f"{describe(name)} is a {kind}", expected="a file", cure="Give the path of one file."
             )
-        _check_bytes(status.st_size, describe(name), limits)
-        return path.open("rb")
+        _check_bytes(status.st_size, name, limits)
+        return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
         cure = "Relative paths refer to the table's folder."
-        raise MediaError(found=f"{describe(name)} does not exist in {root.absolute()}", cure=cure) from None
+        folder = Path(root or "").absolute()
+        raise MediaError(found=f"{describe(name)} does not exist in {folder}", cure=cure) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error
 
 
-def _check_bytes(size: int, name: str, limits: Limits) -> None:
+def _check_bytes(size: int, cell: Any, limits: Limits) -> None:
+    if 0 < size <= limits.bytes:
+        return
+    name = describe(cell)
     if size == 0:
         raise MediaError(
             found=f"{name}: the file is empty" if name != "0 bytes" else "an empty file",
             cure="Replace the file, or leave the cell empty.",
         )
-    if size > limits.bytes:
-        expected = f"at most {limits.bytes:,} bytes"
-        raise MediaError(found=f"{name} holds {size:,} bytes", expected=expected, cure="Make it smaller.")
+    expected = f"at most {limits.bytes:,} bytes"
+    raise MediaError(found=f"{name} holds {size:,} bytes", expected=expected, cure="Make it smaller.")
 
 
 def _data_uri(text: str, name: str) -> bytes:

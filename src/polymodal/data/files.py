@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -22,6 +23,7 @@ SAID = {",": "','", "\t": "a tab"}
 BAD_JSON = (ValueError, RecursionError)
 KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+PIECE = 2**20  # bytes
 
 
 def read_file(path: Path, name: str, rejected: list[Problem] | None = None) -> pa.Table:
@@ -43,7 +45,7 @@ def read_file(path: Path, name: str, rejected: list[Problem] | None = None) -> p
         raise _error(name, found, f"one of {', '.join(KNOWN)}", "Save the table as CSV or Parquet.")
     try:
         if suffix == ".parquet":
-            return pa.parquet.ParquetFile(path).read()
+            return _tidied(pa.parquet.ParquetFile(path).read())
         raw = path.read_bytes()
     except (OSError, pa.ArrowException) as error:
         reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
@@ -51,10 +53,16 @@ def read_file(path: Path, name: str, rejected: list[Problem] | None = None) -> p
         raise _error(name, f"cannot be read ({reason})", expected, "Write it anew.") from error
     if not raw.strip():
         raise _error(name, "the file is empty", "column names and rows")
-    text = _decode(raw, name, header=0 if suffix not in DELIMITERS else 1)
+    _check_text(raw, name, header=0 if suffix not in DELIMITERS else 1)
     if suffix in DELIMITERS:
-        return _csv(raw, text, name, DELIMITERS[suffix], rejected)
-    return _json(text, name, rejected)
+        return _tidied(_csv(raw, name, DELIMITERS[suffix], rejected))
+    return _tidied(_json(raw, name, rejected))
+
+
+def _tidied(table: pa.Table) -> pa.Table:
+    """The same, and the memory that Arrow keeps after parsing, twice the table's own, given back."""
+    pa.default_memory_pool().release_unused()
+    return table
 
 
 def read_folder(path: Path, name: str) -> Any:
@@ -81,10 +89,17 @@ def _error(name: str, found: str, expected: str = "", cure: str = "", row: int |
     return DataError(Problem(found=found, expected=expected, cure=cure, file=name, row=row))
 
 
-def _decode(raw: bytes, name: str, header: int) -> str:
-    """The text of a file; a byte that is no UTF-8 is named with its line, and its row if it stands in one."""
+def _check_text(raw: bytes, name: str, header: int) -> None:
+    """Refuse what is no UTF-8: its first byte is named with its line, and its row if it stands in one."""
     try:
-        return raw.decode("utf-8-sig")
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for start in range(0, len(raw), PIECE):  # as a whole it would be a second, larger copy of the file
+            decoder.decode(raw[start : start + PIECE], final=start + PIECE >= len(raw))
+        return
+    except UnicodeDecodeError:
+        pass  # of a piece: it does not know its place in the file
+    try:
+        raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line = before.count(b"\n") + 1
@@ -98,9 +113,9 @@ def _decode(raw: bytes, name: str, header: int) -> str:
         raise _error(name, found, "UTF-8 text", cure, row if row > 0 else None) from None
 
 
-def _csv(raw: bytes, text: str, name: str, delimiter: str, rejected: list[Problem] | None) -> pa.Table:
+def _csv(raw: bytes, name: str, delimiter: str, rejected: list[Problem] | None) -> pa.Table:
     """All columns as text, an empty cell as null: '007' and the country code 'NA' are what they are."""
-    columns = _header(text, name, delimiter)
+    columns = _header(raw, name, delimiter)
     ragged: list[Problem] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -135,9 +150,10 @@ def _reject(problems: list[Problem], rejected: list[Problem] | None) -> None:
         rejected += problems
 
 
-def _header(text: str, name: str, delimiter: str) -> list[str]:
+def _header(raw: bytes, name: str, delimiter: str) -> list[str]:
+    text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig", newline="")
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows = csv.reader(text, delimiter=delimiter)
         columns = next(row for row in rows if row)
     except csv.Error as error:
         raise _error(name, f"the first line cannot be read ({error})", "the names of the columns") from error
@@ -163,8 +179,9 @@ def _why(error: Exception) -> str:
     return "nested too deep" if isinstance(error, RecursionError) else one_line(str(error), 100)
 
 
-def _json(text: str, name: str, rejected: list[Problem] | None) -> pa.Table:
+def _json(raw: bytes, name: str, rejected: list[Problem] | None) -> pa.Table:
     """One object a line, or one list of objects."""
+    text = raw.decode("utf-8-sig")
     rows, problems = [], []
     if text.lstrip().startswith("["):
         try:

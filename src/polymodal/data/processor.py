@@ -77,7 +77,7 @@ class PolymodalProcessor(ProcessorMixin):
 
     @staticmethod
     def _read_item(reader: Reader, cell: Any, root: Path | None, cache: ReadCache | None) -> Any:
-        key = reader.key(cell, root)
+        key = reader.key(cell, root) if cache is not None else None
         if key is None or cache is None:
             return reader.read(cell, root)
         return cache.get(key, partial(reader.read, cell, root), partial(reader.digest, cell, root))

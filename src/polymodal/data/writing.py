@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polymodal.errors import PolymodalError
+
+ROW_GROUP = 4096
+"""Rows that are written at once, at least."""
 
 
 def write_parquet(
@@ -35,12 +38,10 @@ def write_parquet(
     rows, writer = 0, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for frame in frames:
-            schema = writer.schema if writer else _schema(frame, types or {})
-            batch = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-            writer = writer or pq.ParquetWriter(part, batch.schema)
-            writer.write_table(batch)
-            rows += len(frame)
+        for group in _groups(frames, types or {}):
+            writer = writer or pq.ParquetWriter(part, group.schema)
+            writer.write_table(group)
+            rows += len(group)
         if writer:
             writer.close()
             os.replace(part, path)
@@ -55,6 +56,20 @@ def write_parquet(
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return rows
+
+
+def _groups(frames: Iterable[pd.DataFrame], types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    """The frames, put together: the notes that Parquet keeps of a group would outgrow a few rows."""
+    gathered: list[pa.Table] = []
+    schema = None
+    for frame in frames:
+        schema = _schema(frame, types) if schema is None else schema
+        gathered.append(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+        if sum(map(len, gathered)) >= ROW_GROUP:
+            yield pa.concat_tables(gathered)
+            gathered = []
+    if gathered:
+        yield pa.concat_tables(gathered)
 
 
 def _schema(frame: pd.DataFrame, types: Mapping[str, pa.DataType]) -> pa.Schema:

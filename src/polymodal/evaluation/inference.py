@@ -92,7 +92,9 @@ def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: boo
         columns |= model.head(name).columns(name, answer, probabilities)
     present = batch.output.present.numpy()  # type: ignore[union-attr]
     names = np.array(model.config.input_names, dtype=object)
-    columns["missing"] = [", ".join(names[~row]) for row in present]
+    patterns, pattern = np.unique(present, axis=0, return_inverse=True)
+    lacking = np.array([", ".join(names[~row]) for row in patterns], dtype=object)
+    columns["missing"] = lacking[pattern.reshape(-1)]
     columns["no_input"] = ~present.any(axis=1)
     return pd.DataFrame(columns)
 

@@ -122,7 +122,7 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     assert isinstance(reader, AudioReader)
     return AudioEncoder(
         backbone, rate=reader.rate, seconds=reader.seconds, top_db=config.top_db, masking=masking,
-        warp=config.warp, **common,
+        warp=config.warp, equalize=config.equalize, **common,
     )  # fmt: skip
 
 

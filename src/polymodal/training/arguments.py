@@ -133,6 +133,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "dataloader_pin_memory": False,
         "eval_strategy": "steps",
         "eval_steps": every,
+        "eval_delay": min(math.ceil(config.keep_from * total), every * (total // every)),
         "save_strategy": "steps",
         "save_steps": every,
         "save_total_limit": 2,

@@ -14,7 +14,7 @@ from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
-from polymodal.models.encoders.mel import LogMel, mask_stretches, stretch
+from polymodal.models.encoders.mel import LogMel, equalize, mask_stretches, stretch
 from polymodal.models.outputs import TokenSequence
 
 
@@ -35,6 +35,8 @@ class AudioEncoder(BackboneEncoder):
             (SpecAugment, Park et al. 2019); 0 masks nothing.
         warp: In training, how far pitch and time are stretched, as a share: another speaker, but another
             tone as well; 0 stretches nothing.
+        equalize: In training, deviation of random gains over frequency, as another microphone would have
+            them, in that of a recording's log-mel; 0 changes nothing.
     """
 
     modality = "audio"
@@ -56,6 +58,7 @@ class AudioEncoder(BackboneEncoder):
         top_db: float = 80.0,
         masking: float = 0.0,
         warp: float = 0.0,
+        equalize: float = 0.0,
         **options: Any,
     ) -> None:
         kind = backbone or self.DEFAULT_TYPE
@@ -67,7 +70,7 @@ class AudioEncoder(BackboneEncoder):
             extractor = load_pretrained(AutoFeatureExtractor, self.checkpoint)
             rate, seconds = extractor.sampling_rate, fixed_seconds(extractor) or seconds
         self.rate, self.seconds, self.bins, self.top_db = rate, seconds, bins, top_db
-        self.masking, self.warp = masking, warp
+        self.masking, self.warp, self.equalize = masking, warp, equalize
         self.reads_mel = self.backbone.main_input_name == "pixel_values"
         if self.reads_mel:
             self.mel = LogMel(rate=rate, bins=bins, top_db=top_db)
@@ -79,7 +82,7 @@ class AudioEncoder(BackboneEncoder):
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        names = ("rate", "seconds", "bins", "top_db", "masking", "warp")
+        names = ("rate", "seconds", "bins", "top_db", "masking", "warp", "equalize")
         return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:  # type: ignore[override]
@@ -88,7 +91,9 @@ class AudioEncoder(BackboneEncoder):
         ``length`` ``(items,)`` counts the samples that are sound; the rest of the fixed length is padding.
         """
         if self.reads_mel:
-            frames, _ = self.mel(values["waveform"], length)
+            frames, mask = self.mel(values["waveform"], length)
+            if self.training and self.equalize:
+                frames = equalize(frames, mask, self.equalize)
             if self.training and self.warp:
                 frames = stretch(frames, self.warp)
             if self.training and self.masking:

@@ -11,6 +11,8 @@ from transformers.audio_utils import mel_filter_bank
 
 QUIETEST = 1e-10
 """Power below which all is silence, full scale being 1."""
+KNOTS = 5
+"""Places over frequency at which a random gain is drawn."""
 
 
 class LogMel(nn.Module):
@@ -70,6 +72,18 @@ class LogMel(nn.Module):
         mean = (mel * keep).sum(dim=(1, 2), keepdim=True) / count
         deviation = (((mel - mean) * keep).square().sum(dim=(1, 2), keepdim=True) / count).sqrt()
         return (mel - mean) / (deviation + 1e-3) * keep, mask
+
+
+def equalize(frames: Tensor, mask: Tensor, deviation: float) -> Tensor:
+    """Play each recording through another microphone and room: random gains, smooth over frequency.
+
+    The gains are normal, of that ``deviation`` at five places spread evenly over the bins of ``frames``
+    ``(items, frames, bins)``, and straight lines between, in the frames' own unit: that of a recording's
+    deviation (linear FilterAugment, Nam et al. 2022). Frames that ``mask`` ``(items, frames)`` lacks stay.
+    """
+    gains = deviation * torch.randn(len(frames), 1, KNOTS, device=frames.device, dtype=frames.dtype)
+    gains = F.interpolate(gains, size=frames.shape[2], mode="linear", align_corners=True)
+    return frames + gains * mask.unsqueeze(-1)
 
 
 def stretch(frames: Tensor, share: float, *, bins: bool = True) -> Tensor:

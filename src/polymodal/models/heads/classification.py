@@ -87,7 +87,10 @@ class Classifier(Head):
         """``<target>``, ``<target>_confidence``: its probability; and one a class on demand."""
         predicted = self.decide(answer)["predicted"]
         confidence = answer.gather(1, predicted.unsqueeze(1)).squeeze(1)
-        said = {name: [self.classes[place] for place in predicted], f"{name}_confidence": confidence.numpy()}
+        said = {
+            name: [self.classes[place] for place in predicted.tolist()],
+            f"{name}_confidence": confidence.numpy(),
+        }
         return said | (probability_columns(name, self.classes, answer) if probabilities else {})
 
     def settings(self) -> dict[str, Any]:
