@@ -57,6 +57,26 @@ def test_resampling_keeps_pitch_length_and_level(tmp_path, rate):
     assert np.abs(sound[rate // 4 : -rate // 4]).max() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("suffix", ["flac", "mp3"])
+def test_a_title_in_an_old_encoding_is_no_damage(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "a house by the sea"
+        stream = container.add_stream({"flac": "flac", "mp3": "libmp3lame"}[suffix], rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray((tone()[None] * 2**15).astype(np.int16), "s16", "mono")
+        frame.sample_rate = 8000
+        resampler = av.AudioResampler(stream.format, "mono", 8000, frame_size=stream.frame_size or 1024)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    raw = path.read_bytes()
+    words = b"by the sea"
+    assert words in raw
+    old = raw.replace(words, b"am M\xe9er...")
+    assert len(load_audio(old, rate=8000)) == pytest.approx(4000, abs=1200)
+    assert audio_info(old)[1] == 8000
+
+
 def encoded(path: Path, codec: str, rate: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")

@@ -107,7 +107,7 @@ def test_describe(cell, name):
 def test_error_is_one_line_and_survives_a_worker_process():
     error = MediaError(found="a\nb", expected="c", cure="d")
     again = pickle.loads(pickle.dumps(error))
-    assert str(again) == str(error) == "a b, expected c. d"
+    assert str(again) == str(error) == "a\\nb, expected c. d"
     assert (again.found, again.expected, again.cure) == ("a\nb", "c", "d")
 
 

@@ -62,6 +62,31 @@ def test_feature_sequences_are_sequences(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "cells",
+    [
+        ["[0.5, 1.5]", "[2.0, 3.5]", "[1]"],
+        ["[[1, 2], [3, 4]]", "[[5, 6]]", "[[7, 8]]"],
+        [str(list(range(number, number + 9))) for number in range(4)],
+        [[1, 2], [2, 3], [3, 4]],
+    ],
+    ids=["fractions", "steps", "many", "no text"],
+)
+def test_lists_that_hold_measurements_are_sequences(tmp_path, cells):
+    if isinstance(cells[0], str):
+        assert modality(tmp_path, cells) == "sequence"
+    else:
+        assert guess_modality(read_table(pd.DataFrame({"x": cells})), "x").modality == "sequence"
+
+
+def test_a_few_whole_numbers_that_are_written_as_a_list_are_text(tmp_path):
+    cells = ["[1, 2]", "[7]", "[2, 4, 9]", None, "[1]", "[3, 5]"]
+    assert modality(tmp_path, cells) == "text"
+    assert modality(tmp_path, ["[0, 4]", "[4, 8]", "[8, 12]"] * 10) == "category"
+    with pytest.raises(ConfigError, match="lists of numbers, 1 empty, which no target answers"):
+        guess_target(table(tmp_path, {"x": cells}), "x")
+
+
+@pytest.mark.parametrize(
     "cells", [CAPITALS, [f"Ada No{number}" for number in range(300)], [f"K{n:03}X" for n in range(99)]]
 )
 def test_names_of_one_or_two_words_are_text(tmp_path, cells):

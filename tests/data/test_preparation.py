@@ -89,6 +89,17 @@ def test_a_shared_reader_learns_from_all_its_columns():
     assert [len(readers["a"].read(text, None)) for text in ("flying saucer", "magic carpet")] == [3, 3]
 
 
+def test_sequences_share_where_a_step_has_as_many_features():
+    random = np.random.default_rng(0)
+    widths = {"face": 3, "hand": 2, "foot": 3}
+    columns = {
+        name: [random.normal(size=(4, width)).tolist() for _ in range(3)] for name, width in widths.items()
+    }
+    readers = prepare(columns, {name: {"modality": "sequence"} for name in columns}).readers
+    assert [readers[name].features for name in columns] == [3, 2, 3]
+    assert readers["face"] is readers["foot"] and readers["hand"] is not readers["face"]
+
+
 @pytest.mark.parametrize(("side", "expected"), [(9, 32), (45, 48), (64, 64), (500, 96)])
 def test_pictures_are_seen_at_their_usual_size_within_limits(tmp_path, side, expected):
     for place in range(3):

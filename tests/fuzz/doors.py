@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 
 from polymodal.data.media import audio_info, image_size, load_audio, load_image
+from polymodal.data.sequences import load_sequence
+from polymodal.data.video import load_video, video_info
 from polymodal.errors import DataError, PolymodalError
 from polymodal.parsing import load_yaml, parse
 
@@ -33,10 +35,14 @@ def open_recording(path: Path) -> None:
 
 def open_clip(path: Path) -> None:
     """As a path and as bytes."""
-    from polymodal.data.video import load_video, video_info
-
     load_video(path.name, path.parent, frames=4, size=16)
     video_info(path.read_bytes())
+
+
+def open_sequence(path: Path) -> None:
+    """As a path and as bytes."""
+    load_sequence(path.name, path.parent)
+    load_sequence(path.read_bytes())
 
 
 def open_table(path: Path) -> None:
@@ -74,6 +80,7 @@ DOORS: dict[str, Callable[[Path], None]] = {
     "clips": open_clip,
     "tables": open_table,
     "declarations": open_declaration,
+    "sequences": open_sequence,
 }
 
 

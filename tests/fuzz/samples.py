@@ -13,7 +13,6 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
-from polymodal.data import media
 from tests.tables import house_rows
 
 CODECS = {
@@ -23,7 +22,7 @@ CODECS = {
 """Recordings by name, and the codec each is written with."""
 YAML = """\
 # A declaration with something of everything.
-data: {train: houses.csv, validation: 0.2, test: 0.1, group: null}
+data: {train: houses.csv, validation: 0.2, test: 0.1, group: null, on_error: refuse, seed: 1}
 inputs:
   photo: {modality: image, encoder: {type: resnet, depths: [1, 1], hidden_sizes: [16, 32]}, size: 16}
   note: {modality: text, max_length: 16, encoder: {type: bert, hidden_size: 32}}
@@ -31,9 +30,11 @@ inputs:
   bedrooms:
     modality: number
   district: {modality: category}
+  walk: {modality: sequence, length: 8, masking: 0.1, items: 2, encoder: {type: bert, hidden_size: 16}}
 targets:
   kind: {task: classification, class_weights: balanced, label_smoothing: 0.05}
-  price: {task: regression, transform: log, weight: 0.5}
+  price: {task: regression, transform: log, weight: 0.5, interval: 0.8}
+  tags: {task: multilabel, separator: "|", thresholds: 0.4}
 fusion: {name: bottleneck, width: 32, dropout: 0.1, layers: 1}
 train:
   epochs: 2
@@ -42,6 +43,9 @@ train:
   metric: kind.macro_f1
   patience: 5
   max_grad_norm: 1.0
+  weighting: fixed
+  layer_decay: 1.0
+  device: cpu
 """
 
 
@@ -118,9 +122,35 @@ def clips() -> dict[str, bytes]:
     return found
 
 
+def sequences() -> dict[str, bytes]:
+    """Feature sequences by file name: kinds of numbers, one and two dimensions, archives."""
+    random = np.random.default_rng(0)
+    steps = random.normal(size=(12, 5))
+    arrays = {
+        "float.npy": steps.astype(np.float32), "double.npy": np.asfortranarray(steps),
+        "half.npy": steps.astype(np.float16), "whole.npy": (100 * steps).astype(np.int16),
+        "line.npy": steps[:, 0], "truth.npy": steps > 0, "swapped.npy": steps.astype(">f4"),
+    }  # fmt: skip
+    found = {}
+    for name, array in arrays.items():
+        file = BytesIO()
+        np.save(file, array)
+        found[name] = file.getvalue()
+    for name, save in {"plain.npz": np.savez, "packed.npz": np.savez_compressed}.items():
+        file = BytesIO()
+        save(file, features=steps.astype(np.float32))
+        found[name] = file.getvalue()
+    return found
+
+
 def tables(folder: Path) -> dict[str, bytes]:
     """A table of houses in every format, its pictures and recordings in ``folder``."""
     rows = house_rows(folder, 24)
+    random = np.random.default_rng(0)
+    for row in rows:
+        walk = random.normal(size=(int(random.integers(1, 7)), 2)).round(3)
+        row |= {"walk": json.dumps(walk.tolist()), "tags": "|".join(sorted({row["kind"], "roof"}))}
+    rows[3] |= {"walk": None, "tags": "roof"}
     frame = pd.DataFrame(rows).convert_dtypes()
     plain = json.loads(frame.to_json(orient="records"))
     parquet = BytesIO()
@@ -141,16 +171,5 @@ def samples(kind: str, folder: Path) -> dict[str, bytes]:
     if kind == "declarations":
         (folder / "houses.csv").write_bytes(tables(folder)["houses.csv"])
         return {"run.yaml": YAML.encode()}
-    return {"pictures": pictures, "recordings": recordings, "clips": clips}[kind]()
-
-
-def kinds() -> list[str]:
-    """What can be read by this version."""
-    video = ["clips"] if hasattr(media, "load_video") or _has_video() else []
-    return ["pictures", "recordings", *video, "tables", "declarations"]
-
-
-def _has_video() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("polymodal.data.video") is not None
+    made = {"pictures": pictures, "recordings": recordings, "clips": clips, "sequences": sequences}
+    return made[kind]()

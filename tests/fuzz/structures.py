@@ -16,12 +16,15 @@ CELLS = (
     "-Infinity", "1,200", "½", "٣", "1_000", "0x10", "true", "no such file.png", "../x.png", "/", ".",
     "~", "/dev/zero", "photos", "photos/1.png", "sounds/1.wav", "x" * 5000, "a b " * 3000, "line\nline",
     "tab\tbed", "\x00", "\x1b[2J", "\u2028", "\u202eabc", "\U0001f600", "'", '"', "{}", "[]", "[1, 2]",
-    "data:", "data:image/png;base64,AAAA", "data:audio/wav,%00", "https://x/y.png", "file:///etc/passwd",
+    "[[1.5, 2]]", "[[1, 2], [3]]", "[1e999]", "[[]]", "[[[1]]]", "roof|", "|", "roof|moat", "['roof', 2]",
+    '["photos/1.png", "photos/2.png"]', '["photos/1.png", 3]', str([0.5] * 9), "[" * 999, "data:",
+    "data:image/png;base64,AAAA", "data:audio/wav,%00", "https://x/y.png", "file:///etc/passwd",
     "flat", "house", "train",
 )  # fmt: skip
 """What may stand in a cell."""
 OBJECTS = (
-    b"", b"\x00\xff", [], [1.0, None], {"bytes": b"x", "path": None}, {"a": {"b": [1]}}, 2**70, -0.0,
+    b"", b"\x00\xff", [], [1.0, None], ["roof", "flat"], [[1.0], [2.0, 3.0]], ["photos/1.png", b"x"],
+    {"bytes": b"x", "path": None}, {"a": {"b": [1]}}, 2**70, -0.0,
     True, datetime.date(2020, 1, 1), np.float32("nan"), float("inf"), "\ud800",
 )  # fmt: skip
 """What may stand in a cell of JSON or Parquet besides; the last in JSON alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ ROWS_A_CATEGORY = 5  # a value seen less often says too little to have a vector 
 MOST_CATEGORIES = 1000
 WORDS_OF_A_CATEGORY = 3  # longer values carry meaning in their words, which a category cannot read
 MOST_WHOLE_CLASSES = 20
+FEWEST_STEPS = 8  # of whole numbers that are written out as a list: fewer are labels or a place
 YES_NO = {"true", "false", "yes", "no", "y", "n", "t", "f"}
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
@@ -119,11 +121,13 @@ def _empty(count: int) -> str:
     return f", {count} empty" if count else ""
 
 
-def _media(cells: Cells) -> tuple[str, str] | None:
-    """The kind of media at least half of the cells hold, and the figures."""
+def _media(cells: Cells, *, strict: bool = True) -> tuple[str, str] | None:
+    """The kind of media at least half of the cells hold, and the figures; ``strict`` wants measurements."""
     counts: Counter[str] = Counter()
     forms: Counter[str] = Counter()
     kinds = [recognise(value) for value in cells.distinct]
+    if strict and not _are_features(cells.distinct, kinds):
+        kinds = [None if kind == "sequence" else kind for kind in kinds]
     for kind, count in zip(kinds, cells.counts, strict=True):
         counts[kind or ""] += int(count)
     kind = max((name for name in counts if name), key=counts.__getitem__, default=None)
@@ -137,6 +141,25 @@ def _media(cells: Cells) -> tuple[str, str] | None:
     looked_at = "cells looked at" if cells.looked_at < cells.rows else "cells"
     figures = f"{counts[kind]} of {cells.filled} {looked_at} {verb} {shown}"
     return kind, figures + _empty(cells.looked_at - cells.filled)
+
+
+def _are_features(values: Sequence[Any], kinds: Sequence[str | None]) -> bool:
+    """Whether the lists of numbers that are written out are measurements.
+
+    ``[1, 2]`` is more often two labels, the ends of a range or a place than a sequence of two steps. What
+    lists of lists, numbers with a fraction, or many numbers say is lost in any other reading.
+    """
+    found = [
+        written_list(v)
+        for v, kind in zip(values, kinds, strict=True)
+        if kind == "sequence" and isinstance(v, str)
+    ]
+    lists = [value for value in found if value is not None and number_depth(value) == 1]
+    if not lists or len(lists) < len(found):  # files, or lists of lists
+        return True
+    if np.median([len(value) for value in lists]) >= FEWEST_STEPS:
+        return True
+    return any(isinstance(number, float) and number % 1 for value in lists for number in value)
 
 
 def _form(value: Any, kind: str) -> str:
@@ -165,7 +188,7 @@ def guess_target(
     """
     values = table.values(column)
     cells = look(values)
-    media = _media(cells)
+    media = _media(cells, strict=False)
     if media and task is None:
         raise ConfigError(
             f"{table.name}, column '{column}': {media[1]}, which no target answers. "

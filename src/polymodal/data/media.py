@@ -26,6 +26,8 @@ __all__ = [
 
 # A playlist may name other files and addresses; what a cell holds must never make us open those.
 OPTIONS = {"protocol_whitelist": "none"}
+# A title in an old encoding is no reason to refuse a file; from version 19 on that is PyAV's own way.
+OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 # A WAV header says everything: not probing for what it might hide halves the time of a short recording.
 WAV_OPTIONS = OPTIONS | {"probesize": "2048", "analyzeduration": "0"}
 # What decoders are known to raise on damaged bytes.
@@ -231,7 +233,7 @@ def _mono(samples: np.ndarray) -> np.ndarray:
 def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     """The recording's file, opened by libav, with at least one audio stream."""
     options = WAV_OPTIONS if _is_whole_wave(stream, cell) else OPTIONS
-    with av.open(stream, mode="r", options=options) as container:
+    with av.open(stream, mode="r", options=options, **OPEN) as container:
         if not container.streams.audio:
             found = f"{describe(cell)} has no audio in it"
             raise MediaError(found=found, expected="a recording", cure="Replace the file.")

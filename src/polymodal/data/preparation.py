@@ -55,7 +55,8 @@ def prepare_processor(
         ConfigError: If the processor of a checkpoint cannot be had.
     """
     readers: dict[str, Reader] = {}
-    for names in shared_inputs(inputs):
+    groups = [part for names in shared_inputs(inputs) for part in _of_one_width(train, names, inputs)]
+    for names in groups:
         reader = _reader(train, names, inputs[names[0]])
         reader.items = inputs[names[0]].items
         readers |= dict.fromkeys(names, reader)
@@ -71,6 +72,17 @@ def shared_inputs(inputs: Mapping[str, InputConfig]) -> list[list[str]]:
     for name, config in inputs.items():
         shares = config.share and config.modality in SHARING
         groups.setdefault(config.model_dump_json() if shares else name, []).append(name)
+    return list(groups.values())
+
+
+def _of_one_width(train: Table, names: list[str], inputs: Mapping[str, InputConfig]) -> list[list[str]]:
+    """``names`` as they are; sequences apart where a step has another number of features."""
+    if inputs[names[0]].modality != "sequence" or len(names) < 2:
+        return [names]
+    groups: dict[int, list[str]] = {}
+    for name in names:
+        features = SequenceReader.fit(_headers(train, [name], load_sequence, "sequence")).features
+        groups.setdefault(features, []).append(name)
     return list(groups.values())
 
 

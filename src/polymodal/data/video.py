@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
-from polymodal.data.media import OPTIONS, _damage
+from polymodal.data.media import OPEN, OPTIONS, _damage
 
 __all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
 
@@ -23,8 +23,6 @@ SPARE = 2
 """Frames at the end of a clip that may fail to come out of the decoder: the last one stands for them."""
 FAR = 16
 """Frames that are decoded one after another rather than jumped over: each jump starts the decoder anew."""
-OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""A title in an old encoding is no reason to refuse a clip; from version 19 on that is PyAV's own way."""
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from polymodal.config import READ_MODALITIES, Declaration, FusionConfig, InputConfig, TargetConfig
 from polymodal.data.numbers import mean_and_deviation
-from polymodal.data.preparation import shared_inputs
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -51,9 +50,12 @@ def build_model(
         ConfigError: If an encoder, the fusion or one of their options does not exist.
     """
     encoders: dict[str, Encoder] = {}
-    for names in shared_inputs(declaration.inputs):
-        encoder = _encoder(declaration.inputs[names[0]], processor.readers[names[0]])
-        encoders |= dict.fromkeys(names, encoder)
+    built: dict[int, Encoder] = {}  # inputs that share a reader share an encoder
+    for name, config in declaration.inputs.items():
+        reader = processor.readers[name]
+        if id(reader) not in built:
+            built[id(reader)] = _encoder(config, reader)
+        encoders[name] = built[id(reader)]
     fusion = declaration.fusion
     heads = {
         name: _head(config, processor.targets[name], answers[name], fusion.dropout)
