@@ -216,7 +216,7 @@ class TargetConfig(Section):
 
     def belongs_to(self, family: str) -> None:
         """Set the family."""
-        self._family = family
+        self._family = family if family != self.task else ""
 
     @model_validator(mode="before")
     @classmethod
