@@ -157,7 +157,8 @@ def _damage(cell: Any) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        told = getattr(error, "strerror", None) or str(error)
+        reason = (told.splitlines() or [type(error).__name__])[0]
         if UNCLEAR in reason:
             reason = "its header is damaged"
         found = f"{describe(cell)} cannot be read ({reason})"
