@@ -38,6 +38,7 @@ HEAD = "data: {train: houses.csv}\ntargets: {price: {}}\n"
         ("inputs:\n  bedrooms: {encoder: bert}\n", "line 4: no encoder 'bert' reads number"),
         ("inputs:\n  bedrooms: {encoder: category}\n", "line 4: the encoder 'category' reads category, the"),
         ("inputs:\n  bedrooms: {encoder: {type: number, widht: 3}}\n", "line 4: the encoder 'number' has no"),
+        ("inputs:\n  photo: {size: 1000000000}\n", "line 4: 'inputs.photo.size' is 1000000000; input"),
         ("inputs:\n  photo: {freeze: true}\n", "line 4: 'freeze' is for a pretrained encoder: give one"),
         ("train: {seed: 1\n", "line 4: not readable as YAML"),
     ],

@@ -32,7 +32,7 @@ from polymodal.training.folder import RESULTS, check_folder, has_begun, is_finis
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import note, progress, quiet_libraries
-from polymodal.training.skipping import skip_notes
+from polymodal.training.skipping import leave_out_too, skip_notes
 from polymodal.training.trainer import train
 
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
@@ -110,6 +110,7 @@ def fit(
     goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
     if goes_on is None:
         return load(folder)
+    leave_out_too(job, processes.on_main(lambda: job.rejected))
     with quiet_libraries():
         return fit_job(job, folder, resume=goes_on, quiet=quiet)
 

@@ -38,6 +38,8 @@ SUITS = {
 """The modalities that a setting of an input is about, where it is not about all of them."""
 TUNING = ("freeze", "lora", "unfreeze_last")
 """The ways to let only a part of a pretrained encoder learn, or nothing of it."""
+MOST = 1_000_000
+"""Of tokens, steps and items: what is larger is a slip, and fits no memory."""
 MOST_ITEMS = 8
 """Of a cell that holds a list, where nothing else is said."""
 
@@ -116,17 +118,23 @@ class InputConfig(Section):
         None, ge=1, description="So many last layers of a pretrained encoder learn, the others stay."
     )
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
-    tokens: int = Field(64, ge=1, description="Most tokens an item of this input may take.")
-    size: int | None = Field(None, ge=8, description="image, video: side in pixels that the model sees.")
-    frames: int | None = Field(None, ge=1, description="video: frames sampled evenly over a clip.")
-    rate: int | None = Field(None, ge=1000, description="audio: samples a second that the model hears.")
-    seconds: float | None = Field(None, gt=0, description="audio: fixed length; cut or padded to it.")
-    max_length: int | None = Field(None, ge=2, description="text: most tokens read.")
+    tokens: int = Field(64, ge=1, le=MOST, description="Most tokens an item of this input may take.")
+    size: int | None = Field(
+        None, ge=8, le=8192, description="image, video: side in pixels that the model sees."
+    )
+    frames: int | None = Field(None, ge=1, le=10_000, description="video: frames sampled evenly over a clip.")
+    rate: int | None = Field(
+        None, ge=1000, le=768_000, description="audio: samples a second that the model hears."
+    )
+    seconds: float | None = Field(None, gt=0, le=600, description="audio: fixed length; cut or padded to it.")
+    max_length: int | None = Field(None, ge=2, le=MOST, description="text: most tokens read.")
     top_db: float = Field(
         80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
     )
-    length: int | None = Field(None, ge=1, description="sequence: most steps read; the rest is cut.")
-    items: int = Field(MOST_ITEMS, ge=1, description="Most items in a cell that holds a list of them.")
+    length: int | None = Field(None, ge=1, le=MOST, description="sequence: most steps read; the rest is cut.")
+    items: int = Field(
+        MOST_ITEMS, ge=1, le=MOST, description="Most items in a cell that holds a list of them."
+    )
     augment: bool = Field(
         True, description="In training, shift pictures and clips, mask stretches of sound and of sequences."
     )

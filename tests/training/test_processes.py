@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import torch
 
@@ -71,6 +72,24 @@ def test_a_mistake_is_told_once(houses):
         assert line in main[2] and len(main[2].splitlines()) == 1
         assert not main[1] and not other[1] and not other[2]
     assert not (houses / "bad").exists()
+
+
+def test_rows_that_one_process_finds_unreadable_are_left_out_by_all(houses):
+    frame = pd.read_csv(houses / "houses.csv", dtype=str)
+    frame.loc[[14, 20], "photo"] = "none.png"
+    frame.loc[30, "bedrooms"] = "many"
+    frame.to_csv(houses / "houses.csv", index=False)
+    skip = ["--on-error", "skip"]
+    still = ["train.optim=sgd", "train.learning_rate=0.1", "train.epochs=1"]
+    one = polymodal(*words(12, *still), *skip, "-o", "one", folder=houses)
+    assert one.status == 0, one.err
+    main, other = polymodal_together(*words(6, *still), *skip, "-o", "two", folder=houses)
+    assert main[0] == other[0] == 0, main[2] + other[2]
+    assert sorted(pd.read_csv(houses / "two/rejected.csv")["row"]) == [15, 21, 31]
+    assert results(houses / "two")["rows"] == results(houses / "one")["rows"]
+    expected, found = weights(houses / "one"), weights(houses / "two")
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=5e-6, rtol=1e-5, msg=name)
 
 
 def test_an_interrupted_run_of_two_goes_on(tmp_path):

@@ -26,6 +26,7 @@ DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, OSError, EOFError,
     SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError, MemoryError,
 )  # fmt: skip
+UNCLEAR = "malformed node"  # what Python's parser says of a header, showing an object of its own
 EXPECTED = "numbers of shape (time, features)"
 
 
@@ -156,7 +157,10 @@ def _damage(cell: Any) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        told = getattr(error, "strerror", None) or str(error)
+        reason = (told.splitlines() or [type(error).__name__])[0]
+        if UNCLEAR in reason:
+            reason = "its header is damaged"
         found = f"{describe(cell)} cannot be read ({reason})"
         cure = "Replace the file, or leave the cell empty."
         raise MediaError(found=found, expected="a NumPy array", cure=cure) from error

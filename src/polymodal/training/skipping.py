@@ -48,6 +48,16 @@ def leave_rows(job: Job, bad: Sequence[Problem]) -> None:
     job.numbers = {name: table.places for name, table in job.splits.items()}
 
 
+def leave_out_too(job: Job, rejected: list[Problem]) -> None:
+    """Leave out of ``job`` what another process, the one that checks, left out of its own."""
+    known = set(job.rejected)
+    bad = [problem for problem in rejected if problem not in known]
+    if bad:
+        leave_rows(job, bad)
+        _prepare_again(job)
+        job.rejected = rejected
+
+
 def skip_notes(job: Job) -> list[str]:
     """How many rows were left out, if any were."""
     count = count_rows(job.rejected)
