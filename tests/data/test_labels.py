@@ -55,7 +55,9 @@ def test_a_cell_is_read(cell, separator, labels):
     assert read_labels(cell, separator) == labels
 
 
-@pytest.mark.parametrize("cell", ['["a", "b"', "[a, b]", [["a"], ["b"]], {"a": 1}, b"a", "[{'a': 1}]"])
+@pytest.mark.parametrize(
+    "cell", ["[" * 5000 + "]", '["a", "b"', "[a, b]", [["a"], ["b"]], {"a": 1}, b"a", "[{'a': 1}]"]
+)
 def test_what_holds_no_labels_is_named(cell):
     with pytest.raises(MediaError, match=r'expected labels, such as \["a", "b"\] or \[\] for none'):
         read_labels(cell, "|")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.cells import MediaError, describe, is_empty
+from polymodal.data.lists import written_list
 from polymodal.data.values import EMPTY_NUMBERS, Cells, as_label, holds_objects, look, parse_numbers
 
 SEPARATORS = ("|", ";", ",")
@@ -52,22 +51,12 @@ def read_labels(cell: Any, separator: str | None = None) -> list[str] | None:
 def _in_text(text: str, separator: str | None) -> tuple[str, ...] | None:
     text = text.strip()
     if text.startswith("["):
-        return tuple(_names(_written_list(text)))
+        written = written_list(text)
+        if written is None:
+            raise _no_labels(text)
+        return tuple(_names(written))
     labels = _names(text.split(separator) if separator else [text])
     return tuple(labels) if labels else None
-
-
-def _written_list(text: str) -> list[Any]:
-    try:
-        values = json.loads(text)
-    except ValueError:
-        try:
-            values = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            values = None
-    if not isinstance(values, list):
-        raise _no_labels(text)
-    return values
 
 
 def _names(values: Iterable[Any]) -> list[str]:
