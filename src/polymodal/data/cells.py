@@ -153,7 +153,7 @@ def open_cell(cell: Any, root: Path | None, limits: Limits) -> BinaryIO:
         MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
     """
     given = cell
-    if isinstance(cell, Mapping):
+    if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first is told in no time
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if is_empty(cell):
         raise MediaError(found="an empty cell", expected="a file or its bytes")

@@ -58,7 +58,8 @@ def load_image(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> 
         with open_cell(cell, root, limits) as stream, Image.open(stream) as image:
             _check_pixels(image, cell, limits)  # from the header: nothing is decoded yet
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
+            if image.info:  # where the file says nothing of the picture, it does not say how to turn it
+                ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image)
 
 
@@ -133,13 +134,13 @@ def load_audio(cell: Any, root: Path | None = None, *, rate: int, limits: Limits
             sound, own = _decode(cell, root, limits)
         if not sound.size:
             raise MediaError(found=f"{describe(cell)} holds no sound", cure="Leave the cell empty instead.")
-        if not np.isfinite(sound).all():
+        if not np.isfinite(loudest := np.abs(sound).max()):
             raise MediaError(
                 found=f"{describe(cell)} holds values that are no numbers", cure="Write the file anew."
             )
         if own != rate:
             sound = soxr.resample(sound, own, rate)
-        return np.clip(sound, -1.0, 1.0)
+        return np.clip(sound, -1.0, 1.0) if own != rate or loudest > 1 else sound
 
 
 def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
@@ -184,10 +185,9 @@ def _decode_any(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarra
 
 def _plain_wave(stream: BinaryIO, cell: Any, limits: Limits) -> tuple[np.ndarray, int] | None:
     """A WAV of 16-bit samples, which the standard library reads in a fraction of libav's time, or None."""
-    if not _is_whole_wave(stream, cell):
+    size = _wave_size(stream, cell)  # a WAV written to a pipe does not know its own length
+    if not size:
         return None
-    size = stream.seek(0, os.SEEK_END)  # a WAV written to a pipe does not know its own length
-    stream.seek(0)
     try:
         with wave.open(stream) as sound:
             frames, rate, channels = sound.getnframes(), sound.getframerate(), sound.getnchannels()
@@ -232,7 +232,7 @@ def _mono(samples: np.ndarray) -> np.ndarray:
 @contextmanager
 def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     """The recording's file, opened by libav, with at least one audio stream."""
-    options = WAV_OPTIONS if _is_whole_wave(stream, cell) else OPTIONS
+    options = WAV_OPTIONS if _wave_size(stream, cell) else OPTIONS
     with av.open(stream, mode="r", options=options, **OPEN) as container:
         if not container.streams.audio:
             found = f"{describe(cell)} has no audio in it"
@@ -240,14 +240,14 @@ def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
         yield container
 
 
-def _is_whole_wave(stream: BinaryIO, cell: Any) -> bool:
-    """Whether ``stream`` is a WAV; one that was cut short is refused."""
-    head = stream.read(12)
-    is_wav = head[:4] == b"RIFF" and head[8:12] == b"WAVE"
-    if is_wav:
-        _check_whole(int.from_bytes(head[4:8], "little") + 8, stream.seek(0, os.SEEK_END), cell)
+def _wave_size(stream: BinaryIO, cell: Any) -> int:
+    """Bytes of ``stream`` if it is a WAV, else 0; a WAV that was cut short is refused."""
+    head, size = stream.read(12), 0
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        size = stream.seek(0, os.SEEK_END)
+        _check_whole(int.from_bytes(head[4:8], "little") + 8, size, cell)
     stream.seek(0)
-    return is_wav
+    return size
 
 
 def _check_whole(declared: int, size: int, cell: Any) -> None:

@@ -15,7 +15,7 @@ from transformers import ProcessorMixin
 from polymodal.config import MOST_ITEMS
 from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
-from polymodal.data.items import check_count, each_item, of_item
+from polymodal.data.items import check_count, each_item, of_item, split_items
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError, Problem, RunError
@@ -66,16 +66,15 @@ class PolymodalProcessor(ProcessorMixin):
         reader = self.readers[name]
         if reader.is_empty(cell):
             return None
+        if split_items(cell, reader.modality) is None:
+            return self._read_item(reader, cell, root, cache)
         check_count(cell, reader.modality, reader.items)
         kept = []
         for place, item in each_item(cell, reader.modality):
             try:
-                content = self._read_item(reader, item, root, cache)
+                kept.append(self._read_item(reader, item, root, cache))
             except MediaError as error:
                 raise of_item(error, place) from error
-            if not place:
-                return content
-            kept.append(content)
         return kept or None
 
     @staticmethod

@@ -36,7 +36,8 @@ class AudioReader(Reader):
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
         """float32 ``(at most samples,)``."""
-        return media.load_audio(cell, root, rate=self.rate)[: self.samples].copy()
+        sound = media.load_audio(cell, root, rate=self.rate)
+        return sound if len(sound) <= self.samples else sound[: self.samples].copy()  # the rest is let go
 
     def blank(self) -> np.ndarray:
         """Silence."""
