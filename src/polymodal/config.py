@@ -31,7 +31,7 @@ SUITS = {
     "top_db": ("audio",),
     "masking": ("audio", "sequence"),
     "warp": ("audio", "sequence"),
-    "equalize": ("audio",),
+    "equalize": ("audio", "sequence"),
     "length": ("sequence",),
     "items": ("text", "image", "audio", "video", "sequence"),
 }
@@ -148,7 +148,9 @@ class InputConfig(Section):
         0.0, ge=0, lt=0.5, description="audio, sequence: in training, most stretch of pitch and time."
     )
     equalize: float = Field(
-        0.0, ge=0, description="audio: in training, deviation of random gains over frequency, of a log-mel's."
+        0.0,
+        ge=0,
+        description="audio, sequence: in training, deviation of random gains over bins, of a log-mel's.",
     )
 
     @model_validator(mode="before")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from polymodal.errors import ConfigError
 from polymodal.models.encoders import SequenceEncoder
 from polymodal.models.encoders.mel import mask_stretches, stretch
 from tests.models.cases import BERT, SMALL_CNN
@@ -66,8 +67,11 @@ def test_a_sequence_longer_than_the_length_is_cut():
     assert torch.equal(encoder(**values).tokens, encoder(row=torch.arange(1), **cut).tokens)
 
 
-@pytest.mark.parametrize("kind", ["bert", "resnet"])
-@pytest.mark.parametrize("change", ["masking", "warp"])
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [(kind, change) for kind in ("bert", "resnet") for change in ("masking", "warp")]
+    + [("resnet", "equalize")],
+)
 def test_sequences_vary_in_training_alone(kind, change):
     encoder = SequenceEncoder(kind, features=6, length=40, **{change: 0.4}, **SEQUENCES[kind])
     for module in encoder.modules():
@@ -82,9 +86,26 @@ def test_sequences_vary_in_training_alone(kind, change):
 
 def test_only_time_is_stretched_where_features_have_no_neighbours():
     steps = torch.arange(6.0).expand(2, 30, 6)  # the same in every step
-    stretched = stretch(steps, 0.4, bins=False)
+    stretched, _ = stretch(steps, 0.4, bins=False)
     torch.testing.assert_close(stretched[:, 1:10], steps[:, 1:10])
-    assert not torch.allclose(stretch(steps, 0.4)[:, 1:10], steps[:, 1:10])
+    assert not torch.allclose(stretch(steps, 0.4)[0][:, 1:10], steps[:, 1:10])
+
+
+def test_a_stretched_sequence_is_as_long_as_it_sounds():
+    torch.manual_seed(0)
+    steps = torch.ones(200, 50, 4) * (torch.arange(50) < 20).view(1, 50, 1)
+    stretched, faster = stretch(steps, 0.4, bins=False)
+    filled = (stretched[:, :, 0] > 0.5).sum(dim=1)
+    torch.testing.assert_close(filled.float(), 20 / faster, atol=1.0, rtol=0)
+    encoder = SequenceEncoder("resnet", features=4, length=50, warp=0.4, **SEQUENCES["resnet"]).train()
+    varied, length = encoder._augment(steps, torch.full((200,), 20))
+    behind = varied.masked_fill((torch.arange(50) < length.unsqueeze(1)).unsqueeze(-1), 0.0)
+    assert length.min() < 18 and length.max() > 26 and behind.max() < 0.5
+
+
+def test_gains_over_the_features_need_features_in_order():
+    with pytest.raises(ConfigError, match="equalize is 0.5, and a model of type 'bert' supposes no order"):
+        SequenceEncoder(features=4, equalize=0.5, **BERT)
 
 
 def test_what_is_masked_lies_within_the_sequence():

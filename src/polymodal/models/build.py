@@ -110,20 +110,18 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         return video
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking
+    varied = {"masking": masking, "warp": config.warp, "equalize": config.equalize}
     if isinstance(reader, SequenceReader):
         return SequenceEncoder(
             backbone,
             features=reader.features,
             length=reader.length,
-            masking=masking,
-            warp=config.warp,
+            **varied,
             **common,
         )
     assert isinstance(reader, AudioReader)
-    return AudioEncoder(
-        backbone, rate=reader.rate, seconds=reader.seconds, top_db=config.top_db, masking=masking,
-        warp=config.warp, equalize=config.equalize, **common,
-    )  # fmt: skip
+    heard = {"rate": reader.rate, "seconds": reader.seconds, "top_db": config.top_db}
+    return AudioEncoder(backbone, **heard, **varied, **common)
 
 
 def tuning(config: InputConfig) -> dict[str, Any]:

@@ -86,11 +86,14 @@ def equalize(frames: Tensor, mask: Tensor, deviation: float) -> Tensor:
     return frames + gains * mask.unsqueeze(-1)
 
 
-def stretch(frames: Tensor, share: float, *, bins: bool = True) -> Tensor:
+def stretch(frames: Tensor, share: float, *, bins: bool = True) -> tuple[Tensor, Tensor]:
     """Stretch time and (``bins``) frequency of each recording by up to ``share``, as another speaker would.
 
     Frequency as in vocal tract length perturbation (Jaitly & Hinton 2013), time as in speed perturbation
     (Ko et al. 2015), both on the log-mel picture ``(items, frames, bins)``.
+
+    Returns:
+        The frames, as many as before, and how much faster each recording runs ``(items,)``.
     """
     factor = 1 + (2 * torch.rand(len(frames), 2, device=frames.device, dtype=frames.dtype) - 1) * share
     if not bins:
@@ -100,7 +103,7 @@ def stretch(frames: Tensor, share: float, *, bins: bool = True) -> Tensor:
     theta = torch.cat([theta, (factor - 1).unsqueeze(-1)], dim=-1)  # (items, 2, 3)
     picture = frames.unsqueeze(1)
     grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
-    return F.grid_sample(picture, grid, align_corners=False).squeeze(1)
+    return F.grid_sample(picture, grid, align_corners=False).squeeze(1), factor[:, 1]
 
 
 def mask_stretches(frames: Tensor, share: float, length: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
-from polymodal.models.encoders.mel import mask_stretches, stretch
+from polymodal.models.encoders.mel import equalize, mask_stretches, stretch
 from polymodal.models.outputs import TokenSequence
 
 
@@ -36,6 +36,8 @@ class SequenceEncoder(BackboneEncoder):
         masking: In training, widest stretch of steps and of features that is masked, as a share
             (SpecAugment, Park et al. 2019); 0 masks nothing.
         warp: In training, how far time is stretched, as a share; for a vision backbone the features too.
+        equalize: In training, deviation of random gains over the features, in that of the features, for a
+            vision backbone; 0 changes nothing.
     """
 
     modality = "sequence"
@@ -64,6 +66,7 @@ class SequenceEncoder(BackboneEncoder):
         patch: int | None = None,
         masking: float = 0.0,
         warp: float = 0.0,
+        equalize: float = 0.0,
         **options: Any,
     ) -> None:
         kind = backbone or self.DEFAULT_TYPE
@@ -73,8 +76,11 @@ class SequenceEncoder(BackboneEncoder):
             options = self._own_sizes(kind, math.ceil(length / patch)) | options
         super().__init__(backbone, tokens=tokens, **options)
         self.features, self.length, self.patch = features, length, patch
-        self.masking, self.warp = masking, warp
+        self.masking, self.warp, self.equalize = masking, warp, equalize
         self.reads_picture = self.backbone.main_input_name == "pixel_values"
+        if equalize and not self.reads_picture:
+            found = f"equalize is {equalize}, and a model of type '{self.config.model_type}'"
+            raise ConfigError(f"{found} supposes no order of the features. Leave it out, or give resnet")
         if self.reads_picture:
             self.width = self._picture_width()
         else:
@@ -84,7 +90,7 @@ class SequenceEncoder(BackboneEncoder):
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        names = ("features", "length", "patch", "masking", "warp")
+        names = ("features", "length", "patch", "masking", "warp", "equalize")
         return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, steps: Tensor, length: Tensor) -> TokenSequence:  # type: ignore[override]
@@ -99,14 +105,23 @@ class SequenceEncoder(BackboneEncoder):
         steps = steps[:, : self.length].to(next(self.backbone.parameters()).dtype)
         if self.reads_picture:  # always of one size: convolutions see what lies behind the content
             steps = F.pad(steps, (0, 0, 0, self.length - steps.shape[1]))
-        if self.training and self.warp:
-            steps = stretch(steps, self.warp, bins=self.reads_picture)
-        if self.training and self.masking:
-            steps = mask_stretches(steps, self.masking, length)
+        if self.training:
+            steps, length = self._augment(steps, length)
         steps = steps * first(length, steps.shape[1]).unsqueeze(-1)
         hidden, mask = (self._picture if self.reads_picture else self._stretches)(steps, length)
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
+
+    def _augment(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """The steps as another source would give them, and how many of them are content now."""
+        if self.equalize:
+            steps = equalize(steps, first(length, steps.shape[1]), self.equalize)
+        if self.warp:
+            steps, faster = stretch(steps, self.warp, bins=self.reads_picture)
+            length = (length / faster).ceil().long().clamp(max=steps.shape[1])
+        if self.masking:
+            steps = mask_stretches(steps, self.masking, length)
+        return steps, length
 
     def _picture(self, steps: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """A picture of one channel whose columns are steps, to a vector a column that the backbone leaves."""
