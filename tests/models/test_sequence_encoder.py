@@ -104,7 +104,7 @@ def test_a_stretched_sequence_is_as_long_as_it_sounds():
 
 
 def test_gains_over_the_features_need_features_in_order():
-    with pytest.raises(ConfigError, match="equalize is 0.5, and a model of type 'bert' supposes no order"):
+    with pytest.raises(ConfigError, match=r"equalize is 0\.5, and a model of type 'bert' supposes no order"):
         SequenceEncoder(features=4, equalize=0.5, **BERT)
 
 
