@@ -80,7 +80,7 @@ def clean(output: Path) -> None:
 def write_frames(folder: Path) -> Path:
     """av_digits with each recording's log-mel frames as a ``.npy`` of its own, below ``folder``.
 
-    Frames of 25 ms every 10 ms in 64 mel bins, 25 dB deep, each recording to mean 0 and deviation 1.
+    Frames of 25 ms every 10 ms in 64 mel bins, 50 dB deep, each recording to mean 0 and deviation 1.
     """
     import torch
 
@@ -89,7 +89,7 @@ def write_frames(folder: Path) -> Path:
 
     source, rate = DATA / "av_digits", 8000
     table = pd.read_csv(source / "digits.csv")
-    mel = LogMel(rate=rate, bins=64, top_db=25)
+    mel = LogMel(rate=rate, bins=64, top_db=50)
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     for path in sorted(set(table.audio)):
         waveform = torch.from_numpy(load_audio(path, source, rate=rate)).unsqueeze(0)

@@ -210,8 +210,8 @@ class Run:
             raise DataError(Problem(file=table.name, found=found, expected=expected))
         if on_error not in ON_ERROR:
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
-        numbers = table.places.tolist()
-        return RowDataset(table, self.processor, targets=targets, numbers=numbers, skip=on_error == SKIP)
+        skip = on_error == SKIP
+        return RowDataset(table, self.processor, targets=targets, numbers=table.numbers, skip=skip)
 
 
 def _load_model(path: Path) -> PolymodalForPrediction:

@@ -41,6 +41,25 @@ def clip(frames, height=10, width=20):
     return np.full((frames, height, width, 3), 20 * np.arange(frames).reshape(-1, 1, 1, 1), np.uint8)
 
 
+@pytest.mark.parametrize("size", [(9, 7), (8, 8)])
+def test_a_gray_picture_is_read_as_its_copy_in_colour(size):
+    pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    gray, colour = (ImageReader(size=8).read(picture, None) for picture in (pixels, np.stack([pixels] * 3, 2)))
+    assert gray.shape == (3, 8, 8) and gray.flags.c_contiguous and np.array_equal(gray, colour)
+
+
+def test_dense_batches_have_one_shape():
+    text = TextReader(train_tokenizer(["a house", "by the sea"]), max_length=12)
+    steps = SequenceReader(features=2, length=9)
+    for reader, items in ((text, [text.read("a", None)]), (steps, [np.ones((4, 2), np.float32)])):
+        short, full = reader.collate(items), reader.collate_dense(items)
+        for name, values in full.items():
+            if values.dim() > 1:
+                behind = values[:, short[name].shape[1] :]
+                assert values.shape[1] == {"text": 12, "sequence": 9}[reader.modality] and behind.numel()
+                assert torch.equal(values[:, : short[name].shape[1]], short[name])
+
+
 def test_the_code_of_a_number_by_hand():
     reader = NumberReader(mean=1.0, deviation=2.0, edges=[0.0, 1.0, 3.0, 7.0])
     assert reader.features == 4

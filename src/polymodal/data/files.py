@@ -134,6 +134,7 @@ def _csv(raw: bytes, name: str, delimiter: str, rejected: list[Problem] | None) 
             pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()), null_values=[""], strings_can_be_null=True
             ),
+            pa.system_memory_pool(),  # which gives back what parsing took
         )
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]

@@ -9,6 +9,7 @@ import wave
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,7 +38,9 @@ DAMAGED = (
 )  # fmt: skip
 
 
-def load_image(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> Image.Image:
+def load_image(
+    cell: Any, root: Path | None = None, limits: Limits = LIMITS, *, gray: bool = False
+) -> Image.Image:
     """The picture in a cell, upright, in mode RGB; transparency lies on white.
 
     Args:
@@ -45,6 +48,7 @@ def load_image(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> 
             image or array of bytes ``(height, width)`` or ``(height, width, channels)``.
         root: Folder that relative paths refer to; the current one by default.
         limits: The most that is read.
+        gray: Leave a picture of one channel of bytes as it is, in mode L.
 
     Raises:
         MediaError: If there is no such file, it is empty, too large, damaged or cut short, or no picture.
@@ -54,13 +58,13 @@ def load_image(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> 
             image = cell if isinstance(cell, Image.Image) else Image.fromarray(_byte_array(cell))
             _check_pixels(image, cell, limits)
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(ImageOps.exif_transpose(image), gray)
         with open_cell(cell, root, limits) as stream, Image.open(stream) as image:
             _check_pixels(image, cell, limits)  # from the header: nothing is decoded yet
             image.load()
             if image.info:  # where the file says nothing of the picture, it does not say how to turn it
                 ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
+            return _to_rgb(image, gray)
 
 
 def image_size(cell: Any, root: Path | None = None) -> tuple[int, int]:
@@ -98,8 +102,8 @@ def _byte_array(cell: Any) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
+def _to_rgb(image: Image.Image, gray: bool) -> Image.Image:
+    if image.mode in (("RGB", "L") if gray else ("RGB",)) and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)  # Pillow's own conversion would cut at 255
@@ -134,13 +138,7 @@ def load_audio(cell: Any, root: Path | None = None, *, rate: int, limits: Limits
             sound, own = _decode(cell, root, limits)
         if not sound.size:
             raise MediaError(found=f"{describe(cell)} holds no sound", cure="Leave the cell empty instead.")
-        if not np.isfinite(loudest := np.abs(sound).max()):
-            raise MediaError(
-                found=f"{describe(cell)} holds values that are no numbers", cure="Write the file anew."
-            )
-        if own != rate:
-            sound = soxr.resample(sound, own, rate)
-        return np.clip(sound, -1.0, 1.0) if own != rate or loudest > 1 else sound
+        return sound if own == rate else soxr.resample(sound, own, rate).clip(-1.0, 1.0)
 
 
 def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
@@ -166,7 +164,10 @@ def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
 def _decode(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarray, int]:
     with open_cell(cell, root, limits) as stream:
         plain = _plain_wave(stream, cell, limits)
-    return plain if plain is not None else _decode_any(cell, root, limits)
+    if plain is not None:
+        return plain
+    sound, own = _decode_any(cell, root, limits)
+    return _in_range(sound, cell), own
 
 
 def _decode_any(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarray, int]:
@@ -185,13 +186,15 @@ def _decode_any(cell: Any, root: Path | None, limits: Limits) -> tuple[np.ndarra
 
 def _plain_wave(stream: BinaryIO, cell: Any, limits: Limits) -> tuple[np.ndarray, int] | None:
     """A WAV of 16-bit samples, which the standard library reads in a fraction of libav's time, or None."""
-    size = _wave_size(stream, cell)  # a WAV written to a pipe does not know its own length
-    if not size:
+    if not _wave_size(stream, cell):
         return None
+    content = stream.read()
     try:
-        with wave.open(stream) as sound:
+        with wave.open(BytesIO(content)) as sound:
             frames, rate, channels = sound.getnframes(), sound.getframerate(), sound.getnchannels()
-            if sound.getsampwidth() != 2 or not rate or frames * channels * 2 > size:
+            if (
+                sound.getsampwidth() != 2 or not rate or frames * channels * 2 > len(content)
+            ):  # as one written to a pipe says
                 return None
             if frames / rate > limits.seconds:
                 raise _too_long(cell, limits)
@@ -210,7 +213,15 @@ def _from_array(cell: Mapping[str, Any], limits: Limits) -> tuple[np.ndarray, in
         samples = samples.T  # more channels than samples: it was written samples by channels
     if samples.shape[-1] / own > limits.seconds:
         raise _too_long(cell, limits)
-    return _mono(np.atleast_2d(samples)), int(own)
+    return _in_range(_mono(np.atleast_2d(samples)), cell), int(own)
+
+
+def _in_range(sound: np.ndarray, cell: Any) -> np.ndarray:
+    """Floats as they come, which may be louder than full scale, or no numbers."""
+    if not np.isfinite(sound).all():
+        found = f"{describe(cell)} holds values that are no numbers"
+        raise MediaError(found=found, cure="Write the file anew.")
+    return sound.clip(-1.0, 1.0)
 
 
 def _too_long(cell: Any, limits: Limits) -> MediaError:

@@ -164,8 +164,9 @@ class PolymodalProcessor(ProcessorMixin):
         Args:
             cells: By input, of each row.
             form: ``items``: only what is there. ``idle``: an input that no row has holds a blank item of no
-                row. ``dense``: every row holds as many items of an input as the fullest, at least one, and
-                ``present`` ``(batch, slots)`` in the place of ``row`` is false where they are blank.
+                row. ``dense``: every row holds as many items of an input as the fullest, at least one, all
+                of the longest length that is kept, and ``present`` ``(batch, slots)`` in the place of ``row``
+                is false where they are blank.
         """
         inputs = {}
         for name, reader in self.readers.items():
@@ -174,7 +175,8 @@ class PolymodalProcessor(ProcessorMixin):
                 slots = max(1, *map(len, kept))
                 filled = [[*items, *[self._blank(name)] * (slots - len(items))] for items in kept]
                 present = torch.tensor([[slot < len(items) for slot in range(slots)] for items in kept])
-                inputs[name] = {"present": present, **reader.collate([i for items in filled for i in items])}
+                values = reader.collate_dense([item for items in filled for item in items])
+                inputs[name] = {"present": present, **values}
                 continue
             placed = [(place, item) for place, items in enumerate(kept) for item in items]
             if placed or form == "idle":

@@ -37,7 +37,8 @@ def encode_frozen(job: Job, model: PolymodalForPrediction, *, quiet: bool = Fals
             continue
         device = training_device(job.declaration.train.device)
         encode = partial(encode_items, encoder, job.processor, names[0], device=device)
-        reader = FrozenReader(job.processor.readers[names[0]], encode, weights_digest(encoder))
+        inner = job.processor.readers[names[0]]
+        reader = FrozenReader(inner, encode, weights_digest(encoder), encoder.tokens)
         cells = list(job.cells(names))
         starts = range(0, len(cells), FrozenReader.BATCH)
         shown = starts if quiet else progress(starts, f"encoding {told} once", len(starts))

@@ -11,12 +11,13 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.utils.data import RandomSampler, Sampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerState
+from transformers import EarlyStoppingCallback, Trainer, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
 from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.processor import Form
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.checkpoints import (
@@ -192,7 +193,7 @@ def train(
     trainer = PolymodalTrainer(
         model=model,
         args=arguments,
-        data_collator=Collator(rows.processor, form="idle" if arguments.world_size > 1 else "items"),
+        data_collator=Collator(rows.processor, form=batch_form(arguments)),
         train_dataset=rows,
         eval_dataset=validation,
         compute_metrics=validation_metrics(heads, metric, model.weighting),
@@ -216,6 +217,13 @@ def train(
     else:
         trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return _summary(trainer, time.perf_counter() - started, len(rows), begun)
+
+
+def batch_form(arguments: TrainingArguments) -> Form:
+    """What batches look like: only what is there, but blanks too where compiled code wants one shape."""
+    if arguments.torch_compile:
+        return "dense"
+    return "idle" if arguments.world_size > 1 else "items"
 
 
 def _summary(trainer: PolymodalTrainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class Reader:
         """Tensors of several items, by the names the encoder's ``forward`` takes."""
         raise TypeError(f"{type(self).__name__} has no collate of its own")
 
+    def collate_dense(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        """The same, padded to the longest that :meth:`read` keeps: of one shape in every batch."""
+        return self.collate(items)
+
     def blank(self) -> Any:
         """What :meth:`read` might return of an item that says nothing.
 

@@ -25,12 +25,13 @@ class FrozenReader(Reader):
         reader: Reads the cells for the encoder.
         encode: The encoder; see :data:`Encode`.
         weights: The digest of the encoder's weights and settings.
+        tokens: The most that it makes of an item.
     """
 
     BATCH = 32
 
-    def __init__(self, reader: Reader, encode: Encode, weights: bytes) -> None:
-        self.reader, self.encode, self.weights = reader, encode, weights
+    def __init__(self, reader: Reader, encode: Encode, weights: bytes, tokens: int) -> None:
+        self.reader, self.encode, self.weights, self.tokens = reader, encode, weights, tokens
         self.modality, self.items = reader.modality, reader.items  # type: ignore[misc]
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
@@ -43,9 +44,15 @@ class FrozenReader(Reader):
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``tokens`` ``(items, *grid, width)``; with a length for a grid, ``mask`` ``(items, length)``."""
+        return self._pad(items, max(map(len, items)))
+
+    def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """See :class:`Reader`."""
+        return self._pad(items, self.tokens)
+
+    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
         if items[0].ndim > 2:
             return {"tokens": torch.from_numpy(np.stack(items))}
-        longest = max(map(len, items))
         tokens = np.zeros((len(items), longest, items[0].shape[1]), dtype=np.float32)
         mask = np.zeros((len(items), longest), dtype=bool)
         for place, item in enumerate(items):

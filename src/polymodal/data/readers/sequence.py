@@ -92,8 +92,15 @@ class SequenceReader(Reader):
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``steps`` ``(items, longest, features)``, zero behind each sequence; ``length`` ``(items,)``."""
+        return self._pad(items, max(map(len, items)))
+
+    def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """See :class:`Reader`."""
+        return self._pad(items, self.length)
+
+    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
         length = [len(item) for item in items]
-        steps = np.zeros((len(items), max(length), self.features), dtype=np.float32)
+        steps = np.zeros((len(items), longest, self.features), dtype=np.float32)
         for place, item in enumerate(items):
             steps[place, : len(item)] = item
         return {"length": torch.tensor(length), "steps": torch.from_numpy(steps)}

@@ -44,7 +44,13 @@ class TextReader(Reader):
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask``, both ``(items, longest)``."""
-        longest = max(max(map(len, items)), 1)
+        return self._pad(items, max(max(map(len, items)), 1))
+
+    def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """See :class:`Reader`."""
+        return self._pad(items, self.max_length)
+
+    def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
         ids = np.full((len(items), longest), self.part.pad_token_id or 0, dtype=np.int64)
         mask = np.zeros((len(items), longest), dtype=np.int64)
         for place, item in enumerate(items):
