@@ -44,7 +44,8 @@ def clip(frames, height=10, width=20):
 @pytest.mark.parametrize("size", [(9, 7), (8, 8)])
 def test_a_gray_picture_is_read_as_its_copy_in_colour(size):
     pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-    gray, colour = (ImageReader(size=8).read(picture, None) for picture in (pixels, np.stack([pixels] * 3, 2)))
+    reader, three = ImageReader(size=8), np.stack([pixels] * 3, axis=2)
+    gray, colour = reader.read(pixels, None), reader.read(three, None)
     assert gray.shape == (3, 8, 8) and gray.flags.c_contiguous and np.array_equal(gray, colour)
 
 

@@ -11,13 +11,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.utils.data import RandomSampler, Sampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
 from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.data.processor import Form
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.checkpoints import (
@@ -31,6 +30,7 @@ from polymodal.training.checkpoints import (
     publish,
     state_of,
 )
+from polymodal.training.compiling import batch_form, compiling
 from polymodal.training.groups import parameter_groups
 from polymodal.training.normalizers import Rest, encoders_at_rest, step_normalizers
 from polymodal.training.processes import is_main, on_main
@@ -186,7 +186,7 @@ def train(
         ``history``.
 
     Raises:
-        RunError: If a checkpoint cannot be written.
+        RunError: If a checkpoint cannot be written, or the model cannot be compiled where that is asked for.
     """
     arguments = training_arguments(config, folder, len(rows))
     heads = dict(model.named_heads())
@@ -215,15 +215,9 @@ def train(
     if last and has_ended(last[0]):
         trainer.take_best(last[0])
     else:
-        trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
+        with compiling(arguments):
+            trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
     return _summary(trainer, time.perf_counter() - started, len(rows), begun)
-
-
-def batch_form(arguments: TrainingArguments) -> Form:
-    """What batches look like: only what is there, but blanks too where compiled code wants one shape."""
-    if arguments.torch_compile:
-        return "dense"
-    return "idle" if arguments.world_size > 1 else "items"
 
 
 def _summary(trainer: PolymodalTrainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
