@@ -37,7 +37,7 @@ class RowDataset(Dataset):
         targets: Iterable[str] = (),
         dropout: float = 0.0,
         seed: int = 0,
-        numbers: Sequence[int] | None = None,
+        numbers: Sequence[int] | np.ndarray | None = None,
         skip: bool = False,
     ) -> None:
         self.table, self.processor, self.cache = table, processor, cache

@@ -110,17 +110,11 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         return video
     usual = MASKING if augment else 0.0
     masking = usual if config.masking is None else config.masking
-    varied = {"masking": masking, "warp": config.warp, "equalize": config.equalize}
+    varied: dict[str, Any] = {"masking": masking, "warp": config.warp, "equalize": config.equalize}
     if isinstance(reader, SequenceReader):
-        return SequenceEncoder(
-            backbone,
-            features=reader.features,
-            length=reader.length,
-            **varied,
-            **common,
-        )
+        return SequenceEncoder(backbone, features=reader.features, length=reader.length, **varied, **common)
     assert isinstance(reader, AudioReader)
-    heard = {"rate": reader.rate, "seconds": reader.seconds, "top_db": config.top_db}
+    heard: dict[str, Any] = {"rate": reader.rate, "seconds": reader.seconds, "top_db": config.top_db}
     return AudioEncoder(backbone, **heard, **varied, **common)
 
 
