@@ -79,9 +79,11 @@ def test_a_patch_encoder_and_its_reader_agree_on_the_size():
     model, processor = build({"photo": vit, "rooms": {"modality": "number"}})
     assert model.model.encoders[0].size == processor.readers["photo"].size == 24
     assert model(**processor([{"photo": Image.new("RGB", (50, 50))}])).fused.isfinite().all()
-    explicit = vit | {"encoder": {"type": "vit", "patch_size": 8, "image_size": 16, **BERT}}
-    model, processor = build({"photo": explicit, "rooms": {"modality": "number"}})
+    own = {"modality": "image", "encoder": {"type": "vit", "patch_size": 8, "image_size": 16, **BERT}}
+    model, processor = build({"photo": own, "rooms": {"modality": "number"}})
     assert model.model.encoders[0].size == processor.readers["photo"].size == 16
+    with pytest.raises(ConfigError, match="'size' cannot be 24: the encoder of 'photo' has 'image_size' 16"):
+        build({"photo": own | {"size": 24}, "rooms": {"modality": "number"}})
 
 
 def test_a_text_encoder_and_its_reader_agree_on_the_length():

@@ -206,6 +206,15 @@ def test_what_lies_behind_the_sound_does_not_change_its_frames():
     assert frames[mask].mean().abs() < 1e-4
 
 
+def test_a_stretched_recording_has_tokens_for_as_long_as_it_sounds():
+    torch.manual_seed(0)
+    encoder = AudioEncoder(rate=2000, seconds=2.0, bins=16, warp=0.4, **CNN)
+    sound = {"row": torch.arange(40), "waveform": torch.randn(40, 4000), "length": torch.full((40,), 2000)}
+    even = encoder.eval()(**sound).mask.sum(dim=1)
+    warped = encoder.train()(**sound).mask.sum(dim=1)
+    assert even.unique().numel() == 1 and warped.min() < even[0] < warped.max()
+
+
 def test_pictures_and_sound_vary_in_training_alone():
     image = ImageEncoder(size=16, shift=0.2, **CNN)
     audio = AudioEncoder(rate=2000, seconds=0.5, bins=16, masking=0.3, **CNN)

@@ -94,7 +94,8 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         return TextReader(part, max_length=config.max_length or 128)
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
-        return ImageReader(part, size=config.size or _side(_headers(train, names, media.image_size)))
+        size = _declared_size(names[0], config) or _side(_headers(train, names, media.image_size))
+        return ImageReader(part, size=size)
     if config.modality == "audio":
         return _audio_reader(train, names, config, checkpoint)
     if config.modality == "video":
@@ -126,13 +127,21 @@ def _video_reader(train: Table, names: list[str], config: InputConfig, checkpoin
     if own and config.frames not in (None, own):
         found = f"'frames' cannot be {config.frames}: the encoder of '{names[0]}' reads {own}"
         raise ConfigError(f"{found}. Leave 'frames' out")
-    given = sizes.get("image_size")
-    given = given[0] if isinstance(given, (list, tuple)) else given
-    size = given or config.size
+    size = _declared_size(names[0], config)
     if not size:
         known = [(info.width, info.height) for info in _headers(train, names, video_info)]
         size = min(LARGEST_CLIP, _side(known))
     return VideoReader(part, frames=own or config.frames or USUAL_FRAMES, size=size)
+
+
+def _declared_size(name: str, config: InputConfig) -> int | None:
+    """The side of the pictures that ``size`` or the encoder's own ``image_size`` asks for."""
+    own = config.encoder.sizes.get("image_size") if config.encoder else None
+    own = own[0] if isinstance(own, (list, tuple)) else own
+    if own and config.size not in (None, own):
+        found = f"'size' cannot be {config.size}: the encoder of '{name}' has 'image_size' {own}"
+        raise ConfigError(f"{found}. Leave one of them out")
+    return own or config.size
 
 
 def _texts(train: Table, names: list[str]) -> Iterator[str]:

@@ -95,7 +95,8 @@ class AudioEncoder(BackboneEncoder):
             if self.training and self.equalize:
                 frames = equalize(frames, mask, self.equalize)
             if self.training and self.warp:
-                frames, _ = stretch(frames, self.warp)
+                frames, faster = stretch(frames, self.warp)
+                length = length / faster
             if self.training and self.masking:
                 frames = mask_stretches(frames, self.masking)
             hidden = self.backbone(pixel_values=frames.transpose(1, 2).unsqueeze(1)).last_hidden_state
