@@ -12,7 +12,13 @@ from transformers import AutoFeatureExtractor
 from polymodal.data.readers import fixed_seconds
 from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
-from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
+from polymodal.models.encoders.backbone import (
+    SMALL_RESNET,
+    BackboneEncoder,
+    is_checkpoint,
+    known_sizes,
+    run_once,
+)
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.encoders.mel import LogMel, equalize, mask_stretches, stretch
 from polymodal.models.outputs import TokenSequence
@@ -41,12 +47,7 @@ class AudioEncoder(BackboneEncoder):
 
     modality = "audio"
     DEFAULT_TYPE = "resnet"
-    DEFAULT_SIZES = {
-        "embedding_size": 16,
-        "hidden_sizes": [32, 64, 128],
-        "depths": [1, 1, 1],
-        "layer_type": "basic",
-    }
+    DEFAULT_SIZES = SMALL_RESNET
 
     def __init__(
         self,

@@ -55,6 +55,22 @@ SUMMARIES = {
 """By the start of a model's class name, the part that no token comes from: what is applied to the sum of a
 whole item alone, or not at all."""
 
+SMALL_RESNET: dict[str, Any] = {
+    "embedding_size": 16,
+    "hidden_sizes": [32, 64, 128],
+    "depths": [1, 1, 1],
+    "layer_type": "basic",
+}
+"""A residual network that learns on a CPU, in place of ResNet-50."""
+
+SMALL_BERT: dict[str, Any] = {
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+}
+"""A bidirectional Transformer that learns on a CPU, in place of BERT-base."""
+
 
 class BackboneEncoder(Encoder):
     """Base of the encoders that hold a Transformers model.

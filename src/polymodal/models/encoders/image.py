@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
+from polymodal.models.encoders.backbone import (
+    SMALL_RESNET,
+    BackboneEncoder,
+    is_checkpoint,
+    known_sizes,
+    run_once,
+)
 from polymodal.models.encoders.base import ENCODERS, pool_grid
 from polymodal.models.outputs import TokenSequence
 
@@ -28,12 +34,7 @@ class ImageEncoder(BackboneEncoder):
     modality = "image"
     axes = 2
     DEFAULT_TYPE = "resnet"
-    DEFAULT_SIZES = {
-        "embedding_size": 16,
-        "hidden_sizes": [32, 64, 128],
-        "depths": [1, 1, 1],
-        "layer_type": "basic",
-    }
+    DEFAULT_SIZES = SMALL_RESNET
 
     def __init__(
         self,

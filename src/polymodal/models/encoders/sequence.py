@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from polymodal.errors import ConfigError
-from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
+from polymodal.models.encoders.backbone import (
+    SMALL_BERT,
+    SMALL_RESNET,
+    BackboneEncoder,
+    is_checkpoint,
+    known_sizes,
+    run_once,
+)
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.encoders.mel import equalize, mask_stretches, stretch
 from polymodal.models.outputs import TokenSequence
@@ -42,19 +49,7 @@ class SequenceEncoder(BackboneEncoder):
 
     modality = "sequence"
     DEFAULT_TYPE = "bert"
-    DEFAULT_SIZES = {
-        "hidden_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 256,
-    }
-    PICTURE_SIZES = {
-        "embedding_size": 16,
-        "hidden_sizes": [32, 64, 128],
-        "depths": [1, 1, 1],
-        "layer_type": "basic",
-    }
-    """Of a ``resnet``, in place of those of ResNet-50."""
+    DEFAULT_SIZES = SMALL_BERT
 
     def __init__(
         self,
@@ -146,7 +141,7 @@ class SequenceEncoder(BackboneEncoder):
             raise ConfigError(f"'{kind}' is a checkpoint, and none reads features. {cure}")
         known = known_sizes(kind)
         if "vocab_size" not in known:
-            sizes = cls.PICTURE_SIZES if kind == "resnet" else {}
+            sizes = SMALL_RESNET if kind == "resnet" else {}
             return {"num_channels": 1, **sizes} if "num_channels" in known else {}
         # RoBERTa counts positions from the padding token's number on.
         own = {"vocab_size": 1, "pad_token_id": 0, "max_position_embeddings": stretches + 1}

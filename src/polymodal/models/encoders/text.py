@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from polymodal.data.tokenizer import VOCABULARY
-from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes
+from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_checkpoint, known_sizes
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.outputs import TokenSequence
 
@@ -27,13 +27,7 @@ class TextEncoder(BackboneEncoder):
 
     modality = "text"
     DEFAULT_TYPE = "bert"
-    DEFAULT_SIZES = {
-        "hidden_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 256,
-        "max_position_embeddings": 256,
-    }
+    DEFAULT_SIZES = SMALL_BERT | {"max_position_embeddings": 256}
 
     def __init__(
         self,

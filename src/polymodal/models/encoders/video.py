@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polymodal.models.encoders.backbone import BackboneEncoder, is_checkpoint, known_sizes, run_once
+from polymodal.models.encoders.backbone import (
+    SMALL_RESNET,
+    BackboneEncoder,
+    is_checkpoint,
+    known_sizes,
+    run_once,
+)
 from polymodal.models.encoders.base import ENCODERS, pool_clip
 from polymodal.models.encoders.image import own_size, patches_to_grid, random_shift
 from polymodal.models.outputs import TokenSequence
@@ -44,12 +50,7 @@ class VideoEncoder(BackboneEncoder):
     modality = "video"
     axes = 3
     DEFAULT_TYPE = "resnet"
-    DEFAULT_SIZES = {
-        "embedding_size": 16,
-        "hidden_sizes": [32, 64, 128],
-        "depths": [1, 1, 1],
-        "layer_type": "basic",
-    }
+    DEFAULT_SIZES = SMALL_RESNET
 
     def __init__(
         self,
