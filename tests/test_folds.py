@@ -127,6 +127,8 @@ def test_what_is_finished_is_not_fitted_again(tmp_path):
     shutil.move(tmp_path / "run", tmp_path / "resumed")
     whole = polymodal(*command, "--json", folder=tmp_path)
     assert whole.json["test"] == resumed.json["test"]
+    said = error(tmp_path, *FIT, *given(**{"train.epochs": 1}), "--overwrite")
+    assert said == "run: holds several runs (fits.json). Give another folder with -o"
 
 
 def test_rows_that_are_in_no_fold_are_told(tmp_path):

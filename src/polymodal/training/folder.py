@@ -13,6 +13,9 @@ from polymodal.training.checkpoints import checkpoints
 RESULTS = "metrics.json"
 """Written last: a run that has it is finished."""
 
+SEVERAL = ("fits.json", "fusions.json")
+"""What stands in a folder of several runs."""
+
 
 def is_finished(folder: Path) -> bool:
     """Whether a fit into ``folder`` came to its end."""
@@ -28,10 +31,13 @@ def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwr
     """Refuse a folder that a run cannot be written to; nothing is changed.
 
     Raises:
-        RunError: If it holds a run already, is a file, or another declaration is to be resumed.
+        RunError: If it holds a run already, or several, is a file, or another declaration is to be resumed.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file, expected a folder to write the run to")
+    for name in SEVERAL:
+        if (folder / name).exists():
+            raise RunError(f"{folder}: holds several runs ({name}). Give another folder with -o")
     if not has_begun(folder):  # a run.yaml alone is a fit that ended before its first checkpoint
         return
     if resume:
