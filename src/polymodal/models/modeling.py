@@ -157,6 +157,11 @@ class PolymodalModel(PolymodalPreTrainedModel):
 
     def fuse(self, index: Tensor, inputs: Inputs) -> tuple[dict[str, EmbeddedInput], FusedState]:
         """The embedded inputs and the fused state of a batch."""
+        embedded = self.embed(index, inputs)
+        return embedded, self.fusion(embedded)
+
+    def embed(self, index: Tensor, inputs: Inputs) -> dict[str, EmbeddedInput]:
+        """Encode and embed a batch, all that comes before the fusion."""
         sequences: dict[str, TokenSequence] = {}
         idle: dict[str, TokenSequence] = {}
         for name, place in self.encoder_of.items():
@@ -170,8 +175,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
                 sequences[name] = encode(encoder, values)
             elif row is not None and torch.is_grad_enabled() and any(map(len, values.values())):
                 idle[name] = encode(encoder, values | {"row": row.new_zeros(1)})
-        embedded = self.embedding(sequences, len(index), idle)
-        return embedded, self.fusion(embedded)
+        return self.embedding(sequences, len(index), idle)
 
     def encoder_parameters(self, place: int) -> Iterator[nn.Parameter]:
         """The weights that only the items of one encoder touch: its own, their projection and positions."""
