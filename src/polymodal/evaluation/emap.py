@@ -74,7 +74,7 @@ def emap(
 def paired_logits(
     model: PolymodalForPrediction, embedded: Embedded, first: Sequence[str], precision: str = "fp32"
 ) -> dict[str, Tensor]:
-    """Logits ``(rows, rows, outputs)`` by target: at i, j the inputs ``first`` are row i's, the others j's."""
+    """Logits ``(rows, rows, outputs)`` by target: at i, j inputs ``first`` are row i's, the others j's."""
     count = len(next(iter(embedded.values())).present)
     step = max(1, AT_ONCE // count)
     parts: dict[str, list[Tensor]] = {}

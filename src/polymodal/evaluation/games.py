@@ -54,7 +54,7 @@ class Game:
 
 
 def make_game(players: Sequence[str], seed: int = 0) -> Game:
-    """All subsets of up to ``MOST_INPUTS`` inputs; of more, those of sampled orders, each alone, all but one."""
+    """All subsets of up to ``MOST_INPUTS`` inputs; else those of sampled orders, singles, all but one."""
     names = tuple(players)
     if len(names) <= MOST_INPUTS:
         subsets = [frozenset(c) for size in range(len(names) + 1) for c in combinations(names, size)]
