@@ -28,12 +28,14 @@ class EmbeddedRows:
         embedded: Every input.
         missing: The same of rows that have no input.
         targets: What should be answered, in main memory.
+        unread: ``(rows,)`` bool, the rows that could not be read; they stand there without inputs.
     """
 
     index: Tensor
     embedded: Embedded
     missing: Embedded
     targets: dict[str, Tensor]
+    unread: Tensor
 
     def having(self, subset: frozenset[str]) -> dict[str, EmbeddedInput]:
         """The rows with the inputs in ``subset`` alone, as far as they had them."""
@@ -72,7 +74,8 @@ def embed_rows(
             index = batch["index"].to(model.device)
             embedded = model.model.embed(index, move(batch["inputs"], model.device))
             missing = model.model.embed(index, {})
-        yield EmbeddedRows(batch["index"], embedded, missing, batch["targets"])
+        unread = torch.isin(batch["index"], torch.tensor(list(batch.get("problems", ())), dtype=torch.long))
+        yield EmbeddedRows(batch["index"], embedded, missing, batch["targets"], unread)
 
 
 @torch.inference_mode()

@@ -7,6 +7,7 @@ embedding run once a row; only fusion and heads run again.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,24 +32,30 @@ class Trials:
         score: The metric.
         known: ``(rows,)`` the rows, by their place in the table, whose target is known.
         statistics: ``(trials, known, sums)``, see :meth:`Score.statistics`.
+        answers: ``(known, …)`` what the head answered in the trial with every input.
+        targets: ``(known, …)`` what it should have answered.
     """
 
-    def __init__(self, head: Head, score: Score) -> None:
-        self.head, self.score = head, score
+    def __init__(self, head: Head, score: Score, full: int) -> None:
+        self.head, self.score, self.full = head, score, full
         self._known: list[np.ndarray] = []
+        self._answers: list[Tensor] = []
+        self._targets: list[Tensor] = []
         self._statistics: dict[int, list[np.ndarray]] = defaultdict(list)
 
-    def start(self, index: Tensor, target: Tensor) -> None:
+    def start(self, index: Tensor, target: Tensor, unread: Tensor) -> None:
         """A batch begins."""
-        self._mask = self.head.known(target)
-        self._target = target[self._mask]
+        self._mask = self.head.known(target) & ~unread
+        self._targets.append(target[self._mask])
         self._known.append(index[self._mask].numpy())
 
     def add(self, trial: int, logits: Tensor) -> None:
         """What the head said in one trial of the batch."""
         answer = self.head.answer(logits.to(_device(self.head))).cpu()[self._mask]
         decided = {name: value.cpu() for name, value in self.head.decide(answer).items()}
-        self._statistics[trial].append(self.score.statistics(answer, self._target, decided))
+        self._statistics[trial].append(self.score.statistics(answer, self._targets[-1], decided))
+        if trial == self.full:
+            self._answers.append(answer)
 
     @property
     def known(self) -> np.ndarray:
@@ -56,21 +63,61 @@ class Trials:
         return np.concatenate(self._known)
 
     @property
+    def answers(self) -> Tensor:
+        """See the class."""
+        return torch.cat(self._answers)
+
+    @property
+    def targets(self) -> Tensor:
+        """See the class."""
+        return torch.cat(self._targets)
+
+    @property
     def statistics(self) -> np.ndarray:
         """See the class."""
         return np.stack([np.concatenate(self._statistics[trial]) for trial in sorted(self._statistics)])
 
 
-def input_worth(
+def try_inputs(
     model: PolymodalForPrediction,
     rows: RowDataset,
     *,
-    metrics: dict[str, str] | None = None,
-    groups: np.ndarray | None = None,
+    metrics: Mapping[str, str] | None = None,
     precision: str = "fp32",
     seed: int = 0,
-) -> dict[str, dict[str, Any]]:
-    """Every figure of what the inputs are worth, by target; a target that no row knows is left out.
+) -> dict[str, Trials]:
+    """Every subset of the inputs, then each input exchanged between rows, by target.
+
+    Args:
+        model: In any mode; left in that of evaluation.
+        rows: With targets.
+        metrics: The metric that a target's training was judged by, where there is one.
+        precision: What the model computes in.
+        seed: Of the exchanges.
+    """
+    game = make_game(model.config.input_names, seed)
+    full = len(game.subsets) - 1
+    trials = {
+        name: Trials(head, score_of(head, (metrics or {}).get(name)), full)
+        for name, head in model.named_heads()
+    }
+    order = np.random.default_rng(seed).permutation(len(rows))
+    random = torch.Generator().manual_seed(seed)
+    for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision, order=order):
+        for name, trial in trials.items():
+            trial.start(batch.index, batch.targets[name], batch.unread)
+        states = [batch.having(subset) for subset in game.subsets]
+        states += [batch.permuted(player, random) for player in game.players]
+        for place, state in enumerate(states):
+            for name, logits in logits_of(model, state, precision).items():
+                trials[name].add(place, logits)
+    return {name: trial for name, trial in trials.items() if len(trial.known)}
+
+
+def input_worth(
+    trial: Trials, rows: RowDataset, groups: np.ndarray | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Every figure of what the inputs are worth to one target.
 
     *Alone* and *left out* are the score with one input there, or all but one. The *Shapley value* (Shapley
     1953) is what an input adds, averaged over all orders in which the inputs may join; over all inputs it
@@ -79,46 +126,15 @@ def input_worth(
     intervals are of 95 %, from resampled groups of rows.
 
     Args:
-        model: In any mode; left in that of evaluation.
-        rows: With targets.
-        metrics: The metric that a target's training was judged by, where there is one.
+        trial: See :func:`try_inputs`.
+        rows: The same.
         groups: ``(rows,)`` what each row belongs to; by default each is a group of its own.
-        precision: What the model computes in.
-        seed: Of the exchanges and resamples.
+        seed: As before; also of the resamples.
     """
-    game = make_game(model.config.input_names, seed)
-    trials = {
-        name: Trials(head, score_of(head, (metrics or {}).get(name))) for name, head in model.named_heads()
-    }
-    _run(model, rows, game, trials, precision, seed)
+    game = make_game(list(rows.processor.readers), seed)
     groups = np.arange(len(rows)) if groups is None else groups
-    present = _present_shares(rows)
-    return {
-        name: _figures(game, trial, Bootstrap(groups[trial.known], seed=seed)) | {"present": present}
-        for name, trial in trials.items()
-        if len(trial.known)
-    }
-
-
-def _run(
-    model: PolymodalForPrediction,
-    rows: RowDataset,
-    game: Game,
-    trials: dict[str, Trials],
-    precision: str,
-    seed: int,
-) -> None:
-    """Try all subsets, then each input exchanged, batch after batch of rows in random order."""
-    order = np.random.default_rng(seed).permutation(len(rows))
-    random = torch.Generator().manual_seed(seed)
-    for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision, order=order):
-        for name, trial in trials.items():
-            trial.start(batch.index, batch.targets[name])
-        states = [batch.having(subset) for subset in game.subsets]
-        states += [batch.permuted(player, random) for player in game.players]
-        for place, state in enumerate(states):
-            for name, logits in logits_of(model, state, precision).items():
-                trials[name].add(place, logits)
+    figures = _figures(game, trial, Bootstrap(groups[trial.known], seed=seed))
+    return figures | {"present": present_shares(rows)}
 
 
 def _figures(game: Game, trial: Trials, bootstrap: Bootstrap) -> dict[str, Any]:
@@ -163,7 +179,7 @@ def _figures(game: Game, trial: Trials, bootstrap: Bootstrap) -> dict[str, Any]:
     }
 
 
-def _present_shares(rows: RowDataset) -> dict[str, float]:
+def present_shares(rows: RowDataset) -> dict[str, float]:
     """The share of rows that have each input."""
     shares = {}
     for name, reader in rows.processor.readers.items():

@@ -1,0 +1,119 @@
+"""Plots as SVG that lies in the page: text stays text, ink takes the page's colour, in light and in dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from polymodal.report.words import NAMES, SHARES
+
+INK, FAINT = "#010203", "#040506"
+"""Stand in the drawing for what the page decides."""
+PAGE = {INK: "currentColor", FAINT: "var(--line)"}
+BLUE, ORANGE, GREEN, GREY = "#3d7dd8", "#d9822b", "#2f9e6e", "#8a93a0"
+COLOURS = (BLUE, ORANGE, GREEN, "#b0579e", "#7b6bd6", "#c2504d", GREY)
+STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "polymodal", "font.family": "sans-serif", "font.size": 9.5,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": INK,
+    "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
+    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
+    "xtick.major.size": 0, "ytick.major.size": 0,
+}  # fmt: skip
+
+
+def worth_plot(worth: Mapping[str, Any]) -> str:
+    """Each input alone and left out, all and none, as points with their intervals."""
+    rows = [("all inputs", worth["all"], GREEN)]
+    if len(worth["inputs"]) > 1:
+        rows += [(f"only {name}", entry["alone"], BLUE) for name, entry in worth["inputs"].items()]
+        if len(worth["inputs"]) > 2:
+            rows += [
+                (f"without {name}", entry["left_out"], ORANGE) for name, entry in worth["inputs"].items()
+            ]
+    rows.append(("no input", worth["none"], GREY))
+    return points_plot(rows, worth["score"], NAMES[worth["score"]])
+
+
+def shapley_plot(worth: Mapping[str, Any]) -> str:
+    """What each input adds on average over all orders; their sum is all less none."""
+    names = sorted(worth["inputs"], key=lambda name: -(worth["inputs"][name]["shapley"]["value"] or 0))
+    rows = [(name, worth["inputs"][name]["shapley"], BLUE) for name in names]
+    return points_plot(rows, worth["score"], "share of the score (Shapley value)", bars=True)
+
+
+def points_plot(
+    rows: Sequence[tuple[str, Mapping[str, Any], str]], score: str, label: str, *, bars: bool = False
+) -> str:
+    """A row an estimate: ``(name, estimate, colour)``, from the top down."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 0.55 + 0.32 * len(rows)))
+        axes = figure.add_subplot()
+        for place, (_, estimate, colour) in enumerate(rows):
+            if estimate["value"] is None:
+                continue
+            if bars:
+                axes.barh(place, estimate["value"], height=0.55, color=colour, alpha=0.85)
+            else:
+                axes.plot(estimate["value"], place, "o", color=colour, markersize=6)
+            if estimate["low"] is not None:
+                ends, ink = [estimate["low"], estimate["high"]], INK if bars else colour
+                axes.plot(ends, [place, place], color=ink, linewidth=1.4, solid_capstyle="butt")
+        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel(label)
+        if bars:
+            axes.axvline(0, color=INK, linewidth=0.8)
+        percent_axis(axes, score)
+        return svg(figure, label)
+
+
+def percent_axis(axes: Axes, score: str, axis: str = "x") -> None:
+    """Shares are written as percentages."""
+    if score in SHARES:
+        getattr(axes, f"{axis}axis").set_major_formatter(
+            FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+        )
+
+
+def lines_plot(
+    lines: Sequence[tuple[str, Sequence[float], Sequence[float | None]]], x: str, y: str, score: str = ""
+) -> str:
+    """Curves ``(name, xs, ys)``, named in a legend."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 2.7))
+        axes = figure.add_subplot()
+        for place, (name, xs, ys) in enumerate(lines):
+            kept = [(a, b) for a, b in zip(xs, ys, strict=True) if b is not None]
+            colour = COLOURS[place % len(COLOURS)]
+            axes.plot(*zip(*kept, strict=True), "o-", color=colour, markersize=3, linewidth=1.5, label=name)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        percent_axis(axes, score, "y")
+        if len(lines) > 1:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return svg(figure, f"{y} by {x}")
+
+
+def svg(figure: Figure, label: str) -> str:
+    """The drawing as an element of a page, with ``label`` for those who cannot see it."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure)
+    with rc_context(STYLE):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    for stand_in, colour in PAGE.items():
+        text = text.replace(stand_in, colour)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    title = label.replace("&", "and").replace("<", "").replace('"', "")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)

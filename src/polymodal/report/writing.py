@@ -1,0 +1,147 @@
+"""The report of a run, measured and written: ``report.json`` and ``report.html`` in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polymodal import __version__
+from polymodal.data.aside import write_text, writing
+from polymodal.data.collator import RowDataset
+from polymodal.data.rejected import SKIP
+from polymodal.data.table import Table, read_table
+from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.report.gather import gather
+from polymodal.report.making import making
+from polymodal.report.page import render
+from polymodal.run import Run
+from polymodal.training.folder import RESULTS
+from polymodal.training.job import resolve, split_and_skip
+
+PAGE, FIGURES = "report.html", "report.json"
+
+
+def report(
+    run: Run | str | Path,
+    source: Any = None,
+    *,
+    group: str | None = None,
+    output: str | Path | None = None,
+    seed: int = 0,
+) -> Path:
+    """Measure a run, by default on its own test rows, and write the report.
+
+    Args:
+        run: A run, or its folder.
+        source: A table with the targets; by default the run's test rows, or where it has none those of
+            validation.
+        group: A column whose equal values are resampled together; by default rows that share a file.
+        output: A folder for ``report.html`` and ``report.json``; the run's own by default.
+        seed: Of whatever is drawn.
+
+    Returns:
+        The page.
+
+    Raises:
+        PolymodalError: If run or table cannot be read, a target's column is missing, or no row has an answer.
+    """
+    opened = run if isinstance(run, Run) else Run.load(run)
+    rows, what = (
+        _own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
+    )
+    return write_report(
+        opened, rows, read_results(opened.folder), what=what, group=group, output=output, seed=seed
+    )
+
+
+def write_report(
+    run: Run,
+    rows: RowDataset,
+    results: Mapping[str, Any],
+    *,
+    what: str,
+    group: str | None = None,
+    output: str | Path | None = None,
+    seed: int = 0,
+) -> Path:
+    """Measure ``run`` on ``rows``, write both files, and say where the page lies.
+
+    Args:
+        run: What to measure.
+        rows: With their targets.
+        results: What ``metrics.json`` holds, or will hold.
+        what: Which rows they are, in words.
+        group: See :func:`report`.
+        output: See :func:`report`.
+        seed: See :func:`report`.
+
+    Raises:
+        DataError: If no row has an answer.
+        RunError: If the files cannot be written.
+    """
+    figures = gather(run, rows, what=what, group=group or run.declaration.data.group, seed=seed)
+    if not figures["targets"]:
+        found, expected = "every target cell is empty", "rows with answers"
+        raise DataError(Problem(file=rows.table.name, found=found, expected=expected))
+    figures["making"] = making(run, rows.table, results)
+    folder = Path(output) if output else run.folder
+    targets = ", ".join(figures["targets"])
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(
+            folder / FIGURES, json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
+        page = render(
+            "report.html",
+            report=figures,
+            title=f"What {targets} can be told from",
+            footer=f"Run {figures['run']}, written by Polymodal {__version__}. All figures: {FIGURES}.",
+        )
+        write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What ``metrics.json`` of a run says; nothing where it is not there.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    path = folder / RESULTS
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
+
+
+def _own_rows(run: Run) -> tuple[RowDataset, str]:
+    """The rows that the run was tested on, found again as its declaration splits them."""
+    named = run.declaration.data.train
+    if not isinstance(named, str):
+        raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
+    skip = run.declaration.data.on_error == SKIP
+    table = read_table(resolve(named, run.folder), skip=skip)
+    splits, numbers, _ = split_and_skip(table, run.declaration, run.folder)
+    split = "test" if len(splits["test"]) else "validation"
+    return _rows(run, splits[split], numbers[split], skip), f"{split} rows"
+
+
+def _given_rows(run: Run, table: Table) -> RowDataset:
+    for name in run.declaration.targets:
+        if name not in table.columns:
+            cure = did_you_mean(name, table.columns)
+            found = f"no column '{name}' to measure against"
+            raise DataError(Problem(file=table.name, found=found, cure=cure))
+    return _rows(run, table, table.places, skip=False)
+
+
+def _rows(run: Run, table: Table, numbers: np.ndarray, skip: bool) -> RowDataset:
+    return RowDataset(
+        table, run.processor, targets=run.declaration.targets, numbers=numbers.tolist(), skip=skip
+    )
