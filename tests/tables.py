@@ -18,7 +18,7 @@ WORDS = {
 COLUMNS = ("photo", "voice", "note", "bedrooms", "district")
 TINY = {
     "fusion.width": 16, "train.epochs": 2, "train.batch_size": 16, "train.patience": 0,
-    "inputs.photo.size": 16, "inputs.voice.seconds": 0.1,
+    "inputs.photo.size": 16, "inputs.voice.seconds": 0.1, "report.write": False,
 }  # fmt: skip
 """Settings with which a fit takes a second."""
 

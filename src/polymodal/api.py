@@ -162,15 +162,17 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     def finish() -> None:
         with writing(folder, "Free space: the same command with --resume finishes the run"):
             run.write(folder)
-            write_results(run, job, trained, calibration)
+            results = measure_tests(run, job) | describe_fit(run, job, trained, calibration)
+            write_fit_report(run, job, results)
+            write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
             discard(folder / "checkpoints")
 
     processes.on_main(finish)
     return run
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
-    """``predictions.parquet`` of the test rows, and at last ``metrics.json``."""
+def measure_tests(run: Run, job: Job) -> dict[str, Any]:
+    """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
@@ -184,9 +186,13 @@ def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Cali
             frames.append(frame)
         with aside(run.folder / "predictions.parquet") as part:
             pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
+    return {"test": measure.metrics()}
+
+
+def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """What ``metrics.json`` holds beside the metrics of the test rows."""
     history = trained.pop("history")
-    results = {
-        "test": measure.metrics(),
+    return {
         "validation": trained.pop("best"),
         "train": trained,
         "parameters": run.model.num_parameters(),
@@ -200,8 +206,18 @@ def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Cali
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": history,
     }
-    text = json.dumps(results, indent=2, ensure_ascii=False)
-    write_text(run.folder / RESULTS, text + "\n")
+
+
+def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
+    """The report on the test rows, or where there are none on those of validation."""
+    from polymodal.report.writing import TEST, VALIDATION, write_report
+
+    split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
+    rows = job.rows(split)
+    rows.processor = job.processor
+    known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
+    if run.declaration.report.write and any(cell is not None for cells in known for cell in cells):
+        write_report(run, rows, results, what=what)
 
 
 def count_splits(job: Job) -> dict[str, int]:

@@ -270,6 +270,33 @@ def embed(
 
 
 @app.command()
+def report(
+    run: RunArg,
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="By default the run's own test rows.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
+    ] = None,
+    device: Device = None,
+    precision: PrecisionOption = None,
+    as_json: Json = False,
+) -> None:
+    """What each input is worth, and how sure that is: report.html and report.json."""
+    from polymodal.report.writing import report as make
+
+    page = make(_load(run, device, precision), table, group=group, output=output)
+    figures = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    if not _print({"report": str(page), **figures}, as_json):
+        from polymodal.show import show_verdict
+
+        show_verdict(figures, page)
+
+
+@app.command()
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False, as_json: Json = False
 ) -> None:

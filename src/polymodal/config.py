@@ -326,6 +326,15 @@ class TrainConfig(Section):
         return dict(self.model_extra or {})
 
 
+class ReportConfig(Section):
+    """What is measured and written once a run is trained."""
+
+    write: bool = Field(True, description="Whether a fit ends with report.html and report.json.")
+    group: str | None = Field(
+        None, description="Column whose equal values are resampled together; by default data.group."
+    )
+
+
 class Declaration(Section):
     """Everything a run is made from."""
 
@@ -334,6 +343,7 @@ class Declaration(Section):
     targets: dict[str, TargetConfig] = Field(default_factory=dict)
     fusion: FusionConfig = Field(default_factory=FusionConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
+    report: ReportConfig = Field(default_factory=ReportConfig)
 
     def to_yaml(self) -> str:
         """The declaration with every default written out, in declared order, and which version wrote it."""

@@ -90,6 +90,8 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     for note in results["notes"]:
         Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    if (folder / "report.html").exists():
+        out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     out.print(f"  {command} predict {shlex.quote(str(folder))} TABLE -o answers.parquet", soft_wrap=True)
 
@@ -116,6 +118,20 @@ def show_demo(result: DemoResult, command: str) -> None:
     out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
     again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
     out.print(f"  {again}", soft_wrap=True)
+    out.print(f"What each input is worth: {result.folder / 'report.html'}", soft_wrap=True)
+
+
+def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
+    """What the report says first, and where it lies."""
+    out = console()
+    for name, target in figures["targets"].items():
+        for sentence in target["verdict"]["sentences"]:
+            out.print(
+                Text(f"{name}: {sentence}" if len(figures["targets"]) > 1 else sentence), soft_wrap=True
+            )
+        for step in target["verdict"]["next"]:
+            out.print(Text(f"Next: {step}"), soft_wrap=True)
+    out.print(f"The report lies in {page}.", soft_wrap=True)
 
 
 def show_fits(fits: Fits, command: str) -> None:

@@ -38,9 +38,11 @@ def test_the_answers_shown_are_unseen_rows_with_their_truth(demo):
     assert set(demo.answers.answer) <= set(table.digit)
 
 
-def test_it_ends_with_a_command_that_works(demo, capsys, monkeypatch):
+def test_it_ends_with_a_command_that_works_and_its_report(demo, capsys, monkeypatch):
     show_demo(demo, command="polymodal")
-    last = capsys.readouterr().out.strip().splitlines()[-1].strip()
+    *_, last, named = capsys.readouterr().out.strip().splitlines()
+    assert named == f"What each input is worth: {demo.folder / 'report.html'}"
+    assert (demo.folder / "report.html").stat().st_size > 10_000
     settings = [part for setting in FEW for part in ("--set", setting)]
     monkeypatch.setattr("sys.argv", [*shlex.split(last), *settings])
     with pytest.raises(SystemExit) as ended:

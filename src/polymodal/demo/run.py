@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import pandas as pd
 from polymodal import api
 from polymodal.data.table import read_table
 from polymodal.demo.data import write_demo
-from polymodal.run import Run
+from polymodal.report.writing import FIGURES
 
 TARGET = "digit"
 SHOWN = 6
@@ -56,7 +57,8 @@ def run_demo(
     table = read_table(path)
     unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
     frame = unseen.data.to_pandas()
-    accuracy = {given: _accuracy(run, frame, names, path) for given, names in _subsets(run).items()}
+    figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
+    accuracy = _accuracy(run.model.config.input_names, figures["targets"][TARGET]["worth"]["subsets"])
     few = frame.head(SHOWN)
     said = run.predict(unseen.select(range(SHOWN)))
     answers = few[[TARGET, *run.model.config.input_names]].rename(columns={TARGET: "truth"}).fillna("")
@@ -65,19 +67,9 @@ def run_demo(
     return DemoResult(folder, path, len(frame), accuracy, answers, time.perf_counter() - started)
 
 
-def _subsets(run: Run) -> dict[str, list[str]]:
-    """What the model may be given: each input alone, all, all but one."""
-    names = run.model.config.input_names
-    alone = {f"{name} alone": [name] for name in names}
-    without = {f"all but {name}": [n for n in names if n != name] for name in names}
-    return alone | without | {"all together": names}
-
-
-def _accuracy(run: Run, frame: pd.DataFrame, given: list[str], path: Path) -> float:
-    return run.evaluate(read_beside(frame[[*given, TARGET]], path))[TARGET]["accuracy"]
-
-
-def read_beside(frame: pd.DataFrame, path: Path) -> Any:
-    """``frame`` as a table whose media lie beside ``path``."""
-    table = read_table(frame)
-    return type(table)(table.data, path.name, path.parent)
+def _accuracy(names: Sequence[str], subsets: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """On what the model may be given: each input alone, all but one, all."""
+    found = {frozenset(entry["inputs"]): entry["value"] for entry in subsets}
+    alone = {f"{name} alone": found[frozenset([name])] for name in names}
+    without = {f"all but {name}": found[frozenset(names) - {name}] for name in names}
+    return alone | without | {"all together": found[frozenset(names)]}

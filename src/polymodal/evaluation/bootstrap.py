@@ -65,5 +65,5 @@ def estimate(value: Any, samples: np.ndarray) -> dict[str, float | None]:
 
 
 def finite(value: Any) -> float | None:
-    """A plain number, or None for NaN and infinity."""
-    return float(value) if np.isfinite(value) else None
+    """A plain number, without the last digits of rounding, or None for NaN and infinity."""
+    return round(float(value), 12) + 0.0 if np.isfinite(value) else None

@@ -23,6 +23,8 @@ from polymodal.training.folder import RESULTS
 from polymodal.training.job import resolve, split_and_skip
 
 PAGE, FIGURES = "report.html", "report.json"
+TEST = "test rows"
+VALIDATION = "validation rows (there is no test split, and these picked the best epoch: figures flatter)"
 
 
 def report(
@@ -83,7 +85,8 @@ def write_report(
         DataError: If no row has an answer.
         RunError: If the files cannot be written.
     """
-    figures = gather(run, rows, what=what, group=group or run.declaration.data.group, seed=seed)
+    declared = run.declaration.report.group or run.declaration.data.group
+    figures = gather(run, rows, what=what, group=group or declared, seed=seed)
     if not figures["targets"]:
         found, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=rows.table.name, found=found, expected=expected))
@@ -98,7 +101,7 @@ def write_report(
         page = render(
             "report.html",
             report=figures,
-            title=f"What {targets} can be told from",
+            title=f"{targets} from {', '.join(figures['inputs'])}",
             footer=f"Run {figures['run']}, written by Polymodal {__version__}. All figures: {FIGURES}.",
         )
         write_text(folder / PAGE, page)
@@ -128,8 +131,8 @@ def _own_rows(run: Run) -> tuple[RowDataset, str]:
     skip = run.declaration.data.on_error == SKIP
     table = read_table(resolve(named, run.folder), skip=skip)
     splits, numbers, _ = split_and_skip(table, run.declaration, run.folder)
-    split = "test" if len(splits["test"]) else "validation"
-    return _rows(run, splits[split], numbers[split], skip), f"{split} rows"
+    split, what = ("test", TEST) if len(splits["test"]) else ("validation", VALIDATION)
+    return _rows(run, splits[split], numbers[split], skip), what
 
 
 def _given_rows(run: Run, table: Table) -> RowDataset:

@@ -1,0 +1,145 @@
+"""The report as a user gets it: files of the run folder, the command, and what it says of odd tables."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+import polymodal as pm
+from polymodal.models.modeling import PolymodalModel
+from tests.command import error, polymodal, settings
+from tests.tables import write_houses
+
+INPUTS = "photo,voice,note,bedrooms,district"
+FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", INPUTS, *settings("photo", "voice")]
+FIT += ["--set", "report.write=true", "--set", "data.test=0.4", "--set", "data.group=null"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("report")
+    write_houses(place, rows=80)
+    assert polymodal(*FIT, "-o", "run", folder=place).status == 0
+    return place
+
+
+class Page(HTMLParser):
+    """Whatever a page would load from elsewhere, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        found = [given[name] for name in ("src", "href", "xlink:href") if given.get(name)]
+        self.loads += [link for link in found if not link.startswith(("data:", "#"))]
+        self.loads += [tag] if tag in ("link", "script", "iframe") else []
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_fit_ends_with_a_page_that_needs_nothing_else(folder):
+    text = (folder / "run/report.html").read_text()
+    page = Page(text)
+    assert not page.loads and "http" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
+    assert len(text) < 2e6 and text.count("<svg") >= 5
+    figures = json.loads((folder / "run/report.json").read_text())
+    for target in figures["targets"].values():
+        for sentence in target["verdict"]["sentences"]:
+            assert sentence in page.text
+    assert "prefers-color-scheme: dark" in text and "@media print" in text
+    order = [page.text.index(title) for title in ("Next:", "What each input is worth", "How it was made")]
+    assert order == sorted(order)
+
+
+def test_the_command_gives_the_figures_of_the_fit(folder):
+    before = json.loads((folder / "run/report.json").read_text())
+    result = polymodal("report", "run", "-o", "again", folder=folder)
+    assert result.status == 0, result.err
+    assert json.loads((folder / "again/report.json").read_text()) == before
+    assert result.out.splitlines()[-1] == "The report lies in again/report.html."
+    assert f"kind: {before['targets']['kind']['verdict']['sentences'][0]}" in result.out
+    assert polymodal("report", "run", "-o", "again", "--json", folder=folder).json["rows"] == before["rows"]
+
+
+def test_of_another_table_and_by_groups(folder):
+    result = polymodal(
+        "report", "run", "houses.csv", "--group", "district", "-o", "other", "--json", folder=folder
+    )
+    worth = result.json["targets"]["kind"]["worth"]
+    districts = pd.read_csv(folder / "houses.csv")["district"]
+    assert result.json["rows"] == 80 and worth["grouped_by"] == "rows of one 'district'"
+    assert worth["groups"] == districts.nunique() + districts.isna().sum()
+
+
+def test_encoders_run_once_a_row_whatever_the_number_of_subsets(folder, monkeypatch):
+    seen = []
+    embed = PolymodalModel.embed
+
+    def counted(self, index, inputs):
+        seen.append(len(index) if inputs else 0)
+        return embed(self, index, inputs)
+
+    monkeypatch.setattr(PolymodalModel, "embed", counted)
+    figures = polymodal("report", "run", "houses.csv", "-o", "counted", "--json", folder=folder).json
+    assert len(figures["targets"]["kind"]["worth"]["subsets"]) == 32
+    rows = figures["rows"]
+    assert sum(seen) == rows + min(rows, figures["targets"]["kind"]["emap_rows"])
+
+
+def test_few_rows_are_told(folder):
+    result = polymodal("report", "run", "-o", "few", folder=folder)
+    assert "fewer than 30" not in result.out
+    few = pd.read_csv(folder / "houses.csv").head(20)
+    few.to_csv(folder / "few.csv", index=False)
+    result = polymodal("report", "run", "few.csv", "-o", "few", folder=folder)
+    assert result.status == 0 and "Only 20 rows speak here: fewer than 30" in result.out
+    few.assign(kind="flat", price=5.0).to_csv(folder / "one.csv", index=False)
+    result = polymodal("report", "run", "one.csv", "-o", "one", folder=folder)
+    assert result.status == 0, result.err
+    assert "price: All inputs together reach an R² of –" in result.out
+
+
+def test_what_cannot_be_measured(folder):
+    frame = pd.read_csv(folder / "houses.csv")
+    frame.drop(columns="kind").to_csv(folder / "bad.csv", index=False)
+    assert "bad.csv: no column 'kind' to measure against" in error(
+        folder, "report", "run", "bad.csv", "-o", "no"
+    )
+    frame.assign(kind="", price="").to_csv(folder / "bad.csv", index=False)
+    said = error(folder, "report", "run", "bad.csv", "-o", "no")
+    assert said == "bad.csv: every target cell is empty, expected rows with answers"
+    assert "no column 'who' to group by" in error(folder, "report", "run", "--group", "who", "-o", "no")
+    assert not (folder / "no").exists()
+
+
+def test_a_run_of_one_input_has_nothing_to_fuse(folder):
+    fit = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms", "-o", "single", *settings()]
+    result = polymodal(*fit, "--set", "report.write=true", folder=folder)
+    assert "What each input is worth: single/report.html" in result.out
+    page = Page((folder / "single/report.html").read_text())
+    assert "There is nothing to fuse: the run reads one input." in page.text
+    figures = json.loads((folder / "single/report.json").read_text())["targets"]["kind"]
+    assert figures["verdict"]["fusing"] == "single" and not figures["emap"]
+
+
+def test_a_fit_may_go_without(folder):
+    result = polymodal(
+        "fit", "houses.csv", "-t", "kind", "-i", "bedrooms", "-o", "without", *settings(), folder=folder
+    )
+    assert result.status == 0 and not (folder / "without/report.html").exists()
+    assert "report.html" not in result.out
+
+
+def test_a_run_that_was_not_fitted_to_a_file_wants_a_table(folder):
+    frame = pd.read_csv(folder / "houses.csv")
+    pm.fit(frame, target="kind", inputs=["bedrooms"], output=folder / "frame", settings=["train.epochs=1"])
+    assert (folder / "frame/report.html").exists()
+    said = error(folder, "report", "frame")
+    assert said == "frame: was not fitted to a file. Name a table: polymodal report RUN TABLE"
+    assert polymodal("report", "frame", "houses.csv", folder=folder).status == 0
