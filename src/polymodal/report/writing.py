@@ -53,7 +53,7 @@ def report(
     """
     opened = run if isinstance(run, Run) else Run.load(run)
     rows, what = (
-        _own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
+        own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
     return write_report(
         opened, rows, read_results(opened.folder), what=what, group=group, output=output, seed=seed
@@ -123,7 +123,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
 
 
-def _own_rows(run: Run) -> tuple[RowDataset, str]:
+def own_rows(run: Run) -> tuple[RowDataset, str]:
     """The rows that the run was tested on, found again as its declaration splits them."""
     named = run.declaration.data.train
     if not isinstance(named, str):
