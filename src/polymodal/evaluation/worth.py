@@ -170,6 +170,7 @@ def _figures(game: Game, trial: Trials, bootstrap: Bootstrap) -> dict[str, Any]:
         "none": estimate(points[0], samples[:, 0]),
         "best_single": best,
         "gain": estimate(points[full] - points[single], samples[:, full] - samples[:, single]),
+        "free": _free(game, inputs, points, samples),
         "exact": game.exact,
         "inputs": inputs,
         "subsets": [
@@ -177,6 +178,26 @@ def _figures(game: Game, trial: Trials, bootstrap: Bootstrap) -> dict[str, Any]:
             for place, subset in enumerate(game.subsets)
         ],
     }
+
+
+def _free(
+    game: Game, inputs: Mapping[str, Mapping[str, Any]], points: np.ndarray, samples: np.ndarray
+) -> dict[str, Any]:
+    """The inputs that may each be left out for all that can be told, and what is lost without all of them.
+
+    That is None where the subset of the others was not tried.
+    """
+    free = [name for name, entry in inputs.items() if len(inputs) > 1 and not _costs(entry["lost_without"])]
+    kept, full = frozenset(game.players) - set(free), len(game.subsets) - 1
+    lost = None
+    if kept in game.subsets:
+        place = game.place(kept)
+        lost = estimate(points[full] - points[place], samples[:, full] - samples[:, place])
+    return {"inputs": free, "lost_without_all": lost}
+
+
+def _costs(lost: Mapping[str, float | None]) -> bool:
+    return lost["low"] is not None and lost["low"] > 0
 
 
 def present_shares(rows: RowDataset) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polymodal.evaluation.bootstrap import FEWEST_GROUPS
@@ -67,6 +67,11 @@ def _stands_alone(worth: Mapping[str, Any], name: str) -> bool:
     return none is None or (alone is not None and alone > none)
 
 
+def _weakest(worth: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The input whose share of the score is the smallest."""
+    return min(names, key=lambda name: worth["inputs"][name]["shapley"]["value"] or 0.0)
+
+
 def _fusing(worth: Mapping[str, Any]) -> str:
     if len(worth["inputs"]) < 2:
         return "single"
@@ -104,26 +109,40 @@ def _gain(worth: Mapping[str, Any], fusing: str) -> list[str]:
 
 
 def _inputs(worth: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
+    """Which inputs do not earn their place."""
     score, inputs, sentences = worth["score"], worth["inputs"], []
-    for name in groups["nothing"]:
-        lost, share = difference(score, inputs[name]["lost_without"]), whole(score, inputs[name]["alone"])
+    nothing, redundant = groups["nothing"], groups["redundant"]
+    if len(nothing) == 1:
+        figures = inputs[nothing[0]]
         sentences.append(
-            f"‘{name}’ adds nothing that can be told from chance: left out it costs {lost}, "
-            f"alone it gives {share}."
+            f"‘{nothing[0]}’ adds nothing that can be told from chance: left out it costs "
+            f"{difference(score, figures['lost_without'])}, alone it gives {whole(score, figures['alone'])}."
         )
-    if groups["redundant"]:
-        lost_by = {name: difference(score, inputs[name]["lost_without"]) for name in groups["redundant"]}
-        costs = ", ".join(f"{by} without ‘{name}’" for name, by in lost_by.items())
-        one = len(groups["redundant"]) == 1
+    elif nothing:
         sentences.append(
-            f"{listed(groups['redundant'])} {'is' if one else 'are each'} good alone and "
-            f"{'free' if one else 'each free'} to leave out, for the others say the same: it costs {costs}."
-            + ("" if one else " Not all of them at once.")
+            f"{listed(nothing)} each add nothing that can be told from chance: {_costs(worth, nothing)}."
         )
+    if redundant:
+        are = "is" if len(redundant) == 1 else "are each"
+        sentences.append(
+            f"{listed(redundant)} {are} good alone and free to leave out, for the others say the same: "
+            f"{_costs(worth, redundant)}."
+        )
+    free, lost = worth["free"]["inputs"], worth["free"]["lost_without_all"]
+    if len(free) > 1 and lost is not None:
+        both = "both" if len(free) == 2 else "all of these"
+        all_at_once = f"Without {both} at once it costs {difference(score, lost)}"
+        sentences.append(f"{all_at_once}." if is_above(lost) else f"{all_at_once}, which may be chance.")
     for name in groups["harmful"]:
         better = difference(score, inputs[name]["lost_without"])
         sentences.append(f"‘{name}’ does harm: leaving it out changes the score by {better} for the better.")
     return sentences
+
+
+def _costs(worth: Mapping[str, Any], names: Sequence[str]) -> str:
+    """What each of ``names`` costs if it alone is left out."""
+    by = [f"{difference(worth['score'], worth['inputs'][n]['lost_without'])} without ‘{n}’" for n in names]
+    return f"it costs {', '.join(by)}"
 
 
 def _together(worth: Mapping[str, Any], emap: Mapping[str, Any] | None) -> list[str]:
@@ -137,15 +156,17 @@ def _together(worth: Mapping[str, Any], emap: Mapping[str, Any] | None) -> list[
 
 
 def _next(worth: Mapping[str, Any], fusing: str, groups: Mapping[str, list[str]]) -> list[str]:
+    """What to do about it."""
     steps = []
     best, useless = worth["best_single"], [*groups["nothing"], *groups["harmful"]]
     if fusing in ("even", "loses"):
         steps.append(f"Fit ‘{best}’ alone (--inputs {best}): simpler, and as far as these rows tell as good.")
-    elif useless:
-        kept = [name for name in worth["inputs"] if name not in useless]
-        steps.append(f"Fit without {listed(useless)} (--inputs {','.join(kept)}) and compare.")
-    elif groups["redundant"]:
-        steps.append(f"If ‘{groups['redundant'][0]}’ is dear to collect, fit without it and compare.")
+    elif useless or groups["redundant"]:
+        together = worth["free"]["lost_without_all"]
+        at_once = useless and (len(useless) == 1 or (together is not None and not is_above(together)))
+        free = useless if at_once else [_weakest(worth, useless or groups["redundant"])]
+        kept = ",".join(name for name in worth["inputs"] if name not in free)
+        steps.append(f"Fit without {listed(free)} (--inputs {kept}) and compare.")
     width = (worth["all"]["high"] or 0) - (worth["all"]["low"] or 0)
     if worth["groups"] < FEWEST_GROUPS or width > WIDE:
         steps.append("Gather more test rows, or cross-validate (--folds 5): the interval is wide.")
