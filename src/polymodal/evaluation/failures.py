@@ -326,8 +326,8 @@ def _card(head: Head, answer: Tensor, target: Tensor, output: int, shares: Answe
     value = figures.pop("value")
     family = family_of(head)
     if family == "regression":
-        said, truth = finite(answer), finite(target)
-        return {"truth": truth, "answer": said, "residual": finite(answer - target), **figures}
+        number, true = float(answer), float(target)
+        return {"truth": true, "answer": finite(number), "residual": finite(number - true), **figures}
     classes = list(head.classes)  # type: ignore[arg-type]
     if family == "classification":
         own = {"truth_confidence": finite(shares.answer[int(target)])}
