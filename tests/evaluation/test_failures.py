@@ -37,7 +37,8 @@ def test_the_table_of_classes_is_that_counted_by_hand():
         "class": "a", "rows": 4, "said": 2, "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3),
         "confused_with": {"class": "b", "rows": 1},
     }  # fmt: skip
-    assert (b["precision"], b["recall"], b["confused_with"]) == (1 / 3, 0.5, {"class": "c", "rows": 1})
+    assert (b["recall"], b["confused_with"]) == (0.5, {"class": "c", "rows": 1})
+    assert b["precision"] == pytest.approx(1 / 3)
     assert (c["precision"], c["recall"], c["f1"]) == (0, 0, 0)
     nothing = {"rows": 0, "said": 0, "precision": None, "recall": None, "f1": None, "confused_with": None}
     assert d == {"class": "d", **nothing}

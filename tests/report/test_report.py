@@ -9,6 +9,7 @@ import pytest
 
 import polymodal as pm
 from polymodal.models.modeling import PolymodalModel
+from polymodal.report.embedding import show_cell
 from tests.command import error, polymodal, settings
 from tests.tables import write_houses
 
@@ -89,7 +90,31 @@ def test_encoders_run_once_a_row_whatever_the_number_of_subsets(folder, monkeypa
     figures = polymodal("report", "run", "houses.csv", "-o", "counted", "--json", folder=folder).json
     assert len(figures["targets"]["kind"]["worth"]["subsets"]) == 32
     rows = figures["rows"]
-    assert sum(seen) == rows + min(rows, figures["targets"]["kind"]["emap_rows"])
+    again = min(rows, figures["targets"]["kind"]["emap_rows"])
+    cards = sum(len(target["failures"]["worst"]) for target in figures["targets"].values())
+    assert sum(seen) == rows + again + cards and cards <= 24
+
+
+def test_the_worst_rows_are_cards_with_what_they_hold(folder):
+    text = (folder / "run/report.html").read_text()
+    figures = json.loads((folder / "run/report.json").read_text())["targets"]
+    cards = figures["price"]["failures"]["worst"]
+    assert len(cards) == 12 and text.count('class="card"') == 12 + len(figures["kind"]["failures"]["worst"])
+    frame = pd.read_csv(folder / "houses.csv")
+    held = frame.loc[[card["number"] - 1 for card in cards]]
+    assert held["price"].tolist() == pytest.approx([card["truth"] for card in cards])
+    assert text.count('src="data:image/jpeg;base64,') >= held["photo"].notna().sum() > 0
+    assert text.count('src="data:audio/wav;base64,') >= held["voice"].notna().sum() > 0
+    for note in held["note"].dropna():
+        assert f"note: {note}" in Page(text).text
+    assert "base64" not in json.dumps(figures)
+
+
+def test_media_that_are_gone_are_named_on_the_cards():
+    (shown,) = show_cell("photos/none.png", "image", None)
+    assert shown["kind"] == "gone" and "none.png" in shown["content"]
+    assert show_cell(None, "image", None) == []
+    assert show_cell("x" * 500, "text", None)[0]["content"].endswith("x…")
 
 
 def test_few_rows_are_told(folder):

@@ -11,10 +11,12 @@ import numpy as np
 from polymodal import __version__
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.emap import emap
+from polymodal.evaluation.failures import failures
 from polymodal.evaluation.grouping import row_groups
 from polymodal.evaluation.metrics import evaluate
 from polymodal.evaluation.worth import Trials, input_worth, try_inputs
 from polymodal.models.heads import family_of
+from polymodal.report.embedding import show_cell
 from polymodal.report.verdict import verdict
 from polymodal.run import Run
 
@@ -53,7 +55,7 @@ def gather(
         "inputs": inputs,
         "targets": {
             name: _target(trial, rows, groups, reason, additive.get("targets", {}).get(name), seed)
-            | {"emap_rows": additive.get("rows", 0)}
+            | {"emap_rows": additive.get("rows", 0), "failures": _failures(run, rows, name, trial, seed)}
             for name, trial in trials.items()
         },
     }
@@ -66,6 +68,20 @@ def _emap(
         return {}
     scores = {name: trial.score for name, trial in trials.items()}
     return emap(run.model, rows, scores, groups=groups, precision=run.precision, seed=seed)
+
+
+def _failures(run: Run, rows: RowDataset, name: str, trial: Trials, seed: int) -> dict[str, Any]:
+    """Where it fails, and of the worst rows what they hold."""
+    found = failures(run.model, rows, name, trial, precision=run.precision, seed=seed)
+    inputs = run.declaration.inputs
+    for card in found.get("worst", ()):
+        cells = rows.table.row(card["row"])
+        card["cells"] = {
+            column: show_cell(cells[column], config.modality, rows.table.root)
+            for column, config in inputs.items()
+            if column in cells
+        }
+    return found
 
 
 def _target(

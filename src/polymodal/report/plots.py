@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -102,6 +104,42 @@ def lines_plot(
         if len(lines) > 1:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return svg(figure, f"{y} by {x}")
+
+
+def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """True classes down, said ones across; the darker, the larger the share of the true class."""
+    matrix = np.array(counts, dtype=float)
+    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
+    with rc_context(STYLE):
+        side = min(6.4, 1.4 + 0.42 * len(classes))
+        figure = Figure(figsize=(side, side))
+        axes = figure.add_subplot()
+        colours = LinearSegmentedColormap.from_list("shares", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
+        axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            ink = "white" if shares[row, column] > 0.5 else INK
+            count = f"{int(matrix[row, column])}"
+            axes.text(column, row, count, ha="center", va="center", color=ink, fontsize=8)
+        places = range(len(classes))
+        axes.set_xticks(places, classes, rotation=90 if max(map(len, classes)) > 3 else 0)
+        axes.set_yticks(places, classes)
+        axes.set_xlabel("said")
+        axes.set_ylabel("true")
+        axes.grid(visible=False)
+        return svg(figure, "true against said classes")
+
+
+def residuals_plot(points: Sequence[Mapping[str, float]]) -> str:
+    """Answers against how far they are off."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 2.9))
+        axes = figure.add_subplot()
+        answers, residuals = ([point[key] for point in points] for key in ("answer", "residual"))
+        axes.plot(answers, residuals, "o", color=BLUE, markersize=3, alpha=0.6, markeredgewidth=0)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel("answer")
+        axes.set_ylabel("answer less truth")
+        return svg(figure, "residuals")
 
 
 def svg(figure: Figure, label: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polymodal.data.describe import brief
+
 Estimate = Mapping[str, Any]
 """``value``, ``low`` and ``high``; see :func:`polymodal.evaluation.bootstrap.estimate`."""
 
@@ -82,3 +84,11 @@ def points(score: str, value: float | None) -> str:
 def point_span(score: str, estimate: Estimate) -> str:
     """The interval of a difference: ``1.5 to 2.7``."""
     return difference(score, estimate).partition("(")[2].removesuffix(")")
+
+
+def plain(value: float | None, *, sign: bool = False) -> str:
+    """A number in the target's own unit."""
+    if value is None:
+        return "–"
+    text = brief(value)
+    return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)

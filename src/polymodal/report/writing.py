@@ -95,9 +95,8 @@ def write_report(
     targets = ", ".join(figures["targets"])
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(
-            folder / FIGURES, json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        text = json.dumps(without_cells(figures), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(folder / FIGURES, text + "\n")
         page = render(
             "report.html",
             report=figures,
@@ -106,6 +105,17 @@ def write_report(
         )
         write_text(folder / PAGE, page)
     return folder / PAGE
+
+
+def without_cells(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures without the pictures, recordings and texts of the cards."""
+    targets = {}
+    for name, target in figures["targets"].items():
+        failing = dict(target["failures"])
+        if "worst" in failing:
+            failing["worst"] = [{k: v for k, v in card.items() if k != "cells"} for card in failing["worst"]]
+        targets[name] = target | {"failures": failing}
+    return {**figures, "targets": targets}
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""Cells as a page shows them: a picture, a player, a strip of frames, or words, all inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from polymodal.data.cells import MediaError
+from polymodal.data.describe import brief
+from polymodal.data.items import each_item
+from polymodal.data.media import load_audio, load_image
+from polymodal.data.video import load_video
+from polymodal.errors import one_line
+
+SIDE = 220
+"""Pixels of the longer side of a picture."""
+RATE, SECONDS = 8000, 6.0
+"""A recording is shown as telephones heard it, and no longer than this: 94 KB."""
+FRAMES = 4
+LETTERS = 300
+SHOWN = 3
+"""Items of a cell that holds several."""
+
+
+def show_cell(cell: Any, modality: str, root: Path | None) -> list[dict[str, str]]:
+    """What stands for a cell: an entry an item, each ``kind`` and ``content``.
+
+    ``kind`` is ``image`` or ``audio``, whose content is a data URI, ``text``, or ``gone``: its content says
+    why the file could not be shown. Nothing for an empty cell.
+    """
+    shown: list[dict[str, str]] = []
+    for _, item in each_item(cell, modality):
+        if len(shown) == SHOWN:
+            break
+        try:
+            shown.append(_show(item, modality, root))
+        except MediaError as error:
+            shown.append({"kind": "gone", "content": one_line(str(error), 120)})
+    return shown
+
+
+def _show(item: Any, modality: str, root: Path | None) -> dict[str, str]:
+    if modality == "image":
+        return {"kind": "image", "content": picture_uri(load_image(item, root))}
+    if modality == "video":
+        frames = load_video(item, root, frames=FRAMES, size=SIDE // 2)
+        return {"kind": "image", "content": picture_uri(Image.fromarray(np.concatenate(frames, axis=1)))}
+    if modality == "audio":
+        return {"kind": "audio", "content": sound_uri(load_audio(item, root, rate=RATE))}
+    if modality == "sequence":
+        return {"kind": "text", "content": "a sequence of features"}
+    text = brief(item) if isinstance(item, float) else str(item)
+    return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
+
+
+def picture_uri(picture: Image.Image) -> str:
+    """A JPEG of at most ``SIDE`` pixels; small ones are enlarged so that one sees their pixels."""
+    scale = SIDE / max(picture.size)
+    size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
+    smooth = Image.Resampling.BICUBIC if scale < 1 else Image.Resampling.NEAREST
+    buffer = io.BytesIO()
+    picture.convert("RGB").resize(size, smooth).save(buffer, "JPEG", quality=80)
+    return _uri("image/jpeg", buffer.getvalue())
+
+
+def sound_uri(sound: np.ndarray) -> str:
+    """A WAV file of 16 bits of ``sound`` ``(samples,)`` at ``RATE``, cut to ``SECONDS``."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((32767 * sound[: int(SECONDS * RATE)].clip(-1, 1)).astype("<i2").tobytes())
+    return _uri("audio/wav", buffer.getvalue())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
