@@ -197,7 +197,7 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
         "train": trained,
         "parameters": run.model.num_parameters(),
         "rows": count_splits(job),
-        "notes": job.notes + skip_notes(job) + cache_notes(job),
+        "notes": job.notes + skip_notes(job) + cache_notes(job) + calibration.notes,
         "calibration": calibration.targets,
         "warnings": [
             *(str(warning) for warning in (job.report.warnings if job.report else [])),

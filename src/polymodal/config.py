@@ -211,6 +211,11 @@ class TargetConfig(Section):
         description="multilabel: probability from which a label is said, or 'validation', the default: "
         "each label's best on the validation rows. classification: 'validation', or none: the likeliest.",
     )
+    temperature: bool = Field(
+        True,
+        description="classification, multilabel: make the probabilities as sure as they are right, by a "
+        "number that is fitted on the validation rows.",
+    )
     interval: float | None = Field(
         0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
     )
@@ -252,7 +257,7 @@ class TargetConfig(Section):
         others = {
             "classification": ("transform", "separator", "interval"),
             "multilabel": ("transform", "label_smoothing", "interval"),
-            "regression": ("class_weights", "label_smoothing", "separator", "thresholds"),
+            "regression": ("class_weights", "label_smoothing", "separator", "thresholds", "temperature"),
         }
         for name in others.get(self.task, ()):
             if getattr(self, name) != type(self).model_fields[name].default:

@@ -26,6 +26,7 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "macro_f1": True,
     "auroc": True,
     "log_loss": False,
+    "brier": False,
     "ece": False,
     "mae": False,
     "rmse": False,
@@ -74,7 +75,8 @@ def classification_metrics(
 
     A class without a row in ``target`` has no recall and no curve, so it is left out of ``balanced_accuracy``
     and ``auroc``; ``macro_f1`` counts it only if it was predicted, which is a mistake. ``ece`` is the
-    calibration error of the likeliest class over 15 bins of equal width (Guo et al. 2017, equation 3).
+    calibration error of the likeliest class over 15 bins of equal width (Guo et al. 2017, equation 3),
+    ``brier`` the :func:`brier_score`.
 
     Returns:
         Metric by name; ``auroc`` is absent where a single class occurs; empty if no row has an answer.
@@ -102,6 +104,7 @@ def classification_metrics(
         "balanced_accuracy": _per_class(M.classification.multiclass_recall, counts)[occurs].mean(),
         "macro_f1": _per_class(M.classification.multiclass_f1_score, counts)[appears].mean(),
         "log_loss": -right.log().mean(),
+        "brier": brier_score(probabilities, target),
         "ece": _calibration_error(probabilities, target),
     }
     if int(occurs.sum()) > 1:
@@ -120,7 +123,7 @@ def multilabel_metrics(
     average and no curve, so it is left out of ``map`` (mean average precision) and ``auroc``, as is from
     the latter a label that all rows have; a label that is neither there nor said is left out of
     ``macro_f1``. ``exact_match`` is the share of rows whose labels are all right, ``hamming_loss`` the
-    share of wrong decisions.
+    share of wrong decisions, ``brier`` the :func:`brier_score`.
 
     Returns:
         Metric by name, without those that are undefined; empty if no row has an answer.
@@ -137,7 +140,7 @@ def multilabel_metrics(
     probabilities, target, said = probabilities.detach()[known], target[known].long(), predicted[known].long()
     if not len(target):
         return {}
-    _refuse_not_finite(probabilities)
+    refuse_not_finite(probabilities)
     probabilities = probabilities.double().clamp(0, 1)
     labels = target.shape[1]
     counts: dict[str, Any] = {"preds": said, "target": target, "num_labels": labels}
@@ -146,6 +149,7 @@ def multilabel_metrics(
         "micro_f1": M.classification.multilabel_f1_score(**counts, average="micro"),
         "exact_match": M.classification.multilabel_exact_match(**counts),
         "hamming_loss": M.classification.multilabel_hamming_distance(**counts, average="micro"),
+        "brier": brier_score(probabilities, target),
     }
     appears = (target + said).any(dim=0)
     if appears.any():
@@ -185,7 +189,7 @@ def regression_metrics(
     prediction, target = prediction.detach()[known].double(), target[known].double()
     if not len(target):
         return {}
-    _refuse_not_finite(prediction.unsqueeze(1))
+    refuse_not_finite(prediction.unsqueeze(1))
     error = (prediction - target).abs()
     values = {
         "mae": float(M.mean_absolute_error(prediction, target)),
@@ -205,6 +209,17 @@ def regression_metrics(
     return values | (_interval_metrics(*interval, target) if interval else {})
 
 
+def brier_score(probabilities: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error of ``probabilities`` ``(rows, classes)``, a scalar.
+
+    Of classes, ``target`` ``(rows,)``, it is summed over all of them, from 0 to 2 (Brier 1950, equation 2);
+    of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1.
+    """
+    if target.ndim > 1:
+        return (probabilities - target).square().mean()
+    return (probabilities - F.one_hot(target, probabilities.shape[1])).square().sum(dim=1).mean()
+
+
 def _interval_metrics(low: Tensor, high: Tensor, target: Tensor) -> dict[str, float]:
     inside = (low <= target) & (target <= high)
     return {"coverage": float(inside.double().mean()), "interval_width": float((high - low).mean())}
@@ -221,7 +236,7 @@ def _answered(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
         found = f"{int(target.min())} to {int(target.max())}"
         raise ValueError(f"expected targets from 0 to {classes - 1}, got {found}")
-    _refuse_not_finite(probabilities)
+    refuse_not_finite(probabilities)
     return probabilities, target
 
 
@@ -247,7 +262,12 @@ def _calibration_error(probabilities: Tensor, target: Tensor) -> Tensor:
     )
 
 
-def _refuse_not_finite(answers: Tensor) -> None:
+def refuse_not_finite(answers: Tensor) -> None:
+    """See that a training did not diverge; ``answers`` ``(rows, …)``.
+
+    Raises:
+        PolymodalError: If one of them is not a finite number.
+    """
     broken = int((~answers.isfinite()).any(dim=1).sum())
     if broken:
         raise PolymodalError(

@@ -1,24 +1,29 @@
-"""After the training: thresholds and intervals, chosen in one pass over the validation rows."""
+"""After the training: temperatures, thresholds and intervals, chosen in one pass over the validation rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from polymodal.config import Declaration, TargetConfig
 from polymodal.data.check_columns import named
 from polymodal.data.collator import RowDataset
 from polymodal.errors import Problem
+from polymodal.evaluation import temperature
 from polymodal.evaluation.conformal import conformal_quantile, fewest_rows
-from polymodal.evaluation.inference import Measure, run_batches
+from polymodal.evaluation.inference import run_batches
 from polymodal.evaluation.thresholds import DECISIVE, FEWEST_ROWS, class_thresholds, label_thresholds
 from polymodal.models.heads import Classifier, Head, MultilabelClassifier, Regressor
 from polymodal.models.modeling import PolymodalForPrediction
 
 USUAL_METRIC = "macro_f1"
 """What the thresholds of classes are chosen by, where ``train.metric`` does not hang on them."""
+SHOWN = ("nll", "ece", "brier")
+"""What is told of the probabilities before and after the temperature."""
 
 
 @dataclass
@@ -28,16 +33,19 @@ class Calibration:
     Attributes:
         targets: By target what its head holds now, and from how many rows; JSON values all.
         warnings: What could not be chosen, why, and the cure.
+        notes: What was left as it is, though nobody had asked for it.
     """
 
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
+@torch.no_grad()
 def calibrate(
     model: PolymodalForPrediction, rows: RowDataset, declaration: Declaration, batch_size: int = 128
 ) -> Calibration:
-    """Set the thresholds and intervals that a declaration asks for.
+    """Set the temperatures, thresholds and intervals that a declaration asks for.
 
     The same rows picked the best epoch, so that the model is a little better on them than on new ones: what
     is chosen here is a little too bold.
@@ -52,33 +60,53 @@ def calibrate(
     wanted = {
         name: config
         for name, config in declaration.targets.items()
-        if wants_calibration(config, model.head(name))
+        if wants_temperature(config, model.head(name)) or wants_decision(config, model.head(name))
     }
     if not wanted:
         return made
-    measure = Measure(model)
-    for batch in run_batches(model, rows, batch_size):
-        measure.add(batch)
-    for name, config in wanted.items():
-        head = model.head(name)
-        answer, target = measure.answered(name)
+    for name, (logits, target) in _outputs(model, rows, wanted, batch_size).items():
+        head, config = model.head(name), wanted[name]
         known = head.known(target)
-        entry, found = _calibrate(head, answer[known], target[known], config, _metric(name, declaration))
-        made.targets[name] = entry | {"rows": int(known.sum())}
-        if found:
-            off = "null" if config.family != "multilabel" else "a number"
-            setting = "interval" if config.family == "regression" else "thresholds"
-            cure = f"Give more rows for validation, or set targets.{name}.{setting} to {off}."
-            problem = Problem(file=rows.table.name, column=name, found=found, cure=cure)
-            made.warnings.append(str(problem))
+        logits, target = logits[known].to(model.device), target[known]
+        entry: dict[str, Any] = {}
+        if wants_temperature(config, head):
+            entry, note = _temperature(cast(Classifier | MultilabelClassifier, head), logits, target)
+            made.notes += [f"column '{name}': {note}"] if note else []
+        if wants_decision(config, head):  # of probabilities that have their temperature
+            chosen, found = _decision(
+                head, head.answer(logits).cpu(), target, config, _metric(name, declaration)
+            )
+            entry |= chosen
+            made.warnings += [_warning(rows, name, config, found)] if found else []
+        made.targets[name] = entry | {"rows": len(target)}
     return made
 
 
-def wants_calibration(config: TargetConfig, head: Head) -> bool:
-    """Whether something of this target is chosen on the validation rows; a head may know no such thing."""
+def wants_temperature(config: TargetConfig, head: Head) -> bool:
+    """Whether the probabilities of this target get a temperature; a head may know no such thing."""
+    return config.temperature and isinstance(head, (Classifier, MultilabelClassifier))
+
+
+def wants_decision(config: TargetConfig, head: Head) -> bool:
+    """Whether thresholds or an interval of this target are chosen; a head may know no such thing."""
     if isinstance(head, Regressor):
         return config.interval is not None
     return isinstance(head, (Classifier, MultilabelClassifier)) and config.thresholds == "validation"
+
+
+def _outputs(
+    model: PolymodalForPrediction, rows: RowDataset, names: Iterable[str], batch_size: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """By target the logits and what they should have said, of all rows, in main memory."""
+    pairs: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
+    for batch in run_batches(model, rows, batch_size):
+        assert batch.output.logits is not None
+        for name, found in pairs.items():
+            found.append((batch.output.logits[name], batch.targets[name]))
+    return {
+        name: (torch.cat([logits for logits, _ in found]), torch.cat([target for _, target in found]))
+        for name, found in pairs.items()
+    }
 
 
 def _metric(name: str, declaration: Declaration) -> str:
@@ -86,10 +114,41 @@ def _metric(name: str, declaration: Declaration) -> str:
     return metric if metric in DECISIVE and target in ("", name) else USUAL_METRIC
 
 
-def _calibrate(
+def _warning(rows: RowDataset, name: str, config: TargetConfig, found: str) -> str:
+    off = "null" if config.family != "multilabel" else "a number"
+    setting = "interval" if config.family == "regression" else "thresholds"
+    cure = f"Give more rows for validation, or set targets.{name}.{setting} to {off}."
+    return str(Problem(file=rows.table.name, column=name, found=found, cure=cure))
+
+
+def _temperature(
+    head: Classifier | MultilabelClassifier, logits: Tensor, target: Tensor
+) -> tuple[dict[str, Any], str]:
+    """Set the temperature of one head; what it brought, and why it stays 1 where it does."""
+    head.temperature.fill_(1.0)
+    before = after = _figures(head, logits, target)
+    few = len(target) < temperature.FEWEST_ROWS
+    # A head of another package may answer in a way of its own, of which the temperature here knows nothing.
+    if not few and logits.shape == (len(target), len(head.classes)):
+        head.temperature.fill_(temperature.fit_temperature(logits, target))
+        after = _figures(head, logits, target)
+        if not after["nll"] < before["nll"]:
+            head.temperature.fill_(1.0)
+            after = before
+    needed = f"{len(target)} validation rows have an answer, and it needs {temperature.FEWEST_ROWS} or more"
+    shown = {"temperature": float(head.temperature)} | ({"before": before, "after": after} if before else {})
+    return shown, f"the temperature stays 1: {needed}" if few else ""
+
+
+def _figures(head: Head, logits: Tensor, target: Tensor) -> dict[str, float]:
+    found = temperature.reliability(head.answer(logits).cpu(), target)
+    return {name: found[name] for name in SHOWN} if found else {}
+
+
+def _decision(
     head: Head, answer: Tensor, target: Tensor, config: TargetConfig, metric: str
 ) -> tuple[dict[str, Any], str]:
-    """Change one head; what it holds now, and what went amiss."""
+    """Change how one head decides; what it holds now, and what went amiss."""
     if isinstance(head, Regressor):
         assert config.interval is not None
         return _interval(head, answer, target, config.interval)

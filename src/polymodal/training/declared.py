@@ -37,6 +37,7 @@ HEAD_SETTINGS = {
     "transform": {"transform"},
     "separator": {"multilabel"},
     "thresholds": {"thresholds"},
+    "temperature": {"classification", "multilabel"},
     "interval": {"half_width"},
 }
 """What a head has to take, or the family it has to be of, for each setting of a target to mean something."""

@@ -32,8 +32,8 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
         raise ConfigError(f"train.metric: there is no metric '{name}'. {cure}")
     if target and target not in tasks:
         raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
-    suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss ece loss",
-             "multilabel": "map macro_f1 micro_f1 exact_match hamming_loss auroc loss",
+    suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss brier ece loss",
+             "multilabel": "map macro_f1 micro_f1 exact_match hamming_loss auroc brier loss",
              "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
     asked = [tasks[target]] if target else list(tasks.values())
     if not any(name in suits[task].split() for task in asked):
