@@ -36,7 +36,7 @@ class Trials:
     def __init__(self, head: Head, score: Score) -> None:
         self.head, self.score = head, score
         self._known: list[np.ndarray] = []
-        self._statistics: dict[int, list[np.ndarray]] = defaultdict(list)
+        self._statistics: dict[Any, list[np.ndarray]] = defaultdict(list)
 
     def start(self, index: Tensor, target: Tensor) -> None:
         """A batch begins."""
@@ -46,7 +46,11 @@ class Trials:
 
     def add(self, trial: int, logits: Tensor) -> None:
         """What the head said in one trial of the batch."""
-        answer = self.head.answer(logits.to(_device(self.head))).cpu()[self._mask]
+        self.add_answer(trial, self.head.answer(logits.to(_device(self.head))).cpu())
+
+    def add_answer(self, trial: Any, answer: Tensor) -> None:
+        """The same of what was answered, ``(batch, classes)`` or ``(batch,)``."""
+        answer = answer[self._mask]
         decided = {name: value.cpu() for name, value in self.head.decide(answer).items()}
         self._statistics[trial].append(self.score.statistics(answer, self._target, decided))
 
@@ -55,10 +59,14 @@ class Trials:
         """See the class."""
         return np.concatenate(self._known)
 
+    def of(self, trial: Any) -> np.ndarray:
+        """What the rows add in one trial, ``(known, sums)``."""
+        return np.concatenate(self._statistics[trial])
+
     @property
     def statistics(self) -> np.ndarray:
         """See the class."""
-        return np.stack([np.concatenate(self._statistics[trial]) for trial in sorted(self._statistics)])
+        return np.stack([self.of(trial) for trial in sorted(self._statistics)])
 
 
 def input_worth(
