@@ -40,7 +40,7 @@ def jpeg(picture: Picture, quality: float, random: np.random.Generator) -> Pictu
     _image(picture).save(file, "JPEG", quality=round(quality))
     with Image.open(file) as image:
         image.load()
-        return _like(image, picture)
+        return _like(image.copy(), picture)  # a plain picture, without the file it came from
 
 
 def cover(picture: Picture, share: float, random: np.random.Generator) -> Picture:
@@ -82,7 +82,7 @@ def _like(image: Image.Image, picture: Picture) -> Picture:
 
 
 PICTURES = (
-    Corruption("blur", "deviation, share of the shorter side", (0.01, 0.02, 0.04, 0.07, 0.11), blur),
+    Corruption("blur", "deviation, share of the shorter side", (0.02, 0.04, 0.06, 0.09, 0.13), blur),
     Corruption("noise", "deviation, of 255", (20, 31, 46, 66, 97), noise),
     Corruption("jpeg", "quality", (25, 18, 15, 10, 7), jpeg),
     Corruption("occlusion", "share of the area covered", (0.1, 0.2, 0.3, 0.4, 0.5), cover),
