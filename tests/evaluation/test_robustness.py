@@ -99,7 +99,7 @@ def test_the_ends_of_the_missing_curves_are_the_scores_with_all_and_without(empt
     model, processor = fitted("x", "y", "note")
     rows = some_rows(empty=empty)
     found = missing_curves(model, dataset(processor, rows), scores_of(model))
-    whole, nothing = plain(model, dataset(processor, rows)), None
+    whole = plain(model, dataset(processor, rows))
     assert found["rows"] == len(rows)
     for name in ("x", "y", "note"):
         lacking = plain(model, dataset(processor, without(rows, name)))
@@ -225,6 +225,15 @@ def test_a_target_that_no_row_knows_is_left_out_and_unknown_rows_do_not_count():
     for found in (missing_curves, noise_curves):
         targets = found(model, dataset(processor, rows), scores_of(model))["targets"]
         assert list(targets) == ["label"] and targets["label"]["rows"] == 40
+
+
+def test_rows_that_cannot_be_read_are_left_out_where_they_may_be():
+    model, processor = fitted("x", "y", "note")
+    rows = [row | {"y": str(row["y"])} for row in some_rows(30)]
+    rows[3]["y"] = "about four"
+    data = RowDataset(read_table(rows), processor, targets=list(processor.targets), skip=True)
+    for found in (missing_curves(model, data, scores_of(model)), noise_curves(model, data, scores_of(model))):
+        assert found["rows"] == 30 and found["targets"]["label"]["rows"] == 29
 
 
 def test_rows_of_a_group_are_drawn_together():
