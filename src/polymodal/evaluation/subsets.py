@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
@@ -43,6 +44,13 @@ class EmbeddedRows:
             name: entry if name in subset else self.missing[name] for name, entry in self.embedded.items()
         }
 
+    def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedInput]:
+        """The rows with some cells taken away: of each input in ``taken`` those where ``(rows,)`` is true."""
+        return {
+            name: choose(taken[name], self.missing[name], entry) if name in taken else entry
+            for name, entry in self.embedded.items()
+        }
+
     def permuted(self, name: str, random: torch.Generator) -> dict[str, EmbeddedInput]:
         """The rows with one input exchanged among those that have it."""
         entry = self.embedded[name]
@@ -55,6 +63,23 @@ class EmbeddedRows:
 def pick(entry: EmbeddedInput, rows: Tensor) -> EmbeddedInput:
     """Some rows of an input."""
     return EmbeddedInput(entry.tokens[rows], entry.mask[rows], entry.present[rows])
+
+
+def choose(where: Tensor, first: EmbeddedInput, second: EmbeddedInput) -> EmbeddedInput:
+    """The rows of ``first`` where ``where`` ``(rows,)`` is true, else those of ``second``; padded alike."""
+    length = max(first.tokens.shape[1], second.tokens.shape[1])
+    (tokens, mask), (other, other_mask) = _padded(first, length), _padded(second, length)
+    where = where.to(tokens.device)
+    return EmbeddedInput(
+        torch.where(where[:, None, None], tokens, other),
+        torch.where(where[:, None], mask, other_mask),
+        torch.where(where, first.present, second.present),
+    )
+
+
+def _padded(entry: EmbeddedInput, length: int) -> tuple[Tensor, Tensor]:
+    behind = length - entry.tokens.shape[1]
+    return F.pad(entry.tokens, (0, 0, 0, behind)), F.pad(entry.mask, (0, behind))
 
 
 def embed_rows(

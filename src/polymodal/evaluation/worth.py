@@ -32,16 +32,16 @@ class Trials:
         score: The metric.
         known: ``(rows,)`` the rows, by their place in the table, whose target is known.
         statistics: ``(trials, known, sums)``, see :meth:`Score.statistics`.
-        answers: ``(known, …)`` what the head answered in the trial with every input.
+        answers: ``(known, …)`` what the head answered in the trial ``full``, with every input.
         targets: ``(known, …)`` what it should have answered.
     """
 
-    def __init__(self, head: Head, score: Score, full: int) -> None:
+    def __init__(self, head: Head, score: Score, full: Any = None) -> None:
         self.head, self.score, self.full = head, score, full
         self._known: list[np.ndarray] = []
         self._answers: list[Tensor] = []
         self._targets: list[Tensor] = []
-        self._statistics: dict[int, list[np.ndarray]] = defaultdict(list)
+        self._statistics: dict[Any, list[np.ndarray]] = defaultdict(list)
 
     def start(self, index: Tensor, target: Tensor, unread: Tensor) -> None:
         """A batch begins."""
@@ -49,9 +49,13 @@ class Trials:
         self._targets.append(target[self._mask])
         self._known.append(index[self._mask].numpy())
 
-    def add(self, trial: int, logits: Tensor) -> None:
+    def add(self, trial: Any, logits: Tensor) -> None:
         """What the head said in one trial of the batch."""
-        answer = self.head.answer(logits.to(_device(self.head))).cpu()[self._mask]
+        self.add_answer(trial, self.head.answer(logits.to(_device(self.head))).cpu())
+
+    def add_answer(self, trial: Any, answer: Tensor) -> None:
+        """The same of what was answered, ``(batch, classes)`` or ``(batch,)``."""
+        answer = answer[self._mask]
         decided = {name: value.cpu() for name, value in self.head.decide(answer).items()}
         self._statistics[trial].append(self.score.statistics(answer, self._targets[-1], decided))
         if trial == self.full:
@@ -61,6 +65,10 @@ class Trials:
     def known(self) -> np.ndarray:
         """See the class."""
         return np.concatenate(self._known)
+
+    def of(self, trial: Any) -> np.ndarray:
+        """What the rows add in one trial, ``(known, sums)``."""
+        return np.concatenate(self._statistics[trial])
 
     @property
     def answers(self) -> Tensor:
@@ -75,7 +83,7 @@ class Trials:
     @property
     def statistics(self) -> np.ndarray:
         """See the class."""
-        return np.stack([np.concatenate(self._statistics[trial]) for trial in sorted(self._statistics)])
+        return np.stack([self.of(trial) for trial in sorted(self._statistics)])
 
 
 def try_inputs(
