@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,29 +9,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import transformers
 from transformers import set_seed
 
-from polymodal.data.aside import aside, discard, write_text, writing
+from polymodal.data.aside import discard, writing
 from polymodal.data.check import CheckReport
-from polymodal.data.rejected import SKIP, count_rows, left_out, write_rejected
+from polymodal.data.rejected import SKIP, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError
-from polymodal.evaluation.inference import Batch, Measure, answer_frame, list_columns, run_batches
+from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
 from polymodal.parsing import parse
+from polymodal.results import write_results
 from polymodal.run import Run
 from polymodal.training import processes
-from polymodal.training.calibration import Calibration, calibrate
-from polymodal.training.folder import RESULTS, check_folder, has_begun, is_finished, prepare_folder
+from polymodal.training.calibration import calibrate
+from polymodal.training.folder import check_folder, has_begun, is_finished, prepare_folder
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import note, progress, quiet_libraries
-from polymodal.training.skipping import leave_out_too, skip_notes
+from polymodal.training.skipping import leave_out_too
 from polymodal.training.trainer import train
 
 __all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
@@ -162,79 +160,11 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     def finish() -> None:
         with writing(folder, "Free space: the same command with --resume finishes the run"):
             run.write(folder)
-            results = measure_tests(run, job) | describe_fit(run, job, trained, calibration)
-            write_fit_report(run, job, results)
-            write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+            write_results(run, job, trained, calibration)
             discard(folder / "checkpoints")
 
     processes.on_main(finish)
     return run
-
-
-def measure_tests(run: Run, job: Job) -> dict[str, Any]:
-    """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
-    measure, frames = Measure(run.model), []
-    names = list(run.declaration.targets)
-    if len(job.splits["test"]):
-        truth = job.splits["test"].data.select_columns(names).to_pandas()
-        for batch in run_batches(run.model, job.rows("test"), 128):
-            measure.add(batch)
-            frame = answer_frame(run.model, batch, probabilities=True)
-            frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
-            for name in names:
-                frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
-            frames.append(frame)
-        with aside(run.folder / "predictions.parquet") as part:
-            pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
-    return {"test": measure.metrics()}
-
-
-def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
-    """What ``metrics.json`` holds beside the metrics of the test rows."""
-    history = trained.pop("history")
-    return {
-        "validation": trained.pop("best"),
-        "train": trained,
-        "parameters": run.model.num_parameters(),
-        "rows": count_splits(job),
-        "notes": job.notes + skip_notes(job) + cache_notes(job) + calibration.notes,
-        "calibration": calibration.targets,
-        "warnings": [
-            *(str(warning) for warning in (job.report.warnings if job.report else [])),
-            *calibration.warnings,
-        ],
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "history": history,
-    }
-
-
-def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
-    """The report on the test rows, or where there are none on those of validation."""
-    from polymodal.report.writing import TEST, VALIDATION, write_report
-
-    split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
-    rows = job.rows(split)
-    rows.processor = job.processor
-    known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
-    if run.declaration.report.write and any(cell is not None for cells in known for cell in cells):
-        write_report(run, rows, results, what=what)
-
-
-def count_splits(job: Job) -> dict[str, int]:
-    """Rows by split, and those ``rejected`` where rows may be left out."""
-    rows = {name: len(table) for name, table in job.splits.items()}
-    return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
-
-
-def cache_notes(job: Job) -> list[str]:
-    """What the cache could not keep."""
-    notes, cache = [], job.cache
-    if cache.refused:
-        cure = "Raise data.cache_memory or data.cache_disk"
-        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {cure}")
-    if cache.store and cache.store.broken:
-        notes.append(f"the cache on disk was not used: {cache.store.broken}")
-    return notes
 
 
 def default_folder(source: Any) -> Path:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from polymodal import cli
+from polymodal.cli.show import show_demo
 from polymodal.demo.run import run_demo
-from polymodal.show import show_demo
 
 FEW = ["train.epochs=1", "fusion.layers=1"]
 

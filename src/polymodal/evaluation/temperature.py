@@ -24,8 +24,8 @@ PRIOR = 2.0
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
     """The one number that all logits are to be divided by for the likeliest probabilities.
 
-    Temperature scaling (Guo et al. 2017, section 4.2): the T of smallest negative log-likelihood (NLL) on rows
-    that the model was not trained on; of labels it is the binary cross-entropy.
+    Temperature scaling (Guo et al. 2017, section 4.2): the T of smallest negative log-likelihood (NLL) on
+    rows that the model was not trained on; of labels it is the binary cross-entropy.
 
     A few rows that are all right would make T zero and every answer certain. So 1/T has a Gamma prior whose
     mode is 1: ``2 · (1/T - 1 + log T)`` is added to the sum over the rows. In simulations with 30 and 60 rows

@@ -1,0 +1,161 @@
+"""Commands that make a run: demo, check, init, fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polymodal.cli.options import (
+    Inputs,
+    Json,
+    PrecisionOption,
+    Settings,
+    SourceArg,
+    TableArg,
+    Target,
+    command_name,
+    printed,
+    split,
+)
+from polymodal.cli.skipped import OnErrorOption, as_settings
+
+if TYPE_CHECKING:
+    from polymodal.data.check import CheckReport
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")] = Path("runs/demo"),
+    as_json: Json = False,
+) -> None:
+    """The whole road on data it makes: fit, evaluate, predict; writes runs/demo."""
+    from polymodal.cli.show import show_demo
+    from polymodal.demo.run import run_demo
+
+    result = run_demo(output, quiet=as_json)
+    if not printed(result.to_json(), as_json):
+        show_demo(result, command=command_name())
+
+
+def check(
+    source: SourceArg,
+    target: Target = None,
+    inputs: Inputs = None,
+    settings: Settings = None,
+    on_error: OnErrorOption = None,
+    as_json: Json = False,
+) -> None:
+    """What a fit would see and trip over; exit status 1 if it would not start."""
+    from polymodal import api
+    from polymodal.cli.show import show_check
+
+    settings = [*(settings or []), *as_settings(on_error)]
+    report: CheckReport = api.check(
+        source, target=target, inputs=split(inputs), settings=settings, quiet=as_json
+    )
+    if not printed(report.to_json(), as_json):
+        show_check(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def init(table: TableArg, target: Target = None, inputs: Inputs = None) -> None:
+    """Print the inferred declaration, to edit: polymodal init TABLE > run.yaml."""
+    from polymodal import api
+
+    typer.echo(api.init(table, target=target, inputs=split(inputs)), nl=False)
+
+
+def fit(
+    source: SourceArg,
+    target: Target = None,
+    inputs: Inputs = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    settings: Settings = None,
+    on_error: OnErrorOption = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    precision: PrecisionOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
+    ] = None,
+    fusions: Annotated[
+        str | None,
+        typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train, evaluate and save a model."""
+    from polymodal.training import processes
+
+    ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
+    asked = [name for name, value in ways.items() if value is not None]
+    if len(asked) > 1 and asked != ["--folds", "--seeds"]:
+        raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
+    given = {"train.device": device, "train.precision": precision and precision.value}
+    settings = [*(settings or []), *as_settings(on_error)]
+    settings += [f"{name}={value}" for name, value in given.items() if value]
+    options: dict[str, Any] = {
+        "target": target, "inputs": split(inputs), "output": output, "settings": settings,
+        "resume": resume, "overwrite": overwrite, "quiet": as_json,
+    }  # fmt: skip
+    try:
+        if asked in ([], ["--search"]):
+            _fit_one(source, search, options)
+        else:
+            _fit_several(source, fusions, folds, seeds or 1, options)
+        processes.stop()
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from None
+
+
+def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
+    """One run, of what is declared or of what a search finds."""
+    from polymodal import api
+    from polymodal.cli.show import show_fit, show_search
+
+    found = {}
+    if search:
+        from polymodal.tuning import fit_searched
+
+        run = fit_searched(source, trials=search, **options)
+        found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
+    else:
+        run = api.fit(source, **options)
+    results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    results.pop("history")
+    if not printed({"run": str(run.folder), **results, **found}, options["quiet"]):
+        if found:
+            show_search(found["search"])
+        show_fit(run.folder, results, command=command_name())
+
+
+def _fit_several(
+    source: str, fusions: str | None, folds: int | None, seeds: int, options: dict[str, Any]
+) -> None:
+    """A run a fusion, or a run a fold and a seed."""
+    from polymodal.cli.show import show_fits, show_repeats
+
+    if fusions is not None:
+        from polymodal.comparison import fit_fusions
+
+        fits = fit_fusions(source, fusions=fusions, **options)
+        if not printed(fits.to_json(), options["quiet"]):
+            show_fits(fits, command=command_name())
+        return
+    from polymodal.folds import fit_folds
+
+    repeats = fit_folds(source, folds=folds, seeds=seeds, **options)
+    if not printed(repeats.to_json(), options["quiet"]):
+        show_repeats(repeats, command=command_name())

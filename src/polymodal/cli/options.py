@@ -1,0 +1,73 @@
+"""What several commands take, and what they do with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+
+class Precision(StrEnum):
+    """What may follow ``--precision``."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
+SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
+Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
+Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="fp32, or bf16 or fp16 for speed.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
+
+
+def load_run(run: Path, device: str | None, precision: Precision | None) -> Run:
+    """The run of a folder, on a device."""
+    from polymodal import api
+
+    return api.load(run, device=device, precision=(precision or Precision.fp32).value)
+
+
+def printed(content: dict[str, Any], as_json: bool) -> bool:
+    """Print ``content`` if JSON is what was asked for, and say whether it was."""
+    if as_json:
+        typer.echo(json.dumps(content, ensure_ascii=False, default=str))
+    return as_json
+
+
+def split(names: str | None) -> list[str]:
+    """Names with commas between."""
+    return [name.strip() for name in names.split(",") if name.strip()] if names else []
+
+
+def command_name() -> str:
+    """How this command was called, to print commands that can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{_near(Path(sys.executable))} -m polymodal"
+    on_path = shutil.which(called.name)
+    is_on_path = not called.exists() or (on_path is not None and Path(on_path).samefile(called))
+    return called.name if is_on_path else _near(called)
+
+
+def _near(path: Path) -> str:
+    """``path`` from the current folder if it lies below it, else whole; links are left as they are."""
+    whole = Path(os.path.abspath(path))
+    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(whole)

@@ -1,0 +1,92 @@
+"""What a fit says of itself: ``metrics.json``, the answers to the test rows, and the report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import torch
+import transformers
+
+from polymodal.data.aside import aside, write_text
+from polymodal.data.rejected import SKIP, count_rows
+from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.run import Run
+from polymodal.training.calibration import Calibration
+from polymodal.training.folder import RESULTS
+from polymodal.training.job import Job
+from polymodal.training.skipping import skip_notes
+
+
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
+    """Measure the test rows and write ``predictions.parquet``, the report, and last ``metrics.json``."""
+    results = measure_tests(run, job) | describe_fit(run, job, trained, calibration)
+    write_fit_report(run, job, results)
+    write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def measure_tests(run: Run, job: Job) -> dict[str, Any]:
+    """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
+    measure, frames = Measure(run.model), []
+    names = list(run.declaration.targets)
+    if len(job.splits["test"]):
+        truth = job.splits["test"].data.select_columns(names).to_pandas()
+        for batch in run_batches(run.model, job.rows("test"), 128):
+            measure.add(batch)
+            frame = answer_frame(run.model, batch, probabilities=True)
+            frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
+            for name in names:
+                frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
+            frames.append(frame)
+        with aside(run.folder / "predictions.parquet") as part:
+            pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
+    return {"test": measure.metrics()}
+
+
+def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """What ``metrics.json`` holds beside the metrics of the test rows."""
+    history = trained.pop("history")
+    return {
+        "validation": trained.pop("best"),
+        "train": trained,
+        "parameters": run.model.num_parameters(),
+        "rows": count_splits(job),
+        "notes": job.notes + skip_notes(job) + cache_notes(job) + calibration.notes,
+        "calibration": calibration.targets,
+        "warnings": [
+            *(str(warning) for warning in (job.report.warnings if job.report else [])),
+            *calibration.warnings,
+        ],
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "history": history,
+    }
+
+
+def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
+    """The report on the test rows, or where there are none on those of validation."""
+    from polymodal.report.writing import TEST, VALIDATION, write_report
+
+    split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
+    rows = job.rows(split)
+    rows.processor = job.processor
+    known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
+    if run.declaration.report.write and any(cell is not None for cells in known for cell in cells):
+        write_report(run, rows, results, what=what)
+
+
+def count_splits(job: Job) -> dict[str, int]:
+    """Rows by split, and those ``rejected`` where rows may be left out."""
+    rows = {name: len(table) for name, table in job.splits.items()}
+    return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
+
+
+def cache_notes(job: Job) -> list[str]:
+    """What the cache could not keep."""
+    notes, cache = [], job.cache
+    if cache.refused:
+        cure = "Raise data.cache_memory or data.cache_disk"
+        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {cure}")
+    if cache.store and cache.store.broken:
+        notes.append(f"the cache on disk was not used: {cache.store.broken}")
+    return notes
