@@ -178,7 +178,9 @@ def test_too_few_validation_rows_give_no_interval_and_a_warning(folder, tmp_path
 
 def test_thresholds_and_intervals_may_be_left_out(folder, tmp_path):
     write_table(tmp_path / "t.csv", rows_with_tags(tmp_path, 40))
-    off = settings(targets__tags__thresholds=0.3, targets__price__interval="null")
+    off = settings(
+        targets__tags__thresholds=0.3, targets__tags__temperature="false", targets__price__interval="null"
+    )
     fit = ["fit", "t.csv", "-t", "price", "-t", "tags", "-i", INPUTS, "-o", "run", *off, "--json"]
     result = polymodal(*fit, folder=tmp_path)
     assert result.status == 0, result.err

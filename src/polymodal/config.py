@@ -338,6 +338,12 @@ class ReportConfig(Section):
     group: str | None = Field(
         None, description="Column whose equal values are resampled together; by default data.group."
     )
+    by: list[str] = Field(
+        default_factory=list, description="Columns whose values are compared, inputs of the model or not."
+    )
+    noise_rows: int = Field(
+        500, ge=0, description="Rows whose cells are made worse, level by level; 0 leaves the noise out."
+    )
 
 
 class Declaration(Section):

@@ -72,7 +72,7 @@ def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
     rows.processor = job.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
     if run.declaration.report.write and any(cell is not None for cells in known for cell in cells):
-        write_report(run, rows, results, what=what)
+        write_report(run, rows, results, what=what, config=run.declaration.report)
 
 
 def count_splits(job: Job) -> dict[str, int]:

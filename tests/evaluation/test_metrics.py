@@ -57,6 +57,7 @@ def test_classes_agree_with_scikit_learn(classes):
         if classes == 2
         else sk.roc_auc_score(t, p_sum, multi_class="ovr"),
         "log_loss": sk.log_loss(t, p_sum),
+        "brier": float(np.square(p - np.eye(classes)[t]).sum(1).mean()),
         "ece": expected_calibration_error(p, t),
     }
     assert values == pytest.approx(expected, abs=1e-6)
@@ -133,7 +134,16 @@ def test_certainty_is_calibrated_when_right_and_finite_when_wrong():
     certain = torch.eye(3)[[0, 1, 2, 0]]
     perfect = classification_metrics(certain, torch.tensor([0, 1, 2, 0]))
     assert perfect == pytest.approx(
-        {"accuracy": 1, "balanced_accuracy": 1, "macro_f1": 1, "auroc": 1, "log_loss": 0, "ece": 0}, abs=1e-9
+        {
+            "accuracy": 1,
+            "balanced_accuracy": 1,
+            "macro_f1": 1,
+            "auroc": 1,
+            "log_loss": 0,
+            "brier": 0,
+            "ece": 0,
+        },
+        abs=1e-9,
     )
     wrong = classification_metrics(certain, torch.tensor([1, 2, 0, 1]))
     assert wrong["ece"] == pytest.approx(1)
@@ -211,6 +221,7 @@ def test_labels_agree_with_scikit_learn(threshold):
         "micro_f1": sk.f1_score(t, said, average="micro"),
         "exact_match": sk.accuracy_score(t, said),
         "hamming_loss": sk.hamming_loss(t, said),
+        "brier": np.mean([sk.brier_score_loss(t[:, k], p[:, k]) for k in range(t.shape[1])]),
     }
     assert values == pytest.approx(expected, abs=1e-6)
     assert all(type(value) is float for value in values.values())
@@ -223,7 +234,7 @@ def test_rows_of_unknown_labels_change_nothing_and_rows_without_labels_count():
     assert multilabel_metrics(*more) == multilabel_metrics(probabilities, target)
     assert multilabel_metrics(unknown, unknown) == {}
     nothing = multilabel_metrics(torch.full((3, 2), 0.1), torch.zeros(3, 2))
-    assert nothing == {"micro_f1": 0.0, "exact_match": 1.0, "hamming_loss": 0.0}
+    assert nothing == {"micro_f1": 0.0, "exact_match": 1.0, "hamming_loss": 0.0, "brier": pytest.approx(0.01)}
 
 
 def test_labels_that_do_not_occur_are_left_out():

@@ -16,6 +16,7 @@ from tests.tables import write_houses
 INPUTS = "photo,voice,note,bedrooms,district"
 FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", INPUTS, *settings("photo", "voice")]
 FIT += ["--set", "report.write=true", "--set", "data.test=0.4", "--set", "data.group=null"]
+FIT += ["--set", "data.validation=0.2"]
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +88,14 @@ def test_encoders_run_once_a_row_whatever_the_number_of_subsets(folder, monkeypa
         return embed(self, index, inputs)
 
     monkeypatch.setattr(PolymodalModel, "embed", counted)
-    figures = polymodal("report", "run", "houses.csv", "-o", "counted", "--json", folder=folder).json
+    asked = ["report", "run", "houses.csv", "-o", "counted", "--noise-rows", "0", "--json"]
+    figures = polymodal(*asked, folder=folder).json
     assert len(figures["targets"]["kind"]["worth"]["subsets"]) == 32
     rows = figures["rows"]
     again = min(rows, figures["targets"]["kind"]["emap_rows"])
     cards = sum(len(target["failures"]["worst"]) for target in figures["targets"].values())
-    assert sum(seen) == rows + again + cards and cards <= 24
+    # The second time it is for the missing cells.
+    assert sum(seen) == 2 * rows + again + cards and cards <= 24
 
 
 def test_the_worst_rows_are_cards_with_what_they_hold(folder):
@@ -168,3 +171,64 @@ def test_a_run_that_was_not_fitted_to_a_file_wants_a_table(folder):
     said = error(folder, "report", "frame")
     assert said == "frame: was not fitted to a file. Name a table: polymodal report RUN TABLE"
     assert polymodal("report", "frame", "houses.csv", folder=folder).status == 0
+
+
+def test_subgroups_of_any_column_are_compared(folder):
+    by = ["report", "run", "houses.csv", "--by", "district, bedrooms", "--noise-rows", "0", "-o", "by"]
+    result = polymodal(*by, "--json", folder=folder)
+    assert result.status == 0, result.err
+    compared = result.json["targets"]["kind"]["failures"]["subgroups"]
+    frame = pd.read_csv(folder / "houses.csv")
+    assert [column["column"] for column in compared["columns"]] == ["district", "bedrooms"]
+    counts = {entry["value"]: entry["rows"] for entry in compared["columns"][0]["subgroups"]}
+    assert {key: count for key, count in counts.items() if key != "(empty)"} == dict(
+        frame["district"].value_counts()
+    )
+    page = Page((folder / "by/report.html").read_text())
+    assert page.text.count("Subgroups") == 2 and f"{compared['tested']} comparison" in page.text
+    assert "Subgroups" not in (folder / "run/report.html").read_text()
+
+
+def test_a_planted_weak_subgroup_is_named_in_the_verdict_and_marked(folder):
+    frame = pd.concat([pd.read_csv(folder / "houses.csv")] * 4, ignore_index=True)
+    frame["street"] = [f"street {number}" for number in range(len(frame))]
+    frame["agent"] = ["ann", "ben", "carl", "dora"] * 80
+    wrong = (frame["agent"] == "carl").to_numpy()
+    frame.loc[wrong, "kind"] = frame.loc[wrong, "kind"].map({"house": "flat", "flat": "house"})
+    frame.to_csv(folder / "agents.csv", index=False)
+    by = ["report", "run", "agents.csv", "--by", "agent,street", "--group", "street", "--noise-rows", "0"]
+    result = polymodal(*by, "-o", "agents", folder=folder)
+    assert result.status == 0, result.err
+    assert "kind: It does worse, and not by chance, where ‘agent’ is carl (−" in result.out
+    text = (folder / "agents/report.html").read_text()
+    assert '<span class="flag">worse</span>' in text
+    assert "320 different values: the 20 commonest are shown and compared" in text
+
+
+def test_columns_that_cannot_be_compared_are_refused_before_anything_is_measured(folder):
+    said = error(folder, "report", "run", "--by", "distrikt", "-o", "no")
+    assert "houses.csv: no column 'distrikt' to compare by. Did you mean 'district'?" in said
+    fit = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms", "-o", "unfitted", *settings()]
+    for setting, found in (("by=[distrikt]", "to compare by"), ("group=distrikt", "to group by")):
+        asked = [*fit, "--set", "report.write=true", "--set", f"report.{setting}"]
+        assert f"houses.csv: no column 'distrikt' {found}. Did you mean 'district'?" in error(folder, *asked)
+        assert not (folder / "unfitted").exists()
+
+
+def test_robustness_and_calibration_stand_on_the_page(folder):
+    figures = json.loads((folder / "run/report.json").read_text())["targets"]
+    page = Page((folder / "run/report.html").read_text())
+    titles = ["What each input is worth", "How robust it is", "Whether it is as sure as it is right"]
+    titles += ["Where it fails", "How it was made"]
+    order = [page.text.index(title) for title in titles]
+    assert order == sorted(order) and page.text.count("How robust it is") == 2
+    for target in figures.values():
+        missing, noise = (target["robustness"][key] for key in ("missing", "noise"))
+        assert missing["together"][0]["value"] == pytest.approx(target["worth"]["all"]["value"], abs=1e-6)
+        assert missing["together"][-1]["value"] == pytest.approx(target["worth"]["none"]["value"], abs=1e-6)
+        assert set(noise["noise"]) == set(INPUTS.split(","))
+    assert "signal to noise, dB" in page.text and "occlusion" in page.text
+    assert figures["price"]["calibration"]["promised"] == 0.9 and "made to hold 90.0 %" in page.text
+    without = polymodal("report", "run", "-o", "quick", "--noise-rows", "0", "--json", folder=folder)
+    assert without.json["targets"]["kind"]["robustness"]["noise"] == {}
+    assert "Worse cells" not in (folder / "quick/report.html").read_text()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli.options import Device, Json, PrecisionOption, RunArg, load_run, printed
+from polymodal.cli.options import Device, Json, PrecisionOption, RunArg, load_run, printed, split
 
 
 def report(
@@ -18,6 +18,12 @@ def report(
     ] = None,
     group: Annotated[
         str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Columns whose values are compared, with commas between.")
+    ] = None,
+    noise_rows: Annotated[
+        int | None, typer.Option("--noise-rows", min=0, help="Rows to make worse step by step; 0 for none.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
@@ -29,7 +35,14 @@ def report(
     """What each input is worth, and how sure that is: report.html and report.json."""
     from polymodal.report.writing import report as make
 
-    page = make(load_run(run, device, precision), table, group=group, output=output)
+    page = make(
+        load_run(run, device, precision),
+        table,
+        group=group,
+        by=split(by),
+        noise_rows=noise_rows,
+        output=output,
+    )
     figures = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     if not printed({"report": str(page), **figures}, as_json):
         from polymodal.cli.show import show_verdict

@@ -38,9 +38,7 @@ def row_groups(
         DataError: If there is no such column.
     """
     if column is not None:
-        if column not in table.columns:
-            cure = did_you_mean(column, table.columns)
-            raise DataError(Problem(file=table.name, found=f"no column '{column}' to group by", cure=cure))
+        check_group(table, column)
         return _by_value(table, column), f"rows of one '{column}'"
     media = [name for name, kind in modalities.items() if kind in MEDIA and name in table.columns]
     rows, items, shared = _items(table, modalities, media)
@@ -48,6 +46,17 @@ def row_groups(
     edges = np.ones(len(rows)), (np.array(rows, dtype=int), np.array(items, dtype=int) + count)
     groups = connected_components(coo_array(edges, shape=(size, size)), directed=False)[1][:count]
     return groups, f"rows that share a file of {' or '.join(shared)}" if shared else ""
+
+
+def check_group(table: Table, column: str | None) -> None:
+    """See that rows can be grouped by a column, where one is named.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    if column is not None and column not in table.columns:
+        cure = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' to group by", cure=cure))
 
 
 def _by_value(table: Table, column: str) -> np.ndarray:

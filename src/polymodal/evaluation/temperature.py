@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from polymodal.evaluation.metrics import CALIBRATION_BINS, NO_ANSWER, brier_score, refuse_not_finite
+from polymodal.models.heads import Classifier, MultilabelClassifier
 
 FEWEST_ROWS = 30
 """Known rows without which a temperature stays 1."""
@@ -108,6 +109,23 @@ def reliability(probabilities: Tensor, target: Tensor, bins: int = CALIBRATION_B
         "brier": float(brier_score(probabilities, target)),
         "bins": found,
     }
+
+
+@torch.no_grad()
+def before_and_after(
+    head: Classifier | MultilabelClassifier, logits: Tensor, target: Tensor
+) -> dict[str, Any]:
+    """The :func:`reliability` of a head's answers without and with its temperature, which stays as it is.
+
+    Returns:
+        ``temperature``, ``before`` and ``after``.
+    """
+    logits = logits.to(head.temperature.device)
+    held, found = float(head.temperature), {}
+    for name, value in (("before", 1.0), ("after", held)):
+        head.temperature.fill_(value)
+        found[name] = reliability(head.answer(logits).cpu(), target)
+    return {"temperature": held, **found}
 
 
 def _bins(confidence: np.ndarray, right: np.ndarray, bins: int) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ class Trials:
         known: ``(rows,)`` the rows, by their place in the table, whose target is known.
         statistics: ``(trials, known, sums)``, see :meth:`Score.statistics`.
         answers: ``(known, …)`` what the head answered in the trial ``full``, with every input.
+        logits: ``(known, …)`` what they were made of.
         targets: ``(known, …)`` what it should have answered.
     """
 
@@ -40,6 +41,7 @@ class Trials:
         self.head, self.score, self.full = head, score, full
         self._known: list[np.ndarray] = []
         self._answers: list[Tensor] = []
+        self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
         self._statistics: dict[Any, list[np.ndarray]] = defaultdict(list)
 
@@ -51,6 +53,8 @@ class Trials:
 
     def add(self, trial: Any, logits: Tensor) -> None:
         """What the head said in one trial of the batch."""
+        if trial == self.full:
+            self._logits.append(logits[self._mask])
         self.add_answer(trial, self.head.answer(logits.to(_device(self.head))).cpu())
 
     def add_answer(self, trial: Any, answer: Tensor) -> None:
@@ -74,6 +78,11 @@ class Trials:
     def answers(self) -> Tensor:
         """See the class."""
         return torch.cat(self._answers)
+
+    @property
+    def logits(self) -> Tensor:
+        """See the class."""
+        return torch.cat(self._logits)
 
     @property
     def targets(self) -> Tensor:

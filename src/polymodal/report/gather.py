@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 
 from polymodal import __version__
+from polymodal.config import ReportConfig
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.emap import emap
 from polymodal.evaluation.failures import failures
 from polymodal.evaluation.grouping import row_groups
 from polymodal.evaluation.metrics import evaluate
+from polymodal.evaluation.partition import subgroup_columns
+from polymodal.evaluation.robustness import missing_curves, noise_curves
+from polymodal.evaluation.subgroups import subgroups
+from polymodal.evaluation.temperature import before_and_after
 from polymodal.evaluation.worth import Trials, input_worth, try_inputs
-from polymodal.models.heads import family_of
+from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.report.embedding import show_cell
 from polymodal.report.verdict import verdict
 from polymodal.run import Run
@@ -23,28 +29,42 @@ from polymodal.run import Run
 FORMAT = 1
 
 
-def gather(
-    run: Run, rows: RowDataset, *, what: str, group: str | None = None, seed: int = 0
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measuring:
+    """What a report measures, and how.
+
+    Attributes:
+        run: Of any kind.
+        rows: With their targets.
+        config: ``group``, ``by`` and ``noise_rows``.
+        seed: Of whatever is drawn.
+    """
+
+    run: Run
+    rows: RowDataset
+    config: ReportConfig
+    seed: int = 0
+
+
+def gather(asked: Measuring, *, what: str) -> dict[str, Any]:
     """Measure a run on rows whose targets are known.
 
+    For all but the noise encoders run at most three times a row: for every subset of the inputs, on a sample
+    for their interaction, and for the missing cells.
+
     Args:
-        run: Of any kind; its encoders run once a row, and once more on the sample of the interaction.
-        rows: With targets.
+        asked: What is measured.
         what: Which rows they are, in words.
-        group: The column whose equal values are resampled together; by default rows that share a file.
-        seed: Of whatever is drawn.
 
     Raises:
         DataError: If there is no such column, or a cell cannot be read.
     """
+    run, rows = asked.run, asked.rows
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
-    groups, reason = row_groups(rows.table, inputs, group)
-    metric = run.declaration.train.metric or ""
-    named, _, kind = metric.rpartition(".")
-    metrics = {name: kind for name in run.declaration.targets if named in ("", name)}
-    trials = try_inputs(run.model, rows, metrics=metrics, precision=run.precision, seed=seed)
-    additive = _emap(run, rows, trials, groups, seed)
+    groups, reason = row_groups(rows.table, inputs, asked.config.group)
+    subgroup_columns(rows.table, asked.config.by, np.arange(0))  # refused before anything is measured
+    trials = try_inputs(run.model, rows, metrics=_metrics(run), precision=run.precision, seed=asked.seed)
+    shared = _shared(asked, trials, groups)
     return {
         "format": FORMAT,
         "polymodal": __version__,
@@ -54,53 +74,88 @@ def gather(
         "rows": len(rows),
         "inputs": inputs,
         "targets": {
-            name: _target(trial, rows, groups, reason, additive.get("targets", {}).get(name), seed)
-            | {"emap_rows": additive.get("rows", 0), "failures": _failures(run, rows, name, trial, seed)}
-            for name, trial in trials.items()
+            name: _target(asked, name, trial, groups, reason, shared) for name, trial in trials.items()
         },
     }
 
 
-def _emap(
-    run: Run, rows: RowDataset, trials: Mapping[str, Trials], groups: np.ndarray, seed: int
-) -> dict[str, Any]:
-    if len(run.declaration.inputs) < 2 or not trials:
-        return {}
-    scores = {name: trial.score for name, trial in trials.items()}
-    return emap(run.model, rows, scores, groups=groups, precision=run.precision, seed=seed)
+def _metrics(run: Run) -> dict[str, str]:
+    """The metric that each target's training was judged by, where one was named."""
+    named, _, kind = (run.declaration.train.metric or "").rpartition(".")
+    return {name: kind for name in run.declaration.targets if named in ("", name)}
 
 
-def _failures(run: Run, rows: RowDataset, name: str, trial: Trials, seed: int) -> dict[str, Any]:
-    """Where it fails, and of the worst rows what they hold."""
-    found = failures(run.model, rows, name, trial, precision=run.precision, seed=seed)
-    inputs = run.declaration.inputs
-    for card in found.get("worst", ()):
-        cells = rows.table.row(card["row"])
-        card["cells"] = {
-            column: show_cell(cells[column], config.modality, rows.table.root)
-            for column, config in inputs.items()
-            if column in cells
-        }
+def _shared(asked: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Figures that are measured for all targets at once: ``emap``, ``missing`` and ``noise``."""
+    run, scores = asked.run, {name: trial.score for name, trial in trials.items()}
+    given: Any = {"groups": groups, "precision": run.precision, "seed": asked.seed}
+    found: dict[str, dict[str, Any]] = {"emap": {}, "missing": {}, "noise": {}}
+    if not trials:
+        return found
+    if len(run.declaration.inputs) > 1:
+        found["emap"] = emap(run.model, asked.rows, scores, **given)
+    found["missing"] = missing_curves(run.model, asked.rows, scores, **given)
+    if most := asked.config.noise_rows:
+        found["noise"] = noise_curves(run.model, asked.rows, scores, most_rows=most, **given)
     return found
 
 
 def _target(
+    asked: Measuring,
+    name: str,
     trial: Trials,
-    rows: RowDataset,
     groups: np.ndarray,
     reason: str,
-    additive: Mapping[str, Any] | None,
-    seed: int,
+    shared: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """One target's sections."""
-    head, answer = trial.head, trial.answers
-    decided = {name: value.cpu() for name, value in head.decide(answer).items()}
+    head, answer, rows = trial.head, trial.answers, asked.rows
+    decided = {key: value.cpu() for key, value in head.decide(answer).items()}
     metrics = evaluate(head.task, answer, trial.targets, family=family_of(head), **decided)
-    worth = input_worth(trial, rows, groups, seed) | {"grouped_by": reason}
+    worth = input_worth(trial, rows, groups, asked.seed) | {"grouped_by": reason}
+    own = {key: found.get("targets", {}).get(name, {}) for key, found in shared.items()}
+    compared = _subgroups(asked, trial, groups)
     return {
         "task": head.task,
         "metrics": metrics,
         "worth": worth,
-        "emap": dict(additive or {}),
-        "verdict": verdict(worth, additive),
+        "emap": own["emap"],
+        "emap_rows": shared["emap"].get("rows", 0),
+        "robustness": {"missing": own["missing"], "noise": own["noise"]},
+        "calibration": _calibration(trial, metrics, asked.run.declaration.targets[name].interval),
+        "failures": _failures(asked, name, trial) | {"subgroups": compared},
+        "verdict": verdict(worth, own["emap"], compared),
     }
+
+
+def _calibration(trial: Trials, metrics: Mapping[str, float], promised: float | None) -> dict[str, Any]:
+    """Whether probabilities are right as often as they say, or intervals hold what they promise."""
+    head = trial.head
+    if isinstance(head, (Classifier, MultilabelClassifier)):
+        return before_and_after(head, trial.logits, trial.targets)
+    if "coverage" not in metrics:
+        return {}
+    return {key: metrics[key] for key in ("coverage", "interval_width")} | {"promised": promised}
+
+
+def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str, Any]:
+    """The values of the columns that were asked for, compared; nothing where none was."""
+    if not asked.config.by:
+        return {}
+    columns = subgroup_columns(asked.rows.table, asked.config.by, trial.known)
+    statistics = trial.of(trial.full)
+    return subgroups(trial.score, statistics, groups[trial.known], columns, seed=asked.seed)
+
+
+def _failures(asked: Measuring, name: str, trial: Trials) -> dict[str, Any]:
+    """Where it fails, and of the worst rows what they hold."""
+    run, table = asked.run, asked.rows.table
+    found = failures(run.model, asked.rows, name, trial, precision=run.precision, seed=asked.seed)
+    for card in found.get("worst", ()):
+        cells = table.row(card["row"])
+        card["cells"] = {
+            column: show_cell(cells[column], config.modality, table.root)
+            for column, config in run.declaration.inputs.items()
+            if column in cells
+        }
+    return found

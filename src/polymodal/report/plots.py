@@ -83,7 +83,7 @@ def percent_axis(axes: Axes, score: str, axis: str = "x") -> None:
     """Shares are written as percentages."""
     if score in SHARES:
         getattr(axes, f"{axis}axis").set_major_formatter(
-            FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+            FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
         )
 
 
@@ -140,6 +140,74 @@ def residuals_plot(points: Sequence[Mapping[str, float]]) -> str:
         axes.set_xlabel("answer")
         axes.set_ylabel("answer less truth")
         return svg(figure, "residuals")
+
+
+def robustness_plot(
+    lines: Sequence[tuple[str, Sequence[float], Sequence[Mapping[str, Any]]]],
+    score: str,
+    x: str,
+    floor: Mapping[str, Any] | None = None,
+) -> str:
+    """A score against something that grows worse: ``(name, xs, estimates)`` with their intervals as bands.
+
+    Args:
+        lines: The curves.
+        score: What is measured.
+        x: What grows.
+        floor: The estimate without the input, as a dashed line; None where there is none.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.3 if floor else 6.4, 2.5))
+        axes = figure.add_subplot()
+        for place, (name, xs, estimates) in enumerate(lines):
+            colour = COLOURS[place % len(COLOURS)]
+            low, value, high = (
+                np.array([estimate[key] for estimate in estimates], dtype=float)
+                for key in ("low", "value", "high")
+            )
+            axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=name)
+            axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+        if floor is not None and floor["value"] is not None:
+            axes.axhline(floor["value"], color=INK, linewidth=0.9, linestyle="--", label="without it")
+        axes.set_xlabel(x)
+        axes.set_ylabel(NAMES[score])
+        percent_axis(axes, score, "y")
+        if floor is None:
+            percent_axis(axes, "accuracy")  # a share of the cells
+        if len(lines) > 1 or floor is not None:
+            axes.legend(fontsize=8)
+        return svg(figure, f"{NAMES[score]} by {x}")
+
+
+def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """How often answers of a confidence are right; the diagonal is as often as they say."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.4))
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="as often as said")
+        shown = [("answers", after, BLUE)]
+        if before != after:
+            shown = [("before", before, ORANGE), ("with its temperature", after, BLUE)]
+        for name, found, colour in shown:
+            total = sum(entry["count"] for entry in found["bins"])
+            confidence, right, share = (
+                np.array([entry[key] for entry in found["bins"]], dtype=float)
+                for key in ("confidence", "accuracy", "count")
+            )
+            axes.plot(confidence, right, "-", color=colour, linewidth=1.2)
+            sizes = 12 + 160 * share / total
+            axes.scatter(confidence, right, s=sizes, color=colour, alpha=0.75, linewidth=0, label=name)
+        axes.set_aspect("equal")
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("share that is right")
+        percent_axis(axes, "accuracy")
+        percent_axis(axes, "accuracy", "y")
+        legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        for handle in legend.legend_handles[1:]:
+            handle.set_sizes([40])  # type: ignore[union-attr]
+        return svg(figure, "share that is right by confidence")
 
 
 def svg(figure: Figure, label: str) -> str:

@@ -22,12 +22,17 @@ WIDE = 0.1
 """An interval of more than this, in accuracy or R², asks for more rows."""
 
 
-def verdict(worth: Mapping[str, Any], emap: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def verdict(
+    worth: Mapping[str, Any],
+    emap: Mapping[str, Any] | None = None,
+    compared: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What the figures of one target come to.
 
     Args:
         worth: See :func:`polymodal.evaluation.worth.input_worth`; one target's.
         emap: See :func:`polymodal.evaluation.emap.emap`; the same target's.
+        compared: See :func:`polymodal.evaluation.subgroups.subgroups`; the same target's.
 
     Returns:
         ``fusing`` (``wins``, ``even``, ``loses`` or ``single``), ``nothing``, ``redundant`` and ``harmful``
@@ -36,6 +41,7 @@ def verdict(worth: Mapping[str, Any], emap: Mapping[str, Any] | None = None) -> 
     groups = sort_inputs(worth)
     fusing = _fusing(worth)
     sentences = [_how_good(worth), *_gain(worth, fusing), *_inputs(worth, groups), *_together(worth, emap)]
+    sentences += _weak_groups(worth["score"], compared)
     if fusing in ("even", "loses"):
         sentences[:2] = sentences[1::-1]
     if worth["groups"] < FEWEST_GROUPS:
@@ -137,6 +143,19 @@ def _inputs(worth: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[s
         better = difference(score, inputs[name]["lost_without"])
         sentences.append(f"‘{name}’ does harm: leaving it out changes the score by {better} for the better.")
     return sentences
+
+
+def _weak_groups(score: str, compared: Mapping[str, Any] | None) -> list[str]:
+    """The subgroups that it does worse on, by more than chance."""
+    if not compared:
+        return []
+    weak = [
+        f"‘{column['column']}’ is {entry['value']} ({difference(score, entry['gap'], sign=True)})"
+        for column in compared["columns"]
+        for entry in column["subgroups"]
+        if entry["flagged"] and entry["gap"]["value"] < 0
+    ]
+    return [f"It does worse, and not by chance, where {part}." for part in weak]
 
 
 def _costs(worth: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -76,14 +76,19 @@ def is_below(estimate: Estimate) -> bool:
     return estimate["high"] is not None and estimate["high"] < 0
 
 
-def points(score: str, value: float | None) -> str:
+def points(score: str, value: float | None, *, sign: bool = False) -> str:
     """A difference without its interval: ``2.1 points``."""
-    return difference(score, {"value": value, "low": None, "high": None}).partition(" (")[0]
+    return difference(score, {"value": value, "low": None, "high": None}, sign=sign).partition(" (")[0]
 
 
-def point_span(score: str, estimate: Estimate) -> str:
+def point_span(score: str, estimate: Estimate, *, sign: bool = False) -> str:
     """The interval of a difference: ``1.5 to 2.7``."""
-    return difference(score, estimate).partition("(")[2].removesuffix(")")
+    return difference(score, estimate, sign=sign).partition("(")[2].removesuffix(")")
+
+
+def steps(curve: Sequence[Mapping[str, Any]]) -> str:
+    """What is done at each step, and its unit: ``20, 10, 5 (signal to noise, dB)``."""
+    return f"{', '.join(brief(step['strength']) for step in curve[1:])} ({curve[-1]['unit']})"
 
 
 def plain(value: float | None, *, sign: bool = False) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from polymodal import __version__
+from polymodal.config import ReportConfig
 from polymodal.data.aside import write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
-from polymodal.report.gather import gather
+from polymodal.report.gather import Measuring, gather
 from polymodal.report.making import making
 from polymodal.report.page import render
 from polymodal.run import Run
@@ -32,6 +33,8 @@ def report(
     source: Any = None,
     *,
     group: str | None = None,
+    by: Sequence[str] = (),
+    noise_rows: int | None = None,
     output: str | Path | None = None,
     seed: int = 0,
 ) -> Path:
@@ -42,6 +45,8 @@ def report(
         source: A table with the targets; by default the run's test rows, or where it has none those of
             validation.
         group: A column whose equal values are resampled together; by default rows that share a file.
+        by: Columns whose values are compared, whether the model reads them or not; by default those declared.
+        noise_rows: How many rows are made worse; by default as declared.
         output: A folder for ``report.html`` and ``report.json``; the run's own by default.
         seed: Of whatever is drawn.
 
@@ -55,9 +60,13 @@ def report(
     rows, what = (
         own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
-    return write_report(
-        opened, rows, read_results(opened.folder), what=what, group=group, output=output, seed=seed
+    results = read_results(opened.folder)
+    declared = opened.declaration.report
+    given = {"group": group, "by": list(by), "noise_rows": noise_rows}
+    config = declared.model_copy(
+        update={name: value for name, value in given.items() if value not in (None, [])}
     )
+    return write_report(opened, rows, results, what=what, config=config, output=output, seed=seed)
 
 
 def write_report(
@@ -66,7 +75,7 @@ def write_report(
     results: Mapping[str, Any],
     *,
     what: str,
-    group: str | None = None,
+    config: ReportConfig,
     output: str | Path | None = None,
     seed: int = 0,
 ) -> Path:
@@ -77,7 +86,7 @@ def write_report(
         rows: With their targets.
         results: What ``metrics.json`` holds, or will hold.
         what: Which rows they are, in words.
-        group: See :func:`report`.
+        config: What is measured, and how.
         output: See :func:`report`.
         seed: See :func:`report`.
 
@@ -85,8 +94,8 @@ def write_report(
         DataError: If no row has an answer.
         RunError: If the files cannot be written.
     """
-    declared = run.declaration.report.group or run.declaration.data.group
-    figures = gather(run, rows, what=what, group=group or declared, seed=seed)
+    config = config.model_copy(update={"group": config.group or run.declaration.data.group})
+    figures = gather(Measuring(run, rows, config, seed), what=what)
     if not figures["targets"]:
         found, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=rows.table.name, found=found, expected=expected))

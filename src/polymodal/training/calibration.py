@@ -126,23 +126,18 @@ def _temperature(
 ) -> tuple[dict[str, Any], str]:
     """Set the temperature of one head; what it brought, and why it stays 1 where it does."""
     head.temperature.fill_(1.0)
-    before = after = _figures(head, logits, target)
     few = len(target) < temperature.FEWEST_ROWS
     # A head of another package may answer in a way of its own, of which the temperature here knows nothing.
     if not few and logits.shape == (len(target), len(head.classes)):
         head.temperature.fill_(temperature.fit_temperature(logits, target))
-        after = _figures(head, logits, target)
-        if not after["nll"] < before["nll"]:
-            head.temperature.fill_(1.0)
-            after = before
+    found = temperature.before_and_after(head, logits, target)
+    if found["after"] and found["after"]["nll"] > found["before"]["nll"]:
+        head.temperature.fill_(1.0)
+        found = temperature.before_and_after(head, logits, target)
     needed = f"{len(target)} validation rows have an answer, and it needs {temperature.FEWEST_ROWS} or more"
-    shown = {"temperature": float(head.temperature)} | ({"before": before, "after": after} if before else {})
-    return shown, f"the temperature stays 1: {needed}" if few else ""
-
-
-def _figures(head: Head, logits: Tensor, target: Tensor) -> dict[str, float]:
-    found = temperature.reliability(head.answer(logits).cpu(), target)
-    return {name: found[name] for name in SHOWN} if found else {}
+    shown = {key: {name: found[key][name] for name in SHOWN} for key in ("before", "after") if found[key]}
+    note = f"the temperature stays 1: {needed}" if few else ""
+    return {"temperature": found["temperature"], **shown}, note
 
 
 def _decision(

@@ -26,6 +26,8 @@ from polymodal.data.split import split_rows
 from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, Problem
+from polymodal.evaluation.grouping import check_group
+from polymodal.evaluation.partition import subgroup_columns
 from polymodal.parsing import located, parse
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
@@ -110,9 +112,23 @@ class Job:
             return self.processor.read(name, item, root, self.cache)
 
         self.report = self.check_cells(decode if media else lambda *_: None, None if quiet else progress)
+        self.report.problems += self._report_problems()
         if self.declaration.data.on_error == SKIP:
             self.report = leave_out(self, self.report)
         return self.report
+
+    def _report_problems(self) -> list[Problem]:
+        """What the report at the end would trip over."""
+        wanted = self.declaration.report
+        tested = self.splits["test"] if len(self.splits["test"]) else self.splits["validation"]
+        if not wanted.write or not len(tested):
+            return []
+        try:
+            check_group(tested, wanted.group)
+            subgroup_columns(tested, wanted.by, np.arange(0))
+        except DataError as error:
+            return error.problems
+        return []
 
     def check_cells(self, decode: Any, shown: Any = None) -> CheckReport:
         """The check of all splits as they are now, each cell of media read by ``decode``."""
