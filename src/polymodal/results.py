@@ -65,14 +65,16 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
 
 def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
     """The report on the test rows, or where there are none on those of validation."""
-    from polymodal.report.writing import TEST, VALIDATION, write_report
+    from polymodal.report.gather import Measuring
+    from polymodal.report.writing import TEST, VALIDATION, measure, write
 
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
     rows.processor = job.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
     if run.declaration.report.write and any(cell is not None for cells in known for cell in cells):
-        write_report(run, rows, results, what=what, config=run.declaration.report)
+        asked = Measuring(run, rows, run.declaration.report)
+        write(measure(asked, results, what=what), run.folder)
 
 
 def count_splits(job: Job) -> dict[str, int]:

@@ -25,6 +25,12 @@ def report(
     noise_rows: Annotated[
         int | None, typer.Option("--noise-rows", min=0, help="Rows to make worse step by step; 0 for none.")
     ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Fit each input alone and all but each afresh as well.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="With --retrain: fits of each; 3 by default.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
     ] = None,
@@ -34,13 +40,18 @@ def report(
 ) -> None:
     """What each input is worth, and how sure that is: report.html and report.json."""
     from polymodal.report.writing import report as make
+    from polymodal.retraining import SEEDS
 
+    if seeds is not None and not retrain:
+        raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
     page = make(
         load_run(run, device, precision),
         table,
         group=group,
         by=split(by),
         noise_rows=noise_rows,
+        retrain=(seeds or SEEDS) if retrain else 0,
+        quiet=as_json,
         output=output,
     )
     figures = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))

@@ -124,6 +124,7 @@ def _target(
         "robustness": {"missing": own["missing"], "noise": own["noise"]},
         "calibration": _calibration(trial, metrics, asked.run.declaration.targets[name].interval),
         "failures": _failures(asked, name, trial) | {"subgroups": compared},
+        "retrained": {},
         "verdict": verdict(worth, own["emap"], compared),
     }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from polymodal import __version__
-from polymodal.config import ReportConfig
 from polymodal.data.aside import write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.rejected import SKIP
@@ -35,8 +35,10 @@ def report(
     group: str | None = None,
     by: Sequence[str] = (),
     noise_rows: int | None = None,
+    retrain: int = 0,
     output: str | Path | None = None,
     seed: int = 0,
+    quiet: bool = True,
 ) -> Path:
     """Measure a run, by default on its own test rows, and write the report.
 
@@ -47,8 +49,11 @@ def report(
         group: A column whose equal values are resampled together; by default rows that share a file.
         by: Columns whose values are compared, whether the model reads them or not; by default those declared.
         noise_rows: How many rows are made worse; by default as declared.
+        retrain: With how many seeds subsets of the inputs are fitted afresh (see
+            :func:`polymodal.retraining.retrain`), into ``retrained/`` in ``output``; 0 for none.
         output: A folder for ``report.html`` and ``report.json``; the run's own by default.
         seed: Of whatever is drawn.
+        quiet: Show no progress.
 
     Returns:
         The page.
@@ -60,47 +65,57 @@ def report(
     rows, what = (
         own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
-    results = read_results(opened.folder)
     declared = opened.declaration.report
     given = {"group": group, "by": list(by), "noise_rows": noise_rows}
     config = declared.model_copy(
         update={name: value for name, value in given.items() if value not in (None, [])}
     )
-    return write_report(opened, rows, results, what=what, config=config, output=output, seed=seed)
+    folder = Path(output) if output else opened.folder
+    figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
+    if retrain:
+        add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
+    return write(figures, folder)
 
 
-def write_report(
-    run: Run,
-    rows: RowDataset,
-    results: Mapping[str, Any],
-    *,
-    what: str,
-    config: ReportConfig,
-    output: str | Path | None = None,
-    seed: int = 0,
-) -> Path:
-    """Measure ``run`` on ``rows``, write both files, and say where the page lies.
+def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+    """Every figure of a report but the retrained ones.
 
     Args:
-        run: What to measure.
-        rows: With their targets.
+        asked: What is measured; without a group of its own rows are grouped as they were split.
         results: What ``metrics.json`` holds, or will hold.
         what: Which rows they are, in words.
-        config: What is measured, and how.
-        output: See :func:`report`.
-        seed: See :func:`report`.
 
     Raises:
         DataError: If no row has an answer.
-        RunError: If the files cannot be written.
     """
-    config = config.model_copy(update={"group": config.group or run.declaration.data.group})
-    figures = gather(Measuring(run, rows, config, seed), what=what)
+    group = asked.config.group or asked.run.declaration.data.group
+    asked = replace(asked, config=asked.config.model_copy(update={"group": group}))
+    figures = gather(asked, what=what)
     if not figures["targets"]:
         found, expected = "every target cell is empty", "rows with answers"
-        raise DataError(Problem(file=rows.table.name, found=found, expected=expected))
-    figures["making"] = making(run, rows.table, results)
-    folder = Path(output) if output else run.folder
+        raise DataError(Problem(file=asked.rows.table.name, found=found, expected=expected))
+    return figures | {"making": making(asked.run, asked.rows.table, results)}
+
+
+def add_retrained(
+    figures: Mapping[str, Any], run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool
+) -> None:
+    """Fit subsets of the inputs afresh, into ``retrained/`` in ``folder``, and put what came of it beside."""
+    from polymodal import retraining  # which fits, and whoever fits writes a report
+
+    worth = {name: target["worth"] for name, target in figures["targets"].items()}
+    place = folder / retraining.FOLDER
+    found = retraining.retrain(run, rows, worth, folder=place, seeds=seeds, quiet=quiet)
+    for name, target in figures["targets"].items():
+        target["retrained"] = found[name]
+
+
+def write(figures: Mapping[str, Any], folder: Path) -> Path:
+    """Write both files, and say where the page lies.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
     targets = ", ".join(figures["targets"])
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
