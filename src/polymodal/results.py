@@ -20,9 +20,9 @@ from polymodal.training.skipping import skip_notes
 
 
 def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
-    """Measure the test rows and write ``predictions.parquet``, the report, and last ``metrics.json``."""
+    """Measure the test rows; write ``predictions.parquet``, report, model card, and last ``metrics.json``."""
     results = measure_tests(run, job) | describe_fit(run, job, trained, calibration)
-    write_fit_report(run, job, results)
+    write_card(run, results, write_fit_report(run, job, results))
     write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -63,8 +63,8 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
     }
 
 
-def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
-    """The report on the test rows, or where there are none on those of validation."""
+def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> dict[str, Any]:
+    """The report on the test rows, or where there are none on those of validation; its figures."""
     from polymodal.report.gather import Measuring
     from polymodal.report.writing import TEST, VALIDATION, measure, write
 
@@ -72,9 +72,18 @@ def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> None:
     rows = job.rows(split)
     rows.processor = job.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
-    if run.declaration.report.write and any(cell is not None for cells in known for cell in cells):
-        asked = Measuring(run, rows, run.declaration.report)
-        write(measure(asked, results, what=what), run.folder)
+    if not run.declaration.report.write or all(cell is None for cells in known for cell in cells):
+        return {}
+    figures = measure(Measuring(run, rows, run.declaration.report), results, what=what)
+    write(figures, run.folder)
+    return figures
+
+
+def write_card(run: Run, results: dict[str, Any], figures: dict[str, Any]) -> None:
+    """``README.md`` in the hub's form."""
+    from polymodal.report.card import CARD, model_card
+
+    write_text(run.folder / CARD, model_card(run.folder.name, run.declaration, results, figures))
 
 
 def count_splits(job: Job) -> dict[str, int]:

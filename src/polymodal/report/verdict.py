@@ -138,7 +138,9 @@ def _inputs(worth: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[s
     if len(free) > 1 and lost is not None:
         both = "both" if len(free) == 2 else "all of these"
         all_at_once = f"Without {both} at once it costs {difference(score, lost)}"
-        sentences.append(f"{all_at_once}." if is_above(lost) else f"{all_at_once}, which may be chance.")
+        chance = ", which may be chance" if covers_zero(lost) else ""
+        gain = ": they do harm together" if is_below(lost) else ""
+        sentences.append(f"{all_at_once}{chance or gain}.")
     for name in groups["harmful"]:
         better = difference(score, inputs[name]["lost_without"])
         sentences.append(f"‘{name}’ does harm: leaving it out changes the score by {better} for the better.")

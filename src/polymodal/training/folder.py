@@ -81,7 +81,7 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
 def clear_folder(folder: Path) -> None:
     """Take away what a fit writes, and nothing else."""
     discard(folder / "checkpoints")
-    written = (*FILES, RESULTS, "predictions.parquet", "report.html", "report.json")
+    written = (*FILES, RESULTS, "predictions.parquet", "report.html", "report.json", "README.md")
     for name in ("model.safetensors", *written):  # the weights go first
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob("reader_*"):
