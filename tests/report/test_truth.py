@@ -89,7 +89,7 @@ def test_copies_are_strong_alone_and_each_free_to_leave_out(copies):
     assert any("are each good alone and free to leave out, for the others say the same" in s for s in said)
     assert target["worth"]["free"]["inputs"] == ["x", "copy"]
     assert target["worth"]["free"]["lost_without_all"]["low"] > 0.3
-    assert any(line.startswith("Without both at once it costs") for line in said)
+    assert any(line.startswith("Without ‘x’ and ‘copy’ at once it costs") for line in said)
 
 
 def test_the_values_add_up_to_the_whole(both, copies):

@@ -125,12 +125,10 @@ def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
     """What the report says first, and where it lies."""
     out = console()
     for name, target in figures["targets"].items():
-        for sentence in target["verdict"]["sentences"]:
-            out.print(
-                Text(f"{name}: {sentence}" if len(figures["targets"]) > 1 else sentence), soft_wrap=True
-            )
-        for step in target["verdict"]["next"]:
-            out.print(Text(f"Next: {step}"), soft_wrap=True)
+        before = f"{name}: " if len(figures["targets"]) > 1 else ""
+        said = target["verdict"]
+        for line in [*said["sentences"], *(f"Next: {step}" for step in said["next"])]:
+            out.print(Text(before + line), soft_wrap=True)
     out.print(f"The report lies in {page}.", soft_wrap=True)
 
 

@@ -56,6 +56,7 @@ def failures(
     answered: Answered | None = None,
     *,
     most: int = CARDS,
+    take_apart: bool = True,
     precision: str = "fp32",
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -66,7 +67,8 @@ def failures(
         rows: With the target.
         target: Its name.
         answered: The answers, where they are known already; by default the model is asked.
-        most: How many rows to take apart.
+        most: How many mistakes to show.
+        take_apart: Whether the model is asked what each input adds to them; their cells must be readable.
         precision: What the model computes in.
         seed: Of whatever is drawn.
 
@@ -92,7 +94,8 @@ def failures(
         found["labels"] = label_table(answer, truth, decided, list(head.classes))  # type: ignore[arg-type]
     else:
         found["residuals"] = residual_summary(answer, truth, known, seed=seed)
-    found["worst"] = worst_rows(model, rows, target, answered, most=most, precision=precision, seed=seed)
+    given: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed}
+    found["worst"] = worst_rows(model, rows, target, answered, **given)
     return found
 
 
@@ -267,6 +270,7 @@ def worst_rows(
     answered: Answered | None = None,
     *,
     most: int = CARDS,
+    take_apart: bool = True,
     precision: str = "fp32",
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -280,6 +284,7 @@ def worst_rows(
         target: The same.
         answered: The same.
         most: The same.
+        take_apart: The same; without it there are no shares, and the base is the answer.
         precision: The same.
         seed: The same.
 
@@ -296,11 +301,15 @@ def worst_rows(
     answered = answered or answer_rows(model, rows, target, precision)
     wrong = _wrongest(head, answered.answers, answered.targets)[:most]
     order = [int(answered.known[place]) for place, _ in wrong]
-    taken = answer_shares(model, rows, order, targets=[target], precision=precision, seed=seed)[target]
+    if take_apart:
+        taken = answer_shares(model, rows, order, targets=[target], precision=precision, seed=seed)[target]
+    else:
+        said = [answered.answers[place].reshape(-1).numpy() for place, _ in wrong]
+        taken = [AnswerShares(row, own, own, {}, (), True) for row, own in zip(order, said, strict=True)]
     cards = []
     for (place, output), shares in zip(wrong, taken, strict=True):
-        said = _card(head, answered.answers[place], answered.targets[place], output, shares)
-        cards.append({"row": shares.row, "number": int(rows.numbers[shares.row]) + 1, **said})
+        card = _card(head, answered.answers[place], answered.targets[place], output, shares)
+        cards.append({"row": shares.row, "number": int(rows.numbers[shares.row]) + 1, **card})
     return cards
 
 

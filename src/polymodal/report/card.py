@@ -50,7 +50,8 @@ def model_card(
     template = files("polymodal.report").joinpath("templates/card.md").read_text(encoding="utf-8")
     given: dict[str, Any] = {
         "name": name, "declaration": declaration, "results": results, "figures": figures,
-        "version": __version__, "words": words, "cell": cell, "told": _told(declaration, results), "media": _media(declaration),
+        "version": __version__, "words": words, "cell": cell, "told": _told(declaration, results),
+        "media": _media(declaration),
     }  # fmt: skip
     text = str(ModelCard.from_template(data, template_str=template, **given))
     # What the template's loops leave between paragraphs, and between the entries of a list.

@@ -63,23 +63,30 @@ def gather(asked: Measuring, *, what: str) -> dict[str, Any]:
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
     groups, reason = row_groups(rows.table, inputs, asked.config.group)
     subgroup_columns(rows.table, asked.config.by, np.arange(0))  # refused before anything is measured
-    trials = try_inputs(run.model, rows, metrics=_metrics(run), precision=run.precision, seed=asked.seed)
+    trials = try_inputs(run.model, rows, metrics=judged_by(run), precision=run.precision, seed=asked.seed)
     shared = _shared(asked, trials, groups)
+    figures = frame(asked, what)
+    for name, trial in trials.items():
+        figures["targets"][name] = _target(asked, name, trial, groups, reason, shared)
+    return figures
+
+
+def frame(asked: Measuring, what: str) -> dict[str, Any]:
+    """What a report says before its targets, which are to be filled in."""
+    declared = asked.run.declaration.inputs
     return {
         "format": FORMAT,
         "polymodal": __version__,
         "made": date.today().isoformat(),
-        "run": run.folder.name,
+        "run": asked.run.folder.name,
         "what": what,
-        "rows": len(rows),
-        "inputs": inputs,
-        "targets": {
-            name: _target(asked, name, trial, groups, reason, shared) for name, trial in trials.items()
-        },
+        "rows": len(asked.rows),
+        "inputs": {name: config.modality for name, config in declared.items()},
+        "targets": {},
     }
 
 
-def _metrics(run: Run) -> dict[str, str]:
+def judged_by(run: Run) -> dict[str, str]:
     """The metric that each target's training was judged by, where one was named."""
     named, _, kind = (run.declaration.train.metric or "").rpartition(".")
     return {name: kind for name in run.declaration.targets if named in ("", name)}
@@ -109,23 +116,48 @@ def _target(
     shared: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """One target's sections."""
-    head, answer, rows = trial.head, trial.answers, asked.rows
+    worth = input_worth(trial, asked.rows, groups, asked.seed) | {"grouped_by": reason}
+    own = {key: found.get("targets", {}).get(name, {}) for key, found in shared.items()}
+    figures = target_figures(asked, name, trial, groups, worth)
+    said = verdict(worth, own["emap"], figures["failures"]["subgroups"])
+    robustness = {"missing": own["missing"], "noise": own["noise"]}
+    emap_rows = shared["emap"].get("rows", 0)
+    return figures | {"emap": own["emap"], "emap_rows": emap_rows, "robustness": robustness, "verdict": said}
+
+
+def target_figures(
+    asked: Measuring,
+    name: str,
+    trial: Trials,
+    groups: np.ndarray,
+    worth: Mapping[str, Any],
+    said: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The sections of one target that its answers alone are enough for, and room for the others.
+
+    Args:
+        asked: What is measured.
+        name: Of the target.
+        trial: Its answers.
+        groups: ``(rows,)`` what each row belongs to.
+        worth: What its inputs are worth, or as much as is known.
+        said: The verdict, where media are gone: then no row is taken apart.
+    """
+    head, answer = trial.head, trial.answers
     decided = {key: value.cpu() for key, value in head.decide(answer).items()}
     metrics = evaluate(head.task, answer, trial.targets, family=family_of(head), **decided)
-    worth = input_worth(trial, rows, groups, asked.seed) | {"grouped_by": reason}
-    own = {key: found.get("targets", {}).get(name, {}) for key, found in shared.items()}
-    compared = _subgroups(asked, trial, groups)
+    failing = _failures(asked, name, trial, take_apart=said is None)
     return {
         "task": head.task,
         "metrics": metrics,
         "worth": worth,
-        "emap": own["emap"],
-        "emap_rows": shared["emap"].get("rows", 0),
-        "robustness": {"missing": own["missing"], "noise": own["noise"]},
-        "calibration": _calibration(trial, metrics, asked.run.declaration.targets[name].interval),
-        "failures": _failures(asked, name, trial) | {"subgroups": compared},
+        "emap": {},
+        "emap_rows": 0,
         "retrained": {},
-        "verdict": verdict(worth, own["emap"], compared),
+        "robustness": {"missing": {}, "noise": {}},
+        "calibration": _calibration(trial, metrics, asked.run.declaration.targets[name].interval),
+        "failures": failing | {"subgroups": _subgroups(asked, trial, groups)},
+        "verdict": said,
     }
 
 
@@ -148,10 +180,12 @@ def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str,
     return subgroups(trial.score, statistics, groups[trial.known], columns, seed=asked.seed)
 
 
-def _failures(asked: Measuring, name: str, trial: Trials) -> dict[str, Any]:
+def _failures(asked: Measuring, name: str, trial: Trials, take_apart: bool) -> dict[str, Any]:
     """Where it fails, and of the worst rows what they hold."""
     run, table = asked.run, asked.rows.table
-    found = failures(run.model, asked.rows, name, trial, precision=run.precision, seed=asked.seed)
+    found = failures(
+        run.model, asked.rows, name, trial, take_apart=take_apart, precision=run.precision, seed=asked.seed
+    )
     for card in found.get("worst", ()):
         cells = table.row(card["row"])
         card["cells"] = {

@@ -40,7 +40,7 @@ def verdict(
     """
     groups = sort_inputs(worth)
     fusing = _fusing(worth)
-    sentences = [_how_good(worth), *_gain(worth, fusing), *_inputs(worth, groups), *_together(worth, emap)]
+    sentences = [how_good(worth), *_gain(worth, fusing), *_inputs(worth, groups), *_together(worth, emap)]
     sentences += _weak_groups(worth["score"], compared)
     if fusing in ("even", "loses"):
         sentences[:2] = sentences[1::-1]
@@ -84,16 +84,21 @@ def _fusing(worth: Mapping[str, Any]) -> str:
     return "wins" if is_above(worth["gain"]) else "loses" if is_below(worth["gain"]) else "even"
 
 
-def _how_good(worth: Mapping[str, Any]) -> str:
+def how_good(worth: Mapping[str, Any]) -> str:
+    """The score of all inputs, on how many rows, and how sure that is."""
     score, name = worth["score"], NAMES[worth["score"]]
     rows = f"{worth['rows']:,} rows"
     if worth["groups"] < worth["rows"]:
         rows += f" in {worth['groups']:,} groups ({worth['grouped_by']})"
-    inputs = "The one input reaches" if len(worth["inputs"]) < 2 else "All inputs together reach"
-    at_all = f"With no input at all it would be {number(score, worth['none']['value'])}."
+    inputs = "The one input reaches" if len(worth["inputs"]) == 1 else "All inputs together reach"
+    at_all = (
+        f" With no input at all it would be {number(score, worth['none']['value'])}."
+        if "none" in worth
+        else ""
+    )
     return (
         f"{inputs} {_article(name)} {name} of {number(score, worth['all']['value'])} "
-        f"(95 % interval {span(score, worth['all'])}) on {rows}. {at_all}"
+        f"(95 % interval {span(score, worth['all'])}) on {rows}.{at_all}"
     )
 
 
@@ -136,8 +141,7 @@ def _inputs(worth: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[s
         )
     free, lost = worth["free"]["inputs"], worth["free"]["lost_without_all"]
     if len(free) > 1 and lost is not None:
-        both = "both" if len(free) == 2 else "all of these"
-        all_at_once = f"Without {both} at once it costs {difference(score, lost)}"
+        all_at_once = f"Without {listed(free)} at once it costs {difference(score, lost)}"
         chance = ", which may be chance" if covers_zero(lost) else ""
         gain = ": they do harm together" if is_below(lost) else ""
         sentences.append(f"{all_at_once}{chance or gain}.")

@@ -17,6 +17,7 @@ from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.report.gather import Measuring, gather
+from polymodal.report.kept import gather_kept, lost_media
 from polymodal.report.making import making
 from polymodal.report.page import render
 from polymodal.run import Run
@@ -80,6 +81,8 @@ def report(
 def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[str, Any]:
     """Every figure of a report but the retrained ones.
 
+    Where files of the run's own test rows can no longer be read, the figures are those of its kept answers.
+
     Args:
         asked: What is measured; without a group of its own rows are grouped as they were split.
         results: What ``metrics.json`` holds, or will hold.
@@ -90,7 +93,13 @@ def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[
     """
     group = asked.config.group or asked.run.declaration.data.group
     asked = replace(asked, config=asked.config.model_copy(update={"group": group}))
-    figures = gather(asked, what=what)
+    try:
+        figures = gather(asked, what=what)
+    except DataError as error:
+        lost = lost_media(error, asked.run.declaration) if what == TEST else []
+        if not lost:
+            raise
+        figures = gather_kept(asked, lost, str(error.problems[0]), what=what)
     if not figures["targets"]:
         found, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=asked.rows.table.name, found=found, expected=expected))
