@@ -2,9 +2,11 @@
 
     python benchmarks/report.py --run runs/real/digits/seed0 --rounds 3 --threads 2
 
-Ours is `polymodal report` as a whole: rows read, measured, drawn, written; without the start of Python. The
-reference is `Run.evaluate` on the same rows: one plain evaluation, whose encoders run once a row. Beside it
-a run of six inputs (64 subsets) is made on the spot, to see that subsets cost no encoder calls.
+Ours is all of `polymodal report`: rows read, measured, drawn, written, without the start of Python. Beside it
+its first two sections alone (every subset of the inputs, and EMAP) and its noise alone. The reference is
+`Run.evaluate` on the same rows: one plain evaluation, whose encoders run once a row. A run of six inputs (64
+subsets) is made on the spot, to see that subsets cost no encoder calls. A noise curve encodes one input of a
+row, which counts as a call.
 """
 
 from __future__ import annotations
@@ -23,7 +25,15 @@ import pandas as pd
 import torch
 
 import polymodal as pm
+from polymodal.data.collator import RowDataset
+from polymodal.evaluation.emap import emap
+from polymodal.evaluation.grouping import row_groups
+from polymodal.evaluation.robustness import noise_curves
+from polymodal.evaluation.scores import Score, score_of
+from polymodal.evaluation.worth import input_worth, try_inputs
 from polymodal.models.modeling import PolymodalModel
+from polymodal.report.gather import judged_by
+from polymodal.report.verdict import verdict
 from polymodal.report.writing import own_rows, report
 from polymodal.run import Run
 
@@ -51,16 +61,38 @@ def timed(work: Callable[[], Any]) -> tuple[float, int]:
 
 
 def compare(name: str, run: Run, folder: Path, rounds: int) -> None:
-    """Print one line: the report against a plain evaluation."""
+    """Print the whole report, its first two sections and its noise beside a plain evaluation."""
     rows = own_rows(run)[0]
-    sides = [], []
+    works = {
+        "whole report": lambda: report(run, output=folder),
+        "sections 1 and 2": lambda: first_sections(run, rows),
+        "noise curves, 500 rows": lambda: noise_curves(run.model, rows, scores(run)),
+        "plain evaluation": lambda: run.evaluate(rows.table),
+    }
+    found: dict[str, list[tuple[float, int]]] = {part: [] for part in works}
     for turn in range(rounds):
-        works = [lambda: report(run, output=folder), lambda: run.evaluate(rows.table)]
-        for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            sides[side].append(timed(works[side]))
-    (ours, ours_rows), (plain, plain_rows) = (np.median(side, axis=0) for side in sides)
-    calls = f"{ours_rows:.0f} of {plain_rows:.0f} rows encoded, {ours_rows / plain_rows:.2f}"
-    print(f"{name:34}{len(rows):7} rows{ours:9.1f} s{plain:9.1f} s   {calls}", flush=True)
+        for part in list(works) if turn % 2 == 0 else reversed(works):
+            found[part].append(timed(works[part]))
+    plain_rows = np.median([count for _, count in found["plain evaluation"]])
+    print(f"{name}: {len(rows)} rows")
+    for part, sides in found.items():
+        seconds, count = np.median(sides, axis=0)
+        print(f"  {part:24}{seconds:8.1f} s{count / plain_rows:8.2f} encoder calls a row", flush=True)
+
+
+def scores(run: Run) -> dict[str, Score]:
+    """The metric of each target."""
+    return {name: score_of(head, judged_by(run).get(name)) for name, head in run.model.named_heads()}
+
+
+def first_sections(run: Run, rows: RowDataset) -> None:
+    """What the verdict and the worth of the inputs take."""
+    trials = try_inputs(run.model, rows, metrics=judged_by(run))
+    inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
+    groups, _ = row_groups(rows.table, inputs)
+    additive = emap(run.model, rows, scores(run), groups=groups)
+    for name, trial in trials.items():
+        verdict(input_worth(trial, rows, groups), additive["targets"][name])
 
 
 def six_inputs(folder: Path) -> Run:
@@ -83,7 +115,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    print(f"{'':34}{'':12}{'report':>9}  {'evaluate':>9}")
     with TemporaryDirectory() as name:
         folder = Path(name)
         if options.run:
