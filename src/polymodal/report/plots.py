@@ -21,7 +21,9 @@ INK, FAINT = "#010203", "#040506"
 """Stand in the drawing for what the page decides."""
 PAGE = {INK: "currentColor", FAINT: "var(--line)"}
 BLUE, ORANGE, GREEN, GREY = "#3d7dd8", "#d9822b", "#2f9e6e", "#8a93a0"
-COLOURS = (BLUE, ORANGE, GREEN, "#b0579e", "#7b6bd6", "#c2504d", GREY)
+COLOURS = (BLUE, ORANGE, GREEN, "#b0579e", "#7b6bd6", "#c2504d", "#2aa3b8", "#b59a1f", "#8c6d4f", GREY)
+MOST_BANDS = 1
+"""Bands of more curves would hide one another."""
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "polymodal", "font.family": "sans-serif", "font.size": 9.5,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": INK,
@@ -148,7 +150,7 @@ def robustness_plot(
     x: str,
     floor: Mapping[str, Any] | None = None,
 ) -> str:
-    """A score against something that grows worse: ``(name, xs, estimates)`` with their intervals as bands.
+    """A score against something that grows worse: ``(name, xs, estimates)``, one alone with its band.
 
     Args:
         lines: The curves.
@@ -166,7 +168,8 @@ def robustness_plot(
                 for key in ("low", "value", "high")
             )
             axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=name)
-            axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+            if len(lines) <= MOST_BANDS:
+                axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
         if floor is not None and floor["value"] is not None:
             axes.axhline(floor["value"], color=INK, linewidth=0.9, linestyle="--", label="without it")
         axes.set_xlabel(x)
@@ -174,8 +177,10 @@ def robustness_plot(
         percent_axis(axes, score, "y")
         if floor is None:
             percent_axis(axes, "accuracy")  # a share of the cells
-        if len(lines) > 1 or floor is not None:
+        if floor is not None:
             axes.legend(fontsize=8)
+        elif len(lines) > 1:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return svg(figure, f"{NAMES[score]} by {x}")
 
 
