@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +182,44 @@ class Run:
             vectors[~output.present[:, self.model.config.input_names.index(name)]] = torch.nan
         vectors[torch.from_numpy(batch.unread)] = torch.nan
         return vectors.numpy()
+
+    def explain(
+        self,
+        source: Any,
+        rows: str | int | Sequence[int] | None = None,
+        *,
+        targets: str | Sequence[str] | None = None,
+        output: str | Path | None = None,
+    ) -> pd.DataFrame:
+        """What the answers to some rows hang on: inputs, and inside them words, cells, patches and moments.
+
+        Args:
+            source: A table, with or without the targets.
+            rows: Their numbers from 1, the header not counted; by default the first 8.
+            targets: One or several; by default all.
+            output: A folder for ``explanations.html`` and ``explanations.parquet``; none is written without.
+
+        Returns:
+            See :func:`polymodal.explaining.frame.explanation_frame`.
+
+        Raises:
+            DataError: If table or cell cannot be read, or there is no such row.
+            RunError: If there is no such target, or the files cannot be written.
+        """
+        from polymodal.explaining.writing import explain, write_explanations
+
+        found = explain(self, source, rows, targets=targets)
+        if output is not None:
+            write_explanations(found, self, output)
+        return found.frame()
+
+    def rows(self, table: Table) -> RowDataset:
+        """The rows of ``table`` as this run reads them.
+
+        Raises:
+            DataError: If the table has none of the model's inputs.
+        """
+        return self._rows(table)
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.

@@ -25,9 +25,10 @@ def explanation_frame(explained: Iterable[Explanation]) -> pd.DataFrame:
     """A row a row × target × input × part.
 
     Returns:
-        ``row`` (from 1), ``target``, ``answer``, ``confidence``, ``input``, ``modality``; ``item`` of the cell
-        from 1; ``part``: ``input`` (the whole), ``word``, ``cell``, ``box``, ``frame``, ``span``, ``step``, or
-        ``missing``; its ``text``; ``start`` and ``end`` (letters from 0, seconds, or steps and frames from 1);
+        ``row`` (from 1), ``target``, ``answer``, ``confidence``, ``input``, ``modality``; ``item`` of the
+        cell from 1; ``part``: ``input`` (the whole), ``word``, ``cell``, ``box``, ``frame``, ``span``,
+        ``step``, or ``missing``; its ``text``; ``start`` and ``end`` (letters from 0, seconds, or steps and
+        frames from 1);
         ``left``, ``top``, ``right`` and ``bottom`` of a box, shares of what the encoder sees; ``share`` of a
         whole input: its Shapley value in probability or the target's unit; ``attribution``: integrated
         gradients in ``unit``, where the parts of an input add up to its whole; and of the answer ``error``,
@@ -86,7 +87,11 @@ def summary(entry: Explanation) -> dict[str, Any]:
 
 def _input(part: InputMap) -> dict[str, Any]:
     strongest = max(part.parts, key=lambda piece: abs(piece.attribution), default=None)
-    told = {"share": _finite(part.share), "attribution": _finite(part.attribution), "note": part.note}
+    told: dict[str, Any] = {
+        "share": _finite(part.share),
+        "attribution": _finite(part.attribution),
+        "note": part.note,
+    }
     if strongest is not None:
         told["strongest"] = {
             key: value for key, value in _piece(strongest).items() if value not in (None, "")

@@ -1,6 +1,6 @@
 """Where an input's content can be varied continuously: the tensors that integrated gradients runs along.
 
-Nothing here knows an architecture. A reader's tensors are looked at as they are: floats are varied themselves;
+Nothing here knows an architecture. A reader's tensors are taken as they are: floats are varied themselves;
 whole numbers that the encoder looks up in a table of embeddings are varied behind that table; pixels in whole
 numbers are varied as the floats of which the encoder makes the same tokens; and sound that the encoder turns
 into log-mel is varied there, for log-mel is scaled to one loudness and hears no half-loud recording.
@@ -66,10 +66,10 @@ def find_inlets(name: str, encoder: Encoder, reader: Reader, values: Values) -> 
     """
     found: list[Inlet] = []
     blank = baseline_values(reader, values)
-    for key, tensor in values.items():
+    for key in values:
         if key in HELD or "mask" in key:
             continue
-        inlet = _inlet(name, key, encoder, values, values | {key: blank[key]})
+        inlet = _inlet(name, key, encoder, values, {**values, key: blank[key]})
         if inlet is not None:
             found.append(inlet)
     if not found:
@@ -97,10 +97,7 @@ def _inlet(name: str, key: str, encoder: Encoder, values: Values, blank: Values)
 
 def _looked_up(name: str, key: str, encoder: Encoder, values: Values, blank: Values) -> Inlet | None:
     """The table of embeddings that ``values[key]`` goes through, if there is one."""
-    own = getattr(getattr(encoder, "backbone", None), "get_input_embeddings", None)
-    first = own() if own is not None else None
-    tables = [part for part in encoder.modules() if isinstance(part, nn.Embedding) and part is not first]
-    tables = [*([first] if isinstance(first, nn.Module) else []), *tables]
+    tables = [part for part in encoder.modules() if isinstance(part, nn.Embedding)]
     seen = _outputs(encoder, values, tables, values[key])
     for module in tables:
         if module in seen:
@@ -152,9 +149,9 @@ def _turned(given: Any, ids: Tensor) -> bool | None:
     """
     if not isinstance(given, Tensor) or given.ndim != ids.ndim:
         return None
-    if given.shape[:1] == ids.shape[:1] and given.shape[-1] >= ids.shape[-1]:
-        if torch.equal(given[..., : ids.shape[-1]] if ids.ndim > 1 else given, ids):
-            return False
+    first = given[..., : ids.shape[-1]] if ids.ndim > 1 else given
+    if torch.equal(first, ids):
+        return False
     return True if ids.ndim == 2 and torch.equal(given, ids.T) else None
 
 

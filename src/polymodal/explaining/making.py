@@ -18,7 +18,7 @@ from polymodal.errors import RunError, did_you_mean
 from polymodal.evaluation.inference import move
 from polymodal.evaluation.shares import AnswerShares, answer_shares
 from polymodal.explaining.answers import Said, said_of
-from polymodal.explaining.gradients import STEPS, Attribution, RowPath, attribute
+from polymodal.explaining.gradients import Attribution, RowPath, attribute
 from polymodal.explaining.inlets import Inlet, find_inlets
 from polymodal.explaining.parts import InputMap, cut_input
 from polymodal.models.encoders import Encoder
@@ -55,7 +55,6 @@ def explain_rows(
     places: Sequence[int],
     *,
     targets: Sequence[str] | None = None,
-    steps: int = STEPS,
 ) -> list[Explanation]:
     """Explain what ``model`` answers to some rows; computed in fp32.
 
@@ -64,7 +63,6 @@ def explain_rows(
         rows: The table.
         places: Which ones, from 0.
         targets: Which answers; by default all.
-        steps: See :func:`polymodal.explaining.gradients.attribute`.
 
     Returns:
         Row by row, target by target; several a target where several labels were said.
@@ -84,7 +82,7 @@ def explain_rows(
     done: list[Explanation] = []
     for number, place in enumerate(progress(places, "explaining rows", len(places))):
         own = {name: shares[name][number] for name in chosen}
-        done += explain_row(model, rows, place, own, steps)
+        done += explain_row(model, rows, place, own)
     return done
 
 
@@ -102,7 +100,6 @@ def explain_row(
     rows: RowDataset,
     place: int,
     shares: Mapping[str, AnswerShares],
-    steps: int = STEPS,
 ) -> list[Explanation]:
     """Explain one row; see :func:`explain_rows`.
 
@@ -111,7 +108,6 @@ def explain_row(
         rows: The table.
         place: Of the row, from 0.
         shares: Of the row, by the targets to explain.
-        steps: See :func:`explain_rows`.
     """
     kept = rows[place]["cells"]
     inputs = move(rows.processor.collate([kept]), model.device)
@@ -125,7 +121,7 @@ def explain_row(
         with torch.no_grad():
             logits = path.logits(head, *(inlet.value.float().unsqueeze(0) for inlet in inlets))
         for said in said_of(target, head, logits):
-            found = attribute(path, head, said.output, steps=steps)
+            found = attribute(path, head, said.output)
             maps = {
                 name: _map(rows.processor, name, inputs, inlets, found, cells[name], notes.get(name, ""))
                 for name in inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ def boxes(heat: np.ndarray, side: int) -> list[tuple[tuple[float, float, float, 
     columns = np.linspace(0, wide, side + 1).round().astype(int)
     return [
         ((left / wide, top / tall, right / wide, bottom / tall), float(heat[top:bottom, left:right].sum()))
-        for top, bottom in zip(rows[:-1], rows[1:], strict=True)
-        for left, right in zip(columns[:-1], columns[1:], strict=True)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
     ]
 
 
