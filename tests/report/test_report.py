@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -11,6 +10,7 @@ import polymodal as pm
 from polymodal.models.modeling import PolymodalModel
 from polymodal.report.embedding import show_cell
 from tests.command import error, polymodal, settings
+from tests.pages import Page
 from tests.tables import write_houses
 
 INPUTS = "photo,voice,note,bedrooms,district"
@@ -25,24 +25,6 @@ def folder(tmp_path_factory):
     write_houses(place, rows=80)
     assert polymodal(*FIT, "-o", "run", folder=place).status == 0
     return place
-
-
-class Page(HTMLParser):
-    """Whatever a page would load from elsewhere, and its text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.loads, self.text = [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        found = [given[name] for name in ("src", "href", "xlink:href") if given.get(name)]
-        self.loads += [link for link in found if not link.startswith(("data:", "#"))]
-        self.loads += [tag] if tag in ("link", "script", "iframe") else []
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_a_fit_ends_with_a_page_that_needs_nothing_else(folder):
