@@ -81,10 +81,9 @@ def drawn(drawing: Drawing, part: InputMap) -> dict[str, Any]:
     under = Image.fromarray(drawing.under).resize(size, Image.Resampling.NEAREST)
     return {
         "kind": "heat",
-        "plain": uri(under) if part.modality in ("image", "video") else "",
+        "plain": uri(under),
         "content": uri(heated(under, drawing.heat)),
         "axis": drawing.axis,
-        "wide": part.modality not in ("image",),
     }
 
 

@@ -116,7 +116,7 @@ def write_explanations(found: Explanations, run: Run, output: str | Path) -> tup
         write_parquet([found.frame()], folder / FRAME)
         page = render(
             "explain.html",
-            title=f"Why {', '.join(dict.fromkeys(entry.said.target for entry in found.entries))}",
+            title=f"Explained: {', '.join(dict.fromkeys(entry.said.target for entry in found.entries))}",
             sentences=found.sentences(),
             groups=_by_row(found.entries),
             baselines={kind: WORDS[kind] for kind in dict.fromkeys(modalities.values()) if kind in WORDS},
