@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.data.cells import MediaError
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, RunError
@@ -114,10 +115,7 @@ def _check_file(first: Tested, other: Tested) -> None:
     if None in digests:
         is_same_place = None not in paths and paths[0].resolve() == paths[1].resolve()  # type: ignore[union-attr]
         digests = ["", ""] if is_same_place else [_digest(path) for path in paths]
-    if None in digests:
-        same = one == two
-    else:
-        same = digests[0] == digests[1]
+    same = one == two if None in digests else digests[0] == digests[1]
     if not same:
         which = f"different files, {one} and {two}" if one != two else f"different versions of {one}"
         cure = "Fit both to the same file"
@@ -180,8 +178,8 @@ def _groups(
         if group is not None:
             raise
         why = str(error).splitlines()[0]
-        note = f"every row is drawn by itself, whether or not rows share a file, for the table is not to be had: {why}"
-        return np.arange(len(rows)), "", [note]
+        note = "the table is not to be had, so every row is drawn by itself, whether or not rows share a file"
+        return np.arange(len(rows)), "", [f"{note} ({why})"]
 
 
 def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> Table:
@@ -203,12 +201,15 @@ def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> 
     table = table.select(places)
     for target in targets:
         separator = run.declaration.targets[target].separator
-        there = target in table.columns
-        cells = (
-            read_cells(table.values(target).to_pylist(), run.families[target], separator) if there else None
-        )
+        changed = f"{path}: has changed since the runs were fitted ('{target}' differs)"
+        if target not in table.columns:
+            raise RunError(changed)
+        try:
+            cells = read_cells(table.values(target).to_pylist(), run.families[target], separator)
+        except MediaError:
+            raise RunError(changed) from None
         if cells != pick(run, rows, run.truth[target]):
-            raise RunError(f"{path}: has changed since the runs were fitted ('{target}' differs)")
+            raise RunError(changed)
     return table
 
 
