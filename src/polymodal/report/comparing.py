@@ -77,20 +77,15 @@ class Comparison:
         Raises:
             RunError: If they cannot be written.
         """
-        from polymodal.report.page import render
+        from polymodal.report.comparison_page import comparison_page
 
         folder = Path(folder)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.figures, indent=2, ensure_ascii=False, allow_nan=False)
             write_text(folder / FIGURES, text + "\n")
-            page = render(
-                "compare.html",
-                comparison=self.figures,
-                title=f"{len(self.figures['runs'])} runs compared",
-                footer=f"Written by Polymodal {__version__}. All figures: {FIGURES}.",
-            )
-            write_text(folder / PAGE, page)
+            footer = f"Written by Polymodal {__version__}. All figures: {FIGURES}."
+            write_text(folder / PAGE, comparison_page(self.figures, footer))
         return folder / PAGE
 
 
