@@ -43,8 +43,8 @@ def sentences(target: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]])
     if target["unanswered"]:
         said.append(f"{target['unanswered']:,} rows are left out that not all runs answered.")
     said.append(
-        f"The best of {len(target['runs'])} was found on these very rows, so its score flatters, the more the "
-        "more runs there are: choose by the validation rows, or confirm on new ones."
+        f"The best of {len(target['runs'])} was found on these very rows, so its score flatters, and the more "
+        "so the more runs there are: choose by the validation rows, or confirm on new ones."
     )
     return said
 
@@ -53,6 +53,8 @@ def _best(target: Mapping[str, Any]) -> str:
     best, score = target["runs"][0], target["score"]
     level = [entry["run"] for entry in target["runs"] if entry["score"]["value"] == best["score"]["value"]]
     on = f"{target['rows']:,} test rows"
+    if target["groups"] < target["rows"]:
+        on += f" in {target['groups']:,} groups ({target['grouped_by']})"
     has = (
         f"{NAMES[score]} {number(score, best['score']['value'])} (95 % interval {span(score, best['score'])})"
     )
@@ -63,7 +65,7 @@ def _best(target: Mapping[str, Any]) -> str:
 
 def _chance(target: Mapping[str, Any]) -> str:
     """Whether the best is so by more than chance."""
-    best, score = target["runs"][0], target["score"]
+    score = target["score"]
     even = [entry["run"] for entry in target["runs"][1:] if entry["as_good"]]
     worse = [entry["run"] for entry in target["runs"][1:] if not entry["as_good"]]
     corrected = ", corrected for all pairs" if len(target["runs"]) > 2 else ""
@@ -73,10 +75,12 @@ def _chance(target: Mapping[str, Any]) -> str:
         return f"It beats {every}{by}. That is more than chance{corrected}."
     if len(even) == 1:
         lead = next(entry["behind"] for entry in target["runs"][1:] if entry["as_good"])
-        rest = (
-            f"‘{even[0]}’ is as good as far as these rows tell: the difference of {difference(score, lead)} "
-            "may be chance"
+        by = (
+            f"the difference of {difference(score, lead)} may be chance"
+            if lead["value"]
+            else "the scores are equal"
         )
+        rest = f"‘{even[0]}’ is as good as far as these rows tell: {by}"
     else:
         rest = f"{_some(even)} are each as good as far as these rows tell: the differences may be chance"
     if not worse:
