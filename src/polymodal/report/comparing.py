@@ -126,7 +126,6 @@ def compare(
             "polymodal": __version__,
             "made": date.today().isoformat(),
             "rows": len(rows.numbers),
-            "grouped_by": rows.grouped_by,
             "notes": [*notes, *rows.notes],
             "runs": {run.name: _described(run) for run in tested},
             "targets": {name: _target(tested, name, rows, seed) for name in targets},
@@ -163,23 +162,14 @@ def _shared(runs: Sequence[Tested]) -> tuple[list[str], list[str]]:
     shared = [name for name in every if len({run.families.get(name) for run in runs}) == 1]
     shared = [name for name in shared if name in runs[0].families]
     if not shared:
-        first = runs[0]
-        other = next(run for run in [*runs[1:], first] if not _alike(first, run))
-        one, two = (", ".join(run.declaration.targets) for run in (first, other))
+        learnt = "; ".join(f"{run.name}: {', '.join(run.declaration.targets)}" for run in runs)
         cure = "Compare runs that learnt the same column as the same task"
-        raise RunError(
-            f"{first.name} and {other.name} have no target in common ({one}; {two}) that can be compared. {cure}"
-        )
+        raise RunError(f"no target that all runs have in common can be compared ({learnt}). {cure}")
     left = [name for name in every if name not in shared]
     note = (
         f"{listed(left)} left out: not a target of every run, or not learnt as the same task" if left else ""
     )
     return shared, [note] if note else []
-
-
-def _alike(first: Tested, other: Tested) -> bool:
-    """Whether two runs share a target; a run may have none that can be read at all."""
-    return any(other.families.get(name) == task for name, task in first.families.items())
 
 
 def _target(runs: Sequence[Tested], name: str, rows: Rows, seed: int) -> dict[str, Any]:
@@ -213,6 +203,7 @@ def _target(runs: Sequence[Tested], name: str, rows: Rows, seed: int) -> dict[st
         "score": score.name,
         "rows": len(kept),
         "groups": len(np.unique(rows.groups[kept])),
+        "grouped_by": rows.grouped_by,
         "unanswered": int(known.sum() - len(kept)),
         **ranked,
     }

@@ -32,7 +32,7 @@ def scores_plot(target: Mapping[str, Any]) -> Markup:
 
 
 def cost_plot(target: Mapping[str, Any], runs: Mapping[str, Any]) -> Markup | None:
-    """Score against each cost that differs between runs, points numbered by their place; None where none does."""
+    """Score against each cost in which runs differ, points numbered by place; None if in none."""
     costs = {
         key: [runs[entry["run"]]["cost"][key] for entry in target["runs"]]
         for key in AXES

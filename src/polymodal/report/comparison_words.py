@@ -43,7 +43,7 @@ def sentences(target: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]])
     if target["unanswered"]:
         said.append(f"{target['unanswered']:,} rows are left out that not all runs answered.")
     said.append(
-        f"The best of {len(target['runs'])} was found on these very rows, so its score flatters, and the more "
+        f"The best of {len(target['runs'])} was found on these very rows, so its score flatters, and more "
         "so the more runs there are: choose by the validation rows, or confirm on new ones."
     )
     return said
