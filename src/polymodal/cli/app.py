@@ -29,7 +29,7 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELO
 for command in (
     fitting.demo, fitting.check, fitting.init, fitting.fit,
     using.evaluate, using.predict, using.embed,
-    insight.report,
+    insight.report, insight.compare,
     using.cache,
 ):  # fmt: skip
     app.command()(command)

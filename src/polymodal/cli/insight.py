@@ -1,4 +1,4 @@
-"""Commands that say what a run is worth: report."""
+"""Commands that say what runs are worth: report, compare."""
 
 from __future__ import annotations
 
@@ -35,3 +35,26 @@ def report(
         from polymodal.cli.show import show_verdict
 
         show_verdict(figures, page)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN …", help="The folders that fits wrote.")],
+    group: Annotated[
+        str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A folder; by default that in which all runs lie, or this one."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
+    from polymodal import api
+    from polymodal.report.comparing import default_output
+
+    found = api.compare(runs, group=group)
+    page = found.write(output or default_output(runs))
+    if not printed({"page": str(page), **found.figures}, as_json):
+        from polymodal.cli.show_compare import show_comparison
+
+        show_comparison(found.figures, page)
