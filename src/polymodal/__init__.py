@@ -8,7 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "polymodal.api": ("check", "fit", "init", "load"),
+    "polymodal.api": ("check", "compare", "fit", "init", "load"),
     "polymodal.comparison": ("fit_fusions",),
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),

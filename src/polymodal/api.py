@@ -22,6 +22,7 @@ from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
 from polymodal.parsing import parse
+from polymodal.report.comparing import compare
 from polymodal.results import write_results
 from polymodal.run import Run
 from polymodal.training import processes
@@ -33,7 +34,7 @@ from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
 from polymodal.training.trainer import train
 
-__all__ = ["check", "embed_to", "fit", "init", "load", "predict_to"]
+__all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to"]
 
 
 def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:

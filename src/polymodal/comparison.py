@@ -12,6 +12,7 @@ from polymodal.config import FusionConfig
 from polymodal.data.rejected import left_out
 from polymodal.errors import ConfigError, DataError
 from polymodal.models.fusion import FUSIONS
+from polymodal.report.comparing import compare
 from polymodal.several import Fits, check_folders, fit_several
 from polymodal.training.declared import fusion_configs
 from polymodal.training.job import open_job
@@ -31,7 +32,9 @@ def fit_fusions(
 ) -> Fits:
     """Fit a table once with each fusion; each into ``output/<fusion>``, as ``fit`` with that fusion alone.
 
-    Every cell is checked and decoded once for all of them. An option under ``fusion`` goes to the fusions
+    Every cell is checked and decoded once for all of them. Where two fits or more have test rows, and
+    ``report.write`` is not false, ``compare.html`` in the folder sets them side by side (see
+    :func:`polymodal.report.comparing.compare`). An option under ``fusion`` goes to the fusions
     that have it; the others are named in the result's warnings.
 
     Args:
@@ -60,7 +63,12 @@ def fit_fusions(
         raise DataError([*report.problems, *left_out(report.rejected)])
     jobs = {name: replace(job, declaration=declaration) for name, declaration in declared.items()}
     warnings = [*map(str, report.warnings), *unshared(job.declaration.fusion, configs)]
-    return fit_several(jobs, folder, varied="fusion", resume=resume, quiet=quiet, warnings=warnings)
+    fits = fit_several(jobs, folder, varied="fusion", resume=resume, quiet=quiet, warnings=warnings)
+    tested = [fit.name for fit in fits.fits if fit.test]
+    if len(tested) < 2 or not job.declaration.report.write:
+        return fits
+    page = compare([folder / name for name in tested]).write(folder)
+    return replace(fits, page=page)
 
 
 def fusion_names(given: str | Sequence[str]) -> list[str]:

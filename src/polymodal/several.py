@@ -60,6 +60,7 @@ class Fits:
         fits: In the order in which they were made.
         warnings: What should be known of the data and of the comparison.
         notes: What was done in any of the fits that one may want to know.
+        page: Where the fits are compared on their test rows; None where they are not.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class Fits:
     fits: list[Fit]
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    page: Path | None = None
 
     @property
     def best(self) -> str:
@@ -82,7 +84,8 @@ class Fits:
         """As plain values."""
         values: dict[str, Any] = {"run": str(self.folder), "best": self.best, "metric": self.metric}
         values[f"{self.varied}s"] = [asdict(fit) for fit in self.fits]
-        return values | {"warnings": self.warnings, "notes": self.notes}
+        values |= {"warnings": self.warnings, "notes": self.notes}
+        return values | ({"page": str(self.page)} if self.page else {})
 
 
 def check_folders(

@@ -1,4 +1,4 @@
-"""Commands that say what a run is worth: report."""
+"""Commands that say what runs are worth and why they answer as they do: report, explain, compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli.options import Device, Json, PrecisionOption, RunArg, load_run, printed, split
+from polymodal.cli.options import Device, Json, PrecisionOption, RunArg, TableArg, load_run, printed, split
 
 
 def report(
@@ -59,3 +59,59 @@ def report(
         from polymodal.cli.show import show_verdict
 
         show_verdict(figures, page)
+
+
+def explain(
+    run: RunArg,
+    table: TableArg,
+    rows: Annotated[
+        str | None, typer.Option("--rows", help="Such as 3,8: from 1, the header not counted. [first 8]")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Target to explain; may be repeated. [all]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Why rows are answered as they are: explanations.html and explanations.parquet."""
+    from polymodal.explaining.frame import summary
+    from polymodal.explaining.writing import explain as make
+    from polymodal.explaining.writing import write_explanations
+
+    opened = load_run(run, device, None)
+    found = make(opened, table, rows, targets=target or None)
+    page, frame = write_explanations(found, opened, output or opened.folder)
+    figures = {
+        "page": str(page), "frame": str(frame), "told": found.sentences(),
+        "answers": [summary(entry) for entry in found.entries],
+    }  # fmt: skip
+    if not printed(figures, as_json):
+        from polymodal.cli.show_explaining import show_explanations
+
+        show_explanations(found, page)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN …", help="The folders that fits wrote.")],
+    group: Annotated[
+        str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A folder; by default that in which all runs lie, or this one."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
+    from polymodal import api
+    from polymodal.report.comparing import default_output
+
+    found = api.compare(runs, group=group)
+    page = found.write(output or default_output(runs))
+    if not printed({"page": str(page), **found.figures}, as_json):
+        from polymodal.cli.show_compare import show_comparison
+
+        show_comparison(found.figures, page)

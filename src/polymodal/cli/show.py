@@ -153,6 +153,8 @@ def show_fits(fits: Fits, command: str) -> None:
     for note in fits.notes:
         Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
     out.print("* best on the validation rows; the test rows have no say in it.")
+    if fits.page:
+        out.print(f"Which is better by more than chance, on the test rows: {fits.page}", soft_wrap=True)
     every = f"with every metric in {fits.varied}s.json" if first.test else f"with {fits.varied}s.json"
     out.print(f"The runs lie in {fits.folder}, {every}. Use the best:", soft_wrap=True)
     best = shlex.quote(str(fits.folder / fits.best))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from polymodal.evaluation.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.correction import holm
 from polymodal.evaluation.exchange import exchange_p
 from polymodal.evaluation.partition import MOST_VALUES, Partition, partition
 from polymodal.evaluation.scores import Score
@@ -191,16 +192,3 @@ def _test(
             apart = low is not None and (low > 0 or high < 0)
             entry |= {"p": p, "corrected": corrected, "flagged": bool(corrected <= level and apart)}
     return len(comparisons)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values corrected so that the chance of any false one at a level is at most the level (Holm 1979).
-
-    The smallest of ``m`` is multiplied by ``m``, the next by ``m - 1``, and none becomes smaller than one
-    before it.
-    """
-    order = np.argsort(p, kind="stable")
-    factors = len(p) - np.arange(len(p))
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(1, np.maximum.accumulate(np.asarray(p, dtype=float)[order] * factors))
-    return corrected.tolist()

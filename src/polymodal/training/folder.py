@@ -13,6 +13,9 @@ from polymodal.training.checkpoints import checkpoints
 RESULTS = "metrics.json"
 """Written last: a run that has it is finished."""
 
+PAGES = ("report.html", "report.json", "compare.html", "compare.json")
+"""What is written about runs, and is true no more when they are fitted anew."""
+
 SEVERAL = ("fits.json", "fusions.json")
 """What stands in a folder of several runs."""
 
@@ -81,7 +84,7 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
 def clear_folder(folder: Path) -> None:
     """Take away what a fit writes, and nothing else."""
     discard(folder / "checkpoints")
-    written = (*FILES, RESULTS, "predictions.parquet", "report.html", "report.json", "README.md")
+    written = (*FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
     for name in ("model.safetensors", *written):  # the weights go first
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob("reader_*"):
