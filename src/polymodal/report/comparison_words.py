@@ -36,7 +36,7 @@ def sentences(target: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]])
     if best["score"]["value"] is None:
         return ["No run has a score on these rows: none answered, or all true values are equal."]
     said = [_best(target), _chance(target)]
-    if target["cheapest"] is not None:
+    if sum(entry["as_good"] for entry in target["runs"]) > 1:
         said.append(_cheapest(target, costs))
     if target["groups"] < FEWEST_GROUPS:
         said.append(f"With fewer than {FEWEST_GROUPS} rows, or groups of rows, the intervals are too narrow.")
@@ -70,7 +70,7 @@ def _chance(target: Mapping[str, Any]) -> str:
     worse = [entry["run"] for entry in target["runs"][1:] if not entry["as_good"]]
     corrected = ", corrected for all pairs" if len(target["runs"]) > 2 else ""
     if not even:
-        every = "the other run" if len(worse) == 1 else f"every other run, all {len(worse)}"
+        every = {1: "the other run", 2: "both others"}.get(len(worse), f"every other run, all {len(worse)}")
         by = f": by {difference(score, target['runs'][1]['behind'])}" if len(worse) == 1 else ""
         return f"It beats {every}{by}. That is more than chance{corrected}."
     if len(even) == 1:
