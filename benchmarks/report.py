@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,37 +89,39 @@ def first_sections(run: Run, rows: RowDataset) -> None:
     """What the verdict and the worth of the inputs take."""
     trials = try_inputs(run.model, rows, metrics=judged_by(run))
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
-    groups, _ = row_groups(rows.table, inputs)
+    groups, reason = row_groups(rows.table, inputs)
     additive = emap(run.model, rows, scores(run), groups=groups)
     for name, trial in trials.items():
-        verdict(input_worth(trial, rows, groups), additive["targets"][name])
+        worth = input_worth(trial, rows, groups) | {"grouped_by": reason}
+        verdict(worth, additive["targets"][name])
 
 
-def six_inputs(folder: Path) -> Run:
-    """A run over six columns of numbers, one of which the target hangs on."""
-    values = np.random.default_rng(0).normal(size=(3000, 6))
+def six_inputs(folder: Path, rows: int) -> Run:
+    """A run over six columns of numbers, two of which the target hangs on, tested on a third of ``rows``."""
+    values = np.random.default_rng(0).normal(size=(rows, 6))
     frame = pd.DataFrame(values, columns=[f"n{place}" for place in range(6)])
     frame["kind"] = np.where(values[:, 0] + values[:, 1] > 0, "a", "b")
-    frame["split"] = ["train"] * 1500 + ["val"] * 500 + ["test"] * 1000
+    frame["split"] = np.repeat(["train", "val", "test"], [rows - rows // 6 - rows // 3, rows // 6, rows // 3])
     frame.to_csv(folder / "six.csv", index=False)
     settings = ["train.epochs=2", "report.write=false"]
     return pm.fit(folder / "six.csv", target="kind", output=folder / "run", settings=settings)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--run", type=Path, help="a finished run whose table is still there")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=3000, help="of the table of six inputs")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     with TemporaryDirectory() as name:
         folder = Path(name)
         if options.run:
             compare(str(options.run), pm.load(options.run), folder / "own", options.rounds)
-        compare("six inputs, 64 subsets", six_inputs(folder), folder / "six", options.rounds)
+        compare("six inputs, 64 subsets", six_inputs(folder, options.rows), folder / "six", options.rounds)
 
 
 if __name__ == "__main__":

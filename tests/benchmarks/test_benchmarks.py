@@ -131,3 +131,13 @@ def test_every_pattern_of_missing_inputs_is_predicted(
     assert [line.split()[0] for line in lines[3:]] == [*script.INPUTS, *map(str, range(8))]
     table = pd.read_csv(tmp_path / "data" / "half.csv")
     assert 0.4 < table[list(script.INPUTS)].isna().mean(axis=None) < 0.6
+
+
+@pytest.mark.parametrize("script", ["report"], indirect=True)
+def test_the_report_is_measured_in_parts(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--rounds", "1", "--rows", "90"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "six inputs, 64 subsets: 30 rows"
+    calls = {line[:26].strip(): float(line.split()[-5]) for line in lines[1:]}
+    assert list(calls) == ["whole report", "sections 1 and 2", "noise curves, 500 rows", "plain evaluation"]
+    assert calls["plain evaluation"] == 1 < calls["sections 1 and 2"] < calls["whole report"]
