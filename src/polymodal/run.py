@@ -113,7 +113,7 @@ class Run:
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
         """
-        rows = self._rows(read_table(source), on_error=on_error)
+        rows = self.rows(read_table(source), on_error=on_error)
         for batch in self._batches(rows, batch_size):
             frame = answer_frame(self.model, batch, probabilities)
             yield blank_unread(frame, batch) if rows.skip else frame
@@ -139,7 +139,7 @@ class Run:
                 raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
                                         cure=did_you_mean(name, table.columns)))  # fmt: skip
         measure = Measure(self.model)
-        rows = self._rows(table, self.model.config.head_names, on_error)
+        rows = self.rows(table, self.model.config.head_names, on_error)
         for batch in self._batches(rows, batch_size):
             measure.add(batch)
             if rejected is not None:
@@ -171,7 +171,7 @@ class Run:
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
-        for batch in self._batches(self._rows(read_table(source), on_error=on_error), batch_size):
+        for batch in self._batches(self.rows(read_table(source), on_error=on_error), batch_size):
             yield self._vectors(batch, input), batch
 
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
@@ -213,13 +213,19 @@ class Run:
             write_explanations(found, self, output)
         return found.frame()
 
-    def rows(self, table: Table) -> RowDataset:
-        """The rows of ``table`` as this run reads them.
+    def report(self, source: Any = None, **asked: Any) -> Path:
+        """Measure what each input is worth, and write ``report.html`` and ``report.json``; gives the page.
+
+        Args:
+            source: A table with the targets; by default the run's own test rows.
+            asked: See :func:`polymodal.report.writing.report`.
 
         Raises:
-            DataError: If the table has none of the model's inputs.
+            PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
-        return self._rows(table)
+        from polymodal.report.writing import report
+
+        return report(self, source, **asked)
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.
@@ -240,7 +246,13 @@ class Run:
     def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
         return run_batches(self.model, rows, batch_size, precision=self.precision)
 
-    def _rows(self, table: Table, targets: Any = (), on_error: str = "refuse") -> RowDataset:
+    def rows(self, table: Table, targets: Any = (), on_error: str = "refuse") -> RowDataset:
+        """The rows of ``table`` as this run reads them, with these ``targets``.
+
+        Raises:
+            DataError: If the table has none of the model's inputs.
+            RunError: If ``on_error`` is none of its values.
+        """
         names = self.model.config.input_names
         if not any(name in table.columns for name in names):
             found = f"none of the model's inputs among the columns {', '.join(table.columns)}"

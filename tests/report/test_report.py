@@ -1,13 +1,18 @@
 """The report as a user gets it: files of the run folder, the command, and what it says of odd tables."""
 
+import base64
 import json
 import re
+from unittest import mock
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import polymodal as pm
+from polymodal.data.video import load_video
 from polymodal.models.modeling import PolymodalModel
+from polymodal.report import embedding
 from polymodal.report.embedding import show_cell
 from tests.command import error, polymodal, settings
 from tests.pages import Page
@@ -214,3 +219,22 @@ def test_robustness_and_calibration_stand_on_the_page(folder):
     without = polymodal("report", "run", "-o", "quick", "--noise-rows", "0", "--json", folder=folder)
     assert without.json["targets"]["kind"]["robustness"]["noise"] == {}
     assert "Worse cells" not in (folder / "quick/report.html").read_text()
+
+
+def test_a_clip_is_a_player_that_holds_its_frames(tmp_path):
+    random = np.random.default_rng(0)
+    clip = random.integers(0, 255, (10, 12, 16, 3), dtype=np.uint8)
+    (shown,) = show_cell(clip, "video", None)
+    assert shown["kind"] == "video" and shown["content"].startswith("data:video/webm;base64,")
+    content = base64.b64decode(shown["content"].partition(",")[2])
+    assert len(load_video(content, frames=4, size=16)) == 4
+    with mock.patch.object(embedding, "ENCODER", "none"):
+        assert show_cell(clip, "video", None)[0]["content"].startswith("data:image/jpeg")
+
+
+def test_from_python(folder):
+    run = pm.load(folder / "run")
+    page = run.report(folder / "houses.csv", by=["district"], noise_rows=0, output=folder / "python")
+    figures = json.loads(page.with_suffix(".json").read_text())
+    assert page == folder / "python/report.html" and figures["what"] == "given rows"
+    assert figures["targets"]["kind"]["failures"]["subgroups"]["columns"][0]["column"] == "district"

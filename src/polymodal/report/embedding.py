@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -22,7 +23,10 @@ SIDE = 220
 """Pixels of the longer side of a picture."""
 RATE, SECONDS = 8000, 6.0
 """A recording is shown as telephones heard it, and no longer than this: 94 KB."""
+ENCODER, PLAYED, PACE, BITS = "libvpx", 24, 6, 200_000
+"""A clip is shown as so many frames from all of it, so many a second, in about so many bits a second."""
 FRAMES = 4
+"""Shown of a clip that cannot be played."""
 LETTERS = 300
 SHOWN = 3
 """Items of a cell that holds several."""
@@ -31,8 +35,8 @@ SHOWN = 3
 def show_cell(cell: Any, modality: str, root: Path | None) -> list[dict[str, str]]:
     """What stands for a cell: an entry an item, each ``kind`` and ``content``.
 
-    ``kind`` is ``image`` or ``audio``, whose content is a data URI, ``text``, or ``gone``: its content says
-    why the file could not be shown. Nothing for an empty cell.
+    ``kind`` is ``image``, ``audio`` or ``video``, whose content is a data URI, ``text``, or ``gone``, whose
+    content says why the file could not be shown. Nothing for an empty cell.
     """
     shown: list[dict[str, str]] = []
     for _, item in each_item(cell, modality):
@@ -49,14 +53,34 @@ def _show(item: Any, modality: str, root: Path | None) -> dict[str, str]:
     if modality == "image":
         return {"kind": "image", "content": picture_uri(load_image(item, root))}
     if modality == "video":
-        frames = load_video(item, root, frames=FRAMES, size=SIDE // 2)
-        return {"kind": "image", "content": picture_uri(Image.fromarray(np.concatenate(frames, axis=1)))}
+        return _show_clip(item, root)
     if modality == "audio":
         return {"kind": "audio", "content": sound_uri(load_audio(item, root, rate=RATE))}
     if modality == "sequence":
         return {"kind": "text", "content": "a sequence of features"}
     text = brief(item) if isinstance(item, float) else str(item)
     return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
+
+
+def _show_clip(item: Any, root: Path | None) -> dict[str, str]:
+    """A player, or where libav was built without the encoder some frames side by side."""
+    if ENCODER in av.codecs_available:
+        return {"kind": "video", "content": clip_uri(load_video(item, root, frames=PLAYED, size=SIDE))}
+    frames = load_video(item, root, frames=FRAMES, size=SIDE // 2)
+    return {"kind": "image", "content": picture_uri(Image.fromarray(np.concatenate(frames, axis=1)))}
+
+
+def clip_uri(frames: np.ndarray) -> str:
+    """A WebM file of ``frames`` ``(frames, side, side, 3)``, ``PACE`` of them a second."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="webm") as file:
+        stream: Any = file.add_stream(ENCODER, rate=PACE)
+        stream.height, stream.width = (side - side % 2 for side in frames.shape[1:3])
+        stream.pix_fmt, stream.bit_rate = "yuv420p", BITS
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        file.mux(stream.encode(None))
+    return _uri("video/webm", buffer.getvalue())
 
 
 def picture_uri(picture: Image.Image) -> str:

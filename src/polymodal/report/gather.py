@@ -25,6 +25,7 @@ from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.report.embedding import show_cell
 from polymodal.report.verdict import verdict
 from polymodal.run import Run
+from polymodal.training.progress import working
 
 FORMAT = 1
 
@@ -63,7 +64,9 @@ def gather(asked: Measuring, *, what: str) -> dict[str, Any]:
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
     groups, reason = row_groups(rows.table, inputs, asked.config.group)
     subgroup_columns(rows.table, asked.config.by, np.arange(0))  # refused before anything is measured
-    trials = try_inputs(run.model, rows, metrics=judged_by(run), precision=run.precision, seed=asked.seed)
+    with working("what each input is worth"):
+        metrics = judged_by(run)
+        trials = try_inputs(run.model, rows, metrics=metrics, precision=run.precision, seed=asked.seed)
     shared = _shared(asked, trials, groups)
     figures = frame(asked, what)
     for name, trial in trials.items():
@@ -100,10 +103,13 @@ def _shared(asked: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) 
     if not trials:
         return found
     if len(run.declaration.inputs) > 1:
-        found["emap"] = emap(run.model, asked.rows, scores, **given)
-    found["missing"] = missing_curves(run.model, asked.rows, scores, **given)
+        with working("whether inputs interact"):
+            found["emap"] = emap(run.model, asked.rows, scores, **given)
+    with working("missing cells"):
+        found["missing"] = missing_curves(run.model, asked.rows, scores, **given)
     if most := asked.config.noise_rows:
-        found["noise"] = noise_curves(run.model, asked.rows, scores, most_rows=most, **given)
+        with working("worse cells"):
+            found["noise"] = noise_curves(run.model, asked.rows, scores, most_rows=most, **given)
     return found
 
 

@@ -32,6 +32,14 @@ def progress(items: Iterable[T], description: str, total: int) -> Iterator[T]:
         yield from shown.track(items, total=total, description=description)
 
 
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """A bar without an end, while something is done that has no countable steps."""
+    with bar() as shown:
+        shown.add_task(description, total=None)
+        yield
+
+
 def note(text: str, quiet: bool = False) -> None:
     """A line for whoever watches."""
     if not quiet:
