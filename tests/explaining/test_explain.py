@@ -11,6 +11,7 @@ from PIL import Image
 
 import polymodal as pm
 from polymodal.explaining.gradients import LIMIT
+from tests.clips import write_moves
 from tests.command import error, errors, polymodal, settings
 from tests.pages import Page
 from tests.tables import write_houses
@@ -176,3 +177,27 @@ def test_a_pretrained_text_encoder_is_mapped_word_by_word(tmp_path):
     spoken = frame[frame["part"] == "word"].groupby("row")["text"].apply(list)
     assert spoken[1] == ["a", "lovely", "bright", "house"]
     assert (frame["relative_error"] <= LIMIT).all()
+
+
+def test_clips_sequences_and_cells_of_several_items_are_mapped(tmp_path):
+    write_moves(tmp_path, rows=24, empty=0)
+    random, frame = np.random.default_rng(0), pd.read_csv(tmp_path / "moves.csv")
+    steps = [random.normal(size=(5 + number % 3, 2)).astype(np.float32) for number in range(len(frame))]
+    for number, values in enumerate(steps):
+        np.save(tmp_path / f"{number}.npy", values)
+    frame["track"] = [f"{number}.npy" for number in range(len(frame))]
+    frame["notes"] = [["first words", "second"]] * len(frame)
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    chosen = settings(inputs__clip__size=16, inputs__clip__frames=4)
+    fit = ["fit", "t.parquet", "-t", "way", "-i", "clip,track,notes", "-o", "run", *chosen]
+    result = polymodal(*fit, "--set", "inputs.notes.modality=text", folder=tmp_path)
+    assert result.status == 0, result.err
+    found = pm.load(tmp_path / "run").explain(tmp_path / "t.parquet", [2, 4], output=tmp_path / "out")
+    parts = found[found["part"] != "input"].groupby(["row", "input"])["part"].agg(["count", "first"])
+    assert parts.loc[(2, "clip")].tolist() == [4, "frame"]
+    assert parts.loc[(4, "track")].tolist() == [len(steps[3]), "step"]
+    assert parts.loc[(2, "notes")].tolist() == [3, "word"]
+    assert found[found["input"] == "notes"]["item"].dropna().unique().tolist() == [1, 2]
+    assert (found["relative_error"] <= LIMIT).all()
+    text = (tmp_path / "out/explanations.html").read_text()
+    assert "frames in order" in text and "a line a feature" in text
