@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "polymodal.api": ("check", "compare", "fit", "init", "load"),
-    "polymodal.comparison": ("fit_fusions",),
+    "polymodal.fusions": ("fit_fusions",),
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
     "polymodal.several": ("Fits",),

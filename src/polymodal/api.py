@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from transformers import set_seed
 
+from polymodal.comparing.comparison import compare
 from polymodal.data.aside import discard, writing
 from polymodal.data.check import CheckReport
 from polymodal.data.rejected import SKIP, left_out, write_rejected
@@ -22,7 +23,6 @@ from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models.build import build_model
 from polymodal.parsing import parse
-from polymodal.report.comparing import compare
 from polymodal.results import write_results
 from polymodal.run import Run
 from polymodal.training import processes

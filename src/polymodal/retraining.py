@@ -30,6 +30,16 @@ SEEDS = 3
 Subset = tuple[str, ...]
 
 
+def add_retrained(
+    figures: Mapping[str, Any], run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool = True
+) -> None:
+    """Put into the figures of a report what comes of :func:`retrain`, into ``retrained/`` in ``folder``."""
+    worth = {name: target["worth"] for name, target in figures["targets"].items()}
+    found = retrain(run, rows, worth, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
+    for name, target in figures["targets"].items():
+        target["retrained"] = found[name]
+
+
 def retrain(
     run: Run,
     rows: RowDataset,

@@ -148,7 +148,7 @@ def _fit_several(
     from polymodal.cli.show import show_fits, show_repeats
 
     if fusions is not None:
-        from polymodal.comparison import fit_fusions
+        from polymodal.fusions import fit_fusions
 
         fits = fit_fusions(source, fusions=fusions, **options)
         if not printed(fits.to_json(), options["quiet"]):

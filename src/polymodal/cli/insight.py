@@ -107,7 +107,7 @@ def compare(
 ) -> None:
     """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
     from polymodal import api
-    from polymodal.report.comparing import default_output
+    from polymodal.comparing.comparison import default_output
 
     found = api.compare(runs, group=group)
     page = found.write(output or default_output(runs))

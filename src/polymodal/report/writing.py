@@ -74,6 +74,8 @@ def report(
     folder = Path(output) if output else opened.folder
     figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
     if retrain:
+        from polymodal.retraining import add_retrained  # which fits, and whoever fits writes a report
+
         add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
     return write(figures, folder)
 
@@ -104,19 +106,6 @@ def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[
         found, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=asked.rows.table.name, found=found, expected=expected))
     return figures | {"making": making(asked.run, asked.rows.table, results)}
-
-
-def add_retrained(
-    figures: Mapping[str, Any], run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool
-) -> None:
-    """Fit subsets of the inputs afresh, into ``retrained/`` in ``folder``, and put what came of it beside."""
-    from polymodal import retraining  # which fits, and whoever fits writes a report
-
-    worth = {name: target["worth"] for name, target in figures["targets"].items()}
-    place = folder / retraining.FOLDER
-    found = retraining.retrain(run, rows, worth, folder=place, seeds=seeds, quiet=quiet)
-    for name, target in figures["targets"].items():
-        target["retrained"] = found[name]
 
 
 def write(figures: Mapping[str, Any], folder: Path) -> Path:

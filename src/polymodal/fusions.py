@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.api import default_folder
+from polymodal.comparing.comparison import compare
 from polymodal.config import FusionConfig
 from polymodal.data.rejected import left_out
 from polymodal.errors import ConfigError, DataError
 from polymodal.models.fusion import FUSIONS
-from polymodal.report.comparing import compare
 from polymodal.several import Fits, check_folders, fit_several
 from polymodal.training.declared import fusion_configs
 from polymodal.training.job import open_job
@@ -34,7 +34,7 @@ def fit_fusions(
 
     Every cell is checked and decoded once for all of them. Where two fits or more have test rows, and
     ``report.write`` is not false, ``compare.html`` in the folder sets them side by side (see
-    :func:`polymodal.report.comparing.compare`). An option under ``fusion`` goes to the fusions
+    :func:`polymodal.comparing.comparison.compare`). An option under ``fusion`` goes to the fusions
     that have it; the others are named in the result's warnings.
 
     Args:

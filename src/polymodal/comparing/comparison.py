@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from polymodal import __version__
+from polymodal.comparing.ranking import classes_of, rank, score_for, statistics
+from polymodal.comparing.same_rows import Rows, pick, same_rows
+from polymodal.comparing.tested import Tested, read_all
+from polymodal.comparing.words import cheapest, sentences
 from polymodal.data.aside import write_text, writing
 from polymodal.errors import RunError
-from polymodal.report.comparison_words import cheapest, sentences
-from polymodal.report.ranking import classes_of, rank, score_for, statistics
-from polymodal.report.same_rows import Rows, pick, same_rows
-from polymodal.report.tested import Tested, read_all
 from polymodal.report.words import listed
 
 PAGE, FIGURES = "compare.html", "compare.json"
@@ -77,7 +77,7 @@ class Comparison:
         Raises:
             RunError: If they cannot be written.
         """
-        from polymodal.report.comparison_page import comparison_page
+        from polymodal.comparing.page import comparison_page
 
         folder = Path(folder)
         with writing(folder):

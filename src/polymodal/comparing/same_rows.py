@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.comparing.tested import Tested, read_cells
 from polymodal.data.cells import MediaError
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, RunError
 from polymodal.evaluation.grouping import row_groups
-from polymodal.report.tested import Tested, read_cells
 from polymodal.report.words import listed
 from polymodal.training.job import resolve
 

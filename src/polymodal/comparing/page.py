@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polymodal.report.comparison_plots import cost_plot, scores_plot
+from polymodal.comparing.plots import cost_plot, scores_plot
 from polymodal.report.page import render
 from polymodal.report.words import difference
 
@@ -14,7 +14,7 @@ def comparison_page(figures: Mapping[str, Any], footer: str) -> str:
     """``compare.html``: verdict, leaderboard, cost and pairs of every target.
 
     Args:
-        figures: Those of :class:`polymodal.report.comparing.Comparison`.
+        figures: Those of :class:`polymodal.comparing.comparison.Comparison`.
         footer: The last line.
     """
     targets = figures["targets"]
