@@ -1,5 +1,6 @@
 """Encoders, fusions and heads of another package, found by its entry points; a broken one harms no other."""
 
+import json
 import subprocess
 import sys
 from textwrap import dedent
@@ -100,7 +101,8 @@ FIT = ["fit", "houses.csv", "-t", "price", "-i", "photo,bedrooms", "-o", "run", 
 def test_parts_of_another_package_are_fitted_saved_and_loaded_by_name(site, folder):
     assert "paints" not in sys.modules and "colours" in pm.ENCODERS and "first" in list(pm.FUSIONS)
     given = ["inputs.photo.encoder={type: colours, width: 4}", "fusion.name=first", "fusion.scale=2",
-             "targets.price={task: ordinal, options: {steps: 3}}"]  # fmt: skip
+             "targets.price={task: ordinal, options: {steps: 3}}", "report.write=true",
+             "report.noise_rows=20"]  # fmt: skip
     result = polymodal(*FIT, *(word for s in given for word in ("--set", s)), folder=folder)
     assert result.status == 0, result.err
     run = pm.load(folder / "run")
@@ -109,6 +111,10 @@ def test_parts_of_another_package_are_fitted_saved_and_loaded_by_name(site, fold
     assert type(run.model.head("price")).__name__ == "Ordinal" and run.model.head("price").steps == 3
     assert run.model.head("price").mean > 1e5, "its cells are read as numbers, as its family's are"
     assert "rmse" in run.evaluate(folder / "houses.csv")["price"]
+    explained = run.explain(folder / "houses.csv", [1, 2])
+    assert {"box", "cell"} <= set(explained["part"]) and not explained["flagged"].any()
+    figures = json.loads((folder / "run/report.json").read_text())["targets"]["price"]
+    assert figures["task"] == "ordinal" and figures["worth"]["score"] == "r2"
     assert yaml.safe_load((folder / "run/run.yaml").read_text())["targets"]["price"]["task"] == "ordinal"
 
 
