@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -95,3 +96,23 @@ def test_labels_are_explained_one_by_one_or_the_likeliest_where_none_was_said():
     assert [entry.answer for entry in said] == ["a", "c"] and not said[0].note
     (likeliest,) = said_of("tags", head, torch.tensor([[-3.0, -2.0, -4.0]]))
     assert likeliest.answer == "b" and likeliest.note == "no label was said; this is the likeliest"
+
+
+def test_an_encoder_that_lets_no_gradient_through_is_told_and_the_rest_stays_complete():
+    model = small_model()
+    encoder = model.model.encoders[model.model.encoder_of["b"]]
+    encoder.forward = torch.no_grad()(encoder.forward)
+    (entry,) = explain_rows(model, small_rows(4), [0], targets=["price"])
+    told = entry.inputs["b"]
+    assert "lets no gradient through" in told.note and not told.parts
+    assert math.isnan(told.attribution) and math.isfinite(told.share)
+    assert entry.found.relative <= LIMIT
+
+
+def test_what_is_taken_apart_of_a_class_has_its_temperature():
+    head = pm.Classifier(classes=["red", "green", "blue"])
+    head.temperature.fill_(2.0)
+    logits = torch.tensor([[1.0, 2.0, -1.0]])
+    (said,) = said_of("kind", head, logits)
+    odds = math.log(said.confidence / (1 - said.confidence))
+    assert said.answer == "green" and float(value_of(head, logits, 1)[0]) == pytest.approx(odds, abs=1e-5)

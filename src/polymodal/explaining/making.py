@@ -13,7 +13,6 @@ from torch import Tensor
 from polymodal.data.collator import RowDataset
 from polymodal.data.items import each_item
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers.frozen import FrozenReader
 from polymodal.errors import RunError, did_you_mean
 from polymodal.evaluation.inference import move
 from polymodal.evaluation.shares import AnswerShares, answer_shares
@@ -77,22 +76,12 @@ def explain_rows(
         if name not in heads:
             raise RunError(f"there is no target '{name}' to explain. {did_you_mean(name, heads)}")
     model.eval()
-    rows = with_encoders(rows)
     shares = answer_shares(model, rows, places, targets=chosen)
     done: list[Explanation] = []
     for number, place in enumerate(progress(places, "explaining rows", len(places))):
         own = {name: shares[name][number] for name in chosen}
         done += explain_row(model, rows, place, own)
     return done
-
-
-def with_encoders(rows: RowDataset) -> RowDataset:
-    """``rows`` read for the encoders themselves, where a processor hands on what they made before."""
-    readers = rows.processor.readers
-    if not any(isinstance(reader, FrozenReader) for reader in readers.values()):
-        return rows
-    plain = {name: r.reader if isinstance(r, FrozenReader) else r for name, r in readers.items()}
-    return RowDataset(rows.table, PolymodalProcessor(plain, rows.processor.targets), numbers=rows.numbers)
 
 
 def explain_row(
