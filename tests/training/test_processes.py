@@ -85,6 +85,7 @@ def test_rows_that_one_process_finds_unreadable_are_left_out_by_all(houses):
     assert one.status == 0, one.err
     main, other = polymodal_together(*words(6, *still), *skip, "-o", "two", folder=houses)
     assert main[0] == other[0] == 0, main[2] + other[2]
+    assert main[2].count("3 rows left out") == 1 and not other[1] and not other[2]
     assert sorted(pd.read_csv(houses / "two/rejected.csv")["row"]) == [15, 21, 31]
     assert results(houses / "two")["rows"] == results(houses / "one")["rows"]
     expected, found = weights(houses / "one"), weights(houses / "two")

@@ -124,6 +124,7 @@ def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
     """One run, of what is declared or of what a search finds."""
     from polymodal import api
     from polymodal.cli.show import show_fit, show_search
+    from polymodal.training import processes
 
     found = {}
     if search:
@@ -133,6 +134,8 @@ def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
         found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
     else:
         run = api.fit(source, **options)
+    if not processes.is_main():
+        return
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
     if not printed({"run": str(run.folder), **results, **found}, options["quiet"]):
