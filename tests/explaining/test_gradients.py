@@ -98,17 +98,6 @@ def test_labels_are_explained_one_by_one_or_the_likeliest_where_none_was_said():
     assert likeliest.answer == "b" and likeliest.note == "no label was said; this is the likeliest"
 
 
-def test_an_encoder_that_lets_no_gradient_through_is_told_and_the_rest_stays_complete():
-    model = small_model()
-    encoder = model.model.encoders[model.model.encoder_of["b"]]
-    encoder.forward = torch.no_grad()(encoder.forward)
-    (entry,) = explain_rows(model, small_rows(4), [0], targets=["price"])
-    told = entry.inputs["b"]
-    assert "lets no gradient through" in told.note and not told.parts
-    assert math.isnan(told.attribution) and math.isfinite(told.share)
-    assert entry.found.relative <= LIMIT
-
-
 def test_what_is_taken_apart_of_a_class_has_its_temperature():
     head = pm.Classifier(classes=["red", "green", "blue"])
     head.temperature.fill_(2.0)

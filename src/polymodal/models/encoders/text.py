@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from torch import Tensor
@@ -46,6 +47,7 @@ class TextEncoder(BackboneEncoder):
         self.tokenizer = tokenizer
         self.width: int = self.config.get_text_config().hidden_size
         longest = getattr(self.config.get_text_config(), "max_position_embeddings", None) or 512
+        longest = longest if longest > 0 else sys.maxsize  # XLNet says -1: its positions have no end
         self.max_length = min(max_length or 128, longest)
 
     def settings(self) -> dict[str, Any]:
