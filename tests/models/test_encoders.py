@@ -40,12 +40,15 @@ CLIPS = {
     "vivit": (BERT | {"tubelet_size": [2, 8, 16]}, (2, 4, 2)),
     "timesformer": (BERT | {"patch_size": 8}, (4, 4, 4)),
 }
+GROUPS = [f"{part}_groups" for part in ("q", "k", "v", "post_attention", "intermediate", "output")]
 TEXTS = {
     "bert": BERT,
     "roberta": BERT,
     "modernbert": BERT,
     "distilbert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 24},
     "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2},
+    "xlnet": {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 24},
+    "squeezebert": BERT | {"embedding_size": 16} | dict.fromkeys(GROUPS, 1),
 }
 
 

@@ -45,8 +45,13 @@ READS = {
 UNREAD = ("mask_token", "masked_spec_embed", "query_global", "key_global", "value_global")
 """Weights that only pre-training or other calls use: what stands for hidden patches and hidden sound, and
 Longformer's attention of chosen tokens to all."""
+UNREAD_OF = {"XLNet": ("mask_emb", "r_s_bias", "seg_embed")}
+"""The same of one kind, by the start of a model's class name, where others use weights of that name."""
 
+ASKING = "SqueezeBert"
+"""Calls its pooler whether or not it is there, so that it is kept, among ``SUMMARIES``."""
 SUMMARIES = {
+    ASKING: "pooler",
     "SiglipText": "head",
     "CLIPVision": "post_layernorm",
     "ConvNext": "layernorm",
@@ -230,15 +235,18 @@ def own_memory(model: nn.Module) -> None:
 def leave_out_unread(model: PreTrainedModel) -> None:
     """Leave out what no token comes from, for it would never learn: poolers, ``SUMMARIES`` and ``UNREAD``."""
     pooler = getattr(model, "pooler", None)
-    if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
+    learns = isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters())
+    if learns and not type(model).__name__.startswith(ASKING):
         model.pooler = None  # type: ignore[assignment]
     if getattr(model, "use_head", False):  # SigLIP's pictures
         model.use_head, model.head = False, None  # type: ignore[assignment]
     for kind, part in SUMMARIES.items():
         if type(model).__name__.startswith(kind):
             model.get_submodule(part).requires_grad_(False)
+    own = [parts for kind, parts in UNREAD_OF.items() if type(model).__name__.startswith(kind)]
+    unread = set(UNREAD).union(*own)
     for name, parameter in model.named_parameters():
-        if not set(UNREAD).isdisjoint(name.split(".")):
+        if not unread.isdisjoint(name.split(".")):
             parameter.requires_grad_(False)
 
 
