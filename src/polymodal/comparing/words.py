@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polymodal.evaluation.bootstrap import FEWEST_GROUPS
-from polymodal.report.page import spoken_seconds
-from polymodal.report.words import NAMES, difference, listed, number, span
+from polymodal.report.words import NAMES, difference, listed, number, span, spoken_seconds
 
 SHOWN = 6
 """Runs that a sentence names; of more it gives the number."""

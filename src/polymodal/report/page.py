@@ -21,7 +21,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"thousands": lambda value: f"{value:,}", "seconds": spoken_seconds}
+    made.filters |= {"thousands": lambda value: f"{value:,}", "seconds": words.spoken_seconds}
     made.globals |= {"words": words, "draw": draw}
     return made
 
@@ -34,13 +34,3 @@ def render(template: str, **values: Any) -> str:
 def draw(name: str, *values: Any, **more: Any) -> Markup:
     """A plot of :mod:`plots`, by its name without ``_plot``, to stand in a page."""
     return Markup(getattr(plots, f"{name}_plot")(*values, **more))
-
-
-def spoken_seconds(seconds: float) -> str:
-    """``41 s``, ``6 min 12 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -97,3 +97,13 @@ def plain(value: float | None, *, sign: bool = False) -> str:
         return "–"
     text = brief(value)
     return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
+
+
+def spoken_seconds(seconds: float) -> str:
+    """``41 s``, ``6 min 12 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,131 @@
+"""How well one input's vectors find those of another: recall, median rank, mean average precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polymodal.evaluation.bootstrap import Bootstrap, estimate
+
+AT = (1, 5, 10)
+AT_ONCE = 512
+"""Queries whose similarities to all candidates are in memory together."""
+
+
+def retrieval(
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    query_contents: np.ndarray,
+    candidate_contents: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Rank all candidates for every query by cosine similarity, and say how far up the right ones stand.
+
+    Right is what has the query's content: rows that share a caption or a picture are right for each other,
+    and not mistakes. A wrong candidate that is as similar as the right one stands before it, so that equal
+    vectors are worth nothing. Queries without a right candidate are left out.
+
+    Args:
+        queries: ``(queries, width)``.
+        candidates: ``(candidates, width)``.
+        query_contents: ``(queries,)``, what each stands for.
+        candidate_contents: ``(candidates,)``, of the same kind.
+        groups: ``(queries,)`` what hangs together; by default queries of one content do.
+        seed: Of the resamples.
+
+    Returns:
+        ``queries`` that count, ``candidates``, ``groups``; ``recall_at_1``, ``recall_at_5`` and
+        ``recall_at_10`` (the share of queries with a right candidate among the first), ``median_rank`` of
+        the first right one, and ``map`` (mean average precision; Manning, Raghavan & Schütze 2008, section
+        8.4), an estimate each; and ``chance``, the expected recall of candidates in random order.
+
+    Raises:
+        ValueError: If the shapes do not belong together, or no query has a right candidate.
+    """
+    _check(queries, candidates, query_contents, candidate_contents)
+    contents = np.unique(np.concatenate([query_contents, candidate_contents]), return_inverse=True)[1]
+    own, others = contents[: len(queries)], contents[len(queries) :]
+    right = np.bincount(others, minlength=contents.max() + 1)[own]
+    kept = np.flatnonzero(right)
+    if not len(kept):
+        raise ValueError("no query has a candidate of its content")
+    ranks, precision = _ranks(_unit(queries[kept]), _unit(candidates), own[kept], others)
+    bootstrap = Bootstrap((own if groups is None else np.asarray(groups))[kept], seed=seed)
+    found: dict[str, Any] = {
+        "queries": len(kept), "candidates": len(candidates), "groups": bootstrap.count,
+    }  # fmt: skip
+    for place in AT:
+        found[f"recall_at_{place}"] = _mean((ranks <= place).astype(float), bootstrap)
+    found["median_rank"] = estimate(np.median(ranks), _medians(ranks, bootstrap))
+    found["map"] = _mean(precision, bootstrap)
+    found["chance"] = {
+        f"recall_at_{place}": float(np.mean(_by_chance(right[kept], len(candidates), place))) for place in AT
+    }
+    return found
+
+
+def both_ways(
+    first: np.ndarray,
+    second: np.ndarray,
+    first_contents: np.ndarray,
+    second_contents: np.ndarray,
+    **more: Any,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """:func:`retrieval` of the second by the first, and of the first by the second; rows belong together."""
+    contents = np.array([f"{a}\0{b}" for a, b in zip(first_contents, second_contents, strict=True)])
+    pairs = np.unique(contents, return_inverse=True)[1]
+    return (
+        retrieval(first, second, pairs, pairs, **more),
+        retrieval(second, first, pairs, pairs, **more),
+    )
+
+
+def _check(queries: Any, candidates: Any, own: Any, others: Any) -> None:
+    if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
+        raise ValueError(f"expected vectors of one width, got {queries.shape} and {candidates.shape}")
+    if (len(own), len(others)) != (len(queries), len(candidates)):
+        raise ValueError(f"expected a content a vector, got {len(own)} and {len(others)}")
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1.0)
+
+
+def _ranks(
+    queries: np.ndarray, candidates: np.ndarray, own: np.ndarray, others: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each query the place of its first right candidate, from 1, and its average precision."""
+    ranks, precision = np.empty(len(queries)), np.empty(len(queries))
+    for start in range(0, len(queries), AT_ONCE):
+        similar = queries[start : start + AT_ONCE] @ candidates.T
+        for number, line in enumerate(similar, start=start):
+            right = others == own[number]
+            found, wrong = -np.sort(-line[right]), np.sort(line[~right])
+            before = len(wrong) - np.searchsorted(wrong, found, side="left")
+            order = np.arange(1, len(found) + 1)
+            ranks[number], precision[number] = before[0] + 1, np.mean(order / (order + before))
+    return ranks, precision
+
+
+def _mean(values: np.ndarray, bootstrap: Bootstrap) -> dict[str, float | None]:
+    sums = bootstrap.resample(np.stack([values, np.ones_like(values)], axis=1))
+    return estimate(values.mean(), sums[:, 0] / sums[:, 1])
+
+
+def _medians(ranks: np.ndarray, bootstrap: Bootstrap) -> np.ndarray:
+    """``(samples,)`` medians of resampled queries: the smallest rank that half of them do not exceed."""
+    order = np.argsort(ranks, kind="stable")
+    drawn = bootstrap.weights[:, bootstrap.codes[order]].cumsum(axis=1)
+    return ranks[order][(drawn >= drawn[:, -1:] / 2).argmax(axis=1)]
+
+
+def _by_chance(right: np.ndarray, candidates: int, place: int) -> np.ndarray:
+    """The chance that one of ``right`` is among ``place`` of all drawn without replacement."""
+    lost = np.ones(len(right))
+    for drawn in range(min(place, candidates)):
+        lost *= np.clip(candidates - right - drawn, 0, None) / (candidates - drawn)
+    return 1 - lost

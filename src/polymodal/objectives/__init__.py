@@ -1,0 +1,1 @@
+"""Losses that need no target: what a model learns from rows as such."""

@@ -1,0 +1,72 @@
+"""Losses over all pairs of a batch: what belongs together near, what does not far.
+
+Of several processes each gathers the rows of all, with gradients, and has the loss of the whole batch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+from torch.nn import functional as F
+
+
+def info_nce(first: Tensor, second: Tensor, scale: Tensor, same: Tensor | None = None) -> Tensor:
+    """The cross-entropy of each row's partner among all rows, the mean of both directions (InfoNCE; van den
+    Oord et al. 2018, equation 4; with a learned scale as in CLIP, Radford et al. 2021).
+
+    Args:
+        first: ``(rows, width)`` unit vectors.
+        second: ``(rows, width)``, row by row the partners.
+        scale: A scalar, the inverse temperature.
+        same: ``(rows, rows)`` bool: pairs of equal content beside the own one (see :func:`equal_contents`).
+            They are no mistakes, and count neither as near nor as far.
+
+    Returns:
+        A scalar; 0 where there is a single row, which has nothing to be told apart from.
+    """
+    logits = scale * first @ second.T
+    if same is not None:
+        logits = logits.masked_fill(same | same.T, -torch.inf)
+    own = torch.arange(len(first), device=first.device)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def sigmoid_pairs(
+    first: Tensor, second: Tensor, scale: Tensor, bias: Tensor, same: Tensor | None = None
+) -> Tensor:
+    """Each pair told by itself to belong together or not (SigLIP; Zhai et al. 2023, equation 1).
+
+    Args:
+        first: ``(rows, width)`` unit vectors.
+        second: ``(rows, width)``, row by row the partners.
+        scale: A scalar, the inverse temperature.
+        bias: A scalar, what is added to every similarity: most pairs do not belong together.
+        same: As :func:`info_nce` takes it.
+
+    Returns:
+        A scalar, the sum over all pairs by the number of rows.
+    """
+    logits = scale * first @ second.T + bias
+    together = 2 * torch.eye(len(first), len(second), device=first.device) - 1
+    losses = -F.logsigmoid(together * logits)
+    if same is not None:
+        losses = losses.masked_fill(same, 0.0)
+    return losses.sum() / len(first)
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """``rows`` ``(rows, …)`` of every process, one behind the other, with gradients to all of them.
+
+    All processes must have equally many.
+    """
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return rows
+    return torch.cat(list(all_gather(rows)))
+
+
+def equal_contents(contents: Tensor) -> Tensor:
+    """``(rows, rows)`` bool: which other rows have the content of each, ``contents`` ``(rows,)``."""
+    equal = contents.unsqueeze(0) == contents.unsqueeze(1)
+    return equal & ~torch.eye(len(contents), dtype=torch.bool, device=contents.device)
