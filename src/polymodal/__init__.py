@@ -8,14 +8,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "polymodal.api": ("check", "compare", "fit", "init", "load"),
+    "polymodal.api": ("check", "compare", "fit", "init", "load", "pretrain"),
     "polymodal.fusions": ("fit_fusions",),
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
     "polymodal.several": ("Fits",),
     "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
-    "polymodal.models": ("PolymodalConfig", "PolymodalForPrediction", "PolymodalModel"),
+    "polymodal.models": (
+        "PolymodalConfig", "PolymodalForPreTraining", "PolymodalForPrediction", "PolymodalModel",
+    ),
     "polymodal.models.encoders": (
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
         "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
@@ -25,6 +27,11 @@ _HOMES = {
     "polymodal.models.heads": (
         "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",
     ),
+    "polymodal.objectives.base": ("Objective", "OBJECTIVES"),
+    "polymodal.objectives.contrastive": ("ContrastiveObjective", "SigmoidObjective"),
+    "polymodal.objectives.masked_patch": ("MaskedPatchObjective",),
+    "polymodal.objectives.masked_text": ("MaskedTextObjective",),
+    "polymodal.objectives.matching": ("MatchingObjective",),
     "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),
     "polymodal.errors": ("ConfigError", "DataError", "PolymodalError", "RunError"),
 }  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
+from polymodal.models import PolymodalForPrediction
 from polymodal.models.build import build_model
 from polymodal.parsing import parse
 from polymodal.results import write_results
@@ -30,11 +31,12 @@ from polymodal.training.calibration import calibrate
 from polymodal.training.folder import check_folder, has_begun, is_finished, prepare_folder
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
+from polymodal.training.pairing import check_pairs
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
 from polymodal.training.trainer import train
 
-__all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to"]
+__all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to", "pretrain"]
 
 
 def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
@@ -101,15 +103,59 @@ def fit(
     Raises:
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
+    return _open_and_fit(
+        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings),
+        Path(output) if output else default_folder(source),
+        resume=resume, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+def pretrain(
+    source: Any,
+    *,
+    inputs: Sequence[str] = (),
+    objectives: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Train without targets: what the inputs of a row have in common, and each in itself.
+
+    Args:
+        source: As :func:`fit` takes it; a declaration names no targets.
+        inputs: The only columns to read; by default all that can be read.
+        objectives: Names of those to learn by, beside those declared; by default ``contrastive`` where there
+            are several inputs, else ``masked_text`` or ``masked_patch``.
+        output: The run folder; ``runs/<name of the table>`` by default.
+        settings: Such as ``objectives.contrastive.weight=0.5``, over everything else.
+        resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
+        overwrite: Replace a finished run in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line for everything that is wrong; nothing was trained then.
+    """
+    return _open_and_fit(
+        lambda: open_job(
+            source, inputs=inputs, settings=settings, objectives=objectives, pretraining=True
+        ),
+        Path(output) if output else default_folder(source),
+        resume=resume, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+def _open_and_fit(
+    opened: Callable[[], Job], folder: Path, *, resume: bool, overwrite: bool, quiet: bool
+) -> Run:
     processes.start()
-    job = processes.everywhere(
-        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings)
-    )
-    folder = Path(output) if output else default_folder(source)
+    job = processes.everywhere(opened)
     goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
     if goes_on is None:
         return load(folder)
     leave_out_too(job, processes.on_main(lambda: job.rejected))
+    processes.everywhere(lambda: check_pairs(job))
     with quiet_libraries():
         return fit_job(job, folder, resume=goes_on, quiet=quiet)
 
@@ -147,7 +193,7 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     several = len(job.declaration.inputs) > 1
     trained = train(
         model,
-        job.rows("train", dropout=config.modality_dropout if several else 0.0),
+        job.rows("train", dropout=(config.modality_dropout or 0.0) if several else 0.0),
         job.rows("validation"),
         config,
         folder,
@@ -155,8 +201,9 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
         resume=resume,
         quiet=quiet,
     )
-    calibration = calibrate(model, job.rows("validation"), job.declaration)
-    run = Run(folder, model, job.processor, job.declaration)
+    answering = cast(PolymodalForPrediction, model)  # or one that has no heads, and nothing to calibrate
+    calibration = calibrate(answering, job.rows("validation"), job.declaration)
+    run = Run(folder, answering, job.processor, job.declaration)
 
     def finish() -> None:
         with writing(folder, "Free space: the same command with --resume finishes the run"):

@@ -269,13 +269,32 @@ class TargetConfig(Section):
         return self
 
 
+class ObjectiveConfig(Section):
+    """What is learned from rows without targets; any other key is an option of that objective."""
+
+    model_config = ConfigDict(extra="allow")
+
+    weight: float = Field(1.0, gt=0, description="Share of this objective in the loss.")
+    inputs: list[str] | None = Field(
+        None, min_length=1, description="Inputs that take part; by default all that can."
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The objective's own options that were given."""
+        return dict(self.model_extra or {})
+
+
 class FusionConfig(Section):
     """How the inputs become one state; any other key is an option of that fusion."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str = "transformer"
-    width: int = Field(128, ge=8, description="The shared space.")
+    width: int = Field(128, ge=8, description="Of all tokens, once they are embedded.")
+    space: int | None = Field(
+        None, ge=2, description="Width of the vectors that an objective compares; by default the width."
+    )
     dropout: float = Field(
         0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads."
     )
@@ -317,10 +336,18 @@ class TrainConfig(Section):
         description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck.",
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
-        "fixed", description="Several targets: by each one's 'weight', or by weights that are learned."
+        "fixed", description="Several targets and objectives: by each one's 'weight', or by learned ones."
     )
-    modality_dropout: float = Field(
-        0.15, ge=0, lt=1, description="Chance that a row's input is left out in training."
+    modality_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Chance that a row's input is left out in training; by default 0.15, without targets 0.",
+    )
+    piece: int | None = Field(
+        None,
+        ge=1,
+        description="Rows that go through the encoders at once: objectives then compare larger batches.",
     )
     seed: int = Field(0, ge=0, description="seed")
     workers: int = Field(0, ge=0, description="dataloader_num_workers")
@@ -352,9 +379,22 @@ class Declaration(Section):
     data: DataConfig = Field(default_factory=DataConfig)
     inputs: dict[str, InputConfig] = Field(default_factory=dict)
     targets: dict[str, TargetConfig] = Field(default_factory=dict)
+    objectives: dict[str, ObjectiveConfig] = Field(default_factory=dict)
     fusion: FusionConfig = Field(default_factory=FusionConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_objectives(cls, values: Any) -> Any:
+        """``contrastive:`` without options, and a list of names, are sections too."""
+        given = values.get("objectives") if isinstance(values, dict) else None
+        if isinstance(given, list) and all(isinstance(name, str) for name in given):
+            given = dict.fromkeys(given)
+        if isinstance(given, dict):
+            filled = {name: {} if entry is None else entry for name, entry in given.items()}
+            return values | {"objectives": filled}
+        return values
 
     def to_yaml(self) -> str:
         """The declaration with every default written out, in declared order, and which version wrote it."""

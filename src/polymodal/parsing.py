@@ -15,6 +15,7 @@ from polymodal.config import (
     FusionConfig,
     InputConfig,
     LoraSettings,
+    ObjectiveConfig,
     Section,
     TargetConfig,
     TrainConfig,
@@ -106,6 +107,7 @@ def _known_keys(path: tuple) -> list[str]:
         "data": DataConfig,
         "inputs": InputConfig,
         "targets": TargetConfig,
+        "objectives": ObjectiveConfig,
         "fusion": FusionConfig,
         "train": TrainConfig,
     }

@@ -16,12 +16,14 @@ from polymodal.run import Run
 from polymodal.training.calibration import Calibration
 from polymodal.training.folder import RESULTS
 from polymodal.training.job import Job
+from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.skipping import skip_notes
 
 
 def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
     """Measure the test rows; write ``predictions.parquet``, report, model card, and last ``metrics.json``."""
-    results = measure_tests(run, job) | describe_fit(run, job, trained, calibration)
+    learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
+    results = learned | describe_fit(run, job, trained, calibration)
     write_card(run, results, write_fit_report(run, job, results))
     write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
@@ -44,12 +46,26 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
     return {"test": measure.metrics()}
 
 
+def measure_space(run: Run, job: Job) -> dict[str, Any]:
+    """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
+    pairs = {split: count_pairs(presence(table, job)) for split, table in job.splits.items() if len(table)}
+    return {"test": {}, "space": run.model.config.space, "pairs": pairs}
+
+
+def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Of each part of the training loss its mean at the first look and at the last."""
+    logs = [entry for entry in history if "loss" in entry]
+    names = [key for key in (logs[0] if logs else {}) if key.startswith("loss.")]
+    return {name.removeprefix("loss."): [logs[0][name], logs[-1][name]] for name in names}
+
+
 def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
     """What ``metrics.json`` holds beside the metrics of the test rows."""
     history = trained.pop("history")
     return {
         "validation": trained.pop("best"),
         "train": trained,
+        "losses": first_and_last(history),
         "parameters": run.model.num_parameters(),
         "rows": count_splits(job),
         "notes": job.notes + skip_notes(job) + cache_notes(job) + calibration.notes,

@@ -22,7 +22,7 @@ from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
-from polymodal.models import PolymodalForPrediction
+from polymodal.models import PolymodalConfig, PolymodalForPrediction, PolymodalForPreTraining
 from polymodal.parsing import load_yaml
 from polymodal.training.progress import quiet_libraries
 
@@ -35,7 +35,7 @@ class Run:
 
     Attributes:
         folder: Where it lies.
-        model: In evaluation mode.
+        model: In evaluation mode; after a pre-training a :class:`PolymodalForPreTraining`, without heads.
         processor: Feeds the model.
         declaration: What the run was made from.
         precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
@@ -113,6 +113,7 @@ class Run:
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
         """
+        self.require_targets()
         rows = self.rows(read_table(source), on_error=on_error)
         for batch in self._batches(rows, batch_size):
             frame = answer_frame(self.model, batch, probabilities)
@@ -133,6 +134,7 @@ class Run:
         Raises:
             DataError: If a target's column is missing, or no row has an answer.
         """
+        self.require_targets()
         table = read_table(source)
         for name in self.model.config.head_names:
             if name not in table.columns:
@@ -208,6 +210,7 @@ class Run:
         """
         from polymodal.explaining.writing import explain, write_explanations
 
+        self.require_targets()
         found = explain(self, source, rows, targets=targets)
         if output is not None:
             write_explanations(found, self, output)
@@ -225,7 +228,18 @@ class Run:
         """
         from polymodal.report.writing import report
 
+        self.require_targets()
         return report(self, source, **asked)
+
+    def require_targets(self) -> None:
+        """Refuse to answer where nothing was learned to be answered.
+
+        Raises:
+            RunError: If the run learned without targets.
+        """
+        if not self.model.config.head_names:
+            cure = f"Tune it first: polymodal fit TABLE --target COLUMN --from {self.folder}"
+            raise RunError(f"{self.folder}: was pre-trained without targets and has no answers. {cure}")
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.
@@ -272,7 +286,9 @@ def _load_model(path: Path) -> PolymodalForPrediction:
     """
     try:
         with quiet_libraries():
-            model, found = PolymodalForPrediction.from_pretrained(str(path), output_loading_info=True)
+            config = PolymodalConfig.from_pretrained(str(path))
+            kind = PolymodalForPrediction if config.heads else PolymodalForPreTraining
+            model, found = kind.from_pretrained(str(path), output_loading_info=True)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "ignore_mismatched_sizes" in reason:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli import fitting, insight, using
+from polymodal.cli import fitting, insight, pretraining, using
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -27,7 +27,7 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELO
 """What it says of files and folders that it does not let us use."""
 
 for command in (
-    fitting.demo, fitting.check, fitting.init, fitting.fit,
+    fitting.demo, fitting.check, fitting.init, fitting.fit, pretraining.pretrain,
     using.evaluate, using.predict, using.embed,
     insight.report, insight.explain, insight.compare,
     using.cache,

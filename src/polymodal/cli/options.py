@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polymodal.cli.skipped import OnError, as_settings
+
 if TYPE_CHECKING:
     from polymodal.run import Run
 
@@ -50,6 +52,15 @@ def printed(content: dict[str, Any], as_json: bool) -> bool:
     if as_json:
         typer.echo(json.dumps(content, ensure_ascii=False, default=str))
     return as_json
+
+
+def with_settings(
+    settings: list[str] | None, on_error: OnError | None, device: str | None, precision: Precision | None
+) -> list[str]:
+    """``--set``, and what options of their own stand for."""
+    given = {"train.device": device, "train.precision": precision and precision.value}
+    named = [f"{name}={value}" for name, value in given.items() if value]
+    return [*(settings or []), *as_settings(on_error), *named]
 
 
 def split(names: str | None) -> list[str]:

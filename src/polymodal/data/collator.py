@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+import xxhash
 from torch.utils.data import Dataset
 
 from polymodal.data.cache import ReadCache
@@ -74,7 +76,8 @@ class RowDataset(Dataset):
                 kept = self.processor.read_row({}, self.targets)[0] | {"problems": bad}
             else:
                 problems += bad
-            rows.append({"index": max(index, ~index), **kept})
+            place_of = max(index, ~index)
+            rows.append({"index": place_of, "draw": draw_of(self.seed, self.epoch, place_of), **kept})
         if problems:
             raise DataError(problems)
         if self.dropout:
@@ -91,17 +94,43 @@ class RowDataset(Dataset):
                 row["cells"][name] = None
 
 
+def draw_of(seed: int, epoch: int, index: int) -> int:
+    """A number below 2⁶² for what is drawn by chance for a row in an epoch: the same in a resumed run."""
+    return xxhash.xxh3_64_intdigest(b"%d %d %d" % (seed, epoch, index)) >> 2
+
+
 class Collator:
     """Rows to a batch: ``index`` ``(batch,)``, ``inputs`` and ``targets`` by name, any ``problems`` by index.
 
     Args:
         processor: Pads.
         form: See :meth:`PolymodalProcessor.collate`.
+        for_objectives: Add what objectives ask for: by input ``contents`` ``(batch,)``, numbers that are
+            equal where rows hold the same, and ``draws`` ``(batch,)``, what chance hangs on.
     """
 
-    def __init__(self, processor: PolymodalProcessor, *, form: Form = "items") -> None:
-        self.processor, self.form = processor, form
+    def __init__(
+        self, processor: PolymodalProcessor, *, form: Form = "items", for_objectives: bool = False
+    ) -> None:
+        self.processor, self.form, self.for_objectives = processor, form, for_objectives
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         problems = {row["index"]: row["problems"] for row in rows if "problems" in row}
-        return self.processor.batch(rows, form=self.form) | ({"problems": problems} if problems else {})
+        batch = self.processor.batch(rows, form=self.form) | ({"problems": problems} if problems else {})
+        if self.for_objectives:
+            batch["draws"] = torch.tensor([row["draw"] for row in rows])
+            batch["contents"] = {
+                name: torch.tensor([content_of(row["cells"][name], row["index"]) for row in rows])
+                for name in self.processor.readers
+            }
+        return batch
+
+
+def content_of(kept: Any, index: int) -> int:
+    """A number for what a reader kept of a cell; rows without one are unlike each other."""
+    if kept is None:
+        return -1 - index
+    whole = xxhash.xxh3_64()
+    for item in kept if isinstance(kept, list) else [kept]:
+        whole.update(np.ascontiguousarray(item).tobytes())
+    return whole.intdigest() >> 1

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.device import computing_in
 from polymodal.evaluation.inference import move
+from polymodal.models.embedding import choose, pick
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import EmbeddedInput
 
@@ -58,28 +58,6 @@ class EmbeddedRows:
         order = torch.arange(len(entry.present))
         order[having] = having[torch.randperm(len(having), generator=random)]
         return {**self.embedded, name: pick(entry, order.to(entry.tokens.device))}
-
-
-def pick(entry: EmbeddedInput, rows: Tensor) -> EmbeddedInput:
-    """Some rows of an input."""
-    return EmbeddedInput(entry.tokens[rows], entry.mask[rows], entry.present[rows])
-
-
-def choose(where: Tensor, first: EmbeddedInput, second: EmbeddedInput) -> EmbeddedInput:
-    """The rows of ``first`` where ``where`` ``(rows,)`` is true, else those of ``second``; padded alike."""
-    length = max(first.tokens.shape[1], second.tokens.shape[1])
-    (tokens, mask), (other, other_mask) = _padded(first, length), _padded(second, length)
-    where = where.to(tokens.device)
-    return EmbeddedInput(
-        torch.where(where[:, None, None], tokens, other),
-        torch.where(where[:, None], mask, other_mask),
-        torch.where(where, first.present, second.present),
-    )
-
-
-def _padded(entry: EmbeddedInput, length: int) -> tuple[Tensor, Tensor]:
-    behind = length - entry.tokens.shape[1]
-    return F.pad(entry.tokens, (0, 0, 0, behind)), F.pad(entry.mask, (0, behind))
 
 
 def embed_rows(

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.config import READ_MODALITIES, Declaration, FusionConfig, InputConfig, TargetConfig
+from polymodal.config import (
+    READ_MODALITIES,
+    Declaration,
+    FusionConfig,
+    InputConfig,
+    ObjectiveConfig,
+    TargetConfig,
+)
 from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
@@ -34,7 +41,8 @@ from polymodal.models.encoders import (
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import HEADS, Head
-from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+from polymodal.models.modeling import LearningModel, PolymodalModel
+from polymodal.objectives.base import build_objective
 from polymodal.registry import accepted
 
 SHIFT, MASKING = 0.08, 0.15
@@ -43,11 +51,12 @@ SHIFT, MASKING = 0.08, 0.15
 
 def build_model(
     declaration: Declaration, processor: PolymodalProcessor, answers: Mapping[str, np.ndarray]
-) -> PolymodalForPrediction:
+) -> LearningModel:
     """The untrained model of a declaration; ``answers`` are the training targets as the processor reads them.
 
     Raises:
-        ConfigError: If an encoder, the fusion or one of their options does not exist.
+        ConfigError: If an encoder, the fusion or one of their options does not exist, or an objective finds
+            nothing to learn from.
     """
     encoders: dict[str, Encoder] = {}
     built: dict[int, Encoder] = {}  # inputs that share a reader share an encoder
@@ -65,9 +74,16 @@ def build_model(
         {name: encoders[name] for name in declaration.inputs},
         build_fusion(fusion),
         heads,
+        [build_objective(name, given_objective(config)) for name, config in declaration.objectives.items()],
         embedding_dropout=fusion.dropout,
         weighting=declaration.train.weighting,
+        space=fusion.space,
     )
+
+
+def given_objective(config: ObjectiveConfig) -> dict[str, Any]:
+    """What a declaration says of an objective, as its constructor takes it."""
+    return {"weight": config.weight, "inputs": config.inputs, **config.options}
 
 
 def build_fusion(config: FusionConfig, inputs: Sequence[str] = ()) -> FeatureFusion:
@@ -97,6 +113,7 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part
         text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
+        text.tokenizer = reader.part
         reader.change(max_length=text.max_length)
         return text
     if isinstance(reader, ImageReader):

@@ -22,8 +22,10 @@ class PolymodalConfig(PreTrainedConfig):
         encoders: What :func:`build_encoder` takes, each encoder once however many inputs share it.
         fusion: ``{"name", "width", **options}``.
         heads: ``{"name", "task", **settings}`` each, in declared order.
+        objectives: ``{"name", **settings}`` each, in declared order.
+        space: Width of the vectors by which inputs are compared; None where no objective compares them.
         embedding_dropout: Dropout on the embedded tokens.
-        weighting: How the losses of the heads add up, ``fixed`` or ``uncertainty``.
+        weighting: How the losses of heads and objectives add up, ``fixed`` or ``uncertainty``.
         format: Of the artifact, see :data:`FORMAT`.
         polymodal_version: That wrote it.
 
@@ -38,6 +40,8 @@ class PolymodalConfig(PreTrainedConfig):
     encoders: list[dict[str, Any]] = field(default_factory=list)
     fusion: dict[str, Any] = field(default_factory=lambda: {"name": "transformer", "width": 128})
     heads: list[dict[str, Any]] = field(default_factory=list)
+    objectives: list[dict[str, Any]] = field(default_factory=list)
+    space: int | None = None
     embedding_dropout: float = 0.1
     weighting: str = "fixed"
     format: int = FORMAT

@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from polymodal.models.outputs import EmbeddedInput, TokenSequence
 
@@ -88,7 +89,6 @@ class MultimodalEmbedding(nn.Module):
         embedded = {}
         for place, entry in enumerate(self.inputs):
             segment = self.segment.weight[place]
-            empty = self.norm(self.missing.weight[place] + segment)
             sequence = sequences.get(entry.name)
             if sequence is not None:
                 tokens, mask, present = self._lay(entry, sequence, segment, rows)
@@ -97,11 +97,29 @@ class MultimodalEmbedding(nn.Module):
                 if idle and entry.name in idle:
                     content = self._content(entry, idle[entry.name], segment)
                     tokens = content.mean(dim=(0, 1)).expand_as(tokens)  # none of it is taken below
-            place_of_none = torch.arange(mask.shape[1], device=mask.device) == 0
-            first = place_of_none & ~present.unsqueeze(1)  # (rows, length)
-            tokens = torch.where(first.unsqueeze(-1), empty.to(tokens.dtype), tokens)
-            embedded[entry.name] = EmbeddedInput(self.dropout(tokens), mask | first, present)
+            made = self._say_missing(place, EmbeddedInput(tokens, mask, present))
+            embedded[entry.name] = EmbeddedInput(self.dropout(made.tokens), made.mask, present)
         return embedded
+
+    def lacking(
+        self, embedded: Mapping[str, EmbeddedInput], lacks: Mapping[str, Tensor]
+    ) -> dict[str, EmbeddedInput]:
+        """``embedded`` as if rows lacked an input: of each in ``lacks`` where ``(batch,)`` is true."""
+        made = dict(embedded)
+        for place, entry in enumerate(self.inputs):
+            if entry.name in lacks:
+                whole, stays = embedded[entry.name], ~lacks[entry.name]
+                there = EmbeddedInput(whole.tokens, whole.mask & stays.unsqueeze(1), whole.present & stays)
+                made[entry.name] = self._say_missing(place, there)
+        return made
+
+    def _say_missing(self, place: int, entry: EmbeddedInput) -> EmbeddedInput:
+        """The learned token at the first place of rows that lack the input, which mask nothing else."""
+        empty = self.norm(self.missing.weight[place] + self.segment.weight[place])
+        place_of_none = torch.arange(entry.mask.shape[1], device=entry.mask.device) == 0
+        first = place_of_none & ~entry.present.unsqueeze(1)  # (rows, length)
+        tokens = torch.where(first.unsqueeze(-1), empty.to(entry.tokens.dtype), entry.tokens)
+        return EmbeddedInput(tokens, entry.mask | first, entry.present)
 
     def _content(self, entry: EmbeddingInput, sequence: TokenSequence, segment: Tensor) -> Tensor:
         """An input's items in the shared space, ``(items, length, width)``."""
@@ -159,3 +177,26 @@ def lay_out(tokens: Tensor, mask: Tensor, row: Tensor, rows: int) -> tuple[Tenso
     laid = tokens.new_zeros(rows, slots, length, width).index_put((row, slot), tokens)
     laid_mask = mask.new_zeros(rows, slots, length).index_put((row, slot), mask)
     return laid.flatten(1, 2), laid_mask.flatten(1, 2), count > 0
+
+
+def pick(entry: EmbeddedInput, rows: Tensor) -> EmbeddedInput:
+    """Some rows of an input."""
+    return EmbeddedInput(entry.tokens[rows], entry.mask[rows], entry.present[rows])
+
+
+def choose(where: Tensor, first: EmbeddedInput, second: EmbeddedInput) -> EmbeddedInput:
+    """The rows of ``first`` where ``where`` ``(rows,)`` is true, else those of ``second``; padded alike."""
+    length = max(first.tokens.shape[1], second.tokens.shape[1])
+    (tokens, mask), (other, other_mask) = padded(first, length), padded(second, length)
+    where = where.to(tokens.device)
+    return EmbeddedInput(
+        torch.where(where[:, None, None], tokens, other),
+        torch.where(where[:, None], mask, other_mask),
+        torch.where(where, first.present, second.present),
+    )
+
+
+def padded(entry: EmbeddedInput, length: int) -> tuple[Tensor, Tensor]:
+    """An input's tokens and mask, ``length`` long."""
+    behind = length - entry.tokens.shape[1]
+    return F.pad(entry.tokens, (0, 0, 0, behind)), F.pad(entry.mask, (0, behind))

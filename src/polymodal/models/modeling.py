@@ -20,7 +20,10 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
+from polymodal.models.space import SharedSpace
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
+from polymodal.objectives.base import Objective, build_objective
+from polymodal.objectives.joint import is_learning, learn, seen
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, in one of three forms:
@@ -65,6 +68,14 @@ class PolymodalPreTrainedModel(PreTrainedModel):
         """The processor that feeds this model; see :meth:`PolymodalProcessor.for_model`."""
         return processor_for_model(self, rows)
 
+    def named_heads(self) -> list[tuple[str, Any]]:
+        """Targets and their heads, in declared order; none here."""
+        return []
+
+    def named_objectives(self) -> list[tuple[str, Any]]:
+        """Objectives by name, in declared order."""
+        return [(objective.name, objective) for objective in getattr(self, "objectives", ())]
+
     def _init_weights(self, module: nn.Module) -> None:
         """A weight that a checkpoint lacks starts as its own module starts it."""
         reset = getattr(module, "reset_parameters", None)
@@ -96,6 +107,9 @@ class PolymodalModel(PolymodalPreTrainedModel):
             dropout=config.embedding_dropout,
         )
         self.fusion = (fusion or FeatureFusion(**config.fusion)).bind(config.input_names)
+        self.space: SharedSpace | None = None
+        if config.space is not None:
+            self.space = SharedSpace(config.input_names, width=config.fusion["width"], space=config.space)
         self.finish()
 
     @classmethod
@@ -104,9 +118,11 @@ class PolymodalModel(PolymodalPreTrainedModel):
         encoders: Mapping[str, Encoder],
         fusion: FeatureFusion | None = None,
         heads: Mapping[str, Head] | None = None,
+        objectives: Sequence[Objective] = (),
         *,
         embedding_dropout: float = 0.1,
         weighting: str = "fixed",
+        space: int | None = None,
     ) -> PolymodalPreTrainedModel:
         """A model of parts made by hand; inputs that are given the same encoder object share it.
 
@@ -114,27 +130,36 @@ class PolymodalModel(PolymodalPreTrainedModel):
             encoders: An encoder an input, in order.
             fusion: By default a ``transformer`` of width 128.
             heads: A head a target; with heads the model is a :class:`PolymodalForPrediction`.
+            objectives: What it learns without targets; with objectives and no heads the model is a
+                :class:`PolymodalForPreTraining`.
             embedding_dropout: On the embedded tokens.
-            weighting: How the heads' losses add up: ``fixed``, each by its ``weight``, or ``uncertainty``, by
+            weighting: How the losses add up: ``fixed``, each by its ``weight``, or ``uncertainty``, by
                 weights that are learned.
+            space: Width of the vectors that an objective compares; by default the fusion's.
 
         Raises:
-            ConfigError: If there is no encoder, the fusion cannot be built, or there is no such weighting.
+            ConfigError: If there is no encoder, the fusion cannot be built, an objective finds nothing to
+                learn from, or there is no such weighting.
         """
         if not encoders:
             raise ConfigError("a model needs at least one input: give encoders={'name': encoder}")
         fusion = fusion or FeatureFusion()
         parts = list(dict.fromkeys(encoders.values()))
+        compares = any(objective.compares for objective in objectives)
         config = PolymodalConfig(
             inputs=[{"name": name, "encoder": parts.index(encoder)} for name, encoder in encoders.items()],
             encoders=[encoder_settings(encoder) for encoder in parts],
             fusion={"name": fusion.name, "width": fusion.width, **fusion.options},
             heads=[head_entry(name, head) for name, head in (heads or {}).items()],
+            objectives=[objective_entry(objective) for objective in objectives],
             embedding_dropout=embedding_dropout,
             weighting=weighting,
+            space=(space or fusion.width) if compares else None,
         )
         if heads:
-            return PolymodalForPrediction(config, parts, fusion, list(heads.values()))
+            return PolymodalForPrediction(config, parts, fusion, list(heads.values()), list(objectives))
+        if objectives:
+            return PolymodalForPreTraining(config, parts, fusion, list(objectives))
         return PolymodalModel(config, parts, fusion)
 
     def _embedding_input(self, name: str, place: int) -> EmbeddingInput:
@@ -162,6 +187,13 @@ class PolymodalModel(PolymodalPreTrainedModel):
 
     def embed(self, index: Tensor, inputs: Inputs) -> dict[str, EmbeddedInput]:
         """Encode and embed a batch, all that comes before the fusion."""
+        sequences, idle = self.encode(index, inputs)
+        return self.embedding(sequences, len(index), idle)
+
+    def encode(
+        self, index: Tensor, inputs: Inputs
+    ) -> tuple[dict[str, TokenSequence], dict[str, TokenSequence]]:
+        """Each input's items through its encoder, and blank items of no row through the others."""
         sequences: dict[str, TokenSequence] = {}
         idle: dict[str, TokenSequence] = {}
         for name, place in self.encoder_of.items():
@@ -175,7 +207,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
                 sequences[name] = encode(encoder, values)
             elif row is not None and torch.is_grad_enabled() and any(map(len, values.values())):
                 idle[name] = encode(encoder, values | {"row": row.new_zeros(1)})
-        return self.embedding(sequences, len(index), idle)
+        return sequences, idle
 
     def encoder_parameters(self, place: int) -> Iterator[nn.Parameter]:
         """The weights that only the items of one encoder touch: its own, their projection and positions."""
@@ -183,14 +215,19 @@ class PolymodalModel(PolymodalPreTrainedModel):
         for part in (self.encoders[place], embedding.project[str(place)], embedding.position[str(place)]):
             yield from part.parameters()
 
-    @staticmethod
-    def output(embedded: Mapping[str, EmbeddedInput], state: FusedState) -> PolymodalOutput:
-        """What both models return of the fused state."""
+    def output(self, embedded: Mapping[str, EmbeddedInput], state: FusedState) -> PolymodalOutput:
+        """What all models return of the fused state."""
         return PolymodalOutput(
-            embeddings={name: masked_mean(entry.tokens, entry.mask) for name, entry in embedded.items()},
+            embeddings=self.vectors(embedded),
             fused=state.pooled,
             present=torch.stack([entry.present for entry in embedded.values()], dim=1),
         )
+
+    def vectors(self, embedded: Mapping[str, EmbeddedInput]) -> dict[str, Tensor]:
+        """Each input's vector: in the shared space if there is one, else the mean of its tokens."""
+        if self.space is not None:
+            return self.space(embedded)
+        return {name: masked_mean(entry.tokens, entry.mask) for name, entry in embedded.items()}
 
 
 def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
@@ -209,13 +246,14 @@ def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
 
 
 class PolymodalForPrediction(PolymodalPreTrainedModel):
-    """The model with a head a target.
+    """The model with a head a target, and objectives beside them where it learns by these too.
 
     Args:
         config: What to build.
         encoders: See :class:`PolymodalModel`.
         fusion: See :class:`PolymodalModel`.
         heads: Built already, in the order of ``config.heads``; by default built from it.
+        objectives: The same of ``config.objectives``.
     """
 
     def __init__(
@@ -224,13 +262,15 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         encoders: list[Encoder] | None = None,
         fusion: FeatureFusion | None = None,
         heads: list[Head] | None = None,
+        objectives: list[Objective] | None = None,
     ) -> None:
         super().__init__(config)
         self.model = PolymodalModel(config, encoders, fusion)
         settings = [{key: entry[key] for key in entry if key != "name"} for entry in config.heads]
         built = heads or [build_head(entry) for entry in settings]
         self.heads = nn.ModuleList(head.bind(config.fusion["width"]) for head in built)
-        factors = {name: head.variance_factor for name, head in self.named_heads()}
+        self.objectives = bound_objectives(self.model, objectives)
+        factors = {name: part.variance_factor for name, part in self.named_heads() + self.named_objectives()}
         self.weighting: Weighting = WEIGHTINGS[config.weighting](factors)
         self.finish()
 
@@ -245,8 +285,9 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         targets: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
         normalizers: Mapping[str, Tensor] | None = None,
+        **learned: Any,
     ) -> PolymodalOutput:
-        """Answer a batch, and weigh the losses of the targets that are given.
+        """Answer a batch, and weigh the losses of the targets that are given and of the objectives.
 
         Args:
             index: ``(batch,)`` numbers of the rows.
@@ -256,23 +297,42 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
             normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
                 step; by default :meth:`Head.normalizer` of the batch itself.
+            learned: See :func:`polymodal.objectives.joint.learn`: ``contents``, ``draws`` and ``share``.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
         output.logits = {name: head(state) for name, head in self.named_heads()}
-        if targets:
-            answered = [(name, head) for name, head in self.named_heads() if name in targets]
-            output.losses = {name: head.loss(output.logits[name], targets[name]) for name, head in answered}
-            terms = {}
-            for name, head in answered:
-                share: Tensor = head.known(targets[name]).any()
-                if normalizers is not None:
-                    share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
-                terms[name] = Term(output.losses[name], head.weight, share)
+        terms = self._answered(output, targets or {}, normalizers)
+        if self.objectives and is_learning(self, learned):
+            view = seen(index, inputs, embedded, state, **learned)
+            terms |= learn(self.model, dict(self.named_objectives()), view, output, learned.get("share", 1.0))
+        if terms:
             output.loss = self.weighting(terms)
         return output
 
-    def named_heads(self) -> list[tuple[str, Head]]:
+    def _answered(
+        self,
+        output: PolymodalOutput,
+        targets: Mapping[str, Tensor],
+        normalizers: Mapping[str, Tensor] | None,
+    ) -> dict[str, Term]:
+        """The losses of the targets that are given."""
+        assert output.logits is not None
+        terms: dict[str, Term] = {}
+        if targets:
+            output.losses = {}
+        for name, head in self.named_heads():
+            if name not in targets:
+                continue
+            loss = head.loss(output.logits[name], targets[name])
+            share: Tensor = head.known(targets[name]).any()
+            if normalizers is not None:
+                share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
+            output.losses = (output.losses or {}) | {name: loss}
+            terms[name] = Term(loss, head.weight, share)
+        return terms
+
+    def named_heads(self) -> list[tuple[str, Any]]:
         """Targets and their heads, in declared order."""
         return [(name, self.head(name)) for name in self.config.head_names]
 
@@ -282,6 +342,79 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         super().save_pretrained(*args, **kwargs)
 
 
+class PolymodalForPreTraining(PolymodalPreTrainedModel):
+    """The model with objectives alone: it learns from rows without targets.
+
+    Args:
+        config: What to build.
+        encoders: See :class:`PolymodalModel`.
+        fusion: See :class:`PolymodalModel`.
+        objectives: Built already, in the order of ``config.objectives``; by default built from it.
+    """
+
+    def __init__(
+        self,
+        config: PolymodalConfig,
+        encoders: list[Encoder] | None = None,
+        fusion: FeatureFusion | None = None,
+        objectives: list[Objective] | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.model = PolymodalModel(config, encoders, fusion)
+        self.objectives = bound_objectives(self.model, objectives)
+        if not any(objective.reads_fusion for _, objective in self.named_objectives()):
+            self.model.fusion.requires_grad_(False)  # nothing would teach it
+        factors = {name: objective.variance_factor for name, objective in self.named_objectives()}
+        self.weighting: Weighting = WEIGHTINGS[config.weighting](factors)
+        self.finish()
+
+    def forward(
+        self,
+        index: Tensor,
+        inputs: Inputs,
+        targets: Any = None,
+        return_dict: bool | None = None,
+        normalizers: Any = None,
+        **learned: Any,
+    ) -> PolymodalOutput:
+        """The objectives' losses of a batch in training, or where ``contents`` are given; else its vectors.
+
+        Args:
+            index: ``(batch,)`` numbers of the rows.
+            inputs: See :data:`Inputs`.
+            targets: Not read here.
+            return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+            normalizers: Not read here.
+            learned: See :func:`polymodal.objectives.joint.learn`: ``contents``, ``draws``, ``share``, and
+                ``piece``, rows that go through the encoders at once.
+        """
+        if not is_learning(self, learned):
+            return self.model.output(*self.model.fuse(index, inputs))
+        output = PolymodalOutput()
+        view = seen(index, inputs, **learned)
+        terms = learn(self.model, dict(self.named_objectives()), view, output, learned.get("share", 1.0))
+        output.loss = self.weighting(terms)
+        return output
+
+
+LearningModel = PolymodalForPrediction | PolymodalForPreTraining
+"""What a training trains."""
+
+
+def bound_objectives(model: PolymodalModel, objectives: list[Objective] | None) -> nn.ModuleList:
+    """The objectives of ``model.config``, or those given, beside ``model``; their settings are kept in it."""
+    entries = [dict(entry) for entry in model.config.objectives]
+    built = objectives or [build_objective(entry.pop("name"), entry) for entry in entries]
+    bound = nn.ModuleList(objective.bind(model) for objective in built)
+    model.config.objectives = [objective_entry(objective) for objective in built]
+    return bound
+
+
 def head_entry(name: str, head: Head) -> dict[str, Any]:
     """What the configuration says of a head."""
     return {"name": name, "task": head.task, **head.settings()}
+
+
+def objective_entry(objective: Objective) -> dict[str, Any]:
+    """What the configuration says of an objective."""
+    return {"name": objective.name, **objective.settings()}

@@ -67,9 +67,11 @@ class PolymodalOutput(ModelOutput):
     Attributes:
         loss: The targets' losses together, a scalar; None without targets.
         logits: What each head says, by target: ``(batch, classes)``, or ``(batch, 1)`` for a number.
-        embeddings: Each input's mean vector in the shared space, ``(batch, width)``.
+        embeddings: Each input's mean vector in the shared width, ``(batch, width)``; of a model that learned
+            to compare inputs its unit vector in the shared space, ``(batch, space)``.
         fused: ``(batch, width)`` the fused vector.
-        losses: Each target's own loss, by target.
+        losses: Each target's and each objective's own loss, by name, and the objectives' parts.
+        parts: In evaluation each objective's loss and its parts, repeated for every row ``(batch,)``.
         present: ``(batch, inputs)`` bool, which inputs each row has.
     """
 
@@ -78,4 +80,5 @@ class PolymodalOutput(ModelOutput):
     embeddings: dict[str, Tensor] | None = None
     fused: Tensor | None = None
     losses: dict[str, Tensor] | None = None
+    parts: dict[str, Tensor] | None = None
     present: Tensor | None = None

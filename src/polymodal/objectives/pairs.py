@@ -12,7 +12,9 @@ from torch.distributed.nn.functional import all_gather
 from torch.nn import functional as F
 
 
-def info_nce(first: Tensor, second: Tensor, scale: Tensor, same: Tensor | None = None) -> Tensor:
+def info_nce(
+    first: Tensor, second: Tensor, scale: Tensor, same: Tensor | None = None, valid: Tensor | None = None
+) -> Tensor:
     """The cross-entropy of each row's partner among all rows, the mean of both directions (InfoNCE; van den
     Oord et al. 2018, equation 4; with a learned scale as in CLIP, Radford et al. 2021).
 
@@ -22,19 +24,31 @@ def info_nce(first: Tensor, second: Tensor, scale: Tensor, same: Tensor | None =
         scale: A scalar, the inverse temperature.
         same: ``(rows, rows)`` bool: pairs of equal content beside the own one (see :func:`equal_contents`).
             They are no mistakes, and count neither as near nor as far.
+        valid: ``(rows,)`` bool: rows that have both; the others count nowhere. All by default.
 
     Returns:
-        A scalar; 0 where there is a single row, which has nothing to be told apart from.
+        A scalar; 0 where there is a single row, which has nothing to be told apart from, or none.
     """
     logits = scale * first @ second.T
     if same is not None:
         logits = logits.masked_fill(same | same.T, -torch.inf)
     own = torch.arange(len(first), device=first.device)
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    if valid is None:
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    # A line of a row that does not count is nought and stays finite; its column is out of sight.
+    there = logits.masked_fill(~valid, -torch.inf).masked_fill(~valid.unsqueeze(1), 0.0)
+    back = logits.T.masked_fill(~valid, -torch.inf).masked_fill(~valid.unsqueeze(1), 0.0)
+    losses = [F.cross_entropy(lines, own, reduction="none") for lines in (there, back)]
+    return (torch.stack(losses).mean(dim=0) * valid).sum() / valid.sum().clamp(min=1)
 
 
 def sigmoid_pairs(
-    first: Tensor, second: Tensor, scale: Tensor, bias: Tensor, same: Tensor | None = None
+    first: Tensor,
+    second: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    same: Tensor | None = None,
+    valid: Tensor | None = None,
 ) -> Tensor:
     """Each pair told by itself to belong together or not (SigLIP; Zhai et al. 2023, equation 1).
 
@@ -44,6 +58,7 @@ def sigmoid_pairs(
         scale: A scalar, the inverse temperature.
         bias: A scalar, what is added to every similarity: most pairs do not belong together.
         same: As :func:`info_nce` takes it.
+        valid: The same.
 
     Returns:
         A scalar, the sum over all pairs by the number of rows.
@@ -53,7 +68,14 @@ def sigmoid_pairs(
     losses = -F.logsigmoid(together * logits)
     if same is not None:
         losses = losses.masked_fill(same, 0.0)
-    return losses.sum() / len(first)
+    if valid is None:
+        return losses.sum() / len(first)
+    return losses.masked_fill(~(valid & valid.unsqueeze(1)), 0.0).sum() / valid.sum().clamp(min=1)
+
+
+def processes() -> int:
+    """How many train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gathered(rows: Tensor) -> Tensor:
@@ -61,9 +83,14 @@ def gathered(rows: Tensor) -> Tensor:
 
     All processes must have equally many.
     """
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+    if processes() == 1:
         return rows
-    return torch.cat(list(all_gather(rows)))
+    if rows.is_floating_point():
+        return torch.cat(list(all_gather(rows.contiguous())))
+    sent = rows.contiguous().to(torch.uint8 if rows.dtype == torch.bool else rows.dtype)
+    every = [torch.empty_like(sent) for _ in range(processes())]
+    dist.all_gather(every, sent)
+    return torch.cat(every).to(rows.dtype)
 
 
 def equal_contents(contents: Tensor) -> Tensor:

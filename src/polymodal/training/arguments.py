@@ -23,6 +23,8 @@ SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 16, 64, 32
 """The default batch is the power of two within these limits that gives an epoch about so many steps."""
 PATIENCE = 0.4
 """Share of the epochs that the default patience waits: the schedule's last, small steps often gain most."""
+OBJECTIVE_BATCH = 128
+"""The default batch of a pre-training, where there are so many rows."""
 MOST_EVALUATIONS = 40
 OURS = {
     "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
@@ -88,11 +90,23 @@ def _check_report(names: str | list[str] | None) -> None:
             raise ConfigError(f"{found}. {did_you_mean(name, there)}")
 
 
-def fill_in(config: TrainConfig, rows: int) -> None:
+MODALITY_DROPOUT = 0.15
+"""What a fit leaves out; pre-training needs inputs together, to learn what they have in common."""
+
+
+def fill_in(config: TrainConfig, rows: int, *, targets: bool = True) -> None:
     """Choose batch size, epochs and patience where they are open: small tables need many small steps.
 
-    Several processes share the batch that one would take.
+    Several processes share the batch that one would take. Without ``targets`` batches are larger, for what
+    is compared needs others to be compared with, and no epoch counts as the last: losses by objectives go on
+    falling long.
     """
+    if config.modality_dropout is None:
+        config.modality_dropout = MODALITY_DROPOUT if targets else 0.0
+    if config.batch_size is None and not targets:
+        config.batch_size = max(
+            2, min(OBJECTIVE_BATCH, 2 ** int(math.log2(max(2, rows)))) // processes.count()
+        )
     if config.batch_size is None:
         fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
         config.batch_size = max(1, min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting)) // processes.count())

@@ -17,16 +17,18 @@ from polymodal.config import (
     EncoderConfig,
     FusionConfig,
     InputConfig,
+    ObjectiveConfig,
     TargetConfig,
 )
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
-from polymodal.models.build import build_fusion, tuning
+from polymodal.models.build import build_fusion, given_objective, tuning
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import HEADS, family_of
 from polymodal.models.weighting import check_unweighted
+from polymodal.objectives.base import OBJECTIVES, at_least_two, build_objective
 from polymodal.registry import accepted
 
 FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
@@ -70,11 +72,73 @@ def check_weighting(declaration: Declaration) -> None:
     """
     if declaration.train.weighting == "fixed":
         return
-    if len(declaration.targets) < 2:
+    targets, objectives = declaration.targets.items(), declaration.objectives.items()
+    weights = {f"targets.{name}": target.weight for name, target in targets}
+    weights |= {f"objectives.{name}": objective.weight for name, objective in objectives}
+    if len(weights) < 2:
         raise ConfigError(
-            "'train.weighting' weighs several targets against each other, and there is one only"
+            "'train.weighting' weighs targets and objectives against each other, and there is one only"
         )
-    check_unweighted({f"targets.{name}": target.weight for name, target in declaration.targets.items()})
+    check_unweighted(weights)
+
+
+def name_objectives(values: dict[str, Any], names: Sequence[str]) -> None:
+    """Add objectives by name to the sections of a declaration; those declared already keep their options."""
+    given = values.get("objectives") or {}
+    if isinstance(given, list):
+        given = dict.fromkeys(given)
+    if names and isinstance(given, dict):
+        values["objectives"] = given | {name: given.get(name) for name in names}
+
+
+def without_targets(declaration: Declaration) -> None:
+    """Make ``declaration`` one of a pre-training; without objectives it gets what its inputs allow.
+
+    Raises:
+        ConfigError: If it names targets.
+    """
+    if declaration.targets:
+        name = next(iter(declaration.targets))
+        cure = "Leave 'targets' out, or use polymodal fit, which learns by objectives beside targets too"
+        raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {cure}")
+    if not declaration.objectives:
+        several = len(declaration.inputs) > 1
+        texts = any(config.modality == "text" for config in declaration.inputs.values())
+        name = "contrastive" if several else "masked_text" if texts else "masked_patch"
+        declaration.objectives = {name: ObjectiveConfig()}
+
+
+def check_objectives(declaration: Declaration) -> None:
+    """Refuse objectives that do not exist or cannot be had by these inputs and settings.
+
+    Raises:
+        ConfigError: If there is no such objective or option, an input it names is not there, it compares
+            and there is nothing to compare, or a setting is about objectives and there are none.
+    """
+    inputs, train = list(declaration.inputs), declaration.train
+    compared = [name for name in declaration.objectives if name in OBJECTIVES and OBJECTIVES[name].compares]
+    for name, config in declaration.objectives.items():
+        kind, own = OBJECTIVES[name], accepted(OBJECTIVES[name])
+        for option in config.options:
+            if option not in own:
+                cure = did_you_mean(option, own)
+                raise ConfigError(f"the objective '{name}' has no option '{option}'. {cure}")
+        for column in config.inputs or ():
+            if column not in inputs:
+                cure = did_you_mean(column, inputs)
+                raise ConfigError(f"the objective '{name}' names an input '{column}'. {cure}")
+        build_objective(name, given_objective(config))
+        if kind.compares:
+            at_least_two(name, config.inputs or inputs)
+            if train.batch_size == 1:
+                raise ConfigError(f"the objective '{name}' compares rows, and 'train.batch_size' is 1")
+    if train.piece and (not declaration.objectives or declaration.targets or "matching" in compared):
+        why = "matching compares rows whole" if "matching" in compared else "it is for pre-training"
+        raise ConfigError(f"'train.piece' cannot be set here: {why}. Leave it out")
+    if declaration.fusion.space and not compared:
+        raise ConfigError("'fusion.space' is for objectives that compare inputs, and there is none")
+    if declaration.objectives and train.arguments.get("torch_compile"):
+        raise ConfigError("'train.torch_compile' goes with targets alone: objectives change what is computed")
 
 
 def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str]) -> None:

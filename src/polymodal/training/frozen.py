@@ -15,7 +15,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.data.readers.frozen import FrozenReader
 from polymodal.models.encoders import Encoder, encoder_settings
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import training_device
 from polymodal.training.job import GB, Job
 from polymodal.training.progress import progress
@@ -24,7 +24,7 @@ FEWEST_EPOCHS = 2
 """With fewer, every cell is encoded about once anyhow."""
 
 
-def encode_frozen(job: Job, model: PolymodalForPrediction, *, quiet: bool = False) -> None:
+def encode_frozen(job: Job, model: LearningModel, *, quiet: bool = False) -> None:
     """Let ``job`` read what the frozen encoders of ``model`` make of its training and validation cells.
 
     Test rows are read once and go through the encoders then. What was done is told in ``job.notes``.
@@ -53,7 +53,7 @@ def encode_frozen(job: Job, model: PolymodalForPrediction, *, quiet: bool = Fals
         job.features = PolymodalProcessor(job.processor.readers | replaced, job.processor.targets)
 
 
-def frozen_encoders(model: PolymodalForPrediction) -> Iterator[tuple[list[str], Encoder]]:
+def frozen_encoders(model: LearningModel) -> Iterator[tuple[list[str], Encoder]]:
     """The encoders in which nothing learns, each with the inputs it reads."""
     for place, module in enumerate(model.model.encoders):
         encoder = cast(Encoder, module)

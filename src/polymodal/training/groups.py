@@ -9,12 +9,12 @@ from torch import nn
 
 from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.encoders.tuning import layers_of
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.modeling import LearningModel
 from polymodal.models.weighting import LEARNING_RATE
 
 
 def parameter_groups(
-    model: PolymodalForPrediction,
+    model: LearningModel,
     decayed: Collection[str],
     *,
     learning_rate: float,
@@ -46,7 +46,7 @@ def parameter_groups(
     ]
 
 
-def pretrained_rates(model: PolymodalForPrediction, rate: float, layer_decay: float) -> dict[int, float]:
+def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> dict[int, float]:
     """The learning rate of each pretrained parameter, by its ``id``.
 
     Layer k of n has ``rate · layer_decay^(n − k)``, and what lies below all layers counts as layer 0, as in

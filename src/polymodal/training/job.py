@@ -38,7 +38,10 @@ from polymodal.training.declared import (
     check_fusions,
     check_head,
     check_layer_decay,
+    check_objectives,
     check_weighting,
+    name_objectives,
+    without_targets,
 )
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
@@ -175,6 +178,8 @@ def open_job(
     inputs: Sequence[str] = (),
     settings: Sequence[str] = (),
     fusions: Sequence[str] = (),
+    objectives: Sequence[str] = (),
+    pretraining: bool = False,
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
@@ -184,6 +189,8 @@ def open_job(
         inputs: The only columns to read, where given.
         settings: Such as ``train.epochs=3``.
         fusions: To be fitted instead of the one declared; its options go to those that have them.
+        objectives: To learn by, beside those declared.
+        pretraining: Learn without targets, by objectives; where none is named, by what the inputs allow.
 
     Raises:
         ConfigError: If the declaration says something unknown.
@@ -193,6 +200,7 @@ def open_job(
     written = str(source) if lines else "declaration"
     named = {} if inputs or values.get("inputs") else _named_inputs(settings)
     apply_settings(values, settings)
+    name_objectives(values, objectives)
     with located(written, lines, "data"):
         path = _train_source(source, values, folder)
     skip = (values.get("data") or {}).get("on_error") == SKIP
@@ -202,13 +210,16 @@ def open_job(
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
     declaration = parse(completed, source=written, lines=lines)
-    if not declaration.targets:
-        raise ConfigError("no target: name the column to learn with --target, or under 'targets:'")
+    if pretraining:
+        without_targets(declaration)
+    elif not declaration.targets:
+        cure = " To learn without one: polymodal pretrain" if declaration.objectives else ""
+        raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{cure}")
     check_parts(declaration, written, lines, fusions)
     with located(written, lines, "data"):
         splits, numbers, rejected = split_and_skip(table, declaration, folder)
     train = splits["train"]
-    fill_in(declaration.train, len(train))
+    fill_in(declaration.train, len(train), targets=bool(declaration.targets))
     processor = prepare_processor(train, declaration.inputs, declaration.targets)
     cache = open_cache(declaration.data)
     return Job(
@@ -246,6 +257,8 @@ def check_parts(
         metric_name(train.metric, {name: target.family for name, target in declaration.targets.items()})
     with located(source, lines, "train", "weighting"):
         check_weighting(declaration)
+    with located(source, lines, "objectives"):
+        check_objectives(declaration)
     with located(source, lines, "fusion"):
         check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():

@@ -30,10 +30,10 @@ def step_normalizers(
         processes: How many take part in the step, each with batches of its own.
     """
     totals = torch.zeros(len(heads), device=device)
-    for batch in batches:
+    for batch in batches if heads else ():
         targets = batch["targets"]
         totals += torch.stack([head.normalizer(targets[name].to(device)) for name, head in heads.items()])
-    if processes > 1:
+    if processes > 1 and heads:
         dist.all_reduce(totals)
     return dict(zip(heads, totals, strict=True))
 

@@ -65,6 +65,7 @@ class TrainingProgress(TrainerCallback):
 
     def __init__(self, metric: str) -> None:
         self.metric, self.bar, self.loss = metric, bar(), float("nan")
+        self.told: dict[str, float] = {}
         self.task = self.bar.add_task("training", total=None)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -81,12 +82,15 @@ class TrainingProgress(TrainerCallback):
     ) -> None:
         """Keep the training loss for the next line."""
         self.loss = (logs or {}).get("loss", self.loss)
+        told = {k.removeprefix("loss."): v for k, v in (logs or {}).items() if k.startswith("loss.")}
+        self.told = told or self.told
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """Print epoch, losses and the metric that selects."""
         name = self.metric.rpartition(".")[2]
         parts = [f"{k.removeprefix('eval_')} {v:.4f}" for k, v in metrics.items() if k.endswith(f".{name}")]
         losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
+        parts += [f"{name} {value:.4f}" for name, value in self.told.items() if name.count(".") == 1]
         epochs = f"epoch {round(state.epoch, 2):g}/{args.num_train_epochs:g}"
         CONSOLE.print(", ".join([f"{epochs}: {losses}", *parts]), soft_wrap=True)
 

@@ -19,7 +19,7 @@ from polymodal.data.collator import Collator
 from polymodal.errors import ConfigError, PolymodalError
 from polymodal.models.build import build_model
 from polymodal.models.fusion import FUSIONS
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
 from polymodal.training.declared import check_fusion, fusion_configs
 from polymodal.training.frozen import encode_frozen
@@ -235,12 +235,13 @@ class SearchTrainer(PolymodalTrainer):
         self.job, self.trials, self.quiet = job, trials, quiet
         self.space, config = make_space(job.declaration), job.declaration.train
         encode_frozen(job, build_model(job.declaration, job.processor, job.answers()), quiet=quiet)
-        dropout = config.modality_dropout if len(job.declaration.inputs) > 1 else 0.0
+        dropout = (config.modality_dropout or 0.0) if len(job.declaration.inputs) > 1 else 0.0
         rows = job.rows("train", dropout=dropout)
         arguments = training_arguments(config, folder, len(rows)).set_save(strategy="no")
         arguments.load_best_model_at_end = False
         super().__init__(
-            model_init=self.build, args=arguments, data_collator=Collator(rows.processor),
+            model_init=self.build, args=arguments,
+            data_collator=Collator(rows.processor, for_objectives=bool(job.declaration.objectives)),
             train_dataset=rows, eval_dataset=job.rows("validation"),
             pretrained_learning_rate=config.pretrained_learning_rate, layer_decay=config.layer_decay,
         )  # fmt: skip
@@ -250,13 +251,15 @@ class SearchTrainer(PolymodalTrainer):
         an_epoch = steps_an_epoch(len(rows), self.args.train_batch_size, config.arguments)
         self.steps = int(self.args.max_steps if self.args.max_steps > 0 else an_epoch * (config.epochs or 1))
 
-    def build(self, trial: Any = None) -> PolymodalForPrediction:
+    def build(self, trial: Any = None) -> LearningModel:
         """The model of a trial, and what measures it."""
         choice = self.space.declared if trial is None else self.space.suggest(trial)
         declaration = chosen(self.job.declaration, choice)
         self.pretrained_learning_rate = declaration.train.pretrained_learning_rate
         model = build_model(declaration, self.job.processor, self.job.answers())
-        self.compute_metrics = validation_metrics(dict(model.named_heads()), self.job.metric, model.weighting)
+        self.compute_metrics = validation_metrics(
+            dict(model.named_heads()), self.job.metric, model.weighting, dict(model.named_objectives())
+        )
         set_seed(self.args.seed)  # a plain fit seeds again once the model is built
         return model
 

@@ -13,6 +13,7 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
 from polymodal.models.heads import Head, family_of
 from polymodal.models.weighting import Weighting
+from polymodal.objectives.base import Objective
 
 TIE = 1e-6
 """Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
@@ -43,7 +44,10 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
 
 
 def validation_metrics(
-    heads: Mapping[str, Head], metric: str, weighting: Weighting | None = None
+    heads: Mapping[str, Head],
+    metric: str,
+    weighting: Weighting | None = None,
+    objectives: Mapping[str, Objective] | None = None,
 ) -> Callable[[EvalPrediction], dict[str, float]]:
     """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``.
 
@@ -53,18 +57,22 @@ def validation_metrics(
     """
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        logits: Any = prediction.predictions
+        said: Any = prediction.predictions
+        logits, parts = said if isinstance(said, tuple) else (said, {}) if heads else ({}, said)
         targets: Any = prediction.label_ids
-        results: dict[str, float] = {}
-        loss = 0.0
+        results = {
+            f"{name}.loss" if name in (objectives or {}) else name: float(np.mean(values))
+            for name, values in parts.items()
+        }
+        loss = sum(part.weight * results[f"{name}.loss"] for name, part in (objectives or {}).items())
         for name, head in heads.items():
             device = next(head.parameters()).device
             rows = torch.as_tensor(np.asarray(logits[name]), device=device)
             answer = torch.as_tensor(np.asarray(targets[name]), device=device)
             with torch.no_grad():
-                said = head.answer(rows).cpu()
-                decided = head.decide(said)
-                measured = evaluate(head.task, said, answer.cpu(), family=family_of(head), **decided)
+                answered = head.answer(rows).cpu()
+                decided = head.decide(answered)
+                measured = evaluate(head.task, answered, answer.cpu(), family=family_of(head), **decided)
                 part = float(head.loss(rows, answer))
             loss += head.weight * part
             results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}

@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 from polymodal.config import TrainConfig
 from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import epochs_an_evaluation, training_arguments
 from polymodal.training.checkpoints import (
     PART,
@@ -37,6 +37,7 @@ from polymodal.training.processes import is_main, on_main
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.sampling import EvenSampler
 from polymodal.training.selection import validation_metrics
+from polymodal.training.watching import LossWatch
 
 
 class PolymodalTrainer(Trainer):
@@ -45,17 +46,26 @@ class PolymodalTrainer(Trainer):
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
         layer_decay: By how much each of its layers learns slower than the one above it.
+        piece: Rows that go through the encoders at once, for objectives.
     """
 
     def __init__(
-        self, *args: Any, pretrained_learning_rate: float, layer_decay: float = 1.0, **kwargs: Any
+        self,
+        *args: Any,
+        pretrained_learning_rate: float,
+        layer_decay: float = 1.0,
+        piece: int | None = None,
+        **kwargs: Any,
     ) -> None:
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
+        self.piece = piece
         self._saving = False
         super().__init__(*args, **kwargs)
         self.rest = Rest()
         self.add_callback(self.rest)
         self.loss_is_scaled_for_ga = True  # by step_normalizers
+        self.share = 1.0
+        self.watch = LossWatch(self.args.learning_rate, stands=not self.prediction_model.named_heads())
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups of parameters."""
@@ -65,9 +75,9 @@ class PolymodalTrainer(Trainer):
         return self.optimizer
 
     @property
-    def prediction_model(self) -> PolymodalForPrediction:
+    def prediction_model(self) -> LearningModel:
         """The model as what it is."""
-        return cast(PolymodalForPrediction, self.model)
+        return cast(LearningModel, self.model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """The Trainer's own order; of several processes each takes its part of the same batches."""
@@ -93,6 +103,7 @@ class PolymodalTrainer(Trainer):
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """What the losses of a step are divided by; None where the step is one batch of one process."""
         processes = self.args.world_size
+        self.share = 1 / (max(1, len(batch_samples)) * processes)
         if processes == 1 and len(batch_samples) == 1:
             return None
         if processes > 1:
@@ -103,11 +114,20 @@ class PolymodalTrainer(Trainer):
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The model's loss, or this batch's share of the step's."""
-        if num_items_in_batch is None:
-            return super().compute_loss(model, inputs, return_outputs)
-        output = model(**inputs, normalizers=num_items_in_batch)
-        loss = output["loss"] * self.args.world_size  # for gradients are averaged over the processes
+        more: dict[str, Any] = {} if num_items_in_batch is None else {"normalizers": num_items_in_batch}
+        if "contents" in inputs:
+            more |= {"share": self.share, "piece": self.piece if model.training else None}
+        output = model(**inputs, **more)
+        loss = output["loss"]
+        if num_items_in_batch is not None:
+            loss = loss * self.args.world_size  # for gradients are averaged over the processes
+        if model.training:
+            self.watch.add(loss, output["losses"] or {}, self.state.global_step)
         return (loss, output) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer does; beside the training loss stand its parts."""
+        super().log(logs | self.watch.means() if "loss" in logs else logs, start_time)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See :func:`polymodal.training.groups.parameter_groups`."""
@@ -159,7 +179,7 @@ class PolymodalTrainer(Trainer):
 
 
 def train(
-    model: PolymodalForPrediction,
+    model: LearningModel,
     rows: RowDataset,
     validation: RowDataset,
     config: TrainConfig,
@@ -186,19 +206,21 @@ def train(
         ``history``.
 
     Raises:
-        RunError: If a checkpoint cannot be written, or the model cannot be compiled where that is asked for.
+        RunError: If a checkpoint cannot be written, the model cannot be compiled where that is asked for, or
+            the loss is no number, or one that does not move.
     """
     arguments = training_arguments(config, folder, len(rows))
-    heads = dict(model.named_heads())
+    heads, objectives = dict(model.named_heads()), dict(model.named_objectives())
     trainer = PolymodalTrainer(
         model=model,
         args=arguments,
-        data_collator=Collator(rows.processor, form=batch_form(arguments)),
+        data_collator=Collator(rows.processor, form=batch_form(arguments), for_objectives=bool(objectives)),
         train_dataset=rows,
         eval_dataset=validation,
-        compute_metrics=validation_metrics(heads, metric, model.weighting),
+        compute_metrics=validation_metrics(heads, metric, model.weighting, objectives),
         pretrained_learning_rate=config.pretrained_learning_rate,
         layer_decay=config.layer_decay,
+        piece=config.piece,
     )
     trainer.remove_callback(PrinterCallback)
     if not quiet and is_main():

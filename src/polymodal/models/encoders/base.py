@@ -23,6 +23,7 @@ class Encoder(nn.Module):
         tokens: Most tokens an item gives.
         pretrained: Whether its weights come from a checkpoint (they then learn at their own rate).
         frozen: Whether its weights stay as they are.
+        still: Whether it leaves augmentation out, also in training.
     """
 
     modality: ClassVar[str]
@@ -31,6 +32,12 @@ class Encoder(nn.Module):
     tokens: int = 1
     pretrained: bool = False
     frozen: bool = False
+    still: bool = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether it augments what it reads."""
+        return self.training and not self.still
 
     def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
         """Encode one input's items; ``row`` ``(items,)`` names the row of each."""

@@ -1,0 +1,64 @@
+"""The command that learns without targets: pretrain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymodal.cli.options import (
+    Inputs,
+    Json,
+    PrecisionOption,
+    Settings,
+    SourceArg,
+    command_name,
+    printed,
+    split,
+    with_settings,
+)
+from polymodal.cli.skipped import OnErrorOption
+
+
+def pretrain(
+    source: SourceArg,
+    inputs: Inputs = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            "--objectives",
+            help="contrastive, sigmoid, matching, masked_text, masked_patch: several with commas between.",
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    settings: Settings = None,
+    on_error: OnErrorOption = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    precision: PrecisionOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn from rows without targets; then: polymodal fit TABLE --target COLUMN --from RUN."""
+    from polymodal import api
+    from polymodal.cli.show_pretraining import show_pretraining
+    from polymodal.training import processes
+
+    try:
+        run = api.pretrain(
+            source, inputs=split(inputs), objectives=split(objectives), output=output,
+            settings=with_settings(settings, on_error, device, precision), resume=resume,
+            overwrite=overwrite, quiet=as_json,
+        )  # fmt: skip
+        processes.stop()
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from None
+    if not processes.is_main():
+        return
+    results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    results.pop("history")
+    if not printed({"run": str(run.folder), **results}, as_json):
+        show_pretraining(run.folder, results, command=command_name(), source=source)

@@ -1,0 +1,40 @@
+"""What a pre-training prints."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from polymodal.cli.show import console
+
+
+def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, source: str) -> None:
+    """The losses at the start and at the best epoch, where the run lies, and what to do next."""
+    out, trained, rows = console(), results["train"], results["rows"]["train"]
+    best = results["validation"]
+    table = Table(title="Losses", title_justify="left", box=None, pad_edge=False)
+    table.add_column("objective")
+    for name in ("first", "last", "validation"):
+        table.add_column(name, justify="right")
+    for name, (first, last) in results["losses"].items():
+        validation = best.get(f"{name}.loss", best.get(name))
+        told = f"{validation:.4f}" if validation is not None else ""
+        table.add_row(name, f"{first:.4f}", f"{last:.4f}", told)
+    out.print(table)
+    spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
+    out.print(f"Learned from {rows} rows, {spent}; best epoch {round(best['epoch'], 2):g}.", soft_wrap=True)
+    for warning in results["warnings"]:
+        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    for note in results["notes"]:
+        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
+    run = shlex.quote(str(folder))
+    out.print(f"  {command} fit TABLE --target COLUMN --from {run} -o runs/tuned", soft_wrap=True)
+    if results["space"]:
+        out.print(f"  {command} index {run} TABLE -o runs/index", soft_wrap=True)

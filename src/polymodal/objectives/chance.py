@@ -1,0 +1,55 @@
+"""Chance that hangs on the row: equal draws give equal numbers, in any order, on any number of processes."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
+"""The odd constants of SplitMix64 (Steele, Lea & Flood 2014, figure 17), as signed 64-bit numbers."""
+BITS = 24
+"""Of a float32 between 0 and 1."""
+
+
+def salt(*names: str) -> int:
+    """A number for what is drawn, so that two things drawn for a row do not hang together."""
+    return zlib.crc32("\0".join(names).encode())
+
+
+def mixed(numbers: Tensor) -> Tensor:
+    """``numbers`` int64, each stirred by SplitMix64's last steps."""
+    numbers = (numbers ^ _shifted(numbers, 30)) * FIRST
+    numbers = (numbers ^ _shifted(numbers, 27)) * SECOND
+    return numbers ^ _shifted(numbers, 31)
+
+
+def uniform(draws: Tensor, what: int, *shape: int) -> Tensor:
+    """Even chances in [0, 1): ``(rows, *shape)`` float32.
+
+    Args:
+        draws: ``(rows,)`` int64, one a row and an epoch.
+        what: See :func:`salt`.
+        shape: Numbers a row.
+    """
+    places = torch.arange(math.prod(shape), device=draws.device) * GOLDEN
+    numbers = mixed(mixed(draws * GOLDEN + what).unsqueeze(1) + places)
+    return _as_float(numbers).view(len(draws), *shape)
+
+
+def gumbel_pairs(draws: Tensor, others: Tensor, what: int) -> Tensor:
+    """Gumbel noise ``(rows, others)``: a line's logits plus this are largest at a draw from their softmax."""
+    numbers = mixed(mixed(draws * GOLDEN + what).unsqueeze(1) + mixed(others).unsqueeze(0) * GOLDEN)
+    chance = _as_float(numbers).clamp(min=2.0**-BITS, max=1 - 2.0**-BITS)
+    return -(-chance.log()).log()
+
+
+def _as_float(numbers: Tensor) -> Tensor:
+    return _shifted(numbers, 64 - BITS).float() / 2**BITS
+
+
+def _shifted(numbers: Tensor, bits: int) -> Tensor:
+    """``numbers`` shifted right, zeros moving in: torch repeats the sign."""
+    return (numbers >> bits) & ((1 << (64 - bits)) - 1)

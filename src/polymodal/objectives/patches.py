@@ -1,0 +1,197 @@
+"""How an input is cut into patches: what hides them, what they held, and which token stands for each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from polymodal.models.encoders.mel import LogMel
+from polymodal.models.outputs import TokenSequence
+
+Values = Mapping[str, Tensor]
+
+SIDE, PIXELS = 8, 4
+"""Patches along a picture's side, and pixels along a patch's, to which it is brought down."""
+CLIP_SIDE, CLIP_STEPS = 4, 4
+"""Patches along a clip's side, and stretches of its frames."""
+STRETCHES, WITHIN = 16, 2
+"""Of a recording or a sequence, and how many means each is told by."""
+
+
+class Patches(ABC):
+    """Patches of one input.
+
+    Attributes:
+        shape: How many there are along each dimension.
+        outputs: Numbers that a patch is told by.
+    """
+
+    shape: tuple[int, ...]
+    outputs: int
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return prod(self.shape)
+
+    @abstractmethod
+    def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
+        """An input's tensors without the patches where ``(items, count)`` is true."""
+
+    @abstractmethod
+    def answers(self, values: Values) -> Tensor:
+        """What each patch holds: ``(items, count, outputs)``."""
+
+    def places(self, sequence: TokenSequence) -> Tensor:
+        """The token nearest to each patch: ``(items, count)``."""
+        index = torch.zeros((), dtype=torch.long, device=sequence.tokens.device)
+        for patches, tokens in zip(self.shape, sequence.grid, strict=True):
+            middle = (torch.arange(patches, device=index.device) * 2 + 1) * tokens // (2 * patches)
+            index = index.unsqueeze(-1) * tokens + middle
+        return index.flatten().expand(len(sequence.row), -1)
+
+
+class PicturePatches(Patches):
+    """Squares of pictures ``pixel_values`` ``(items, colours, height, width)``."""
+
+    def __init__(self, encoder: Any) -> None:
+        side = min(SIDE, max(2, encoder.size // PIXELS))
+        self.shape, self.outputs = (side, side), 3 * PIXELS**2
+
+    def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
+        """See :meth:`Patches.hide`; what is hidden is grey."""
+        pixels = values["pixel_values"]
+        hidden = F.interpolate(where.view(-1, 1, *self.shape).float(), pixels.shape[2:]) > 0.5
+        return {**values, "pixel_values": pixels.masked_fill(hidden, grey(pixels))}
+
+    def answers(self, values: Values) -> Tensor:
+        """See :meth:`Patches.answers`: its pixels from -1 to 1, brought down to 4 × 4."""
+        rows, columns = self.shape
+        small = F.adaptive_avg_pool2d(floats(values["pixel_values"]), (rows * PIXELS, columns * PIXELS))
+        return F.unfold(small, PIXELS, stride=PIXELS).transpose(1, 2)
+
+
+class ClipPatches(Patches):
+    """Blocks of clips ``pixel_values`` ``(items, frames, colours, height, width)``."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.shape = (min(CLIP_STEPS, encoder.frames), CLIP_SIDE, CLIP_SIDE)
+        self.outputs = 3 * PIXELS**2
+
+    def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
+        """See :meth:`Patches.hide`; what is hidden is grey."""
+        pixels = values["pixel_values"]
+        size = (pixels.shape[1], *pixels.shape[3:])
+        hidden = F.interpolate(where.view(-1, 1, *self.shape).float(), size).transpose(1, 2) > 0.5
+        return {**values, "pixel_values": pixels.masked_fill(hidden, grey(pixels))}
+
+    def answers(self, values: Values) -> Tensor:
+        """See :meth:`Patches.answers`: its pixels from -1 to 1, at 4 × 4, the mean of its frames."""
+        steps, rows, columns = self.shape
+        pixels = floats(values["pixel_values"]).transpose(1, 2)  # (items, colours, frames, height, width)
+        small = F.adaptive_avg_pool3d(pixels, (steps, rows * PIXELS, columns * PIXELS))
+        blocks = small.unflatten(4, (columns, PIXELS)).unflatten(3, (rows, PIXELS))
+        return blocks.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(1, 3)
+
+
+class TimePatches(Patches):
+    """Base of stretches of time, as shares of what an item holds: its padding has no part in them."""
+
+    def __init__(self, features: int) -> None:
+        self.shape, self.outputs = (STRETCHES,), WITHIN * features
+
+    def places(self, sequence: TokenSequence) -> Tensor:
+        """See :meth:`Patches.places`."""
+        length = sequence.mask.sum(dim=1, keepdim=True)
+        middle = torch.arange(self.count, device=length.device) * 2 + 1
+        return middle * length // (2 * self.count)
+
+    def within(self, where: Tensor, length: Tensor, size: int) -> Tensor:
+        """``(items, size)`` bool: the moments that lie in a stretch of ``where``; ``length`` count."""
+        moment = torch.arange(size, device=where.device)
+        stretch = moment * self.count // length.unsqueeze(1).clamp(min=1)
+        inside = moment < length.unsqueeze(1)
+        return where.gather(1, stretch.clamp(max=self.count - 1)) & inside
+
+    def means(self, frames: Tensor, length: Tensor) -> Tensor:
+        """Each stretch's means over its parts; ``length`` count of ``frames`` ``(items, time, features)``."""
+        parts = self.count * WITHIN
+        edges = torch.arange(parts + 1, device=frames.device) * length.unsqueeze(1) / parts
+        start = edges[:, :-1].floor().long().clamp(max=frames.shape[1] - 1)
+        stop = torch.maximum(edges[:, 1:].ceil().long(), start + 1).clamp(max=frames.shape[1])
+        total = F.pad(frames.cumsum(dim=1), (0, 0, 1, 0))
+        wide = frames.shape[2]
+        ends = [total.gather(1, edge.unsqueeze(-1).expand(-1, -1, wide)) for edge in (start, stop)]
+        return (
+            ((ends[1] - ends[0]) / (stop - start).unsqueeze(-1)).unflatten(1, (self.count, WITHIN)).flatten(2)
+        )
+
+
+class SoundPatches(TimePatches):
+    """Stretches of recordings: a waveform ``(items, samples)``, told by its log-mel frames."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.own, self.rate = encoder.mel if encoder.reads_mel else None, encoder.rate
+        super().__init__(encoder.bins)
+
+    @cached_property
+    def mel(self) -> LogMel:
+        """The encoder's, or one of its rate; made on first use, for a model may be built without weights."""
+        return self.own or LogMel(rate=self.rate, bins=self.outputs // WITHIN)
+
+    def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
+        """See :meth:`Patches.hide`; what is hidden is silence."""
+        key = waveform_of(values)
+        hidden = self.within(where, values["length"], values[key].shape[1])
+        return {**values, key: values[key].masked_fill(hidden, 0.0)}
+
+    def answers(self, values: Values) -> Tensor:
+        """See :meth:`Patches.answers`: log-mel, each recording of mean 0 and deviation 1."""
+        waveform = values[waveform_of(values)]
+        frames, mask = self.mel.to(waveform.device)(waveform, values["length"])
+        return self.means(frames, mask.sum(dim=1))
+
+
+class StepPatches(TimePatches):
+    """Stretches of feature sequences ``steps`` ``(items, time, features)``."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.longest = encoder.length
+        super().__init__(encoder.features)
+
+    def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
+        """See :meth:`Patches.hide`; what is hidden is nought, the features' mean."""
+        hidden = self.within(where, values["length"].clamp(max=self.longest), values["steps"].shape[1])
+        return {**values, "steps": values["steps"].masked_fill(hidden.unsqueeze(-1), 0.0)}
+
+    def answers(self, values: Values) -> Tensor:
+        """See :meth:`Patches.answers`."""
+        return self.means(values["steps"], values["length"].clamp(max=self.longest))
+
+
+PATCHES: dict[str, type[Patches]] = {
+    "image": PicturePatches, "video": ClipPatches, "audio": SoundPatches, "sequence": StepPatches,
+}  # fmt: skip
+"""By modality."""
+
+
+def waveform_of(values: Values) -> str:
+    """The name of the waveform among a recording's tensors."""
+    return "waveform" if "waveform" in values else "input_values"
+
+
+def floats(pixels: Tensor) -> Tensor:
+    """Pixels from -1 to 1, or a checkpoint's own floats as they are."""
+    return pixels if pixels.is_floating_point() else pixels.float() / 127.5 - 1
+
+
+def grey(pixels: Tensor) -> float:
+    """The middle between black and white."""
+    return 0.0 if pixels.is_floating_point() else 128

@@ -1,0 +1,65 @@
+"""What rows hold together: how many a pre-training can compare, and how many it can only mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polymodal.data.parts import each_cell
+from polymodal.data.table import Table
+from polymodal.errors import DataError, Problem
+from polymodal.objectives.base import OBJECTIVES
+
+if TYPE_CHECKING:
+    from polymodal.training.job import Job
+
+FEWEST_PAIRS = 2
+"""Rows that hold two inputs: with one there is nothing to tell it from."""
+
+
+def presence(table: Table, job: Job) -> dict[str, np.ndarray]:
+    """By input ``(rows,)`` bool: which rows of ``table`` have it."""
+    found = {}
+    for name, reader in job.processor.readers.items():
+        cells = each_cell(table.values(name)) if name in table.columns else [None] * len(table)
+        found[name] = np.array([not reader.is_empty(cell) for cell in cells], dtype=bool)
+    return found
+
+
+def count_pairs(there: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Rows that hold both, by ``first+second``."""
+    return {
+        f"{first}+{second}": int((there[first] & there[second]).sum())
+        for first, second in combinations(there, 2)
+    }
+
+
+def check_pairs(job: Job) -> None:
+    """Say in ``job.notes`` which training rows the objectives can use, and refuse where none can be compared.
+
+    Raises:
+        DataError: If an objective compares inputs, and fewer than two rows hold two of those.
+    """
+    table, objectives = job.splits["train"], job.declaration.objectives
+    there = presence(table, job)
+    held = np.sum(list(there.values()), axis=0)
+    single = int((held == 1).sum())
+    for name, config in objectives.items():
+        if not OBJECTIVES[name].compares:
+            continue
+        taking = config.inputs or list(there)
+        several = int((np.sum([there[column] for column in taking], axis=0) > 1).sum())
+        if several < FEWEST_PAIRS:
+            found = f"{several} training rows hold two of the inputs {', '.join(taking)}"
+            cure = "Fill more cells, name other inputs, or learn by masked_patch or masked_text"
+            expected = f"at least {FEWEST_PAIRS} for the objective '{name}'"
+            raise DataError(Problem(file=table.name, found=found, expected=expected, cure=cure))
+        skipped = len(table) - several
+        if skipped:
+            job.notes.append(f"{name}: {several} rows hold two inputs or more, {skipped} others are skipped")
+    masked = [name for name in objectives if not OBJECTIVES[name].compares]
+    if masked and single:
+        job.notes.append(f"{', '.join(masked)}: {single} rows with a single input are used too")
