@@ -145,7 +145,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
             raise ConfigError("a model needs at least one input: give encoders={'name': encoder}")
         fusion = fusion or FeatureFusion()
         parts = list(dict.fromkeys(encoders.values()))
-        compares = any(objective.compares for objective in objectives)
+        compares = any(objective.spans_space for objective in objectives)
         config = PolymodalConfig(
             inputs=[{"name": name, "encoder": parts.index(encoder)} for name, encoder in encoders.items()],
             encoders=[encoder_settings(encoder) for encoder in parts],

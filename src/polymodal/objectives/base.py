@@ -27,7 +27,8 @@ class Objective(nn.Module):
 
     Attributes:
         name: The name it is registered under.
-        compares: Whether it learns from what rows have in common with others: vectors in the shared space.
+        compares: Whether it compares the inputs of a row with those of other rows.
+        spans_space: Whether the shared space is learned by it.
         needs_tokens: Whether it reads the fused tokens, so that a fusion without refuses it.
         reads_fusion: Whether the fusion learns by it.
         variance_factor: See :class:`polymodal.models.heads.Head`.
@@ -35,6 +36,7 @@ class Objective(nn.Module):
 
     name: ClassVar[str]
     compares: ClassVar[bool] = False
+    spans_space: ClassVar[bool] = False
     needs_tokens: ClassVar[bool] = False
     variance_factor: ClassVar[float] = 1.0
 
@@ -59,7 +61,9 @@ class Objective(nn.Module):
             if name not in known:
                 cure = did_you_mean(name, known)
                 raise ConfigError(f"the objective '{self.name}' names an input '{name}'. {cure}")
-        if self.needs_tokens and not model.fusion.gives_tokens:
+        from polymodal.models.fusion import FUSIONS  # models import objectives
+
+        if self.needs_tokens and not FUSIONS[model.fusion.name].gives_tokens:
             cure = "Choose one that does, such as transformer, or leave the objective out"
             found = f"'{model.fusion.name}' has none"
             raise ConfigError(f"the objective '{self.name}' needs the fused tokens, and {found}. {cure}")

@@ -42,6 +42,7 @@ class PairObjective(Objective):
     """
 
     compares = True
+    spans_space = True
 
     def __init__(self, *, fused: bool = True, temperature: float = 0.07, **options: Any) -> None:
         super().__init__(**options)

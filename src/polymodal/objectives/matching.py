@@ -42,8 +42,8 @@ class MatchingObjective(Objective):
     """Right row or not: each row once as it is, once with one input taken from another row (ALBEF; Li et al.
     2021, section 3.2, its image-text matching).
 
-    What is taken is a hard negative: the more it resembles one of the row's other inputs by the vectors of
-    the shared space, the likelier it is drawn. Which input is exchanged is drawn anew for every row.
+    What is taken is a hard negative: the more it resembles one of the row's other inputs, by the vectors of
+    the shared space where another objective spans one, the likelier it is drawn. Which input is exchanged is drawn anew for every row.
 
     Args:
         temperature: Of those similarities.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -84,6 +84,10 @@ def by_pieces(view: View, work: Callable[[View], dict[str, Tensor]]) -> dict[str
     pieces = view.pieces()
     if len(pieces) == 1:
         return work(view)
+
+    def anew(piece: View) -> dict[str, Tensor]:
+        return work(replace(piece))  # a copy: what a view keeps would not be computed again
+
     keep = torch.is_grad_enabled()
-    made = [checkpoint(work, piece, use_reentrant=False) if keep else work(piece) for piece in pieces]
+    made = [checkpoint(anew, piece, use_reentrant=False) if keep else anew(piece) for piece in pieces]
     return {name: torch.cat([part[name] for part in made]) for name in made[0]}

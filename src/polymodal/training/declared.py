@@ -135,8 +135,8 @@ def check_objectives(declaration: Declaration) -> None:
     if train.piece and (not declaration.objectives or declaration.targets or "matching" in compared):
         why = "matching compares rows whole" if "matching" in compared else "it is for pre-training"
         raise ConfigError(f"'train.piece' cannot be set here: {why}. Leave it out")
-    if declaration.fusion.space and not compared:
-        raise ConfigError("'fusion.space' is for objectives that compare inputs, and there is none")
+    if declaration.fusion.space and not any(OBJECTIVES[name].spans_space for name in declaration.objectives):
+        raise ConfigError("'fusion.space' is for the objectives contrastive and sigmoid: there is none")
     if declaration.objectives and train.arguments.get("torch_compile"):
         raise ConfigError("'train.torch_compile' goes with targets alone: objectives change what is computed")
 
