@@ -27,11 +27,10 @@ _HOMES = {
     "polymodal.models.heads": (
         "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",
     ),
-    "polymodal.objectives.base": ("Objective", "OBJECTIVES"),
-    "polymodal.objectives.contrastive": ("ContrastiveObjective", "SigmoidObjective"),
-    "polymodal.objectives.masked_patch": ("MaskedPatchObjective",),
-    "polymodal.objectives.masked_text": ("MaskedTextObjective",),
-    "polymodal.objectives.matching": ("MatchingObjective",),
+    "polymodal.objectives": (
+        "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective", "MatchingObjective",
+        "Objective", "SigmoidObjective", "OBJECTIVES",
+    ),
     "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),
     "polymodal.errors": ("ConfigError", "DataError", "PolymodalError", "RunError"),
 }  # fmt: skip

@@ -210,7 +210,6 @@ class Run:
         """
         from polymodal.explaining.writing import explain, write_explanations
 
-        self.require_targets()
         found = explain(self, source, rows, targets=targets)
         if output is not None:
             write_explanations(found, self, output)
@@ -228,7 +227,6 @@ class Run:
         """
         from polymodal.report.writing import report
 
-        self.require_targets()
         return report(self, source, **asked)
 
     def require_targets(self) -> None:

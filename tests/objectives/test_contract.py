@@ -137,7 +137,9 @@ def test_what_it_cannot_learn_from_is_refused_in_a_line(name):
     with pytest.raises(ConfigError, match="nowhere"):
         build({"bedrooms": pm.NumberEncoder()}, kind(inputs=["nowhere"]))
     with pytest.raises(ConfigError, match=name) as refused:
-        build({"note": pm.TextEncoder("bert")} if name != "masked_text" else {"n": pm.NumberEncoder()}, kind())
+        build(
+            {"note": pm.TextEncoder("bert")} if name != "masked_text" else {"n": pm.NumberEncoder()}, kind()
+        )
     assert len(str(refused.value).splitlines()) == 1
     if kind.needs_tokens:
         with pytest.raises(ConfigError, match="'concat' has none"):

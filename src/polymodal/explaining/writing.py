@@ -91,6 +91,7 @@ def explain(
         DataError: If table or cell cannot be read, or there is no such row.
         RunError: If there is no such target.
     """
+    run.require_targets()
     table = read_table(source)
     places = choose_rows(table, rows)
     named = [targets] if isinstance(targets, str) else targets

@@ -5,7 +5,6 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalForPreTraining, PolymodalModel
-from polymodal.objectives import contrastive, masked_patch, masked_text, matching  # noqa: F401  (registered)
 
 AutoConfig.register("polymodal", PolymodalConfig, exist_ok=True)
 AutoModel.register(PolymodalConfig, PolymodalModel, exist_ok=True)

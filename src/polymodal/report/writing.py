@@ -63,6 +63,7 @@ def report(
         PolymodalError: If run or table cannot be read, a target's column is missing, or no row has an answer.
     """
     opened = run if isinstance(run, Run) else Run.load(run)
+    opened.require_targets()
     rows, what = (
         own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
