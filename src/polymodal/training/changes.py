@@ -43,5 +43,5 @@ def _check_sound(config: InputConfig) -> None:
         encoder = AudioEncoder(known, **of_waveform, **given.sizes)
     of_frames = [name for name in OF_FRAMES if name in changes]
     if of_frames and not encoder.reads_mel:
-        found = f"a model of type '{encoder.config.model_type}' is given none of ours"
-        raise ConfigError(f"'{of_frames[0]}' changes a log-mel, and {found}. Leave it out")
+        found = f"which a model of type '{encoder.config.model_type}' does not read"
+        raise ConfigError(f"'{of_frames[0]}' changes our log-mel, {found}. Leave it out")

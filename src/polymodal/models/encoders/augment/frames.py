@@ -38,7 +38,8 @@ def stretch(frames: Tensor, share: float, *, bins: bool = True) -> tuple[Tensor,
     theta = torch.diag_embed(factor)
     theta = torch.cat([theta, (factor - 1).unsqueeze(-1)], dim=-1)  # (items, 2, 3)
     picture = frames.unsqueeze(1)
-    grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
+    with torch.autocast(frames.device.type, enabled=False):  # in half precision a grid is off by frames
+        grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
     return F.grid_sample(picture, grid, align_corners=False).squeeze(1), factor[:, 1]
 
 
