@@ -177,6 +177,27 @@ def test_a_checkpoint_trains_on_changed_inputs_and_a_saved_model_trains_on(tmp_p
         assert loaded.model.encoders[0].levels == [[-1.0] * 3, [1.0] * 3]  # of mean and deviation 0.5
 
 
+@pytest.mark.parametrize("name", ["clip", "videomae"])
+def test_a_checkpoints_pixels_are_coloured_by_what_is_black_and_white_in_them(tmp_path, name):
+    checkpoint = CHECKPOINTS[name]
+    checkpoint.save(tmp_path)
+    part = checkpoint.part()
+    part.image_mean, part.image_std = [0.2, 0.4, 0.6], [0.1, 0.2, 0.3]
+    part.save_pretrained(tmp_path)
+    encoder = checkpoint.encoder(tmp_path, colour=1.0).train()
+    seen = []
+    encoder.backbone.register_forward_pre_hook(lambda _, __, values: seen.append(values["pixel_values"]),
+                                               with_kwargs=True)  # fmt: skip
+    batch = PolymodalProcessor.for_model(PolymodalModel.from_parts({"a": encoder}))(
+        [{"a": checkpoint.cells[0]}] * 30
+    )
+    encoder(**batch["inputs"]["a"])
+    mean, deviation = (torch.tensor(x).view(3, 1, 1) for x in (part.image_mean, part.image_std))
+    light = seen[0] * deviation + mean
+    torch.testing.assert_close(light.aminmax(), (torch.tensor(0.0), torch.tensor(1.0)), atol=1e-5, rtol=0)
+    assert (light[:, ..., 0, 0].std(dim=0) > 0.05).all()
+
+
 @pytest.mark.parametrize("name", ["whisper", "ast", "wav2vec2-bert"])
 @pytest.mark.parametrize("changes", [{"time_shift": 0.2}, {"noise": 0}])
 def test_a_feature_extractors_output_is_no_waveform(tmp_path, name, changes):

@@ -72,13 +72,15 @@ def test_whole_words_go_and_what_is_no_word_stays(name):
     tokenizer = make()
     whole = tokenizer(TEXT).input_ids
     special = [number for number in whole if number in tokenizer.all_special_ids]
-    pieces = set()
+    pieces, texts = set(), set()
     for kept in kept_texts(tokenizer, 0.5):
         assert [number for number in kept if number in tokenizer.all_special_ids] == special
         text = tokenizer.decode(kept, skip_special_tokens=True).replace(" ,", ",").strip()
         assert text  # never all
         pieces |= set(text.replace(",", " , ").split() if "," in words else text.split())
+        texts.add(text)
     assert pieces == words
+    assert len(texts) == 2 ** len(words) - 1  # every choice of words but none
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
