@@ -8,9 +8,11 @@ import torch
 from transformers import WhisperFeatureExtractor
 
 import polymodal as pm
+from polymodal.models.encoders import ENCODERS, ImageEncoder
 from polymodal.parsing import load_yaml
 from polymodal.training.progress import TrainingProgress
 from tests.command import error, polymodal, settings
+from tests.models.cases import CNN
 from tests.models.checkpoints import CHECKPOINTS, whisper
 from tests.tables import write_houses
 
@@ -186,3 +188,29 @@ def test_a_checkpoint_is_changed_where_that_is_asked_for(houses, tmp_path):
     image = encoders(tmp_path / "run")["image"]
     assert (image.colour, image.crop, image.shift) == (0.5, 0.6, 0)
     assert image.levels == [[-1.0] * 3, [1.0] * 3]
+
+
+@pytest.fixture
+def own():
+    """Somebody's own encoder, which mirrors and does nothing else."""
+
+    @ENCODERS.register("mirror")
+    class Mirror(ImageEncoder):
+        """Built by its own options alone."""
+
+        def __init__(self, *, size: int = 16, flip: bool = False) -> None:
+            super().__init__("resnet", size=size, flip=flip, **CNN)
+
+        def settings(self):
+            return {"size": self.size, "flip": self.flip}
+
+    yield Mirror
+    del ENCODERS._entries["mirror"]
+
+
+def test_an_encoder_of_ones_own_is_told_what_it_knows_and_the_rest_is_refused(houses, tmp_path, own):
+    options = {"inputs__photo__encoder": "mirror", "train__epochs": 1}
+    assert fit(houses, tmp_path / "run", "photo", inputs__photo__flip="true", **options).status == 0
+    assert encoders(tmp_path / "run")["image"].flip is True
+    said = error(houses, *words("none", "photo", inputs__photo__crop=0.5, **options))
+    assert said == "'crop': the encoder 'mirror' does not know it. Leave it out"
