@@ -16,7 +16,7 @@ QUICK = [*settings("photo"), "--set", "train.workers=0"]
 
 @pytest.fixture(scope="module")
 def houses(tmp_path_factory):
-    """A folder with a table, and ``pre``: pre-trained on it by all objectives at once, weighed by learned weights."""
+    """A folder with a table, and ``pre``: pre-trained on it by all objectives at once."""
     folder = tmp_path_factory.mktemp("houses")
     write_houses(folder, rows=60)
     result = polymodal(
@@ -159,7 +159,8 @@ def test_what_it_refuses(houses, tmp_path, inputs, given, said):
 def test_a_loss_that_does_not_move_is_given_up(houses, tmp_path):
     words = ["pretrain", "houses.csv", "-i", "bedrooms,district", "-o", tmp_path / "run", "--set",
              "train.batch_size=48", "--set", "train.epochs=400", "--set", "train.learning_rate=1e-30",
-             "--set", "fusion.dropout=0", "--set", "train.patience=0", "--set", "objectives.contrastive.fused=false"]  # fmt: skip
+             "--set", "fusion.dropout=0", "--set", "train.patience=0",
+             "--set", "objectives.contrastive.fused=false"]  # fmt: skip
     result = polymodal(*words, folder=houses)
     assert result.status == 1
     assert "the training loss has stood at" in result.errors[0] and len(result.errors) == 1

@@ -27,7 +27,13 @@ SUITS = {
     "rate": ("audio",),
     "seconds": ("audio",),
     "max_length": ("text",),
-    "augment": ("image", "audio", "video", "sequence"),
+    "augment": ("text", "image", "audio", "video", "sequence"),
+    "crop": ("image", "video"),
+    "flip": ("image", "video"),
+    "colour": ("image", "video"),
+    "time_shift": ("audio",),
+    "noise": ("audio",),
+    "word_dropout": ("text",),
     "top_db": ("audio",),
     "masking": ("audio", "sequence"),
     "warp": ("audio", "sequence"),
@@ -36,6 +42,18 @@ SUITS = {
     "items": ("text", "image", "audio", "video", "sequence"),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
+CHANGES: dict[str, Any] = {
+    "crop": 1.0,
+    "flip": False,
+    "colour": 0.0,
+    "time_shift": 0.0,
+    "noise": None,
+    "equalize": 0.0,
+    "warp": 0.0,
+    "masking": 0.0,
+    "word_dropout": 0.0,
+}
+"""What training may do to an input, each with the value at which it does nothing."""
 TUNING = ("freeze", "lora", "unfreeze_last")
 """The ways to let only a part of a pretrained encoder learn, or nothing of it."""
 MOST = 1_000_000
@@ -136,7 +154,34 @@ class InputConfig(Section):
         MOST_ITEMS, ge=1, le=MOST, description="Most items in a cell that holds a list of them."
     )
     augment: bool = Field(
-        True, description="In training, shift pictures and clips, mask stretches of sound and of sequences."
+        True,
+        description="In training, shift pictures and clips, mask stretches of sound and of sequences. False: "
+        "change nothing.",
+    )
+    crop: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="image, video: in training, smallest share of the area that a random crop keeps; 1: all.",
+    )
+    flip: bool = Field(False, description="image, video: in training, mirror every other one, left to right.")
+    colour: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="image, video: in training, strength of changes of light and colour.",
+    )
+    time_shift: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="audio: in training, most that a recording starts early or late, as a share of itself.",
+    )
+    noise: float | None = Field(
+        None,
+        ge=-20,
+        le=100,
+        description="audio: in training, least decibels of the sound above white noise; null: no noise.",
     )
     masking: float | None = Field(
         None,
@@ -152,6 +197,20 @@ class InputConfig(Section):
         ge=0,
         description="audio, sequence: in training, deviation of random gains over bins, of a log-mel's.",
     )
+
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="text: in training, chance of each word to be left out."
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What of :data:`CHANGES` was asked for by name."""
+        given = {name: getattr(self, name) for name in CHANGES}
+        return {name: value for name, value in given.items() if value not in (None, CHANGES[name])}
+
+    def unchanged(self) -> InputConfig:
+        """The same input, which training reads as it is."""
+        return self.model_copy(update={"augment": False, **CHANGES})
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +237,13 @@ class InputConfig(Section):
                 )
             if checkpoint and name in ("size", "rate"):
                 raise ValueError(f"'{name}' cannot be set: the checkpoint '{checkpoint}' has its own")
+        for name in self.changes:
+            if not self.augment:
+                raise ValueError(f"'{name}' and 'augment: false' exclude each other. Leave one of them out")
+            if self.freeze:
+                raise ValueError(
+                    f"'{name}' and 'freeze' exclude each other: a frozen encoder runs once a cell"
+                )
         return self
 
 
@@ -348,6 +414,9 @@ class TrainConfig(Section):
         None,
         ge=1,
         description="Rows that go through the encoders at once: objectives then compare larger batches.",
+    )
+    augment: bool = Field(
+        True, description="False: training reads every input as it is, whatever the inputs' settings say."
     )
     seed: int = Field(0, ge=0, description="seed")
     workers: int = Field(0, ge=0, description="dataloader_num_workers")

@@ -17,8 +17,9 @@ from polymodal.models.encoders import (
     build_encoder,
     encoder_settings,
 )
+from polymodal.models.encoders.augment.frames import equalize
 from polymodal.models.encoders.image import patches_to_grid
-from polymodal.models.encoders.mel import LogMel, equalize
+from polymodal.models.encoders.mel import LogMel
 from tests.models.cases import BERT, CNN, SMALL_CNN
 
 IMAGES = {

@@ -6,7 +6,7 @@ from torch import nn
 
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import SequenceEncoder
-from polymodal.models.encoders.mel import mask_stretches, stretch
+from polymodal.models.encoders.augment.frames import mask_stretches, stretch
 from tests.models.cases import BERT, SMALL_CNN
 
 

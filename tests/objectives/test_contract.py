@@ -66,7 +66,7 @@ def test_a_saved_model_learns_on_from_the_same_loss(case, tmp_path):
     case.model.save_pretrained(tmp_path / "saved")
     loaded = PolymodalForPreTraining.from_pretrained(tmp_path / "saved").train()
     batch = case.batch(ROWS)
-    assert float(loaded(**batch).loss) == float(case.model(**batch).loss)
+    assert loaded(**batch).loss.item() == case.model(**batch).loss.item()
 
 
 def test_in_use_it_gives_vectors_and_no_loss(case):
@@ -105,7 +105,7 @@ def one_half(rank: int, place: str, folder: Any, name: str, answers: Any) -> Non
     torch.distributed.init_process_group("gloo", f"file://{place}", rank=rank, world_size=2)
     case = make_case(folder, pm.OBJECTIVES[name]())
     loss = case.model(**case.batch(range(6 * rank, 6 * rank + 6))).loss
-    answers.put((rank, float(loss), {n: g.numpy() for n, g in case.gradients(loss).items()}))
+    answers.put((rank, loss.item(), {n: g.numpy() for n, g in case.gradients(loss).items()}))
     torch.distributed.destroy_process_group()
 
 
@@ -125,7 +125,7 @@ def test_two_processes_with_half_of_the_batch_each_are_one(houses, tmp_path, nam
     for process in started:
         process.join()
     # What DistributedDataParallel makes of them: the mean over the processes.
-    assert (halves[0][1] + halves[1][1]) / 2 == pytest.approx(float(whole), rel=1e-5)
+    assert (halves[0][1] + halves[1][1]) / 2 == pytest.approx(whole.item(), rel=1e-5)
     for key, gradient in expected.items():
         mean = sum(torch.from_numpy(half[2][key]) for half in halves) / 2
         torch.testing.assert_close(mean, gradient, atol=1e-6, rtol=1e-4, msg=key)

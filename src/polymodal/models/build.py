@@ -63,7 +63,7 @@ def build_model(
     for name, config in declaration.inputs.items():
         reader = processor.readers[name]
         if id(reader) not in built:
-            built[id(reader)] = _encoder(config, reader)
+            built[id(reader)] = _encoder(config if declaration.train.augment else config.unchanged(), reader)
         encoders[name] = built[id(reader)]
     fusion = declaration.fusion
     heads = {
@@ -109,30 +109,31 @@ def _encoder(config: InputConfig, reader: Reader) -> Encoder:
         return ENCODERS["category"](categories=len(reader.categories), **options)
     common = {"tokens": config.tokens, **tuning(config), **options}
     pretrained = bool(given and given.checkpoint)
-    augment = config.augment and not pretrained
+    augment, changes = config.augment and not pretrained, config.changes
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part
-        text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **common)
+        text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **changes, **common)
         text.tokenizer = reader.part
         reader.change(max_length=text.max_length)
         return text
     if isinstance(reader, ImageReader):
-        image = ImageEncoder(backbone, size=reader.size, shift=SHIFT if augment else 0.0, **common)
+        shift = SHIFT if augment else 0.0
+        image = ImageEncoder(backbone, size=reader.size, shift=shift, **changes, **common)
         reader.change(size=image.size)
         return image
     if isinstance(reader, VideoReader):
         shift = SHIFT if augment else 0.0
-        video = VideoEncoder(backbone, frames=reader.frames, size=reader.size, shift=shift, **common)
+        sampled: dict[str, Any] = {"frames": reader.frames, "size": reader.size}
+        video = VideoEncoder(backbone, **sampled, shift=shift, **changes, **common)
         reader.change(frames=video.frames, size=video.size)
         return video
-    usual = MASKING if augment else 0.0
-    masking = usual if config.masking is None else config.masking
-    varied: dict[str, Any] = {"masking": masking, "warp": config.warp, "equalize": config.equalize}
+    masking = (MASKING if augment else 0.0) if config.masking is None else config.masking
+    changes |= {"masking": masking}
     if isinstance(reader, SequenceReader):
-        return SequenceEncoder(backbone, features=reader.features, length=reader.length, **varied, **common)
+        return SequenceEncoder(backbone, features=reader.features, length=reader.length, **changes, **common)
     assert isinstance(reader, AudioReader)
     heard: dict[str, Any] = {"rate": reader.rate, "seconds": reader.seconds, "top_db": config.top_db}
-    return AudioEncoder(backbone, **heard, **varied, **common)
+    return AudioEncoder(backbone, **heard, **changes, **common)
 
 
 def tuning(config: InputConfig) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
     names = ("features", "length", "size", "frames", "rate", "seconds", "max_length")
     known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
     known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
-    known |= {"tokens": config.tokens, **tuning(config)}
+    known |= {"tokens": config.tokens, **config.changes, **tuning(config)}
     wanted = accepted(kind)
     try:
         return kind(**{name: value for name, value in known.items() if name in wanted} | options)

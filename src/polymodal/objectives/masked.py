@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import Encoder
+from polymodal.models.encoders import as_it_is
 from polymodal.objectives.base import Loss, Objective
 from polymodal.objectives.pairs import processes
 from polymodal.objectives.view import View, by_pieces
@@ -96,7 +95,7 @@ class MaskedObjective(Objective):
     def _sums(self, model: PolymodalModel, view: View) -> dict[str, Tensor]:
         """A piece's sums and counts, ``(1,)`` each, for every part, there or not."""
         inputs, hidden = self.hide(model, view)
-        with unvaried(model):
+        with as_it_is(model):  # what is to be told again must stand where it stood
             sequences, idle = model.encode(view.index, inputs)
         embedded = model.embedding(sequences, len(view.index), idle)
         found = self.tell(sequences, model.fusion(embedded), hidden)
@@ -113,20 +112,6 @@ class MaskedObjective(Objective):
     def settings(self) -> dict[str, Any]:
         """See :meth:`Objective.settings`."""
         return super().settings() | {"share": self.share}
-
-
-@contextmanager
-def unvaried(model: PolymodalModel) -> Iterator[None]:
-    """Encoders without augmentation: what is to be told again must stand where it stood."""
-    encoders = [cast(Encoder, encoder) for encoder in model.encoders]
-    before = [encoder.still for encoder in encoders]
-    try:
-        for encoder in encoders:
-            encoder.still = True
-        yield
-    finally:
-        for encoder, still in zip(encoders, before, strict=True):
-            encoder.still = still
 
 
 def item_tokens(state: FusedState, name: str, sequence: TokenSequence) -> Tensor:

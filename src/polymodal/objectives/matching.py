@@ -43,7 +43,8 @@ class MatchingObjective(Objective):
     2021, section 3.2, its image-text matching).
 
     What is taken is a hard negative: the more it resembles one of the row's other inputs, by the vectors of
-    the shared space where another objective spans one, the likelier it is drawn. Which input is exchanged is drawn anew for every row.
+    the shared space where another objective spans one, the likelier it is drawn. Which input is
+    exchanged is drawn anew for every row.
 
     Args:
         temperature: Of those similarities.

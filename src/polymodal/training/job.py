@@ -31,6 +31,7 @@ from polymodal.evaluation.partition import subgroup_columns
 from polymodal.parsing import located, parse
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.changes import check_changes
 from polymodal.training.declared import (
     check_checkpointing,
     check_columns,
@@ -264,6 +265,8 @@ def check_parts(
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
             check_encoder(entry)
+        with located(source, lines, "inputs", name):
+            check_changes(entry)
     with located(source, lines, "train", "layer_decay"):
         check_layer_decay(train.layer_decay, declaration.inputs)
     for name in CHECKPOINTING:

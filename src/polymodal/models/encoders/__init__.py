@@ -1,7 +1,7 @@
 """Encoders by modality; each turns one input's items into a :class:`TokenSequence`."""
 
 from polymodal.models.encoders.audio import AudioEncoder
-from polymodal.models.encoders.base import ENCODERS, Encoder, build_encoder, encoder_settings
+from polymodal.models.encoders.base import ENCODERS, Encoder, as_it_is, build_encoder, encoder_settings
 from polymodal.models.encoders.image import ImageEncoder
 from polymodal.models.encoders.sequence import SequenceEncoder
 from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
@@ -18,6 +18,7 @@ __all__ = [
     "SequenceEncoder",
     "TextEncoder",
     "VideoEncoder",
+    "as_it_is",
     "build_encoder",
     "encoder_settings",
 ]

@@ -12,6 +12,8 @@ from transformers import AutoFeatureExtractor
 from polymodal.data.readers import fixed_seconds
 from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
+from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
+from polymodal.models.encoders.augment.sounds import add_noise, shift_time
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
@@ -20,7 +22,7 @@ from polymodal.models.encoders.backbone import (
     run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
-from polymodal.models.encoders.mel import LogMel, equalize, mask_stretches, stretch
+from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
 
 
@@ -43,6 +45,8 @@ class AudioEncoder(BackboneEncoder):
             tone as well; 0 stretches nothing.
         equalize: In training, deviation of random gains over frequency, as another microphone would have
             them, in that of a recording's log-mel; 0 changes nothing.
+        time_shift: In training, how much earlier or later a recording starts, as a share of its own length.
+        noise: In training, least ratio of sound to white noise in decibels; by default there is no noise.
     """
 
     modality = "audio"
@@ -60,6 +64,8 @@ class AudioEncoder(BackboneEncoder):
         masking: float = 0.0,
         warp: float = 0.0,
         equalize: float = 0.0,
+        time_shift: float = 0.0,
+        noise: float | None = None,
         **options: Any,
     ) -> None:
         kind = backbone or self.DEFAULT_TYPE
@@ -72,6 +78,7 @@ class AudioEncoder(BackboneEncoder):
             rate, seconds = extractor.sampling_rate, fixed_seconds(extractor) or seconds
         self.rate, self.seconds, self.bins, self.top_db = rate, seconds, bins, top_db
         self.masking, self.warp, self.equalize = masking, warp, equalize
+        self.time_shift, self.noise = time_shift, noise
         self.reads_mel = self.backbone.main_input_name == "pixel_values"
         if self.reads_mel:
             self.mel = LogMel(rate=rate, bins=bins, top_db=top_db)
@@ -79,11 +86,12 @@ class AudioEncoder(BackboneEncoder):
         else:
             self.width = getattr(self.config, "hidden_size", None) or self.config.d_model
             self._require_waveform()
+            self._require_samples()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        names = ("rate", "seconds", "bins", "top_db", "masking", "warp", "equalize")
+        names = ("rate", "seconds", "bins", "top_db", "masking", "warp", "equalize", "time_shift", "noise")
         return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:  # type: ignore[override]
@@ -91,15 +99,12 @@ class AudioEncoder(BackboneEncoder):
 
         ``length`` ``(items,)`` counts the samples that are sound; the rest of the fixed length is padding.
         """
+        if self.varies and (self.time_shift or self.noise is not None):
+            values, length = self._vary_sound(values, length)
         if self.reads_mel:
             frames, mask = self.mel(values["waveform"], length)
-            if self.training and self.equalize:
-                frames = equalize(frames, mask, self.equalize)
-            if self.training and self.warp:
-                frames, faster = stretch(frames, self.warp)
-                length = length / faster
-            if self.training and self.masking:
-                frames = mask_stretches(frames, self.masking)
+            if self.varies:
+                frames, length = self._vary_frames(frames, mask, length)
             hidden = self.backbone(pixel_values=frames.transpose(1, 2).unsqueeze(1)).last_hidden_state
             hidden = hidden.flatten(1, 2).transpose(1, 2)  # frequency goes into the width
         else:
@@ -111,6 +116,31 @@ class AudioEncoder(BackboneEncoder):
         mask = torch.arange(hidden.shape[1], device=hidden.device) < filled
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
+
+    def _vary_sound(self, values: dict[str, Tensor], length: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The tensors, and how many samples count as sound now."""
+        name = "waveform" if "waveform" in values else self.backbone.main_input_name
+        waveform = values[name]
+        if self.time_shift:
+            waveform, length = shift_time(waveform, length, self.time_shift)
+        if self.noise is not None:
+            waveform = add_noise(waveform, length, self.noise)
+        values = values | {name: waveform}
+        if "attention_mask" in values:
+            place = torch.arange(waveform.shape[1], device=waveform.device)
+            values["attention_mask"] = (place < length.unsqueeze(1)).to(values["attention_mask"].dtype)
+        return values, length
+
+    def _vary_frames(self, frames: Tensor, mask: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-mel, and how many samples its sound would take now."""
+        if self.equalize:
+            frames = equalize(frames, mask, self.equalize)
+        if self.warp:
+            frames, faster = stretch(frames, self.warp)
+            length = length / faster
+        if self.masking:
+            frames = mask_stretches(frames, self.masking)
+        return frames, length
 
     def _mel_width(self) -> int:
         """Channels times the rows that the backbone leaves of the mel bins, found by running it once."""
@@ -126,6 +156,14 @@ class AudioEncoder(BackboneEncoder):
         if not self.pretrained and (not reads_waveform or hasattr(self.config, "num_mel_bins")):
             cure = "Give a checkpoint, or a type that reads waveforms (wav2vec2) or pictures (resnet)"
             raise ConfigError(f"the model type '{self.config.model_type}' needs a feature extractor. {cure}")
+
+    def _require_samples(self) -> None:
+        """Refuse changes of a waveform where the backbone reads what its feature extractor makes of it."""
+        hears = self.backbone.main_input_name == "input_values" and not hasattr(self.config, "num_mel_bins")
+        asked = "time_shift" if self.time_shift else "noise" if self.noise is not None else None
+        if asked and not hears:
+            found = f"a model of type '{self.config.model_type}' reads what its feature extractor makes"
+            raise ConfigError(f"'{asked}' changes a waveform, and {found}. Leave it out")
 
     def _steps(self, hidden: Tensor) -> Tensor:
         """``hidden`` in the order of time: AST's patches lie in a grid of frequency and time."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -23,7 +25,7 @@ class Encoder(nn.Module):
         tokens: Most tokens an item gives.
         pretrained: Whether its weights come from a checkpoint (they then learn at their own rate).
         frozen: Whether its weights stay as they are.
-        still: Whether it leaves augmentation out, also in training.
+        augments: Whether training may change what it reads, if it was built to.
     """
 
     modality: ClassVar[str]
@@ -32,12 +34,7 @@ class Encoder(nn.Module):
     tokens: int = 1
     pretrained: bool = False
     frozen: bool = False
-    still: bool = False
-
-    @property
-    def varies(self) -> bool:
-        """Whether it augments what it reads."""
-        return self.training and not self.still
+    augments: bool = True
 
     def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
         """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
@@ -47,6 +44,11 @@ class Encoder(nn.Module):
         """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
         raise TypeError(f"{type(self).__name__} does not say its settings")
 
+    @property
+    def varies(self) -> bool:
+        """Whether :meth:`forward` changes its tensors at random now."""
+        return self.training and self.augments
+
     def train(self, mode: bool = True) -> Encoder:
         """Training mode, save for what is frozen and for statistics that came with a checkpoint."""
         learns = mode and not self.frozen
@@ -55,6 +57,22 @@ class Encoder(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
+
+
+@contextmanager
+def as_it_is(module: nn.Module) -> Iterator[None]:
+    """Let the encoders in ``module`` read what they are given, in training too.
+
+    For a loss that compares with it: a picture is not rebuilt from one that was cropped elsewhere.
+    """
+    augmenting = [part for part in module.modules() if isinstance(part, Encoder) and part.augments]
+    for encoder in augmenting:
+        encoder.augments = False
+    try:
+        yield
+    finally:
+        for encoder in augmenting:
+            encoder.augments = True
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", group="polymodal.encoders", base=Encoder)

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from transformers import AutoImageProcessor
 
+from polymodal.hub import load_pretrained
+from polymodal.models.encoders.augment.pictures import Levels, levels_of, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
@@ -28,7 +30,11 @@ class ImageEncoder(BackboneEncoder):
     Args:
         backbone: See :class:`BackboneEncoder`; by default a small residual network with GroupNorm.
         size: Side of the square the processor makes of a picture; a checkpoint has its own.
-        shift: In training, how far a picture from scratch is moved at random, as a share of its side.
+        shift: In training, how far a picture is moved at random, as a share of its side.
+        crop: In training, smallest share of the area that a random crop keeps; 1 keeps all.
+        flip: In training, mirror every other picture, left to right.
+        colour: In training, strength of random changes of brightness, contrast, saturation and hue, up to 1.
+        levels: What black and white are in each channel; by default as the checkpoint's processor makes them.
     """
 
     modality = "image"
@@ -42,6 +48,10 @@ class ImageEncoder(BackboneEncoder):
         *,
         size: int = 64,
         shift: float = 0.0,
+        crop: float = 1.0,
+        flip: bool = False,
+        colour: float = 0.0,
+        levels: Levels | None = None,
         **options: Any,
     ) -> None:
         if isinstance(backbone, str) and not is_checkpoint(backbone):
@@ -50,21 +60,27 @@ class ImageEncoder(BackboneEncoder):
                 options = {"image_size": [size, size] if isinstance(own, (list, tuple)) else size} | options
         super().__init__(backbone, **options)
         self.size: int = own_size(self.backbone.config) or size
-        self.shift = shift
+        self.shift, self.crop, self.flip, self.colour = shift, crop, flip, colour
+        self.levels = known_levels(self.checkpoint) if colour and self.checkpoint else levels
         own_width = getattr(self.backbone.config, "hidden_size", None) if self.pretrained else None
         self.width: int = own_width or self._width()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        return super().settings() | {"size": self.size, "shift": self.shift}
+        names = ("size", "shift", "crop", "flip", "colour", "levels")
+        return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:  # type: ignore[override]
         """Encode ``pixel_values`` ``(items, 3, height, width)``: uint8, or a checkpoint's own floats."""
+        levels = self.levels
         if not pixel_values.is_floating_point():
-            pixel_values = pixel_values.to(self.dtype) / 127.5 - 1
-        if self.training and self.shift:
-            pixel_values = random_shift(pixel_values, self.shift)
+            pixel_values, levels = pixel_values.to(self.dtype) / 127.5 - 1, None
+        if self.varies:
+            pixel_values = vary(
+                pixel_values,
+                shift=self.shift, crop=self.crop, flip=self.flip, colour=self.colour, levels=levels,
+            )  # fmt: skip
         hidden = self.backbone(pixel_values=pixel_values).last_hidden_state
         if hidden.dim() == 3:
             patch = getattr(self.backbone.config, "patch_size", None)
@@ -83,6 +99,11 @@ class ImageEncoder(BackboneEncoder):
     def dtype(self) -> torch.dtype:
         """Type of the backbone's weights."""
         return next(self.backbone.parameters()).dtype
+
+
+def known_levels(checkpoint: str) -> Levels:
+    """The levels of the pixels that a checkpoint's own processor makes."""
+    return levels_of(load_pretrained(AutoImageProcessor, checkpoint), checkpoint)
 
 
 def own_size(config: Any) -> int | None:
@@ -104,15 +125,3 @@ def patches_to_grid(hidden: Tensor, pixel_values: Tensor, patch: int | None = No
         columns = hidden.shape[1] // rows
     patches = hidden[:, -rows * columns :]
     return patches.transpose(1, 2).unflatten(2, (rows, columns))
-
-
-def random_shift(pixels: Tensor, share: float) -> Tensor:
-    """Move each picture by up to ``share`` of its side, the border repeated."""
-    far = max(1, round(share * pixels.shape[-1]))
-    padded = F.pad(pixels, (far, far, far, far), mode="replicate")
-    moves = torch.randint(0, 2 * far + 1, (2, len(pixels)), device=pixels.device)
-    height, width = pixels.shape[2:]
-    y = moves[0, :, None] + torch.arange(height, device=pixels.device)
-    x = moves[1, :, None] + torch.arange(width, device=pixels.device)
-    item = torch.arange(len(pixels), device=pixels.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[item, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2).contiguous()

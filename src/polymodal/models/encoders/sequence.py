@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from polymodal.errors import ConfigError
+from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
 from polymodal.models.encoders.backbone import (
     SMALL_BERT,
     SMALL_RESNET,
@@ -21,7 +22,6 @@ from polymodal.models.encoders.backbone import (
     run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
-from polymodal.models.encoders.mel import equalize, mask_stretches, stretch
 from polymodal.models.outputs import TokenSequence
 
 
@@ -100,7 +100,7 @@ class SequenceEncoder(BackboneEncoder):
         steps = steps[:, : self.length].to(next(self.backbone.parameters()).dtype)
         if self.reads_picture:  # always of one size: convolutions see what lies behind the content
             steps = F.pad(steps, (0, 0, 0, self.length - steps.shape[1]))
-        if self.training:
+        if self.varies:
             steps, length = self._augment(steps, length)
         steps = steps * first(length, steps.shape[1]).unsqueeze(-1)
         hidden, mask = (self._picture if self.reads_picture else self._stretches)(steps, length)

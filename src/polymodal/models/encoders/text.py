@@ -6,10 +6,14 @@ import os
 import sys
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from polymodal.data.tokenizer import VOCABULARY
+from polymodal.errors import ConfigError
+from polymodal.hub import load_pretrained
+from polymodal.models.encoders.augment.texts import drop_words, word_marks
 from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_checkpoint, known_sizes
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.outputs import TokenSequence
@@ -24,8 +28,11 @@ class TextEncoder(BackboneEncoder):
         tokenizer: Of a backbone from scratch; without one, ``PolymodalProcessor.for_model(model, rows)``
             trains one on its rows, and without rows takes bytes as tokens.
         max_length: Most tokens that are read of a text.
+        word_dropout: In training, chance of each word to be left out, though never all of a text; 0 leaves
+            out nothing. The checkpoint's tokenizer, or ``tokenizer``, tells where words start.
     """
 
+    marks: Tensor
     modality = "text"
     DEFAULT_TYPE = "bert"
     DEFAULT_SIZES = SMALL_BERT | {"max_position_embeddings": 256}
@@ -36,6 +43,7 @@ class TextEncoder(BackboneEncoder):
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
         max_length: int | None = None,
+        word_dropout: float = 0.0,
         **options: Any,
     ) -> None:
         kind = backbone or self.DEFAULT_TYPE
@@ -49,15 +57,40 @@ class TextEncoder(BackboneEncoder):
         longest = getattr(self.config.get_text_config(), "max_position_embeddings", None) or 512
         longest = longest if longest > 0 else sys.maxsize  # XLNet says -1: its positions have no end
         self.max_length = min(max_length or 128, longest)
+        self.word_dropout = word_dropout
+        if word_dropout:
+            # Saved with the weights: a loaded encoder trains on, and has no tokenizer.
+            self.register_buffer("marks", self._word_marks(isinstance(backbone, dict)))
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        return super().settings() | {"max_length": self.max_length}
+        return super().settings() | {"max_length": self.max_length, "word_dropout": self.word_dropout}
 
     def forward(  # type: ignore[override]
         self, *, row: Tensor, input_ids: Tensor, attention_mask: Tensor
     ) -> TokenSequence:
         """Encode ``input_ids`` ``(items, length)``; ``attention_mask``, as long, is 1 on content."""
+        if self.varies and self.word_dropout:
+            padding = getattr(self.config.get_text_config(), "pad_token_id", None) or 0
+            input_ids, attention_mask = drop_words(
+                input_ids, attention_mask, self.marks, self.word_dropout, padding
+            )
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         tokens, mask = pool_sequence(hidden, attention_mask.bool(), self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
+
+    def _word_marks(self, is_loaded: bool) -> Tensor:
+        """What each token is to words; nothing yet where they are still to be loaded.
+
+        Raises:
+            ConfigError: If there is nothing that tells.
+        """
+        size = getattr(self.config.get_text_config(), "vocab_size", None)
+        tokenizer = self.tokenizer
+        if tokenizer is None and self.checkpoint and size:
+            tokenizer = load_pretrained(AutoTokenizer, self.checkpoint)
+        if size is None or (tokenizer is None and not is_loaded):
+            cure = "Leave it out, or give a tokenizer" if size else "Leave it out"
+            found = f"a model of type '{self.config.model_type}' comes without words"
+            raise ConfigError(f"'word_dropout' leaves out words, and {found}. {cure}")
+        return word_marks(tokenizer, size) if tokenizer else torch.zeros(size, dtype=torch.uint8)

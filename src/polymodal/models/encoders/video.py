@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polymodal.models.encoders.augment.pictures import Levels, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
@@ -16,7 +17,7 @@ from polymodal.models.encoders.backbone import (
     run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, pool_clip
-from polymodal.models.encoders.image import own_size, patches_to_grid, random_shift
+from polymodal.models.encoders.image import known_levels, own_size, patches_to_grid
 from polymodal.models.outputs import TokenSequence
 
 COLOURS = 3
@@ -43,8 +44,12 @@ class VideoEncoder(BackboneEncoder):
         backbone: See :class:`BackboneEncoder`; by default a small residual network with GroupNorm.
         frames: Sampled from a clip; a video backbone from a checkpoint has its own number.
         size: Side of the square the processor makes of a frame; a checkpoint has its own.
-        shift: In training, how far a clip from scratch is moved at random, as a share of its side; all
-            frames alike.
+        shift: In training, how far a clip is moved at random, as a share of its side; all frames alike, as in
+            all that follows.
+        crop: In training, smallest share of the area that a random crop keeps; 1 keeps all.
+        flip: In training, mirror every other clip, left to right.
+        colour: In training, strength of random changes of brightness, contrast, saturation and hue, up to 1.
+        levels: What black and white are in each channel; by default as the checkpoint's processor makes them.
     """
 
     modality = "video"
@@ -59,6 +64,10 @@ class VideoEncoder(BackboneEncoder):
         frames: int = 8,
         size: int = 64,
         shift: float = 0.0,
+        crop: float = 1.0,
+        flip: bool = False,
+        colour: float = 0.0,
+        levels: Levels | None = None,
         **options: Any,
     ) -> None:
         kind = backbone or self.DEFAULT_TYPE
@@ -69,7 +78,8 @@ class VideoEncoder(BackboneEncoder):
         self.reads_clips = hasattr(config, "num_frames")
         self.frames: int = config.num_frames if self.reads_clips else frames
         self.size: int = own_size(config) or size
-        self.shift = shift
+        self.shift, self.crop, self.flip, self.colour = shift, crop, flip, colour
+        self.levels = known_levels(self.checkpoint) if colour and self.checkpoint else levels
         channels = getattr(config, "num_channels", COLOURS)
         self.sees_change = not self.reads_clips and channels == WITH_CHANGE
         own_width = getattr(config, "hidden_size", None) if self.pretrained else None
@@ -78,15 +88,20 @@ class VideoEncoder(BackboneEncoder):
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        return super().settings() | {"frames": self.frames, "size": self.size, "shift": self.shift}
+        names = ("frames", "size", "shift", "crop", "flip", "colour", "levels")
+        return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:  # type: ignore[override]
         """Encode ``pixel_values`` ``(items, frames, 3, height, width)``: uint8, or a processor's floats."""
+        levels = self.levels
         if not pixel_values.is_floating_point():
             pixel_values = pixel_values.to(next(self.backbone.parameters()).dtype) / 127.5 - 1
-        if self.training and self.shift:
-            moved = random_shift(pixel_values.flatten(1, 2), self.shift)
-            pixel_values = moved.unflatten(1, pixel_values.shape[1:3])
+            levels = None
+        if self.varies:
+            pixel_values = vary(
+                pixel_values,
+                shift=self.shift, crop=self.crop, flip=self.flip, colour=self.colour, levels=levels,
+            )  # fmt: skip
         hidden = self._clip(pixel_values) if self.reads_clips else self._frames(pixel_values)
         tokens, grid = pool_clip(hidden, self.tokens)
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
