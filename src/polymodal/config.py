@@ -395,11 +395,12 @@ class TrainConfig(Section):
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
     )
-    keep_from: float = Field(
-        0.0,
+    keep_from: float | None = Field(
+        None,
         ge=0,
         lt=1,
-        description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck.",
+        description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck. "
+        "By default 0, without targets 0.9.",
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
         "fixed", description="Several targets and objectives: by each one's 'weight', or by learned ones."

@@ -90,6 +90,8 @@ def _check_report(names: str | list[str] | None) -> None:
             raise ConfigError(f"{found}. {did_you_mean(name, there)}")
 
 
+KEEP_FROM = 0.9
+"""Share of a pre-training before which no epoch is kept."""
 MODALITY_DROPOUT = 0.15
 """What a fit leaves out; pre-training needs inputs together, to learn what they have in common."""
 
@@ -98,9 +100,13 @@ def fill_in(config: TrainConfig, rows: int, *, targets: bool = True) -> None:
     """Choose batch size, epochs and patience where they are open: small tables need many small steps.
 
     Several processes share the batch that one would take. Without ``targets`` batches are larger, for what
-    is compared needs others to be compared with, and no epoch counts as the last: losses by objectives go on
-    falling long.
+    is compared needs others to be compared with, and one of the last epochs is kept: the validation loss of
+    an objective rises, as its temperature falls, long before vectors get worse.
     """
+    if config.keep_from is None:
+        config.keep_from = 0.0 if targets else KEEP_FROM
+    if config.patience is None and not targets:
+        config.patience = 0
     if config.modality_dropout is None:
         config.modality_dropout = MODALITY_DROPOUT if targets else 0.0
     if config.batch_size is None and not targets:
@@ -152,7 +158,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         "dataloader_pin_memory": False,
         "eval_strategy": "steps",
         "eval_steps": every,
-        "eval_delay": min(math.ceil(config.keep_from * total), every * (total // every)),
+        "eval_delay": min(math.ceil((config.keep_from or 0) * total), every * (total // every)),
         "save_strategy": "steps",
         "save_steps": every,
         "save_total_limit": 2,
