@@ -1,0 +1,65 @@
+"""Linear models on frozen vectors, held back as much as the validation rows ask for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from polymodal.training.progress import progress
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+"""Inverse weights of the penalty on the square of the coefficients, from much held back to little."""
+STEPS = 1000
+
+Rows = tuple[np.ndarray, np.ndarray]
+"""Vectors ``(rows, width)`` and answers ``(rows,)``."""
+
+
+def fit_classes(train: Rows, validation: Rows, quiet: bool = True) -> tuple[Any, dict[str, Any]]:
+    """Logistic regression, and what was chosen: ``C``, its validation accuracy, whether it converged."""
+    model, strength, score = _best(
+        lambda strength: LogisticRegression(C=strength, max_iter=STEPS),
+        lambda said, true: float(np.mean(said == true)),
+        train, validation, quiet,
+    )  # fmt: skip
+    converged = bool(model[-1].n_iter_.max() < STEPS)
+    return model, {"C": strength, "validation_accuracy": score, "converged": converged}
+
+
+def fit_numbers(train: Rows, validation: Rows, quiet: bool = True) -> tuple[Any, dict[str, Any]]:
+    """Ridge regression, and what was chosen: ``alpha``, and its validation error."""
+    model, strength, score = _best(
+        lambda strength: Ridge(alpha=1 / strength),
+        lambda said, true: -float(np.sqrt(np.mean((said - true) ** 2))),
+        train, validation, quiet,
+    )  # fmt: skip
+    return model, {"alpha": 1 / strength, "validation_rmse": -score}
+
+
+def _best(
+    make: Callable[[float], Any],
+    score: Callable[[np.ndarray, np.ndarray], float],
+    train: Rows,
+    validation: Rows,
+    quiet: bool,
+) -> tuple[Any, float, float]:
+    """The model with the best score on ``validation``, of equals the one that is held back most."""
+    best: tuple[Any, float, float] | None = None
+    strengths: Sequence[float] | Iterable[float] = STRENGTHS
+    for strength in strengths if quiet else progress(strengths, "fitting the probe", len(STRENGTHS)):
+        model = make_pipeline(StandardScaler(), make(strength))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # told by what is returned
+            model.fit(train[0].astype(np.float64), train[1])
+        found = score(model.predict(validation[0].astype(np.float64)), validation[1])
+        if best is None or found > best[2]:
+            best = model, strength, found
+    assert best is not None
+    return best
