@@ -131,8 +131,12 @@ class Run:
         ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
 
         Raises:
+            RunError: If the run has no targets.
             DataError: If a target's column is missing, or no row has an answer.
         """
+        if not self.model.config.head_names:
+            cure = "Measure it by retrieval, zero-shot labels or a linear probe"
+            raise RunError(f"{self.folder}: it has no targets. {cure}")
         table = read_table(source)
         for name in self.model.config.head_names:
             if name not in table.columns:
@@ -226,6 +230,51 @@ class Run:
         from polymodal.report.writing import report
 
         return report(self, source, **asked)
+
+    def retrieval(self, source: Any, **asked: Any) -> dict[str, dict[str, Any]]:
+        """How well each input finds every other, by ``photo → note``: recall, median rank, mAP, and chance.
+
+        Args:
+            source: A table with pairs of inputs.
+            asked: See :func:`polymodal.probing.retrieving.measure_retrieval`.
+
+        Raises:
+            PolymodalError: If the run shares no space, or the table cannot be read or holds no pairs.
+        """
+        from polymodal.probing.retrieving import required_retrieval
+
+        return required_retrieval(self, source, **asked)
+
+    def zero_shot(self, source: Any, target: str, **asked: Any) -> dict[str, Any]:
+        """Answer a column of classes by the name that lies nearest, without training, and measure that.
+
+        Args:
+            source: A table with the target.
+            target: A column of classes; the run need not know it.
+            asked: ``prompts``, such as ``["a drawing of {}"]``, and more: see
+                :func:`polymodal.probing.zero_shot.zero_shot`.
+
+        Raises:
+            PolymodalError: If the run shares no space or reads no text, or the table does not fit.
+        """
+        from polymodal.probing.zero_shot import zero_shot
+
+        return zero_shot(self, source, target, **asked)
+
+    def linear_probe(self, source: Any, target: str, **asked: Any) -> dict[str, Any]:
+        """Fit a linear model to the run's vectors of the training rows, and measure it on the test rows.
+
+        Args:
+            source: A table with the target.
+            target: A column of classes or numbers.
+            asked: See :func:`polymodal.probing.linear.linear_probe`.
+
+        Raises:
+            PolymodalError: If there is no such input, or the table does not fit.
+        """
+        from polymodal.probing.linear import linear_probe
+
+        return linear_probe(self, source, target, **asked)
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.

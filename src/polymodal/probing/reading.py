@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polymodal.data.guess import guess_by_content
-from polymodal.data.parts import MEDIA
 from polymodal.data.table import Table, read_table
-from polymodal.data.values import look
-from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
+from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.inference import Batch
+from polymodal.probing.instead import blamed_on, check_instead, renamed
+from polymodal.probing.splits import only
 from polymodal.training.progress import progress
 
 if TYPE_CHECKING:
@@ -51,8 +49,6 @@ class Reading:
             DataError: If the table cannot be read, or lacks a column.
             RunError: If the run has no such input.
         """
-        from polymodal.probing.splits import only
-
         table = read_table(source)
         if self.instead:
             check_instead(run, table, self.instead)
@@ -81,10 +77,14 @@ class Reading:
         found.refuse_not_finite()
         return found
 
-    def _part(self, run: Run, batch: Batch) -> Vectors:
+    def reject(self, problems: Iterable[Problem]) -> None:
+        """Take in what is wrong with rows that are left out, each problem once."""
         if self.rejected is not None:
-            bad = [problem for found in batch.problems.values() for problem in found]
-            self.rejected += renamed(bad, self.instead)
+            known = {*self.rejected}
+            self.rejected += [entry for entry in renamed(problems, self.instead) if entry not in known]
+
+    def _part(self, run: Run, batch: Batch) -> Vectors:
+        self.reject(problem for found in batch.problems.values() for problem in found)
         output, names = batch.output, run.model.config.input_names
         assert output.embeddings is not None and output.fused is not None and output.present is not None
         return Vectors(
@@ -135,65 +135,3 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """``vectors`` ``(rows, width)`` of length one; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)
-
-
-def shares_space(run: Run) -> bool:
-    """Whether vectors of different inputs can be compared."""
-    return bool(getattr(run.model.config, "space", None))
-
-
-def require_space(run: Run, wish: str) -> None:
-    """See that vectors of different inputs can be compared, as ``wish`` takes it.
-
-    Raises:
-        RunError: If they cannot.
-    """
-    if not shares_space(run):
-        cure = "Pre-train one with the objective contrastive or sigmoid: polymodal pretrain"
-        raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {cure}")
-
-
-def chosen_inputs(run: Run, names: Sequence[str]) -> list[str]:
-    """Some inputs of a run in declared order; all where none is named.
-
-    Raises:
-        RunError: If it has no such input.
-    """
-    known = run.model.config.input_names
-    for name in names:
-        if name not in known:
-            raise RunError(f"{run.folder}: there is no input '{name}'. {did_you_mean(name, known)}")
-    return [name for name in known if not names or name in names]
-
-
-def check_instead(run: Run, table: Table, instead: Mapping[str, str]) -> None:
-    """See that each column can be read in the place of its input.
-
-    Raises:
-        RunError: If the run has no such input.
-        DataError: If the table has no such column, or it holds files where the input reads words or numbers.
-    """
-    chosen_inputs(run, list(instead))
-    for name, column in instead.items():
-        if column not in table.columns:
-            found, cure = f"no column '{column}' to read as '{name}'", did_you_mean(column, table.columns)
-            raise DataError(Problem(file=table.name, found=found, cure=cure))
-        values, modality = table.values(column), run.processor.readers[name].modality
-        guess = guess_by_content(column, values, look(values))
-        if guess.modality in MEDIA and modality not in MEDIA:
-            raise DataError(Problem(file=table.name, column=column, found=guess.reason,
-                                    expected=f"{modality}, as '{name}' reads it"))  # fmt: skip
-
-
-@contextmanager
-def blamed_on(instead: Mapping[str, str]) -> Iterator[None]:
-    """Problems of cells name the column that was read, not the input in whose place it stands."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(renamed(error.problems, instead)) from None
-
-
-def renamed(problems: Iterable[Problem], instead: Mapping[str, str]) -> list[Problem]:
-    """The same of the columns that were read."""
-    return [replace(entry, column=instead.get(entry.column or "", entry.column)) for entry in problems]

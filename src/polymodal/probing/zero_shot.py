@@ -13,8 +13,9 @@ from polymodal.errors import DataError, Problem, RunError
 from polymodal.evaluation.bootstrap import Bootstrap
 from polymodal.evaluation.estimates import class_estimates
 from polymodal.probing.answers import classes_of, find_task, groups_of, labels_of, majority
+from polymodal.probing.inputs import chosen_inputs, require_space
 from polymodal.probing.prompts import GAP, check_prompts, class_vectors, prompt_reader
-from polymodal.probing.reading import Reading, Vectors, chosen_inputs, require_space, unit
+from polymodal.probing.reading import Reading, Vectors, unit
 
 if TYPE_CHECKING:
     from polymodal.run import Run

@@ -1,0 +1,144 @@
+"""What ``polymodal evaluate`` prints of vectors: retrieval, labels without training, linear probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from polymodal.cli.show import console, show_metrics
+from polymodal.data.describe import brief
+from polymodal.errors import one_line
+from polymodal.evaluation.bootstrap import FEWEST_GROUPS
+from polymodal.report.words import NAMES, listed, number, span
+
+if TYPE_CHECKING:
+    from polymodal.data.table import Table as Rows
+    from polymodal.run import Run
+
+RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10")
+LEFT_OUT = {
+    "no_answer": "have no answer", "other_classes": "are of other classes", "no_input": "have nothing to read",
+    "unread": "could not be read",
+}  # fmt: skip
+SHOWN = 8
+"""Classes and prompts that are named in a line."""
+
+
+def show_measured(found: Mapping[str, Any], title: str) -> None:
+    """Whatever was measured, a table each."""
+    shows = {
+        "targets": show_metrics, "retrieval": show_retrieval, "zero_shot": show_zero_shot,
+        "linear_probe": show_linear_probe,
+    }  # fmt: skip
+    for name, figures in found.items():
+        shows[name](figures, title)
+
+
+def tell_unseen(run: Run, rows: Rows, found: Mapping[str, Any]) -> None:
+    """Say on standard error that rows were measured which the run may have been trained on."""
+    from polymodal.probing.splits import trained_on
+
+    if {"retrieval", "zero_shot"} & {*found} and (seen := trained_on(run, rows)):
+        said = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
+        Console(stderr=True).print(Text(f"note: {said}"), soft_wrap=True)
+
+
+def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
+    """Three lines a direction: the value, its interval, and what chance would give."""
+    table = _table(f"{title}: retrieval, with 95 % intervals")
+    table.add_column("query → found", overflow="fold")
+    for head in ("queries", "among", "recall@1", "recall@5", "recall@10", "median rank", "mAP"):
+        table.add_column(head, justify="right")
+    for name, way in found.items():
+        recalls = [_stacked(way[key], _share, _share(way["chance"][key])) for key in RECALLS]
+        rank, precision = _stacked(way["median_rank"], brief), _stacked(way["map"], "{:.3f}".format)
+        label = Text(f"{one_line(name, 80)}\n\n  by chance")
+        table.add_row(label, f"{way['queries']:,}", f"{way['candidates']:,}", *recalls, rank, precision)
+    out = console()
+    out.print(table)
+    few = [one_line(name, 80) for name, way in found.items() if way["groups"] < FEWEST_GROUPS]
+    if few:
+        out.print(Text(f"Fewer than {FEWEST_GROUPS} independent queries, so the intervals are too narrow: "
+                       f"{'; '.join(few)}"), soft_wrap=True)  # fmt: skip
+
+
+def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
+    """Its metrics beside chance and the commonest class, then by what it was labelled."""
+    rows, common = found["rows"], found["majority"]
+    table = _table(f"{title}: {one_line(found['target'], 80)} without training, {rows:,} rows")
+    for head in ("metric", "value", "95 % interval", "by chance", "commonest class"):
+        table.add_column(head, justify="left" if head == "metric" else "right")
+    for name, entry in found["metrics"].items():
+        beside = (_share(found["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
+        table.add_row(NAMES[name], number(name, entry["value"]), span(name, entry), *beside)
+    out = console()
+    out.print(table)
+    prompts = _some([f"‘{one_line(prompt, 80)}’" for prompt in found["prompts"]])
+    out.print(Text(f"By {listed(found['inputs'])}, among {len(found['classes'])} classes "
+                   f"({_some(found['classes'])}), named to ‘{found['prompt_input']}’ as {prompts}; "
+                   f"the commonest class is ‘{one_line(common['class'], 80)}’."), soft_wrap=True)  # fmt: skip
+    _tell(found, found["left_out"], out)
+
+
+def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
+    """Its metrics beside what says the same of every row, then what it was made of."""
+    rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
+    table = _table(f"{title}: linear probe of {one_line(found['target'], 80)}, {rows} rows")
+    plain = found.get("majority") or found["mean"]
+    for head in ("metric", "value", "95 % interval", "commonest class" if "class" in plain else "the mean"):
+        table.add_column(head, justify="left" if head == "metric" else "right")
+    for name, entry in found["metrics"].items():
+        beside = number(name, plain[name]) if name in plain else ""
+        table.add_row(NAMES.get(name, name.upper()), number(name, entry["value"]), span(name, entry), beside)
+    out, chosen = console(), found["chosen"]
+    out.print(table)
+    strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
+    vectors = "the fused vector" if found["vectors"] == "fused" else f"the vector of ‘{found['vectors']}’"
+    slow = "" if chosen.get("converged", True) else "; it did not converge, so more may be in the vectors"
+    out.print(Text(f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."),
+              soft_wrap=True)  # fmt: skip
+    left_out = {
+        name: sum(part[name] for part in found["left_out"].values()) for name in found["left_out"]["test"]
+    }
+    _tell(found, left_out, out)
+
+
+def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -> None:
+    """What the intervals stand on, and which rows were left out."""
+    lines = []
+    if found["grouped_by"]:
+        lines.append(f"The intervals draw {found['grouped_by']} together: {found['groups']:,} groups.")
+    if found["groups"] < FEWEST_GROUPS:
+        lines.append(
+            f"With fewer than {FEWEST_GROUPS} rows, or groups of rows, the intervals are too narrow."
+        )
+    why = [f"{count:,} {LEFT_OUT[name]}" for name, count in left_out.items() if count]
+    if why:
+        lines.append(f"Left out: {', '.join(why)}.")
+    for line in lines:
+        out.print(Text(line), soft_wrap=True)
+
+
+def _table(title: str) -> Table:
+    return Table(title=one_line(title, 300), title_justify="left", box=None, pad_edge=False)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _stacked(entry: Mapping[str, Any], said: Callable[[float], str], chance: str = "") -> str:
+    """The value, its interval, and what chance gives, one below the other."""
+    known = entry["low"] is not None
+    ends = f"{said(entry['low']).removesuffix(' %')} to {said(entry['high'])}" if known else "no interval"
+    return f"{said(entry['value'])}\n{ends}\n{chance}"
+
+
+def _some(names: list[str]) -> str:
+    """The first of ``names``, and how many there are more."""
+    shown = ", ".join(one_line(name, 80) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
