@@ -13,7 +13,7 @@ from polymodal.cli.show import console, show_metrics
 from polymodal.data.describe import brief
 from polymodal.errors import one_line
 from polymodal.evaluation.bootstrap import FEWEST_GROUPS
-from polymodal.report.words import NAMES, listed, number, span
+from polymodal.report.words import MINUS, NAMES, SHARES, listed
 
 if TYPE_CHECKING:
     from polymodal.data.table import Table as Rows
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10")
 LEFT_OUT = {
-    "no_answer": "have no answer", "other_classes": "are of other classes", "no_input": "have nothing to read",
-    "unread": "could not be read",
+    "no_answer": "have no answer", "other_classes": "are of other classes",
+    "no_input": "have nothing to read", "unread": "could not be read",
 }  # fmt: skip
 SHOWN = 8
 """Classes and prompts that are named in a line."""
@@ -74,7 +74,7 @@ def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
         table.add_column(head, justify="left" if head == "metric" else "right")
     for name, entry in found["metrics"].items():
         beside = (_share(found["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
-        table.add_row(NAMES[name], number(name, entry["value"]), span(name, entry), *beside)
+        table.add_row(NAMES[name], _said(name, entry["value"]), _ends(name, entry), *beside)
     out = console()
     out.print(table)
     prompts = _some([f"‘{one_line(prompt, 80)}’" for prompt in found["prompts"]])
@@ -92,19 +92,17 @@ def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
     for head in ("metric", "value", "95 % interval", "commonest class" if "class" in plain else "the mean"):
         table.add_column(head, justify="left" if head == "metric" else "right")
     for name, entry in found["metrics"].items():
-        beside = number(name, plain[name]) if name in plain else ""
-        table.add_row(NAMES.get(name, name.upper()), number(name, entry["value"]), span(name, entry), beside)
+        beside = _said(name, plain[name]) if name in plain else ""
+        table.add_row(NAMES.get(name, name.upper()), _said(name, entry["value"]), _ends(name, entry), beside)
     out, chosen = console(), found["chosen"]
     out.print(table)
     strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
     vectors = "the fused vector" if found["vectors"] == "fused" else f"the vector of ‘{found['vectors']}’"
-    slow = "" if chosen.get("converged", True) else "; it did not converge, so more may be in the vectors"
-    out.print(Text(f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."),
-              soft_wrap=True)  # fmt: skip
-    left_out = {
-        name: sum(part[name] for part in found["left_out"].values()) for name in found["left_out"]["test"]
-    }
-    _tell(found, left_out, out)
+    slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
+    said = f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."
+    out.print(Text(said), soft_wrap=True)
+    parts = found["left_out"].values()
+    _tell(found, {name: sum(part[name] for part in parts) for name in found["left_out"]["test"]}, out)
 
 
 def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -> None:
@@ -113,9 +111,7 @@ def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -
     if found["grouped_by"]:
         lines.append(f"The intervals draw {found['grouped_by']} together: {found['groups']:,} groups.")
     if found["groups"] < FEWEST_GROUPS:
-        lines.append(
-            f"With fewer than {FEWEST_GROUPS} rows, or groups of rows, the intervals are too narrow."
-        )
+        lines.append(f"Fewer than {FEWEST_GROUPS} independent rows, so the intervals are too narrow.")
     why = [f"{count:,} {LEFT_OUT[name]}" for name, count in left_out.items() if count]
     if why:
         lines.append(f"Left out: {', '.join(why)}.")
@@ -127,14 +123,28 @@ def _table(title: str) -> Table:
     return Table(title=one_line(title, 300), title_justify="left", box=None, pad_edge=False)
 
 
+def _said(name: str, value: float | None) -> str:
+    """``98.7 %``, or a number as it is."""
+    if value is None:
+        return "–"
+    return _share(value) if name in SHARES else brief(value).replace("-", MINUS)
+
+
+def _ends(name: str, entry: Mapping[str, Any]) -> str:
+    if entry["low"] is None:
+        return "no interval"
+    return f"{_said(name, entry['low']).removesuffix(' %')} to {_said(name, entry['high'])}"
+
+
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _stacked(entry: Mapping[str, Any], said: Callable[[float], str], chance: str = "") -> str:
     """The value, its interval, and what chance gives, one below the other."""
-    known = entry["low"] is not None
-    ends = f"{said(entry['low']).removesuffix(' %')} to {said(entry['high'])}" if known else "no interval"
+    ends = "no interval"
+    if entry["low"] is not None:
+        ends = f"{said(entry['low']).removesuffix(' %')} to {said(entry['high'])}"
     return f"{said(entry['value'])}\n{ends}\n{chance}"
 
 

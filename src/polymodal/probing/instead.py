@@ -55,11 +55,8 @@ def check_instead(run: Run, table: Table, instead: Mapping[str, str]) -> None:
             raise DataError(Problem(file=table.name, found=found, cure=cure))
         values, modality = table.values(column), run.processor.readers[name].modality
         guess = guess_by_content(column, values, look(values))
-        if (
-            guess.modality in MEDIA
-            and guess.modality != modality
-            and not {guess.modality, modality} <= MOVING
-        ):
+        apart = guess.modality != modality and not {guess.modality, modality} <= MOVING
+        if guess.modality in MEDIA and apart:
             raise DataError(Problem(file=table.name, column=column, found=guess.reason,
                                     expected=f"{modality}, as '{name}' reads it"))  # fmt: skip
 

@@ -49,6 +49,8 @@ def measure(
     if not has_targets and not (retrieval or others or shares_space(run)):
         cure = "Measure its vectors with --linear-probe TARGET"
         raise RunError(f"{run.folder}: it has no targets, and its inputs share no space. {cure}")
+    if inputs and has_targets and not retrieval and labels is None:
+        raise RunError("--inputs (inputs=) goes with retrieval or labels without training")
     if has_targets and not others:
         found["targets"] = _targets(run, source, Reading(**reading))
     if retrieval or not (has_targets or others):
