@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from polymodal.data.table import Table as Rows
     from polymodal.run import Run
 
-RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10")
+RECALLS = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10"}
 LEFT_OUT = {
     "no_answer": "have no answer", "other_classes": "are of other classes",
     "no_input": "have nothing to read", "unread": "could not be read",
@@ -48,18 +48,19 @@ def tell_unseen(run: Run, rows: Rows, found: Mapping[str, Any]) -> None:
 
 
 def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
-    """Three lines a direction: the value, its interval, and what chance would give."""
-    table = _table(f"{title}: retrieval, with 95 % intervals")
+    """Three lines a direction: the values, their intervals, and what chance would give."""
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("query → found", overflow="fold")
-    for head in ("queries", "among", "recall@1", "recall@5", "recall@10", "median rank", "mAP"):
+    for head in ("queries", "among", *RECALLS.values(), "median rank", "mAP"):
         table.add_column(head, justify="right")
     for name, way in found.items():
-        recalls = [_stacked(way[key], _share, _share(way["chance"][key])) for key in RECALLS]
-        rank, precision = _stacked(way["median_rank"], brief), _stacked(way["map"], "{:.3f}".format)
-        label = Text(f"{one_line(name, 80)}\n\n  by chance")
-        table.add_row(label, f"{way['queries']:,}", f"{way['candidates']:,}", *recalls, rank, precision)
-    out = console()
-    out.print(table)
+        metrics = [(key, way[key]) for key in (*RECALLS, "median_rank", "map")]
+        counts = f"{way['queries']:,}", f"{way['candidates']:,}"
+        chances = [_share(way["chance"][key]) for key in RECALLS]
+        table.add_row(one_line(name, 80), *counts, *(_said(key, entry["value"]) for key, entry in metrics))
+        table.add_row("  95 % interval", "", "", *(_ends(key, entry) for key, entry in metrics))
+        table.add_row("  by chance", "", "", *chances, "", "")
+    out = _print(table, f"{title}: retrieval")
     few = [one_line(name, 80) for name, way in found.items() if way["groups"] < FEWEST_GROUPS]
     if few:
         out.print(Text(f"Fewer than {FEWEST_GROUPS} independent queries, so the intervals are too narrow: "
@@ -69,14 +70,13 @@ def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
 def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
     """Its metrics beside chance and the commonest class, then by what it was labelled."""
     rows, common = found["rows"], found["majority"]
-    table = _table(f"{title}: {one_line(found['target'], 80)} without training, {rows:,} rows")
+    table = _table()
     for head in ("metric", "value", "95 % interval", "by chance", "commonest class"):
         table.add_column(head, justify="left" if head == "metric" else "right")
     for name, entry in found["metrics"].items():
         beside = (_share(found["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
         table.add_row(NAMES[name], _said(name, entry["value"]), _ends(name, entry), *beside)
-    out = console()
-    out.print(table)
+    out = _print(table, f"{title}: {one_line(found['target'], 80)} without training, {rows:,} rows")
     prompts = _some([f"‘{one_line(prompt, 80)}’" for prompt in found["prompts"]])
     out.print(Text(f"By {listed(found['inputs'])}, among {len(found['classes'])} classes "
                    f"({_some(found['classes'])}), named to ‘{found['prompt_input']}’ as {prompts}; "
@@ -87,15 +87,15 @@ def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
 def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
     """Its metrics beside what says the same of every row, then what it was made of."""
     rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
-    table = _table(f"{title}: linear probe of {one_line(found['target'], 80)}, {rows} rows")
+    table = _table()
     plain = found.get("majority") or found["mean"]
     for head in ("metric", "value", "95 % interval", "commonest class" if "class" in plain else "the mean"):
         table.add_column(head, justify="left" if head == "metric" else "right")
     for name, entry in found["metrics"].items():
         beside = _said(name, plain[name]) if name in plain else ""
         table.add_row(NAMES.get(name, name.upper()), _said(name, entry["value"]), _ends(name, entry), beside)
-    out, chosen = console(), found["chosen"]
-    out.print(table)
+    out = _print(table, f"{title}: linear probe of {one_line(found['target'], 80)}, {rows} rows")
+    chosen = found["chosen"]
     strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
     vectors = "the fused vector" if found["vectors"] == "fused" else f"the vector of ‘{found['vectors']}’"
     slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
@@ -119,15 +119,23 @@ def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -
         out.print(Text(line), soft_wrap=True)
 
 
-def _table(title: str) -> Table:
-    return Table(title=one_line(title, 300), title_justify="left", box=None, pad_edge=False)
+def _table() -> Table:
+    return Table(box=None, pad_edge=False)
+
+
+def _print(table: Table, title: str) -> Console:
+    """A title on a line of its own, be it wider than the table, and the table."""
+    out = console()
+    out.print(Text(one_line(title, 300)), soft_wrap=True)
+    out.print(table)
+    return out
 
 
 def _said(name: str, value: float | None) -> str:
     """``98.7 %``, or a number as it is."""
     if value is None:
         return "–"
-    return _share(value) if name in SHARES else brief(value).replace("-", MINUS)
+    return _share(value) if name in SHARES or name in (*RECALLS, "map") else brief(value).replace("-", MINUS)
 
 
 def _ends(name: str, entry: Mapping[str, Any]) -> str:
@@ -138,14 +146,6 @@ def _ends(name: str, entry: Mapping[str, Any]) -> str:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def _stacked(entry: Mapping[str, Any], said: Callable[[float], str], chance: str = "") -> str:
-    """The value, its interval, and what chance gives, one below the other."""
-    ends = "no interval"
-    if entry["low"] is not None:
-        ends = f"{said(entry['low']).removesuffix(' %')} to {said(entry['high'])}"
-    return f"{said(entry['value'])}\n{ends}\n{chance}"
 
 
 def _some(names: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from polymodal.training.progress import progress
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-"""Inverse weights of the penalty on the square of the coefficients, from much held back to little."""
+PENALTIES = (1e4, 1e3, 1e2, 10.0, 1.0, 1e-1, 1e-2)
+"""Weights of the squared coefficients beside the error, summed over rows; from much held back to little."""
 STEPS = 1000
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -24,23 +24,23 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 def fit_classes(train: Rows, validation: Rows, quiet: bool = True) -> tuple[Any, dict[str, Any]]:
     """Logistic regression, and what was chosen: ``C``, its validation accuracy, whether it converged."""
-    model, strength, score = _best(
-        lambda strength: LogisticRegression(C=strength, max_iter=STEPS),
+    model, penalty, score = _best(
+        lambda penalty: LogisticRegression(C=1 / penalty, max_iter=STEPS),
         lambda said, true: float(np.mean(said == true)),
         train, validation, quiet,
     )  # fmt: skip
     converged = bool(model[-1].n_iter_.max() < STEPS)
-    return model, {"C": strength, "validation_accuracy": score, "converged": converged}
+    return model, {"C": 1 / penalty, "validation_accuracy": score, "converged": converged}
 
 
 def fit_numbers(train: Rows, validation: Rows, quiet: bool = True) -> tuple[Any, dict[str, Any]]:
     """Ridge regression, and what was chosen: ``alpha``, and its validation error."""
-    model, strength, score = _best(
-        lambda strength: Ridge(alpha=1 / strength),
+    model, penalty, score = _best(
+        lambda penalty: Ridge(alpha=penalty),
         lambda said, true: -float(np.sqrt(np.mean((said - true) ** 2))),
         train, validation, quiet,
     )  # fmt: skip
-    return model, {"alpha": 1 / strength, "validation_rmse": -score}
+    return model, {"alpha": penalty, "validation_rmse": -score}
 
 
 def _best(
@@ -52,14 +52,14 @@ def _best(
 ) -> tuple[Any, float, float]:
     """The model with the best score on ``validation``, of equals the one that is held back most."""
     best: tuple[Any, float, float] | None = None
-    strengths: Sequence[float] | Iterable[float] = STRENGTHS
-    for strength in strengths if quiet else progress(strengths, "fitting the probe", len(STRENGTHS)):
-        model = make_pipeline(StandardScaler(), make(strength))
+    penalties: Iterable[float] = PENALTIES
+    for penalty in penalties if quiet else progress(penalties, "fitting the probe", len(PENALTIES)):
+        model = make_pipeline(StandardScaler(), make(penalty))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # told by what is returned
             model.fit(train[0].astype(np.float64), train[1])
         found = score(model.predict(validation[0].astype(np.float64)), validation[1])
         if best is None or found > best[2]:
-            best = model, strength, found
+            best = model, penalty, found
     assert best is not None
     return best
