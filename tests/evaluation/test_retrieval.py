@@ -96,7 +96,9 @@ def test_every_caption_of_a_picture_is_right_for_it_and_none_of_another():
     assert (back["queries"], back["candidates"]) == (4, 2)
     assert there["map"]["value"] == 1 and there["chance"]["recall_at_1"] == pytest.approx((3 / 4 + 2 / 4) / 2)
     # The caption of both is right with either picture: of two candidates two are right.
-    assert back["recall_at_1"]["value"] == 1 and back["chance"]["recall_at_1"] == pytest.approx((3 * 0.5 + 1) / 4)
+    assert back["recall_at_1"]["value"] == 1 and back["chance"]["recall_at_1"] == pytest.approx(
+        (3 * 0.5 + 1) / 4
+    )
     assert there["groups"] == back["groups"] == 1  # all hang together by way of the shared caption
     assert there["recall_at_1"]["low"] is None
 

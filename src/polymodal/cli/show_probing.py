@@ -50,17 +50,16 @@ def tell_unseen(run: Run, rows: Rows, found: Mapping[str, Any]) -> None:
 def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
     """Three lines a direction: the values, their intervals, and what chance would give."""
     table = Table(box=None, pad_edge=False, collapse_padding=True)
-    table.add_column("query → found", overflow="fold")
+    table.add_column("query → found", overflow="fold", min_width=16)
     for head in ("queries", "among", *RECALLS.values(), "median rank", "mAP"):
         table.add_column(head, justify="right")
     for name, way in found.items():
         metrics = [(key, way[key]) for key in (*RECALLS, "median_rank", "map")]
         counts = f"{way['queries']:,}", f"{way['candidates']:,}"
-        chances = [_share(way["chance"][key]) for key in RECALLS]
-        table.add_row(one_line(name, 80), *counts, *(_said(key, entry["value"]) for key, entry in metrics))
-        table.add_row("  95 % interval", "", "", *(_ends(key, entry) for key, entry in metrics))
-        table.add_row("  by chance", "", "", *chances, "", "")
-    out = _print(table, f"{title}: retrieval")
+        table.add_row(one_line(name, 80), *counts, *(_bare(key, entry["value"]) for key, entry in metrics))
+        table.add_row("  95 % interval", "", "", *(_bare_ends(key, entry) for key, entry in metrics))
+        table.add_row("  by chance", "", "", *(_bare(key, way["chance"][key]) for key in RECALLS), "", "")
+    out = _print(table, f"{title}: retrieval, recall and mAP in %")
     few = [one_line(name, 80) for name, way in found.items() if way["groups"] < FEWEST_GROUPS]
     if few:
         out.print(Text(f"Fewer than {FEWEST_GROUPS} independent queries, so the intervals are too narrow: "
@@ -142,6 +141,15 @@ def _ends(name: str, entry: Mapping[str, Any]) -> str:
     if entry["low"] is None:
         return "no interval"
     return f"{_said(name, entry['low']).removesuffix(' %')} to {_said(name, entry['high'])}"
+
+
+def _bare(name: str, value: float | None) -> str:
+    """The same without its unit: a line of a wide table has no room for it."""
+    return _said(name, value).removesuffix(" %")
+
+
+def _bare_ends(name: str, entry: Mapping[str, Any]) -> str:
+    return _ends(name, entry).removesuffix(" %")
 
 
 def _share(value: float | None) -> str:

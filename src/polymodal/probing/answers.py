@@ -26,8 +26,8 @@ def find_task(run: Run, table: Table, target: str, task: str | None = None) -> s
     """How a column is answered: as ``task`` says, as the run declares it, or as it looks.
 
     Raises:
-        DataError: If there is no such column.
-        RunError: If there is no such task, or the column holds several labels a row.
+        DataError: If there is no such column, or it holds several labels a row.
+        RunError: If there is no such task.
         ConfigError: If the column holds pictures or the like.
     """
     if target not in table.columns:
@@ -38,7 +38,11 @@ def find_task(run: Run, table: Table, target: str, task: str | None = None) -> s
     if task is not None and task not in TASKS:
         raise RunError(f"the task is '{task}', expected {' or '.join(TASKS)}")
     if found not in TASKS:
-        raise RunError(f"{table.name}, column '{target}': {found}, and only {' or '.join(TASKS)} is probed")
+        what = "several labels a row" if found == "multilabel" else f"the task {found}"
+        problem = Problem(
+            file=table.name, column=target, found=what, expected="one class or one number a row"
+        )
+        raise DataError(problem)
     return found
 
 

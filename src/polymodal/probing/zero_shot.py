@@ -68,14 +68,16 @@ def zero_shot(
     wanted = np.flatnonzero(np.isin(labels, names))
     left_out = {"no_answer": int((labels == "").sum()), "other_classes": 0, "no_input": 0, "unread": 0}
     left_out["other_classes"] = len(table) - len(wanted) - left_out["no_answer"]
+    nothing = f"no row has a class and one of {', '.join(others)}"
+    if not len(wanted):
+        raise DataError(Problem(file=table.name, found=nothing, expected="rows to label"))
     asked_rows = table.select(wanted)
     vectors = asked.vectors(run, asked_rows)
     measured = np.flatnonzero(vectors.has_any(others))
     left_out["unread"] = int(vectors.unread.sum())
     left_out["no_input"] = len(wanted) - len(measured) - left_out["unread"]
     if not len(measured):
-        found = f"no row has a class and one of {', '.join(others)}"
-        raise DataError(Problem(file=table.name, found=found, expected="rows to label"))
+        raise DataError(Problem(file=table.name, found=nothing, expected="rows to label"))
     likeness = row_vectors(vectors, others)[measured] @ class_vectors(run, names, prompts, reader, asked).T
     groups, grouped_by = groups_of(run, asked_rows, others)
     return {
@@ -90,13 +92,13 @@ def classes_in(run: Run, table: Table, target: str, classes: Sequence[str] = ())
     """The classes to choose from: those named, or all that occur.
 
     Raises:
-        RunError: If the column holds no classes, or fewer than two are named.
-        DataError: If there is no such column, or fewer than two classes occur.
+        DataError: If there is no such column, or it holds no classes, or there are fewer than two.
         ConfigError: If the column holds pictures or the like.
     """
     if find_task(run, table, target, "classification" if classes else None) != "classification":
         cure = "Name the values to choose from with --classes, or measure it with --linear-probe"
-        raise RunError(f"{table.name}, column '{target}': numbers, which no prompt can name. {cure}")
+        found = "numbers, which no prompt can name"
+        raise DataError(Problem(file=table.name, column=target, found=found, cure=cure))
     names = list(dict.fromkeys(map(as_label, classes))) or classes_of(labels_of(table, target))
     if len(names) < FEWEST:
         what = f"the class '{names[0]}' alone" if names else "no class at all"
