@@ -134,6 +134,8 @@ def _said(name: str, value: float | None) -> str:
     """``98.7 %``, or a number as it is."""
     if value is None:
         return "–"
+    if name == "median_rank":
+        return f"{value:,.1f}".removesuffix(".0")
     return _share(value) if name in SHARES or name in (*RECALLS, "map") else brief(value).replace("-", MINUS)
 
 
