@@ -124,7 +124,7 @@ def test_linear_probes_of_classes_and_numbers(pairs, folder):
     asked = ["evaluate", "run", "houses.csv", "--linear-probe", "price", "--input", "photo"]
     pd.read_csv(folder / "houses.csv").to_csv(folder / "houses.csv", index=False)
     priced = polymodal(*asked, "--json", folder=folder).json["linear_probe"]
-    assert priced["task"] == "regression" and priced["vectors"] == "photo" and "rmse" in priced["metrics"]
+    assert priced["task"] == "regression" and priced["input"] == "photo" and "rmse" in priced["metrics"]
     shown = polymodal(*asked, folder=folder).out
     assert "R²" in shown and "RMSE" in shown and "the mean" in shown and "On the vector of ‘photo’" in shown
 

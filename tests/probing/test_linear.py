@@ -38,7 +38,7 @@ def test_what_is_in_the_vectors_is_read_from_them(run, folder, monkeypatch):
     found = run.linear_probe(table, "odd")
     assert found["metrics"]["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert found["rows"] == {"train": 24, "validation": 6, "test": 10} and found["width"] == 7
-    assert (found["vectors"], found["classes"]) == ("fused", ["no", "yes"])
+    assert (found["input"], found["classes"]) == (None, ["no", "yes"])
     assert found["majority"] == {"class": "no", "accuracy": 0.5} and found["chosen"]["converged"]
 
 

@@ -96,7 +96,7 @@ def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
     out = _print(table, f"{title}: linear probe of {one_line(found['target'], 80)}, {rows} rows")
     chosen = found["chosen"]
     strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
-    vectors = "the fused vector" if found["vectors"] == "fused" else f"the vector of ‘{found['vectors']}’"
+    vectors = f"the vector of ‘{found['input']}’" if found["input"] else "the fused vector"
     slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
     said = f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."
     out.print(Text(said), soft_wrap=True)

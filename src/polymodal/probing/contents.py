@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,13 @@ from polymodal.data.parts import each_cell
 from polymodal.data.readers import Reader
 from polymodal.data.table import Table
 from polymodal.data.values import as_label
+from polymodal.training.progress import progress
 
 if TYPE_CHECKING:
     from polymodal.run import Run
 
 
-def contents(run: Run, table: Table, name: str, rows: np.ndarray) -> np.ndarray:
+def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = True) -> np.ndarray:
     """Numbers ``(rows,)``, equal where the cells of an input hold the same; -1 where it is not asked for.
 
     Files are compared by their bytes, wherever they lie, texts letter by letter, lists item by item.
@@ -30,6 +31,7 @@ def contents(run: Run, table: Table, name: str, rows: np.ndarray) -> np.ndarray:
         table: The rows.
         name: The input.
         rows: ``(rows,)`` bool, which cells to look at.
+        quiet: Show no progress.
     """
     reader = run.processor.readers[name]
     known: dict[bytes, int] = {}
@@ -37,7 +39,10 @@ def contents(run: Run, table: Table, name: str, rows: np.ndarray) -> np.ndarray:
     found = np.full(len(table), -1, dtype=np.int64)
     if not rows.any():  # the column may not be there
         return found
-    for row, cell in enumerate(each_cell(table.values(name))):
+    cells: Iterable[Any] = each_cell(table.values(name))
+    if not quiet:
+        cells = progress(cells, f"comparing {name}", len(table))
+    for row, cell in enumerate(cells):
         if not rows[row]:
             continue
         key = cell_key(cell)

@@ -53,8 +53,8 @@ def linear_probe(
         ``metrics`` on the test rows, an estimate each: ``accuracy``, ``balanced_accuracy`` and ``macro_f1``,
         or ``r2``, ``rmse`` and ``mae``; beside them ``majority`` (the commonest class of the training rows
         and its accuracy) or ``mean`` (of the training rows, and its errors); ``rows`` by split,
-        ``left_out``, ``chosen`` (the setting and its score on the validation rows), what was asked; as JSON
-        has it.
+        ``left_out``, ``chosen`` (the setting and its score on the validation rows), and what was asked,
+        ``input`` None for the fused vectors; as JSON has it.
 
     Raises:
         RunError: If the run has no such input, or what was asked does not fit.
@@ -79,7 +79,7 @@ def linear_probe(
     measure = _classes if task == "classification" else _numbers
     test = parts["test"]
     return {
-        "target": target, "task": task, "vectors": input or "fused", "width": test.vectors.shape[1],
+        "target": target, "task": task, "input": input, "width": test.vectors.shape[1],
         "rows": {name: len(part.answers) for name, part in parts.items()},
         "left_out": {name: part.left_out for name, part in parts.items()},
         **measure(parts["train"], parts["validation"], test, asked),

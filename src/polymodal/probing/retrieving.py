@@ -56,7 +56,7 @@ def measure_retrieval(
     vectors = asked.vectors(run, table)
     pairs = [pair for pair in combinations(names, 2) if _both(vectors.has, pair).sum() >= FEWEST]
     used = [name for name in names if any(name in pair for pair in pairs)]
-    known = {name: contents(run, table, name, vectors.has[name]) for name in used}
+    known = {name: contents(run, table, name, vectors.has[name], asked.quiet) for name in used}
     found: dict[str, dict[str, Any]] = {}
     for first, second in pairs if asked.quiet else progress(pairs, "ranking", len(pairs)):
         rows = np.flatnonzero(_both(vectors.has, (first, second)))
