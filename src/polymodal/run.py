@@ -131,12 +131,8 @@ class Run:
         ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
 
         Raises:
-            RunError: If the run has no targets.
             DataError: If a target's column is missing, or no row has an answer.
         """
-        if not self.model.config.head_names:
-            cure = "Measure it by retrieval, zero-shot labels or a linear probe"
-            raise RunError(f"{self.folder}: it has no targets. {cure}")
         table = read_table(source)
         for name in self.model.config.head_names:
             if name not in table.columns:
@@ -187,50 +183,6 @@ class Run:
         vectors[torch.from_numpy(batch.unread)] = torch.nan
         return vectors.numpy()
 
-    def explain(
-        self,
-        source: Any,
-        rows: str | int | Sequence[int] | None = None,
-        *,
-        targets: str | Sequence[str] | None = None,
-        output: str | Path | None = None,
-    ) -> pd.DataFrame:
-        """What the answers to some rows hang on: inputs, and inside them words, cells, patches and moments.
-
-        Args:
-            source: A table, with or without the targets.
-            rows: Their numbers from 1, the header not counted; by default the first 8.
-            targets: One or several; by default all.
-            output: A folder for ``explanations.html`` and ``explanations.parquet``; none is written without.
-
-        Returns:
-            See :func:`polymodal.explaining.frame.explanation_frame`.
-
-        Raises:
-            DataError: If table or cell cannot be read, or there is no such row.
-            RunError: If there is no such target, or the files cannot be written.
-        """
-        from polymodal.explaining.writing import explain, write_explanations
-
-        found = explain(self, source, rows, targets=targets)
-        if output is not None:
-            write_explanations(found, self, output)
-        return found.frame()
-
-    def report(self, source: Any = None, **asked: Any) -> Path:
-        """Measure what each input is worth, and write ``report.html`` and ``report.json``; gives the page.
-
-        Args:
-            source: A table with the targets; by default the run's own test rows.
-            asked: See :func:`polymodal.report.writing.report`.
-
-        Raises:
-            PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
-        """
-        from polymodal.report.writing import report
-
-        return report(self, source, **asked)
-
     def retrieval(self, source: Any, **asked: Any) -> dict[str, dict[str, Any]]:
         """How well each input finds every other, by ``photo → note``: recall, median rank, mAP, and chance.
 
@@ -275,6 +227,50 @@ class Run:
         from polymodal.probing.linear import linear_probe
 
         return linear_probe(self, source, target, **asked)
+
+    def explain(
+        self,
+        source: Any,
+        rows: str | int | Sequence[int] | None = None,
+        *,
+        targets: str | Sequence[str] | None = None,
+        output: str | Path | None = None,
+    ) -> pd.DataFrame:
+        """What the answers to some rows hang on: inputs, and inside them words, cells, patches and moments.
+
+        Args:
+            source: A table, with or without the targets.
+            rows: Their numbers from 1, the header not counted; by default the first 8.
+            targets: One or several; by default all.
+            output: A folder for ``explanations.html`` and ``explanations.parquet``; none is written without.
+
+        Returns:
+            See :func:`polymodal.explaining.frame.explanation_frame`.
+
+        Raises:
+            DataError: If table or cell cannot be read, or there is no such row.
+            RunError: If there is no such target, or the files cannot be written.
+        """
+        from polymodal.explaining.writing import explain, write_explanations
+
+        found = explain(self, source, rows, targets=targets)
+        if output is not None:
+            write_explanations(found, self, output)
+        return found.frame()
+
+    def report(self, source: Any = None, **asked: Any) -> Path:
+        """Measure what each input is worth, and write ``report.html`` and ``report.json``; gives the page.
+
+        Args:
+            source: A table with the targets; by default the run's own test rows.
+            asked: See :func:`polymodal.report.writing.report`.
+
+        Raises:
+            PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
+        """
+        from polymodal.report.writing import report
+
+        return report(self, source, **asked)
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.
