@@ -48,8 +48,12 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
 
 def measure_space(run: Run, job: Job) -> dict[str, Any]:
     """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
+    from polymodal.probing.retrieving import measure_retrieval
+
     pairs = {split: count_pairs(presence(table, job)) for split, table in job.splits.items() if len(table)}
-    return {"test": {}, "space": run.model.config.space, "pairs": pairs}
+    space, test = run.model.config.space, job.splits["test"]
+    found = measure_retrieval(run, test) if space and len(test) else {}
+    return {"test": {}, "space": space, "pairs": pairs, "retrieval": found}
 
 
 def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:

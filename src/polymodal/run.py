@@ -185,6 +185,51 @@ class Run:
         vectors[torch.from_numpy(batch.unread)] = torch.nan
         return vectors.numpy()
 
+    def retrieval(self, source: Any, **asked: Any) -> dict[str, dict[str, Any]]:
+        """How well each input finds every other, by ``photo → note``: recall, median rank, mAP, and chance.
+
+        Args:
+            source: A table with pairs of inputs.
+            asked: See :func:`polymodal.probing.retrieving.measure_retrieval`.
+
+        Raises:
+            PolymodalError: If the run shares no space, or the table cannot be read or holds no pairs.
+        """
+        from polymodal.probing.retrieving import required_retrieval
+
+        return required_retrieval(self, source, **asked)
+
+    def zero_shot(self, source: Any, target: str, **asked: Any) -> dict[str, Any]:
+        """Answer a column of classes by the name that lies nearest, without training, and measure that.
+
+        Args:
+            source: A table with the target.
+            target: A column of classes; the run need not know it.
+            asked: ``prompts``, such as ``["a drawing of {}"]``, and more: see
+                :func:`polymodal.probing.zero_shot.zero_shot`.
+
+        Raises:
+            PolymodalError: If the run shares no space or reads no text, or the table does not fit.
+        """
+        from polymodal.probing.zero_shot import zero_shot
+
+        return zero_shot(self, source, target, **asked)
+
+    def linear_probe(self, source: Any, target: str, **asked: Any) -> dict[str, Any]:
+        """Fit a linear model to the run's vectors of the training rows, and measure it on the test rows.
+
+        Args:
+            source: A table with the target.
+            target: A column of classes or numbers.
+            asked: See :func:`polymodal.probing.linear.linear_probe`.
+
+        Raises:
+            PolymodalError: If there is no such input, or the table does not fit.
+        """
+        from polymodal.probing.linear import linear_probe
+
+        return linear_probe(self, source, target, **asked)
+
     def explain(
         self,
         source: Any,

@@ -256,3 +256,17 @@ def test_nested_pictures_do_not_decode():
 def test_folder_named_like_a_share_adds_no_column(tmp_path):
     (tmp_path / "split=train").mkdir()
     assert read_table(as_parquet(tmp_path / "split=train")).columns == ["photo", "note"]
+
+
+def test_a_column_is_read_in_the_place_of_another():
+    table = read_table([{"a": n, "b": str(n), "c": None if n == 2 else 10 * n} for n in range(4)])
+    part = table.select([3, 2]).reading({"a": "c", "new": "b"})
+    assert part.columns == ["a", "b", "c", "new"] and part.places.tolist() == [3, 2]
+    assert list(part.rows()) == [
+        {"a": 30, "b": "3", "c": 30, "new": "3"},
+        {"a": None, "b": "2", "c": None, "new": "2"},
+    ]
+    swapped = table.reading({"a": "b", "b": "a"})
+    assert swapped.row(1) == {"a": "1", "b": 1, "c": 10} and table.row(1) == {"a": 1, "b": "1", "c": 10}
+    with pytest.raises(KeyError):
+        table.reading({"a": "none"})

@@ -85,3 +85,43 @@ def test_what_cannot_be_ranked_is_refused():
         retrieval(np.ones((2, 3)), np.ones((2, 3)), np.arange(3), np.arange(2))
     with pytest.raises(ValueError, match="no query has a candidate"):
         retrieval(np.ones((2, 3)), np.ones((2, 3)), np.array([1, 2]), np.array([3, 4]))
+
+
+def test_every_caption_of_a_picture_is_right_for_it_and_none_of_another():
+    """Two pictures in five rows: three captions of the first, one of them the second's as well."""
+    pictures, captions = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 2, 3])
+    look, words = np.eye(4)[:2], np.array([[1, 0, 0, 0], [0.9, 0, 0.4, 0], [0.7, 0.7, 0, 0], [0, 1, 0, 0]])
+    there, back = both_ways(look[pictures], words[captions], pictures, captions)
+    assert (there["queries"], there["candidates"]) == (2, 4)
+    assert (back["queries"], back["candidates"]) == (4, 2)
+    assert there["map"]["value"] == 1 and there["chance"]["recall_at_1"] == pytest.approx((3 / 4 + 2 / 4) / 2)
+    # The caption of both is right with either picture: of two candidates two are right.
+    assert back["recall_at_1"]["value"] == 1 and back["chance"]["recall_at_1"] == pytest.approx(
+        (3 * 0.5 + 1) / 4
+    )
+    assert there["groups"] == back["groups"] == 1  # all hang together by way of the shared caption
+    assert there["recall_at_1"]["low"] is None
+
+
+def test_what_stands_in_many_rows_takes_one_place():
+    """Six pictures a recording: a wrong recording stands before the right one once, not six times."""
+    sounds, pictures = np.repeat(np.arange(10), 6), np.arange(60)
+    vectors = np.eye(10)
+    heard = vectors[sounds]
+    seen = vectors[(sounds + 1) % 10] + 0.5 * vectors[sounds]  # the neighbour comes first
+    found = both_ways(seen, heard, pictures, sounds)[0]
+    assert found["candidates"] == 10 and found["median_rank"]["value"] == 2
+    assert found["recall_at_1"]["value"] == 0 and found["recall_at_5"]["value"] == 1
+
+
+def test_of_very_many_queries_some_are_drawn(monkeypatch):
+    monkeypatch.setattr("polymodal.evaluation.retrieval.MOST_QUERIES", 50)
+    monkeypatch.setattr("polymodal.evaluation.retrieval.AT_ONCE", 1000)  # several blocks
+    random = np.random.default_rng(0)
+    first = random.normal(size=(200, 8))
+    second = first + random.normal(size=first.shape)
+    some, again = (both_ways(first, second, np.arange(200), np.arange(200))[0] for _ in range(2))
+    assert some == again and (some["queries"], some["candidates"]) == (50, 200)
+    monkeypatch.setattr("polymodal.evaluation.retrieval.MOST_QUERIES", 200)
+    every = both_ways(first, second, np.arange(200), np.arange(200))[0]
+    assert some["map"]["low"] < every["map"]["value"] < some["map"]["high"]

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.cli.show import console
+from polymodal.cli.show_probing import show_retrieval
 
 
 def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, source: str) -> None:
@@ -27,6 +28,8 @@ def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, sou
         told = f"{validation:.4f}" if validation is not None else ""
         table.add_row(name, f"{first:.4f}", f"{last:.4f}", told)
     out.print(table)
+    if results["retrieval"]:
+        show_retrieval(results["retrieval"], f"{results['rows']['test']} test rows")
     spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
     out.print(f"Learned from {rows} rows, {spent}; best epoch {round(best['epoch'], 2):g}.", soft_wrap=True)
     for warning in results["warnings"]:

@@ -1,4 +1,4 @@
-"""Commands that use a run: evaluate, predict, embed; and the cache."""
+"""Commands that use a run: predict, embed; and the cache."""
 
 from __future__ import annotations
 
@@ -18,27 +18,6 @@ from polymodal.cli.options import (
     printed,
 )
 from polymodal.cli.skipped import OnError, OnErrorOption, counted, warn, written
-
-
-def evaluate(
-    run: RunArg,
-    table: TableArg,
-    batch_size: BatchSize = 128,
-    on_error: OnErrorOption = None,
-    device: Device = None,
-    precision: PrecisionOption = None,
-    as_json: Json = False,
-) -> None:
-    """Measure a run on a table whose targets are known."""
-    from polymodal.cli.show import show_metrics
-
-    rejected: list = []
-    results = load_run(run, device, precision).evaluate(
-        table, batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected
-    )
-    warn(rejected, "left out")
-    if not printed(results, as_json):
-        show_metrics(results, title=f"{run} on {table}")
 
 
 def predict(

@@ -178,7 +178,12 @@ def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
         found = {label for labels in rows for label in labels or ()}
     else:
         found = {label for label in as_labels(values) if label}
-    return TargetReader(config.family, sorted(found, key=_numbers_first), config.separator)
+    return TargetReader(config.family, class_names(found), config.separator)
+
+
+def class_names(labels: Iterable[str]) -> list[str]:
+    """The classes that occur among ``labels``, each once: numbers by size, then words."""
+    return sorted(set(labels), key=_numbers_first)
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:

@@ -77,6 +77,15 @@ class Table:
         bad = [entry.row - 1 for entry in problems if entry.row is not None and entry.file == self.name]
         return self.select(np.flatnonzero(~np.isin(self.places, bad)))
 
+    def reading(self, instead: Mapping[str, str]) -> Table:
+        """The table in which the cells of one column stand in the place of another's, by its name.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        columns = {name: self.values(instead.get(name, name)) for name in [*self.columns, *instead]}
+        return replace(self, data=_dataset(pa.table(columns)))
+
     def row(self, index: int) -> dict[str, Any]:
         """One row as a dict of plain Python values."""
         return self.data[int(index)]

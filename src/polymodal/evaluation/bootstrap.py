@@ -47,6 +47,10 @@ class Bootstrap:
         """Sums of each resample, ``(samples, …, sums)``, of ``statistics`` ``(…, rows, sums)``."""
         return np.tensordot(self.weights, self.grouped(statistics), axes=(1, -2))
 
+    def estimate(self, value: Any, samples: np.ndarray) -> dict[str, float | None]:
+        """See :func:`estimate`; no interval of a single group, which drawn again is the same every time."""
+        return estimate(value, samples if self.count > 1 else np.full(samples.shape, np.nan))
+
 
 def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[Any, Any]:
     """The percentile interval over the first axis of ``samples`` ``(samples, …)``; NaN samples left out."""

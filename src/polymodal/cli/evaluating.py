@@ -1,0 +1,120 @@
+"""The command that measures a run: its targets, and what its vectors are worth by themselves."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from polymodal.cli.options import (
+    BatchSize,
+    Device,
+    Json,
+    PrecisionOption,
+    RunArg,
+    TableArg,
+    load_run,
+    printed,
+    split,
+)
+from polymodal.cli.skipped import OnError, OnErrorOption, warn
+
+
+class Split(StrEnum):
+    """What may follow ``--split``."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class Task(StrEnum):
+    """What may follow ``--task``."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+def evaluate(
+    run: RunArg,
+    table: TableArg,
+    retrieval: Annotated[
+        bool, typer.Option("--retrieval", help="How well each input finds every other, in a shared space.")
+    ] = False,
+    zero_shot: Annotated[
+        str | None, typer.Option("--zero-shot", metavar="TARGET", help="Label by the nearest class name.")
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompts", help="With --zero-shot: such as 'a drawing of {}'; may be repeated."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", help="With --zero-shot: commas between. [all that occur]"),
+    ] = None,
+    prompt_input: Annotated[
+        str | None, typer.Option("--prompt-input", help="With --zero-shot: the input that reads the prompts.")
+    ] = None,
+    linear_probe: Annotated[
+        str | None,
+        typer.Option("--linear-probe", metavar="TARGET", help="A linear model on the vectors."),
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option("--input", help="With --linear-probe: one input's vectors. [the fused ones]")
+    ] = None,
+    task: Annotated[
+        Task | None, typer.Option("--task", help="With --linear-probe: how to read the target. [as it looks]")
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option("--inputs", "-i", help="Only these find and are found, or are labelled by.")
+    ] = None,
+    instead: Annotated[
+        list[str] | None,
+        typer.Option("--as", metavar="INPUT=COLUMN", help="Read a column as that input; may be repeated."),
+    ] = None,
+    only: Annotated[
+        Split | None, typer.Option("--split", help="Only these rows, split as a fit would. [all rows]")
+    ] = None,
+    batch_size: BatchSize = 128,
+    on_error: OnErrorOption = None,
+    device: Device = None,
+    precision: PrecisionOption = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a run on a table whose targets are known, or what its vectors are worth by themselves."""
+    _refuse_idle("--zero-shot", zero_shot, prompts=prompts, classes=classes, prompt_input=prompt_input)
+    _refuse_idle("--linear-probe", linear_probe, input=input, task=task)
+    if only and linear_probe is not None:
+        raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
+    from polymodal.cli.show_probing import show_measured, tell_unseen
+    from polymodal.data.table import read_table
+    from polymodal.probing.instead import parse_instead
+    from polymodal.probing.measuring import measure
+
+    opened = load_run(run, device, precision)
+    rejected: list[Any] = []
+    labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
+    rows = read_table(table)
+    found = measure(
+        opened, rows,
+        retrieval=retrieval,
+        labels=labels | ({"prompts": prompts} if prompts else {}) if zero_shot is not None else None,
+        probe={"target": linear_probe, "input": input, "task": task} if linear_probe is not None else None,
+        inputs=split(inputs), instead=parse_instead(instead or [], opened.model.config.input_names),
+        split=only, batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected,
+        quiet=as_json,
+    )  # fmt: skip
+    warn(rejected, "left out")
+    if only is None:
+        tell_unseen(opened, rows, found)
+    plain = found["targets"] if [*found] == ["targets"] else found
+    if not printed(plain, as_json):
+        show_measured(found, title=f"{run} on {table}")
+
+
+def _refuse_idle(option: str, given: str | None, **others: Any) -> None:
+    """Refuse what would have no effect."""
+    for name, value in others.items():
+        if value is not None and value != [] and given is None:
+            raise typer.BadParameter(f"it goes with {option}", param_hint=f"--{name.replace('_', '-')}")

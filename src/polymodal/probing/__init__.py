@@ -1,0 +1,1 @@
+"""What a run's vectors are worth by themselves: retrieval, labels without training, linear probes."""
