@@ -21,7 +21,6 @@ from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
-from polymodal.models.build import build_model
 from polymodal.parsing import parse
 from polymodal.results import write_results
 from polymodal.run import Run
@@ -32,6 +31,7 @@ from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
+from polymodal.training.starting import build_started, refuse_own_start, tell_start
 from polymodal.training.trainer import train
 
 __all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to"]
@@ -82,6 +82,7 @@ def fit(
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -94,6 +95,7 @@ def fit(
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
+        start: A run whose encoders, embedding and fusion go on; heads are new.
         resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
@@ -103,7 +105,7 @@ def fit(
     """
     processes.start()
     job = processes.everywhere(
-        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings)
+        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings, start=start)
     )
     folder = Path(output) if output else default_folder(source)
     goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
@@ -123,6 +125,7 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
     Raises:
         PolymodalError: If the fit cannot begin.
     """
+    refuse_own_start(job.start, folder)
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
     if resume and has_begun(folder) and is_finished(folder):
         discard(folder / "checkpoints")
@@ -142,7 +145,8 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     config = job.declaration.train
     processes.on_main(lambda: write_rejected(folder, job.rejected))
     set_seed(config.seed)
-    model = build_model(job.declaration, job.processor, job.answers())
+    model = build_started(job, job.declaration)
+    tell_start(job, quiet)
     encode_frozen(job, model, quiet=quiet)
     several = len(job.declaration.inputs) > 1
     trained = train(

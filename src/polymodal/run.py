@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,11 @@ from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_y
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
 from polymodal.models import PolymodalForPrediction
+from polymodal.models.modeling import PolymodalPreTrainedModel
 from polymodal.parsing import load_yaml
 from polymodal.training.progress import quiet_libraries
+
+M = TypeVar("M", bound=PolymodalPreTrainedModel)
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
 """What a complete run folder holds at least."""
@@ -76,11 +79,8 @@ class Run:
             pass  # refused before anything is read
         if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
-        lacking = [name for name in FILES if not (path / name).is_file()]
-        if lacking:
-            cure = "Fit again, or with --resume if checkpoints/ is there"
-            raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
-        model = _load_model(path)
+        require_files(path)
+        model = load_model(path, PolymodalForPrediction)
         processor = PolymodalProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
         names = model.config.input_names, model.config.head_names
@@ -264,15 +264,27 @@ class Run:
         return RowDataset(table, self.processor, targets=targets, numbers=table.numbers, skip=skip)
 
 
-def _load_model(path: Path) -> PolymodalForPrediction:
-    """The model of a run folder, every weight of it read.
+def require_files(path: Path) -> None:
+    """See that a run folder holds what a run consists of.
+
+    Raises:
+        RunError: If something is missing.
+    """
+    lacking = [name for name in FILES if not (path / name).is_file()]
+    if lacking:
+        cure = "Fit again, or with --resume if checkpoints/ is there"
+        raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
+
+
+def load_model(path: Path, kind: type[M]) -> M:
+    """The model of a run folder, or its part of another ``kind``, every weight of it read.
 
     Raises:
         RunError: If a file cannot be read, or a weight is missing or of another shape.
     """
     try:
         with quiet_libraries():
-            model, found = PolymodalForPrediction.from_pretrained(str(path), output_loading_info=True)
+            model, found = kind.from_pretrained(str(path), output_loading_info=True)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "ignore_mismatched_sizes" in reason:

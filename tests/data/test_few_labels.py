@@ -1,6 +1,7 @@
 """Few labels: balanced, seeded, nested, and never one that is not known."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,12 +36,14 @@ def test_a_small_class_gives_all_it_has_and_the_others_share_the_rest():
     assert found["c"] == 4 and sorted((found["a"], found["b"])) == [13, 14]
 
 
-@pytest.mark.parametrize("answers", [DIGITS, UNEVEN, NUMBERS, LISTS], ids=["even", "uneven", "number", "list"])
+@pytest.mark.parametrize(
+    "answers", [DIGITS, UNEVEN, NUMBERS, LISTS], ids=["even", "uneven", "number", "list"]
+)
 def test_choices_of_one_seed_lie_within_each_other(answers):
     sizes = [10, 11, 25, 40, len(answers) - 1]
     chosen = [set(choose_labelled(answers, size, seed=5).tolist()) for size in sizes]
     assert [len(places) for places in chosen] == sizes
-    assert all(small < large for small, large in zip(chosen, chosen[1:], strict=False))
+    assert all(small < large for small, large in pairwise(chosen))
     assert chosen[0] != set(choose_labelled(answers, 10, seed=6).tolist())
     assert chosen[0] == set(choose_labelled(answers, 10, seed=5).tolist())
 
@@ -72,5 +75,7 @@ def test_of_lists_each_label_comes_as_often_as_it_can():
 
 
 def test_fewer_than_one_a_class_are_refused():
-    with pytest.raises(ConfigError, match="^9 labels are fewer than one for each of the 10 classes. Give 10"):
+    with pytest.raises(
+        ConfigError, match=r"^9 labels are fewer than one for each of the 10 classes. Give 10"
+    ):
         choose_labelled(DIGITS, 9, seed=0)

@@ -77,6 +77,12 @@ def fit(
     on_error: OnErrorOption = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
     precision: PrecisionOption = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="A run whose encoders, embedding and fusion go on.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
     folds: Annotated[
@@ -102,7 +108,8 @@ def fit(
     asked = [name for name, value in ways.items() if value is not None]
     if len(asked) > 1 and asked != ["--folds", "--seeds"]:
         raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
-    given = {"train.device": device, "train.precision": precision and precision.value}
+    given = {"train.device": device, "train.precision": precision and precision.value, "data.labels": labels}
+    given["start"] = json.dumps(str(start)) if start else None
     settings = [*(settings or []), *as_settings(on_error)]
     settings += [f"{name}={value}" for name, value in given.items() if value]
     options: dict[str, Any] = {
