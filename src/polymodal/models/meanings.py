@@ -42,8 +42,8 @@ RULES: dict[str, dict[str, tuple[int, ...]]] = {
 }
 """By fusion the names of its tensors and the dimensions that have a block an input.
 
-``<input>`` is the place of an input, ``<source>`` that of what it reads, ``#`` any number, ``*`` any rest. Blocks
-within the stream of an input are those of its sources.
+``<input>`` is the place of an input, ``<source>`` that of what it reads, ``#`` any number, ``*`` any rest.
+Blocks within the stream of an input are those of its sources.
 """
 
 

@@ -173,9 +173,9 @@ def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -
     if given.type in ENCODERS and given.type not in FROM_SCRATCH:
         _check_registered(given, config.modality)
     elif config.modality not in FROM_SCRATCH:
-        known = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
+        names = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
         name = given.checkpoint or given.type or ""
-        raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
+        raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, names)}")
     elif given.type or config.modality == "sequence":  # which no checkpoint reads
         if given.type:
             _check_sizes(given, config.modality)

@@ -137,18 +137,19 @@ def _agrees(start: Start, name: str, key: str, value: Any) -> bool:
 
 
 def _refuse_unequal(start: Start, read: Mapping[str, Any]) -> None:
-    """Refuse to tune one encoder in two ways.
+    """Refuse to use one encoder in two ways.
 
     Raises:
-        ConfigError: If inputs that share it say so.
+        ConfigError: If inputs that share it are declared so.
     """
     for name in start.inputs:
         for other in start.sharing(name):
-            for way in TUNING:
-                both = [read.get(key) for key in (name, other)]
-                if all(isinstance(entry, Mapping) for entry in both) and both[0][way] != both[1][way]:
-                    found = f"'{name}' and '{other}' share an encoder in {start.folder}"
-                    raise ConfigError(f"{found}: give both of them the same '{way}'")
+            one, two = read.get(name), read.get(other)
+            if not isinstance(one, Mapping) or not isinstance(two, Mapping):
+                continue
+            for key in (key for key in one if one[key] != two.get(key, one[key])):
+                found = f"'{name}' and '{other}' share an encoder in {start.folder}"
+                raise ConfigError(f"{found}: give both of them the same '{key}'")
 
 
 def _told(value: Any) -> str:

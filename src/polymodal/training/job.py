@@ -215,8 +215,11 @@ def open_job(
     table = read_table(path, skip=skip)
     begun = _open_start(values, folder, written, lines)
     if begun:
-        given = {"targets": targets, "inputs": inputs, "named": named}
-        values, inputs, named = take_over(begun, values, table, source=written, lines=lines, **given), (), {}
+        values = take_over(
+            begun, values, table, targets=targets, inputs=inputs, named=list(named), source=written,
+            lines=lines,
+        )  # fmt: skip
+        inputs, named = (), {}
     if named:  # a setting of one input says nothing against the others
         others, _ = complete(values | {"inputs": None}, table, targets=targets)
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
