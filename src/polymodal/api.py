@@ -31,7 +31,8 @@ from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
-from polymodal.training.starting import build_started, refuse_own_start, tell_start
+from polymodal.training.started import build_started, tell_start
+from polymodal.training.starting import refuse_own_start
 from polymodal.training.trainer import train
 
 __all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to"]

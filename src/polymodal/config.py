@@ -307,7 +307,9 @@ class TrainConfig(Section):
         None, ge=1, description="per_device_train_batch_size; by default from the rows."
     )
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
-    pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
+    pretrained_learning_rate: float = Field(
+        5e-5, ge=0, description="Learning rate of what came with weights."
+    )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
     )

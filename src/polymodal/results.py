@@ -18,7 +18,7 @@ from polymodal.training.folder import RESULTS
 from polymodal.training.job import Job
 from polymodal.training.labelled import label_notes
 from polymodal.training.skipping import skip_notes
-from polymodal.training.starting import describe_start
+from polymodal.training.started import describe_start
 
 
 def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:

@@ -98,8 +98,6 @@ def _encoder(
         known.copy_(value)
         if not rows:
             done.whole.add(f"encoders.{place}.{name}")
-    if rows:
-        done.new.append(f"{rows} categories of {names}")
     done.loaded.append(said)
 
 
@@ -131,7 +129,7 @@ def _embedding(old: PolymodalModel, model: PolymodalModel, pairs: dict[int, int]
 def _fusion(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
     """Copy the tensors of the fusion that mean the same."""
     fusion, name = model.fusion, f"fusion '{model.fusion.name}'"
-    if not is_like(old.config.fusion, model.config.fusion):
+    if not is_like(old.fusion, fusion):
         other = old.fusion.name != fusion.name
         done.new.append(f"{name} (before '{old.fusion.name}')" if other else f"{name} (other options)")
         return

@@ -14,6 +14,7 @@ A tensor that :data:`RULES` does not name hangs on all inputs at once (the weigh
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,12 @@ def _regex(pattern: str) -> str:
     return text.replace(re.escape("#"), r"(\d+)").replace(re.escape("*"), r"(.*)")
 
 
-def is_like(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two fusions, as the configuration says them, differ in nothing that their weights hang on."""
-    return {**one, "dropout": None} == {**other, "dropout": None}
+def is_like(one: FeatureFusion, other: FeatureFusion) -> bool:
+    """Whether two fusions differ in nothing but their inputs and their dropout, defaults filled in."""
+    return (one.name, one.width) == (other.name, other.width) and _options(one) == _options(other)
+
+
+def _options(fusion: FeatureFusion) -> dict[str, Any]:
+    parameters = inspect.signature(type(fusion.fusion)).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "width"}
+    return {**defaults, **fusion.options, "dropout": None}

@@ -8,7 +8,7 @@ from typing import Any, cast
 from torch import nn
 
 from polymodal.models.encoders.backbone import BackboneEncoder
-from polymodal.models.encoders.tuning import layers_of
+from polymodal.models.encoders.tuning import BEFORE, layers_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.weighting import LEARNING_RATE
 
@@ -72,7 +72,7 @@ def pretrained_rates(model: PolymodalForPrediction, rate: float, layer_decay: fl
                 below = len(layers) - place.get(id(parameter), 0)
                 rates[id(parameter)] = rate * layer_decay**below
         for name, part in encoder.named_children():
-            if name not in ("backbone", "norm"):  # what reads for the backbone lies below all its layers
+            if name == BEFORE:
                 low = rate * layer_decay ** len(layers)
                 rates |= {id(parameter): low for parameter in part.parameters()}
     return rates

@@ -48,7 +48,7 @@ def take_over(
     declared, learnt = (_section(values.get(name)) for name in ("inputs", "targets"))
     if declared is None or learnt is None:
         return dict(values)  # of a wrong type: parse says so
-    for name in {*start.inputs} & {*declared}:
+    for name in (name for name in start.inputs if name in declared):
         _refuse_other(start, name, declared[name], source, lines)
     everything = not inputs and set(declared) <= {*named}
     asked = list(inputs) or list(declared)

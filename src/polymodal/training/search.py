@@ -25,7 +25,7 @@ from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job
 from polymodal.training.progress import CONSOLE
 from polymodal.training.selection import best_epoch, validation_metrics
-from polymodal.training.starting import build_started
+from polymodal.training.started import build_started
 from polymodal.training.trainer import PolymodalTrainer
 
 RANGE = 10.0

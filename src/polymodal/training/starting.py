@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polymodal.config import Declaration, InputConfig
 from polymodal.data.processor import PolymodalProcessor
@@ -16,16 +16,11 @@ from polymodal.data.readers import CategoryReader, Reader
 from polymodal.data.table import Table
 from polymodal.data.values import as_labels
 from polymodal.errors import ConfigError, RunError
-from polymodal.models.build import build_model
 from polymodal.models.configuration import PolymodalConfig
-from polymodal.models.continuing import continue_from
-from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+from polymodal.models.modeling import PolymodalModel
 from polymodal.parsing import load_yaml
 from polymodal.run import load_model, require_files
-from polymodal.training.progress import note
-
-if TYPE_CHECKING:
-    from polymodal.training.job import Job
+from polymodal.training.folder import SEVERAL
 
 KINDS = ("PolymodalModel", "PolymodalForPrediction", "PolymodalForPreTraining")
 """The models that hold encoders, embedding and fusion."""
@@ -91,54 +86,6 @@ class Start:
         return load_model(self.folder, PolymodalModel)
 
 
-def build_started(job: Job, declaration: Declaration) -> PolymodalForPrediction:
-    """The model of a declaration before its first step, with the weights of the run that ``job`` starts from.
-
-    What was loaded is kept in ``job.started``.
-
-    Raises:
-        PolymodalError: If the model cannot be built, or the run's weights not be read.
-    """
-    start = job.start
-    model = build_model(declaration, job.processor, job.answers(), start.encoders if start else None)
-    if start is not None:
-        job.started = continue_from(start.model(), model.model)
-        job.started.new += [f"head of {name}" for name in declaration.targets]
-    return model
-
-
-def describe_start(job: Job) -> dict[str, Any] | None:
-    """What ``metrics.json`` says of the start: ``from``, ``loaded``, ``new`` and ``dropped``."""
-    if job.start is None or job.started is None:
-        return None
-    names = [name for name in job.start.inputs if name not in job.declaration.inputs]
-    dropped = [f"{name} ({job.start.dropped.get(name, 'not among the inputs')})" for name in names]
-    loaded, new = job.started.loaded, job.started.new
-    return {"from": str(job.start.folder), "loaded": loaded, "new": new, "dropped": dropped}
-
-
-def tell_start(job: Job, quiet: bool) -> None:
-    """Print what :func:`describe_start` says."""
-    told = describe_start(job)
-    if told:
-        listed = {name: "; ".join(gathered(told[name])) for name in ("loaded", "new", "dropped")}
-        line = f"from {told['from']}: loaded {listed['loaded']}. New: {listed['new']}"
-        note(line + (f". Left out: {listed['dropped']}" if listed["dropped"] else ""), quiet)
-
-
-def gathered(parts: Sequence[str]) -> list[str]:
-    """``parts`` such as ``head of a`` and ``head of b`` as ``heads of a, b``."""
-    kinds: dict[str, list[str]] = {}
-    for part in parts:
-        kind, of, name = part.partition(" of ")
-        one_word = of and " " not in kind
-        kinds.setdefault(kind if one_word else part, []).extend([name] if one_word else [])
-    return [
-        f"{kind}{'s' * (len(names) > 1)} of {', '.join(names)}" if names else kind
-        for kind, names in kinds.items()
-    ]
-
-
 def open_start(name: str, folder: Path) -> Start:
     """The run in ``folder``, to start from.
 
@@ -153,6 +100,8 @@ def open_start(name: str, folder: Path) -> Start:
         raise RunError(
             f"{folder}: is no run of polymodal. Give the folder that a fit or a pre-training wrote"
         )
+    if any((folder / several).exists() for several in SEVERAL):
+        raise RunError(f"{folder}: holds several runs. Give the folder of one of them")
     require_files(folder)
     if kind not in KINDS:
         raise RunError(f"{folder}: is a run of {kind}, which has no encoders, embedding and fusion to go on")

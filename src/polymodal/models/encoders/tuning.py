@@ -19,6 +19,8 @@ LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targ
 """The update is ``alpha / rank`` times the product of an adapter's two matrices."""
 LINEAR = (nn.Linear, Conv1D)
 """What an adapter goes beside; GPT-2 calls its linear layers ``Conv1D``."""
+BEFORE, AFTER = "project", "norm"
+"""What our encoders call what they learn before a backbone and after it."""
 
 
 def tune(
@@ -100,13 +102,13 @@ def fold_adapters(encoder: BackboneEncoder) -> None:
 def hold_around(encoder: E) -> E:
     """Fix what lies around a backbone that is tuned in part, as what it came with; returns ``encoder``.
 
-    Everything under ``freeze`` and ``lora``, what comes before the backbone under ``unfreeze_last``. The norm
-    comes after it. An encoder of a checkpoint has nothing around it.
+    All of it under ``freeze`` and ``lora``, what comes before the backbone under ``unfreeze_last``. An encoder
+    of a checkpoint has nothing around it.
     """
+    whole = encoder.frozen or getattr(encoder, "lora", None)
     for name, part in encoder.named_children():
-        whole = encoder.frozen or getattr(encoder, "lora", None)
-        below = getattr(encoder, "unfreeze_last", None) and name != "norm"
-        if name != "backbone" and hasattr(encoder, "backbone") and (whole or below):
+        below = name == BEFORE and getattr(encoder, "unfreeze_last", None)
+        if below or (whole and name in (BEFORE, AFTER)):
             part.requires_grad_(False)
     return encoder
 
