@@ -102,8 +102,8 @@ def fold_adapters(encoder: BackboneEncoder) -> None:
 def hold_around(encoder: E) -> E:
     """Fix what lies around a backbone that is tuned in part, as what it came with; returns ``encoder``.
 
-    All of it under ``freeze`` and ``lora``, what comes before the backbone under ``unfreeze_last``. An encoder
-    of a checkpoint has nothing around it.
+    All of it under ``freeze`` and ``lora``, what comes before the backbone under ``unfreeze_last``. The
+    encoder of a checkpoint has nothing around it.
     """
     whole = encoder.frozen or getattr(encoder, "lora", None)
     for name, part in encoder.named_children():
