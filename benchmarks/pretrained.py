@@ -5,8 +5,8 @@
 
 Finished runs in ``--output`` are kept, as in ``real_input.py``, whose data and folders these are.
 
-- digits: pre-train on the 6,000 pairs of av_digits without labels, then fit with 100; the same fit without the
-  pre-training; a linear probe of the fused vector on the same labels, and on all.
+- digits: pre-train on the 6,000 pairs of av_digits without labels, then fit with 100; the same fit without
+  the pre-training; a linear probe of the fused vector on the same labels, and on all.
 - emoji: picture and English name of emoji_captions. The same model is asked in both directions, by German,
   French and Chinese names, and with the second drawing style.
 """
@@ -32,6 +32,9 @@ ASKED = {
     "English": {}, "German": {"label_en": "label_de"}, "French": {"label_en": "label_fr"},
     "Chinese": {"label_en": "label_zh"}, "second drawing style": {"image": "image_fxemoji"},
 }  # fmt: skip
+
+
+TOLD = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "map")
 
 
 def pretrained(recipe: str, folder: Path, seed: int) -> Any:
@@ -61,10 +64,15 @@ def digits(output: Path) -> None:
         few.append(tuned(output / f"digits_few/seed{seed}", seed, folder))
         scratch.append(tuned(output / f"digits_scratch/seed{seed}", seed, None))
         probes.append([probe(run, seed, LABELS), probe(run, seed, None)])
-    scores = {"pre-trained": right(pd.concat(few), "label"), "from scratch": right(pd.concat(scratch), "label")}
+    scores = {
+        "pre-trained": right(pd.concat(few), "label"),
+        "from scratch": right(pd.concat(scratch), "label"),
+    }
     for name, score in scores.items():
         each = score.groupby(level="seed").mean()
-        print(f"av_digits, {LABELS} labels, {name}: {score.mean():.4f} ({each.min():.4f} to {each.max():.4f})")
+        print(
+            f"av_digits, {LABELS} labels, {name}: {score.mean():.4f} ({each.min():.4f} to {each.max():.4f})"
+        )
     print(f"  pre-training adds {paired(scores['pre-trained'], scores['from scratch'])}", flush=True)
     means = np.mean(probes, axis=0)
     print(f"  linear probe of the fused vector: {LABELS} labels {means[0]:.4f}, all labels {means[1]:.4f}")
@@ -82,11 +90,12 @@ def emoji(output: Path) -> None:
     found = []
     for seed in SEEDS:
         run = pretrained("emoji_names.yaml", output / f"emoji_names/seed{seed}", seed)
-        found.append({name: run.retrieval(EMOJI, split="test", instead=columns) for name, columns in ASKED.items()})
+        found.append(
+            {name: run.retrieval(EMOJI, split="test", instead=columns) for name, columns in ASKED.items()}
+        )
     for name in ASKED:
         for way in found[0][name]:
-            told = [f"{key.replace('recall_at_', 'recall@')} {mean(found, name, way, key)}"
-                    for key in ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "map")]  # fmt: skip
+            told = [f"{key} {mean(found, name, way, key)}" for key in TOLD]
             queries = found[0][name][way]["queries"]
             print(f"emoji, {name}, {way} ({queries} queries): {', '.join(told)}", flush=True)
 

@@ -22,7 +22,6 @@ from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.models import PolymodalForPrediction
-from polymodal.models.build import build_model
 from polymodal.parsing import parse
 from polymodal.results import write_results
 from polymodal.run import Run
@@ -34,6 +33,8 @@ from polymodal.training.job import Job, open_job
 from polymodal.training.pairing import check_pairs
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
+from polymodal.training.started import build_started, tell_start
+from polymodal.training.starting import refuse_own_start
 from polymodal.training.trainer import train
 
 __all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to", "pretrain"]
@@ -84,6 +85,7 @@ def fit(
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -96,6 +98,7 @@ def fit(
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
+        start: A run whose encoders, embedding and fusion go on; heads are new.
         resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
@@ -104,7 +107,7 @@ def fit(
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
     return _open_and_fit(
-        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings),
+        lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings, start=start),
         Path(output) if output else default_folder(source),
         resume=resume, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
@@ -117,6 +120,7 @@ def pretrain(
     objectives: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -130,6 +134,7 @@ def pretrain(
             are several inputs, else ``masked_text`` or ``masked_patch``.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``objectives.contrastive.weight=0.5``, over everything else.
+        start: A run whose encoders, embedding and fusion go on; objectives begin anew.
         resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
@@ -139,7 +144,7 @@ def pretrain(
     """
     return _open_and_fit(
         lambda: open_job(
-            source, inputs=inputs, settings=settings, objectives=objectives, pretraining=True
+            source, inputs=inputs, settings=settings, objectives=objectives, pretraining=True, start=start
         ),
         Path(output) if output else default_folder(source),
         resume=resume, overwrite=overwrite, quiet=quiet,
@@ -155,7 +160,6 @@ def _open_and_fit(
     if goes_on is None:
         return load(folder)
     leave_out_too(job, processes.on_main(lambda: job.rejected))
-    processes.everywhere(lambda: check_pairs(job))
     with quiet_libraries():
         return fit_job(job, folder, resume=goes_on, quiet=quiet)
 
@@ -169,6 +173,7 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
     Raises:
         PolymodalError: If the fit cannot begin.
     """
+    refuse_own_start(job.start, folder)
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
     if resume and has_begun(folder) and is_finished(folder):
         discard(folder / "checkpoints")
@@ -177,6 +182,7 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
     report = job.check(quiet)
     if not report.ok:
         raise DataError([*report.problems, *left_out(report.rejected)])
+    check_pairs(job)
     goes_on = prepare_folder(folder, job.declaration, resume=resume)
     if resume and not goes_on:
         note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
@@ -188,7 +194,8 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
     config = job.declaration.train
     processes.on_main(lambda: write_rejected(folder, job.rejected))
     set_seed(config.seed)
-    model = build_model(job.declaration, job.processor, job.answers())
+    model = build_started(job, job.declaration)
+    tell_start(job, quiet)
     encode_frozen(job, model, quiet=quiet)
     several = len(job.declaration.inputs) > 1
     trained = train(

@@ -82,9 +82,20 @@ class DataConfig(Section):
     folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
     fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
     seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
+    labels: int | float | None = Field(
+        None, description="Labels to learn from: so many training rows, or a share of them, equal by class."
+    )
 
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _count_or_share(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is None or (is_number and (0 < value < 1 or (value >= 1 and value == int(value)))):
+            return int(value) if is_number and value >= 1 else value
+        raise ValueError(f"is {value!r}, expected a whole number of rows, or a share between 0 and 1")
 
     @model_validator(mode="after")
     def _fold_is_there(self) -> DataConfig:
@@ -381,7 +392,9 @@ class TrainConfig(Section):
         None, ge=1, description="per_device_train_batch_size; by default from the rows."
     )
     learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
-    pretrained_learning_rate: float = Field(5e-5, ge=0, description="Learning rate of pretrained encoders.")
+    pretrained_learning_rate: float = Field(
+        5e-5, ge=0, description="Learning rate of what came with weights."
+    )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
     )
@@ -446,6 +459,9 @@ class ReportConfig(Section):
 class Declaration(Section):
     """Everything a run is made from."""
 
+    start: str | None = Field(
+        None, description="Run folder whose encoders, embedding and fusion go on; heads are new."
+    )
     data: DataConfig = Field(default_factory=DataConfig)
     inputs: dict[str, InputConfig] = Field(default_factory=dict)
     targets: dict[str, TargetConfig] = Field(default_factory=dict)

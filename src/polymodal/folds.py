@@ -17,6 +17,7 @@ from polymodal.data.rejected import left_out as skipped_rows
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.several import Fits, check_folders, fit_several, write_aside
 from polymodal.training.job import Job, open_job
+from polymodal.training.starting import refuse_own_start
 
 SUMMARY = "summary.json"
 
@@ -97,6 +98,7 @@ def fit_folds(
     first = open_job(source, targets=targets, inputs=inputs, settings=given)
     varied = dict(variations(first.declaration, folds, seeds))
     folder = Path(output) if output else default_folder(source)
+    refuse_own_start(first.start, folder, several=True)
     check_folders(folder, varied, resume=resume, overwrite=overwrite)
     jobs = make_jobs(first, varied, quiet)
     warnings = list(map(str, next(iter(jobs.values())).report.warnings))  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from polymodal.models.fusion import FUSIONS
 from polymodal.several import Fits, check_folders, fit_several
 from polymodal.training.declared import fusion_configs
 from polymodal.training.job import open_job
+from polymodal.training.starting import refuse_own_start
 
 
 def fit_fusions(
@@ -57,6 +58,7 @@ def fit_fusions(
     configs = fusion_configs(job.declaration.fusion, names)
     declared = {name: job.declaration.model_copy(update={"fusion": configs[name]}) for name in names}
     folder = Path(output) if output else default_folder(source)
+    refuse_own_start(job.start, folder, several=True)
     check_folders(folder, declared, resume=resume, overwrite=overwrite)
     report = job.check(quiet)
     if not report.ok:

@@ -16,8 +16,10 @@ from polymodal.run import Run
 from polymodal.training.calibration import Calibration
 from polymodal.training.folder import RESULTS
 from polymodal.training.job import Job
+from polymodal.training.labelled import label_notes
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.skipping import skip_notes
+from polymodal.training.started import describe_start
 
 
 def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
@@ -65,20 +67,21 @@ def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
 
 def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
     """What ``metrics.json`` holds beside the metrics of the test rows."""
-    history = trained.pop("history")
+    history, start = trained.pop("history"), describe_start(job)
     return {
         "validation": trained.pop("best"),
         "train": trained,
         "losses": first_and_last(history),
         "parameters": run.model.num_parameters(),
         "rows": count_splits(job),
-        "notes": job.notes + skip_notes(job) + cache_notes(job) + calibration.notes,
+        "notes": job.notes + label_notes(job) + skip_notes(job) + cache_notes(job) + calibration.notes,
         "calibration": calibration.targets,
         "warnings": [
             *(str(warning) for warning in (job.report.warnings if job.report else [])),
             *calibration.warnings,
         ],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **({"start": start} if start else {}),
         "history": history,
     }
 

@@ -16,7 +16,6 @@ from scipy.stats import kendalltau
 
 from polymodal.config import Declaration
 from polymodal.data.collator import RowDataset
-from polymodal.data.preparation import prepare_processor
 from polymodal.data.rejected import SKIP, left_out
 from polymodal.errors import DataError, RunError
 from polymodal.run import Run
@@ -123,8 +122,7 @@ def make_jobs(first: Job, varied: Mapping[str, Declaration], quiet: bool) -> dic
         job = first.varied(declaration)
         subset = tuple(declaration.inputs)
         if subset not in processors:
-            train = job.splits["train"]
-            processors[subset] = prepare_processor(train, declaration.inputs, declaration.targets)
+            processors[subset] = job.prepared()
         job.processor, job.report = processors[subset], None
         jobs[name] = job
     return jobs

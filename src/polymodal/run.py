@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,12 @@ from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
-from polymodal.models import PolymodalConfig, PolymodalForPrediction, PolymodalForPreTraining
+from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining
+from polymodal.models.modeling import PolymodalPreTrainedModel
 from polymodal.parsing import load_yaml
 from polymodal.training.progress import quiet_libraries
+
+M = TypeVar("M", bound=PolymodalPreTrainedModel)
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
 """What a complete run folder holds at least."""
@@ -76,11 +80,8 @@ class Run:
             pass  # refused before anything is read
         if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
-        lacking = [name for name in FILES if not (path / name).is_file()]
-        if lacking:
-            cure = "Fit again, or with --resume if checkpoints/ is there"
-            raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
-        model = _load_model(path)
+        require_files(path)
+        model = load_model(path, kind_of(path))
         processor = PolymodalProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
         names = model.config.input_names, model.config.head_names
@@ -321,16 +322,35 @@ class Run:
         return RowDataset(table, self.processor, targets=targets, numbers=table.numbers, skip=skip)
 
 
-def _load_model(path: Path) -> PolymodalForPrediction:
-    """The model of a run folder, every weight of it read.
+def require_files(path: Path) -> None:
+    """See that a run folder holds what a run consists of.
+
+    Raises:
+        RunError: If something is missing.
+    """
+    lacking = [name for name in FILES if not (path / name).is_file()]
+    if lacking:
+        cure = "Fit again, or with --resume if checkpoints/ is there"
+        raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
+
+
+def kind_of(path: Path) -> type[PolymodalForPrediction]:
+    """The model of a run folder; after a pre-training one without heads, which answers nothing."""
+    try:
+        has_heads = bool(json.loads((path / "config.json").read_text(encoding="utf-8")).get("heads"))
+    except (OSError, ValueError, AttributeError):
+        has_heads = True  # what is wrong with it is told when the model is read
+    return PolymodalForPrediction if has_heads else cast(Any, PolymodalForPreTraining)
+
+
+def load_model(path: Path, kind: type[M]) -> M:
+    """The model of a run folder, or its part of another ``kind``, every weight of it read.
 
     Raises:
         RunError: If a file cannot be read, or a weight is missing or of another shape.
     """
     try:
         with quiet_libraries():
-            config = PolymodalConfig.from_pretrained(str(path))
-            kind = PolymodalForPrediction if config.heads else PolymodalForPreTraining
             model, found = kind.from_pretrained(str(path), output_loading_info=True)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -29,6 +29,7 @@ from polymodal.training.search import (
     read_study,
     run_trials,
 )
+from polymodal.training.starting import refuse_own_start
 
 RESULT, JOURNAL = "search.json", "search.journal"
 
@@ -119,6 +120,7 @@ def fit_searched(
     targets = [target] if isinstance(target, str) else list(target or [])
     job = open_job(source, targets=targets, inputs=inputs, settings=settings)
     folder = Path(output) if output else default_folder(source)
+    refuse_own_start(job.start, folder)
     check_search(folder, job, resume=resume, overwrite=overwrite)
     if resume and (folder / RESULT).exists() and finished_run(folder):
         return Run.load(folder)

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polymodal.cli.options import (
+    From,
     Inputs,
     Json,
+    Output,
+    Overwrite,
     PrecisionOption,
+    Resume,
     Settings,
     SourceArg,
     TableArg,
     Target,
+    TrainingDevice,
     command_name,
     printed,
     split,
+    with_settings,
 )
 from polymodal.cli.skipped import OnErrorOption, as_settings
 
@@ -72,13 +78,17 @@ def fit(
     source: SourceArg,
     target: Target = None,
     inputs: Inputs = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    output: Output = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    device: TrainingDevice = None,
     precision: PrecisionOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    start: From = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
+    ] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     folds: Annotated[
         int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
     ] = None,
@@ -102,11 +112,9 @@ def fit(
     asked = [name for name, value in ways.items() if value is not None]
     if len(asked) > 1 and asked != ["--folds", "--seeds"]:
         raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
-    given = {"train.device": device, "train.precision": precision and precision.value}
-    settings = [*(settings or []), *as_settings(on_error)]
-    settings += [f"{name}={value}" for name, value in given.items() if value]
     options: dict[str, Any] = {
-        "target": target, "inputs": split(inputs), "output": output, "settings": settings,
+        "target": target, "inputs": split(inputs), "output": output,
+        "settings": with_settings(settings, on_error, device, precision, start, labels),
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     try:

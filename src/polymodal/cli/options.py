@@ -32,6 +32,13 @@ RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a f
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
+TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]
+From = Annotated[
+    Path | None, typer.Option("--from", help="A run whose encoders, embedding and fusion go on.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 PrecisionOption = Annotated[
@@ -55,10 +62,16 @@ def printed(content: dict[str, Any], as_json: bool) -> bool:
 
 
 def with_settings(
-    settings: list[str] | None, on_error: OnError | None, device: str | None, precision: Precision | None
+    settings: list[str] | None,
+    on_error: OnError | None,
+    device: str | None,
+    precision: Precision | None,
+    start: Path | None,
+    labels: str | None = None,
 ) -> list[str]:
     """``--set``, and what options of their own stand for."""
-    given = {"train.device": device, "train.precision": precision and precision.value}
+    given = {"train.device": device, "train.precision": precision and precision.value, "data.labels": labels}
+    given["start"] = json.dumps(str(start)) if start else None
     named = [f"{name}={value}" for name, value in given.items() if value]
     return [*(settings or []), *as_settings(on_error), *named]
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from polymodal.cli.options import (
+    From,
     Inputs,
     Json,
+    Output,
+    Overwrite,
     PrecisionOption,
+    Resume,
     Settings,
     SourceArg,
+    TrainingDevice,
     command_name,
     printed,
     split,
@@ -32,13 +36,14 @@ def pretrain(
             help="contrastive, sigmoid, matching, masked_text, masked_patch: several with commas between.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    output: Output = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")] = None,
+    device: TrainingDevice = None,
     precision: PrecisionOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    start: From = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Learn from rows without targets; then: polymodal fit TABLE --target COLUMN --from RUN."""
@@ -49,7 +54,7 @@ def pretrain(
     try:
         run = api.pretrain(
             source, inputs=split(inputs), objectives=split(objectives), output=output,
-            settings=with_settings(settings, on_error, device, precision), resume=resume,
+            settings=with_settings(settings, on_error, device, precision, start), resume=resume,
             overwrite=overwrite, quiet=as_json,
         )  # fmt: skip
         processes.stop()

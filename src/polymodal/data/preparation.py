@@ -47,15 +47,25 @@ SHARING = ("text", "image", "audio", "video", "sequence")
 
 
 def prepare_processor(
-    train: Table, inputs: Mapping[str, InputConfig], targets: Mapping[str, TargetConfig]
+    train: Table,
+    inputs: Mapping[str, InputConfig],
+    targets: Mapping[str, TargetConfig],
+    known: Mapping[str, Reader] | None = None,
 ) -> PolymodalProcessor:
     """The processor of a declaration; what it learns from data it learns from the training split alone.
+
+    Args:
+        train: The training split.
+        inputs: By name.
+        targets: By name.
+        known: Readers that some of the inputs have already; they learn nothing more.
 
     Raises:
         ConfigError: If the processor of a checkpoint cannot be had.
     """
-    readers: dict[str, Reader] = {}
-    groups = [part for names in shared_inputs(inputs) for part in _of_one_width(train, names, inputs)]
+    readers: dict[str, Reader] = dict(known or {})
+    inputs_left = {name: config for name, config in inputs.items() if name not in readers}
+    groups = [part for names in shared_inputs(inputs_left) for part in _of_one_width(train, names, inputs)]
     for names in groups:
         reader = _reader(train, names, inputs[names[0]])
         reader.items = inputs[names[0]].items

@@ -86,6 +86,17 @@ class Table:
         columns = {name: self.values(instead.get(name, name)) for name in [*self.columns, *instead]}
         return replace(self, data=_dataset(pa.table(columns)))
 
+    def emptied(self, columns: Iterable[str], rows: Sequence[int] | np.ndarray) -> Table:
+        """The table whose cells of ``columns`` are empty in all rows but ``rows``."""
+        kept = np.zeros(self.data.data.num_rows, dtype=bool)
+        held = self.data._indices
+        kept[rows if held is None else held.column(0).to_numpy()[np.asarray(rows, dtype=np.int64)]] = True
+        whole = self.data.data.table
+        for name in columns:
+            place, values = whole.column_names.index(name), whole.column(name)
+            whole = whole.set_column(place, name, pc.if_else(pa.array(kept), values, None))
+        return replace(self, data=_dataset(whole, held))
+
     def row(self, index: int) -> dict[str, Any]:
         """One row as a dict of plain Python values."""
         return self.data[int(index)]

@@ -37,7 +37,9 @@ from polymodal.models.encoders import (
     SequenceEncoder,
     TextEncoder,
     VideoEncoder,
+    build_encoder,
 )
+from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import HEADS, Head
@@ -50,9 +52,18 @@ SHIFT, MASKING = 0.08, 0.15
 
 
 def build_model(
-    declaration: Declaration, processor: PolymodalProcessor, answers: Mapping[str, np.ndarray]
+    declaration: Declaration,
+    processor: PolymodalProcessor,
+    answers: Mapping[str, np.ndarray],
+    known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> LearningModel:
-    """The untrained model of a declaration; ``answers`` are the training targets as the processor reads them.
+    """The untrained model of a declaration.
+
+    Args:
+        declaration: Complete.
+        processor: Its own.
+        answers: The training targets as the processor reads them.
+        known: By input the settings of an encoder that a run has, to be built again without its checkpoint.
 
     Raises:
         ConfigError: If an encoder, the fusion or one of their options does not exist, or an objective finds
@@ -63,7 +74,8 @@ def build_model(
     for name, config in declaration.inputs.items():
         reader = processor.readers[name]
         if id(reader) not in built:
-            built[id(reader)] = _encoder(config if declaration.train.augment else config.unchanged(), reader)
+            asked = config if declaration.train.augment else config.unchanged()
+            built[id(reader)] = _encoder(asked, reader, (known or {}).get(name))
         encoders[name] = built[id(reader)]
     fusion = declaration.fusion
     heads = {
@@ -97,18 +109,43 @@ def build_fusion(config: FusionConfig, inputs: Sequence[str] = ()) -> FeatureFus
     return FeatureFusion(config.name, width=config.width, inputs=inputs, **shared, **config.options)
 
 
-def _encoder(config: InputConfig, reader: Reader) -> Encoder:
+def _encoder(config: InputConfig, reader: Reader, known: Mapping[str, Any] | None = None) -> Encoder:
+    """The encoder of an input; ``known`` are the settings of the one in a run, which is to be built again."""
     given = config.encoder
-    backbone = (given.checkpoint or given.type) if given else None
+    backbone: Any = (given.checkpoint or given.type) if given else None
     options: dict[str, Any] = dict(given.sizes) if given else {}
+    if known and (known["kind"] not in READ_MODALITIES or "backbone" not in known):
+        return built_again(config, reader, known)
     if backbone in ENCODERS and backbone not in READ_MODALITIES:
         return _registered(str(backbone), config, reader, options)
     if isinstance(reader, NumberReader):
         return ENCODERS["number"](features=reader.features, **options)
     if isinstance(reader, CategoryReader):
         return ENCODERS["category"](categories=len(reader.categories), **options)
-    common = {"tokens": config.tokens, **tuning(config), **options}
     pretrained = bool(given and given.checkpoint)
+    if known:
+        backbone, pretrained = known["backbone"], not known["scratch"]
+        options |= {"scratch": known["scratch"]}
+    return hold_around(_of_backbone(config, reader, backbone, options, pretrained))
+
+
+def built_again(config: InputConfig, reader: Reader, known: Mapping[str, Any]) -> Encoder:
+    """An encoder that is no backbone of ours, by the settings that it had in a run."""
+    settings = dict(known)
+    kind = ENCODERS[settings["kind"]]
+    if isinstance(reader, CategoryReader) and "categories" in settings:
+        settings["categories"] = len(reader.categories)
+    wanted = accepted(kind)
+    encoder = build_encoder(settings | {k: v for k, v in tuning(config).items() if k in wanted})
+    if config.freeze:
+        encoder.requires_grad_(False)
+    return encoder
+
+
+def _of_backbone(
+    config: InputConfig, reader: Reader, backbone: Any, options: dict[str, Any], pretrained: bool
+) -> Encoder:
+    common = {"tokens": config.tokens, **tuning(config), **options}
     augment, changes = config.augment and not pretrained, config.changes
     if isinstance(reader, TextReader):
         tokenizer = None if pretrained else reader.part

@@ -92,6 +92,9 @@ class PolymodalModel(PolymodalPreTrainedModel):
         fusion: Built already; by default built from ``config.fusion``.
     """
 
+    continued: frozenset[str] = frozenset()
+    """Names of the parameters that came whole from a run; they learn as what is pretrained does."""
+
     def __init__(
         self,
         config: PolymodalConfig,

@@ -23,7 +23,7 @@ from polymodal.config import (
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import load_pretrained
 from polymodal.models.build import build_fusion, given_objective, tuning
-from polymodal.models.encoders import ENCODERS
+from polymodal.models.encoders import ENCODERS, build_encoder
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import HEADS, family_of
@@ -214,12 +214,17 @@ def check_head(name: str, config: TargetConfig) -> None:
             raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
 
 
-def check_encoder(config: InputConfig) -> None:
+def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -> None:
     """Build the encoder of an input without its weights, if it is named; a checkpoint's if tuned in part.
+
+    ``known`` are the settings of the encoder that a run has for the input: then it is that one.
 
     Raises:
         ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
     """
+    if known:
+        _check_known(config, known)
+        return
     given = config.encoder
     own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
     for way in TUNING:
@@ -232,9 +237,9 @@ def check_encoder(config: InputConfig) -> None:
     if given.type in ENCODERS and given.type not in FROM_SCRATCH:
         _check_registered(given, config.modality)
     elif config.modality not in FROM_SCRATCH:
-        known = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
+        names = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
         name = given.checkpoint or given.type or ""
-        raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, known)}")
+        raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, names)}")
     elif given.type or config.modality == "sequence":  # which no checkpoint reads
         if given.type:
             _check_sizes(given, config.modality)
@@ -250,21 +255,51 @@ def check_encoder(config: InputConfig) -> None:
             ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
 
 
-def check_layer_decay(layer_decay: float, inputs: Mapping[str, InputConfig]) -> None:
-    """Refuse learning rates by layer where no layer came with a checkpoint and learns.
+def _check_known(config: InputConfig, known: Mapping[str, Any]) -> None:
+    """Build an encoder again that a run has, tuned as the input says.
+
+    Raises:
+        ConfigError: If it cannot be tuned so.
+    """
+    kind = ENCODERS[known["kind"]]
+    for way in ("lora", "unfreeze_last"):
+        if getattr(config, way) and way not in accepted(kind):
+            raise ConfigError(
+                f"'{way}' is for encoders of layers: the encoder '{known['kind']}' does not know it"
+            )
+    ways = {way: value for way, value in tuning(config).items() if way in accepted(kind)}
+    with torch.device("meta"):
+        build_encoder(dict(known) | ways)
+
+
+def check_layer_decay(
+    layer_decay: float, inputs: Mapping[str, InputConfig], known: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse learning rates by layer where no layer came with weights and learns.
+
+    ``known`` has the inputs whose encoder comes from a run.
 
     Raises:
         ConfigError: If there is no such encoder.
     """
     given = [config.encoder for config in inputs.values() if config.encoder and not config.freeze]
     own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READ_MODALITIES]
-    learns = [c for c in inputs.values() if c.encoder and c.encoder.checkpoint and not (c.freeze or c.lora)]
+    learns = [
+        config
+        for name, config in inputs.items()
+        if ((config.encoder and config.encoder.checkpoint) or "backbone" in (known or {}).get(name, {}))
+        and not (config.freeze or config.lora)
+    ]
     if layer_decay != 1 and not learns and not own:
         raise ConfigError("'layer_decay' is for layers of a pretrained encoder that learn: there are none")
 
 
-def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
+def check_checkpointing(
+    inputs: Mapping[str, InputConfig], known: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
     """Refuse to compute layers again where there are none; encoders without such layers stay as they are.
+
+    ``known`` has the settings of encoders that come from a run.
 
     Raises:
         ConfigError: If no encoder of ``inputs`` has layers that Transformers can compute again.
@@ -274,12 +309,12 @@ def check_checkpointing(inputs: Mapping[str, InputConfig]) -> None:
         given = config.encoder
         if config.modality not in FROM_SCRATCH or (given and given.type in ENCODERS):
             continue
-        known = (
-            load_pretrained(AutoConfig, given.checkpoint).to_dict() if given and given.checkpoint else None
-        )
         sizes = given.sizes if given else {}
+        kind: Any = (known or {}).get(name, {}).get("backbone") or (given and given.type)
+        if given and given.checkpoint and not isinstance(kind, dict):
+            kind = load_pretrained(AutoConfig, given.checkpoint).to_dict()
         with torch.device("meta"):
-            encoder: Any = ENCODERS[config.modality](known or (given and given.type), **sizes)  # type: ignore
+            encoder: Any = ENCODERS[config.modality](kind, **sizes)  # type: ignore[call-arg, misc]
         if encoder.backbone.supports_gradient_checkpointing:
             return
         kinds.append(f"'{name}' is read by {encoder.config.model_type}")

@@ -8,7 +8,7 @@ from typing import Any, cast
 from torch import nn
 
 from polymodal.models.encoders.backbone import BackboneEncoder
-from polymodal.models.encoders.tuning import layers_of
+from polymodal.models.encoders.tuning import BEFORE, layers_of
 from polymodal.models.modeling import LearningModel
 from polymodal.models.weighting import LEARNING_RATE
 
@@ -27,8 +27,9 @@ def parameter_groups(
     Args:
         model: Whose parameters learn.
         decayed: Names of those that decay.
-        learning_rate: Of all that is new: heads, fusion, encoders from scratch, adapters.
-        pretrained_learning_rate: Of the last layer of what came with a checkpoint, and what comes after it.
+        learning_rate: Of all that is new: heads, fusion, encoders from scratch; and of adapters.
+        pretrained_learning_rate: Of the last layer of an encoder that came with weights, what comes after it,
+            and all else that came with weights.
         layer_decay: By how much each layer below learns slower than the one above it.
         weight_decay: Of those that decay.
     """
@@ -49,12 +50,19 @@ def parameter_groups(
 def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> dict[int, float]:
     """The learning rate of each pretrained parameter, by its ``id``.
 
+    Pretrained is what came with a checkpoint, or whole from a run (``model.model.continued``: encoders,
+    embedding, fusion). A tensor of which a part is new learns as what is new does.
+
     Layer k of n has ``rate · layer_decay^(n − k)``, and what lies below all layers counts as layer 0, as in
-    ELECTRA (Clark et al. 2020) and BEiT (Bao et al. 2021). Adapters are new and have no part in it.
+    ELECTRA (Clark et al. 2020) and BEiT (Bao et al. 2021). Adapters have no part in it.
     """
-    rates = {}
+    rates, continued = {}, model.model.continued
+    for name, parameter in model.model.named_parameters():
+        if name in continued and ".lora_" not in name:
+            rates[id(parameter)] = rate
     for encoder in cast(list[BackboneEncoder], model.model.encoders):
-        if not encoder.pretrained:
+        known = encoder.pretrained or any(id(parameter) in rates for parameter in encoder.parameters())
+        if not known or not isinstance(getattr(encoder, "backbone", None), nn.Module):
             continue
         layers, after = layers_of(encoder.backbone)
         place = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
@@ -63,4 +71,8 @@ def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> d
             if ".lora_" not in name:
                 below = len(layers) - place.get(id(parameter), 0)
                 rates[id(parameter)] = rate * layer_decay**below
+        for name, part in encoder.named_children():
+            if name == BEFORE:
+                low = rate * layer_decay ** len(layers)
+                rates |= {id(parameter): low for parameter in part.parameters()}
     return rates

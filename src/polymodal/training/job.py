@@ -28,6 +28,7 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.evaluation.grouping import check_group
 from polymodal.evaluation.partition import subgroup_columns
+from polymodal.models.continuing import Continued
 from polymodal.parsing import located, parse
 from polymodal.settings import apply_settings, read_yaml
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
@@ -44,9 +45,12 @@ from polymodal.training.declared import (
     name_objectives,
     without_targets,
 )
+from polymodal.training.inherited import take_over
+from polymodal.training.labelled import few_answers, few_labels
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 from polymodal.training.skipping import leave_out, leave_rows
+from polymodal.training.starting import Start, open_start
 
 GB = 2**30
 YAML = (".yaml", ".yml")
@@ -69,6 +73,8 @@ class Job:
         rejected: What is wrong with the rows that were left out.
         table: All rows, before they were split.
         folder: Of the declaration, from which its paths start.
+        start: The run from which encoders, embedding and fusion go on, where one is given.
+        started: What was loaded from it, once the model is built.
     """
 
     declaration: Declaration
@@ -83,6 +89,8 @@ class Job:
     rejected: list[Problem] = field(default_factory=list)
     table: Table | None = None
     folder: Path | None = None
+    start: Start | None = None
+    started: Continued | None = None
 
     @property
     def metric(self) -> str:
@@ -102,9 +110,12 @@ class Job:
         fresh.splits, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
         media = [name for name, config in declaration.inputs.items() if config.modality in MEDIA]
         leave_rows(fresh, [problem for problem in self.rejected if problem.column in media])
-        fresh.processor = prepare_processor(fresh.splits["train"], declaration.inputs, declaration.targets)
-        fresh.report = None
+        fresh.processor, fresh.report = fresh.prepared(), None
         return fresh
+
+    def prepared(self) -> PolymodalProcessor:
+        """The processor of the declaration and of the training rows as they are now."""
+        return prepare(self.declaration, self.splits["train"], self.start)
 
     def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
         """Read every cell once, and say what is wrong; rows at fault are left out where that is declared.
@@ -181,6 +192,7 @@ def open_job(
     fusions: Sequence[str] = (),
     objectives: Sequence[str] = (),
     pretraining: bool = False,
+    start: str | Path | None = None,
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
@@ -192,20 +204,31 @@ def open_job(
         fusions: To be fitted instead of the one declared; its options go to those that have them.
         objectives: To learn by, beside those declared.
         pretraining: Learn without targets, by objectives; where none is named, by what the inputs allow.
+        start: A run folder to go on from, over the one declared.
 
     Raises:
         ConfigError: If the declaration says something unknown.
         DataError: If a table cannot be read or lacks what is declared.
+        RunError: If the run to start from is none.
     """
     values, lines, folder = _declared(source)
     written = str(source) if lines else "declaration"
     named = {} if inputs or values.get("inputs") else _named_inputs(settings)
     apply_settings(values, settings)
     name_objectives(values, objectives)
+    if start is not None:
+        values["start"] = str(start)
     with located(written, lines, "data"):
         path = _train_source(source, values, folder)
     skip = (values.get("data") or {}).get("on_error") == SKIP
     table = read_table(path, skip=skip)
+    begun = _open_start(values, folder, written, lines)
+    if begun:
+        values = take_over(
+            begun, values, table, targets=targets, inputs=inputs, named=list(named), source=written,
+            lines=lines,
+        )  # fmt: skip
+        inputs, named = (), {}
     if named:  # a setting of one input says nothing against the others
         others, _ = complete(values | {"inputs": None}, table, targets=targets)
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
@@ -216,16 +239,23 @@ def open_job(
     elif not declaration.targets:
         cure = " To learn without one: polymodal pretrain" if declaration.objectives else ""
         raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{cure}")
-    check_parts(declaration, written, lines, fusions)
+    check_parts(declaration, written, lines, fusions, begun.encoders if begun else {})
     with located(written, lines, "data"):
         splits, numbers, rejected = split_and_skip(table, declaration, folder)
     train = splits["train"]
     fill_in(declaration.train, len(train), targets=bool(declaration.targets))
-    processor = prepare_processor(train, declaration.inputs, declaration.targets)
+    processor = prepare(declaration, train, begun)
     cache = open_cache(declaration.data)
     return Job(
-        declaration, guesses, splits, numbers, processor, cache, rejected=rejected, table=table, folder=folder
-    )
+        declaration, guesses, splits, numbers, processor, cache, rejected=rejected, table=table,
+        folder=folder, start=begun,
+    )  # fmt: skip
+
+
+def prepare(declaration: Declaration, train: Table, start: Start | None) -> PolymodalProcessor:
+    """The processor of a declaration, with the readers of the run that it starts from."""
+    known = start.readers(train, declaration.inputs) if start else {}
+    return prepare_processor(train, declaration.inputs, declaration.targets, known)
 
 
 def open_cache(data: DataConfig) -> ReadCache:
@@ -235,15 +265,21 @@ def open_cache(data: DataConfig) -> ReadCache:
 
 
 def check_parts(
-    declaration: Declaration, source: str, lines: Mapping[tuple, int], fusions: Sequence[str] = ()
+    declaration: Declaration,
+    source: str,
+    lines: Mapping[tuple, int],
+    fusions: Sequence[str] = (),
+    known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Refuse what the sections cannot tell by themselves, before any file is read.
+
+    ``known`` says by input how an encoder is built again that comes from a run.
 
     Raises:
         ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments is not to be had.
     """
     check_columns(declaration)
-    train = declaration.train
+    train, known = declaration.train, known or {}
     for name, value in train.arguments.items():
         with located(source, lines, "train", name):
             check_argument(name, value)
@@ -264,15 +300,15 @@ def check_parts(
         check_fusions(declaration.fusion, fusions, list(declaration.inputs))
     for name, entry in declaration.inputs.items():
         with located(source, lines, "inputs", name, "encoder"):
-            check_encoder(entry)
+            check_encoder(entry, known.get(name))
         with located(source, lines, "inputs", name):
             check_changes(entry)
     with located(source, lines, "train", "layer_decay"):
-        check_layer_decay(train.layer_decay, declaration.inputs)
+        check_layer_decay(train.layer_decay, declaration.inputs, known)
     for name in CHECKPOINTING:
         if train.arguments.get(name):
             with located(source, lines, "train", name):
-                check_checkpointing(declaration.inputs)
+                check_checkpointing(declaration.inputs, known)
 
 
 def split_and_skip(
@@ -287,6 +323,8 @@ def split_and_skip(
         if declaration.data.on_error != SKIP or any(problem.row is None for problem in unknown):
             raise
         splits, numbers = split_tables(table.without(unknown), declaration, folder)
+    splits = (few_answers if declaration.objectives else few_labels)(splits, declaration)
+    numbers["train"] = splits["train"].places
     none = dict.fromkeys(problem for entry in splits.values() for problem in entry.rejected)
     return splits, numbers, [*none, *unknown]
 
@@ -333,6 +371,17 @@ def _named_inputs(settings: Sequence[str]) -> dict[str, None]:
     return {path[1]: None for path in paths if path[0] == "inputs" and len(path) > 2}
 
 
+def _open_start(
+    values: Mapping[str, Any], folder: Path | None, source: str, lines: Mapping[tuple, int]
+) -> Start | None:
+    """The run that a declaration starts from; what is no path is refused when it is parsed."""
+    name = values.get("start")
+    if not isinstance(name, str):
+        return None
+    with located(source, lines, "start"):
+        return open_start(name, resolve(name, folder, "start"))
+
+
 def _train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
     """The training table: what was given, or what the declaration names."""
     section = values.get("data") or {}
@@ -349,7 +398,7 @@ def _train_source(source: Any, values: dict[str, Any], folder: Path | None) -> A
     return source
 
 
-def resolve(path: str, folder: Path | None) -> Path:
+def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
     """``path`` with its environment variables filled in, in ``folder`` if it lies there.
 
     Raises:
@@ -357,6 +406,6 @@ def resolve(path: str, folder: Path | None) -> Path:
     """
     expanded = os.path.expanduser(os.path.expandvars(path))
     if "$" in expanded:
-        raise ConfigError(f"data: '{path}' names an environment variable that is not set")
+        raise ConfigError(f"{section}: '{path}' names an environment variable that is not set")
     beside = (folder or Path()) / expanded
     return beside if os.path.exists(beside) else Path(expanded)  # False where a name is too long, too

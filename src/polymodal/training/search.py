@@ -17,7 +17,6 @@ from transformers.trainer_callback import PrinterCallback
 from polymodal.config import Declaration, FusionConfig
 from polymodal.data.collator import Collator
 from polymodal.errors import ConfigError, PolymodalError
-from polymodal.models.build import build_model
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
@@ -26,6 +25,7 @@ from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job
 from polymodal.training.progress import CONSOLE
 from polymodal.training.selection import best_epoch, validation_metrics
+from polymodal.training.started import build_started
 from polymodal.training.trainer import PolymodalTrainer
 
 RANGE = 10.0
@@ -64,7 +64,7 @@ def make_space(declaration: Declaration) -> Space:
     train, fusion, inputs = declaration.train, declaration.fusion, declaration.inputs
     rates = {"learning_rate": train.learning_rate}
     learning = [c for c in inputs.values() if c.encoder and c.encoder.checkpoint and not (c.freeze or c.lora)]
-    if learning and train.pretrained_learning_rate:
+    if (learning or declaration.start) and train.pretrained_learning_rate:
         rates["pretrained_learning_rate"] = train.pretrained_learning_rate
     sizes = dict.fromkeys([max(8, fusion.width // 16 * 8), fusion.width, 2 * fusion.width])
     widths = [width for width in sizes if _fits(fusion, width, list(inputs))]
@@ -234,7 +234,7 @@ class SearchTrainer(PolymodalTrainer):
     def __init__(self, job: Job, folder: Path, trials: int, *, quiet: bool) -> None:
         self.job, self.trials, self.quiet = job, trials, quiet
         self.space, config = make_space(job.declaration), job.declaration.train
-        encode_frozen(job, build_model(job.declaration, job.processor, job.answers()), quiet=quiet)
+        encode_frozen(job, build_started(job, job.declaration), quiet=quiet)
         dropout = (config.modality_dropout or 0.0) if len(job.declaration.inputs) > 1 else 0.0
         rows = job.rows("train", dropout=dropout)
         arguments = training_arguments(config, folder, len(rows)).set_save(strategy="no")
@@ -256,7 +256,7 @@ class SearchTrainer(PolymodalTrainer):
         choice = self.space.declared if trial is None else self.space.suggest(trial)
         declaration = chosen(self.job.declaration, choice)
         self.pretrained_learning_rate = declaration.train.pretrained_learning_rate
-        model = build_model(declaration, self.job.processor, self.job.answers())
+        model = build_started(self.job, declaration)
         self.compute_metrics = validation_metrics(
             dict(model.named_heads()), self.job.metric, model.weighting, dict(model.named_objectives())
         )

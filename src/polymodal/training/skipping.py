@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polymodal.data.check import CheckReport
-from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import NAME, count_rows, in_order
 from polymodal.errors import Problem
@@ -66,7 +65,7 @@ def skip_notes(job: Job) -> list[str]:
 
 def _prepare_again(job: Job) -> None:
     """A new processor; readers that stay equal are kept, and with them what they have in the cache."""
-    fresh = prepare_processor(job.splits["train"], job.declaration.inputs, job.declaration.targets)
+    fresh = job.prepared()
     old = job.processor.readers
     same = {name for name in old if old[name].fingerprint == fresh.readers[name].fingerprint}
     readers = {name: old[name] if name in same else fresh.readers[name] for name in old}

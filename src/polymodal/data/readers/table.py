@@ -97,6 +97,11 @@ class CategoryReader(Reader):
         """The reader of a column whose training cells are ``labels``, empty text where empty."""
         return cls(categories=sorted({label for label in labels if label}))
 
+    def grown(self, labels: Iterable[str]) -> CategoryReader:
+        """The reader that knows the categories among ``labels`` too; those it knows keep their place."""
+        new = sorted({label for label in labels if label} - {*self.categories})
+        return CategoryReader(categories=[*self.categories, *new])
+
     def read(self, cell: Any, root: Path | None) -> int:
         """The category's place from 1; 0 for one that training never saw."""
         return self.place.get(as_label(cell), 0)

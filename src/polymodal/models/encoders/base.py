@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.outputs import TokenSequence
 from polymodal.registry import Registry
 
@@ -81,7 +82,7 @@ ENCODERS: Registry[type[Encoder]] = Registry("encoder", group="polymodal.encoder
 def build_encoder(settings: dict[str, Any]) -> Encoder:
     """The encoder that ``{"kind": …, **encoder.settings()}`` describes, with fresh weights."""
     settings = dict(settings)
-    return ENCODERS[settings.pop("kind")](**settings)
+    return hold_around(ENCODERS[settings.pop("kind")](**settings))
 
 
 def encoder_settings(encoder: Encoder) -> dict[str, Any]:

@@ -158,6 +158,8 @@ class SequenceEncoder(BackboneEncoder):
             raise ConfigError(f"a model of type '{kind}' takes no features. Give another, such as bert")
         words = self.backbone.get_input_embeddings()
         words.requires_grad_(False)
+        unread = [name for name, weight in self.backbone.named_parameters() if weight is words.weight]
+        self.never_learn = [*self.never_learn, *unread]
         return int(words.weight.shape[1])  # type: ignore
 
     def _picture_width(self) -> int:

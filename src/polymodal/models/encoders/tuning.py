@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from polymodal.errors import ConfigError, did_you_mean
 
+if TYPE_CHECKING:
+    from polymodal.models.encoders.backbone import BackboneEncoder
+    from polymodal.models.encoders.base import Encoder
+
+E = TypeVar("E", bound="Encoder")
 LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None}
 """The update is ``alpha / rank`` times the product of an adapter's two matrices."""
 LINEAR = (nn.Linear, Conv1D)
 """What an adapter goes beside; GPT-2 calls its linear layers ``Conv1D``."""
+BEFORE, AFTER = "project", "norm"
+"""What our encoders call what they learn before a backbone and after it."""
 
 
 def tune(
@@ -74,6 +81,38 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]
     return whole
 
 
+def fold_adapters(encoder: BackboneEncoder) -> None:
+    """Fold the adapters of one encoder, if it has any, into the weights beside them; all then learn."""
+    from peft.tuners.lora import LoraLayer
+
+    if encoder.lora is None:
+        return
+    for name, module in list(encoder.backbone.named_modules()):
+        if isinstance(module, LoraLayer):
+            cast(Any, module).merge(safe_merge=True)
+            encoder.backbone.set_submodule(name, module.get_base_layer())
+    vars(encoder.backbone).pop("peft_config", None)
+    encoder.lora = None
+    for part in encoder.children():
+        part.requires_grad_(True)
+    for name, parameter in encoder.backbone.named_parameters():
+        parameter.requires_grad_(name not in encoder.never_learn)
+
+
+def hold_around(encoder: E) -> E:
+    """Fix what lies around a backbone that is tuned in part, as what it came with; returns ``encoder``.
+
+    All of it under ``freeze`` and ``lora``, what comes before the backbone under ``unfreeze_last``. The
+    encoder of a checkpoint has nothing around it.
+    """
+    whole = encoder.frozen or getattr(encoder, "lora", None)
+    for name, part in encoder.named_children():
+        below = name == BEFORE and getattr(encoder, "unfreeze_last", None)
+        if below or (whole and name in (BEFORE, AFTER)):
+            part.requires_grad_(False)
+    return encoder
+
+
 def _linear_layers(backbone: nn.Module, targets: list[str] | None) -> list[str]:
     """Names of the linear layers that learn, and that one of ``targets`` ends, if given."""
     known = [
@@ -101,22 +140,12 @@ def merge_lora(model: nn.Module) -> nn.Module:
     The answers stay the same but for rounding, and are had at the speed of the backbone alone. Saved then,
     the encoders are like any other: all of their weights learn when they are trained on.
     """
-    from peft.tuners.lora import LoraLayer
-
     from polymodal.models.encoders.backbone import BackboneEncoder, fixed_weights
     from polymodal.models.encoders.base import encoder_settings
 
     for encoder in model.modules():
-        if not isinstance(encoder, BackboneEncoder) or encoder.lora is None:
-            continue
-        for name, module in list(encoder.backbone.named_modules()):
-            if isinstance(module, LoraLayer):
-                cast(Any, module).merge(safe_merge=True)
-                encoder.backbone.set_submodule(name, module.get_base_layer())
-        vars(encoder.backbone).pop("peft_config", None)
-        encoder.lora = None
-        for name, parameter in encoder.backbone.named_parameters():
-            parameter.requires_grad_(name not in encoder.never_learn)
+        if isinstance(encoder, BackboneEncoder):
+            fold_adapters(encoder)
     for module in model.modules():
         if hasattr(module, "fixed"):
             module.fixed = fixed_weights(module)  # type: ignore[assignment]
