@@ -114,7 +114,8 @@ def _space(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
         return
     for name in known:
         place = space.inputs.index(name)
-        space.project[place].weight.copy_(before.project[before.inputs.index(name)].weight)
+        source = before.project[before.inputs.index(name)]
+        space.project[place].load_state_dict(source.state_dict())
         done.whole.add(f"space.project.{place}.weight")
     done.loaded.append("space")
 
