@@ -62,7 +62,7 @@ def as_hits(found: pa.Table, name: str, fields: Sequence[Field]) -> list[Hit]:
 
 
 def hit_frame(hits: Sequence[Hit], fields: Sequence[Field]) -> pd.DataFrame:
-    """A row a hit: ``score``, ``row``, ``input``, ``key``, the table's columns and ``preview``: JPEG or words."""
+    """A row a hit: ``score``, ``row``, ``input``, ``key``, the table's columns, ``preview`` (JPEG, words)."""
     columns: dict[str, Any] = {
         "score": pd.Series([hit.score for hit in hits], dtype="float64"),
         "row": pd.Series([hit.row for hit in hits], dtype="int64"),

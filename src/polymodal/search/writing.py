@@ -179,7 +179,7 @@ class Writer:
 
     def _input_records(self, block: Block, place: int, name: str) -> pa.Table:
         vectors = np.asarray(block.vectors[name], dtype=np.float32)
-        there: np.ndarray = np.isfinite(vectors).all(axis=1)
+        there = np.asarray(np.isfinite(vectors).all(axis=1))
         padded = np.zeros((len(vectors), self.padded), dtype=np.float32)
         padded[:, : vectors.shape[1]] = np.where(there[:, np.newaxis], vectors, 0.0)
         shown = block.previews.get(name) or [(None, None)] * len(vectors)
