@@ -133,9 +133,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     print(f"{options.vectors} vectors of {options.width} dimensions around {options.centres} centres")
     how = "exact" if ann is None else f"{ann['partitions']} partitions, refined {ann['refine']} times"
     print(f"searched: {how}")
-    print(
-        f"built in {seconds:.1f} s, peak memory {built:.0f} MB ({before:.0f} before), {size / 1e6:.0f} MB on disk"
-    )
+    print(f"built in {seconds:.1f} s, {size / 1e6:.0f} MB on disk")
+    print(f"peak memory {built:.0f} MB, of which {before:.0f} before")
     if ann is not None:
         print(f"recall@{K} that the index measured itself: {ann['recall']:.4f}")
     print(f"recall@{K} against exact: {shared(found, wanted):.4f} (floor {FLOORS['recall']})")

@@ -82,7 +82,7 @@ class Store:
         with self._told("opened"):
             self._base = lancedb.connect(folder / DATA, read_consistency_interval=timedelta(0))
             self._tables = {
-                name: self._base.open_table(name) for name in self._base.table_names(limit=10_000)
+                name: self._base.open_table(name) for name in self._base.list_tables(limit=10_000).tables
             }
 
     def __contains__(self, name: str) -> bool:
