@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from polymodal.errors import ConfigError, RunError, did_you_mean
+from polymodal.search.approximate import EXACT_BELOW
 from polymodal.search.building import Indexed, index_table
 from polymodal.search.conditions import build_filter
 from polymodal.search.hits import Hit, as_hits, hit_frame, wanted_columns
@@ -119,6 +120,8 @@ class Index:
         if not count:
             return []
         probing = None if ann is None else Probing(ann["partitions"], ann["refine"])
+        if probing and where is not None and self._store.count(table, where) <= EXACT_BELOW:
+            probing = None  # few are left, and they may lie anywhere
         columns = wanted_columns(self.manifest.fields)
         found = self._store.nearest(table, vector, min(k, count), columns, where=where, probing=probing)
         return as_hits(found, name, self.manifest.fields)

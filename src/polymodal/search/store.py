@@ -97,10 +97,10 @@ class Store:
             if lacking:
                 self._tables[name].add_columns(pa.schema(lacking))
 
-    def count(self, name: str) -> int:
-        """Records of a table; none where it is not there."""
+    def count(self, name: str, where: str | None = None) -> int:
+        """Records of a table, those for which ``where`` holds; none where it is not there."""
         with self._told("read"):
-            return self._tables[name].count_rows() if name in self else 0
+            return self._tables[name].count_rows(where) if name in self else 0
 
     def add(self, name: str, records: pa.Table) -> None:
         """Append records whose keys are new."""
@@ -170,7 +170,9 @@ class Store:
                 query = query.where(where, prefilter=True)
             if probing is None:
                 return query.bypass_vector_index().to_arrow()
-            return query.minimum_nprobes(probing.partitions).refine_factor(probing.refine).to_arrow()
+            # No cap: where a condition leaves few, it looks on until it has enough or has seen all.
+            query = query.maximum_nprobes(0).minimum_nprobes(probing.partitions)
+            return query.refine_factor(probing.refine).to_arrow()
 
     def approximate(self, name: str) -> None:
         """Build an approximate index of a table's vectors (IVF, RaBitQ codes), in place of an earlier one."""
