@@ -17,7 +17,7 @@ from polymodal.search import building
 from polymodal.search.previews import HEAVIEST, SIDE, preview
 from polymodal.search.store import Store
 from tests.command import error, errors, polymodal
-from tests.tables import write_sound
+from tests.tables import tiny, write_sound
 
 
 def index(folder, *options, table="houses.csv", run="run", status=0):
@@ -98,7 +98,7 @@ def test_with_one_space_any_input_finds_any(shared):
     }
     pictures = hits(shared, "--text", "garden", "--in", "photo", "-k", "3")
     assert [hit["input"] for hit in pictures] == ["photo"] * 3
-    opened = pm.Index.open(shared / "index")
+    opened = pm.Index.build(shared / "index", pm.load(shared / "run"), shared / "houses.csv")
     both = opened.search({"photo": str(shared / "photos/1.png"), "note": "garden"}, k=2)
     assert len(both) == 2 and opened.manifest.shared
 
@@ -281,6 +281,17 @@ def test_another_model_is_refused(indexed):
         said = error(indexed, *command)
         assert said.startswith("index: was made by another model (") and "that of other (" in said
     assert hits(indexed, "--text", "a", "--run", "run")
+
+
+def test_a_model_is_the_same_in_memory_and_on_disk(folder):
+    run = pm.fit(
+        folder / "houses.csv", target="kind", inputs=["photo", "note", "bedrooms", "district"], output=folder / "fresh",
+        settings=tiny("photo", train__epochs=1),
+    )  # fmt: skip
+    run.predict(folder / "houses.csv")  # tokenizers remember how they were last used
+    built = pm.Index.build(folder / "index", run, folder / "houses.csv")
+    again = pm.Index.open(folder / "index").search(text="garden", k=5)
+    pd.testing.assert_frame_equal(again, built.search(text="garden", k=5))
 
 
 def test_index_and_run_may_move(indexed):

@@ -36,6 +36,8 @@ def show_indexed(done: Indexed, folder: Path, command: str) -> None:
     for name, ann in done.ann.items():
         found = f"{ann['recall']:.1%} of the nearest 10 among {ann['rows']:,} vectors are found"
         out.print(Text(f"{one_line(name, 80)}: approximate, {found}."), soft_wrap=True)
+    if not done.example:
+        return
     out.print("Search in it:")
     out.print(Text(f"  {command} search {shlex.quote(str(folder))} {done.example}"), soft_wrap=True)
 

@@ -66,10 +66,10 @@ class Indexed:
 
     @property
     def example(self) -> str:
-        """Options of a search in it."""
+        """Options of a search in it; none where the command line has no query that its inputs read."""
         samples = {"text": '"a few words"', "image": "FILE", "audio": "FILE", "video": "FILE"}
-        kind = next((kind for kind in samples if kind in self.inputs.values()), "text")
-        return f"--{kind} {samples[kind]}"
+        kind = next((kind for kind in samples if kind in self.inputs.values()), None)
+        return f"--{kind} {samples[kind]}" if kind else ""
 
 
 def index_table(

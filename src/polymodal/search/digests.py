@@ -25,7 +25,10 @@ ANSWERS = ("heads.", "weighting.")
 
 
 def model_digest(run: Run) -> str:
-    """Sixteen bytes, in hexadecimal, that stand for all that makes a vector: settings, weights, readers."""
+    """Sixteen bytes, in hexadecimal, that stand for settings and weights, from memory and from disk alike.
+
+    A tokenizer is not part of it: it changes with use. With other words the weights would be others too.
+    """
     config = {name: getattr(run.model.config, name, None) for name in SETTINGS}
     whole = hashlib.blake2b(json.dumps(config, sort_keys=True, default=str).encode(), digest_size=16)
     for name, tensor in sorted(run.model.state_dict().items()):
@@ -34,7 +37,7 @@ def model_digest(run: Run) -> str:
             whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             whole.update(memoryview(raw.numpy()))
     for name, reader in run.processor.readers.items():
-        whole.update(name.encode() + reader.fingerprint)
+        whole.update(json.dumps([name, reader.modality, reader.settings()], default=str).encode())
     return whole.hexdigest()
 
 

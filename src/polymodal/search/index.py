@@ -50,6 +50,22 @@ class Index:
         """
         return cls(Path(folder), read_manifest(Path(folder)), run)
 
+    @classmethod
+    def build(cls, folder: str | Path, run: Run, source: Any, **options: Any) -> Index:
+        """The index in ``folder``, made from a table or brought up to date with it.
+
+        Args:
+            folder: Where it lies.
+            run: Embeds.
+            source: The table.
+            options: See :func:`polymodal.search.building.index_table`.
+
+        Raises:
+            PolymodalError: If the table cannot be read, or the folder is no index of this run.
+        """
+        index_table(run, source, Path(folder), **options)
+        return cls.open(folder, run)
+
     def __len__(self) -> int:
         """Rows."""
         return self._store.count(ROWS)
@@ -126,13 +142,13 @@ class Index:
         found = self._store.nearest(table, vector, min(k, count), columns, where=where, probing=probing)
         return as_hits(found, name, self.manifest.fields)
 
-    def update(self, source: Any, *, key: str | None = None, delete: bool = False, **options: Any) -> Indexed:
+    def update(self, source: Any, **options: Any) -> Indexed:
         """Bring it up to date with a table; see :func:`polymodal.search.building.index_table`.
 
         Raises:
             PolymodalError: If the table cannot be read, or the run is not to be found.
         """
-        done = index_table(self._maker.run(), source, self.folder, key=key, delete=delete, **options)
+        done = index_table(self._maker.run(), source, self.folder, **options)
         self._reopen()
         return done
 

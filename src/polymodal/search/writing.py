@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.aside import writing
+from polymodal.errors import RunError
 from polymodal.search.approximate import EXACT_BELOW, GROWN, approximate
 from polymodal.search.fields import schema_of
 from polymodal.search.lock import locked
@@ -88,7 +89,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stack:
-            if kind is None:
+            if kind is None or not issubclass(kind, RunError):  # which may be that nothing can be written
                 self.flush()
 
     def _open(self) -> None:
@@ -201,11 +202,12 @@ class Writer:
     def finish(self) -> None:
         """Write the rest, tidy up, and build approximate indexes where there are enough vectors."""
         self.flush()
-        self.store.tidy(ROWS)
+        with working("tidying up"):
+            for table in (ROWS, *self.input_tables):
+                self.store.tidy(table)
         inputs = list(self.manifest.inputs)
         for place, name in enumerate(inputs):
             table = input_table(place)
-            self.store.tidy(table)
             built = self.manifest.ann.get(name, {}).get("rows", 0)
             if self.store.count(table) > max(EXACT_BELOW, GROWN * built):
                 with working(f"building the index of {name}"):
