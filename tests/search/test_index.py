@@ -285,9 +285,12 @@ def test_another_model_is_refused(indexed):
 
 def test_a_model_is_the_same_in_memory_and_on_disk(folder):
     run = pm.fit(
-        folder / "houses.csv", target="kind", inputs=["photo", "note", "bedrooms", "district"], output=folder / "fresh",
+        folder / "houses.csv",
+        target="kind",
+        inputs=["photo", "note", "bedrooms", "district"],
+        output=folder / "fresh",
         settings=tiny("photo", train__epochs=1),
-    )  # fmt: skip
+    )
     run.predict(folder / "houses.csv")  # tokenizers remember how they were last used
     built = pm.Index.build(folder / "index", run, folder / "houses.csv")
     again = pm.Index.open(folder / "index").search(text="garden", k=5)

@@ -1,8 +1,8 @@
 """Where comparing all takes too long: an approximate index, searched as hard as its measured recall asks for.
 
-IVF with RaBitQ codes (Gao & Long 2024), refined with the whole vectors. Of LanceDB's kinds it was measured
-best on 100,000 and 1,000,000 clustered vectors of 384 dimensions (benchmarks/search.py): built 25 times
-faster than IVF-PQ, with a higher recall at equal refinement.
+IVF with RaBitQ codes (Gao & Long 2024), refined with the whole vectors. On 1,000,000 clustered vectors of 384
+dimensions (those of benchmarks/search.py) it was built in 18 s where IVF-PQ took 98, and with 20 partitions
+and a refinement of 10 its recall was 0.995 against 0.975.
 """
 
 from __future__ import annotations
