@@ -74,7 +74,7 @@ def test_a_run_without_targets_is_measured_by_retrieval(pairs, monkeypatch):
     )
     tested = polymodal("evaluate", "run", "pairs.csv", "--split", "test", "--json", folder=pairs)
     assert tested.json["retrieval"]["photo → note"]["queries"] == 12 and not tested.err
-    monkeypatch.setattr("polymodal.probing.measuring.shares_space", lambda run: False)
+    monkeypatch.setattr(Run, "shares_space", False)
     said = error(pairs, "evaluate", "run", "pairs.csv")
     assert said.startswith(
         "run: it has no targets, and its inputs share no space. Measure its vectors with --linear"

@@ -12,6 +12,7 @@ _HOMES = {
     "polymodal.fusions": ("fit_fusions",),
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
+    "polymodal.search.index": ("Index",),
     "polymodal.several": ("Fits",),
     "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),

@@ -25,6 +25,8 @@ from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import parse
 from polymodal.results import write_results
 from polymodal.run import Run
+from polymodal.search.building import Indexed, index_table
+from polymodal.search.index import Index
 from polymodal.training import processes
 from polymodal.training.calibration import calibrate
 from polymodal.training.folder import check_folder, has_begun, is_finished, prepare_folder
@@ -37,7 +39,9 @@ from polymodal.training.started import build_started, tell_start
 from polymodal.training.starting import refuse_own_start
 from polymodal.training.trainer import train
 
-__all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to", "pretrain"]
+__all__ = [
+    "check", "compare", "embed_to", "fit", "index_to", "init", "load", "open_index", "predict_to", "pretrain",
+]  # fmt: skip
 
 
 def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
@@ -291,3 +295,21 @@ def embed_frames(batches: Iterator[tuple[np.ndarray, Batch]], skip: bool) -> Ite
     for vectors, batch in batches:
         frame = pd.DataFrame({"embedding": list(vectors)})
         yield frame.assign(**{ERROR: pd.array(errors_of(batch), dtype="string")}) if skip else frame
+
+
+def index_to(run: Run, source: Any, output: Path, **options: Any) -> Indexed:
+    """Make an index of a table, or bring it up to date; see :func:`polymodal.search.building.index_table`.
+
+    Raises:
+        PolymodalError: If the table cannot be read, or the folder is no index of this run.
+    """
+    return index_table(run, source, Path(output), **options)
+
+
+def open_index(folder: str | Path, *, run: Run | str | Path | None = None) -> Index:
+    """The index in ``folder``; see :meth:`Index.open`.
+
+    Raises:
+        PolymodalError: If it is no index, or LanceDB is not installed.
+    """
+    return Index.open(folder, run)

@@ -177,6 +177,39 @@ class Run:
         for batch in self._batches(self.rows(read_table(source), on_error=on_error), batch_size):
             yield self._vectors(batch, input), batch
 
+    def vectors_batches(
+        self, source: Any, batch_size: int = 128, on_error: str = "refuse"
+    ) -> Iterator[tuple[dict[str, np.ndarray], Batch]]:
+        """Every input's vectors in one pass, batch by batch: ``(batch, width)``, NaN where a row lacks it."""
+        for batch in self._batches(self.rows(read_table(source), on_error=on_error), batch_size):
+            yield {name: self._vectors(batch, name) for name in self.model.config.input_names}, batch
+
+    @property
+    def shares_space(self) -> bool:
+        """Whether the vectors of different inputs lie in one space, and may be compared."""
+        return self.model.config.space is not None
+
+    @property
+    def width(self) -> int:
+        """Of an input's vector."""
+        return self.model.config.space or self.model.config.fusion["width"]
+
+    def encode(self, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
+        """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
+
+        Args:
+            items: What each is, see :func:`polymodal.encoding.as_cells`. One that is in no list gives
+                ``(width,)``.
+            normalize: To unit length, so that the dot product of two is their cosine.
+            batch_size: Items at once.
+
+        Raises:
+            DataError: If an item is empty, cannot be read, or no input reads such: one line for each.
+        """
+        from polymodal.encoding import encode
+
+        return encode(self, items, normalize=normalize, batch_size=batch_size)
+
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
         output = batch.output
         assert output.fused is not None and output.embeddings is not None and output.present is not None

@@ -110,3 +110,22 @@ def test_gpu_prints_a_line_a_tower(script: Any, capsys: pytest.CaptureFixture[st
 def test_the_flops_of_a_layer_are_those_of_its_products(script: Any) -> None:
     counted = script.count_flops(Layer(5, 7), {"x": torch.ones(2, 5)}, rows=2)
     assert counted == 2 * 2 * 5 * 7  # forward, and the weights' gradient; the input has none
+
+
+@pytest.mark.parametrize("script", ["search"], indirect=True)
+def test_search_prints_recall_and_both_sides(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--smoke"])
+    out = capsys.readouterr().out
+    assert "3000 vectors of 16 dimensions around 30 centres\nsearched: exact\n" in out
+    assert "recall@10 against exact: 1.0000 (floor 0.95)" in out
+    ours, plain = (float(re.search(rf"^{name} +(\S+) +(\S+)$", out, re.M)[1]) for name in ("ours", "plain"))
+    assert float(re.search(r"ours/plain (\S+)", out)[1]) == pytest.approx(ours / plain, rel=0.2)
+
+
+@pytest.mark.parametrize("script", ["search"], indirect=True)
+def test_vectors_lie_around_their_centres(script: Any) -> None:
+    clusters = script.Clusters.drawn(5, 64, spread=0.5)
+    vectors = clusters.draw(200, seed=3)
+    nearest = (vectors @ clusters.centres.T).max(axis=1)
+    assert nearest.mean() == pytest.approx(1 / (1 + 0.5**2) ** 0.5, abs=0.02)
+    assert (clusters.draw(200, seed=3) == vectors).all()

@@ -9,6 +9,7 @@ import pytest
 
 import polymodal as pm
 from polymodal.errors import DataError, PolymodalError, RunError
+from polymodal.run import Run
 from tests.probing.planted import numbered, plant, write_pairs
 from tests.tables import write_table
 
@@ -71,7 +72,7 @@ SAME = {numbered(number)[0] for number in range(10)}
 
 def test_it_is_the_models_own_vectors_that_are_ranked(run, folder, monkeypatch):
     """By hand, on the run as it was fitted."""
-    monkeypatch.setattr("polymodal.probing.inputs.shares_space", lambda run: True)
+    monkeypatch.setattr(Run, "shares_space", True)
     vectors = [run.embed(folder / "houses.csv", input=name) for name in ("photo", "note")]
     both = ~np.isnan(vectors).any(axis=(0, 2))
     photo, note = (part[both] / np.linalg.norm(part[both], axis=1, keepdims=True) for part in vectors)

@@ -55,9 +55,17 @@ def run_batches(
     model.eval()
     loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
     for batch in loader:
-        with torch.inference_mode(), computing_in(model.device, precision):
-            output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
-        yield Batch(batch["index"].numpy(), move(output, "cpu"), batch["targets"], batch.get("problems", {}))
+        output = run_model(model, batch, precision)
+        yield Batch(batch["index"].numpy(), output, batch["targets"], batch.get("problems", {}))
+
+
+def run_model(
+    model: PolymodalForPrediction, batch: Mapping[str, Any], precision: str = "fp32"
+) -> PolymodalOutput:
+    """What ``model`` says of one of the processor's batches, in main memory."""
+    with torch.inference_mode(), computing_in(model.device, precision):
+        output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
+    return move(output, "cpu")
 
 
 def move(value: Any, device: torch.device | str) -> Any:

@@ -11,18 +11,13 @@ if TYPE_CHECKING:
     from polymodal.run import Run
 
 
-def shares_space(run: Run) -> bool:
-    """Whether vectors of different inputs can be compared."""
-    return bool(getattr(run.model.config, "space", None))
-
-
 def require_space(run: Run, wish: str) -> None:
     """See that vectors of different inputs can be compared, as ``wish`` takes it.
 
     Raises:
         RunError: If they cannot.
     """
-    if not shares_space(run):
+    if not run.shares_space:
         cure = "Pre-train one with the objective contrastive or sigmoid: polymodal pretrain"
         raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {cure}")
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from polymodal.errors import RunError
-from polymodal.probing.inputs import shares_space
 from polymodal.probing.instead import blamed_on
 from polymodal.probing.linear import linear_probe
 from polymodal.probing.reading import Reading
@@ -46,7 +45,7 @@ def measure(
     """
     found: dict[str, Any] = {}
     has_targets, others = bool(run.model.config.head_names), labels is not None or probe is not None
-    if not has_targets and not (retrieval or others or shares_space(run)):
+    if not has_targets and not (retrieval or others or run.shares_space):
         cure = "Measure its vectors with --linear-probe TARGET"
         raise RunError(f"{run.folder}: it has no targets, and its inputs share no space. {cure}")
     if inputs and has_targets and not retrieval and labels is None:

@@ -1,0 +1,190 @@
+"""``--where``: a condition on a row's columns, parsed here and built anew; nothing is handed on as it is.
+
+    condition  = all {"or" all} ;  all = one {"and" one} ;  one = "not" one | "(" condition ")" | test
+    test       = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
+               | column ["not"] "in" "(" value {"," value} ")"
+               | column ["not"] ("like" | "contains") text
+               | column "is" ["not"] "null"
+
+A column is a word, or anything in double quotes or backticks; a text stands in single or double quotes. What
+comes out holds the index's own names (``text_3``), signs, numbers and quoted texts, and is LanceDB's filter.
+As in SQL, a test of an empty cell is neither true nor false, and ``not`` does not change that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from polymodal.errors import ConfigError, did_you_mean, one_line
+from polymodal.search.fields import DECIMAL, Field
+from polymodal.search.store import quoted
+from polymodal.search.tokens import Token, refused, tokens
+
+SIGNS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+ORDERING = ("<", "<=", ">", ">=")
+MOST_TESTS, DEEPEST = 500, 40
+"""Beyond which the library that runs the filter would run out of stack."""
+EXACT = 2**53
+"""Up to which whole numbers are exact as floats."""
+NUMERIC = ("int", "float", "bool")
+
+
+def build_filter(condition: str, fields: Sequence[Field]) -> str:
+    """The filter that ``condition`` means in tables of these ``fields``.
+
+    Raises:
+        ConfigError: If it is no condition, or there is no such column: one line that says where.
+    """
+    return _Parser(condition, fields).whole()
+
+
+class _Parser:
+    """One condition, word by word."""
+
+    def __init__(self, condition: str, fields: Sequence[Field]) -> None:
+        self.condition, self.fields = condition, fields
+        self.tokens, self.place, self.depth, self.tests = tokens(condition), 0, 0, 0
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.place]
+
+    def whole(self) -> str:
+        built = self.any()
+        if self.next.kind != "end":
+            raise self.refused("and, or, or its end")
+        return built
+
+    def any(self) -> str:
+        parts = [self.all()]
+        while self.take("keyword", "or"):
+            parts.append(self.all())
+        return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
+
+    def all(self) -> str:
+        parts = [self.one()]
+        while self.take("keyword", "and"):
+            parts.append(self.one())
+        return parts[0] if len(parts) == 1 else f"({' AND '.join(parts)})"
+
+    def one(self) -> str:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise ConfigError(f"the condition is nested deeper than {DEEPEST} levels")
+        if self.take("keyword", "not"):
+            built = f"(NOT {self.one()})"
+        elif self.take("sign", "("):
+            built = self.any()
+            self.must("sign", ")")
+        else:
+            built = self.test()
+        self.depth -= 1
+        return built
+
+    def test(self) -> str:
+        self.tests += 1
+        if self.tests > MOST_TESTS:
+            raise ConfigError(f"the condition has more than {MOST_TESTS} tests; put values into: in (…)")
+        place, entry = self.column()
+        text = f"text_{place}"
+        if self.next.kind == "sign" and self.next.text in SIGNS:
+            sign = SIGNS[self.advance().text]
+            return self.compared(place, entry, sign, self.advance())
+        if self.take("keyword", "is"):
+            negated = self.take("keyword", "not")
+            self.must("keyword", "null")
+            return f"({text} IS {'NOT ' if negated else ''}NULL)"
+        negated = self.take("keyword", "not")
+        if self.take("keyword", "in"):
+            built = self.listed(place, entry)
+        elif self.take("keyword", "like"):
+            built = f"({text} LIKE {quoted(self.text_value())})"
+        elif self.take("keyword", "contains"):
+            built = self.contained(text, entry, self.text_value())
+        else:
+            raise self.refused("=, !=, <, <=, >, >=, in, like, contains or is null")
+        return f"(NOT {built})" if negated else built
+
+    def column(self) -> tuple[int, Field]:
+        token = self.advance()
+        if token.kind not in ("word", "double", "back"):
+            cure = ". Put a column of such a name in double quotes" if token.kind == "keyword" else ""
+            raise refused(self.condition, token, "a column", cure)
+        names = [entry.name for entry in self.fields]
+        if token.text not in names:
+            raise ConfigError(
+                f"there is no column '{one_line(token.text, 80)}'. {did_you_mean(token.text, names)}"
+            )
+        place = names.index(token.text)
+        return place, self.fields[place]
+
+    def listed(self, place: int, entry: Field) -> str:
+        """``in``: each value against the text or the number, as its own kind asks for."""
+        self.must("sign", "(")
+        groups: dict[str, list[str]] = {}
+        while True:
+            name, literal = self.operand(place, entry, "=", self.advance())
+            groups.setdefault(name, []).append(literal)
+            if not self.take("sign", ","):
+                break
+        self.must("sign", ")")
+        return "(" + " OR ".join(f"{name} IN ({', '.join(group)})" for name, group in groups.items()) + ")"
+
+    def compared(self, place: int, entry: Field, sign: str, token: Token) -> str:
+        name, literal = self.operand(place, entry, sign, token)
+        return f"({name} {sign} {literal})"
+
+    def operand(self, place: int, entry: Field, sign: str, token: Token) -> tuple[str, str]:
+        """Which of a column's two sides a value is compared with, and the value as a literal."""
+        text, number = f"text_{place}", f"number_{place}"
+        if token.kind == "keyword" and token.text in ("true", "false"):
+            return number, str(float(token.text == "true"))
+        if token.kind == "number":
+            whole = int(token.text) if token.text.lstrip("+-").isdigit() else 0
+            if abs(whole) > EXACT and sign not in ORDERING:
+                return text, quoted(str(whole))
+            return number, self.finite(token)
+        if token.kind not in ("single", "double"):
+            raise refused(self.condition, token, "a value", ". A text stands in quotes")
+        if entry.kind in NUMERIC and sign in ORDERING:
+            if not DECIMAL.fullmatch(token.text):
+                raise refused(self.condition, token, f"a number: '{entry.name}' holds numbers")
+            return number, self.finite(token)
+        return text, quoted(token.text)
+
+    def finite(self, token: Token) -> str:
+        value = float(token.text)
+        if abs(value) == float("inf"):
+            raise refused(self.condition, token, "a number of at most 1.8e308")
+        return repr(value)
+
+    @staticmethod
+    def contained(text: str, entry: Field, value: str) -> str:
+        """A list holds it as an item; a text holds it anywhere, in small or capital letters."""
+        if entry.kind == "list":
+            return f"contains({text}, {quoted(json.dumps(value, ensure_ascii=False))})"
+        return f"contains(lower({text}), {quoted(value.lower())})"
+
+    def text_value(self) -> str:
+        token = self.advance()
+        if token.kind not in ("single", "double"):
+            raise refused(self.condition, token, "a text in quotes")
+        return token.text
+
+    def advance(self) -> Token:
+        token = self.next
+        self.place = min(self.place + 1, len(self.tokens) - 1)
+        return token
+
+    def take(self, kind: str, text: str) -> bool:
+        found = self.next.kind == kind and self.next.text == text
+        self.place += found
+        return found
+
+    def must(self, kind: str, text: str) -> None:
+        if not self.take(kind, text):
+            raise self.refused(f"'{text}'")
+
+    def refused(self, expected: str) -> ConfigError:
+        return refused(self.condition, self.next, expected)

@@ -1,0 +1,139 @@
+"""A row's cells as an index keeps them: a text to read, and a number to compare by, for each column.
+
+Both have a name of ours (``text_0``, ``number_0``), so that a column may be called what it likes. No later
+table can fail to fit: a cell that is no number has a text alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.data.cells import RAW, describe
+from polymodal.data.items import split_items
+from polymodal.data.table import Table
+from polymodal.data.values import as_label, is_textual, parse_numbers
+
+LONGEST = 10_000
+"""Characters of a text that is kept whole; of a longer list or address only what it is."""
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
+DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+TRUTH = ("true", "false")
+NAMELESS = ("NAType", "NaTType")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the table.
+
+    Attributes:
+        name: As the table has it.
+        kind: How its text is read back: ``int``, ``float``, ``bool``, ``date``, ``list`` or ``text``.
+    """
+
+    name: str
+    kind: str
+
+
+def fields_of(table: Table) -> list[Field]:
+    """The columns of ``table`` and their kinds, from all cells."""
+    return [Field(name, kind_of(table.values(name))) for name in table.columns]
+
+
+def kind_of(values: pa.ChunkedArray) -> str:
+    """See :class:`Field`; a column of texts is what all its texts are, as in a CSV."""
+    kind = values.type
+    if is_textual(kind):
+        texts = {text for text in values.unique().to_pylist() if text is not None and text.strip()}
+        for name, pattern in (("int", WHOLE), ("float", DECIMAL)):
+            if texts and all(pattern.fullmatch(text) for text in texts):
+                return name
+        return "bool" if texts and {text.lower() for text in texts} <= set(TRUTH) else "text"
+    for name, is_kind in (
+        ("bool", pa.types.is_boolean), ("int", pa.types.is_integer), ("float", pa.types.is_floating),
+        ("float", pa.types.is_decimal), ("date", pa.types.is_temporal), ("list", pa.types.is_nested),
+    ):  # fmt: skip
+        if is_kind(kind):
+            return name
+    return "text"
+
+
+def columns_of(table: Table, fields: Sequence[Field]) -> dict[str, pa.Array]:
+    """``text_<place>`` and ``number_<place>`` of every field, a cell a row; null where a cell is empty."""
+    columns: dict[str, pa.Array] = {}
+    for place, entry in enumerate(fields):
+        if entry.name not in table.columns:
+            texts: list[str | None] = [None] * len(table)
+            numbers = np.full(len(table), np.nan)
+        else:
+            values = table.values(entry.name)
+            texts = [text_of(cell) for cell in values.to_pylist()]
+            numbers = parse_numbers(values)[0]
+        columns[f"text_{place}"] = pa.array(texts, pa.string())
+        columns[f"number_{place}"] = pa.array(numbers, pa.float64(), from_pandas=True)
+    return columns
+
+
+def schema_of(places: Sequence[int]) -> list[tuple[str, pa.DataType]]:
+    """The Arrow types of :func:`columns_of`, for fields at these places."""
+    return [
+        (f"{what}_{place}", kind)
+        for place in places
+        for what, kind in (("text", pa.string()), ("number", pa.float64()))
+    ]
+
+
+def text_of(cell: Any) -> str | None:
+    """A cell as a text; of bytes, and of what is too long to keep, what it is; None where it is empty."""
+    if cell is None or type(cell).__name__ in NAMELESS or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    if isinstance(cell, str):
+        is_file = cell[:5].lower() == "data:" and len(cell) > 200
+        return describe(cell) if is_file else cell if cell.strip() else None
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, (datetime.datetime, datetime.date, datetime.time)):
+        return cell.isoformat(" ") if isinstance(cell, datetime.datetime) else cell.isoformat()
+    if isinstance(cell, RAW):
+        return describe(cell)
+    if isinstance(cell, Mapping) and cell.keys() <= {"bytes", "path"}:
+        inner = cell.get("path") or cell.get("bytes")
+        return None if inner is None else text_of(inner)
+    if isinstance(cell, (list, tuple, Mapping)):
+        return _list_text(cell)
+    return as_label(cell) or None
+
+
+def _list_text(cell: Any) -> str | None:
+    """JSON, where it holds no bytes and is not too long."""
+    items = split_items(cell, "image") if isinstance(cell, (list, tuple)) else None
+    if items and any(isinstance(item, (*RAW, Mapping)) for item in items):
+        cell = [text_of(item) for item in items]
+    text = json.dumps(cell, ensure_ascii=False, default=lambda value: text_of(value) or str(value))
+    return text if len(text) <= LONGEST else describe(cell if not isinstance(cell, Mapping) else list(cell))
+
+
+def restore(kind: str, text: str | None) -> Any:
+    """A cell from its text; the text itself where it is not of the column's kind."""
+    if text is None or kind == "text":
+        return text
+    try:
+        if kind == "bool":
+            return {"true": True, "false": False}.get(text.lower(), text)
+        if kind == "date":
+            return datetime.datetime.fromisoformat(text) if " " in text else _day_or_time(text)
+        return json.loads(text) if kind == "list" else (int if kind == "int" else float)(text)
+    except ValueError:
+        return text
+
+
+def _day_or_time(text: str) -> Any:
+    return datetime.time.fromisoformat(text) if ":" in text else datetime.date.fromisoformat(text)

@@ -1,0 +1,89 @@
+"""What a search finds, and how it is read: objects, a DataFrame, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from polymodal.search.fields import Field, restore
+from polymodal.search.store import DISTANCE, KEY, ROW, THUMBNAIL, WORDS
+
+OWN = ("score", "row", "input", "key", "preview")
+"""Columns of the frame that are ours; a column of the table of such a name gets a ``_`` behind it."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An item that was found.
+
+    Attributes:
+        score: The cosine of the angle to the query: 1 is the same direction.
+        row: Of the table that was indexed, from 1.
+        input: Which of the row's inputs.
+        key: What tells the row from all others.
+        fields: The row's cells by column.
+        words: The beginning of its text, or its value.
+        thumbnail: A small JPEG of its picture.
+    """
+
+    score: float
+    row: int
+    input: str
+    key: str
+    fields: dict[str, Any]
+    words: str | None
+    thumbnail: bytes | None
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON, without the picture."""
+        own = {"score": round(self.score, 6), "row": self.row, "input": self.input, "key": self.key}
+        return {**own, "words": self.words, "fields": self.fields}
+
+
+def wanted_columns(fields: Sequence[Field]) -> list[str]:
+    """The columns of an input's table that :func:`as_hits` reads."""
+    return [KEY, ROW, WORDS, THUMBNAIL, *(f"text_{place}" for place in range(len(fields)))]
+
+
+def as_hits(found: pa.Table, name: str, fields: Sequence[Field]) -> list[Hit]:
+    """The records that were found of input ``name``."""
+    return [
+        Hit(
+            score=min(1.0, 1.0 - record[DISTANCE]), row=record[ROW], input=name, key=record[KEY],
+            fields={e.name: restore(e.kind, record[f"text_{place}"]) for place, e in enumerate(fields)},
+            words=record[WORDS], thumbnail=record[THUMBNAIL],
+        )
+        for record in found.to_pylist()
+    ]  # fmt: skip
+
+
+def hit_frame(hits: Sequence[Hit], fields: Sequence[Field]) -> pd.DataFrame:
+    """A row a hit: ``score``, ``row``, ``input``, ``key``, the table's columns, ``preview`` (JPEG, words)."""
+    columns: dict[str, Any] = {
+        "score": pd.Series([hit.score for hit in hits], dtype="float64"),
+        "row": pd.Series([hit.row for hit in hits], dtype="int64"),
+        "input": pd.Series([hit.input for hit in hits], dtype="str"),
+        "key": pd.Series([hit.key for hit in hits], dtype="str"),
+    }
+    for entry in fields:
+        name = entry.name
+        while name in OWN or name in columns:
+            name += "_"
+        columns[name] = _series([hit.fields[entry.name] for hit in hits], entry.kind)
+    shown = [hit.thumbnail or hit.words for hit in hits]
+    return pd.DataFrame(columns | {"preview": pd.Series(shown, dtype="object")})
+
+
+def _series(cells: list[Any], kind: str) -> pd.Series:
+    """Whole numbers stay such beside empty cells; lists and what fits no type stay objects."""
+    types = {"int": "Int64", "float": "Float64", "bool": "boolean", "text": "str"}
+    fits = {"int": int, "float": float, "bool": bool, "text": str}
+    if kind in types and all(cell is None or type(cell) is fits[kind] for cell in cells):
+        if kind == "int" and any(abs(cell or 0) >= 2**63 for cell in cells):
+            return pd.Series(cells, dtype="object")
+        return pd.Series(cells, dtype=types[kind])
+    return pd.Series(cells, dtype="object")

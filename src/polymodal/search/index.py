@@ -1,0 +1,174 @@
+"""An index that is there: open it, search in it, take rows away."""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from polymodal.errors import ConfigError, RunError, did_you_mean
+from polymodal.search.approximate import EXACT_BELOW
+from polymodal.search.building import Indexed, index_table
+from polymodal.search.conditions import build_filter
+from polymodal.search.hits import Hit, as_hits, hit_frame, wanted_columns
+from polymodal.search.manifest import Manifest, read_manifest
+from polymodal.search.querying import Asked, QueryMaker
+from polymodal.search.store import KEY, ROWS, Probing, Store, input_table
+from polymodal.search.writing import Writer
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+
+class Index:
+    """Vectors of a table's rows, one an item, beside what the rows hold.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What it was made from.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, run: Run | str | Path | None = None) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._store = Store(folder)
+        self._maker = QueryMaker(folder, manifest, run)
+
+    @classmethod
+    def open(cls, folder: str | Path, run: Run | str | Path | None = None) -> Index:
+        """The index in ``folder``.
+
+        Args:
+            folder: What ``polymodal index`` wrote.
+            run: That made it, or its folder; by default it is looked for where it was then.
+
+        Raises:
+            RunError: If it is no index, or one of a newer version.
+            ConfigError: If LanceDB is not installed.
+        """
+        return cls(Path(folder), read_manifest(Path(folder)), run)
+
+    @classmethod
+    def build(cls, folder: str | Path, run: Run, source: Any, **options: Any) -> Index:
+        """The index in ``folder``, made from a table or brought up to date with it.
+
+        Args:
+            folder: Where it lies.
+            run: Embeds.
+            source: The table.
+            options: See :func:`polymodal.search.building.index_table`.
+
+        Raises:
+            PolymodalError: If the table cannot be read, or the folder is no index of this run.
+        """
+        index_table(run, source, Path(folder), **options)
+        return cls.open(folder, run)
+
+    def __len__(self) -> int:
+        """Rows."""
+        return self._store.count(ROWS)
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """Vectors by input."""
+        names = list(self.manifest.inputs)
+        return {name: self._store.count(input_table(place)) for place, name in enumerate(names)}
+
+    def search(
+        self,
+        query: Any = None,
+        *,
+        text: Any = None,
+        image: Any = None,
+        audio: Any = None,
+        video: Any = None,
+        vector: Any = None,
+        input: str | None = None,
+        where: str | None = None,
+        k: int = 10,
+    ) -> pd.DataFrame:
+        """The items nearest to a query, the nearest first.
+
+        Args:
+            query: Whatever :meth:`Run.encode` reads; or one of the following in its place.
+            text: Words.
+            image: A path, bytes, PIL image or array.
+            audio: A path, bytes or ``{"array", "sampling_rate"}``.
+            video: A path, bytes or array.
+            vector: ``(width,)``, as :meth:`Run.encode` gives it; no model is needed then.
+            input: The only input to look in; by default all that may be compared with the query.
+            where: A condition on the rows; see :mod:`polymodal.search.conditions`.
+            k: The most hits.
+
+        Returns:
+            See :func:`polymodal.search.hits.hit_frame`.
+
+        Raises:
+            PolymodalError: One line for whatever is wrong with the question.
+        """
+        asked = Asked(query, text, image, audio, video, vector)
+        return hit_frame(self.hits(asked, input=input, where=where, k=k), self.manifest.fields)
+
+    def hits(
+        self, asked: Asked, *, input: str | None = None, where: str | None = None, k: int = 10
+    ) -> list[Hit]:
+        """The same as objects; see :meth:`search`."""
+        fields = self.manifest.fields
+        if k < 1:
+            raise ConfigError(f"k is {k}, expected 1 or more")
+        if input is not None and input not in self.manifest.inputs:
+            raise RunError(
+                f"{self.folder}: there is no input '{input}'. {did_you_mean(input, self.manifest.inputs)}"
+            )
+        condition = None if where is None else build_filter(where, fields)
+        vector, searched = self._maker.vector(asked, input)
+        found: list[Hit] = []
+        for place, name in enumerate(self.manifest.inputs):
+            if name in searched:
+                found += self._nearest(place, name, vector, k, condition)
+        return heapq.nlargest(k, found, key=lambda hit: hit.score)
+
+    def _nearest(self, place: int, name: str, vector: np.ndarray, k: int, where: str | None) -> list[Hit]:
+        table, ann = input_table(place), self.manifest.ann.get(name)
+        count = self._store.count(table)
+        if not count:
+            return []
+        probing = None if ann is None else Probing(ann["partitions"], ann["refine"])
+        if probing and where is not None and self._store.count(table, where) <= EXACT_BELOW:
+            probing = None  # few are left, and they may lie anywhere
+        columns = wanted_columns(self.manifest.fields)
+        found = self._store.nearest(table, vector, min(k, count), columns, where=where, probing=probing)
+        return as_hits(found, name, self.manifest.fields)
+
+    def update(self, source: Any, **options: Any) -> Indexed:
+        """Bring it up to date with a table; see :func:`polymodal.search.building.index_table`.
+
+        Raises:
+            PolymodalError: If the table cannot be read, or the run is not to be found.
+        """
+        done = index_table(self._maker.run(), source, self.folder, **options)
+        self._reopen()
+        return done
+
+    def delete(self, where: str) -> int:
+        """Take away the rows for which a condition holds; returns how many.
+
+        Raises:
+            ConfigError: If it is no condition, or there is no such column.
+            RunError: If another process writes to the index.
+        """
+        condition = build_filter(where, self.manifest.fields)
+        with Writer(self.folder, self.manifest) as writer:
+            keys = [
+                key for batch in writer.store.scan(ROWS, [KEY], condition) for key in batch[KEY].to_pylist()
+            ]
+            writer.remove(keys)
+        self._reopen()
+        return len(keys)
+
+    def _reopen(self) -> None:
+        self.manifest = read_manifest(self.folder)
+        self._store = Store(self.folder)
+        self._maker.manifest = self.manifest

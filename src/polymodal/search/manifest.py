@@ -1,0 +1,90 @@
+"""``index.json``: what an index was made from, read before anything else in its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polymodal import __version__
+from polymodal.data.aside import write_text
+from polymodal.errors import RunError
+from polymodal.search.fields import Field
+
+FILE = "index.json"
+FORMAT = 1
+"""Number of the index's format; grows when an older version could no longer read it."""
+
+
+@dataclass
+class Manifest:
+    """What is known of an index beside its rows.
+
+    Attributes:
+        model: The digest of the model that made the vectors; see :mod:`polymodal.search.digests`.
+        run: That model's folder, from the index's own folder where both are on one drive.
+        width: Of a vector.
+        inputs: Modality by input; each has a table of its own, in this order.
+        shared: Whether vectors of different inputs may be compared.
+        key: The column that tells rows from each other; None for their numbers.
+        fields: The table's columns.
+        ann: What is known of the approximate index of an input; inputs without one are searched exactly.
+        format: See :data:`FORMAT`.
+        polymodal_version: That wrote it.
+    """
+
+    model: str
+    run: str
+    width: int
+    inputs: dict[str, str]
+    shared: bool
+    key: str | None = None
+    fields: list[Field] = field(default_factory=list)
+    ann: dict[str, dict[str, Any]] = field(default_factory=dict)
+    format: int = FORMAT
+    polymodal_version: str = __version__
+
+    def write(self, folder: Path) -> None:
+        """Write it, whole or not at all."""
+        self.format, self.polymodal_version = FORMAT, __version__
+        write_text(folder / FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+
+    def run_folder(self, folder: Path) -> Path:
+        """Where the run was when ``folder`` was made."""
+        return Path(os.path.normpath(folder / self.run))
+
+
+def relative_run(run: Path, folder: Path) -> str:
+    """The path of ``run`` from ``folder``, absolute where there is no way."""
+    try:
+        return Path(os.path.relpath(run.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another drive of Windows
+        return run.resolve().as_posix()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What ``folder`` says of itself.
+
+    Raises:
+        RunError: If it is no index, or one of a newer version.
+    """
+    make = "Make one: polymodal index RUN TABLE -o INDEX"
+    if not os.path.isdir(folder):
+        raise RunError(f"{folder}: no such index folder. {make}")
+    path = folder / FILE
+    if not path.is_file():
+        raise RunError(f"{folder}: not an index, {FILE} is missing. {make}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if int(content["format"]) > FORMAT:
+            raise RunError(
+                f"{folder}: written by polymodal {content.get('polymodal_version')} in index format "
+                f"{content['format']}, this is {__version__} and knows formats up to {FORMAT}. "
+                "Upgrade: pip install -U polymodal"
+            )
+        return Manifest(**content | {"fields": [Field(**entry) for entry in content["fields"]]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise RunError(f"{path}: cannot be read ({reason}). {make}") from None

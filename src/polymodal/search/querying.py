@@ -1,0 +1,174 @@
+"""What is asked → a vector, by the model that made the index, and the inputs that it may be compared with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polymodal.data.cells import describe, is_empty
+from polymodal.encoding import as_cells, encode, input_of, inputs_read
+from polymodal.errors import ConfigError, DataError, Problem, RunError
+from polymodal.search.building import check_model
+from polymodal.search.digests import model_digest
+from polymodal.search.manifest import Manifest
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+MODALITIES = ("text", "image", "audio", "video")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query: one of these is given."""
+
+    query: Any = None
+    text: Any = None
+    image: Any = None
+    audio: Any = None
+    video: Any = None
+    vector: Any = None
+
+    @property
+    def given(self) -> str:
+        """The name of the one that is given.
+
+        Raises:
+            ConfigError: If it is none, or more than one.
+        """
+        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        if len(names) != 1:
+            found = " and ".join(names) or "nothing"
+            raise ConfigError(f"{found} to search for, expected one of {', '.join(MODALITIES)}")
+        return names[0]
+
+
+class QueryMaker:
+    """Makes queries for one index.
+
+    Args:
+        folder: Of the index.
+        manifest: Of the same.
+        run: That made it, or its folder; by default where it was then. It is loaded for the first query.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, run: Run | str | Path | None) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._given = run
+        self._run: Run | None = None
+
+    def run(self) -> Run:
+        """The run that made the index.
+
+        Raises:
+            RunError: If it is not to be found, or is another one.
+        """
+        if self._run is None:
+            self._run = self._load()
+            check_model(self.folder, self.manifest, self._run, model_digest(self._run))
+        return self._run
+
+    def _load(self) -> Run:
+        from polymodal.run import Run
+
+        if isinstance(self._given, Run):
+            return self._given
+        if self._given is not None:
+            return Run.load(self._given)
+        folder = self.manifest.run_folder(self.folder)
+        if not folder.is_dir():
+            raise RunError(f"{self.folder}: its run is no longer in {folder}. Say where it is with --run")
+        return Run.load(folder)
+
+    def vector(self, asked: Asked, input: str | None) -> tuple[np.ndarray, list[str]]:
+        """The query's vector, as long as those that are stored, and the inputs to look in.
+
+        Raises:
+            DataError: If the query is empty, or its file cannot be read.
+            RunError: If the run does not read such, or ``input`` cannot be compared with it.
+        """
+        given = asked.given
+        if given == "vector":
+            if not self.manifest.shared and input is None and len(self.manifest.inputs) > 1:
+                raise RunError(f"{self.folder}: {self._apart}, so that a vector needs one to be looked in")
+            return self._stored(_checked(asked.vector, self.manifest.width)), self._searched(input)
+        run = self.run()
+        cells = self._cells(run, asked, given, input)
+        if not self.manifest.shared:
+            self._refuse_others(list(cells), input)
+            input = next(iter(cells))
+        try:
+            found = encode(run, [cells])[0]
+        except DataError as error:
+            raise DataError([_of_query(problem) for problem in error.problems]) from None
+        return self._stored(found), self._searched(input)
+
+    def _cells(self, run: Run, asked: Asked, given: str, input: str | None) -> dict[str, Any]:
+        item = getattr(asked, given)
+        if given == "query":
+            return as_cells(run, item)
+        if is_empty(item):
+            raise DataError(Problem(file="the query", found="it is empty", expected=f"{given} to search for"))
+        same = input is not None and self.manifest.inputs[input] == given
+        name = input if same else input_of(run, given)
+        if name is None:
+            raise RunError(f"{run.folder}: reads no {given}, only {inputs_read(run)}")
+        if given != "text":
+            _check_file(item)
+        return {str(name): item}
+
+    def _refuse_others(self, asked: list[str], input: str | None) -> None:
+        """Without one space, an input may be compared with itself alone."""
+        others = [name for name in asked if name != (input or asked[0])]
+        if not others:
+            return
+        named = f"'{others[0]}' with '{input or asked[0]}'"
+        raise RunError(
+            f"{self.folder}: {self._apart}: {named} cannot be compared. Make a run with polymodal pretrain "
+            "and the objective contrastive or sigmoid, and an index of it"
+        )
+
+    @property
+    def _apart(self) -> str:
+        return "the vectors of its inputs do not lie in one space"
+
+    def _searched(self, input: str | None) -> list[str]:
+        return list(self.manifest.inputs) if input is None else [input]
+
+    @staticmethod
+    def _stored(vector: np.ndarray) -> np.ndarray:
+        from polymodal.search.writing import MULTIPLE
+
+        return np.pad(vector, (0, -len(vector) % MULTIPLE))
+
+
+def _checked(vector: Any, width: int) -> np.ndarray:
+    found = np.asarray(vector, dtype=np.float32)
+    if found.shape != (width,) or not np.isfinite(found).all() or not found.any():
+        shape = " x ".join(map(str, found.shape)) or "none"
+        raise ConfigError(f"a vector of shape {shape}, expected {width} numbers, not all zero")
+    return found
+
+
+def _check_file(item: Any) -> None:
+    """A path in a question starts from the current folder, as nowhere else.
+
+    Raises:
+        DataError: If there is no such file.
+    """
+    is_path = isinstance(item, os.PathLike) or (isinstance(item, str) and item[:5].lower() != "data:")
+    if is_path and "://" not in str(item)[:12] and not os.path.exists(item):
+        raise DataError(
+            Problem(file=describe(str(item)), found="there is no such file", cure=f"Looked in {Path.cwd()}.")
+        )
+
+
+def _of_query(problem: Problem) -> Problem:
+    return Problem(
+        file="the query", column=problem.column, found=problem.found, expected=problem.expected,
+        cure=problem.cure.replace(", or leave the cell empty", ""),
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""The words of a condition such as ``year > 2010 and "sold by" = 'Ann'``, and where they stand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from polymodal.errors import ConfigError, one_line
+
+LONGEST = 1_000_000
+"""Characters of a condition."""
+KEYWORDS = ("and", "or", "not", "in", "like", "contains", "is", "null", "true", "false")
+_TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
+    | (?P<single>'(?:[^']|'')*')
+    | (?P<double>"(?:[^"]|"")*")
+    | (?P<back>`(?:[^`]|``)*`)
+    | (?P<word>\w[\w.\-]*)
+    | (?P<sign><=|>=|!=|<>|==|[=<>(),])
+    )""",
+    re.VERBOSE,
+)
+QUOTED = {"single": "'", "double": '"', "back": "`"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of a condition.
+
+    Attributes:
+        kind: ``number``, ``word``, ``keyword``, ``sign``, ``end``, or the quotes around it: ``single``,
+            ``double``, ``back``.
+        text: Without its quotes; keywords in lower case.
+        at: Its place, from 1.
+    """
+
+    kind: str
+    text: str
+    at: int
+
+    @property
+    def shown(self) -> str:
+        """For messages."""
+        return "its end" if self.kind == "end" else f"'{one_line(self.text, 60)}'"
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of ``text``, and its end.
+
+    Raises:
+        ConfigError: If a character begins none of them, or a quote is never closed.
+    """
+    if len(text) > LONGEST:
+        raise ConfigError(f"the condition has {len(text):,} characters, expected at most {LONGEST:,}")
+    found, place = [], 0
+    while text[place:].strip():
+        match = _TOKEN.match(text, place)
+        if match is None:
+            at = place + len(text[place:]) - len(text[place:].lstrip())
+            raise refused(
+                text, Token("sign", text[at], at + 1), "a column, a value or a sign", open_quote(text[at])
+            )
+        found.append(_token(match))
+        place = match.end()
+    return [*found, Token("end", "", len(text) + 1)]
+
+
+def _token(match: re.Match[str]) -> Token:
+    kind = str(match.lastgroup)
+    text, at = match[kind], match.start(kind) + 1
+    if kind in QUOTED:
+        quote = QUOTED[kind]
+        return Token(kind, text[1:-1].replace(quote * 2, quote), at)
+    if kind == "word" and text.lower() in KEYWORDS:
+        return Token("keyword", text.lower(), at)
+    return Token(kind, text, at)
+
+
+def open_quote(character: str) -> str:
+    """What to do about a quote that is never closed."""
+    return ". Close the quote" if character in QUOTED.values() else ""
+
+
+def refused(condition: str, token: Token, expected: str, cure: str = "") -> ConfigError:
+    """One line: the condition, where it is wrong, and what should stand there."""
+    where = f"condition {one_line(condition, 120)}, character {token.at}"
+    return ConfigError(f"{where}: found {token.shown}, expected {expected}{cure}")
