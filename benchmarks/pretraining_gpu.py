@@ -41,8 +41,8 @@ from polymodal.training.job import Job
 TOWER = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 SMOKE = dict(zip(TOWER, (16, 1, 1, 16), strict=True))
 SIDE, TOKENS = 224, 64
-WORDS = 100
-"""Words of a caption: more than 64 tokens, so that every one is cut to them."""
+WORDS = 64
+"""Of a caption, a token each at least: with those at both ends, every caption is cut to its 64."""
 VALIDATION = 64
 """Rows, not timed."""
 
@@ -63,7 +63,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this part."""
     parser.add_argument("--gpu", action="store_true", help="measure towers of SigLIP-base's size on a GPU")
     parser.add_argument("--gpu-batch-size", type=int, default=4096)
-    parser.add_argument("--steps", type=int, default=10, help="an epoch, on the GPU")
+    parser.add_argument(
+        "--steps", type=int, default=40, help="an epoch, on the GPU: more than twice the workers"
+    )
     parser.add_argument("--workers", type=int, default=8, help="processes that read, on the GPU")
 
 
@@ -97,7 +99,7 @@ def open_gpu(options: argparse.Namespace, folder: Path) -> Job:
         "train.patience=0", "train.precision=bf16", "data.cache_memory=0",
     ]  # fmt: skip
     if options.workers:
-        settings += ["train.dataloader_persistent_workers=true", "train.dataloader_prefetch_factor=2"]
+        settings.append("train.dataloader_persistent_workers=true")
     if DEVICE == "cuda":
         settings.append("train.dataloader_pin_memory=true")
     rows = options.steps * options.gpu_batch_size
