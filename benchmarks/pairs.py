@@ -72,5 +72,5 @@ def equal(made: Sequence[float], who: str, what: str = "loss") -> None:
     Raises:
         SystemExit: If they are not.
     """
-    if not max(made) - min(made) <= SAME * abs(max(made)):
+    if not all(math.isclose(made[0], other, rel_tol=SAME) for other in made):
         raise SystemExit(f"{who} make another {what} of the same rows: {', '.join(map(str, made))}")
