@@ -19,35 +19,26 @@ step, when the workers are under way and all is compiled, to the end of its last
 from __future__ import annotations
 
 import argparse
-import copy
 import wave
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
-from unittest.mock import patch
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 import transformers
-from PIL import Image
-from plain_loop import DEVICE, now, to_device
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import TrainerCallback, WhisperConfig, WhisperFeatureExtractor, WhisperModel, set_seed
+from plain_loop import DEVICE
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel, set_seed
+from utilization import count_flops, device_name, share_of_peak, train, write_pictures
 
 from polymodal.data.cache import ReadCache
 from polymodal.data.collator import Collator
 from polymodal.models.build import build_model
-from polymodal.training import trainer as training
 from polymodal.training.job import Job, open_job
-from polymodal.training.progress import quiet_libraries
 
-PEAK = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
-"""Dense bf16 FLOPs a second by a part of the device's name, from NVIDIA's data sheets."""
 SIGLIP = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 WHISPER = {"d_model": 512, "encoder_layers": 6, "encoder_attention_heads": 8, "encoder_ffn_dim": 2048}
 SIDE, RATE, SECONDS = 224, 16000, 30
@@ -66,42 +57,11 @@ class Found(NamedTuple):
     waiting: float
 
 
-class Watched(training.PolymodalTrainer):
-    """Notes when each batch was asked for and when it was there, with all work before it done."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fetched: list[tuple[float, float]] = []
-        self.ended: list[float] = []
-        self.add_callback(Ends(self.ended))
-
-    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
-        """See :class:`transformers.Trainer`."""
-        asked = now()
-        batches = super().get_batch_samples(*args, **kwargs)
-        self.fetched.append((asked, now()))
-        return batches
-
-
-class Ends(TrainerCallback):
-    """Notes when each step ended, before the epoch is evaluated and saved."""
-
-    def __init__(self, ended: list[float]) -> None:
-        self.ended = ended
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note it."""
-        self.ended.append(now())
-
-
 def write_files(folder: Path, rows: int, batch_size: int) -> pd.DataFrame:
     """The table; its pictures and recordings lie in ``folder``."""
     random = np.random.default_rng(0)
-    pictures, sounds = [], []
+    pictures, sounds = write_pictures(folder, FILES, SIDE, random), []
     for number in range(FILES):
-        blocks = random.integers(0, 256, (14, 14, 3), dtype=np.uint8)
-        pictures.append(str(folder / f"{number}.jpg"))
-        Image.fromarray(blocks).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(pictures[-1], quality=90)
         sounds.append(str(folder / f"{number}.wav"))
         with wave.open(sounds[-1], "wb") as file:
             file.setparams((1, 2, RATE, RATE * SECONDS, "NONE", ""))
@@ -148,36 +108,6 @@ def open_fit(
     return open_job(table, targets=["kind"], inputs=list(inputs), settings=settings)
 
 
-def count_flops(model: nn.Module, batch: dict[str, Any], rows: int) -> float:
-    """FLOPs of a row's forward and backward pass; ``batch`` holds ``rows`` of them."""
-    trial = copy.deepcopy(model).to(DEVICE).train()
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        trial(**to_device(batch)).loss.backward()
-    return counter.get_total_flops() / rows
-
-
-def train(model: Any, job: Job) -> tuple[float, float]:
-    """Rows a second, and the share of time that was waited for data."""
-    made: list[Watched] = []
-
-    def watched(**options: Any) -> Watched:
-        made.append(Watched(**options))
-        return made[-1]
-
-    config = job.declaration.train
-    given = model, job.rows("train"), job.rows("validation"), config
-    with (
-        TemporaryDirectory() as folder,
-        quiet_libraries(),
-        patch.object(training, "PolymodalTrainer", watched),
-    ):
-        training.train(*given, Path(folder), metric=job.metric, quiet=True)
-    steps = len(made[0].ended) // 2  # an epoch
-    seconds = made[0].ended[-1] - made[0].ended[steps]
-    waited = sum(there - asked for asked, there in made[0].fetched[steps + 1 :])
-    return (steps - 1) * (config.batch_size or 0) / seconds, waited / seconds
-
-
 def lines(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Found]]:
     """What is measured, one after another."""
     table = write_files(folder, options.steps * options.batch_size, options.batch_size)
@@ -195,12 +125,6 @@ def lines(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Foun
             torch._dynamo.reset()
 
 
-def peak() -> float | None:
-    """What the device could do at most, if that is known."""
-    name = torch.cuda.get_device_name() if DEVICE == "cuda" else ""
-    return next((flops for part, flops in PEAK.items() if part in name), None)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -215,18 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.siglip = dict(zip(SIGLIP, (16, 1, 1, 16), strict=True))
         options.whisper = dict(zip(WHISPER, (16, 1, 1, 16), strict=True))
         options.batch_size, options.steps, options.workers = 2, 2, 1
-    elif DEVICE == "cpu":
-        raise SystemExit("there is no GPU here; --smoke runs anywhere")
-    device = torch.cuda.get_device_name() if DEVICE == "cuda" else "no GPU"
+    device = device_name(anywhere=options.smoke)
     print(
         f"{device}: bf16, batches of {options.batch_size}, {options.steps} steps an epoch, {options.workers} "
         f"workers, torch {torch.__version__}, transformers {transformers.__version__}"
     )
     print(f"{'':26}{'rows/s':>10}{'GFLOP a row':>14}{'MFU':>8}{'waiting':>10}", flush=True)
-    most = peak()
     with TemporaryDirectory() as folder:
         for name, found in islice(lines(options, Path(folder)), options.lines):
-            mfu = f"{found.flops * found.speed / most:.1%}" if most else "–"
+            mfu = share_of_peak(found.flops, found.speed)
             print(
                 f"{name:26}{found.speed:10.1f}{found.flops / 1e9:14.3f}{mfu:>8}{found.waiting:10.1%}",
                 flush=True,

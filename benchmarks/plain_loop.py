@@ -1,7 +1,7 @@
 """Training written by hand: pictures and recordings to a class, with PyTorch, Pillow, wave and soxr alone.
 
-What `training.py` and `frozen.py` measure `polymodal fit` against; only the model's own modules are
-Polymodal's.
+What `training.py`, `frozen.py` and `pretraining.py` measure Polymodal's training against; only the model's
+own modules are Polymodal's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,8 +86,35 @@ class PlainRows(Dataset):
         return index, read, int(self.answers[index])
 
 
+def plain_rows(
+    readers: Mapping[str, Any], table: Any, answers: Mapping[str, np.ndarray] | None = None
+) -> tuple[PlainRows, Callable]:
+    """The rows of a table as Polymodal's ``readers`` read them, and how to collate them.
+
+    Args:
+        readers: By input.
+        table: Has ``rows()`` and ``root``.
+        answers: The class of each row, by number, of one target; None where there is none.
+    """
+    plain: dict[str, Callable] = {}
+    samples = 0
+    for name, reader in readers.items():
+        if reader.part is not None or reader.modality not in ("image", "audio"):
+            raise SystemExit(
+                f"{name}: the plain loop reads pictures and recordings, for encoders from scratch"
+            )
+        if reader.modality == "image":
+            plain[name] = partial(read_picture, size=reader.size)
+        else:
+            samples = reader.samples
+            plain[name] = partial(read_sound, rate=reader.rate, samples=samples)
+    ((target, classes),) = (answers or {"": np.zeros(len(table), int)}).items()
+    rows = PlainRows(list(table.rows()), table.root or Path(), plain, classes)
+    return rows, partial(collate, target=target, samples=samples)
+
+
 def collate(rows: Sequence[Row], target: str, samples: int) -> dict[str, Any]:
-    """Pictures stacked and sound padded to ``samples``, of the rows that have them."""
+    """Pictures stacked and sound padded to ``samples``, of the rows that have them; ``""`` is no target."""
     inputs: dict[str, dict[str, Tensor]] = {}
     for name in rows[0][1]:
         places = [place for place, row in enumerate(rows) if row[1][name] is not None]
@@ -102,7 +130,7 @@ def collate(rows: Sequence[Row], target: str, samples: int) -> dict[str, Any]:
                 "row": torch.tensor(places), "length": length, "waveform": torch.from_numpy(waveform)
             }  # fmt: skip
     index, answers = torch.tensor([row[0] for row in rows]), torch.tensor([row[2] for row in rows])
-    return {"index": index, "inputs": inputs, "targets": {target: answers}}
+    return {"index": index, "inputs": inputs, "targets": {target: answers} if target else {}}
 
 
 def adamw(

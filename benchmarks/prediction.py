@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -28,8 +26,9 @@ import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
 import torch
+from memory import peak
 from PIL import Image
-from plain_loop import DEVICE, PlainRows, collate, now, read_picture, read_sound, to_device
+from plain_loop import DEVICE, PlainRows, now, plain_rows, to_device
 from startup import command_line
 from timing import DATA, heading
 
@@ -42,14 +41,6 @@ TRAINED_ON = 400
 """Rows that the run is made from: what it has learnt does not matter here."""
 PICTURES = 32
 WORDS = "bright quiet sunny narrow old new balcony garden lift cellar garage street".split()  # noqa: SIM905
-# The small process between is what Linux counts a child's memory from: without it, this one's.
-PEAK = """
-import os, subprocess, sys
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-print(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
 
 
 def make_run(table: Table, inputs: list[str], target: str, folder: Path) -> Run:
@@ -60,20 +51,6 @@ def make_run(table: Table, inputs: list[str], target: str, folder: Path) -> Run:
     )
 
 
-def plain_rows(run: Run, table: Table) -> tuple[PlainRows, Any]:
-    """The plain loop's rows and how it collates them."""
-    readers: dict[str, Any] = {}
-    samples = 0
-    for name, reader in run.processor.readers.items():
-        if reader.modality == "image":
-            readers[name] = partial(read_picture, size=reader.size)
-        else:
-            samples = reader.samples
-            readers[name] = partial(read_sound, rate=reader.rate, samples=samples)
-    rows = PlainRows(list(table.rows()), table.root or Path(), readers, np.zeros(len(table), int))
-    return rows, partial(collate, target="", samples=samples)
-
-
 def plain_predict(run: Run, rows: PlainRows, join: Any, target: str, batch_size: int) -> pd.DataFrame:
     """Classes and their probabilities, as one would write it."""
     model, classes = run.model.to(DEVICE).eval(), np.array(run.processor.targets[target].classes)
@@ -81,7 +58,7 @@ def plain_predict(run: Run, rows: PlainRows, join: Any, target: str, batch_size:
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):
             batch = join([rows[index] for index in range(start, min(start + batch_size, len(rows)))])
-            output = model(**to_device({"index": batch["index"], "inputs": batch["inputs"]}))
+            output = model(**to_device(batch))
             best = output.logits[target].softmax(dim=1).max(dim=1)
             places.append(best.indices.cpu())
             sure.append(best.values.cpu())
@@ -97,7 +74,7 @@ def speed(options: argparse.Namespace, folder: Path) -> tuple[int, np.ndarray]:
     table, target = read_table(options.table), options.target
     run = make_run(table, options.inputs.split(","), target, folder / "run")
     table = table.select(np.arange(min(options.rows or len(table), len(table))))
-    rows, join = plain_rows(run, table)
+    rows, join = plain_rows(run.processor.readers, table)
     sides = (
         partial(run.predict, table, batch_size=options.batch_size),
         partial(plain_predict, run, rows, join, target, options.batch_size),
@@ -146,18 +123,6 @@ def write_houses(path: Path, rows: int) -> Path:
     return path
 
 
-def peak(command: Sequence[str], folder: Path) -> int:
-    """The most bytes that the process of ``command`` held.
-
-    Raises:
-        SystemExit: If it failed.
-    """
-    done = subprocess.run([sys.executable, "-c", PEAK, *command], capture_output=True, text=True, cwd=folder)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command[:3])} failed:\n{done.stderr}")
-    return int(done.stdout)
-
-
 def memory(options: argparse.Namespace, folder: Path) -> list[list[int]]:
     """The peak of each round, in bytes, for each number of rows."""
     tables = [write_houses(folder / f"{rows}{options.suffix}", rows) for rows in options.memory_rows]
@@ -166,7 +131,7 @@ def memory(options: argparse.Namespace, folder: Path) -> list[list[int]]:
     for _ in range(options.memory_rounds):
         for place, table in enumerate(tables):
             command = [*command_line(), "predict", "houses", table.name, "-o", "answers.parquet"]
-            peaks[place].append(peak(command, folder))
+            peaks[place].append(peak(command, folder)[0])
     return peaks
 
 

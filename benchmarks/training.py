@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 from photographs import write_photographs
-from plain_loop import Epoch, PlainRows, collate, read_picture, read_sound, train_epochs
+from plain_loop import Epoch, plain_rows, train_epochs
 from timing import DATA, Line, check_equal, heading, keep_rows, measure, our_epochs, plain_settings, report
 from transformers import set_seed
 
@@ -52,27 +52,9 @@ def open_fit(options: argparse.Namespace) -> Job:
     return job
 
 
-def plain_side(job: Job, target: str) -> tuple[PlainRows, Callable]:
-    """The plain loop's rows and how it collates them, for what the fit reads."""
-    readers: dict[str, Callable] = {}
-    samples, train = 0, job.splits["train"]
-    for name, reader in job.processor.readers.items():
-        if reader.part is not None or reader.modality not in ("image", "audio"):
-            raise SystemExit(
-                f"{name}: the plain loop reads pictures and recordings, for encoders from scratch"
-            )
-        if reader.modality == "image":
-            readers[name] = partial(read_picture, size=reader.size)
-        else:
-            samples = reader.samples
-            readers[name] = partial(read_sound, rate=reader.rate, samples=samples)
-    rows = PlainRows(list(train.rows()), train.root or Path(), readers, job.answers()[target])
-    return rows, partial(collate, target=target, samples=samples)
-
-
 def compared(job: Job, target: str, model: Any) -> list[Line]:
     """Ours and plain, for each of ``LINES``."""
-    rows, join = plain_side(job, target)
+    rows, join = plain_rows(job.processor.readers, job.splits["train"], {target: job.answers()[target]})
     settings, ours = plain_settings(job, model), job.rows("train")
     first = range(min(settings["batch_size"], len(ours)))
     few = [rows[index] for index in first]

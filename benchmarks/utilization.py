@@ -1,0 +1,118 @@
+"""What the GPU benchmarks share: pictures that are made, FLOPs, and the speed of a watched training."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from PIL import Image
+from plain_loop import DEVICE, now, to_device
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import TrainerCallback
+
+from polymodal.training import trainer as training
+from polymodal.training.job import Job
+from polymodal.training.progress import quiet_libraries
+
+PEAK = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
+"""Dense bf16 FLOPs a second by a part of the device's name, from NVIDIA's data sheets."""
+
+
+class Watched(training.PolymodalTrainer):
+    """Notes when each batch was asked for and when it was there, with all work before it done."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fetched: list[tuple[float, float]] = []
+        self.ended: list[float] = []
+        self.add_callback(Ends(self.ended))
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """See :class:`transformers.Trainer`."""
+        asked = now()
+        batches = super().get_batch_samples(*args, **kwargs)
+        self.fetched.append((asked, now()))
+        return batches
+
+
+class Ends(TrainerCallback):
+    """Notes when each step ended, before the epoch is evaluated and saved."""
+
+    def __init__(self, ended: list[float]) -> None:
+        self.ended = ended
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note it."""
+        self.ended.append(now())
+
+
+def write_pictures(folder: Path, count: int, side: int, random: np.random.Generator) -> list[str]:
+    """The paths of ``count`` JPEG files of soft blocks, no two alike."""
+    paths = [str(folder / f"{number}.jpg") for number in range(count)]
+    for path in paths:
+        blocks = random.integers(0, 256, (14, 14, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=90)
+    return paths
+
+
+def count_flops(model: nn.Module, batch: dict[str, Any], rows: int) -> float:
+    """FLOPs of a row's forward and backward pass; ``batch`` holds ``rows`` of them."""
+    trial = copy.deepcopy(model).to(DEVICE).train()
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        trial(**to_device(batch)).loss.backward()
+    return counter.get_total_flops() / rows
+
+
+def train(model: Any, job: Job) -> tuple[float, float]:
+    """Rows a second, and the share of time that was waited for data."""
+    made: list[Watched] = []
+
+    def watched(**options: Any) -> Watched:
+        made.append(Watched(**options))
+        return made[-1]
+
+    config = job.declaration.train
+    given = model, job.rows("train"), job.rows("validation"), config
+    with (
+        TemporaryDirectory() as folder,
+        quiet_libraries(),
+        patch.object(training, "PolymodalTrainer", watched),
+    ):
+        training.train(*given, Path(folder), metric=job.metric, quiet=True)
+    steps = len(made[0].ended) // 2  # an epoch
+    seconds = made[0].ended[-1] - made[0].ended[steps]
+    waited = sum(there - asked for asked, there in made[0].fetched[steps + 1 :])
+    return (steps - 1) * (config.batch_size or 0) / seconds, waited / seconds
+
+
+def device_name(anywhere: bool) -> str:
+    """The GPU's name.
+
+    Raises:
+        SystemExit: If there is none, and one is wanted.
+    """
+    if DEVICE == "cuda":
+        return torch.cuda.get_device_name()
+    if not anywhere:
+        raise SystemExit("there is no GPU here; --smoke runs anywhere")
+    return "no GPU"
+
+
+def share_of_peak(flops: float, speed: float, device: str | None = None) -> str:
+    """The MFU of ``speed`` rows a second of ``flops`` each, where the device's peak is known.
+
+    Args:
+        flops: Of a row.
+        speed: Rows a second.
+        device: Its name; by default that of the GPU here.
+    """
+    name = device or (torch.cuda.get_device_name() if DEVICE == "cuda" else "")
+    most = next((peak for part, peak in PEAK.items() if part in name), None)
+    return f"{flops * speed / most:.1%}" if most else "–"
