@@ -90,9 +90,10 @@ class PairObjective(Objective):
     def _pairs(self, made: dict[str, Tensor], first: str, second: str) -> Tensor:
         same = [equal_contents(made[name + HOLDS]) for name in (first, second) if name + HOLDS in made]
         alike = torch.stack(same).any(dim=0) if same else None
-        return self.compare(
-            made[first], made[second], alike, made[first + IS_THERE] & made[second + IS_THERE]
-        )
+        valid = made[first + IS_THERE] & made[second + IS_THERE]
+        # In 16 bits a similarity times a scale of 100 has no digits left.
+        with torch.autocast(valid.device.type, enabled=False):
+            return self.compare(made[first].float(), made[second].float(), alike, valid)
 
     def compare(self, first: Tensor, second: Tensor, same: Tensor | None, valid: Tensor) -> Tensor:
         """The loss of pairs ``(rows, space)``; see :mod:`polymodal.objectives.pairs`."""
