@@ -21,6 +21,7 @@ from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
+from polymodal.exporting.door import export
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.build import build_model
 from polymodal.parsing import parse
@@ -36,7 +37,7 @@ from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
 from polymodal.training.trainer import train
 
-__all__ = ["check", "compare", "embed_to", "fit", "init", "load", "predict_to", "pretrain"]
+__all__ = ["check", "compare", "embed_to", "export", "fit", "init", "load", "predict_to", "pretrain"]
 
 
 def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli import fitting, insight, pretraining, using
+from polymodal.cli import exporting, fitting, insight, pretraining, using
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -30,7 +30,7 @@ for command in (
     fitting.demo, fitting.check, fitting.init, fitting.fit, pretraining.pretrain,
     using.evaluate, using.predict, using.embed,
     insight.report, insight.explain, insight.compare,
-    using.cache,
+    exporting.export, using.cache,
 ):  # fmt: skip
     app.command()(command)
 
