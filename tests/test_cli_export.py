@@ -14,21 +14,15 @@ TO = ["--to", "sentence-transformers", "-o", "out"]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with ``run``, in which photo and note were compared; ``numbers``, in which no text or picture
-    was; ``masked`` and ``fit``, which span no space."""
+    """A folder with ``run``, in which photo and voice were compared, note was not; ``numbers``, in which no
+    text or picture was; ``fit``, which spans no space."""
     folder = tmp_path_factory.mktemp("runs")
     table = write_table(folder / "houses.csv", house_rows(folder, 40, empty=0.0))
-    photo, plain = tiny("photo"), tiny()
-    compared = ["objectives.contrastive.inputs=[photo, note]"]
+    compared = ["objectives.contrastive.inputs=[photo, voice]"]
     pm.pretrain(table, inputs=["photo", "note", "voice"], output=folder / "run",
                 settings=[*tiny("photo", "voice"), *compared])  # fmt: skip
-    pm.pretrain(table, inputs=["bedrooms", "district"], output=folder / "numbers", settings=plain)
-    pm.pretrain(table, inputs=["photo", "note"], objectives=["masked_text"], output=folder / "masked",
-                settings=photo)  # fmt: skip
-    pm.fit(table, target="kind", inputs=["note", "district"], output=folder / "fit", settings=plain)
-    others = ["objectives.contrastive.inputs=[photo, voice]"]
-    pm.pretrain(table, inputs=["photo", "note", "voice"], output=folder / "note_alone",
-                settings=[*tiny("photo", "voice"), *others])  # fmt: skip
+    pm.pretrain(table, inputs=["bedrooms", "district"], output=folder / "numbers", settings=tiny())
+    pm.fit(table, target="kind", inputs=["note", "district"], output=folder / "fit", settings=tiny())
     return folder
 
 
@@ -37,24 +31,17 @@ def test_it_says_what_it_wrote_and_how_to_use_it(runs):
     result = polymodal("export", "run", "--to", "sentence-transformers", "-o", "said", folder=runs)
     assert result.status == 0, result.err
     assert result.out == (
-        "photo (image), note (text) exported to said. Use it:\n"
-        "  SentenceTransformer('said', trust_remote_code=True)\n"
+        "photo (image) exported to said. Use it:\n  SentenceTransformer('said', trust_remote_code=True)\n"
     )
-    assert result.err == "note: left out, for sentence-transformers cannot express it: voice\n"
+    assert result.err == "note: not in it: voice, note\n"
     names = {path.name for path in (runs / "said").iterdir()}
-    assert {"modules.json", "model.safetensors", "config.json", "README.md", "reader_0"} - names <= {
-        "reader_0"
-    }
+    assert {"modules.json", "model.safetensors", "config.json", "processor_config.json", "README.md"} <= names
     again = error(runs, "export", "run", "--to", "sentence-transformers", "-o", "said")
     assert again == "said: is not empty. Give another folder with -o, or empty it"
 
 
 REFUSED = [
-    (
-        ["fit"],
-        "fit: was not trained to compare its inputs in one space. Pre-train one that is: polymodal pretrain",
-    ),
-    (["masked"], "masked: was not trained to compare its inputs in one space"),
+    (["fit"], "fit: was not trained to compare its inputs in one space. Pre-train one that is: polymodal"),
     (
         ["numbers"],
         "numbers: sentence-transformers reads text or image, and the run has neither, only bedrooms",
@@ -65,8 +52,8 @@ REFUSED = [
     ),
     (["run", "-i", "noet"], "run: there is no input 'noet'. Did you mean 'note'?"),
     (
-        ["note_alone", "-i", "note"],
-        "note_alone: 'note' was compared with no other input. There are in the space:",
+        ["run", "-i", "note"],
+        "run: 'note' was compared with no other input. There are in the space: photo, voice",
     ),
     (["absent"], "absent: no such run folder"),
 ]

@@ -1,6 +1,7 @@
 """Towers of a run as a ``SentenceTransformer``: the run's own vectors, by that library's own ways."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -86,16 +87,22 @@ def test_a_list_may_mix_them(houses, run, pair):
     close(pair.encode([{"text": [TEXTS[0], TEXTS[1]]}]), several)
 
 
-def test_its_own_modules_do_what_they_can_and_it_saves_and_loads_again(tmp_path, pair):
+def test_its_own_modules_do_what_they_can_and_it_saves_and_loads_again(tmp_path, pair, monkeypatch):
     names = [type(module).__name__ for module in pair]
     assert names == ["Towers", "Pooling", "Normalize"]
     pair.save_pretrained(str(tmp_path / "again"))
     again = loaded(tmp_path / "again")
     assert np.array_equal(again.encode(TEXTS), pair.encode(TEXTS))
-    assert "trust_remote_code=True" in (tmp_path / "again/README.md").read_text()
+    card = (tmp_path / "again/README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(code.replace("this folder", str(tmp_path / "again")), names)
+    assert names["vectors"].shape == (2, 12)
     assert np.array_equal(pickle.loads(pickle.dumps(pair)).encode(TEXTS), pair.encode(TEXTS))
     assert pair.similarity_fn_name == "cosine"
-    assert {path.suffix for path in tmp_path.rglob("*.*")} == {".json", ".safetensors", ".md"}
+    assert {path.suffix for path in (tmp_path / "again").rglob("*.*")} == {".json", ".safetensors", ".md"}
 
 
 def test_it_asks_for_trust_and_for_polymodal(houses, pair, monkeypatch):

@@ -30,4 +30,4 @@ def export(
     named = ", ".join(f"{name} ({modality})" for modality, name in made.inputs.items())
     typer.echo(f"{named} exported to {made.folder}. Use it:\n  {made.usage}")
     if made.left_out:
-        typer.echo(f"note: left out, for {to} cannot express it: {', '.join(made.left_out)}", err=True)
+        typer.echo(f"note: not in it: {', '.join(made.left_out)}", err=True)

@@ -22,14 +22,14 @@ pip install 'polymodal[sentence-transformers]'
 ```
 
 ```python
-from sentence_transformers import SentenceTransformer
+{imports}from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("this folder", trust_remote_code=True)  # polymodal's module is imported
 vectors = model.encode([{example}])
 ```
 """
 TOWERS = {"text": "text tower", "image": "picture tower"}
-EXAMPLES = {"text": '"a text"', "image": 'PIL.Image.open("a.png")'}
+EXAMPLES = {"text": '"a text"', "image": 'Image.open("a.png")'}
 
 
 def tower_card(name: str, inputs: Mapping[str, str], width: int | None) -> str:
@@ -51,5 +51,6 @@ def tower_card(name: str, inputs: Mapping[str, str], width: int | None) -> str:
         towers=" and ".join(f"{TOWERS[modality]} (`{column}`)" for modality, column in inputs.items()),
         width=width,
         version=__version__,
+        imports="from PIL import Image\n" if "image" in inputs else "",
         example=", ".join(EXAMPLES[modality] for modality in inputs),
     )
