@@ -8,7 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "polymodal.api": ("check", "compare", "fit", "init", "load", "pretrain"),
+    "polymodal.api": ("check", "compare", "export", "fit", "init", "load", "pretrain"),
     "polymodal.fusions": ("fit_fusions",),
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),

@@ -21,6 +21,7 @@ from polymodal.data.writing import write_parquet
 from polymodal.errors import DataError
 from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
+from polymodal.exporting.door import export
 from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import parse
 from polymodal.results import write_results
@@ -40,7 +41,8 @@ from polymodal.training.starting import refuse_own_start
 from polymodal.training.trainer import train
 
 __all__ = [
-    "check", "compare", "embed_to", "fit", "index_to", "init", "load", "open_index", "predict_to", "pretrain",
+    "check", "compare", "embed_to", "export", "fit", "index_to", "init", "load", "open_index", "predict_to",
+    "pretrain",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli import evaluating, fitting, insight, pretraining, searching, using
+from polymodal.cli import evaluating, exporting, fitting, insight, pretraining, searching, using
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -31,7 +31,7 @@ for command in (
     evaluating.evaluate, using.predict, using.embed,
     searching.index, searching.search,
     insight.report, insight.explain, insight.compare,
-    using.cache,
+    exporting.export, using.cache,
 ):  # fmt: skip
     app.command()(command)
 

@@ -1,0 +1,33 @@
+"""The command that writes a run in the form of another library: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymodal.cli.options import Json, RunArg, printed, split
+
+
+def export(
+    run: RunArg,
+    to: Annotated[str, typer.Option("--to", help="The library: sentence-transformers.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    inputs: Annotated[
+        str | None,
+        typer.Option("--inputs", "-i", help="Inputs to export, with commas between; by default all it can."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run in the form of another library."""
+    from polymodal import api
+
+    made = api.export(run, to=to, output=output, inputs=split(inputs))
+    content = {"output": str(made.folder), "to": to, "inputs": made.inputs, "left_out": made.left_out}
+    if printed(content, as_json):
+        return
+    named = ", ".join(f"{name} ({modality})" for modality, name in made.inputs.items())
+    typer.echo(f"{named} exported to {made.folder}. Use it:\n  {made.usage}")
+    if made.left_out:
+        typer.echo(f"note: not in it: {', '.join(made.left_out)}", err=True)

@@ -1,0 +1,75 @@
+"""Which inputs of a run become towers: those that were compared with others, one a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from polymodal.errors import RunError, did_you_mean
+from polymodal.run import Run
+
+
+def choose_inputs(run: Run, asked: Sequence[str], reads: Sequence[str], library: str) -> dict[str, str]:
+    """Inputs of the run by modality, in declared order.
+
+    Args:
+        run: Whose inputs span a space.
+        asked: Their names; by default all that can be.
+        reads: The modalities that may be among them.
+        library: What they are chosen for, for messages.
+
+    Raises:
+        RunError: If the run has no space, an input that was asked for is not there or cannot be among them,
+            there is none, or there are several of one modality.
+    """
+    within = compared_inputs(run)
+    modality_of = {name: reader.modality for name, reader in run.processor.readers.items()}
+    for name in asked:
+        _check_asked(run, name, modality_of, within, reads, library)
+    chosen = [name for name in within if modality_of[name] in reads and (not asked or name in asked)]
+    if not chosen:
+        has = ", ".join(f"{name} ({modality_of[name]})" for name in within)
+        raise RunError(f"{run.folder}: {library} reads {_either(reads)}, and the run has neither, only {has}")
+    by_modality: dict[str, str] = {}
+    for name in chosen:
+        if modality_of[name] in by_modality:
+            several = ", ".join(other for other in chosen if modality_of[other] == modality_of[name])
+            found = f"{several} are all read as {modality_of[name]}, and {library} tells inputs by that"
+            raise RunError(f"{run.folder}: {found}. Choose one of them with --inputs")
+        by_modality[modality_of[name]] = name
+    return by_modality
+
+
+def compared_inputs(run: Run) -> list[str]:
+    """The inputs whose vectors lie in the shared space, in declared order.
+
+    Raises:
+        RunError: If there is no such space.
+    """
+    if run.model.config.space is None:
+        cure = "Pre-train one that is: polymodal pretrain TABLE --objectives contrastive -o RUN"
+        raise RunError(f"{run.folder}: was not trained to compare its inputs in one space. {cure}")
+    spanning = [objective for _, objective in run.model.named_objectives() if objective.spans_space]
+    taking = {name for objective in spanning for name in objective.taking}
+    return [name for name in run.model.config.input_names if name in taking]
+
+
+def _check_asked(
+    run: Run,
+    name: str,
+    modality_of: Mapping[str, str],
+    within: Sequence[str],
+    reads: Sequence[str],
+    library: str,
+) -> None:
+    if name not in modality_of:
+        raise RunError(f"{run.folder}: there is no input '{name}'. {did_you_mean(name, modality_of)}")
+    if modality_of[name] not in reads:
+        found = f"'{name}' is read as {modality_of[name]}, and {library} is given {_either(reads)} here"
+        raise RunError(f"{run.folder}: {found}. Leave it out of --inputs")
+    if name not in within:
+        found = f"'{name}' was compared with no other input"
+        raise RunError(f"{run.folder}: {found}. There are in the space: {', '.join(within)}")
+
+
+def _either(modalities: Sequence[str]) -> str:
+    return " or ".join(modalities)

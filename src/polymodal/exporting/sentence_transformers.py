@@ -1,0 +1,190 @@
+"""A text tower, a picture tower or both as a ``SentenceTransformer``.
+
+Of a tower that library has two modules of its own: the mean of the tokens (``Pooling``) and the unit length
+(``Normalize``). It has none for what stands before them: networks from scratch, tokens pooled on their grid,
+positions and a segment added behind the encoder, a LayerNorm over each token, a projection for each modality
+in one list. All that is :class:`Towers`, a module of ours. Its name stands in ``modules.json``, so whoever
+loads the folder has polymodal installed and says ``trust_remote_code=True``: without that, version 6 of that
+library imports no class of others.
+
+What it cannot express at all stays with the run: several inputs of one modality (it tells inputs by that),
+numbers, categories and feature sequences (it knows none), rows of several inputs and their fused vector,
+missing inputs, answers. Recordings and clips stay there too: their tensors (a waveform and its length, frames
+under the name of pictures) are not those that its trainer and its batches by modality look for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import InputModule, Normalize
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import Tensor
+
+from polymodal import __version__
+from polymodal.data.aside import folder_aside, write_text
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.errors import DataError, Problem, RunError
+from polymodal.exporting.cards import tower_card
+from polymodal.exporting.choosing import choose_inputs
+from polymodal.exporting.formats import Exported
+from polymodal.exporting.samples import MESSAGE, read_sample, with_prompt
+from polymodal.exporting.towers import TowerModel
+from polymodal.run import Run
+
+TENSORS = {"text": ("input_ids", "attention_mask"), "image": ("pixel_values",)}
+"""By modality, the tensors of a batch, under the names that both libraries give them."""
+SETTINGS = "config_sentence_transformers.json"
+
+
+class Towers(InputModule):
+    """Texts and pictures → ``token_embeddings`` ``(inputs, length, space)`` and their ``attention_mask``.
+
+    Args:
+        model: The towers.
+        processor: Reads what they are given; one input a modality.
+    """
+
+    def __init__(self, model: TowerModel, processor: PolymodalProcessor) -> None:
+        super().__init__()
+        self.model, self.processor = model, processor
+        self.inputs = {reader.modality: name for name, reader in processor.readers.items()}
+
+    @property
+    def modalities(self) -> list[Any]:
+        """What can be encoded; ``message`` lets texts and pictures through in one list."""
+        return [*self.inputs, MESSAGE] if len(self.inputs) > 1 else list(self.inputs)
+
+    def preprocess(  # type: ignore[override]
+        self, inputs: Sequence[Any], prompt: str | None = None, task: str | None = None, **options: Any
+    ) -> dict[str, Tensor]:
+        """Tensors of ``inputs``, and where these are not one modality, item by item, ``<modality>_row``.
+
+        Raises:
+            DataError: If an input is empty, of another modality, or unreadable.
+            ValueError: If there are options, all of which are a Transformers processor's.
+        """
+        if any(value is not None for value in options.values()):
+            raise ValueError(f"these towers have no options for reading: {', '.join(options)}")
+        read = self.processor.collate([self._read(sample, prompt) for sample in inputs])
+        features: dict[str, Tensor] = {}
+        for modality, name in self.inputs.items():
+            if name in read:
+                row = read[name].pop("row")
+                features |= read[name]
+                if len(read) > 1 or len(row) != len(inputs):
+                    features[f"{modality}_row"] = row
+        return features
+
+    def _read(self, sample: Any, prompt: str | None) -> dict[str, Any]:
+        modality, cell = read_sample(sample, self.modalities)
+        if prompt and modality == "text":
+            cell = with_prompt(cell, prompt)
+        kept = self.processor.read(self.inputs[modality], cell)
+        if kept is None:
+            raise DataError(Problem(found=f"an empty {modality}", expected="one that holds something"))
+        return {self.inputs[modality]: kept}
+
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Add the tokens of what :meth:`preprocess` gave."""
+        values = {}
+        for modality, name in self.inputs.items():
+            first, *_ = names = TENSORS[modality]
+            if first in features:
+                tensors = {key: self._typed(features[key]) for key in names if key in features}
+                every = torch.arange(len(tensors[first]), device=tensors[first].device)
+                values[name] = tensors | {"row": features.get(f"{modality}_row", every)}
+        tokens, mask = self.model(values)
+        return {**features, "token_embeddings": tokens, "attention_mask": mask.long()}
+
+    def _typed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.model.dtype) if tensor.is_floating_point() else tensor
+
+    def get_embedding_dimension(self) -> int:
+        """Width of the shared space."""
+        return int(self.model.config.space)  # type: ignore[arg-type]
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """The inputs by modality, for whoever prints the module."""
+        return dict(self.inputs)
+
+    @property
+    def _text_reader(self) -> Any:
+        return self.processor.readers.get(self.inputs.get("text", ""))
+
+    @property
+    def tokenizer(self) -> Any:  # type: ignore[override]
+        """Of the texts; None where there are none."""
+        return self._text_reader.part if self._text_reader else None
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """Most tokens that are read of a text; None where there are none."""
+        return self._text_reader.max_length if self._text_reader else None
+
+    def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """Write model and processor; the weights are safetensors always."""
+        self.model.save_pretrained(output_path)
+        self.processor.save_pretrained(output_path)
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        token: bool | str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        model_kwargs: dict[str, Any] | None = None,
+        backend: str = "torch",
+        **kwargs: Any,
+    ) -> Towers:
+        """Read back what :meth:`save` wrote, from a folder or the hub.
+
+        Raises:
+            RunError: If a file or a weight is missing.
+            ValueError: If another backend than ``torch`` is asked for.
+        """
+        if backend != "torch":
+            raise ValueError(f"these towers run in torch, not in '{backend}'")
+        folder = cls.load_dir_path(
+            model_name_or_path, subfolder, token, cache_folder, revision, local_files_only
+        )
+        model, found = TowerModel.from_pretrained(folder, output_loading_info=True, **(model_kwargs or {}))
+        if found["missing_keys"]:
+            raise RunError(f"{folder}: model.safetensors does not hold {sorted(found['missing_keys'])[0]}")
+        return cls(model.eval(), PolymodalProcessor.from_pretrained(str(folder)))
+
+
+def write(run: Run, folder: Path, inputs: Sequence[str]) -> Exported:
+    """Write the towers of a text and a picture input of ``run`` to ``folder``.
+
+    Raises:
+        RunError: If they cannot be expressed; see :func:`choose_inputs`.
+    """
+    chosen = choose_inputs(run, inputs, tuple(TENSORS), "sentence-transformers")
+    names = [name for name in run.model.config.input_names if name in chosen.values()]
+    towers = TowerModel.taken_from(run.model.model, names)
+    processor = PolymodalProcessor({name: run.processor.readers[name] for name in names})
+    with folder_aside(folder, last="modules.json") as part:
+        made = assemble(Towers(towers, processor))
+        made.save_pretrained(str(part), create_model_card=False)
+        settings = json.loads((part / SETTINGS).read_text(encoding="utf-8"))
+        settings["requirements"] = {"polymodal": f">={__version__}"}  # else a bare import error says it
+        write_text(part / SETTINGS, json.dumps(settings, indent=2) + "\n")
+        write_text(part / "README.md", tower_card(run.folder.name, chosen, made.get_embedding_dimension()))
+    left_out = [name for name in run.model.config.input_names if name not in names]
+    usage = f"SentenceTransformer({str(folder)!r}, trust_remote_code=True)"
+    return Exported(folder, chosen, left_out, usage)
+
+
+def assemble(towers: Towers) -> SentenceTransformer:
+    """Towers, then that library's own mean and unit length; where the towers are."""
+    modules = [towers, Pooling(towers.get_embedding_dimension(), "mean"), Normalize()]
+    return SentenceTransformer(modules=modules, device=str(towers.model.device), similarity_fn_name="cosine")

@@ -1,0 +1,83 @@
+"""The towers of a run: encoder, embedding and projection of some inputs, and nothing behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from polymodal.models import PolymodalConfig, PolymodalModel
+from polymodal.models.embedding import choose
+from polymodal.models.encoders import Encoder, encoder_settings
+from polymodal.models.modeling import Inputs
+from polymodal.models.outputs import EmbeddedInput
+from polymodal.models.space import SharedSpace
+
+
+class TowerModel(PolymodalModel):
+    """Rows of one input each → tokens in the shared space, whatever input it is.
+
+    The mean of a row's tokens, brought to length 1, is the vector that the run gives: the projection is
+    linear and has no bias, so that it may come before the mean as well as behind it.
+
+    Args:
+        config: What to build; it has a ``space``.
+        encoders: Built already, in the order of ``config.encoders``; by default built from it.
+    """
+
+    space: SharedSpace
+
+    def __init__(self, config: PolymodalConfig, encoders: list[Encoder] | None = None) -> None:
+        super().__init__(config, encoders)
+        del self.fusion  # nothing here goes through it
+
+    @classmethod
+    def taken_from(cls, model: PolymodalModel, names: Sequence[str]) -> TowerModel:
+        """The towers of ``names``, inputs of ``model``, whose weights they share as far as that goes."""
+        assert model.space is not None
+        places = list(dict.fromkeys(model.encoder_of[name] for name in names))
+        encoders = [cast(Encoder, model.encoders[place]) for place in places]
+        towers = cls(_config(model, names, places, encoders), encoders)
+        rows = [model.config.input_names.index(name) for name in names]
+        own, given = towers.embedding, model.embedding
+        for new, old in enumerate(places):
+            own.project[str(new)] = given.project[str(old)]
+            own.position[str(new)] = given.position[str(old)]
+        own.norm = given.norm
+        own.segment.weight.data = given.segment.weight.data[rows].clone()
+        own.missing.weight.data = given.missing.weight.data[rows].clone()
+        towers.space.project = nn.ModuleList(model.space.project[row] for row in rows)
+        return towers.eval()
+
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Encode, embed and project.
+
+        Args:
+            inputs: See :data:`Inputs`, in the form with ``row``; every row from 0 to the last has one input.
+
+        Returns:
+            tokens ``(rows, length, space)`` and mask ``(rows, length)``, true on content.
+        """
+        rows = 1 + max(int(values["row"].max()) for values in inputs.values())
+        embedded = self.embed(torch.arange(rows, device=self.device), inputs)
+        projected = [
+            EmbeddedInput(project(embedded[name].tokens), embedded[name].mask, embedded[name].present)
+            for name, project in zip(self.space.inputs, self.space.project, strict=True)
+        ]
+        whole = reduce(lambda seen, other: choose(seen.present, seen, other), projected)
+        return whole.tokens, whole.mask
+
+
+def _config(
+    model: PolymodalModel, names: Sequence[str], places: Sequence[int], encoders: Sequence[Encoder]
+) -> PolymodalConfig:
+    return PolymodalConfig(
+        inputs=[{"name": name, "encoder": places.index(model.encoder_of[name])} for name in names],
+        encoders=[encoder_settings(encoder) for encoder in encoders],
+        fusion={"name": "sum", "width": model.config.fusion["width"]},  # of which the width alone is used
+        space=model.config.space,
+        embedding_dropout=model.config.embedding_dropout,
+    )
