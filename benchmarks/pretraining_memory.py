@@ -71,13 +71,15 @@ def memory(options: argparse.Namespace) -> None:
         f"{title:26}{'peak, MB':>10}{'before, MB':>12}{'seconds':>10}{'loss':>10}{'gradient':>10}", flush=True
     )
     ways = {"whole": None, f"in pieces of {options.piece}": options.piece}
-    found = {name: measured(options, piece) for name, piece in ways.items()}
-    for name, made in found.items():
+    found = []
+    for name, piece in ways.items():
+        found.append(made := measured(options, piece))
         print(
             f"{name:26}{made.peak / 1e6:10.0f}{made.before / 1e6:12.0f}{made.seconds:10.2f}"
-            f"{made.loss:10.5f}{made.gradient:10.5f}"
+            f"{made.loss:10.5f}{made.gradient:10.5f}",
+            flush=True,
         )
-    whole, pieces = found.values()
+    whole, pieces = found
     equal([whole.loss, pieces.loss], "the whole batch and its pieces")
     equal([whole.gradient, pieces.gradient], "the whole batch and its pieces", "gradient")
     added = (pieces.peak - pieces.before) / max(1, whole.peak - whole.before)
