@@ -89,6 +89,7 @@ class MultimodalEmbedding(nn.Module):
         embedded = {}
         for place, entry in enumerate(self.inputs):
             segment = self.segment.weight[place]
+            empty = self._empty(place)
             sequence = sequences.get(entry.name)
             if sequence is not None:
                 tokens, mask, present = self._lay(entry, sequence, segment, rows)
@@ -97,7 +98,7 @@ class MultimodalEmbedding(nn.Module):
                 if idle and entry.name in idle:
                     content = self._content(entry, idle[entry.name], segment)
                     tokens = content.mean(dim=(0, 1)).expand_as(tokens)  # none of it is taken below
-            made = self._say_missing(place, EmbeddedInput(tokens, mask, present))
+            made = say_missing(empty, EmbeddedInput(tokens, mask, present))
             embedded[entry.name] = EmbeddedInput(self.dropout(made.tokens), made.mask, present)
         return embedded
 
@@ -110,16 +111,12 @@ class MultimodalEmbedding(nn.Module):
             if entry.name in lacks:
                 whole, stays = embedded[entry.name], ~lacks[entry.name]
                 there = EmbeddedInput(whole.tokens, whole.mask & stays.unsqueeze(1), whole.present & stays)
-                made[entry.name] = self._say_missing(place, there)
+                made[entry.name] = say_missing(self._empty(place), there)
         return made
 
-    def _say_missing(self, place: int, entry: EmbeddedInput) -> EmbeddedInput:
-        """The learned token at the first place of rows that lack the input, which mask nothing else."""
-        empty = self.norm(self.missing.weight[place] + self.segment.weight[place])
-        place_of_none = torch.arange(entry.mask.shape[1], device=entry.mask.device) == 0
-        first = place_of_none & ~entry.present.unsqueeze(1)  # (rows, length)
-        tokens = torch.where(first.unsqueeze(-1), empty.to(entry.tokens.dtype), entry.tokens)
-        return EmbeddedInput(tokens, entry.mask | first, entry.present)
+    def _empty(self, place: int) -> Tensor:
+        """The token of an input that a row lacks."""
+        return self.norm(self.missing.weight[place] + self.segment.weight[place])
 
     def _content(self, entry: EmbeddingInput, sequence: TokenSequence, segment: Tensor) -> Tensor:
         """An input's items in the shared space, ``(items, length, width)``."""
@@ -177,6 +174,14 @@ def lay_out(tokens: Tensor, mask: Tensor, row: Tensor, rows: int) -> tuple[Tenso
     laid = tokens.new_zeros(rows, slots, length, width).index_put((row, slot), tokens)
     laid_mask = mask.new_zeros(rows, slots, length).index_put((row, slot), mask)
     return laid.flatten(1, 2), laid_mask.flatten(1, 2), count > 0
+
+
+def say_missing(empty: Tensor, entry: EmbeddedInput) -> EmbeddedInput:
+    """``empty`` at the first place of rows that lack the input, which mask nothing else."""
+    place_of_none = torch.arange(entry.mask.shape[1], device=entry.mask.device) == 0
+    first = place_of_none & ~entry.present.unsqueeze(1)  # (rows, length)
+    tokens = torch.where(first.unsqueeze(-1), empty.to(entry.tokens.dtype), entry.tokens)
+    return EmbeddedInput(tokens, entry.mask | first, entry.present)
 
 
 def pick(entry: EmbeddedInput, rows: Tensor) -> EmbeddedInput:

@@ -116,7 +116,7 @@ class PolymodalTrainer(Trainer):
         """The model's loss, or this batch's share of the step's."""
         more: dict[str, Any] = {} if num_items_in_batch is None else {"normalizers": num_items_in_batch}
         if "contents" in inputs:
-            more |= {"share": self.share, "piece": self.piece if model.training else None}
+            more |= {"share": self.share, "piece": self.piece}
         output = model(**inputs, **more)
         loss = output["loss"]
         if num_items_in_batch is not None:
