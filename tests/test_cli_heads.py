@@ -220,7 +220,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights_and_thresholds(folder, t
         ("targets: {price: {thresholds: validation}}", "line 1: 'targets.price': 'thresholds' is no setting"),
         ("targets: {tags: {}}\ntrain: {metric: rmse}", "line 2: train.metric: 'rmse' does not measure multi"),
         ("targets: {kind: {}}\ntrain: {weighting: learned}", "line 2: 'train.weighting' is 'learned'; input"),
-        ("targets: {kind: {}}\ntrain: {weighting: uncertainty}", "line 2: 'train.weighting' weighs targets and"),
+        ("targets: {kind: {}}\ntrain: {weighting: uncertainty}", "line 2: 'train.weighting' weighs targets"),
         (
             "targets: {kind: {weight: 2}, price: {}}\ntrain: {weighting: uncertainty}",
             "line 2: 'targets.kind' has the fixed weight 2, and weighting 'uncertainty' learns it. Leave one",
