@@ -123,6 +123,18 @@ def test_rows_with_a_single_input_are_counted(tmp_path):
     assert not (tmp_path / "few").exists() or not (tmp_path / "few/model.safetensors").exists()
 
 
+def test_the_check_knows_a_pretraining_too(tmp_path):
+    rows = [row | {"split": "train"} for row in house_rows(tmp_path, 12, empty=0.0)]
+    write_table(tmp_path / "houses.csv", rows)
+    asked = ["check", "houses.csv", "-i", "photo,note", "--set", "objectives=[contrastive]"]
+    assert polymodal(*asked, folder=tmp_path).status == 0
+    for row in rows[1:]:
+        row["note"] = None
+    write_table(tmp_path / "houses.csv", rows)
+    result = polymodal(*asked, folder=tmp_path)
+    assert result.status == 1 and "1 training rows hold two of the inputs photo, note" in result.out
+
+
 REFUSED = [
     (["-i", "photo"], ["objectives=[contrastive]"], "compares inputs of a row with each other"),
     (["-i", "photo"], ["objectives=[sigmoid]"], "there is only 'photo'"),

@@ -75,13 +75,20 @@ def check(
     settings: Sequence[str] = (),
     quiet: bool = True,
 ) -> CheckReport:
-    """What a fit would see and trip over; every file is read.
+    """What a fit would see and trip over, or a pre-training where objectives stand without targets.
+
+    Every file is read.
 
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
     """
-    job = open_job(source, targets=_names(target), inputs=inputs, settings=settings)
-    return job.check(quiet)
+    job = open_job(source, targets=_names(target), inputs=inputs, settings=settings, pretraining=None)
+    report = job.check(quiet)
+    try:
+        check_pairs(job)
+    except DataError as error:
+        report.problems += error.problems
+    return report
 
 
 def fit(

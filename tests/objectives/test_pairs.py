@@ -1,4 +1,4 @@
-"""Losses over pairs: by their formulas, by what they must not do, and in two processes as in one."""
+"""Losses over pairs: by their formulas, and by what they must not do (in two processes: test_contract.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import math
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.nn import functional as F
 
-from polymodal.objectives.pairs import equal_contents, gathered, info_nce, sigmoid_pairs
+from polymodal.objectives.pairs import equal_contents, info_nce, sigmoid_pairs
 
 
 def unit(rows: int = 6, width: int = 5, seed: int = 0) -> torch.Tensor:
@@ -59,25 +58,3 @@ def test_a_single_row_teaches_nothing_by_contrast():
     loss = info_nce(a, unit(1, seed=1), SCALE)
     loss.backward()
     assert loss.item() == 0 and a.grad.abs().sum() == 0
-
-
-def half(rank: int, place: str, found) -> None:
-    torch.distributed.init_process_group("gloo", f"file://{place}", rank=rank, world_size=2)
-    a, b = (vectors[3 * rank : 3 * rank + 3].clone().requires_grad_() for vectors in (unit(), unit(seed=1)))
-    loss = info_nce(gathered(a), gathered(b), SCALE)
-    loss.backward()
-    found[rank] = (float(loss), a.grad / 2, b.grad / 2)  # as the mean over processes divides it
-    torch.distributed.destroy_process_group()
-
-
-def test_two_processes_with_half_of_the_batch_each_are_one(tmp_path):
-    with mp.Manager() as manager:
-        found = manager.dict()
-        mp.spawn(half, (str(tmp_path / "meet"), found), nprocs=2)
-        halves = [found[0], found[1]]
-    a, b = unit().requires_grad_(), unit(seed=1).requires_grad_()
-    loss = info_nce(a, b, SCALE)
-    loss.backward()
-    for place, whole in ((1, a.grad), (2, b.grad)):
-        torch.testing.assert_close(torch.cat([own[place] for own in halves]), whole)
-    assert [own[0] for own in halves] == pytest.approx([float(loss)] * 2)

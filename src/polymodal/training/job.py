@@ -191,7 +191,7 @@ def open_job(
     settings: Sequence[str] = (),
     fusions: Sequence[str] = (),
     objectives: Sequence[str] = (),
-    pretraining: bool = False,
+    pretraining: bool | None = False,
     start: str | Path | None = None,
 ) -> Job:
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
@@ -204,6 +204,7 @@ def open_job(
         fusions: To be fitted instead of the one declared; its options go to those that have them.
         objectives: To learn by, beside those declared.
         pretraining: Learn without targets, by objectives; where none is named, by what the inputs allow.
+            None: if objectives are declared and no target.
         start: A run folder to go on from, over the one declared.
 
     Raises:
@@ -234,6 +235,8 @@ def open_job(
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
     declaration = parse(completed, source=written, lines=lines)
+    if pretraining is None:
+        pretraining = bool(declaration.objectives) and not declaration.targets
     if pretraining:
         without_targets(declaration)
     elif not declaration.targets:
