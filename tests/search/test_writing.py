@@ -85,12 +85,15 @@ def test_approximate_search_finds_what_exact_search_does(tmp_path, small):
     found = [
         set(index.search(vector=query, k=10)["row"]) & set(nearest(vectors, query, 10)) for query in queries
     ]
-    assert np.mean([len(both) for both in found]) >= 9
+    assert np.mean([len(both) for both in found]) >= 9.5
     index.manifest.ann = {}
     assert list(index.search(vector=queries[0], k=10)["row"]) == nearest(vectors, queries[0], 10)
 
 
-def test_rows_added_changed_and_removed_after_it_was_built_are_searched_right(tmp_path, small):
+def test_rows_added_changed_and_removed_after_it_was_built_are_searched_right(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(
+        approximate, "TRIES", approximate.TRIES[-1:]
+    )  # all partitions, all vectors compared again
     vectors = directions(small)
     index = write_index(tmp_path / "index", frame(small), {"item": vectors})
     fields, query = index.manifest.fields, directions(1, seed=9)[0]
@@ -104,9 +107,7 @@ def test_rows_added_changed_and_removed_after_it_was_built_are_searched_right(tm
     found = list(Index.open(index.folder).search(vector=query, k=4)["row"])
     assert set(found[:2]) == {small + 1, small + 2}
     vectors[away[0] - 1] = -query
-    # An approximate index may miss one of the others, but says nothing of what is gone or has moved away.
-    assert not {*found} & {*away[:2]}
-    assert {*found[2:]} <= {*nearest(vectors, query, 20, without=away[:2])}
+    assert found[2:] == nearest(vectors, query, 2, without=away[:2])
     assert index.search(vector=-query, k=1)["row"][0] == away[0]
     assert index.delete("name like 'n%'") == small + 1 and not len(index)
     assert index.search(vector=query).empty and list(index.search(vector=query)) == [
