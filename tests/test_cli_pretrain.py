@@ -123,6 +123,19 @@ def test_rows_with_a_single_input_are_counted(tmp_path):
     assert not (tmp_path / "few").exists() or not (tmp_path / "few/model.safetensors").exists()
 
 
+def test_a_validation_without_pairs_says_nothing(tmp_path):
+    rows = [row | {"split": "train"} for row in house_rows(tmp_path, 16, empty=0.0)]
+    rows[14] |= {"split": "val"}
+    rows[15] |= {"split": "val", "note": None}
+    write_table(tmp_path / "houses.csv", rows)
+    result = polymodal("pretrain", "houses.csv", "-i", "photo,note", "-o", "run", "--objectives",
+                       "contrastive,masked_patch", "--json", *QUICK, folder=tmp_path)  # fmt: skip
+    assert result.status == 0, result.err
+    assert "contrastive: no two validation rows hold two inputs. Give more" in " ".join(result.json["notes"])
+    assert "contrastive.loss" not in result.json["validation"]
+    assert result.json["validation"]["masked_patch.loss"] > 0
+
+
 def test_the_check_knows_a_pretraining_too(tmp_path):
     rows = [row | {"split": "train"} for row in house_rows(tmp_path, 12, empty=0.0)]
     write_table(tmp_path / "houses.csv", rows)

@@ -71,7 +71,8 @@ class PolymodalOutput(ModelOutput):
             to compare inputs its unit vector in the shared space, ``(batch, space)``.
         fused: ``(batch, width)`` the fused vector.
         losses: Each target's and each objective's own loss, by name, and the objectives' parts.
-        parts: In evaluation each objective's loss and its parts, repeated for every row ``(batch,)``.
+        parts: In evaluation each objective's loss and its parts, repeated for every row ``(batch,)``; NaN
+            where the batch says nothing of it.
         present: ``(batch, inputs)`` bool, which inputs each row has.
     """
 

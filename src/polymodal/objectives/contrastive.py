@@ -85,7 +85,8 @@ class PairObjective(Objective):
         }
         if self.fused:
             parts["fused"] = self._pairs(made, *PARTS)
-        return torch.stack(list(parts.values())).mean(), parts if len(parts) > 1 else {}
+        told = torch.stack(list(parts.values()))
+        return told.mean() if self.training else told.nanmean(), parts if len(parts) > 1 else {}
 
     def _pairs(self, made: dict[str, Tensor], first: str, second: str) -> Tensor:
         same = [equal_contents(made[name + HOLDS]) for name in (first, second) if name + HOLDS in made]
@@ -93,7 +94,9 @@ class PairObjective(Objective):
         valid = made[first + IS_THERE] & made[second + IS_THERE]
         # In 16 bits a similarity times a scale of 100 has no digits left.
         with torch.autocast(valid.device.type, enabled=False):
-            return self.compare(made[first].float(), made[second].float(), alike, valid)
+            loss = self.compare(made[first].float(), made[second].float(), alike, valid)
+        # Without two pairs nothing is told apart, and a loss of 0 would be the best epoch's.
+        return loss if self.training or valid.sum() > 1 else loss.new_tensor(torch.nan)
 
     def compare(self, first: Tensor, second: Tensor, same: Tensor | None, valid: Tensor) -> Tensor:
         """The loss of pairs ``(rows, space)``; see :mod:`polymodal.objectives.pairs`."""

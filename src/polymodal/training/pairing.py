@@ -60,6 +60,11 @@ def check_pairs(job: Job) -> None:
         skipped = len(table) - several
         if skipped:
             job.notes.append(f"{name}: {several} rows hold two inputs or more, {skipped} others are skipped")
+    compared = [name for name in objectives if OBJECTIVES[name].compares]
+    validated = np.sum(list(presence(job.splits["validation"], job).values()), axis=0)
+    if compared and int((validated > 1).sum()) < FEWEST_PAIRS:
+        cure = "Give more validation rows to choose an epoch by it"
+        job.notes.append(f"{', '.join(compared)}: no two validation rows hold two inputs. {cure}")
     masked = [name for name in objectives if not OBJECTIVES[name].compares]
     if masked and single:
         job.notes.append(f"{', '.join(masked)}: {single} rows with a single input are used too")

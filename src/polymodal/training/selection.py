@@ -61,10 +61,11 @@ def validation_metrics(
         logits, parts = said if isinstance(said, tuple) else (said, {}) if heads else ({}, said)
         targets: Any = prediction.label_ids
         results = {
-            f"{name}.loss" if name in (objectives or {}) else name: float(np.mean(values))
+            f"{name}.loss" if name in (objectives or {}) else name: float(np.nanmean(values))
             for name, values in parts.items()
+            if not np.isnan(values).all()  # no batch had anything to say of it
         }
-        loss = sum(part.weight * results[f"{name}.loss"] for name, part in (objectives or {}).items())
+        loss = sum(part.weight * results.get(f"{name}.loss", 0) for name, part in (objectives or {}).items())
         for name, head in heads.items():
             device = next(head.parameters()).device
             rows = torch.as_tensor(np.asarray(logits[name]), device=device)
