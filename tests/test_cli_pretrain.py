@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 
@@ -134,6 +135,12 @@ def test_a_validation_without_pairs_says_nothing(tmp_path):
     assert "contrastive: no two validation rows hold two inputs. Give more" in " ".join(result.json["notes"])
     assert "contrastive.loss" not in result.json["validation"]
     assert result.json["validation"]["masked_patch.loss"] > 0
+    beside = polymodal("fit", "houses.csv", "-t", "price", "-i", "photo,note", "-o", "beside", "--json",
+                       "--set", "objectives=[contrastive]", *QUICK, folder=tmp_path)  # fmt: skip
+    assert beside.status == 0, beside.err
+    history = json.loads((tmp_path / "beside/metrics.json").read_text())["history"]
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    assert losses and np.isfinite(losses).all()
 
 
 def test_the_check_knows_a_pretraining_too(tmp_path):

@@ -63,7 +63,9 @@ def learn(
     told: dict[str, Tensor] = {}
     for name, objective in objectives.items():
         loss, parts = objective.loss(model, objective.prepare(view))
-        terms[name] = Term(loss, objective.weight, share)
+        # In evaluation NaN is "nothing to tell apart in this batch", which counts nothing.
+        silent = not model.training and loss.isnan()
+        terms[name] = Term(loss.nan_to_num() if silent else loss, objective.weight, 0.0 if silent else share)
         told |= {name: loss} | {f"{name}.{part}": value for part, value in parts.items()}
     output.losses = (output.losses or {}) | told
     if not torch.is_grad_enabled():
