@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from polymodal.config import (
-    DataConfig,
-    Declaration,
-    FusionConfig,
-    InputConfig,
-    LoraSettings,
-    ObjectiveConfig,
-    Section,
-    TargetConfig,
-    TrainConfig,
-)
+from polymodal.config import Declaration, Section
 from polymodal.errors import ConfigError, did_you_mean, one_line
 from polymodal.settings import apply_settings, read_yaml
 
@@ -103,15 +93,23 @@ def _line(lines: Mapping[tuple, int], path: tuple) -> int | None:
 
 
 def _known_keys(path: tuple) -> list[str]:
-    sections: dict[str, type[Section]] = {
-        "data": DataConfig,
-        "inputs": InputConfig,
-        "targets": TargetConfig,
-        "objectives": ObjectiveConfig,
-        "fusion": FusionConfig,
-        "train": TrainConfig,
-    }
-    section = sections.get(str(path[0]), Declaration) if path else Declaration
-    if section is InputConfig and path[-1] == "lora":
-        section = LoraSettings
+    """The keys of the section at ``path``."""
+    section: type[Section] = Declaration
+    parts = [str(part) for part in path]
+    while parts and parts[0] in section.model_fields:
+        annotation = section.model_fields[parts[0]].annotation
+        inner = [kind for kind in _kinds(annotation) if issubclass(kind, Section)]
+        if not inner:
+            break
+        section = inner[0]
+        parts = parts[2 if get_origin(annotation) is dict else 1 :]  # a dict's key is no field
     return list(section.model_fields)
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation such as ``dict[str, X]`` or ``X | None``."""
+    if get_args(annotation):
+        for part in get_args(annotation):
+            yield from _kinds(part)
+    elif isinstance(annotation, type):
+        yield annotation

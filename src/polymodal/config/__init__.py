@@ -1,0 +1,29 @@
+"""The run's declaration: what is read, what is learnt, how; unknown keys are refused."""
+
+from polymodal.config.base import MOST, Section
+from polymodal.config.data import DataConfig
+from polymodal.config.declaration import Declaration
+from polymodal.config.encoders import ConnectorConfig, EncoderConfig, LoraSettings
+from polymodal.config.generation import (
+    DecodingConfig,
+    GenerationConfig,
+    LanguageLora,
+    LanguageModelConfig,
+    StageConfig,
+)
+from polymodal.config.inputs import (
+    MOST_ITEMS,
+    READ_MODALITIES,
+    TUNING,
+    InputConfig,
+    Modality,
+)
+from polymodal.config.targets import TargetConfig
+from polymodal.config.training import FusionConfig, ObjectiveConfig, ReportConfig, TrainConfig
+
+__all__ = [
+    "MOST", "MOST_ITEMS", "READ_MODALITIES", "TUNING", "ConnectorConfig", "DataConfig", "Declaration",
+    "DecodingConfig", "EncoderConfig", "FusionConfig", "GenerationConfig", "InputConfig", "LanguageLora",
+    "LanguageModelConfig", "LoraSettings", "Modality", "ObjectiveConfig", "ReportConfig", "Section",
+    "StageConfig", "TargetConfig", "TrainConfig",
+]  # fmt: skip

@@ -1,0 +1,46 @@
+"""The declaration's ``data``: where the rows come from, and how they are split."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from polymodal.config.base import Section
+
+
+class DataConfig(Section):
+    """Where the rows come from and how they are split."""
+
+    train: str | None = Field(None, description="Table: CSV, TSV, JSONL, Parquet or a saved dataset folder.")
+    validation: float | str = Field(0.1, description="Share of the rows held out for validation, or a table.")
+    test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
+    split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
+    group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    on_error: Literal["refuse", "skip"] = Field(
+        "refuse", description="Rows that cannot be read: no fit starts, or they are left out and listed."
+    )
+    folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
+    fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
+    seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
+    labels: int | float | None = Field(
+        None, description="Labels to learn from: so many training rows, or a share of them, equal by class."
+    )
+
+    cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
+    cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _count_or_share(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is None or (is_number and (0 < value < 1 or (value >= 1 and value == int(value)))):
+            return int(value) if is_number and value >= 1 else value
+        raise ValueError(f"is {value!r}, expected a whole number of rows, or a share between 0 and 1")
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> DataConfig:
+        if self.fold >= (self.folds or 1):
+            has = f"data.folds is {self.folds}" if self.folds else "data.folds is not given"
+            raise ValueError(f"there is no fold {self.fold}: {has}, and folds are counted from 0")
+        return self

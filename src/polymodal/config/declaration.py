@@ -1,0 +1,65 @@
+"""The declaration as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import Field, model_validator
+
+from polymodal import __version__
+from polymodal.config.base import Section
+from polymodal.config.data import DataConfig
+from polymodal.config.generation import GenerationConfig, StageConfig
+from polymodal.config.inputs import InputConfig
+from polymodal.config.targets import TargetConfig
+from polymodal.config.training import FusionConfig, ObjectiveConfig, ReportConfig, TrainConfig
+
+
+class Declaration(Section):
+    """Everything a run is made from."""
+
+    start: str | None = Field(
+        None, description="Run folder whose encoders, embedding and fusion go on; heads are new."
+    )
+    data: DataConfig = Field(default_factory=DataConfig)
+    inputs: dict[str, InputConfig] = Field(default_factory=dict)
+    targets: dict[str, TargetConfig] = Field(default_factory=dict)
+    objectives: dict[str, ObjectiveConfig] = Field(default_factory=dict)
+    generation: GenerationConfig | None = Field(None, description="Answers in words, in place of targets.")
+    stages: dict[str, StageConfig] = Field(default_factory=dict)
+    fusion: FusionConfig = Field(default_factory=FusionConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    report: ReportConfig = Field(default_factory=ReportConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_objectives(cls, values: Any) -> Any:
+        """``contrastive:`` without options, and a list of names, are sections too."""
+        given = values.get("objectives") if isinstance(values, dict) else None
+        if isinstance(given, list) and all(isinstance(name, str) for name in given):
+            given = dict.fromkeys(given)
+        if isinstance(given, dict):
+            filled = {name: {} if entry is None else entry for name, entry in given.items()}
+            return values | {"objectives": filled}
+        return values
+
+    @model_validator(mode="after")
+    def _words_or_targets(self) -> Declaration:
+        """Heads and a language model do not stand on one model."""
+        if self.generation and (self.targets or self.objectives):
+            other = "targets" if self.targets else "objectives"
+            raise ValueError(f"'generation' and '{other}' exclude each other. Fit two runs")
+        if self.stages and not self.generation:
+            raise ValueError("'stages' are those of a language model: give 'generation' too")
+        connected = [name for name, entry in self.inputs.items() if entry.connector]
+        if connected and not self.generation:
+            raise ValueError(
+                f"inputs.{connected[0]}.connector leads to a language model: give 'generation' too"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """The declaration with every default written out, in declared order, and which version wrote it."""
+        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
+        return f"# Written by polymodal {__version__}\n{text}"

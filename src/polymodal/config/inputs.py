@@ -1,0 +1,179 @@
+"""The declaration's ``inputs``: the columns that are read, and what encodes them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from polymodal.config.base import MOST, Section
+from polymodal.config.encoders import ConnectorConfig, EncoderConfig, LoraSettings, named_encoder
+
+Modality = Literal["text", "image", "audio", "video", "sequence", "number", "category"]
+READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "category")
+"""All of them: each has a reader and an encoder of its name."""
+SUITS = {
+    "tokens": ("text", "image", "audio", "video", "sequence"),
+    "size": ("image", "video"),
+    "frames": ("video",),
+    "rate": ("audio",),
+    "seconds": ("audio",),
+    "max_length": ("text",),
+    "augment": ("text", "image", "audio", "video", "sequence"),
+    "crop": ("image", "video"),
+    "flip": ("image", "video"),
+    "colour": ("image", "video"),
+    "time_shift": ("audio",),
+    "noise": ("audio",),
+    "word_dropout": ("text",),
+    "top_db": ("audio",),
+    "masking": ("audio", "sequence"),
+    "warp": ("audio", "sequence"),
+    "equalize": ("audio", "sequence"),
+    "length": ("sequence",),
+    "items": ("text", "image", "audio", "video", "sequence"),
+}
+"""The modalities that a setting of an input is about, where it is not about all of them."""
+CHANGES: dict[str, Any] = {
+    "crop": 1.0,
+    "flip": False,
+    "colour": 0.0,
+    "time_shift": 0.0,
+    "noise": None,
+    "equalize": 0.0,
+    "warp": 0.0,
+    "masking": 0.0,
+    "word_dropout": 0.0,
+}
+"""What training may do to an input, each with the value at which it does nothing."""
+TUNING = ("freeze", "lora", "unfreeze_last")
+"""The ways to let only a part of a pretrained encoder learn, or nothing of it."""
+MOST_ITEMS = 8
+"""Of a cell that holds a list, where nothing else is said."""
+
+
+class InputConfig(Section):
+    """A column the model reads."""
+
+    modality: Modality
+    encoder: EncoderConfig | None = Field(None, description="A name, or {checkpoint: …} or {type: …, sizes}.")
+    connector: ConnectorConfig | None = Field(
+        None, description="From the encoder to a language model: mlp, or {type: resampler, …}."
+    )
+    freeze: bool = Field(False, description="Leave a pretrained encoder as it is.")
+    lora: LoraSettings | None = Field(None, description="Low-rank adapters learn instead of the encoder.")
+    unfreeze_last: int | None = Field(
+        None, ge=1, description="So many last layers of a pretrained encoder learn, the others stay."
+    )
+    share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
+    tokens: int = Field(64, ge=1, le=MOST, description="Most tokens an item of this input may take.")
+    size: int | None = Field(
+        None, ge=8, le=8192, description="image, video: side in pixels that the model sees."
+    )
+    frames: int | None = Field(None, ge=1, le=10_000, description="video: frames sampled evenly over a clip.")
+    rate: int | None = Field(
+        None, ge=1000, le=768_000, description="audio: samples a second that the model hears."
+    )
+    seconds: float | None = Field(None, gt=0, le=600, description="audio: fixed length; cut or padded to it.")
+    max_length: int | None = Field(None, ge=2, le=MOST, description="text: most tokens read.")
+    top_db: float = Field(
+        80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
+    )
+    length: int | None = Field(None, ge=1, le=MOST, description="sequence: most steps read; the rest is cut.")
+    items: int = Field(
+        MOST_ITEMS, ge=1, le=MOST, description="Most items in a cell that holds a list of them."
+    )
+    augment: bool = Field(
+        True,
+        description="In training, shift pictures and clips, mask stretches of sound and of sequences. False: "
+        "change nothing.",
+    )
+    crop: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="image, video: in training, smallest share of the area that a random crop keeps; 1: all.",
+    )
+    flip: bool = Field(False, description="image, video: in training, mirror every other one, left to right.")
+    colour: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="image, video: in training, strength of changes of light and colour.",
+    )
+    time_shift: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="audio: in training, most that a recording starts early or late, as a share of itself.",
+    )
+    noise: float | None = Field(
+        None,
+        ge=-20,
+        le=100,
+        description="audio: in training, least decibels of the sound above white noise; null: no noise.",
+    )
+    masking: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="audio, sequence: widest share of time and features masked in training.",
+    )
+    warp: float = Field(
+        0.0, ge=0, lt=0.5, description="audio, sequence: in training, most stretch of pitch and time."
+    )
+    equalize: float = Field(
+        0.0,
+        ge=0,
+        description="audio, sequence: in training, deviation of random gains over bins, of a log-mel's.",
+    )
+
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="text: in training, chance of each word to be left out."
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What of :data:`CHANGES` was asked for by name."""
+        given = {name: getattr(self, name) for name in CHANGES}
+        return {name: value for name, value in given.items() if value not in (None, CHANGES[name])}
+
+    def unchanged(self) -> InputConfig:
+        """The same input, which training reads as it is."""
+        return self.model_copy(update={"augment": False, **CHANGES})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_encoder(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("encoder"), str):
+            values = values | {"encoder": named_encoder(values["encoder"])}
+        if isinstance(values, dict) and isinstance(values.get("connector"), str):
+            values = values | {"connector": {"type": values["connector"]}}
+        if isinstance(values, dict) and isinstance(values.get("lora"), bool):
+            values = values | {"lora": {} if values["lora"] else None}
+        return values
+
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> InputConfig:
+        """Refuse what would have no effect."""
+        checkpoint = self.encoder.checkpoint if self.encoder else None
+        ways = [name for name in TUNING if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"'{ways[0]}' and '{ways[1]}' exclude each other: each says what stays as it is")
+        for name, modalities in SUITS.items():
+            if getattr(self, name) == type(self).model_fields[name].default:
+                continue
+            if self.modality in READ_MODALITIES and self.modality not in modalities:
+                raise ValueError(
+                    f"'{name}' is a setting of {' and '.join(modalities)}, not of {self.modality}"
+                )
+            if checkpoint and name in ("size", "rate"):
+                raise ValueError(f"'{name}' cannot be set: the checkpoint '{checkpoint}' has its own")
+        for name in self.changes:
+            if not self.augment:
+                raise ValueError(f"'{name}' and 'augment: false' exclude each other. Leave one of them out")
+            if self.freeze:
+                raise ValueError(
+                    f"'{name}' and 'freeze' exclude each other: a frozen encoder runs once a cell"
+                )
+        return self

@@ -1,0 +1,91 @@
+"""The declaration's ``targets``: the columns that are learned."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from polymodal.config.base import Section
+
+
+class TargetConfig(Section):
+    """A column the model learns to answer."""
+
+    task: str = Field(
+        description="classification, multilabel, regression, or a head that another package offers."
+    )
+    weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="classification, multilabel: 'balanced' lifts rare classes."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="classification: probability given to the other classes."
+    )
+    transform: Literal["none", "log"] = Field(
+        "none", description="regression: 'log' learns log(1 + x) of amounts."
+    )
+    separator: Literal["|", ";", ","] | None = Field(
+        None, description="multilabel: what stands between the labels of a text; lists need none."
+    )
+    thresholds: float | Literal["validation"] | None = Field(
+        None,
+        description="multilabel: probability from which a label is said, or 'validation', the default: "
+        "each label's best on the validation rows. classification: 'validation', or none: the likeliest.",
+    )
+    temperature: bool = Field(
+        True,
+        description="classification, multilabel: make the probabilities as sure as they are right, by a "
+        "number that is fitted on the validation rows.",
+    )
+    interval: float | None = Field(
+        0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="What a head of another package takes besides."
+    )
+    _family: str = PrivateAttr("")
+
+    @property
+    def family(self) -> str:
+        """The task whose cells are read alike: that of the head, once it is known, else the task itself."""
+        return self._family or self.task
+
+    def belongs_to(self, family: str) -> None:
+        """Set the family."""
+        self._family = family if family != self.task else ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_thresholds(cls, values: Any) -> Any:
+        is_open = isinstance(values, dict) and values.get("thresholds") is None
+        return (
+            values | {"thresholds": "validation"}
+            if is_open and values.get("task") == "multilabel"
+            else values
+        )
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _one_threshold(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value in (None, "validation") or (is_number and 0 < value < 1):
+            return value
+        raise ValueError(f"is {value!r}, expected 'validation' or a number between 0 and 1")
+
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> TargetConfig:
+        """Refuse what would have no effect."""
+        others = {
+            "classification": ("transform", "separator", "interval"),
+            "multilabel": ("transform", "label_smoothing", "interval"),
+            "regression": ("class_weights", "label_smoothing", "separator", "thresholds", "temperature"),
+        }
+        for name in others.get(self.task, ()):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' is no setting of a {self.task}")
+        if self.task == "classification" and self.thresholds not in (None, "validation"):
+            raise ValueError(
+                "'thresholds' of a classification is 'validation', or nothing: the likeliest class"
+            )
+        return self

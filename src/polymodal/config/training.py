@@ -1,0 +1,119 @@
+"""The declaration's ``objectives``, ``fusion``, ``train`` and ``report``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from polymodal.config.base import Section
+
+
+class ObjectiveConfig(Section):
+    """What is learned from rows without targets; any other key is an option of that objective."""
+
+    model_config = ConfigDict(extra="allow")
+
+    weight: float = Field(1.0, gt=0, description="Share of this objective in the loss.")
+    inputs: list[str] | None = Field(
+        None, min_length=1, description="Inputs that take part; by default all that can."
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The objective's own options that were given."""
+        return dict(self.model_extra or {})
+
+
+class FusionConfig(Section):
+    """How the inputs become one state; any other key is an option of that fusion."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "transformer"
+    width: int = Field(128, ge=8, description="Of all tokens, once they are embedded.")
+    space: int | None = Field(
+        None, ge=2, description="Width of the vectors that an objective compares; by default the width."
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads."
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The fusion's own options that were given."""
+        return dict(self.model_extra or {})
+
+
+class TrainConfig(Section):
+    """How the model is trained; other fields of ``transformers.TrainingArguments`` go by their own names."""
+
+    model_config = ConfigDict(extra="allow")
+
+    epochs: float | None = Field(None, gt=0, description="num_train_epochs; by default from the rows.")
+    batch_size: int | None = Field(
+        None, ge=1, description="per_device_train_batch_size; by default from the rows."
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="learning_rate, of everything that is new.")
+    pretrained_learning_rate: float = Field(
+        5e-5, ge=0, description="Learning rate of what came with weights."
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
+    )
+    weight_decay: float = Field(0.05, ge=0, description="weight_decay")
+    warmup: float = Field(0.1, ge=0, lt=1, description="warmup_ratio: share of the steps.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
+    device: str | None = Field(None, description="cpu, cuda or mps; by default the fastest that is there.")
+    patience: int | None = Field(
+        None, ge=0, description="Epochs without a better metric before stopping; 0: never."
+    )
+    metric: str | None = Field(
+        None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
+    )
+    keep_from: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck. "
+        "By default 0, without targets 0.9.",
+    )
+    weighting: Literal["fixed", "uncertainty"] = Field(
+        "fixed", description="Several targets and objectives: by each one's 'weight', or by learned ones."
+    )
+    modality_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Chance that a row's input is left out in training; by default 0.15, without targets 0.",
+    )
+    piece: int | None = Field(
+        None,
+        ge=1,
+        description="Rows that go through the encoders at once: objectives then compare larger batches.",
+    )
+    augment: bool = Field(
+        True, description="False: training reads every input as it is, whatever the inputs' settings say."
+    )
+    seed: int = Field(0, ge=0, description="seed")
+    workers: int = Field(0, ge=0, description="dataloader_num_workers")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The fields of TrainingArguments given by their own names."""
+        return dict(self.model_extra or {})
+
+
+class ReportConfig(Section):
+    """What is measured and written once a run is trained."""
+
+    write: bool = Field(True, description="Whether a fit ends with report.html and report.json.")
+    group: str | None = Field(
+        None, description="Column whose equal values are resampled together; by default data.group."
+    )
+    by: list[str] = Field(
+        default_factory=list, description="Columns whose values are compared, inputs of the model or not."
+    )
+    noise_rows: int = Field(
+        500, ge=0, description="Rows whose cells are made worse, level by level; 0 leaves the noise out."
+    )
