@@ -27,7 +27,7 @@ REFUSED = (
 """What Transformers raises at a checkpoint that is absent, is damaged or wants an absent library."""
 
 
-def load_pretrained(kind: Any, name: str) -> Any:
+def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     """``kind.from_pretrained(name)``, for any of Transformers' Auto classes; ``$VARIABLES`` are filled in.
 
     Raises:
@@ -35,7 +35,7 @@ def load_pretrained(kind: Any, name: str) -> Any:
     """
     name = os.path.expanduser(os.path.expandvars(name))
     try:
-        loaded = kind.from_pretrained(name)
+        loaded = kind.from_pretrained(name, **options)
     except REFUSED as error:
         raise ConfigError(_reason(name, error)) from None
     if isinstance(loaded, PreTrainedTokenizerBase) and len(loaded) <= len(loaded.all_special_tokens):

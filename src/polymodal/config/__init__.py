@@ -7,7 +7,6 @@ from polymodal.config.encoders import ConnectorConfig, EncoderConfig, LoraSettin
 from polymodal.config.generation import (
     DecodingConfig,
     GenerationConfig,
-    LanguageLora,
     LanguageModelConfig,
     StageConfig,
 )
@@ -23,7 +22,7 @@ from polymodal.config.training import FusionConfig, ObjectiveConfig, ReportConfi
 
 __all__ = [
     "MOST", "MOST_ITEMS", "READ_MODALITIES", "TUNING", "ConnectorConfig", "DataConfig", "Declaration",
-    "DecodingConfig", "EncoderConfig", "FusionConfig", "GenerationConfig", "InputConfig", "LanguageLora",
+    "DecodingConfig", "EncoderConfig", "FusionConfig", "GenerationConfig", "InputConfig",
     "LanguageModelConfig", "LoraSettings", "Modality", "ObjectiveConfig", "ReportConfig", "Section",
     "StageConfig", "TargetConfig", "TrainConfig",
 ]  # fmt: skip

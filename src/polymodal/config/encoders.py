@@ -39,6 +39,7 @@ class LoraSettings(Section):
     targets: list[str] | None = Field(
         None, min_length=1, description="Ends of the names of the layers, such as query; by default all."
     )
+    dora: bool = Field(False, description="Learn length and direction of each weight's columns apart.")
 
 
 class ConnectorConfig(Section):

@@ -98,12 +98,6 @@ class GenerationConfig(Section):
         return self
 
 
-class LanguageLora(LoraSettings):
-    """Low-rank adapters beside the linear layers of the language model."""
-
-    dora: bool = Field(False, description="Magnitude and direction apart (DoRA; Liu et al. 2024).")
-
-
 class StageConfig(Section):
     """One stage of a training: what learns, from which rows, how fast."""
 
@@ -112,7 +106,7 @@ class StageConfig(Section):
         min_length=1,
         description="connectors, language_model, encoders.",
     )
-    lora: LanguageLora | None = Field(None, description="Adapters learn instead of the language model.")
+    lora: LoraSettings | None = Field(None, description="Adapters learn instead of the language model.")
     data: str | None = Field(None, description="Table of this stage's rows; by default data.train.")
     prompt: str | None = Field(None, description="By default generation.prompt.")
     answer: str | None = Field(None, description="By default generation.answer.")

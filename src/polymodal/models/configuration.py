@@ -49,11 +49,7 @@ class PolymodalConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Refuse what cannot be known here."""
-        if self.format > FORMAT:
-            raise RunError(
-                f"written by polymodal {self.polymodal_version} in format {self.format}, "
-                f"this is {__version__} and knows formats up to {FORMAT}. Upgrade: pip install -U polymodal"
-            )
+        refuse_newer(self)
         super().__post_init__(**kwargs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,3 +65,16 @@ class PolymodalConfig(PreTrainedConfig):
     def head_names(self) -> list[str]:
         """Names of the targets in declared order."""
         return [entry["name"] for entry in self.heads]
+
+
+def refuse_newer(config: Any) -> None:
+    """Refuse an artifact of a format that this version does not know.
+
+    Raises:
+        RunError: If it is.
+    """
+    if config.format > FORMAT:
+        raise RunError(
+            f"written by polymodal {config.polymodal_version} in format {config.format}, "
+            f"this is {__version__} and knows formats up to {FORMAT}. Upgrade: pip install -U polymodal"
+        )

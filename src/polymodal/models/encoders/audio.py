@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import torch
@@ -88,6 +89,7 @@ class AudioEncoder(BackboneEncoder):
             self._require_waveform()
             self._require_samples()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
+        self.steps: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
@@ -111,11 +113,24 @@ class AudioEncoder(BackboneEncoder):
             if "waveform" in values:
                 values = {self.backbone.main_input_name: values["waveform"]}
             hidden = self._steps(self.backbone(**values).last_hidden_state)
-        share = length / round(self.seconds * self.rate)
-        filled = (share * hidden.shape[1]).ceil().clamp(1, hidden.shape[1]).unsqueeze(1)
-        mask = torch.arange(hidden.shape[1], device=hidden.device) < filled
+        mask = torch.arange(hidden.shape[1], device=hidden.device) < self._filled(length, hidden.shape[1])
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
+
+    @torch.no_grad()
+    def count(self, *, length: Tensor, **values: Tensor) -> Tensor:  # type: ignore[override]
+        """See :meth:`Encoder.count`; runs once, for how many steps a whole recording gives."""
+        if self.steps is None:
+            whole = torch.full_like(length[:1], round(self.seconds * self.rate))
+            first = {name: value[:1] for name, value in values.items()}
+            limit, self.tokens = self.tokens, sys.maxsize
+            self.steps = int(super().count(length=whole, **first))
+            self.tokens = limit
+        return self._filled(length, self.steps).squeeze(1).long().clamp(max=self.tokens)
+
+    def _filled(self, length: Tensor, steps: int) -> Tensor:
+        """How many of so many steps are sound, ``(items, 1)``, for so many samples ``(items,)``."""
+        return (length / round(self.seconds * self.rate) * steps).ceil().clamp(1, steps).unsqueeze(1)
 
     def _vary_sound(self, values: dict[str, Tensor], length: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The tensors, and how many samples count as sound now."""

@@ -170,8 +170,16 @@ def known_sizes(model_type: str) -> dict[str, Any]:
     return known | {alias: known.get(name) for alias, name in config.attribute_map.items()}
 
 
-def from_scratch(model_type: str, sizes: dict[str, Any]) -> PreTrainedModel:
+def from_scratch(
+    model_type: str, sizes: dict[str, Any], auto: Any = AutoModel, more: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
     """A backbone with fresh weights.
+
+    Args:
+        model_type: Of Transformers.
+        sizes: Under their Transformers names.
+        auto: The Auto class that builds it.
+        more: What its configuration holds besides.
 
     Raises:
         ConfigError: If a size is unknown to the model type, of a wrong type, or does not fit the others.
@@ -183,7 +191,7 @@ def from_scratch(model_type: str, sizes: dict[str, Any]) -> PreTrainedModel:
                 f"the model type '{model_type}' has no size '{key}'. {did_you_mean(key, known)}"
             )
     try:
-        return AutoModel.from_config(AutoConfig.for_model(model_type, **sizes))
+        return auto.from_config(AutoConfig.for_model(model_type, **sizes, **(more or {})))
     except REFUSED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"the model type '{model_type}' refuses {sizes}: {reason}") from None

@@ -27,6 +27,7 @@ class Encoder(nn.Module):
         pretrained: Whether its weights come from a checkpoint (they then learn at their own rate).
         frozen: Whether its weights stay as they are.
         augments: Whether training may change what it reads, if it was built to.
+        even: Whether every item gives as many tokens.
     """
 
     modality: ClassVar[str]
@@ -36,6 +37,7 @@ class Encoder(nn.Module):
     pretrained: bool = False
     frozen: bool = False
     augments: bool = True
+    even: ClassVar[bool] = False
 
     def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
         """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
@@ -44,6 +46,18 @@ class Encoder(nn.Module):
     def settings(self) -> dict[str, Any]:
         """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
         raise TypeError(f"{type(self).__name__} does not say its settings")
+
+    @torch.no_grad()
+    def count(self, **values: Tensor) -> Tensor:
+        """How many tokens each item gives ``(items,)``, of one item or more as :meth:`forward` takes them."""
+        items = len(next(iter(values.values())))
+        read = {name: value[:1] for name, value in values.items()} if self.even else values
+        learns = self.training
+        self.eval()
+        row = torch.arange(len(next(iter(read.values()))), device=next(iter(read.values())).device)
+        counted = self(row=row, **read).mask.sum(dim=1)
+        self.train(learns)
+        return counted.expand(items) if self.even else counted
 
     @property
     def varies(self) -> bool:

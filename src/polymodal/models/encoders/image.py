@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoImageProcessor
 
+from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
 from polymodal.models.encoders.augment.pictures import Levels, levels_of, vary
 from polymodal.models.encoders.backbone import (
@@ -35,9 +37,12 @@ class ImageEncoder(BackboneEncoder):
         flip: In training, mirror every other picture, left to right.
         colour: In training, strength of random changes of brightness, contrast, saturation and hue, up to 1.
         levels: What black and white are in each channel; by default as the checkpoint's processor makes them.
+        layer: Of the hidden states, the one whose patches are the tokens, all of them, as LLaVA reads -2; by
+            default the last, pooled to ``tokens``.
     """
 
     modality = "image"
+    even = True
     axes = 2
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = SMALL_RESNET
@@ -52,6 +57,7 @@ class ImageEncoder(BackboneEncoder):
         flip: bool = False,
         colour: float = 0.0,
         levels: Levels | None = None,
+        layer: int | None = None,
         **options: Any,
     ) -> None:
         if isinstance(backbone, str) and not is_checkpoint(backbone):
@@ -61,6 +67,7 @@ class ImageEncoder(BackboneEncoder):
         super().__init__(backbone, **options)
         self.size: int = own_size(self.backbone.config) or size
         self.shift, self.crop, self.flip, self.colour = shift, crop, flip, colour
+        self.layer = layer
         self.levels = known_levels(self.checkpoint) if colour and self.checkpoint else levels
         own_width = getattr(self.backbone.config, "hidden_size", None) if self.pretrained else None
         self.width: int = own_width or self._width()
@@ -68,7 +75,7 @@ class ImageEncoder(BackboneEncoder):
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
-        names = ("size", "shift", "crop", "flip", "colour", "levels")
+        names = ("size", "shift", "crop", "flip", "colour", "levels", "layer")
         return super().settings() | {name: getattr(self, name) for name in names}
 
     def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:  # type: ignore[override]
@@ -81,13 +88,29 @@ class ImageEncoder(BackboneEncoder):
                 pixel_values,
                 shift=self.shift, crop=self.crop, flip=self.flip, colour=self.colour, levels=levels,
             )  # fmt: skip
-        hidden = self.backbone(pixel_values=pixel_values).last_hidden_state
+        hidden = self._hidden(pixel_values)
         if hidden.dim() == 3:
             patch = getattr(self.backbone.config, "patch_size", None)
             hidden = patches_to_grid(hidden, pixel_values, patch if isinstance(patch, int) else None)
-        tokens, grid = pool_grid(hidden, self.tokens)
+        tokens, grid = pool_grid(hidden, self.tokens if self.layer is None else sys.maxsize)
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         return TokenSequence(self.norm(tokens), mask, row, grid)
+
+    def _hidden(self, pixel_values: Tensor) -> Tensor:
+        """What the layer that is read makes of pixels.
+
+        Raises:
+            ConfigError: If the backbone has no such layer.
+        """
+        if self.layer is None:
+            return self.backbone(pixel_values=pixel_values).last_hidden_state
+        layers = self.backbone(pixel_values=pixel_values, output_hidden_states=True).hidden_states
+        if not -len(layers) <= self.layer < len(layers):
+            kind = self.config.model_type
+            raise ConfigError(
+                f"'layer' is {self.layer}, and a model of type '{kind}' has {len(layers)} of them"
+            )
+        return layers[self.layer]
 
     def _width(self) -> int:
         """Width of the tokens, found by running the backbone once."""

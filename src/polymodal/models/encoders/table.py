@@ -33,6 +33,7 @@ class NumberEncoder(TableEncoder):
     """
 
     modality = "number"
+    even = True
 
     def __init__(self, *, features: int = 9, width: int = 32) -> None:
         super().__init__()
@@ -60,6 +61,7 @@ class CategoryEncoder(TableEncoder):
     """
 
     modality = "category"
+    even = True
 
     def __init__(self, *, categories: int, width: int = 32) -> None:
         super().__init__()

@@ -79,6 +79,10 @@ class TextEncoder(BackboneEncoder):
         tokens, mask = pool_sequence(hidden, attention_mask.bool(), self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
 
+    def count(self, **values: Tensor) -> Tensor:
+        """See :meth:`Encoder.count`; no need to run."""
+        return values["attention_mask"].sum(dim=1).clamp(max=self.tokens)
+
     def _word_marks(self, is_loaded: bool) -> Tensor:
         """What each token is to words; nothing yet where they are still to be loaded.
 

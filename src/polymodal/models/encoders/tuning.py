@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polymodal.models.encoders.base import Encoder
 
 E = TypeVar("E", bound="Encoder")
-LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None}
+LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None, "dora": False}
 """The update is ``alpha / rank`` times the product of an adapter's two matrices."""
 LINEAR = (nn.Linear, Conv1D)
 """What an adapter goes beside; GPT-2 calls its linear layers ``Conv1D``."""
@@ -59,7 +59,8 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]
     Args:
         backbone: A Transformers model; changed in place.
         settings: Of :data:`LORA_DEFAULTS`: ``rank``; ``alpha``; ``dropout`` before the adapters; ``targets``,
-            ends of the names of the layers, such as ``query`` or ``attention.dense``.
+            ends of the names of the layers, such as ``query`` or ``attention.dense``; ``dora``, to learn the
+            length of each weight's columns apart from their direction (DoRA; Liu et al. 2024, equation 5).
 
     Returns:
         The settings with every default.
@@ -75,7 +76,7 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]
     whole = LORA_DEFAULTS | dict(settings)
     config = LoraConfig(
         r=whole["rank"], lora_alpha=whole["alpha"], lora_dropout=whole["dropout"],
-        target_modules=_linear_layers(backbone, whole["targets"]),
+        target_modules=_linear_layers(backbone, whole["targets"]), use_dora=whole["dora"],
     )  # fmt: skip
     inject_adapter_in_model(config, backbone)
     return whole
@@ -83,20 +84,25 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]
 
 def fold_adapters(encoder: BackboneEncoder) -> None:
     """Fold the adapters of one encoder, if it has any, into the weights beside them; all then learn."""
-    from peft.tuners.lora import LoraLayer
-
     if encoder.lora is None:
         return
-    for name, module in list(encoder.backbone.named_modules()):
-        if isinstance(module, LoraLayer):
-            cast(Any, module).merge(safe_merge=True)
-            encoder.backbone.set_submodule(name, module.get_base_layer())
-    vars(encoder.backbone).pop("peft_config", None)
+    fold_layers(encoder.backbone)
     encoder.lora = None
     for part in encoder.children():
         part.requires_grad_(True)
     for name, parameter in encoder.backbone.named_parameters():
         parameter.requires_grad_(name not in encoder.never_learn)
+
+
+def fold_layers(backbone: nn.Module) -> None:
+    """Fold every adapter in ``backbone`` into the layer that it lies beside."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, LoraLayer):
+            cast(Any, module).merge(safe_merge=True)
+            backbone.set_submodule(name, module.get_base_layer())
+    vars(backbone).pop("peft_config", None)
 
 
 def hold_around(encoder: E) -> E:

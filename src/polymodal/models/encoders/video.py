@@ -53,6 +53,7 @@ class VideoEncoder(BackboneEncoder):
     """
 
     modality = "video"
+    even = True
     axes = 3
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = SMALL_RESNET

@@ -1,0 +1,220 @@
+"""Encoders → connectors → a causal language model: items stand among words as vectors, and words come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from polymodal.models.connectors import Connector, build_connector
+from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
+from polymodal.models.encoders.tuning import add_lora, fold_layers
+from polymodal.models.language.configuration import PolymodalLanguageConfig
+from polymodal.models.modeling import Inputs, PolymodalPreTrainedModel, encode
+
+LEFT_OUT = -100
+"""The label of a token on which the loss does not look."""
+
+
+class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixin):
+    """Any encoders before any causal language model.
+
+    Args:
+        config: What to build.
+        encoders: Built already, in the order of ``config.encoders``; by default built from it.
+        language_model: Built already, without adapters; by default built from ``config.text_config``.
+    """
+
+    config_class = PolymodalLanguageConfig  # type: ignore[assignment]
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(
+        self,
+        config: PolymodalLanguageConfig,
+        encoders: Sequence[Encoder] | None = None,
+        language_model: PreTrainedModel | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.encoders = nn.ModuleList(encoders or [build_encoder(settings) for settings in config.encoders])
+        self.encoder_of = {entry["name"]: entry["encoder"] for entry in config.inputs}
+        if language_model is not None:
+            config.text_config = language_model.config
+        text: Any = config.text_config
+        self.connectors = nn.ModuleList(
+            self._connector(entry, text.get_text_config().hidden_size) for entry in config.inputs
+        )
+        self.language_model: PreTrainedModel = language_model or AutoModelForCausalLM.from_config(text)
+        if config.lora:
+            self.adapt(config.lora)
+        self.finish()
+
+    @property
+    def decoder(self) -> PreTrainedModel:
+        """The language model without its last layer, which says words."""
+        return getattr(self.language_model, self.language_model.base_model_prefix)
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of an input."""
+        return cast(Encoder, self.encoders[self.encoder_of[name]])
+
+    def connector(self, name: str) -> Connector:
+        """The connector of an input."""
+        return cast(Connector, self.connectors[self.config.input_names.index(name)])
+
+    def count_tokens(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
+        """How many vectors items of an input take among the words, ``(items,)``."""
+        return self.connector(name).count(self.encoder(name).count(**values))
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        inputs: Inputs | None = None,
+        inputs_embeds: Tensor | None = None,
+        num_items_in_batch: Any = None,
+        **options: Any,
+    ) -> CausalLMOutputWithPast:
+        """What comes after each token, and the loss where ``labels`` are given.
+
+        Args:
+            input_ids: ``(batch, length)``, a placeholder for each vector of an item.
+            attention_mask: ``(batch, length)``; none where conversations are packed, which ``position_ids``
+                tell apart.
+            position_ids: ``(batch, length)``.
+            labels: ``(batch, length)``, each token at its own place; -100 where the loss does not look.
+            inputs: See :data:`polymodal.models.modeling.Inputs`: the items in the order of their
+                placeholders; ``taken`` ``(items,)`` beside them says how many vectors each takes, where that
+                is not what the encoder masks.
+            inputs_embeds: In the place of ``input_ids`` and ``inputs``: see :meth:`embed`.
+            num_items_in_batch: What the summed loss is divided by; by default the labels it looks at.
+            options: Of the language model.
+
+        Returns:
+            ``logits`` ``(batch, length, vocabulary)``; with ``labels`` ``(batch, kept, vocabulary)``, of
+            the places alone after which some row has a label.
+
+        Raises:
+            ValueError: If items and placeholders do not match.
+        """
+        if inputs_embeds is None:
+            assert input_ids is not None
+            inputs_embeds = self.embed(input_ids, inputs)
+        seen = {"inputs_embeds": inputs_embeds, "attention_mask": attention_mask, **options}
+        if position_ids is not None:
+            seen["position_ids"] = position_ids
+        if labels is None:
+            return self.language_model(**seen)
+        kept = (labels[:, 1:] != LEFT_OUT).any(dim=0).nonzero().squeeze(1)
+        said = self.language_model(**seen, use_cache=False, logits_to_keep=kept)
+        if not len(kept):
+            return CausalLMOutputWithPast(
+                loss=said.logits.sum() + 0.0 * inputs_embeds.sum(), logits=said.logits
+            )
+        loss = self.language_model.loss_function(
+            logits=said.logits, labels=None, shift_labels=labels[:, kept + 1].contiguous(),
+            vocab_size=said.logits.shape[-1], num_items_in_batch=num_items_in_batch,
+        )  # fmt: skip
+        return CausalLMOutputWithPast(loss=loss, logits=said.logits)
+
+    def embed(self, input_ids: Tensor, inputs: Inputs | None = None) -> Tensor:
+        """The language model's embeddings ``(batch, length, width)``, with items in their placeholders.
+
+        Raises:
+            ValueError: If items and placeholders do not match.
+        """
+        embeds = self.language_model.get_input_embeddings()(input_ids)
+        for entry in self.config.inputs:
+            name = entry["name"]
+            connector = self.connector(name)
+            lacks = (input_ids == entry["missing"]).unsqueeze(-1)
+            embeds = torch.where(lacks, connector.missing.to(embeds.dtype), embeds)
+            places = input_ids == entry["placeholder"]
+            vectors = self._vectors(name, (inputs or {}).get(name))
+            found, wanted = (0 if vectors is None else len(vectors)), int(places.sum())
+            if found != wanted:
+                raise ValueError(f"'{name}' has {wanted} placeholders, and its items give {found} vectors")
+            if vectors is not None:
+                embeds = embeds.masked_scatter(places.unsqueeze(-1), vectors.to(embeds.dtype))
+                embeds = embeds + 0.0 * vectors.sum().to(embeds.dtype) if not wanted else embeds
+        return embeds
+
+    def _vectors(self, name: str, values: Mapping[str, Tensor] | None) -> Tensor | None:
+        """The vectors ``(n, width)`` of an input's items, one after another; of blank items none."""
+        if values is None:
+            return None
+        given = dict(values)
+        taken, row = given.pop("taken", None), given["row"]
+        items = max(len(value) for value in given.values())
+        blank = not len(row)
+        if blank:  # so that every weight has a gradient, as processes that step together must have
+            given["row"] = row.new_zeros(items)
+        vectors, mask = self.connector(name)(encode(self.encoder(name), given))
+        if taken is not None and not blank:
+            mask = torch.arange(vectors.shape[1], device=vectors.device) < taken.unsqueeze(1)
+        return vectors[:0].flatten(0, 1) + 0.0 * vectors.sum() if blank else vectors[mask]
+
+    @torch.no_grad()
+    def generate(  # type: ignore[override]
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs: Inputs | None = None,
+        inputs_embeds: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """See :meth:`transformers.GenerationMixin.generate`; gives the new tokens alone.
+
+        Args:
+            input_ids: ``(batch, length)``, padded on the left.
+            attention_mask: ``(batch, length)``.
+            inputs: See :meth:`forward`.
+            inputs_embeds: In the place of ``input_ids`` and ``inputs``.
+            options: Of ``generate``: ``max_new_tokens``, ``num_beams``, ``do_sample``, ``streamer``, ….
+        """
+        if inputs_embeds is None:
+            assert input_ids is not None
+            inputs_embeds = self.embed(input_ids, inputs)
+        options.setdefault("generation_config", self.generation_config)
+        language_model = cast(Any, self.language_model)
+        return language_model.generate(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **options)
+
+    def adapt(self, settings: Mapping[str, Any]) -> None:
+        """Put low-rank adapters beside the language model's layers; see :func:`add_lora`."""
+        self.config.lora = add_lora(self.decoder, settings)
+
+    def merge(self) -> PolymodalForConditionalGeneration:
+        """Fold the adapters of the language model into the weights beside them, if it has any."""
+        if self.config.lora:
+            fold_layers(self.decoder)
+            self.config.lora = None
+            self.language_model.requires_grad_(True)
+        return self
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's."""
+        return self.language_model.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language model's last layer."""
+        return self.language_model.get_output_embeddings()
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the encoders are by now is kept."""
+        self.config.encoders = [encoder_settings(cast(Encoder, encoder)) for encoder in self.encoders]
+        super().save_pretrained(*args, **kwargs)
+
+    def _connector(self, entry: Mapping[str, Any], language_width: int) -> Connector:
+        options = dict(entry["connector"])
+        width = cast(Encoder, self.encoders[entry["encoder"]]).width
+        return build_connector(options.pop("type"), width, language_width, options)
