@@ -42,7 +42,7 @@ class PolymodalLanguageConfig(PreTrainedConfig):
         """Refuse what cannot be known here; the language model's part becomes a configuration of its own."""
         refuse_newer(self)
         if self.text_config is not None:
-            # A copy: the base class hands its own choice of attention down, none as yet, over what stands there.
+            # A copy: the base class hands its own choice of attention down, which is none as yet.
             given = self.text_config
             values = dict(given) if isinstance(given, dict) else given.to_dict()
             self.text_config = AutoConfig.for_model(values.pop("model_type"), **values)
