@@ -84,7 +84,7 @@ def test_adapters_start_as_nothing_learn_alone_and_are_saved(tmp_path, name):
     assert (
         loaded.model.encoders[0].lora
         == fed.encoder.lora
-        == {"rank": 2, "alpha": 16.0, "dropout": 0.1, "targets": None}
+        == {"rank": 2, "alpha": 16.0, "dropout": 0.1, "targets": None, "dora": False}
     )
     assert torch.equal(fed.logits(loaded), fed.logits())
 

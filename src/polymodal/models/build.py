@@ -69,6 +69,29 @@ def build_model(
         ConfigError: If an encoder, the fusion or one of their options does not exist, or an objective finds
             nothing to learn from.
     """
+    encoders = build_encoders(declaration, processor, known)
+    fusion = declaration.fusion
+    heads = {
+        name: _head(config, processor.targets[name], answers[name], fusion.dropout)
+        for name, config in declaration.targets.items()
+    }
+    return PolymodalModel.from_parts(  # type: ignore[return-value]
+        encoders,
+        build_fusion(fusion),
+        heads,
+        [build_objective(name, given_objective(config)) for name, config in declaration.objectives.items()],
+        embedding_dropout=fusion.dropout,
+        weighting=declaration.train.weighting,
+        space=fusion.space,
+    )
+
+
+def build_encoders(
+    declaration: Declaration,
+    processor: PolymodalProcessor,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Encoder]:
+    """The encoder of each input; for the arguments see :func:`build_model`."""
     encoders: dict[str, Encoder] = {}
     built: dict[int, Encoder] = {}  # inputs that share a reader share an encoder
     for name, config in declaration.inputs.items():
@@ -77,20 +100,7 @@ def build_model(
             asked = config if declaration.train.augment else config.unchanged()
             built[id(reader)] = _encoder(asked, reader, (known or {}).get(name))
         encoders[name] = built[id(reader)]
-    fusion = declaration.fusion
-    heads = {
-        name: _head(config, processor.targets[name], answers[name], fusion.dropout)
-        for name, config in declaration.targets.items()
-    }
-    return PolymodalModel.from_parts(  # type: ignore[return-value]
-        {name: encoders[name] for name in declaration.inputs},
-        build_fusion(fusion),
-        heads,
-        [build_objective(name, given_objective(config)) for name, config in declaration.objectives.items()],
-        embedding_dropout=fusion.dropout,
-        weighting=declaration.train.weighting,
-        space=fusion.space,
-    )
+    return encoders
 
 
 def given_objective(config: ObjectiveConfig) -> dict[str, Any]:
@@ -155,7 +165,8 @@ def _of_backbone(
         return text
     if isinstance(reader, ImageReader):
         shift = SHIFT if augment else 0.0
-        image = ImageEncoder(backbone, size=reader.size, shift=shift, **changes, **common)
+        layer = config.connector.layer if config.connector else None
+        image = ImageEncoder(backbone, size=reader.size, shift=shift, layer=layer, **changes, **common)
         reader.change(size=image.size)
         return image
     if isinstance(reader, VideoReader):

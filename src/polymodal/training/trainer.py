@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from functools import cached_property
 from pathlib import Path
@@ -11,37 +10,25 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.utils.data import RandomSampler, Sampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerState
-from transformers.trainer_callback import PrinterCallback
+from transformers import Trainer
 
 from polymodal.config import TrainConfig
-from polymodal.data.aside import discard, writing
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.models.modeling import LearningModel
-from polymodal.training.arguments import epochs_an_evaluation, training_arguments
-from polymodal.training.checkpoints import (
-    PART,
-    PREFIX,
-    STATE,
-    BestCheckpoint,
-    checkpoints,
-    has_ended,
-    point_to_best,
-    publish,
-    state_of,
-)
-from polymodal.training.compiling import batch_form, compiling
+from polymodal.training.arguments import training_arguments
+from polymodal.training.compiling import batch_form
 from polymodal.training.groups import parameter_groups
 from polymodal.training.normalizers import Rest, encoders_at_rest, step_normalizers
-from polymodal.training.processes import is_main, on_main
+from polymodal.training.processes import is_main
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.sampling import EvenSampler
 from polymodal.training.selection import validation_metrics
 from polymodal.training.watching import LossWatch
+from polymodal.training.whole import WholeCheckpoints
 
 
-class PolymodalTrainer(Trainer):
-    """A Trainer whose pretrained parts have a learning rate of their own, and whose checkpoints are whole.
+class PolymodalTrainer(WholeCheckpoints):
+    """A Trainer whose pretrained parts have a learning rate of their own.
 
     Args:
         pretrained_learning_rate: Of what came with a checkpoint.
@@ -59,7 +46,6 @@ class PolymodalTrainer(Trainer):
     ) -> None:
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
         self.piece = piece
-        self._saving = False
         super().__init__(*args, **kwargs)
         self.rest = Rest()
         self.add_callback(self.rest)
@@ -94,11 +80,6 @@ class PolymodalTrainer(Trainer):
     @cached_property
     def _parameters(self) -> int:
         return self.prediction_model.num_parameters(exclude_embeddings=True)
-
-    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
-        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-        return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """What the losses of a step are divided by; None where the step is one batch of one process."""
@@ -137,45 +118,6 @@ class PolymodalTrainer(Trainer):
             pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,
             weight_decay=self.args.weight_decay,
         )  # fmt: skip
-
-    def _get_output_dir(self, trial: Any) -> str:
-        folder = super()._get_output_dir(trial)
-        return str(Path(folder) / PART) if self._saving else folder
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save as the Trainer does, but aside: ``checkpoint-<step>`` is there as a whole or not at all.
-
-        Raises:
-            RunError: If it cannot be written, as when the disk is full; the checkpoints before it stay.
-        """
-        folder = Path(self._get_output_dir(trial))
-        before = [path.name for path in checkpoints(folder)[-1:]]
-        whole = f"{before[0]} is whole: free space" if before else "Free space"
-        cure = f"{whole}, then the same command with --resume goes on"
-        part = folder / PART / f"{PREFIX}{self.state.global_step}"
-        with writing(folder / part.name, cure):
-            try:
-                self._saving = True
-                super()._save_checkpoint(model, trial)
-            except BaseException:
-                discard(folder / PART)
-                raise
-            finally:
-                self._saving = False
-            point_to_best(self.state, folder)
-            if self.state.best_global_step == self.state.global_step:
-                self.state.best_model_checkpoint = str(folder / part.name)
-            on_main(lambda: self._publish(part))
-
-    def _publish(self, part: Path) -> None:
-        self.state.save_to_json(str(part / STATE))
-        publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
-
-    def take_best(self, checkpoint: Path) -> None:
-        """Become the best model of a training that came to its end at ``checkpoint``."""
-        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
-        point_to_best(self.state, checkpoint.parent)
-        self._load_best_model()
 
 
 def train(
@@ -222,27 +164,14 @@ def train(
         layer_decay=config.layer_decay,
         piece=config.piece,
     )
-    trainer.remove_callback(PrinterCallback)
     if not quiet and is_main():
         trainer.add_callback(TrainingProgress(metric))
-    if config.patience and config.epochs:
-        evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
-        trainer.add_callback(EarlyStoppingCallback(evaluations))
-    trainer.add_callback(BestCheckpoint)
-    output = Path(str(arguments.output_dir))
-    on_main(lambda: discard(output / PART))
-    last = checkpoints(output)[-1:] if resume else []
-    begun = state_of(last[0])["epoch"] if last else 0.0
     started = time.perf_counter()
-    if last and has_ended(last[0]):
-        trainer.take_best(last[0])
-    else:
-        with compiling(arguments):
-            trainer.train(resume_from_checkpoint=str(last[0]) if last else None)
-    return _summary(trainer, time.perf_counter() - started, len(rows), begun)
+    begun = trainer.run(config, resume=resume)
+    return summary(trainer, time.perf_counter() - started, len(rows), begun)
 
 
-def _summary(trainer: PolymodalTrainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
+def summary(trainer: Trainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
     """What :func:`train` returns; ``begun`` epochs were trained before it was resumed."""
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_selection" in entry]

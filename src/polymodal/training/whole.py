@@ -1,0 +1,107 @@
+"""A Trainer whose checkpoints are whole or not there, and which goes on from them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import EarlyStoppingCallback, Trainer, TrainerState
+from transformers.trainer_callback import PrinterCallback
+
+from polymodal.config import TrainConfig
+from polymodal.data.aside import discard, writing
+from polymodal.training.arguments import epochs_an_evaluation
+from polymodal.training.checkpoints import (
+    PART,
+    PREFIX,
+    STATE,
+    BestCheckpoint,
+    checkpoints,
+    has_ended,
+    point_to_best,
+    publish,
+    state_of,
+)
+from polymodal.training.compiling import compiling
+from polymodal.training.processes import on_main
+
+
+class WholeCheckpoints(Trainer):
+    """A Trainer that a kill leaves with whole checkpoints alone, and that ends at its best epoch."""
+
+    _saving = False
+
+    def run(self, config: TrainConfig, *, resume: bool) -> float:
+        """Train to the end, and leave the model at its best epoch.
+
+        Args:
+            config: The ``train`` section, its epochs a number.
+            resume: Go on from the last whole checkpoint, if there is one.
+
+        Returns:
+            The epochs that were trained before.
+
+        Raises:
+            RunError: If a checkpoint cannot be written, or the model cannot be compiled.
+        """
+        self.remove_callback(PrinterCallback)
+        if config.patience and config.epochs:
+            evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
+            self.add_callback(EarlyStoppingCallback(evaluations))
+        self.add_callback(BestCheckpoint)
+        output = Path(str(self.args.output_dir))
+        on_main(lambda: discard(output / PART))
+        last = checkpoints(output)[-1:] if resume else []
+        begun = state_of(last[0])["epoch"] if last else 0.0
+        if last and has_ended(last[0]):
+            self.take_best(last[0])
+        else:
+            with compiling(self.args):
+                self.train(resume_from_checkpoint=str(last[0]) if last else None)
+        return begun
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / PART) if self._saving else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save as the Trainer does, but aside: ``checkpoint-<step>`` is there as a whole or not at all.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full; the checkpoints before it stay.
+        """
+        folder = Path(self._get_output_dir(trial))
+        before = [path.name for path in checkpoints(folder)[-1:]]
+        whole = f"{before[0]} is whole: free space" if before else "Free space"
+        cure = f"{whole}, then the same command with --resume goes on"
+        part = folder / PART / f"{PREFIX}{self.state.global_step}"
+        with writing(folder / part.name, cure):
+            try:
+                self._saving = True
+                super()._save_checkpoint(model, trial)
+            except BaseException:
+                discard(folder / PART)
+                raise
+            finally:
+                self._saving = False
+            point_to_best(self.state, folder)
+            if self.state.best_global_step == self.state.global_step:
+                self.state.best_model_checkpoint = str(folder / part.name)
+            on_main(lambda: self._publish(part))
+
+    def _publish(self, part: Path) -> None:
+        self.state.save_to_json(str(part / STATE))
+        publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
+
+    def take_best(self, checkpoint: Path) -> None:
+        """Become the best model of a training that came to its end at ``checkpoint``."""
+        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        point_to_best(self.state, checkpoint.parent)
+        self._load_best_model()
