@@ -31,6 +31,12 @@ SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A tabl
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
+Prompt = Annotated[
+    str | None, typer.Option("--prompt", help="Answer in words: what is asked, such as '{photo} {question}'.")
+]
+Answer = Annotated[
+    str | None, typer.Option("--answer", help="With --prompt: what is to be said, '{answer}'.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
 TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]
