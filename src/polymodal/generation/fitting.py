@@ -28,6 +28,7 @@ from polymodal.training.folder import (
     prepare_folder,
 )
 from polymodal.training.language.checking import check_language
+from polymodal.training.language.features import encode_frozen_items
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.opening import open_language_job
 from polymodal.training.language.stages import train_stages
@@ -79,6 +80,7 @@ def _fit(job: LanguageJob, folder: Path, *, resume: bool, quiet: bool) -> Langua
     processes.on_main(lambda: write_rejected(folder, job.rejected))
     set_seed(job.declaration.train.seed)
     _limit_answers(job)
+    encode_frozen_items(job, quiet=quiet)
     trained = train_stages(job, folder, resume=resume, quiet=quiet)
     run = LanguageRun(folder, job.model, job.processor, job.declaration)
 
