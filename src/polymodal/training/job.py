@@ -235,6 +235,8 @@ def open_job(
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
     declaration = parse(completed, source=written, lines=lines)
+    if declaration.generation:
+        raise ConfigError(f"{written}: answers in words ('generation'), which one plain fit alone learns")
     if pretraining is None:
         pretraining = bool(declaration.objectives) and not declaration.targets
     if pretraining:

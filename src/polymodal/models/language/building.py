@@ -10,10 +10,8 @@ from polymodal.config import ConnectorConfig, Declaration, LanguageModelConfig
 from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.hub import load_pretrained
 from polymodal.models.build import build_encoders
-from polymodal.models.encoders import encoder_settings
 from polymodal.models.encoders.backbone import known_sizes
 from polymodal.models.language.base import DEFAULT_TYPE, SMALL, build_language_model
-from polymodal.models.language.configuration import PolymodalLanguageConfig
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 
 
@@ -32,25 +30,15 @@ def build_speaker(
     """
     assert declaration.generation is not None
     encoders = build_encoders(declaration, processor)
-    parts = list(dict.fromkeys(encoders.values()))
     named = declaration.generation.language_model
-    language_model = build_language_model(named, processor.tokenizer, vocabulary)
-    inputs = []
+    connectors = {}
     for name, entry in declaration.inputs.items():
         chosen = entry.connector or ConnectorConfig()  # type: ignore[call-arg]
-        placeholder, missing = processor.placeholders[name]
-        inputs.append({
-            "name": name, "encoder": parts.index(encoders[name]),
-            "connector": {"type": chosen.type, **chosen.options},
-            "placeholder": placeholder, "missing": missing,
-        })  # fmt: skip
-    config = PolymodalLanguageConfig(
-        inputs=inputs,
-        encoders=[encoder_settings(encoder) for encoder in parts],
-        text_config=language_model.config,
-        pretrained=bool(named.checkpoint),
-    )
-    model = PolymodalForConditionalGeneration(config, parts, language_model)
+        connectors[name] = {"type": chosen.type, **chosen.options}
+    model = PolymodalForConditionalGeneration.from_parts(
+        encoders, build_language_model(named, processor.tokenizer, vocabulary), processor.placeholders,
+        connectors, pretrained=bool(named.checkpoint),
+    )  # fmt: skip
     unsaid = sorted(token for pair in processor.placeholders.values() for token in pair)
     settings: Any = model.generation_config
     settings.eos_token_id = list(dict.fromkeys(processor.renderer.ends))

@@ -57,6 +57,45 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
             self.adapt(config.lora)
         self.finish()
 
+    @classmethod
+    def from_parts(
+        cls,
+        encoders: Mapping[str, Encoder],
+        language_model: PreTrainedModel,
+        placeholders: Mapping[str, tuple[int, int]],
+        connectors: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        pretrained: bool = True,
+    ) -> PolymodalForConditionalGeneration:
+        """A model of parts made by hand; inputs that are given the same encoder object share it.
+
+        Args:
+            encoders: An encoder an input, in order; perhaps none.
+            language_model: Its vocabulary holds the placeholders.
+            placeholders: By input the token of an item's vectors, and the one for an item that is missing.
+            connectors: By input the connector's ``type`` and options; ``mlp`` by default.
+            pretrained: Whether the language model came with weights, and learns at their rate.
+
+        Raises:
+            ConfigError: If there is no such connector.
+        """
+        parts = list(dict.fromkeys(encoders.values()))
+        chosen = {name: dict((connectors or {}).get(name, {"type": "mlp"})) for name in encoders}
+        inputs = [
+            {
+                "name": name, "encoder": parts.index(encoder), "connector": chosen[name],
+                "placeholder": placeholders[name][0], "missing": placeholders[name][1],
+            }
+            for name, encoder in encoders.items()
+        ]  # fmt: skip
+        config = PolymodalLanguageConfig(
+            inputs=inputs,
+            encoders=[encoder_settings(encoder) for encoder in parts],
+            text_config=language_model.config,
+            pretrained=pretrained,
+        )
+        return cls(config, parts, language_model)
+
     @property
     def decoder(self) -> PreTrainedModel:
         """The language model without its last layer, which says words."""
