@@ -19,7 +19,8 @@ _HOMES = {
     "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": (
-        "PolymodalConfig", "PolymodalForConditionalGeneration", "PolymodalForPreTraining", "PolymodalForPrediction", "PolymodalModel",
+        "PolymodalConfig", "PolymodalForConditionalGeneration", "PolymodalForPreTraining",
+        "PolymodalForPrediction", "PolymodalModel",
     ),
     "polymodal.models.encoders": (
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",

@@ -59,21 +59,32 @@ def fit_language(
     job = processes.everywhere(
         lambda: open_language_job(source, inputs=inputs, settings=settings, prompt=prompt, answer=answer)
     )
-    check_folder(output, job.declaration, resume=resume, overwrite=overwrite)
-    if resume and has_begun(output) and is_finished(output):
-        discard(output / "checkpoints")
+    if processes.on_main(lambda: _is_done(job, output, resume=resume, overwrite=overwrite)):
         note(f"{output}: was finished already", quiet)
         return LanguageRun.load(output)
     set_seed(job.declaration.train.seed)
     with quiet_libraries():
-        report = check_language(job, quiet=quiet)
-    if not report.ok:
-        raise DataError([*report.problems, *left_out(report.rejected)])
+        processes.everywhere(lambda: _check(job, quiet))
     goes_on = processes.on_main(lambda: prepare_folder(output, job.declaration, resume=resume))
     if resume and not goes_on:
         note(f"{output}: no checkpoint to resume from, training starts at the first step", quiet)
     with quiet_libraries():
         return _fit(job, output, resume=goes_on, quiet=quiet)
+
+
+def _is_done(job: LanguageJob, folder: Path, *, resume: bool, overwrite: bool) -> bool:
+    """Refuse a folder that cannot be written to; whether the run in it is finished already."""
+    check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+    done = resume and has_begun(folder) and is_finished(folder)
+    if done:
+        discard(folder / "checkpoints")
+    return done
+
+
+def _check(job: LanguageJob, quiet: bool) -> None:
+    report = check_language(job, quiet=quiet)
+    if not report.ok:
+        raise DataError([*report.problems, *left_out(report.rejected)])
 
 
 def _fit(job: LanguageJob, folder: Path, *, resume: bool, quiet: bool) -> LanguageRun:
