@@ -17,8 +17,10 @@ from transformers import set_seed
 from polymodal.data.aside import aside, discard, write_text, writing
 from polymodal.data.rejected import left_out, write_rejected
 from polymodal.errors import DataError
+from polymodal.generation.card import words_card
 from polymodal.generation.measuring import longest_answer, measure_split
 from polymodal.generation.run import LanguageRun
+from polymodal.report.card import CARD
 from polymodal.training import processes
 from polymodal.training.folder import (
     RESULTS,
@@ -137,4 +139,5 @@ def write_language_results(
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": [entry | {"stage": name} for name, told in trained.items() for entry in told["history"]],
     }
+    write_text(run.folder / CARD, words_card(run.folder.name, run.declaration, results))
     write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
