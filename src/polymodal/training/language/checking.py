@@ -27,7 +27,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
     def decode(name: str, config: Any, item: Any, root: Any) -> Any:
         return job.processor.read(name, item, root, job.cache)
 
-    splits = {name: table for name, table in job.splits.items() if len(table) or name == "train"}
+    splits = {name: table for name, table in job.columns.items() if len(table) or name == "train"}
     skips = job.declaration.data.on_error == SKIP
     report = job.report = check(
         splits,

@@ -51,6 +51,7 @@ class LanguageJob:
         declaration: With every default filled in.
         guesses: What each column of the table was taken for.
         splits: Tables of ``train``, ``validation``, ``test``.
+        columns: The same with a column an input, also where the items stand in messages.
         numbers: Each split's rows by their number in the file, from 0.
         processor: Reads items and writes tokens.
         stages: What is learned one after another.
@@ -67,6 +68,7 @@ class LanguageJob:
     declaration: Declaration
     guesses: list[Guess]
     splits: dict[str, Table]
+    columns: dict[str, Table]
     numbers: dict[str, np.ndarray]
     processor: ConversationProcessor
     stages: list[Stage]

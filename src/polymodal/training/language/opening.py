@@ -134,32 +134,21 @@ def _opened(declaration: Declaration, table: Table, folder: Path | None) -> Lang
     assert generation is not None
     declaration.stages = declaration.stages or {WHOLE: StageConfig()}
     modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
-    if generation.messages:
-        table = with_items(table, generation.messages, modalities)
     splits, numbers, rejected = split_and_skip(table, declaration, folder)
-    if generation.messages:
-        splits = {
-            name: _complete_items(part, generation.messages, modalities) for name, part in splits.items()
-        }
+    column = generation.messages
+    columns = {
+        name: with_items(part, column, modalities) if column else part for name, part in splits.items()
+    }
     _fill_in(declaration, len(splits["train"]))
-    stages = [
-        _stage(name, stage, declaration, modalities, splits, folder)
-        for name, stage in declaration.stages.items()
-    ]
-    readers = prepare_processor(splits["train"], declaration.inputs, {}).readers
+    stages = [_stage(name, stage, declaration, splits, folder) for name, stage in declaration.stages.items()]
+    readers = prepare_processor(columns["train"], declaration.inputs, {}).readers
     tokenizer, vocabulary, notes = _tokenizer(generation, stages)
     return LanguageJob(
-        declaration, [guess_modality(table, column) for column in table.columns], splits, numbers,
+        declaration, [guess_modality(table, name) for name in table.columns], splits, columns, numbers,
         ConversationProcessor(readers, tokenizer), stages, row_reader(declaration, generation),
         vocabulary=vocabulary, cache=open_cache(declaration.data), notes=notes, rejected=rejected,
         folder=folder,
     )  # fmt: skip
-
-
-def _complete_items(table: Table, column: str, modalities: Mapping[str, str]) -> Table:
-    """A split's table with its items; one of a file of its own has none as yet."""
-    lacks = any(name not in table.columns for name in modalities)
-    return with_items(table, column, modalities) if lacks else table
 
 
 def _fill_in(declaration: Declaration, rows: int) -> None:
@@ -179,7 +168,6 @@ def _stage(
     name: str,
     stage: StageConfig,
     declaration: Declaration,
-    modalities: Mapping[str, str],
     splits: dict[str, Table],
     folder: Path | None,
 ) -> Stage:
@@ -194,8 +182,6 @@ def _stage(
         asked = generation.model_copy(update=base | cleared | own)
     if stage.data is not None:
         table = read_table(resolve(stage.data, folder, f"stages.{name}.data"))
-        if asked.messages:
-            table = with_items(table, asked.messages, modalities)
         splits, _, _ = split_and_skip(table, declaration, folder)
     train = TrainConfig.model_validate(declaration.train.model_dump() | stage.train)
     fill_in(train, len(splits["train"]))
