@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.data.chat.templates import Template
 from polymodal.data.check import CheckReport, check
 from polymodal.data.rejected import SKIP, in_order
 from polymodal.errors import Problem
@@ -38,6 +39,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         row_numbers=job.numbers,
         every=skips,
     )
+    _name_roles(job, report)
     if report.problems and not (skips and all(problem.row is not None for problem in report.problems)):
         return report
     report.problems = []  # of rows that cannot be read: they are found again, and left out, below
@@ -52,6 +54,21 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         report.conversation = _describe(job)
     report.rejected = job.rejected = in_order(job.rejected)
     return report
+
+
+def _name_roles(job: LanguageJob, report: CheckReport) -> None:
+    """Say which columns are asked with and answered by; messages are looked at row by row below."""
+    generation = job.declaration.generation
+    assert generation is not None
+    roles = {generation.messages: "messages"} if generation.messages else {}
+    for role in ("prompt", "answer"):
+        template = getattr(generation, role)
+        roles |= dict.fromkeys(Template(template).columns if template else (), role)
+    for entry in report.columns:
+        if entry.column in roles and entry.role == "left out":
+            entry.role = roles[entry.column]
+        if entry.column == generation.messages:
+            entry.modality, entry.empty, entry.reason = None, 0.0, "conversations"
 
 
 def _settle(
