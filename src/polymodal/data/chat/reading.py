@@ -59,7 +59,7 @@ class ConversationReader:
         if isinstance(content, np.ndarray):
             content = content.tolist()
         if not isinstance(content, (list, tuple)):
-            found = f"{where}: content that is a {type(content).__name__}"
+            found = f"{where}: content of type {type(content).__name__}"
             raise MediaError(found=found, expected="a text or a list of parts")
         parts = [
             self._part(part, f"{where}, part {number}", supply)
@@ -76,7 +76,7 @@ class ConversationReader:
             text = filled.get("text")
             if isinstance(text, str):
                 return text
-            found = "no text" if text is None else f"a text that is a {type(text).__name__}"
+            found = "no text" if text is None else f"a text of type {type(text).__name__}"
             raise MediaError(found=f"{where}: {found}", expected='{"type": "text", "text": "…"}')
         if kind not in KINDS:
             found = f"{where}: a part of type '{kind}'" if kind else f"{where}: a part without a type"
@@ -115,14 +115,14 @@ def _listed(cell: Any) -> Sequence[Any]:
         cure = "Fill them in, or leave the row out."
         raise MediaError(found="no messages", expected="at least one", cure=cure)
     if not isinstance(cell, (list, tuple)):
-        raise MediaError(found=f"a {type(cell).__name__}", expected="a list of messages")
+        raise MediaError(found=f"a cell of type {type(cell).__name__}", expected="a list of messages")
     return cell
 
 
 def _filled(entry: Any, where: str) -> dict[str, Any]:
     """The keys that hold something: Arrow gives every record the keys of all others, empty."""
     if not isinstance(entry, Mapping):
-        raise MediaError(found=f"{where} is a {type(entry).__name__}", expected="a dict")
+        raise MediaError(found=f"{where} is of type {type(entry).__name__}", expected="a dict")
     return {key: value for key, value in entry.items() if value is not None}
 
 
@@ -136,7 +136,7 @@ def _role_and_content(entry: Any, where: str, supply: Supply) -> tuple[str, Any]
         cure = did_you_mean(role, ROLES) if role else ""
         raise MediaError(found=found, expected=" or ".join(ROLES), cure=cure)
     for key in UNLEARNED:
-        if key in filled and not is_empty(filled[key]):
+        if len(filled.get(key, ())):
             cure = "Leave it out, or write it into the content."
             raise MediaError(found=f"{where} has '{key}'", expected="role and content", cure=cure)
     if "content" not in filled:

@@ -10,7 +10,7 @@ from polymodal.data.cells import MediaError, describe, is_empty
 from polymodal.data.chat.messages import ASSISTANT, SYSTEM, USER, Media, Message, Part
 from polymodal.data.items import each_item
 from polymodal.data.values import as_label
-from polymodal.errors import ConfigError, did_you_mean
+from polymodal.errors import ConfigError, did_you_mean, one_line
 
 
 class Template:
@@ -30,7 +30,7 @@ class Template:
             self._pieces = list(_pieces(text))
         except ValueError as error:
             cure = "Write {column} for a column's cell, {{ and }} for braces"
-            raise ConfigError(f"{where}: '{text}' cannot be read ({error}). {cure}") from None
+            raise ConfigError(f"{where}: '{one_line(text, 200)}' cannot be read ({error}). {cure}") from None
 
     @property
     def columns(self) -> list[str]:
@@ -84,7 +84,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
             yield literal, None
             continue
         column = field + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-        if not column or "{" in column:
+        if not field or "{" in column:
             raise ValueError("braces without the name of a column")
         yield literal, column
 

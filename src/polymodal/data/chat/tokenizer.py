@@ -8,7 +8,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from polymodal.data.chat.chat_templates import CHATML, TURN_END, TURN_START, set_chat_template
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, one_line
 
 VOCABULARY = 8192
 PAD = "<|pad|>"
@@ -57,8 +57,9 @@ def add_placeholders(tokenizer: PreTrainedTokenizerBase, inputs: Iterable[str]) 
     for name in names:
         if not _is_well_formed(name):
             rule = f"at most {LONGEST_NAME} printable characters, no '<|' or '|>', no space at its ends"
+            shown = one_line(name, LONGEST_NAME)
             raise ConfigError(
-                f"inputs: '{name}' makes no token of its own, expected {rule}. Rename the column"
+                f"inputs: '{shown}' makes no token of its own, expected {rule}. Rename the column"
             )
         for token in placeholders_of(name):
             if token in taken or token in (tokenizer.chat_template or ""):
