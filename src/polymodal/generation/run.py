@@ -15,6 +15,7 @@ from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import Conversation
 from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.data.chat.reading import ConversationReader
+from polymodal.data.chat.templates import RowReader
 from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.device import computing_in, find_device
@@ -214,8 +215,13 @@ class LanguageRun:
         Raises:
             MediaError: If they are none.
         """
-        modalities = {name: entry.modality for name, entry in self.declaration.inputs.items()}
-        return ConversationReader(inputs=modalities).read({"messages": list(messages)})
+        reader = row_reader(self.declaration, self.generation)
+        between = "\n"
+        if isinstance(reader, RowReader):  # as the rows were written that it learned from
+            written = reader.prompt.beside(reader.inputs)
+            between = written if written.isspace() else between
+        asked = ConversationReader(inputs=reader.inputs, between=between)
+        return asked.read({"messages": list(messages)})
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.

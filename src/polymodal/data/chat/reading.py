@@ -32,10 +32,11 @@ class ConversationReader:
     Args:
         inputs: Modality by the name of the input.
         column: That holds the messages: a list of dicts, or that list as JSON.
+        between: What stands between an item and its neighbour.
     """
 
-    def __init__(self, *, inputs: Mapping[str, str], column: str = "messages") -> None:
-        self.inputs, self.column = dict(inputs), column
+    def __init__(self, *, inputs: Mapping[str, str], column: str = "messages", between: str = "\n") -> None:
+        self.inputs, self.column, self.between = dict(inputs), column, between
 
     def read(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
         """The conversation of a row.
@@ -65,7 +66,7 @@ class ConversationReader:
             self._part(part, f"{where}, part {number}", supply)
             for number, part in enumerate(content, start=1)
         ]
-        return tuple(_spaced(parts))
+        return tuple(_spaced(parts, self.between))
 
     def _part(self, part: Any, where: str, supply: Supply) -> Part:
         if isinstance(part, str):
@@ -163,8 +164,8 @@ def _from_and_value(filled: Mapping[str, Any], where: str, supply: Supply) -> tu
     return role, pieces
 
 
-def _spaced(parts: Sequence[Part]) -> Iterable[Part]:
-    """The parts with a line break between an item and its neighbour, where no white space stands there."""
+def _spaced(parts: Sequence[Part], between: str) -> Iterable[Part]:
+    """The parts with ``between`` between an item and its neighbour, where no white space stands there."""
     last: Part = "\n"
     for part in parts:
         if part == "":
@@ -172,7 +173,7 @@ def _spaced(parts: Sequence[Part]) -> Iterable[Part]:
         if isinstance(part, Media) or isinstance(last, Media):
             joined = isinstance(last, str) and last[-1].isspace()
             if not joined and not (isinstance(part, str) and part[0].isspace()):
-                yield "\n"
+                yield between
         yield part
         last = part
 

@@ -71,6 +71,14 @@ class Template:
                 _add(parts, text_of(row.get(column), column))
         return tuple(parts)
 
+    def beside(self, inputs: Iterable[str]) -> str:
+        """What the template writes between the first of ``inputs`` in it and its neighbour."""
+        names = list(inputs)
+        for (before, column), (after, _) in zip(self._pieces, [*self._pieces[1:], ("", None)], strict=True):
+            if column in names:
+                return after or before
+        return ""
+
     def says_nothing(self, row: Mapping[str, Any]) -> bool:
         """Whether all the columns it names are empty in a row, or what it says is blank."""
         texts = [text_of(row.get(column), column) for column in self.columns]
