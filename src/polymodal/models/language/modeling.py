@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, cast
 
 import torch
@@ -224,9 +225,12 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         if inputs_embeds is None:
             assert input_ids is not None
             inputs_embeds = self.embed(input_ids, inputs)
-        options.setdefault("generation_config", self.generation_config)
+        settings = deepcopy(options.pop("generation_config", None) or self.generation_config)
+        others = settings.update(**options)  # those that are no settings, such as a streamer
         language_model = cast(Any, self.language_model)
-        return language_model.generate(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **options)
+        return language_model.generate(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, generation_config=settings, **others
+        )
 
     def adapt(self, settings: Mapping[str, Any]) -> None:
         """Put low-rank adapters beside the language model's layers; see :func:`add_lora`."""
