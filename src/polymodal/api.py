@@ -50,15 +50,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run | LanguageRun:
     """The run in ``folder``; see :meth:`Run.load`.
 
     Raises:
         RunError: If it is not there or incomplete.
         ConfigError: If this machine has no such device, or there is no such precision.
     """
-    kind: Any = LanguageRun if answers_in_words(Path(folder)) else Run
-    return kind.load(folder, device=device, precision=precision)
+    if answers_in_words(Path(folder)):
+        return LanguageRun.load(folder, device=device, precision=precision)
+    return Run.load(folder, device=device, precision=precision)
 
 
 def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:
@@ -117,7 +118,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
-) -> Run:
+) -> Run | LanguageRun:
     """Train, evaluate and save a model.
 
     With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it answers in words, and
@@ -143,7 +144,7 @@ def fit(
         if target or start:
             other = "target" if target else "start"
             raise ConfigError(f"'{other}' does not go with answers in words. Leave one of them out")
-        return fit_language(  # type: ignore[return-value]
+        return fit_language(
             source, inputs=inputs, prompt=prompt, answer=answer, settings=settings, resume=resume,
             output=Path(output) if output else default_folder(source), overwrite=overwrite, quiet=quiet,
         )  # fmt: skip
@@ -199,7 +200,7 @@ def _open_and_fit(
     job = processes.everywhere(opened)
     goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
     if goes_on is None:
-        return load(folder)
+        return Run.load(folder)
     leave_out_too(job, processes.on_main(lambda: job.rejected))
     with quiet_libraries():
         return fit_job(job, folder, resume=goes_on, quiet=quiet)
@@ -273,7 +274,7 @@ def _names(target: str | Sequence[str] | None) -> list[str]:
 
 
 def predict_to(
-    run: Run,
+    run: Run | LanguageRun,
     source: Any,
     output: Path,
     *,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polymodal.cli.options import Device, PrecisionOption, RunArg, load_run
+from polymodal.cli.options import Device, PrecisionOption, RunArg, load_any_run
 
 if TYPE_CHECKING:
     from polymodal.generation.talking import Talk
@@ -37,7 +37,7 @@ def chat(
     from polymodal.generation.run import LanguageRun
     from polymodal.generation.talking import Talk
 
-    opened = load_run(run, device, precision)
+    opened = load_any_run(run, device, precision)
     if not isinstance(opened, LanguageRun):
         opened.chat([])  # says why not
         raise RunError(f"{run}: answers no words")

@@ -14,7 +14,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     RunArg,
     TableArg,
-    load_run,
+    load_any_run,
     printed,
     split,
 )
@@ -93,7 +93,7 @@ def evaluate(
     from polymodal.probing.instead import parse_instead
     from polymodal.probing.measuring import measure
 
-    opened = load_run(run, device, precision)
+    opened = load_any_run(run, device, precision)
     if isinstance(opened, LanguageRun):
         asked = {"--retrieval": retrieval, "--zero-shot": zero_shot, "--linear-probe": linear_probe,
                  "--inputs": inputs, "--as": instead}  # fmt: skip

@@ -162,7 +162,8 @@ def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
     from polymodal.cli.show_words import show_words
     from polymodal.training import processes
 
-    found = {}
+    found: dict[str, Any] = {}
+    run: Any
     if search:
         from polymodal.tuning import fit_searched
 

@@ -15,6 +15,7 @@ import typer
 from polymodal.cli.skipped import OnError, as_settings
 
 if TYPE_CHECKING:
+    from polymodal.generation.run import LanguageRun
     from polymodal.run import Run
 
 
@@ -54,7 +55,14 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
 def load_run(run: Path, device: str | None, precision: Precision | None) -> Run:
-    """The run of a folder, on a device."""
+    """The run of a folder, on a device; one that answers in words is refused."""
+    from polymodal.run import Run
+
+    return Run.load(run, device=device, precision=(precision or Precision.fp32).value)
+
+
+def load_any_run(run: Path, device: str | None, precision: Precision | None) -> Run | LanguageRun:
+    """The same, also of a run that answers in words."""
     from polymodal import api
 
     return api.load(run, device=device, precision=(precision or Precision.fp32).value)
