@@ -21,6 +21,7 @@ from polymodal.data.rejected import SKIP
 from polymodal.data.schema import complete
 from polymodal.data.table import Table, read_table
 from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.evaluation.words import WORD_METRICS
 from polymodal.hub import load_pretrained
 from polymodal.models.connectors import CONNECTORS
 from polymodal.parsing import located, parse
@@ -87,6 +88,9 @@ def open_language_job(
     declaration = parse({**values, "targets": {}} if not values.get("targets") else values,
                         source=written, lines=lines)  # fmt: skip
     check_parts(declaration, written, lines)
+    with located(written, lines, "generation", "metrics"):
+        for name in (declaration.generation.metrics or ()) if declaration.generation else ():
+            _ = WORD_METRICS[name]
     for name, entry in declaration.inputs.items():
         with located(written, lines, "inputs", name, "connector"):
             _ = CONNECTORS[entry.connector.type if entry.connector else "mlp"]
