@@ -12,6 +12,9 @@ from polymodal.training.language.packing import pack
 
 GROUP = 50
 """Batches whose rows are sorted by length together: chance enough, and little padding."""
+LITTLE = 0.1
+"""Share of padding up to which rows go together by chance alone: rows of one length are often of one kind, and
+a batch of one kind teaches one-sidedly."""
 
 
 class Batches(Sampler[list[int]]):
@@ -76,7 +79,9 @@ class PackBatches(Batches):
 
 
 class LengthBatches(Batches):
-    """Batches of rows of like length: of so many batches drawn by chance, the rows are sorted.
+    """Batches of rows of like length, where chance alone would pad much.
+
+    Of so many batches drawn by chance, the rows are sorted.
 
     Args:
         lengths: Tokens of each row.
@@ -87,13 +92,21 @@ class LengthBatches(Batches):
     def __init__(self, lengths: Sequence[int] | np.ndarray, size: int, **options: Any) -> None:
         super().__init__(**options)
         self.lengths, self.size = np.asarray(lengths), size
+        self.group = 1
+        by_chance = self.batches(np.random.default_rng(self.seed))
+        self.group = GROUP if self.padding(by_chance) > LITTLE else 1
+
+    def padding(self, batches: Sequence[Sequence[int]]) -> float:
+        """The share of the places in padded ``batches`` that hold no token."""
+        places = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
+        return 1 - float(self.lengths.sum()) / places if places else 0.0
 
     def batches(self, random: np.random.Generator) -> list[list[int]]:
         """See :class:`Batches`."""
         drawn = random.permutation(len(self.lengths))
         made = []
-        for start in range(0, len(drawn), GROUP * self.size):
-            group = drawn[start : start + GROUP * self.size]
+        for start in range(0, len(drawn), self.group * self.size):
+            group = drawn[start : start + self.group * self.size]
             group = group[np.argsort(-self.lengths[group], kind="stable")]
             made += [group[place : place + self.size].tolist() for place in range(0, len(group), self.size)]
         return [made[place] for place in random.permutation(len(made))]
