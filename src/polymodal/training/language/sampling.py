@@ -13,8 +13,8 @@ from polymodal.training.language.packing import pack
 GROUP = 50
 """Batches whose rows are sorted by length together: chance enough, and little padding."""
 LITTLE = 0.1
-"""Share of padding up to which rows go together by chance alone: rows of one length are often of one kind, and
-a batch of one kind teaches one-sidedly."""
+"""Share of padding up to which rows go together by chance alone: rows of one length are often of one kind,
+and a batch of one kind teaches one-sidedly."""
 
 
 class Batches(Sampler[list[int]]):
