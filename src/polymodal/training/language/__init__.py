@@ -1,0 +1,1 @@
+"""How conversations become batches that a language model learns from."""
