@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from polymodal.data.chat.processor import ConversationProcessor, Turn
+from polymodal.data.processor import Form
 from polymodal.models.language.modeling import LEFT_OUT
 
 
@@ -88,3 +90,24 @@ def packed(rows: Sequence[Row]) -> dict[str, Tensor]:
         "labels": [labels_of(row) for row in rows],
     }
     return {name: torch.from_numpy(np.concatenate(part)).long()[None] for name, part in parts.items()}
+
+
+class ConversationCollator:
+    """Batches of conversations for a language model.
+
+    Args:
+        processor: Pads, and collates the items.
+        packed: One after another in one row, in the place of a row each.
+        form: See :meth:`PolymodalProcessor.collate`.
+    """
+
+    def __init__(
+        self, processor: ConversationProcessor, *, packed: bool = False, form: Form = "items"
+    ) -> None:
+        self.processor, self.packed, self.form = processor, packed, form
+
+    def __call__(self, turns: Sequence[Turn]) -> dict[str, Any]:
+        encoded = [turn.encoded for turn in turns]
+        pad = int(self.processor.tokenizer.pad_token_id)  # type: ignore[arg-type]
+        tensors = packed(encoded) if self.packed else padded(encoded, pad)
+        return {**tensors, "inputs": self.processor.media(turns, form=self.form)}

@@ -10,6 +10,11 @@ import numpy as np
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
 
+WINDOW = 50
+"""Steps: chance enough, and little padding."""
+LITTLE = 0.1
+"""Share of padding up to which rows go together by chance alone: rows of one length are often of one kind,
+and a batch of one kind teaches one-sidedly."""
 FILLING = [~0]
 """A batch for a process that has no rows left; ``~index`` is a row that teaches nothing, as elsewhere."""
 
@@ -28,6 +33,9 @@ class BatchesByEpoch(Sampler[list[int]]):
 
     def __init__(self, *, seed: int, processes: int = 1) -> None:
         self.seed, self.processes, self.epoch = seed, processes, 0
+
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} does not say how many batches there are")
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer and by accelerate; see also :class:`EpochOfSampler`."""
@@ -70,7 +78,8 @@ class LengthGroupedSampler(BatchesByEpoch):
         batch_size: Most rows of a batch.
         seed: Of the order.
         processes: That share the batches.
-        window: Steps within which rows are sorted: the more, the less padding, and the less chance.
+        window: Steps within which rows are sorted: the more, the less padding, and the less chance. By
+            default one, and :data:`WINDOW` where that would pad more than :data:`LITTLE`.
     """
 
     def __init__(
@@ -80,10 +89,12 @@ class LengthGroupedSampler(BatchesByEpoch):
         *,
         seed: int,
         processes: int = 1,
-        window: int = 50,
+        window: int | None = None,
     ) -> None:
         super().__init__(seed=seed, processes=processes)
-        self.lengths, self.step, self.window = np.asarray(lengths), batch_size * processes, window
+        self.lengths, self.step, self.window = np.asarray(lengths), batch_size * processes, window or 1
+        if window is None and self._padding() > LITTLE:
+            self.window = WINDOW
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.step) * self.processes
@@ -96,6 +107,12 @@ class LengthGroupedSampler(BatchesByEpoch):
         starts = random.permutation(np.arange(0, len(rows), self.step))
         steps = (np.array_split(rows[start : start + self.step], self.processes) for start in starts)
         yield from (batch.tolist() or FILLING for batch in chain.from_iterable(steps))
+
+    def _padding(self) -> float:
+        """The share of the places of an epoch's batches that hold no token."""
+        batches = [rows for rows in self if rows != FILLING]
+        places = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
+        return 1 - float(self.lengths.sum()) / max(1, places)
 
 
 class EpochOfSampler(TrainerCallback):

@@ -44,7 +44,7 @@ def train_stages(
         place_of = folder / "checkpoints" / stage.name
         told[stage.name] = train_language(
             model, stage.rows["train"], stage.rows["validation"], stage.train, place_of,
-            pack=generation.pack, resume=resume and place == begun, quiet=quiet,
+            pack_to=generation.pack, resume=resume and place == begun, quiet=quiet,
         )  # fmt: skip
     return told
 
