@@ -44,8 +44,9 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
     if report.problems and not (skips and all(problem.row is not None for problem in report.problems)):
         return report
     report.problems = []  # of rows that cannot be read: they are found again, and left out, below
+    model = job.model
     if job.declaration.generation and job.declaration.generation.pack:
-        check_packing(job.model.language_model)
+        check_packing(model.language_model)
     job.begin_rows()
     for rows in job.all_rows():
         _settle(job, rows, rows.prepare(shown), skips, report)
