@@ -27,13 +27,13 @@ TURNS = asked([image(0), text("What is it?")], "A red circle.", [text("And this?
 SYSTEM = [{"role": "system", "content": "Say it in a word."}, *QUESTIONS["picture first"]]
 
 
-def processor_of(tokenizer, folder, between="\n"):
+def processor_of(tokenizer, folder, between="\n", name="image"):
     """As Transformers loads it."""
-    Renderer(tokenizer, ["image"])
+    Renderer(tokenizer, [name])
     vision = hf.CLIPVisionConfig(**PIXELS, hidden_size=16, num_attention_heads=2)
     config = hf.LlavaConfig(vision_config=vision, vision_feature_select_strategy="default")
     part = hf.CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
-    reading_parts(tokenizer, part, "<|image|>", config, between).save_pretrained(folder)
+    reading_parts(tokenizer, part, f"<|{name}|>", config, between).save_pretrained(folder)
     return hf.AutoProcessor.from_pretrained(folder)
 
 
@@ -69,6 +69,16 @@ def test_what_stands_between_a_picture_and_its_neighbour(between, tmp_path):
     processor = processor_of(tokenizer, tmp_path, between)
     for messages in (*QUESTIONS.values(), TURNS):
         assert_same(tokenizer, processor, messages, between)
+
+
+@pytest.mark.parametrize("name", ["CONTENT", 'a "photo\'s" {{ x }} \\ é 😀 BETWEEN'])
+def test_an_input_may_have_any_name(name, tmp_path):
+    tokenizer = families.make("chatml")
+    processor = processor_of(tokenizer, tmp_path, name=name)
+    content = [text("Is this"), image(0), text("it?")]
+    read = ConversationReader(inputs={name: "image"}).read({"messages": asked(content)})
+    expected = Renderer(tokenizer, [name]).encode(read, lambda _: PATCHES, reply=True).ids.tolist()
+    assert written(processor, asked(content)) == expected
 
 
 @pytest.mark.parametrize("name, ends", [("headings", False), ("llama2", False), ("chatml", True)])

@@ -22,8 +22,8 @@ SCRATCH = [
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with ``run``, tuned by adapters, which answers in words about photos; ``scratch``, whose encoder
-    is from scratch, and ``fit``, which classifies."""
+    """A folder with ``run``, tuned by adapters, which answers in words about photos; ``scratch``, whose
+    encoder is from scratch; ``fit``, which classifies."""
     folder = tmp_path_factory.mktemp("runs")
     table = write_table(folder / "houses.csv", house_rows(folder, 24))
     words = train_language_tokenizer(

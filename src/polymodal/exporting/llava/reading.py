@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from contextlib import suppress
 from itertools import product
 from typing import Any, cast
@@ -42,9 +43,9 @@ PARTS = """\
 {%- endif %}
 {%- set llava.messages = llava.messages + [dict(message, content=CONTENT)] %}
 {%- endfor %}
-{%- set messages = llava.messages %}
-"""
+{%- set messages = llava.messages %}"""
 """Makes a text of each message's parts, before a chat template that knows no pictures is given them."""
+_VALUES = re.compile("(BETWEEN|PLACEHOLDER|CONTENT)")
 SAID = "(llava.text | trim) + (ENDED if message['role'] == 'assistant' else '')"
 CONTENTS = (SAID, "[{'type': 'text', 'text': SAID}]".replace("SAID", SAID))
 """What the chat template is given: texts, or lists of parts, which some read alone."""
@@ -95,11 +96,12 @@ def chat_template(tokenizer: Tokenizer, placeholder: str, between: str) -> str:
         RunError: If its own cannot be made to write what the run does.
     """
     source, expected = tokenizer.get_chat_template(), _expected(tokenizer)
-    fixed = PARTS.replace("BETWEEN", _literal(between)).replace("PLACEHOLDER", _literal(placeholder))
+    fixed = {"BETWEEN": _literal(between), "PLACEHOLDER": _literal(placeholder)}
     # The run ends answers by itself where the template does not.
     for content, end in product(CONTENTS, ("", tokenizer.eos_token or "")):
-        parts = fixed.replace("CONTENT", content).replace("ENDED", _literal(end)).rstrip("\n")
-        whole = parts + KEEP + source
+        values = fixed | {"CONTENT": content.replace("ENDED", _literal(end))}
+        pieces = _VALUES.split(PARTS)  # the names of the values are every other piece
+        whole = "".join(values.get(piece, piece) for piece in pieces) + KEEP + source
         for candidate in (whole, _led(tokenizer, whole, expected[(USER,)])):
             if all(_written(tokenizer, candidate, roles) == text for roles, text in expected.items()):
                 return candidate
