@@ -110,3 +110,13 @@ def test_words_are_nothing_for_sentence_transformers(runs):
     assert line.startswith(
         "run: answers in words, which sentence-transformers does not hold. polymodal export"
     )
+
+
+def test_a_run_that_is_loaded_stays_as_it_is(runs):
+    run = pm.load(runs / "run")
+    asked = [{"role": "user", "content": [{"type": "image", "path": str(runs / "photos/1.png")}]}]
+    before, settings = run.chat(asked), run.model.config.to_dict()
+    made = pm.export(run, to="llava", output=runs / "of_a_run")
+    assert made.inputs == {"image": "photo"} and made.left_out == []
+    assert run.model.config.to_dict() == settings and settings["lora"]["rank"] == 2
+    assert run.chat(asked) == before
