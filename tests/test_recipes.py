@@ -15,7 +15,7 @@ RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_reads_and_states_seed_tolerance_and_time(path):
     declaration = load_yaml(path)
-    assert declaration.inputs and (declaration.targets or declaration.objectives)
+    assert declaration.inputs and (declaration.targets or declaration.objectives or declaration.generation)
     head = path.read_text(encoding="utf-8").split("data:")[0]
     assert all(word in head for word in ("seed:", "tolerance:", "time:"))
 

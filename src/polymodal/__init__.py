@@ -12,12 +12,15 @@ _HOMES = {
     "polymodal.fusions": ("fit_fusions",),
     "polymodal.folds": ("fit_folds",),
     "polymodal.run": ("Run",),
+    "polymodal.generation.run": ("LanguageRun",),
+    "polymodal.models.connectors": ("Connector", "CONNECTORS"),
     "polymodal.search.index": ("Index",),
     "polymodal.several": ("Fits",),
     "polymodal.tuning": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": (
-        "PolymodalConfig", "PolymodalForPreTraining", "PolymodalForPrediction", "PolymodalModel",
+        "PolymodalConfig", "PolymodalForConditionalGeneration", "PolymodalForPreTraining",
+        "PolymodalForPrediction", "PolymodalModel",
     ),
     "polymodal.models.encoders": (
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",

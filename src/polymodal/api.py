@@ -18,14 +18,16 @@ from polymodal.data.rejected import SKIP, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
-from polymodal.errors import DataError
+from polymodal.errors import ConfigError, DataError
 from polymodal.evaluation.inference import Batch, list_columns
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.exporting.door import export
+from polymodal.generation.fitting import fit_language
+from polymodal.generation.run import LanguageRun
 from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import parse
 from polymodal.results import write_results
-from polymodal.run import Run
+from polymodal.run import Run, answers_in_words
 from polymodal.search.building import Indexed, index_table
 from polymodal.search.index import Index
 from polymodal.training import processes
@@ -33,6 +35,8 @@ from polymodal.training.calibration import calibrate
 from polymodal.training.folder import check_folder, has_begun, is_finished, prepare_folder
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
+from polymodal.training.language.checking import check_language
+from polymodal.training.language.opening import asks_for_words, open_language_job
 from polymodal.training.pairing import check_pairs
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
@@ -46,13 +50,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
+def load(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run | LanguageRun:
     """The run in ``folder``; see :meth:`Run.load`.
 
     Raises:
         RunError: If it is not there or incomplete.
         ConfigError: If this machine has no such device, or there is no such precision.
     """
+    if answers_in_words(Path(folder)):
+        return LanguageRun.load(folder, device=device, precision=precision)
     return Run.load(folder, device=device, precision=precision)
 
 
@@ -73,6 +79,8 @@ def check(
     target: str | Sequence[str] | None = None,
     inputs: Sequence[str] = (),
     settings: Sequence[str] = (),
+    prompt: str | None = None,
+    answer: str | None = None,
     quiet: bool = True,
 ) -> CheckReport:
     """What a fit would see and trip over, or a pre-training where objectives stand without targets.
@@ -82,6 +90,12 @@ def check(
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
     """
+    if prompt is not None or answer is not None or asks_for_words(source, settings):
+        with quiet_libraries():
+            return check_language(
+                open_language_job(source, inputs=inputs, settings=settings, prompt=prompt, answer=answer),
+                quiet=quiet,
+            )
     job = open_job(source, targets=_names(target), inputs=inputs, settings=settings, pretraining=None)
     report = job.check(quiet)
     try:
@@ -99,11 +113,16 @@ def fit(
     output: str | Path | None = None,
     settings: Sequence[str] = (),
     start: str | Path | None = None,
+    prompt: str | None = None,
+    answer: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
-) -> Run:
+) -> Run | LanguageRun:
     """Train, evaluate and save a model.
+
+    With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it answers in words, and
+    the run is a :class:`polymodal.generation.run.LanguageRun`.
 
     Args:
         source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
@@ -112,6 +131,8 @@ def fit(
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
         start: A run whose encoders, embedding and fusion go on; heads are new.
+        prompt: Template over columns of what is asked, such as ``{image} {question}``.
+        answer: Template over columns of what is to be said.
         resume: Go on with an interrupted run in ``output``; one that is finished is returned as it is.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
@@ -119,6 +140,14 @@ def fit(
     Raises:
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
+    if prompt is not None or answer is not None or asks_for_words(source, settings):
+        if target or start:
+            other = "target" if target else "start"
+            raise ConfigError(f"'{other}' does not go with answers in words. Leave one of them out")
+        return fit_language(
+            source, inputs=inputs, prompt=prompt, answer=answer, settings=settings, resume=resume,
+            output=Path(output) if output else default_folder(source), overwrite=overwrite, quiet=quiet,
+        )  # fmt: skip
     return _open_and_fit(
         lambda: open_job(source, targets=_names(target), inputs=inputs, settings=settings, start=start),
         Path(output) if output else default_folder(source),
@@ -171,7 +200,7 @@ def _open_and_fit(
     job = processes.everywhere(opened)
     goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
     if goes_on is None:
-        return load(folder)
+        return Run.load(folder)
     leave_out_too(job, processes.on_main(lambda: job.rejected))
     with quiet_libraries():
         return fit_job(job, folder, resume=goes_on, quiet=quiet)
@@ -245,7 +274,7 @@ def _names(target: str | Sequence[str] | None) -> list[str]:
 
 
 def predict_to(
-    run: Run,
+    run: Run | LanguageRun,
     source: Any,
     output: Path,
     *,
@@ -265,7 +294,8 @@ def predict_to(
     table = read_table(source)
     frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error), rejected)
     shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
-    return write_parquet(shown, output, list_columns(run.model))
+    lists = {} if isinstance(run, LanguageRun) else list_columns(run.model)
+    return write_parquet(shown, output, lists)
 
 
 def note_errors(frames: Iterator[pd.DataFrame], rejected: list[str] | None) -> Iterator[pd.DataFrame]:

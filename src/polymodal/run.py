@@ -23,7 +23,7 @@ from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
-from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining
+from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
 from polymodal.models.modeling import PolymodalPreTrainedModel
 from polymodal.parsing import load_yaml
 from polymodal.training.progress import quiet_libraries
@@ -81,6 +81,10 @@ class Run:
         if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
         require_files(path)
+        if answers_in_words(path):
+            raise RunError(
+                f"{path}: answers in words, and can do no such thing. Use predict, evaluate or chat"
+            )
         model = load_model(path, kind_of(path))
         processor = PolymodalProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
@@ -308,6 +312,20 @@ class Run:
 
         return report(self, source, **asked)
 
+    def generate(self, *asked: Any, **options: Any) -> Any:
+        """Refuse: this run has no words.
+
+        Raises:
+            RunError: In any case.
+        """
+        cure = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
+        raise RunError(f"{self.folder}: answers no words, but {self._answers()}. {cure}")
+
+    chat = generate
+
+    def _answers(self) -> str:
+        return ", ".join(f"'{name}'" for name in self.model.config.head_names) or "nothing"
+
     def require_targets(self) -> None:
         """Refuse to answer where nothing was learned to be answered.
 
@@ -369,11 +387,23 @@ def require_files(path: Path) -> None:
 
 def kind_of(path: Path) -> type[PolymodalForPrediction]:
     """The model of a run folder; after a pre-training one without heads, which answers nothing."""
-    try:
-        has_heads = bool(json.loads((path / "config.json").read_text(encoding="utf-8")).get("heads"))
-    except (OSError, ValueError, AttributeError):
-        has_heads = True  # what is wrong with it is told when the model is read
+    config = configuration_of(path)
+    has_heads = config is None or bool(config.get("heads"))
     return PolymodalForPrediction if has_heads else cast(Any, PolymodalForPreTraining)
+
+
+def configuration_of(path: Path) -> dict[str, Any] | None:
+    """What ``config.json`` says; None where it cannot be read, which is told when the model is."""
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def answers_in_words(path: Path) -> bool:
+    """Whether the run in a folder has a language model in the place of heads."""
+    return (configuration_of(path) or {}).get("model_type") == PolymodalLanguageConfig.model_type
 
 
 def load_model(path: Path, kind: type[M]) -> M:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli import evaluating, exporting, fitting, insight, pretraining, searching, using
+from polymodal.cli import chatting, evaluating, exporting, fitting, insight, pretraining, searching, using
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -29,7 +29,7 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELO
 for command in (
     fitting.demo, fitting.check, fitting.init, fitting.fit, pretraining.pretrain,
     evaluating.evaluate, using.predict, using.embed,
-    searching.index, searching.search,
+    searching.index, searching.search, chatting.chat,
     insight.report, insight.explain, insight.compare,
     exporting.export, using.cache,
 ):  # fmt: skip

@@ -14,7 +14,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     RunArg,
     TableArg,
-    load_run,
+    load_any_run,
     printed,
     split,
 )
@@ -89,10 +89,19 @@ def evaluate(
         raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
     from polymodal.cli.show_probing import show_measured, tell_unseen
     from polymodal.data.table import read_table
+    from polymodal.generation.run import LanguageRun
     from polymodal.probing.instead import parse_instead
     from polymodal.probing.measuring import measure
 
-    opened = load_run(run, device, precision)
+    opened = load_any_run(run, device, precision)
+    if isinstance(opened, LanguageRun):
+        asked = {"--retrieval": retrieval, "--zero-shot": zero_shot, "--linear-probe": linear_probe,
+                 "--inputs": inputs, "--as": instead}  # fmt: skip
+        for name, value in asked.items():
+            if value:
+                raise typer.BadParameter("this run answers in words", param_hint=name)
+        _evaluate_words(opened, table, only, batch_size, as_json, title=f"{run} on {table}")
+        return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
     rows = read_table(table)
@@ -111,6 +120,17 @@ def evaluate(
     plain = found["targets"] if [*found] == ["targets"] else found
     if not printed(plain, as_json):
         show_measured(found, title=f"{run} on {table}")
+
+
+def _evaluate_words(
+    run: Any, table: str, only: Split | None, batch_size: int, as_json: bool, title: str
+) -> None:
+    """The metrics of answers in words."""
+    from polymodal.cli.show import show_metrics
+
+    found = run.evaluate(table, batch_size=batch_size, split=only and only.value)
+    if not printed(found, as_json):
+        show_metrics(found, title=title)
 
 
 def _refuse_idle(option: str, given: str | None, **others: Any) -> None:

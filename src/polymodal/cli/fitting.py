@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polymodal.cli.options import (
+    Answer,
     From,
     Inputs,
     Json,
     Output,
     Overwrite,
     PrecisionOption,
+    Prompt,
     Resume,
     Settings,
     SourceArg,
@@ -30,6 +33,12 @@ from polymodal.cli.skipped import OnErrorOption, as_settings
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
+
+
+class Task(StrEnum):
+    """What may follow ``--task``; others follow from the targets."""
+
+    generation = "generation"
 
 
 def demo(
@@ -50,6 +59,8 @@ def check(
     target: Target = None,
     inputs: Inputs = None,
     settings: Settings = None,
+    prompt: Prompt = None,
+    answer: Answer = None,
     on_error: OnErrorOption = None,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +70,13 @@ def check(
 
     settings = [*(settings or []), *as_settings(on_error)]
     report: CheckReport = api.check(
-        source, target=target, inputs=split(inputs), settings=settings, quiet=as_json
+        source,
+        target=target,
+        inputs=split(inputs),
+        settings=settings,
+        prompt=prompt,
+        answer=answer,
+        quiet=as_json,
     )
     if not printed(report.to_json(), as_json):
         show_check(report)
@@ -84,6 +101,11 @@ def fit(
     device: TrainingDevice = None,
     precision: PrecisionOption = None,
     start: From = None,
+    task: Annotated[
+        Task | None, typer.Option("--task", help="generation: answer in words, by --prompt and --answer.")
+    ] = None,
+    prompt: Prompt = None,
+    answer: Answer = None,
     labels: Annotated[
         str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
     ] = None,
@@ -117,6 +139,11 @@ def fit(
         "settings": with_settings(settings, on_error, device, precision, start, labels),
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
+    if task and not (prompt and answer) and not source.lower().endswith((".yaml", ".yml")):
+        raise typer.BadParameter("it needs --prompt and --answer, or a declaration", param_hint="--task")
+    if asked and (prompt or answer):
+        raise typer.BadParameter("it does not go with --prompt", param_hint=asked[0])
+    options |= {"prompt": prompt, "answer": answer} if prompt or answer else {}
     try:
         if asked in ([], ["--search"]):
             _fit_one(source, search, options)
@@ -132,9 +159,11 @@ def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
     """One run, of what is declared or of what a search finds."""
     from polymodal import api
     from polymodal.cli.show import show_fit, show_search
+    from polymodal.cli.show_words import show_words
     from polymodal.training import processes
 
-    found = {}
+    found: dict[str, Any] = {}
+    run: Any
     if search:
         from polymodal.tuning import fit_searched
 
@@ -149,7 +178,8 @@ def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
     if not printed({"run": str(run.folder), **results, **found}, options["quiet"]):
         if found:
             show_search(found["search"])
-        show_fit(run.folder, results, command=command_name())
+        show = show_words if "without" in results else show_fit
+        show(run.folder, results, command=command_name())
 
 
 def _fit_several(

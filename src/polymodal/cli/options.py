@@ -15,6 +15,7 @@ import typer
 from polymodal.cli.skipped import OnError, as_settings
 
 if TYPE_CHECKING:
+    from polymodal.generation.run import LanguageRun
     from polymodal.run import Run
 
 
@@ -31,6 +32,12 @@ SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A tabl
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
+Prompt = Annotated[
+    str | None, typer.Option("--prompt", help="Answer in words: what is asked, such as '{photo} {question}'.")
+]
+Answer = Annotated[
+    str | None, typer.Option("--answer", help="With --prompt: what is to be said, '{answer}'.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
 TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]
@@ -48,7 +55,14 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
 def load_run(run: Path, device: str | None, precision: Precision | None) -> Run:
-    """The run of a folder, on a device."""
+    """The run of a folder, on a device; one that answers in words is refused."""
+    from polymodal.run import Run
+
+    return Run.load(run, device=device, precision=(precision or Precision.fp32).value)
+
+
+def load_any_run(run: Path, device: str | None, precision: Precision | None) -> Run | LanguageRun:
+    """The same, also of a run that answers in words."""
     from polymodal import api
 
     return api.load(run, device=device, precision=(precision or Precision.fp32).value)

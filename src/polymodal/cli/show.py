@@ -59,11 +59,23 @@ def show_check(report: CheckReport) -> None:
         out.print(f"left out: … and {len(report.rejected) - DataError.SHOWN} more")
     for problem in report.problems:
         out.print(Text(f"problem: {problem}", style="red"), soft_wrap=True)
+    if report.conversation:
+        out.print(Text(describe_tokens(report.conversation)), soft_wrap=True)
+        out.print(Text(f"Row {report.conversation['row']} as the model sees it, what it learns in « »:"))
+        out.print(Text(report.conversation["shown"]), soft_wrap=True)
     if report.ok:
         left = count_rows(report.rejected)
         out.print(f"A fit would start{f', without {left} rows' if left else ''}.")
     else:
         out.print(f"A fit would not start: {len(report.problems)} problem{'s' * (len(report.problems) > 1)}.")
+
+
+def describe_tokens(conversation: Mapping[str, Any]) -> str:
+    """How long the training rows are, in words."""
+    tokens = conversation["tokens"]
+    most = f", at most {tokens['most']} fit" if tokens["most"] else ""
+    spread = f"{tokens['shortest']} to {tokens['longest']}, {tokens['median']:g} in the middle"
+    return f"Tokens of a training row: {spread}{most}; {tokens['learned']:.1%} of them are learned."
 
 
 def show_metrics(results: Mapping[str, Mapping[str, float]], title: str) -> None:

@@ -14,6 +14,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     RunArg,
     TableArg,
+    load_any_run,
     load_run,
     printed,
 )
@@ -36,8 +37,8 @@ def predict(
 
     rejected: list = []
     rows = api.predict_to(
-        load_run(run, device, precision), table, output, probabilities=probabilities, batch_size=batch_size,
-        on_error=on_error or OnError.refuse, rejected=rejected,
+        load_any_run(run, device, precision), table, output, probabilities=probabilities,
+        batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected,
     )  # fmt: skip
     warn(rejected, "not answered")
     if not printed(written(output, rows, rejected if on_error else None), as_json):

@@ -51,12 +51,14 @@ class CheckReport(Findings):
         problems: What keeps a fit from starting.
         warnings: What a fit would go on with.
         rejected: Cells for which their rows are left out.
+        conversation: Of answers in words: tokens of a row, and one row as the model sees it.
     """
 
     table: str = ""
     rows: dict[str, int] = field(default_factory=dict)
     columns: list[ColumnReport] = field(default_factory=list)
     rejected: list[Problem] = field(default_factory=list)
+    conversation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

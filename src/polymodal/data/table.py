@@ -86,6 +86,11 @@ class Table:
         columns = {name: self.values(instead.get(name, name)) for name in [*self.columns, *instead]}
         return replace(self, data=_dataset(pa.table(columns)))
 
+    def adding(self, columns: Mapping[str, pa.ChunkedArray]) -> Table:
+        """The table with more columns, or others of the same name."""
+        whole = {name: self.values(name) for name in self.columns} | dict(columns)
+        return replace(self, data=_dataset(pa.table(whole)))
+
     def emptied(self, columns: Iterable[str], rows: Sequence[int] | np.ndarray) -> Table:
         """The table whose cells of ``columns`` are empty in all rows but ``rows``."""
         kept = np.zeros(self.data.data.num_rows, dtype=bool)

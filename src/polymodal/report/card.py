@@ -59,8 +59,9 @@ def model_card(
 
 
 def base_models(declaration: Declaration) -> list[str]:
-    """The checkpoints of the hub that the encoders began from; folders are no names of the hub."""
+    """The checkpoints of the hub that the parts began from; folders are no names of the hub."""
     configs = [config.encoder for config in declaration.inputs.values() if config.encoder]
+    configs += [declaration.generation.language_model] if declaration.generation else []
     named = [config.checkpoint for config in configs if config.checkpoint]
     return list(dict.fromkeys(name for name in named if name.count("/") == 1 and name[0] not in "./~"))
 

@@ -128,8 +128,16 @@ def epochs_an_evaluation(epochs: float) -> int:
     return max(1, math.ceil(epochs / MOST_EVALUATIONS))
 
 
-def training_arguments(config: TrainConfig, folder: Path, rows: int) -> TrainingArguments:
+def training_arguments(
+    config: TrainConfig, folder: Path, rows: int, *, batches: int | None = None
+) -> TrainingArguments:
     """The arguments of a run into ``folder`` on ``rows`` training rows; ``config`` has been filled in by now.
+
+    Args:
+        config: The ``train`` section.
+        folder: The run folder.
+        rows: To train on.
+        batches: Of an epoch on each process, where these are no ``batch_size`` rows each.
 
     Raises:
         ConfigError: If Transformers refuses a value.
@@ -138,7 +146,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
     given = {name: check_argument(name, value) for name, value in config.arguments.items()}
     if given.get(CHECKPOINTING[1]) is not None:
         given[CHECKPOINTING[0]] = given.pop(CHECKPOINTING[1])
-    steps = steps_an_epoch(rows, config.batch_size, given)
+    steps = steps_an_epoch(rows, config.batch_size, given, batches=batches)
     total = given["max_steps"] if given.get("max_steps", -1) > 0 else math.ceil(steps * config.epochs)
     every = max(1, min(steps * epochs_an_evaluation(config.epochs), total))
     arguments: dict[str, Any] = {
@@ -199,7 +207,7 @@ def training_device(name: str | None) -> str:
     return find_device(name).type
 
 
-def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any]) -> int:
-    """Optimizer steps in one pass over ``rows``, as the Trainer counts them."""
-    batches = math.ceil(rows / (batch_size * processes.count()))
+def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any], *, batches: int | None = None) -> int:
+    """Optimizer steps in one pass over ``rows``, as the Trainer counts them; or in so many ``batches``."""
+    batches = batches or math.ceil(rows / (batch_size * processes.count()))
     return math.ceil(batches / max(1, given.get("gradient_accumulation_steps", 1)))

@@ -27,7 +27,7 @@ def is_finished(folder: Path) -> bool:
 
 def has_begun(folder: Path) -> bool:
     """Whether ``folder`` holds more than a ``run.yaml``: weights, or checkpoints."""
-    return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/checkpoint-*"))
+    return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/**/checkpoint-*"))
 
 
 def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
@@ -74,7 +74,8 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        goes_on = resume and bool(checkpoints(folder / "checkpoints"))
+        places = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
+        goes_on = resume and any(checkpoints(place) for place in places)
         if not goes_on:
             clear_folder(folder)
         write_text(folder / "run.yaml", declaration.to_yaml())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
-from polymodal.data.cache import digest
+from polymodal.config import TrainConfig
+from polymodal.data.cache import ReadCache, digest
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.data.readers.frozen import FrozenReader
@@ -29,36 +32,67 @@ def encode_frozen(job: Job, model: LearningModel, *, quiet: bool = False) -> Non
 
     Test rows are read once and go through the encoders then. What was done is told in ``job.notes``.
     """
-    replaced: dict[str, Reader] = {}
-    for names, encoder in frozen_encoders(model):
+    readers, notes = frozen_readers(
+        frozen_encoders(model.model.encoders, model.model.encoder_of), job.processor, job.cells, job.cache,
+        train=job.declaration.train, quiet=quiet,
+    )  # fmt: skip
+    job.notes += notes
+    if readers:
+        job.features = PolymodalProcessor(job.processor.readers | readers, job.processor.targets)
+
+
+def frozen_readers(
+    encoders: Iterable[tuple[list[str], Encoder]],
+    processor: PolymodalProcessor,
+    cells: Callable[[Sequence[str]], Iterable[tuple[Any, Path | None]]],
+    cache: ReadCache,
+    *,
+    train: TrainConfig,
+    quiet: bool = False,
+) -> tuple[dict[str, Reader], list[str]]:
+    """By input the reader of what its frozen encoder makes of ``cells``, all of which it has made by then.
+
+    Args:
+        encoders: That are frozen, each with the inputs it reads.
+        processor: Reads the cells for the encoders.
+        cells: The distinct items of some inputs, each with the folder that its path starts from.
+        cache: Keeps what was made.
+        train: Says on which device, and in how many epochs it will be read.
+        quiet: Show no progress.
+
+    Returns:
+        The readers, and what was done, in words.
+    """
+    made: dict[str, Reader] = {}
+    notes = []
+    for names, encoder in encoders:
         told = ", ".join(f"'{name}'" for name in names)
-        if (job.declaration.train.epochs or 0) < FEWEST_EPOCHS:
-            job.notes.append(f"{told}: encoded in the one epoch, since keeping that would not pay")
+        if (train.epochs or 0) < FEWEST_EPOCHS:
+            notes.append(f"{told}: encoded in the one epoch, since keeping that would not pay")
             continue
-        device = training_device(job.declaration.train.device)
-        encode = partial(encode_items, encoder, job.processor, names[0], device=device)
-        inner = job.processor.readers[names[0]]
-        reader = FrozenReader(inner, encode, weights_digest(encoder), encoder.tokens)
-        cells = list(job.cells(names))
-        starts = range(0, len(cells), FrozenReader.BATCH)
+        encode = partial(encode_items, encoder, processor, names[0], device=training_device(train.device))
+        reader = FrozenReader(processor.readers[names[0]], encode, weights_digest(encoder), encoder.tokens)
+        distinct = list(cells(names))
+        starts = range(0, len(distinct), FrozenReader.BATCH)
         shown = starts if quiet else progress(starts, f"encoding {told} once", len(starts))
-        if reader.fill(cells, job.cache, shown):
-            replaced |= dict.fromkeys(names, reader)
-            job.notes.append(f"{told}: {len(cells)} cells encoded once, for all epochs")
+        if reader.fill(distinct, cache, shown):
+            made |= dict.fromkeys(names, reader)
+            notes.append(f"{told}: {len(distinct)} cells encoded once, for all epochs")
         else:
-            room = f"more than the {job.cache.room() / GB:.2g} GB that the cache has left"
+            room = f"more than the {cache.room() / GB:.2g} GB that the cache has left"
             cure = "Raise data.cache_memory or data.cache_disk"
-            job.notes.append(f"{told}: encoded in every epoch, for it is {room}. {cure}")
-    if replaced:
-        job.features = PolymodalProcessor(job.processor.readers | replaced, job.processor.targets)
+            notes.append(f"{told}: encoded in every epoch, for it is {room}. {cure}")
+    return made, notes
 
 
-def frozen_encoders(model: LearningModel) -> Iterator[tuple[list[str], Encoder]]:
+def frozen_encoders(
+    encoders: Iterable[nn.Module], encoder_of: Mapping[str, int]
+) -> Iterator[tuple[list[str], Encoder]]:
     """The encoders in which nothing learns, each with the inputs it reads."""
-    for place, module in enumerate(model.model.encoders):
+    for place, module in enumerate(encoders):
         encoder = cast(Encoder, module)
         if encoder.frozen and not any(parameter.requires_grad for parameter in encoder.parameters()):
-            yield [name for name, used in model.model.encoder_of.items() if used == place], encoder
+            yield [name for name, used in encoder_of.items() if used == place], encoder
 
 
 @torch.inference_mode()

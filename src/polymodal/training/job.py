@@ -212,15 +212,15 @@ def open_job(
         DataError: If a table cannot be read or lacks what is declared.
         RunError: If the run to start from is none.
     """
-    values, lines, folder = _declared(source)
+    values, lines, folder = read_declared(source)
     written = str(source) if lines else "declaration"
-    named = {} if inputs or values.get("inputs") else _named_inputs(settings)
+    named = {} if inputs or values.get("inputs") else named_inputs(settings)
     apply_settings(values, settings)
     name_objectives(values, objectives)
     if start is not None:
         values["start"] = str(start)
     with located(written, lines, "data"):
-        path = _train_source(source, values, folder)
+        path = train_source(source, values, folder)
     skip = (values.get("data") or {}).get("on_error") == SKIP
     table = read_table(path, skip=skip)
     begun = _open_start(values, folder, written, lines)
@@ -235,6 +235,8 @@ def open_job(
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
     declaration = parse(completed, source=written, lines=lines)
+    if declaration.generation:
+        raise ConfigError(f"{written}: answers in words ('generation'), which one plain fit alone learns")
     if pretraining is None:
         pretraining = bool(declaration.objectives) and not declaration.targets
     if pretraining:
@@ -361,14 +363,15 @@ def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
     return rarest_label(readable_labels(table.values(labels[0]), separator))
 
 
-def _declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:
+def read_declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:
+    """The sections of a declaration with the lines of their keys and its folder; nothing where it is none."""
     if isinstance(source, (str, Path)) and str(source).lower().endswith(YAML):
         values, lines = read_yaml(Path(source))
         return values, lines, Path(source).parent
     return {}, {}, None
 
 
-def _named_inputs(settings: Sequence[str]) -> dict[str, None]:
+def named_inputs(settings: Sequence[str]) -> dict[str, None]:
     """The inputs that ``settings`` such as ``inputs.photo.size=32`` are about."""
     paths = [setting.partition("=")[0].split(".") for setting in settings]
     return {path[1]: None for path in paths if path[0] == "inputs" and len(path) > 2}
@@ -385,7 +388,7 @@ def _open_start(
         return open_start(name, resolve(name, folder, "start"))
 
 
-def _train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
+def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
     """The training table: what was given, or what the declaration names."""
     section = values.get("data") or {}
     if not isinstance(section, dict):

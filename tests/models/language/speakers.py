@@ -16,8 +16,8 @@ from torch import Tensor
 
 from polymodal.config import LanguageModelConfig
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.models import PolymodalForConditionalGeneration, PolymodalLanguageConfig, PolymodalModel
-from polymodal.models.encoders import Encoder, encoder_settings
+from polymodal.models import PolymodalForConditionalGeneration, PolymodalModel
+from polymodal.models.encoders import Encoder
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.language.base import build_language_model
 from polymodal.models.language.modeling import LEFT_OUT
@@ -125,14 +125,13 @@ def make_speaker(
     before: Before, language_model: hf.PreTrainedModel, connector: str = "mlp"
 ) -> PolymodalForConditionalGeneration:
     """A model of copies of its parts."""
-    encoder = copy.deepcopy(before.encoder)
-    entry = {"name": INPUT, "encoder": 0, "connector": CONNECTORS[connector]}
-    config = PolymodalLanguageConfig(
-        inputs=[entry | {"placeholder": PLACEHOLDER, "missing": MISSING}],
-        encoders=[encoder_settings(encoder)],
-    )
     torch.manual_seed(1)
-    return PolymodalForConditionalGeneration(config, [encoder], copy.deepcopy(language_model))
+    return PolymodalForConditionalGeneration.from_parts(
+        {INPUT: copy.deepcopy(before.encoder)},
+        copy.deepcopy(language_model),
+        {INPUT: (PLACEHOLDER, MISSING)},
+        {INPUT: CONNECTORS[connector]},
+    )
 
 
 @dataclass

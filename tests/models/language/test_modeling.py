@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConf
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.errors import RunError
 from polymodal.models import PolymodalForConditionalGeneration, PolymodalLanguageConfig
-from polymodal.models.encoders import AudioEncoder, Encoder, SequenceEncoder, TextEncoder, encoder_settings
+from polymodal.models.encoders import AudioEncoder, Encoder, SequenceEncoder, TextEncoder
 from tests.models.cases import BERT, CNN, ENCODER_CASES, collate
 from tests.models.language.speakers import (
     CONNECTORS,
@@ -196,17 +196,15 @@ def test_an_answer_is_streamed(speak):
 def two_inputs(language_model: Any) -> tuple[PolymodalForConditionalGeneration, dict[str, Any]]:
     """A model whose first and last input share an encoder, each with a connector of its own; and a batch."""
     torch.manual_seed(0)
-    encoders = [ENCODER_CASES["number"].make(), ENCODER_CASES["sequence"].make()]
-    resampler = CONNECTORS["resampler"]
-    entries = [("b", 0, {"type": "mlp"}), ("a", 1, resampler), ("values", 0, resampler)]
-    inputs = [
-        {"name": name, "encoder": place, "connector": connector, "placeholder": 30 + i, "missing": 33 + i}
-        for i, (name, place, connector) in enumerate(entries)
-    ]
-    config = PolymodalLanguageConfig(inputs=inputs, encoders=[encoder_settings(e) for e in encoders])
-    model = PolymodalForConditionalGeneration(config, encoders, copy.deepcopy(language_model))
-    number, steps = ENCODER_CASES["number"].item, ENCODER_CASES["sequence"].item
-    rows = [{"a": [steps(), steps()], "b": [number()]}, {"values": [number()], "b": [number(), number()]}]
+    number, steps = ENCODER_CASES["number"].make(), ENCODER_CASES["sequence"].make()
+    model = PolymodalForConditionalGeneration.from_parts(
+        {"b": number, "a": steps, "values": number},
+        copy.deepcopy(language_model),
+        {"b": (30, 33), "a": (31, 34), "values": (32, 35)},
+        {"a": CONNECTORS["resampler"], "values": CONNECTORS["resampler"]},
+    )
+    make, hear = ENCODER_CASES["number"].item, ENCODER_CASES["sequence"].item
+    rows = [{"a": [hear(), hear()], "b": [make()]}, {"values": [make()], "b": [make(), make()]}]
     ids = [[31] * 3 + [5, 30, 7] + [31] * 3 + [8, 35], [30, 34, 6, 32, 32, 32, 9, 10, 30, 11, EOS]]
     return model.eval(), {"input_ids": torch.tensor(ids), "inputs": collate(rows)["inputs"]}
 
@@ -334,6 +332,9 @@ def test_how_a_language_model_wants_to_be_decoded_is_kept(encoders, language_mod
     assert not torch.equal(plain.answers(max_new_tokens=8), said)
     loaded.model.generation_config.max_new_tokens = 2
     assert loaded.model.generate(**loaded.batch(left=True)).shape[1] <= 2
+    given = GenerationConfig(max_new_tokens=8)  # what it leaves open stays as it was
+    asked = loaded.batch(left=True)
+    assert torch.equal(loaded.model.generate(**asked, generation_config=given), said)
 
 
 def test_a_folder_that_lacks_weights_is_refused(speak, tmp_path):

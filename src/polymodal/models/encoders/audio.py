@@ -119,14 +119,13 @@ class AudioEncoder(BackboneEncoder):
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
 
-    @torch.no_grad()
     def count(self, *, length: Tensor, **values: Tensor) -> Tensor:  # type: ignore[override]
         """See :meth:`Encoder.count`; runs once, for how many steps a whole recording gives."""
         if self.steps is None:
             whole = torch.full_like(length[:1], round(self.seconds * self.rate))
             first = {name: value[:1] for name, value in values.items()}
             limit, self.tokens = self.tokens, sys.maxsize
-            self.steps = int(super().count(length=whole, **first))
+            self.steps = int(self._run_to_count({"length": whole, **first}))
             self.tokens = limit
         return self._filled(length, self.steps).squeeze(1).long().clamp(max=self.tokens)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ class Encoder(nn.Module):
         frozen: Whether its weights stay as they are.
         augments: Whether training may change what it reads, if it was built to.
         even: Whether every item gives as many tokens.
+        each: How many these are, once it is known.
     """
 
     modality: ClassVar[str]
@@ -38,6 +39,7 @@ class Encoder(nn.Module):
     frozen: bool = False
     augments: bool = True
     even: ClassVar[bool] = False
+    each: int | None = None
 
     def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
         """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
@@ -47,17 +49,23 @@ class Encoder(nn.Module):
         """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
         raise TypeError(f"{type(self).__name__} does not say its settings")
 
-    @torch.no_grad()
     def count(self, **values: Tensor) -> Tensor:
         """How many tokens each item gives ``(items,)``, of one item or more as :meth:`forward` takes them."""
-        items = len(next(iter(values.values())))
-        read = {name: value[:1] for name, value in values.items()} if self.even else values
-        learns = self.training
+        if not self.even:
+            return self._run_to_count(values)
+        if self.each is None:
+            self.each = int(self._run_to_count({name: value[:1] for name, value in values.items()}))
+        first = next(iter(values.values()))
+        return torch.full((len(first),), self.each, device=first.device)
+
+    @torch.no_grad()
+    def _run_to_count(self, values: Mapping[str, Tensor]) -> Tensor:
+        learns, first = self.training, next(iter(values.values()))
         self.eval()
-        row = torch.arange(len(next(iter(read.values()))), device=next(iter(read.values())).device)
-        counted = self(row=row, **read).mask.sum(dim=1)
-        self.train(learns)
-        return counted.expand(items) if self.even else counted
+        try:
+            return self(row=torch.arange(len(first), device=first.device), **values).mask.sum(dim=1)
+        finally:
+            self.train(learns)
 
     @property
     def varies(self) -> bool:

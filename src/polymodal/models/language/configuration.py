@@ -20,6 +20,7 @@ class PolymodalLanguageConfig(PreTrainedConfig):
             ``missing`` the tokens that stand for an item, and for none.
         encoders: What :func:`build_encoder` takes, each encoder once however many inputs share it.
         text_config: Of the language model.
+        pretrained: Whether the language model came with weights.
         lora: Settings of the adapters beside the language model's layers; None where it has none.
         format: Of the artifact, see :data:`FORMAT`.
         polymodal_version: That wrote it.
@@ -34,6 +35,7 @@ class PolymodalLanguageConfig(PreTrainedConfig):
     inputs: list[dict[str, Any]] = field(default_factory=list)
     encoders: list[dict[str, Any]] = field(default_factory=list)
     text_config: dict[str, Any] | PreTrainedConfig | None = None
+    pretrained: bool = False
     lora: dict[str, Any] | None = None
     format: int = FORMAT
     polymodal_version: str = __version__

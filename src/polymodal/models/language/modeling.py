@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, cast
 
 import torch
@@ -72,6 +73,45 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         for key in sorted(info["missing_keys"]):
             raise RunError(f"'{model.name_or_path}' lacks the weights {key}: it was not saved whole")
         return (model, info) if output_loading_info else model
+
+    @classmethod
+    def from_parts(
+        cls,
+        encoders: Mapping[str, Encoder],
+        language_model: PreTrainedModel,
+        placeholders: Mapping[str, tuple[int, int]],
+        connectors: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        pretrained: bool = True,
+    ) -> PolymodalForConditionalGeneration:
+        """A model of parts made by hand; inputs that are given the same encoder object share it.
+
+        Args:
+            encoders: An encoder an input, in order; perhaps none.
+            language_model: Its vocabulary holds the placeholders.
+            placeholders: By input the token of an item's vectors, and the one for an item that is missing.
+            connectors: By input the connector's ``type`` and options; ``mlp`` by default.
+            pretrained: Whether the language model came with weights, and learns at their rate.
+
+        Raises:
+            ConfigError: If there is no such connector.
+        """
+        parts = list(dict.fromkeys(encoders.values()))
+        chosen = {name: dict((connectors or {}).get(name, {"type": "mlp"})) for name in encoders}
+        inputs = [
+            {
+                "name": name, "encoder": parts.index(encoder), "connector": chosen[name],
+                "placeholder": placeholders[name][0], "missing": placeholders[name][1],
+            }
+            for name, encoder in encoders.items()
+        ]  # fmt: skip
+        config = PolymodalLanguageConfig(
+            inputs=inputs,
+            encoders=[encoder_settings(encoder) for encoder in parts],
+            text_config=language_model.config,
+            pretrained=pretrained,
+        )
+        return cls(config, parts, language_model)
 
     @property
     def decoder(self) -> PreTrainedModel:
@@ -201,9 +241,13 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         if inputs_embeds is None:
             assert input_ids is not None
             inputs_embeds = self.embed(input_ids, inputs)
+        settings = deepcopy(options.pop("generation_config", None) or self.generation_config)
+        others = settings.update(**options)  # those that are no settings, such as a streamer
         language_model = cast(Any, self.language_model)
-        language_model.generation_config = self.generation_config  # the defaults of what is not given
-        return language_model.generate(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **options)
+        language_model.generation_config = self.generation_config  # for what the given settings leave open
+        return language_model.generate(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, generation_config=settings, **others
+        )
 
     def adapt(self, settings: Mapping[str, Any]) -> None:
         """Put low-rank adapters beside the language model's layers, which alone of it learn then.

@@ -1,0 +1,93 @@
+"""The command that talks to a run that answers in words: chat."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polymodal.cli.options import Device, PrecisionOption, RunArg, load_any_run
+
+if TYPE_CHECKING:
+    from polymodal.generation.talking import Talk
+
+HELP = "{attach}/reset begins anew, /quit ends, Ctrl-C stops an answer."
+
+
+def chat(
+    run: RunArg,
+    system: Annotated[str | None, typer.Option("--system", help="What stands before the talk.")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")
+    ] = None,
+    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beams of a beam search.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw words instead of the likeliest.")] = False,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.01, help="With --sample: how freely.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", min=0.01, max=1.0, help="With --sample: the likeliest share.")
+    ] = None,
+    device: Device = None,
+    precision: PrecisionOption = None,
+) -> None:
+    """Talk to a run: attach files by /image, /audio, /video PATH; /reset; Ctrl-C stops an answer."""
+    from polymodal.errors import RunError
+    from polymodal.generation.run import LanguageRun
+    from polymodal.generation.talking import Talk
+
+    opened = load_any_run(run, device, precision)
+    if not isinstance(opened, LanguageRun):
+        opened.chat([])  # says why not
+        raise RunError(f"{run}: answers no words")
+    talk = Talk(
+        opened, system=system, max_new_tokens=max_new_tokens, beams=beams, sample=sample or None,
+        temperature=temperature, top_p=top_p,
+    )  # fmt: skip
+    attach = "".join(f"/{kind} PATH, " for kind in talk.kinds)
+    typer.echo(HELP.format(attach=f"{attach[:-2]} attach a file, " if attach else ""), err=True)
+    while (line := _next_line()) is not None:
+        if line in ("/quit", "/exit"):
+            return
+        _answer(talk, line)
+
+
+def _next_line() -> str | None:
+    """What is typed next; None at the end."""
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def _answer(talk: Talk, line: str) -> None:
+    """Do what a line asks for; what is wrong is told, and the talk goes on."""
+    from polymodal.errors import PolymodalError
+
+    command, _, rest = line.partition(" ")
+    try:
+        if command == "/reset":
+            talk.reset()
+        elif command.startswith("/") and command[1:] in ("image", "audio", "video"):
+            talk.attach(command[1:], rest.strip())
+            typer.echo(f"{rest.strip()} goes with your next message", err=True)
+        elif command.startswith("/"):
+            typer.echo(f"error: there is no {command}", err=True)
+        elif line or talk.attached:
+            _speak(talk, line)
+    except PolymodalError as error:
+        typer.echo(f"error: {error}", err=True)
+
+
+def _speak(talk: Talk, line: str) -> None:
+    pieces = talk.say(line)
+    try:
+        for piece in pieces:
+            typer.echo(piece, nl=False)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        typer.echo(" (stopped)", err=True, nl=False)
+    finally:
+        pieces.close()  # type: ignore[attr-defined]
+    typer.echo()

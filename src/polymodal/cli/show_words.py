@@ -1,0 +1,49 @@
+"""What the command line prints of answers in words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from polymodal.cli.show import brief, console
+
+
+def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
+    """Test metrics, the same without each input, where the run lies, and what to do next."""
+    out, trained = console(), results["train"]
+    ((column, metrics),) = results["test"].items()
+    if metrics:
+        out.print(words_table(column, metrics, results))
+    epochs = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
+    speed = f"{trained['tokens_per_second']:.0f} tokens a second"
+    best = f"best epoch {round(results['validation']['epoch'], 2):g}"
+    out.print(f"Trained on {results['rows']['train']} rows, {epochs}, {speed}; {best}.", soft_wrap=True)
+    for kind, style in (("warning", "yellow"), ("note", "")):
+        for line in results[f"{kind}s"]:
+            Console(stderr=True).print(Text(f"{kind}: {line}", style=style), soft_wrap=True)
+    out.print(f"The run lies in {folder}, its answers in predictions.parquet. Use it:", soft_wrap=True)
+    run = shlex.quote(str(folder))
+    out.print(f"  {command} chat {run}", soft_wrap=True)
+    out.print(f"  {command} predict {run} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def words_table(column: str, metrics: Mapping[str, float], results: Mapping[str, Any]) -> Table:
+    """A row for the whole test, one for each input left out, one for each set of items that rows have."""
+    title = f"{results['rows']['test']} test rows: {column}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("the model is given")
+    for name in metrics:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_row("everything", *map(brief, metrics.values()))
+    for name, figures in results["without"].items():
+        what = "nothing but text" if name == "all" else f"all but {name}"
+        table.add_row(what, *(brief(figures[key]) for key in metrics))
+    for name, figures in results["present"].items():
+        table.add_row(f"rows with {name} ({figures['rows']})", *(brief(figures[key]) for key in metrics))
+    return table

@@ -1,0 +1,1 @@
+"""Runs that answer in words: fitted, asked, measured, talked to."""

@@ -1,0 +1,143 @@
+"""``fit`` for answers in words: check, stages, answers to the test rows, the run folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import transformers
+from transformers import set_seed
+
+from polymodal.data.aside import aside, discard, write_text, writing
+from polymodal.data.rejected import left_out, write_rejected
+from polymodal.errors import DataError
+from polymodal.generation.card import words_card
+from polymodal.generation.measuring import longest_answer, measure_split
+from polymodal.generation.run import LanguageRun
+from polymodal.report.card import CARD
+from polymodal.training import processes
+from polymodal.training.folder import (
+    RESULTS,
+    check_folder,
+    has_begun,
+    is_finished,
+    prepare_folder,
+)
+from polymodal.training.language.checking import check_language
+from polymodal.training.language.features import encode_frozen_items
+from polymodal.training.language.job import LanguageJob
+from polymodal.training.language.opening import open_language_job
+from polymodal.training.language.stages import train_stages
+from polymodal.training.progress import note, quiet_libraries, working
+
+SPARE = 1.5
+"""How many times the longest training answer is generated at most, where nothing else is said."""
+
+
+def fit_language(
+    source: Any,
+    *,
+    inputs: Sequence[str] = (),
+    prompt: str | None = None,
+    answer: str | None = None,
+    output: Path,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> LanguageRun:
+    """Train, evaluate and save a model that answers in words; see :func:`polymodal.api.fit`.
+
+    Raises:
+        PolymodalError: One line for everything that is wrong; nothing was trained then.
+    """
+    processes.start()
+    job = processes.everywhere(
+        lambda: open_language_job(source, inputs=inputs, settings=settings, prompt=prompt, answer=answer)
+    )
+    if processes.on_main(lambda: _is_done(job, output, resume=resume, overwrite=overwrite)):
+        note(f"{output}: was finished already", quiet)
+        return LanguageRun.load(output)
+    set_seed(job.declaration.train.seed)
+    with quiet_libraries():
+        processes.everywhere(lambda: _check(job, quiet))
+    goes_on = processes.on_main(lambda: prepare_folder(output, job.declaration, resume=resume))
+    if resume and not goes_on:
+        note(f"{output}: no checkpoint to resume from, training starts at the first step", quiet)
+    with quiet_libraries():
+        return _fit(job, output, resume=goes_on, quiet=quiet)
+
+
+def _is_done(job: LanguageJob, folder: Path, *, resume: bool, overwrite: bool) -> bool:
+    """Refuse a folder that cannot be written to; whether the run in it is finished already."""
+    check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+    done = resume and has_begun(folder) and is_finished(folder)
+    if done:
+        discard(folder / "checkpoints")
+    return done
+
+
+def _check(job: LanguageJob, quiet: bool) -> None:
+    report = check_language(job, quiet=quiet)
+    if not report.ok:
+        raise DataError([*report.problems, *left_out(report.rejected)])
+
+
+def _fit(job: LanguageJob, folder: Path, *, resume: bool, quiet: bool) -> LanguageRun:
+    processes.on_main(lambda: write_rejected(folder, job.rejected))
+    set_seed(job.declaration.train.seed)
+    _limit_answers(job)
+    encode_frozen_items(job, quiet=quiet)
+    trained = train_stages(job, folder, resume=resume, quiet=quiet)
+    run = LanguageRun(folder, job.model, job.processor, job.declaration)
+
+    def finish() -> None:
+        with writing(folder, "Free space: the same command with --resume finishes the run"):
+            run.write(folder)
+            write_language_results(run, job, trained, quiet=quiet)
+            discard(folder / "checkpoints")
+
+    processes.on_main(finish)
+    return run
+
+
+def _limit_answers(job: LanguageJob) -> None:
+    """How many tokens an answer may take, where nothing else is said."""
+    longest = max(longest_answer(stage.rows["train"]) for stage in job.stages)
+    job.model.generation_config.max_new_tokens = math.ceil(SPARE * longest)
+
+
+def write_language_results(
+    run: LanguageRun, job: LanguageJob, trained: dict[str, Any], *, quiet: bool
+) -> None:
+    """Answer the validation and test rows; write ``predictions.parquet``, and last ``metrics.json``."""
+    figures, frames = {}, {}
+    for split, rows in job.asked.items():
+        with working(f"answering {len(rows)} {split} rows") if not quiet else nullcontext():
+            figures[split], frames[split] = measure_split(run, rows, ablate=split == "test")
+    if "test" in frames:
+        with aside(run.folder / "predictions.parquet") as part:
+            pd.DataFrame(frames["test"]).to_parquet(part, index=False)
+    report, last = job.report, trained[job.stages[-1].name]
+    results = {
+        "test": {run.column: figures.get("test", {}).get("metrics", {})},
+        "without": figures.get("test", {}).get("without", {}),
+        "present": figures.get("test", {}).get("present", {}),
+        "validation": {**figures.get("validation", {}).get("metrics", {}), **last["best"]},
+        "train": {key: last[key] for key in ("seconds", "tokens_per_second", "epochs")},
+        "stages": {name: {k: v for k, v in told.items() if k != "history"} for name, told in trained.items()},
+        "rows": {split: len(table) for split, table in job.splits.items()},
+        "tokens": report.conversation.get("tokens", {}) if report else {},
+        "warnings": [str(warning) for warning in report.warnings] if report else [],
+        "notes": job.notes,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "history": [entry | {"stage": name} for name, told in trained.items() for entry in told["history"]],
+    }
+    write_text(run.folder / CARD, words_card(run.folder.name, run.declaration, results))
+    write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")

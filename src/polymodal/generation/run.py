@@ -1,0 +1,240 @@
+"""A run that answers in words: its folder, and what can be done with the model in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from polymodal.config import Declaration
+from polymodal.data.aside import folder_aside, write_text, writing
+from polymodal.data.cells import MediaError
+from polymodal.data.chat.messages import Conversation
+from polymodal.data.chat.processor import ConversationProcessor
+from polymodal.data.chat.reading import ConversationReader
+from polymodal.data.chat.templates import RowReader
+from polymodal.data.rejected import ON_ERROR, SKIP
+from polymodal.data.table import Table, read_table
+from polymodal.device import computing_in, find_device
+from polymodal.errors import DataError, Problem, RunError
+from polymodal.generation.answering import answer_rows, answer_turns, decoding
+from polymodal.generation.streaming import stream_turn
+from polymodal.models.language.modeling import PolymodalForConditionalGeneration
+from polymodal.parsing import load_yaml
+from polymodal.run import load_model, require_files
+from polymodal.training.job import split_tables
+from polymodal.training.language.opening import row_reader
+from polymodal.training.language.rows import ConversationRows
+
+OUTPUT = "output"
+"""The column of answers, where these are no single column's."""
+
+
+class LanguageRun:
+    """A trained model that answers in words, with its processor and declaration.
+
+    Attributes:
+        folder: Where it lies.
+        model: In evaluation mode.
+        processor: Feeds the model.
+        declaration: What the run was made from.
+        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: PolymodalForConditionalGeneration,
+        processor: ConversationProcessor,
+        declaration: Declaration,
+        precision: str = "fp32",
+    ) -> None:
+        assert declaration.generation is not None
+        self.folder, self.model, self.processor = folder, model.eval(), processor
+        self.declaration, self.generation, self.precision = declaration, declaration.generation, precision
+        processor.count = model.count_tokens
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> LanguageRun:
+        """The run in ``folder``; for the arguments see :meth:`polymodal.run.Run.load`.
+
+        Raises:
+            RunError: If the folder is not there or incomplete.
+            ConfigError: If this machine has no such device, or there is no such precision.
+        """
+        path, place = Path(folder), find_device(device)
+        with computing_in(place, precision):
+            pass  # refused before anything is read
+        if not os.path.isdir(path):
+            raise RunError(f"{path}: no such run folder")
+        require_files(path)
+        model = load_model(path, PolymodalForConditionalGeneration)
+        processor = ConversationProcessor.from_pretrained(path)
+        declaration = load_yaml(path / "run.yaml")
+        if not declaration.generation or list(processor.readers) != model.config.input_names:
+            raise RunError(f"{path}: config.json and the other files are of different runs. Fit again")
+        model.to(place)  # type: ignore[arg-type]
+        return cls(path, model, processor, declaration, precision)
+
+    @property
+    def column(self) -> str:
+        """The column that answers stand in: the one that the answers' template names, or ``output``."""
+        reader = row_reader(self.declaration, self.generation)
+        answer = getattr(reader, "answer", None)
+        alone = answer is not None and answer.text == "{" + "".join(answer.columns) + "}"
+        return answer.columns[0] if answer is not None and alone else OUTPUT
+
+    def generate(
+        self, source: Any, *, batch_size: int = 32, on_error: str = "refuse", **options: Any
+    ) -> pd.DataFrame:
+        """Answers to every row of a table, a DataFrame or a list of dicts, in their order.
+
+        Args:
+            source: With the columns of the prompt, or of messages.
+            batch_size: Rows at once.
+            on_error: ``skip`` leaves the answer to a row that cannot be read empty; a column ``error`` says
+                why.
+            options: How to decode: ``max_new_tokens``, ``beams``, ``sample``, ``temperature``, ``top_p``, or
+                any other option of Transformers' ``generate``.
+
+        Raises:
+            DataError: If a row cannot be read, or a column is missing.
+        """
+        if on_error not in ON_ERROR:
+            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
+        table = read_table(source)
+        rows = self.rows(table)
+        problems = rows.prepare()
+        if problems and on_error != SKIP:
+            raise DataError(problems)
+        said: dict[int, str] = {}
+        chosen = decoding(self.generation.decoding, options)
+        rows.leave_out(problems)
+        made = answer_rows(self.model, rows, chosen, batch_size=batch_size, precision=self.precision)
+        for batch, answers in made:
+            said |= zip((int(rows.numbers[row]) for row in batch), answers, strict=True)
+        frame = pd.DataFrame({self.column: pd.array([said.get(n) for n in table.places], dtype="string")})
+        if on_error == SKIP:
+            told = {problem.row: str(problem) for problem in problems}
+            errors = [told.get(int(number) + 1) for number in table.places]
+            frame["error"] = pd.array(errors, dtype="string")
+        return frame
+
+    predict = generate
+
+    def predict_batches(
+        self, source: Any, batch_size: int = 32, probabilities: bool = False, on_error: str = "refuse"
+    ) -> Iterator[pd.DataFrame]:
+        """The same, batch by batch, in constant memory.
+
+        Raises:
+            DataError: If a row cannot be read, or a column is missing.
+            RunError: If probabilities are asked for: words have none that one column could hold.
+        """
+        if probabilities:
+            raise RunError(f"{self.folder}: answers in words, which have no probabilities a class")
+        table = read_table(source)
+        for start in range(0, len(table), batch_size):
+            part = table.select(range(start, min(len(table), start + batch_size)))
+            yield self.generate(part, batch_size=batch_size, on_error=on_error)
+
+    def rows(self, table: Table, *, reply: bool = True) -> ConversationRows:
+        """The conversations of ``table``, to be answered or, without ``reply``, with their answers.
+
+        Raises:
+            DataError: If a column of the prompt is missing.
+        """
+        reader = row_reader(self.declaration, self.generation)
+        wanted = [reader.column] if isinstance(reader, ConversationReader) else reader.prompt.columns
+        lacking = [
+            name for name in wanted if name not in table.columns and name not in self.declaration.inputs
+        ]
+        if lacking or not any(name in table.columns for name in wanted):
+            found = f"no column '{(lacking or wanted)[0]}' among {', '.join(table.columns)}"
+            raise DataError(Problem(file=table.name, found=found, expected="the columns of the prompt"))
+        return ConversationRows(table, reader, self.processor, reply=reply, column=self.generation.messages)
+
+    def evaluate(
+        self, source: Any, *, batch_size: int = 32, split: str | None = None, **options: Any
+    ) -> dict[str, dict[str, float]]:
+        """Every metric of the answers to a table's rows whose true answer is known.
+
+        Args:
+            source: With the columns of prompt and answer, or of messages.
+            batch_size: Rows at once.
+            split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
+            options: See :meth:`generate`.
+
+        Raises:
+            DataError: If a row cannot be read, or no row has an answer.
+        """
+        from polymodal.generation.measuring import measure_table
+
+        table = read_table(source)
+        if split:
+            table = split_tables(table, self.declaration)[0][split]
+        return measure_table(self, table, batch_size=batch_size, options=options)
+
+    def chat(
+        self, messages: Sequence[Any], *, stream: bool = False, root: str | Path | None = None, **options: Any
+    ) -> Any:
+        """The answer to a conversation in the Transformers chat format, whose last message is the user's.
+
+        Args:
+            messages: ``{"role", "content"}`` each; content a text, or parts of type text, image, ….
+            stream: Give the answer piece by piece, as it is made.
+            root: The folder that relative paths start from.
+            options: See :meth:`generate`.
+
+        Returns:
+            The text; with ``stream`` an iterator over its pieces, which may be closed before its end.
+
+        Raises:
+            MediaError: If a message or an item cannot be read.
+        """
+        turn = self.processor.encode(self.conversation(messages), Path(root) if root else None, reply=True)
+        self._require_room(len(turn.encoded.ids))
+        chosen = decoding(self.generation.decoding, options)
+        if stream:
+            return stream_turn(self.model, self.processor, turn, chosen, self.precision)
+        return answer_turns(self.model, self.processor, [turn], chosen, self.precision)[0]
+
+    def _require_room(self, tokens: int) -> None:
+        """Refuse a conversation after which no word fits the model's context."""
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if context and tokens >= context:
+            found = f"a conversation of {tokens} tokens, and the language model's context is {context}"
+            raise MediaError(found=found, cure="Begin anew, or say less.")
+
+    def conversation(self, messages: Sequence[Any]) -> Conversation:
+        """Messages in the Transformers chat format as this run reads them.
+
+        Raises:
+            MediaError: If they are none.
+        """
+        reader = row_reader(self.declaration, self.generation)
+        between = "\n"
+        if isinstance(reader, RowReader):  # as the rows were written that it learned from
+            written = reader.prompt.beside(reader.inputs)
+            between = written if written.isspace() else between
+        asked = ConversationReader(inputs=reader.inputs, between=between)
+        return asked.read({"messages": list(messages)})
+
+    def save(self, folder: str | Path) -> None:
+        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full.
+        """
+        with writing(folder):
+            self.write(Path(folder))
+
+    def write(self, folder: Path) -> None:
+        """The same, with whatever error the system has where it fails."""
+        with folder_aside(folder, last="model.safetensors") as part:
+            self.model.save_pretrained(part)
+            self.processor.save_pretrained(part)
+            write_text(part / "run.yaml", self.declaration.to_yaml())

@@ -1,0 +1,78 @@
+"""An answer piece by piece, as it is made; whoever reads it may stop it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from queue import Empty
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+
+from polymodal.data.chat.processor import ConversationProcessor, Turn
+from polymodal.device import computing_in
+from polymodal.evaluation.inference import move
+from polymodal.generation.answering import reply_batch
+from polymodal.models.language.modeling import PolymodalForConditionalGeneration
+
+WAIT = 0.2
+"""Seconds between two looks whether the thread that generates is still there."""
+
+
+class Stopped(StoppingCriteria):
+    """Ends a generation from outside."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        return torch.full((len(input_ids),), self.event.is_set(), dtype=torch.bool, device=input_ids.device)
+
+
+def stream_turn(
+    model: PolymodalForConditionalGeneration,
+    processor: ConversationProcessor,
+    turn: Turn,
+    options: Mapping[str, Any],
+    precision: str = "fp32",
+) -> Iterator[str]:
+    """The pieces of an answer; the generation ends when the iterator is closed.
+
+    Raises:
+        ValueError: Whatever went wrong while generating.
+    """
+    streamer = TextIteratorStreamer(processor.tokenizer, skip_special_tokens=True, timeout=WAIT)  # type: ignore
+    stopped, failed = Stopped(), []
+
+    def make() -> None:
+        batch = move(reply_batch(processor, [turn]), model.device)
+        try:
+            with torch.inference_mode(), computing_in(model.device, precision):
+                model.generate(
+                    **batch, **options, streamer=streamer, stopping_criteria=StoppingCriteriaList([stopped])
+                )
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            streamer.end()
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                piece = next(streamer)
+            except StopIteration:
+                break
+            except Empty:
+                if not thread.is_alive():
+                    break
+                continue
+            if piece:
+                yield piece
+    finally:
+        stopped.event.set()
+        thread.join()
+    if failed:
+        raise failed[0]

@@ -1,0 +1,75 @@
+"""A talk with a run: what was said so far, what is attached to the next message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polymodal.data.chat.messages import Media
+from polymodal.data.chat.sources import KINDS
+from polymodal.errors import RunError, did_you_mean
+from polymodal.generation.run import LanguageRun
+
+
+class Talk:
+    """A conversation that grows message by message.
+
+    Args:
+        run: Answers.
+        system: Text that stands before the conversation; by default the one that the run was trained with.
+        options: How to decode; see :meth:`LanguageRun.generate`.
+    """
+
+    def __init__(self, run: LanguageRun, *, system: str | None = None, **options: Any) -> None:
+        self.run, self.system, self.options = run, system or run.generation.system, options
+        self.messages: list[dict[str, Any]] = []
+        self.attached: list[dict[str, Any]] = []
+        self.reset()
+
+    @property
+    def kinds(self) -> list[str]:
+        """What may be attached: the modalities of the run's inputs that are files."""
+        read = [entry.modality for entry in self.run.declaration.inputs.values()]
+        return [kind for kind in KINDS if kind in read]
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.messages = [{"role": "system", "content": self.system}] if self.system else []
+        self.attached = []
+
+    def attach(self, kind: str, path: str) -> None:
+        """Put an item before the text of the next message.
+
+        Raises:
+            RunError: If the run reads no such items.
+            MediaError: If the file cannot be read.
+        """
+        if kind not in self.kinds:
+            reads = did_you_mean(kind, self.kinds) if self.kinds else "It reads text alone"
+            raise RunError(f"{self.run.folder}: reads no {kind}. {reads}")
+        part = {"type": kind, "path": str(Path(path).expanduser())}
+        for message in self.run.conversation([{"role": "user", "content": [part]}]):
+            for held in message.parts:
+                if isinstance(held, Media):
+                    self.run.processor.read_item(held)
+        self.attached.append(part)
+
+    def say(self, text: str) -> Iterator[str]:
+        """The pieces of the answer to a message; what was made of it by then is kept if it is stopped.
+
+        Raises:
+            MediaError: If the message holds nothing, or the talk has become longer than the model's context.
+        """
+        content: Any = [*self.attached, {"type": "text", "text": text}] if self.attached else text
+        asked = [*self.messages, {"role": "user", "content": content}]
+        pieces = self.run.chat(asked, stream=True, **self.options)
+        self.messages, self.attached = asked, []
+        made: list[str] = []
+        try:
+            for piece in pieces:
+                made.append(piece)
+                yield piece
+        finally:
+            pieces.close()
+            self.messages.append({"role": "assistant", "content": "".join(made).strip() or "…"})

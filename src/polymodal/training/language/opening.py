@@ -1,0 +1,229 @@
+"""From a table or a YAML file to everything a training of a language model needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from polymodal.config import Declaration, GenerationConfig, StageConfig, TrainConfig
+from polymodal.data.cells import MediaError
+from polymodal.data.chat.columns import kinds_in, with_items
+from polymodal.data.chat.processor import ConversationProcessor
+from polymodal.data.chat.reading import ConversationReader
+from polymodal.data.chat.templates import RowReader, Template
+from polymodal.data.chat.tokenizer import check_tokenizer, train_language_tokenizer
+from polymodal.data.guess import guess_modality
+from polymodal.data.preparation import prepare_processor
+from polymodal.data.rejected import SKIP
+from polymodal.data.schema import complete
+from polymodal.data.table import Table, read_table
+from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.evaluation.words import WORD_METRICS
+from polymodal.hub import load_pretrained
+from polymodal.models.connectors import CONNECTORS
+from polymodal.parsing import located, parse
+from polymodal.settings import apply_settings
+from polymodal.training.arguments import fill_in
+from polymodal.training.job import (
+    check_parts,
+    open_cache,
+    read_declared,
+    resolve,
+    split_and_skip,
+    train_source,
+)
+from polymodal.training.language.job import LanguageJob, Stage
+
+READ_AS_ITEMS = ("image", "audio", "video", "sequence")
+"""Columns of a template that an encoder reads, where nothing else is declared; others are written as text."""
+TUNING_EPOCHS = 3
+"""By default, where the language model came with weights."""
+WHOLE = "train"
+"""What a single stage is called."""
+
+
+def asks_for_words(source: Any, settings: Sequence[str] = ()) -> bool:
+    """Whether a declaration has a section ``generation``."""
+    values, _, _ = read_declared(source)
+    apply_settings(values, settings)
+    return values.get("generation") is not None
+
+
+def open_language_job(
+    source: Any,
+    *,
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    prompt: str | None = None,
+    answer: str | None = None,
+) -> LanguageJob:
+    """Read ``source``, a table or a YAML file, and fill in what it leaves open.
+
+    Args:
+        source: See :func:`polymodal.data.table.read_table`; or the path of a declaration.
+        inputs: Columns that an encoder reads, beside those that hold media.
+        settings: Such as ``train.epochs=3``.
+        prompt: Template of what is asked.
+        answer: Template of what is to be said.
+
+    Raises:
+        ConfigError: If the declaration says something unknown.
+        DataError: If a table cannot be read or lacks what is declared.
+    """
+    values, lines, folder = read_declared(source)
+    written = str(source) if lines else "declaration"
+    apply_settings(values, settings)
+    given = {key: text for key, text in {"prompt": prompt, "answer": answer}.items() if text is not None}
+    if given or values.get("generation") is None:
+        values["generation"] = (values.get("generation") or {}) | given
+    with located(written, lines, "data"):
+        path = train_source(source, values, folder)
+    skip = (values.get("data") or {}).get("on_error") == SKIP
+    table = read_table(path, skip=skip)
+    # What is no section is told by parse, with its line: what stands in it cannot be looked at before.
+    values["inputs"] = _inputs(values, table, inputs) if _is_readable(values) else values.get("inputs")
+    declaration = parse({**values, "targets": {}} if not values.get("targets") else values,
+                        source=written, lines=lines)  # fmt: skip
+    check_parts(declaration, written, lines)
+    with located(written, lines, "generation", "metrics"):
+        for name in (declaration.generation.metrics or ()) if declaration.generation else ():
+            _ = WORD_METRICS[name]
+    for name, entry in declaration.inputs.items():
+        with located(written, lines, "inputs", name, "connector"):
+            _ = CONNECTORS[entry.connector.type if entry.connector else "mlp"]
+    return _opened(declaration, table, folder)
+
+
+def _is_readable(values: Mapping[str, Any]) -> bool:
+    sections = values.get("generation"), values.get("inputs") or {}
+    return all(isinstance(section, dict) for section in sections)
+
+
+def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[str, Any]:
+    """The inputs: those declared and named, and the columns of templates or messages that hold media."""
+    generation, declared = values["generation"], dict(values.get("inputs") or {})
+    read: dict[str, Any] = declared | {name: declared.get(name) for name in named}
+    column = generation.get("messages")
+    if column is not None:
+        _require(table, str(column), "generation.messages")
+        return read or {kind: {"modality": kind} for kind in kinds_in(table, str(column))}
+    for column in _columns(generation.get("prompt"), "generation.prompt", table):
+        if column not in read and guess_modality(table, column).modality in READ_AS_ITEMS:
+            read[column] = None
+    if not read:
+        return {}
+    completed, _ = complete({"inputs": read}, table)
+    return completed["inputs"]
+
+
+def _columns(template: Any, where: str, table: Table) -> list[str]:
+    if not isinstance(template, str):
+        return []
+    parsed = Template(template, where=where)
+    parsed.check(table.columns)
+    return parsed.columns
+
+
+def _require(table: Table, column: str, where: str) -> None:
+    if column not in table.columns:
+        cure = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' for {where}", cure=cure))
+
+
+def _opened(declaration: Declaration, table: Table, folder: Path | None) -> LanguageJob:
+    generation = declaration.generation
+    assert generation is not None
+    declaration.stages = declaration.stages or {WHOLE: StageConfig()}
+    modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
+    splits, numbers, rejected = split_and_skip(table, declaration, folder)
+    column = generation.messages
+    columns = {
+        name: with_items(part, column, modalities) if column else part for name, part in splits.items()
+    }
+    _fill_in(declaration, len(splits["train"]))
+    stages = [_stage(name, stage, declaration, splits, folder) for name, stage in declaration.stages.items()]
+    readers = prepare_processor(columns["train"], declaration.inputs, {}).readers
+    tokenizer, vocabulary, notes = _tokenizer(generation, stages)
+    return LanguageJob(
+        declaration, [guess_modality(table, name) for name in table.columns], splits, columns, numbers,
+        ConversationProcessor(readers, tokenizer), stages, row_reader(declaration, generation),
+        vocabulary=vocabulary, cache=open_cache(declaration.data), notes=notes, rejected=rejected,
+        folder=folder,
+    )  # fmt: skip
+
+
+def _fill_in(declaration: Declaration, rows: int) -> None:
+    """Choose what ``train`` leaves open; a language model that knows words needs few epochs."""
+    train, generation = declaration.train, declaration.generation
+    assert generation is not None
+    if train.epochs is None and generation.language_model.checkpoint:
+        train.epochs = TUNING_EPOCHS
+    if train.modality_dropout is None and generation.messages:
+        train.modality_dropout = 0.0
+    if train.metric is None:
+        train.metric = "loss"
+    fill_in(train, rows)
+
+
+def _stage(
+    name: str,
+    stage: StageConfig,
+    declaration: Declaration,
+    splits: dict[str, Table],
+    folder: Path | None,
+) -> Stage:
+    """A stage with its own rows, or those of the whole."""
+    generation = declaration.generation
+    assert generation is not None
+    own = {key: getattr(stage, key) for key in ("prompt", "answer", "messages") if getattr(stage, key)}
+    asked = generation
+    if own:
+        base = {} if "messages" in own else {"messages": None}
+        cleared = {"prompt": None, "answer": None} if "messages" in own else {}
+        asked = generation.model_copy(update=base | cleared | own)
+    if stage.data is not None:
+        table = read_table(resolve(stage.data, folder, f"stages.{name}.data"))
+        splits, _, _ = split_and_skip(table, declaration, folder)
+    train = TrainConfig.model_validate(declaration.train.model_dump() | stage.train)
+    fill_in(train, len(splits["train"]))
+    return Stage(name, stage, train, splits, row_reader(declaration, asked), asked.messages)
+
+
+def row_reader(declaration: Declaration, generation: GenerationConfig) -> RowReader | ConversationReader:
+    """What makes a conversation of a row."""
+    modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
+    if generation.messages:
+        return ConversationReader(inputs=modalities, column=generation.messages)
+    assert generation.prompt is not None
+    return RowReader(
+        prompt=generation.prompt, answer=generation.answer, system=generation.system, inputs=modalities
+    )
+
+
+def _tokenizer(
+    generation: GenerationConfig, stages: Sequence[Stage]
+) -> tuple[PreTrainedTokenizerBase, int, list[str]]:
+    """The language model's tokenizer, ready for conversations; its tokens before; what was done to it."""
+    checkpoint = generation.language_model.checkpoint
+    if checkpoint:
+        tokenizer = load_pretrained(AutoTokenizer, checkpoint)
+    else:
+        tokenizer = train_language_tokenizer(_texts(stages), generation.vocabulary)
+    where = checkpoint or "the tokenizer of the data"
+    vocabulary = len(tokenizer)
+    return tokenizer, vocabulary, check_tokenizer(tokenizer, generation.chat_template, where)
+
+
+def _texts(stages: Sequence[Stage]) -> Iterator[str]:
+    """What is said in the training rows."""
+    for stage in stages:
+        for row in stage.splits["train"].rows():
+            try:
+                conversation = stage.reader.read(row)
+            except MediaError:
+                continue  # the check names it
+            for message in conversation:
+                yield from (part for part in message.parts if isinstance(part, str))

@@ -1,0 +1,85 @@
+"""Stages: what learns, from which rows, one after another; each can be resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from polymodal.config import StageConfig
+from polymodal.models.encoders import Encoder
+from polymodal.models.encoders.backbone import hold_fixed
+from polymodal.models.language.modeling import PolymodalForConditionalGeneration
+from polymodal.training.checkpoints import checkpoints
+from polymodal.training.language.job import LanguageJob
+from polymodal.training.language.trainer import train_language
+from polymodal.training.progress import note
+
+
+def train_stages(
+    job: LanguageJob, folder: Path, *, resume: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Train the model of ``job`` stage by stage; each ends at its best epoch.
+
+    Checkpoints of a stage lie in ``folder/checkpoints/<stage>``.
+
+    Returns:
+        By stage what :func:`train_language` returns.
+
+    Raises:
+        RunError: See :func:`train_language`.
+    """
+    model, generation = job.model, job.declaration.generation
+    assert generation is not None
+    begun = last_begun(job, folder) if resume else 0
+    fixed = model.fixed
+    told = {}
+    for place, stage in enumerate(job.stages):
+        learn_in(model, stage.config, fixed)
+        if place < begun:
+            continue  # what it came to stands in the checkpoints of the next
+        if len(job.stages) > 1:
+            count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+            learns = f"{', '.join(stage.config.learn)} ({count:,} parameters)"
+            note(f"stage {stage.name}: {learns}, {len(stage.rows['train'])} rows", quiet)
+        place_of = folder / "checkpoints" / stage.name
+        told[stage.name] = train_language(
+            model, stage.rows["train"], stage.rows["validation"], stage.train, place_of,
+            pack=generation.pack, resume=resume and place == begun, quiet=quiet,
+        )  # fmt: skip
+    return told
+
+
+def last_begun(job: LanguageJob, folder: Path) -> int:
+    """The place of the last stage that left a whole checkpoint; 0 if none did."""
+    places = [
+        place
+        for place, stage in enumerate(job.stages)
+        if checkpoints(folder / "checkpoints" / stage.name / "checkpoints")
+    ]
+    return max(places, default=0)
+
+
+def learn_in(model: PolymodalForConditionalGeneration, stage: StageConfig, fixed: list[str]) -> None:
+    """Let learn what a stage names, and nothing else.
+
+    Args:
+        model: Changed in place; adapters are put in where the stage asks for them, and folded in where it
+            does not and the whole language model learns.
+        stage: Of the declaration.
+        fixed: Names of the weights that never learn, such as those of frozen encoders.
+    """
+    if stage.lora and not model.config.lora:
+        model.adapt(stage.lora.model_dump())
+    elif "language_model" in stage.learn and not stage.lora:
+        model.merge()
+    model.requires_grad_(False)
+    if "connectors" in stage.learn:
+        model.connectors.requires_grad_(True)
+    if "encoders" in stage.learn:
+        for encoder in model.encoders:
+            cast(Encoder, encoder).requires_grad_(True)
+        known = dict(model.named_parameters())
+        hold_fixed(model, [name for name in fixed if name in known])
+    if "language_model" in stage.learn:
+        for name, parameter in model.language_model.named_parameters():
+            parameter.requires_grad_(not stage.lora or "lora_" in name)

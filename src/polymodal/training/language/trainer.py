@@ -1,0 +1,178 @@
+"""The Trainer of a language model: packs or grouped lengths, a loss a token, rates by what is new."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from polymodal.config import TrainConfig
+from polymodal.models.encoders import Encoder
+from polymodal.models.language.modeling import LEFT_OUT, PolymodalForConditionalGeneration
+from polymodal.training.arguments import training_arguments
+from polymodal.training.language.collation import ConversationCollator
+from polymodal.training.language.rows import ConversationRows
+from polymodal.training.language.sampling import Batches, EpochLoader, LengthBatches, PackBatches
+from polymodal.training.processes import is_main
+from polymodal.training.progress import TrainingProgress
+from polymodal.training.watching import LossWatch
+from polymodal.training.whole import WholeCheckpoints
+
+
+class LanguageTrainer(WholeCheckpoints):
+    """A Trainer of conversations.
+
+    Args:
+        pack: Tokens of a pack; None: padded batches.
+        pretrained_learning_rate: Of what came with a checkpoint, save for adapters.
+    """
+
+    def __init__(self, *args: Any, pack: int | None, pretrained_learning_rate: float, **kwargs: Any) -> None:
+        self.pack, self.pretrained_learning_rate = pack, pretrained_learning_rate
+        super().__init__(*args, **kwargs)
+        self.watch = LossWatch(self.args.learning_rate, stands=False)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Packs, or batches of like length; each process takes its part."""
+        rows = cast(ConversationRows, self.train_dataset)
+        return EpochLoader(
+            rows, batch_sampler=self._batches(rows), collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+        )  # fmt: skip
+
+    def _batches(self, rows: ConversationRows) -> Batches:
+        shared: dict[str, Any] = {
+            "seed": self.args.seed, "process": self.args.process_index, "processes": self.args.world_size,
+        }  # fmt: skip
+        if self.pack:
+            return PackBatches(rows.lengths, self.pack, **shared)
+        return LengthBatches(rows.lengths, self.args.per_device_train_batch_size, **shared)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """As the Trainer does: a token's loss counts alike, in whichever batch of a step it stands."""
+        loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if model.training:
+            self.watch.add(loss, {}, self.state.global_step)
+        return (loss, output) if return_outputs else loss
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW; what came with a checkpoint has a learning rate of its own."""
+        if self.optimizer is None:
+            trained = cast(PolymodalForConditionalGeneration, self.model)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            decayed = set(self.get_decay_parameter_names(trained))
+            self.optimizer = kind(self._groups(trained, decayed), **options)
+        return self.optimizer
+
+    def _groups(self, model: PolymodalForConditionalGeneration, decayed: set[str]) -> list[dict[str, Any]]:
+        slower = {id(parameter) for parameter in pretrained_parameters(model)}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                known = id(parameter) in slower and ".lora_" not in name
+                rate = self.pretrained_learning_rate if known else self.args.learning_rate
+                groups.setdefault((rate, name in decayed), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay if decays else 0.0}
+            for (rate, decays), parameters in groups.items()
+        ]
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """The mean loss of a validation token, and ``selection``, which is the higher the better."""
+        assert self.model is not None
+        self.model.eval()
+        total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        rows = cast(ConversationRows, self.eval_dataset)
+        size = self.args.per_device_eval_batch_size
+        collate = ConversationCollator(rows.processor)
+        order = rows.lengths.argsort()[::-1][self.args.process_index :: self.args.world_size]
+        for start in range(0, len(order), size):
+            batch = self._prepare_inputs(collate([rows[int(row)] for row in order[start : start + size]]))
+            with torch.no_grad(), self.compute_loss_context_manager():
+                loss = self.model(**batch).loss
+            count = (batch["labels"] != LEFT_OUT).sum()
+            total += torch.stack([loss.double() * count, count.double()])
+        summed = self.accelerator.reduce(total)
+        loss = float(summed[0] / summed[1])
+        metrics = {f"{metric_key_prefix}_loss_total": loss, f"{metric_key_prefix}_selection": -loss}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.model.train()
+        return metrics
+
+
+def pretrained_parameters(model: PolymodalForConditionalGeneration) -> list[nn.Parameter]:
+    """What came with a checkpoint: of encoders, and of the language model where it is one."""
+    parts = [part for part in model.encoders if cast(Encoder, part).pretrained]
+    parts += [model.language_model] if model.config.pretrained else []
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+def train_language(
+    model: PolymodalForConditionalGeneration,
+    rows: ConversationRows,
+    validation: ConversationRows,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    pack: int | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train ``model`` in place and leave it at its best epoch.
+
+    Args:
+        model: What of it learns has been decided.
+        rows: Training rows, encoded.
+        validation: Rows that pick the best epoch.
+        config: The ``train`` section, its epochs a number.
+        folder: ``checkpoints/`` is written in it.
+        pack: Tokens of a pack.
+        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
+        quiet: Print nothing.
+
+    Returns:
+        ``seconds``, ``tokens_per_second``, ``epochs``, ``best`` (validation loss and epoch), ``history``.
+
+    Raises:
+        RunError: If a checkpoint cannot be written, or the loss is no number.
+    """
+    batches = len(PackBatches(rows.lengths, pack, seed=config.seed)) if pack else None
+    arguments = training_arguments(config, folder, len(rows), batches=batches)
+    trainer = LanguageTrainer(
+        model=model,
+        args=arguments,
+        data_collator=ConversationCollator(
+            rows.processor, packed=bool(pack), form="idle" if arguments.world_size > 1 else "items"
+        ),
+        train_dataset=rows,
+        eval_dataset=validation,
+        pack=pack,
+        pretrained_learning_rate=config.pretrained_learning_rate,
+    )
+    if not quiet and is_main():
+        trainer.add_callback(TrainingProgress("loss_total"))
+    started = time.perf_counter()
+    begun = trainer.run(config, resume=resume)
+    return _summary(trainer, time.perf_counter() - started, int(rows.lengths.sum()), begun)
+
+
+def _summary(trainer: LanguageTrainer, seconds: float, tokens: int, begun: float) -> dict[str, Any]:
+    """What :func:`train_language` returns; ``begun`` epochs were trained before it was resumed."""
+    history = trainer.state.log_history
+    best = max((entry for entry in history if "eval_selection" in entry), key=lambda e: e["eval_selection"])
+    epochs = float(trainer.state.epoch or 0)
+    spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
+    return {
+        "seconds": seconds,
+        "tokens_per_second": tokens * (epochs - begun) / spent,
+        "epochs": epochs,
+        "best": {"loss": best["eval_loss_total"], "epoch": best["epoch"]},
+        "history": history,
+    }
