@@ -75,7 +75,8 @@ def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     if error["type"] == "missing":
         return f"{place}: '{name}' is missing"
     if error["type"] == "value_error":
-        return f"{place}: '{name}': {error['msg'].removeprefix('Value error, ')}"
+        about = f"'{name}': " if path else ""
+        return f"{place}: {about}{error['msg'].removeprefix('Value error, ')}"
     found = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
     if error["type"] in NO_SECTION:
         return f"{place}: '{name}' is {found}, expected a section: keys, each with its value"

@@ -52,6 +52,8 @@ class Declaration(Section):
             raise ValueError(f"'generation' and '{other}' exclude each other. Fit two runs")
         if self.generation and self.start:
             raise ValueError("'generation' and 'start' exclude each other: give checkpoints of encoders")
+        if self.generation and self.data.labels is not None:
+            raise ValueError("'data.labels' chooses rows by their target, and 'generation' has none")
         if self.stages and not self.generation:
             raise ValueError("'stages' are those of a language model: give 'generation' too")
         connected = [name for name, entry in self.inputs.items() if entry.connector]

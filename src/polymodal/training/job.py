@@ -311,7 +311,7 @@ def check_parts(
     with located(source, lines, "train", "layer_decay"):
         check_layer_decay(train.layer_decay, declaration.inputs, known)
     for name in CHECKPOINTING:
-        if train.arguments.get(name):
+        if train.arguments.get(name) and not declaration.generation:  # a language model has such layers
             with located(source, lines, "train", name):
                 check_checkpointing(declaration.inputs, known)
 

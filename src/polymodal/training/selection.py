@@ -37,7 +37,10 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
              "multilabel": "map macro_f1 micro_f1 exact_match hamming_loss auroc brier loss",
              "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
     asked = [tasks[target]] if target else list(tasks.values())
-    if not any(name in suits[task].split() for task in asked):
+    if name != "loss" and not asked:
+        cure = "Leave it out: the loss picks the epoch"
+        raise ConfigError(f"train.metric: '{name}' measures a target, and there is none. {cure}")
+    if asked and not any(name in suits[task].split() for task in asked):
         cure = did_you_mean(name, suits[asked[0]].split())
         raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {cure}")
     return metric

@@ -90,9 +90,14 @@ class LanguageJob:
     def longest(self) -> int | None:
         """Most tokens of a row with its answer; None where nothing limits them."""
         assert self.declaration.generation is not None
-        context = context_of(self.declaration.generation.language_model)
-        limits = [self.declaration.generation.max_length, self.declaration.generation.pack, context]
+        limits = [self.declaration.generation.max_length, self.declaration.generation.pack, self.context]
         return min((limit for limit in limits if limit), default=None)
+
+    @cached_property
+    def context(self) -> int | None:
+        """Most tokens that the language model was made for, where it says so."""
+        assert self.declaration.generation is not None
+        return context_of(self.declaration.generation.language_model)
 
     def all_rows(self) -> Iterator[ConversationRows]:
         """The rows of every stage, and those that are answered at the end."""

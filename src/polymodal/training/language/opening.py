@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from polymodal.config import Declaration, GenerationConfig, StageConfig, TrainConfig
+from polymodal.config import DataConfig, Declaration, GenerationConfig, StageConfig
 from polymodal.data.cells import MediaError
 from polymodal.data.chat.columns import kinds_in, with_items
 from polymodal.data.chat.processor import ConversationProcessor
@@ -35,6 +35,7 @@ from polymodal.training.job import (
     split_and_skip,
     train_source,
 )
+from polymodal.training.language.declared import check_stage, refuse_idle, require_columns, stage_train
 from polymodal.training.language.job import LanguageJob, Stage
 
 READ_AS_ITEMS = ("image", "audio", "video", "sequence")
@@ -76,9 +77,10 @@ def open_language_job(
     values, lines, folder = read_declared(source)
     written = str(source) if lines else "declaration"
     apply_settings(values, settings)
-    given = {key: text for key, text in {"prompt": prompt, "answer": answer}.items() if text is not None}
-    if given or values.get("generation") is None:
-        values["generation"] = (values.get("generation") or {}) | given
+    section = values.get("generation") or {}
+    if isinstance(section, dict):  # else it is refused below, with its line
+        given = {"prompt": prompt, "answer": answer}
+        values["generation"] = section | {key: text for key, text in given.items() if text is not None}
     with located(written, lines, "data"):
         path = train_source(source, values, folder)
     skip = (values.get("data") or {}).get("on_error") == SKIP
@@ -93,6 +95,9 @@ def open_language_job(
     for name, entry in declaration.inputs.items():
         with located(written, lines, "inputs", name, "connector"):
             _ = CONNECTORS[entry.connector.type if entry.connector else "mlp"]
+    for name in declaration.stages:
+        with located(written, lines, "stages", name):
+            check_stage(name, declaration)
     return _opened(declaration, table, folder)
 
 
@@ -109,6 +114,7 @@ def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[
     if column is not None:
         _require(table, str(column), "generation.messages")
         return read or {kind: {"modality": kind} for kind in kinds_in(table, str(column))}
+    _columns(generation.get("answer"), "generation.answer", table)
     for column in _columns(generation.get("prompt"), "generation.prompt", table):
         if column not in read and guess_modality(table, column).modality in READ_AS_ITEMS:
             read[column] = None
@@ -119,7 +125,7 @@ def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[
 
 
 def _columns(template: Any, where: str, table: Table) -> list[str]:
-    if not isinstance(template, str):
+    if not isinstance(template, str) or not template:  # told when the section is parsed
         return []
     parsed = Template(template, where=where)
     parsed.check(table.columns)
@@ -138,17 +144,20 @@ def _opened(declaration: Declaration, table: Table, folder: Path | None) -> Lang
     declaration.stages = declaration.stages or {WHOLE: StageConfig()}
     modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
     splits, numbers, rejected = split_and_skip(table, declaration, folder)
+    require_columns(generation, splits.values(), "generation")
     column = generation.messages
     columns = {
         name: with_items(part, column, modalities) if column else part for name, part in splits.items()
     }
     _fill_in(declaration, len(splits["train"]))
-    stages = [_stage(name, stage, declaration, splits, folder) for name, stage in declaration.stages.items()]
+    stages = [_stage(name, declaration, splits, folder, rejected) for name in declaration.stages]
+    reader = row_reader(declaration, generation)
+    refuse_idle(declaration, [reader, *(stage.reader for stage in stages)])
     readers = prepare_processor(columns["train"], declaration.inputs, {}).readers
     tokenizer, vocabulary, notes = _tokenizer(generation, stages)
     return LanguageJob(
         declaration, [guess_modality(table, name) for name in table.columns], splits, columns, numbers,
-        ConversationProcessor(readers, tokenizer), stages, row_reader(declaration, generation),
+        ConversationProcessor(readers, tokenizer), stages, reader,
         vocabulary=vocabulary, cache=open_cache(declaration.data), notes=notes, rejected=rejected,
         folder=folder,
     )  # fmt: skip
@@ -169,13 +178,13 @@ def _fill_in(declaration: Declaration, rows: int) -> None:
 
 def _stage(
     name: str,
-    stage: StageConfig,
     declaration: Declaration,
     splits: dict[str, Table],
     folder: Path | None,
+    rejected: list[Problem],
 ) -> Stage:
-    """A stage with its own rows, or those of the whole."""
-    generation = declaration.generation
+    """A stage with its own rows, or those of the whole; ``rejected`` takes in what is wrong with its own."""
+    generation, stage = declaration.generation, declaration.stages[name]
     assert generation is not None
     own = {key: getattr(stage, key) for key in ("prompt", "answer", "messages") if getattr(stage, key)}
     asked = generation
@@ -184,11 +193,25 @@ def _stage(
         cleared = {"prompt": None, "answer": None} if "messages" in own else {}
         asked = generation.model_copy(update=base | cleared | own)
     if stage.data is not None:
-        table = read_table(resolve(stage.data, folder, f"stages.{name}.data"))
-        splits, _, _ = split_and_skip(table, declaration, folder)
-    train = TrainConfig.model_validate(declaration.train.model_dump() | stage.train)
+        path = resolve(stage.data, folder, f"stages.{name}.data")
+        table = read_table(path, skip=declaration.data.on_error == SKIP)
+        splits, _, wrong = split_and_skip(table, _of_its_own(declaration), folder)
+        rejected += [problem for problem in wrong if problem not in rejected]
+    if own or stage.data is not None:
+        require_columns(asked, (splits["train"], splits["validation"]), f"stages.{name}")
+    train = stage_train(name, declaration)
     fill_in(train, len(splits["train"]))
     return Stage(name, stage, train, splits, row_reader(declaration, asked), asked.messages)
+
+
+def _of_its_own(declaration: Declaration) -> Declaration:
+    """The declaration of a stage's own table: files of validation and test rows go with ``data.train``."""
+    default, data = DataConfig(), declaration.data
+    shares = {
+        "validation": default.validation if isinstance(data.validation, str) else data.validation,
+        "test": 0.0 if isinstance(data.test, str) else data.test,
+    }
+    return declaration.model_copy(update={"data": data.model_copy(update=shares)})
 
 
 def row_reader(declaration: Declaration, generation: GenerationConfig) -> RowReader | ConversationReader:
