@@ -65,7 +65,8 @@ def show_check(report: CheckReport) -> None:
         out.print(Text(report.conversation["shown"]), soft_wrap=True)
     if report.ok:
         left = count_rows(report.rejected)
-        out.print(f"A fit would start{f', without {left} rows' if left else ''}.")
+        without = f", without {left} row{'s' * (left > 1)}" if left else ""
+        out.print(f"A fit would start{without}.")
     else:
         out.print(f"A fit would not start: {len(report.problems)} problem{'s' * (len(report.problems) > 1)}.")
 

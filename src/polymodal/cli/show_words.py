@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.cli.show import brief, console
+from polymodal.generation.measuring import NONE
 
 
 def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
@@ -45,5 +46,6 @@ def words_table(column: str, metrics: Mapping[str, float], results: Mapping[str,
         what = "nothing but text" if name == "all" else f"all but {name}"
         table.add_row(what, *(brief(figures[key]) for key in metrics))
     for name, figures in results["present"].items():
-        table.add_row(f"rows with {name} ({figures['rows']})", *(brief(figures[key]) for key in metrics))
+        what = "of text alone" if name == NONE else f"with {name}"
+        table.add_row(f"rows {what} ({figures['rows']})", *(brief(figures[key]) for key in metrics))
     return table

@@ -35,6 +35,7 @@ from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.opening import open_language_job
 from polymodal.training.language.stages import train_stages
 from polymodal.training.progress import note, quiet_libraries, working
+from polymodal.training.skipping import skip_notes
 
 SPARE = 1.5
 """How many times the longest training answer is generated at most, where nothing else is said."""
@@ -132,10 +133,13 @@ def write_language_results(
         "validation": {**figures.get("validation", {}).get("metrics", {}), **last["best"]},
         "train": {key: last[key] for key in ("seconds", "tokens_per_second", "epochs")},
         "stages": {name: {k: v for k, v in told.items() if k != "history"} for name, told in trained.items()},
-        "rows": {split: len(table) for split, table in job.splits.items()},
+        "rows": {
+            **{split: len(rows) for split, rows in job.stages[-1].rows.items()},
+            "test": len(job.asked.get("test", ())),
+        },
         "tokens": report.conversation.get("tokens", {}) if report else {},
         "warnings": [str(warning) for warning in report.warnings] if report else [],
-        "notes": job.notes,
+        "notes": [*job.notes, *skip_notes(job)],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": [entry | {"stage": name} for name, told in trained.items() for entry in told["history"]],
     }

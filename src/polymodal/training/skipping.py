@@ -12,6 +12,7 @@ from polymodal.errors import Problem
 
 if TYPE_CHECKING:
     from polymodal.training.job import Job
+    from polymodal.training.language.job import LanguageJob
 
 
 def leave_out(job: Job, report: CheckReport) -> CheckReport:
@@ -57,7 +58,7 @@ def leave_out_too(job: Job, rejected: list[Problem]) -> None:
         job.rejected = rejected
 
 
-def skip_notes(job: Job) -> list[str]:
+def skip_notes(job: Job | LanguageJob) -> list[str]:
     """How many rows were left out, if any were."""
     count = count_rows(job.rejected)
     return [f"{count} row{'s' * (count > 1)} left out, listed in {NAME}"] if count else []

@@ -64,9 +64,10 @@ def _name_roles(job: LanguageJob, report: CheckReport) -> None:
     generation = job.declaration.generation
     assert generation is not None
     roles = {generation.messages: "messages"} if generation.messages else {}
-    for role in ("prompt", "answer"):
-        template = getattr(generation, role)
-        roles |= dict.fromkeys(Template(template).columns if template else (), role)
+    for asked in (*job.declaration.stages.values(), generation):
+        for role in ("prompt", "answer"):
+            template = getattr(asked, role)
+            roles |= dict.fromkeys(Template(template).columns if template else (), role)
     for entry in report.columns:
         if entry.column in roles and entry.role == "left out":
             entry.role = roles[entry.column]
@@ -80,39 +81,50 @@ def _settle(
     """Leave out rows that cannot be read or learned from, or say so."""
     unlearned = [problem for problem in problems if "no loss" in problem.found]
     if skips:
-        job.rejected += problems
+        job.rejected += [problem for problem in problems if problem not in job.rejected]
     else:
-        report.problems += [problem for problem in problems if problem not in unlearned]
+        others = [problem for problem in problems if problem not in unlearned]
+        report.problems += [problem for problem in others if problem not in report.problems]
         if unlearned:
             found = f"{len(unlearned)} rows have no answer and give no loss (such as row {unlearned[0].row})"
-            report.warnings.append(Problem(file=rows.table.name, found=found, cure="They are left out"))
+            warning = Problem(file=rows.table.name, found=found, cure="They are left out")
+            report.warnings += [warning] if warning not in report.warnings else []
     rows.leave_out(problems)
 
 
 def _limit(job: LanguageJob, report: CheckReport) -> None:
     """Refuse or leave out rows of more tokens than the context has; items are never cut."""
-    generation, longest = job.declaration.generation, job.longest
+    generation = job.declaration.generation
     assert generation is not None
-    if longest is None:
-        return
+    told: set[tuple[str, int | None]] = set()  # a row of validation is learned from and asked
     for rows in job.all_rows():
+        # What is asked need not fit a training row; but a word has to fit behind it.
+        longest = job.context and job.context - 1 if rows.reply else job.longest
+        if longest is None:
+            continue
         long = np.flatnonzero(rows.lengths > longest)
-        problems = [_too_long(job, rows, int(place), longest) for place in long]
-        if generation.too_long == "leave_out" and not rows.reply:
+        found = [_too_long(job, rows, int(place), longest) for place in long]
+        problems = [problem for problem in found if (problem.file, problem.row) not in told]
+        told |= {(problem.file, problem.row) for problem in problems}
+        if generation.too_long == "leave_out":
             job.rejected += problems
             rows.keep(np.flatnonzero(rows.lengths <= longest))
         else:
             report.problems += problems[:LISTED]
             if len(problems) > LISTED:
-                found = f"{len(problems) - LISTED} more rows of more than {longest} tokens"
-                report.problems.append(Problem(file=rows.table.name, found=found))
+                more = f"{len(problems) - LISTED} more rows of more than {longest} tokens"
+                report.problems.append(Problem(file=rows.table.name, found=more))
 
 
 def _too_long(job: LanguageJob, rows: ConversationRows, place: int, longest: int) -> Problem:
+    assert job.declaration.generation is not None
     row = rows.rows[place]
     items = sum(row.taken)
     found = f"{rows.lengths[place]} tokens" + (f", {items} of them of items" if items else "")
-    cure = "Shorten it, lower inputs.<name>.tokens, or set generation.max_length or too_long: leave_out."
+    limits = {"pack": job.declaration.generation.pack, "max_length": job.declaration.generation.max_length}
+    cures = ["Shorten it", *(["lower inputs.<name>.tokens"] if items else [])]
+    cures += [f"raise generation.{name}" for name, limit in limits.items() if limit == longest]
+    cure = f"{', '.join(cures)}, or set generation.too_long: leave_out."
     return Problem(file=rows.table.name, row=int(rows.numbers[place]) + 1, found=found,
                    expected=f"at most {longest}", cure=cure)  # fmt: skip
 
@@ -121,7 +133,8 @@ def _require_rows(job: LanguageJob, report: CheckReport) -> None:
     for stage in job.stages:
         for split, rows in stage.rows.items():
             if not len(rows):
-                found = f"no rows that give a loss for {split} in stage '{stage.name}'"
+                where = f" in stage '{stage.name}'" if len(job.stages) > 1 else ""
+                found = f"no rows are left that give a loss for {split}{where}"
                 report.problems.append(Problem(file=rows.table.name, found=found, expected="one or more"))
 
 

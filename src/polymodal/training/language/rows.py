@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from torch.utils.data import Dataset
 
 from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
-from polymodal.data.chat.messages import Conversation, check_learned, without_answer
+from polymodal.data.chat.messages import Conversation, Media, check_learned, without_answer
 from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.data.chat.rendering import Encoded
 from polymodal.data.table import Table
@@ -90,7 +91,7 @@ class ConversationRows(Dataset):
             try:
                 self.rows.append(self._encode(self.reader.read(row)))
             except MediaError as error:
-                problems.append(self._problem(error, index))
+                problems.append(self._problem(error, index, row))
                 self.rows.append(Row(Encoded(np.zeros(0, np.int64), np.zeros(0, bool), ()), []))
         return problems
 
@@ -103,9 +104,30 @@ class ConversationRows(Dataset):
         turn.encoded.ids.setflags(write=False)
         return Row(turn.encoded, turn.taken)
 
-    def _problem(self, error: MediaError, index: int) -> Problem:
-        return Problem(file=self.table.name, row=int(self.numbers[index]) + 1, column=self.column,
+    def _problem(self, error: MediaError, index: int, row: dict[str, Any]) -> Problem:
+        column = self.column or self._at_fault(row)
+        return Problem(file=self.table.name, row=int(self.numbers[index]) + 1, column=column,
                        found=error.found, expected=error.expected, cure=error.cure)  # fmt: skip
+
+    def longer_than(self, most: int) -> list[Problem]:
+        """What to say of each row of more than ``most`` tokens."""
+        lengths = self.lengths
+        return [
+            Problem(file=self.table.name, row=int(self.numbers[place]) + 1,
+                    found=f"{lengths[place]} tokens", expected=f"at most {most}", cure="Shorten it.")
+            for place in np.flatnonzero(lengths > most)
+        ]  # fmt: skip
+
+    def _at_fault(self, row: dict[str, Any]) -> str | None:
+        """The column whose item cannot be read; None where it is something else that is wrong."""
+        with suppress(MediaError):
+            parts = [part for message in self.reader.read(row) for part in message.parts]
+            for media in (part for part in parts if isinstance(part, Media) and part.cell is not None):
+                try:
+                    self.processor.read_item(media, self.table.root, self.cache)
+                except MediaError:
+                    return media.input
+        return None
 
     def keep(self, indices: Sequence[int] | np.ndarray) -> None:
         """Leave out all rows but these."""
