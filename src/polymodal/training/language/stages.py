@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from transformers import set_seed
 
 from polymodal.config import StageConfig
+from polymodal.data.aside import write_text
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import hold_fixed
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.training.checkpoints import checkpoints
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.trainer import train_language
+from polymodal.training.processes import on_main
 from polymodal.training.progress import note
+
+TOLD = "told.json"
+"""What was measured of a stage, for a training that is resumed in a later one."""
 
 
 def train_stages(
@@ -34,22 +41,31 @@ def train_stages(
     assert generation is not None
     begun = last_begun(job, folder) if resume else 0
     fixed = model.fixed
-    told = {}
+    told: dict[str, Any] = {}
     for place, stage in enumerate(job.stages):
         set_seed(stage.train.seed)  # what is drawn for a stage hangs on no stage before it
         learn_in(model, stage.config, fixed)
-        if place < begun:
-            continue  # what it came to stands in the checkpoints of the next
+        place_of = folder / "checkpoints" / stage.name
+        known = _remembered(place_of) if resume else None
+        if place < begun:  # what it came to stands in the checkpoints of the next
+            told |= {stage.name: known} if known else {}
+            continue
         if len(job.stages) > 1:
             count = sum(p.numel() for p in model.parameters() if p.requires_grad)
             learns = f"{', '.join(stage.config.learn)} ({count:,} parameters)"
             note(f"stage {stage.name}: {learns}, {len(stage.rows['train'])} rows", quiet)
-        place_of = folder / "checkpoints" / stage.name
-        told[stage.name] = train_language(
+        trained = train_language(
             model, stage.rows["train"], stage.rows["validation"], stage.train, place_of,
             pack_to=generation.pack, resume=resume and place == begun, quiet=quiet,
         )  # fmt: skip
+        told[stage.name] = known or trained
+        on_main(partial(write_text, place_of / TOLD, json.dumps(told[stage.name])))
     return told
+
+
+def _remembered(place: Path) -> dict[str, Any] | None:
+    """What was measured of a stage that had come to its end."""
+    return json.loads((place / TOLD).read_text(encoding="utf-8")) if (place / TOLD).is_file() else None
 
 
 def last_begun(job: LanguageJob, folder: Path) -> int:
