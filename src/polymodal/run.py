@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -82,9 +82,7 @@ class Run:
             raise RunError(f"{path}: no such run folder")
         require_files(path)
         if answers_in_words(path):
-            raise RunError(
-                f"{path}: answers in words, and can do no such thing. Use predict, evaluate or chat"
-            )
+            refuse_words(path)
         model = load_model(path, kind_of(path))
         processor = PolymodalProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
@@ -404,6 +402,15 @@ def configuration_of(path: Path) -> dict[str, Any] | None:
 def answers_in_words(path: Path) -> bool:
     """Whether the run in a folder has a language model in the place of heads."""
     return (configuration_of(path) or {}).get("model_type") == PolymodalLanguageConfig.model_type
+
+
+def refuse_words(path: Path) -> NoReturn:
+    """Say that a run that answers in words has no heads, vectors and the like.
+
+    Raises:
+        RunError: In any case.
+    """
+    raise RunError(f"{path}: answers in words, and can do no such thing. Use predict, evaluate or chat")
 
 
 def load_model(path: Path, kind: type[M]) -> M:

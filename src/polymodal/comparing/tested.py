@@ -21,6 +21,7 @@ from polymodal.data.rejected import NAME as REJECTED
 from polymodal.data.values import as_label
 from polymodal.errors import RunError
 from polymodal.parsing import load_yaml
+from polymodal.run import answers_in_words, refuse_words
 from polymodal.training.folder import RESULTS, SEVERAL
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
@@ -141,6 +142,8 @@ def _check_run(folder: Path) -> None:
         raise RunError(f"{folder}: no such run folder")
     lacking = [name for name in (DECLARED, PROCESSOR, RESULTS) if not (folder / name).is_file()]
     if not lacking:
+        if answers_in_words(folder):
+            refuse_words(folder)
         return
     if any((folder / name).is_file() for name in (*SEVERAL, "folds.json", "summary.json")):
         raise RunError(f"{folder}: holds several runs. Name those in it: {folder}/*/")

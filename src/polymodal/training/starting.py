@@ -19,7 +19,7 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.modeling import PolymodalModel
 from polymodal.parsing import load_yaml
-from polymodal.run import load_model, require_files
+from polymodal.run import answers_in_words, load_model, refuse_words, require_files
 from polymodal.training.folder import SEVERAL
 
 KINDS = ("PolymodalModel", "PolymodalForPrediction", "PolymodalForPreTraining")
@@ -97,6 +97,8 @@ def open_start(name: str, folder: Path) -> Start:
     written = folder / "config.json"
     kind = _kind(written) if written.is_file() else ""
     if kind is None:
+        if answers_in_words(folder):
+            refuse_words(folder)
         raise RunError(
             f"{folder}: is no run of polymodal. Give the folder that a fit or a pre-training wrote"
         )
