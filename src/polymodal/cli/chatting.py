@@ -41,6 +41,10 @@ def chat(
     if not isinstance(opened, LanguageRun):
         opened.chat([])  # says why not
         raise RunError(f"{run}: answers no words")
+    if not (sample or opened.generation.decoding.sample):
+        for name, value in {"--temperature": temperature, "--top-p": top_p}.items():
+            if value is not None:
+                raise typer.BadParameter("it goes with --sample", param_hint=name)
     talk = Talk(
         opened, system=system, max_new_tokens=max_new_tokens, beams=beams, sample=sample or None,
         temperature=temperature, top_p=top_p,
@@ -70,8 +74,9 @@ def _answer(talk: Talk, line: str) -> None:
         if command == "/reset":
             talk.reset()
         elif command.startswith("/") and command[1:] in ("image", "audio", "video"):
-            talk.attach(command[1:], rest.strip())
-            typer.echo(f"{rest.strip()} goes with your next message", err=True)
+            path = rest.strip().strip("'\"")  # as terminals write what is dropped on them
+            talk.attach(command[1:], path)
+            typer.echo(f"{path} goes with your next message", err=True)
         elif command.startswith("/"):
             typer.echo(f"error: there is no {command}", err=True)
         elif line or talk.attached:

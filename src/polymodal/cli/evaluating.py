@@ -95,12 +95,13 @@ def evaluate(
 
     opened = load_any_run(run, device, precision)
     if isinstance(opened, LanguageRun):
-        asked = {"--retrieval": retrieval, "--zero-shot": zero_shot, "--linear-probe": linear_probe,
-                 "--inputs": inputs, "--as": instead}  # fmt: skip
-        for name, value in asked.items():
+        others = {"--retrieval": retrieval, "--zero-shot": zero_shot, "--linear-probe": linear_probe,
+                  "--inputs": inputs, "--as": instead}  # fmt: skip
+        for name, value in others.items():
             if value:
                 raise typer.BadParameter("this run answers in words", param_hint=name)
-        _evaluate_words(opened, table, only, batch_size, as_json, title=f"{run} on {table}")
+        asked = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
+        _evaluate_words(opened, table, asked, as_json, title=f"{run} on {table}")
         return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
@@ -122,13 +123,13 @@ def evaluate(
         show_measured(found, title=f"{run} on {table}")
 
 
-def _evaluate_words(
-    run: Any, table: str, only: Split | None, batch_size: int, as_json: bool, title: str
-) -> None:
+def _evaluate_words(run: Any, table: str, asked: dict[str, Any], as_json: bool, title: str) -> None:
     """The metrics of answers in words."""
     from polymodal.cli.show import show_metrics
 
-    found = run.evaluate(table, batch_size=batch_size, split=only and only.value)
+    rejected: list[Any] = []
+    found = run.evaluate(table, rejected=rejected, **asked)
+    warn(rejected, "left out")
     if not printed(found, as_json):
         show_metrics(found, title=title)
 

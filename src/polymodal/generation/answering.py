@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
+from transformers import GenerationConfig, GenerationMixin
 
 from polymodal.config import DecodingConfig
 from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.device import computing_in
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.inference import move
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.training.language.collation import padded
@@ -38,11 +43,43 @@ def answer_rows(
         batch_size: Rows at once.
         precision: What the model computes in.
     """
-    order = np.argsort(-rows.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        places = [int(place) for place in order[start : start + batch_size]]
+    context, most = context_of(model), _most(model, options)
+    shared = None if context is None or most is None else context - most
+    for places in _batches(rows.lengths, batch_size, shared):
         turns = [rows[place] for place in places]
         yield places, answer_turns(model, rows.processor, turns, options, precision)
+
+
+def _batches(lengths: np.ndarray, batch_size: int, shared: int | None) -> Iterator[list[int]]:
+    """Rows of like length together, the longest first.
+
+    One of more than ``shared`` tokens is alone: its answer ends where the context does, and no other's may.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    alone = 0 if shared is None else int((lengths > shared).sum())
+    starts = [*range(alone), *range(alone, len(order), batch_size), len(order)]
+    yield from (order[start:end].tolist() for start, end in pairwise(starts))
+
+
+def context_of(model: PolymodalForConditionalGeneration) -> int | None:
+    """Most tokens that the language model was made for, where it says so."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def _most(model: PolymodalForConditionalGeneration, options: Mapping[str, Any]) -> int | None:
+    """Most tokens of an answer, where anything says how many."""
+    settings: Any = model.generation_config
+    return options.get("max_new_tokens") or settings.max_new_tokens
+
+
+def within_context(
+    model: PolymodalForConditionalGeneration, options: Mapping[str, Any], tokens: int
+) -> dict[str, Any]:
+    """``options`` under which an answer to so many tokens ends where the context of the model does."""
+    context, most = context_of(model), _most(model, options)
+    if context is None or most is None or tokens + most <= context:
+        return dict(options)
+    return {**options, "max_new_tokens": context - tokens}
 
 
 def answer_turns(
@@ -54,8 +91,9 @@ def answer_turns(
 ) -> list[str]:
     """The answers to several conversations at once."""
     batch = reply_batch(processor, turns)
+    chosen = within_context(model, options, batch["input_ids"].shape[1])
     with torch.inference_mode(), computing_in(model.device, precision):
-        made = model.generate(**move(batch, model.device), **options)
+        made = model.generate(**move(batch, model.device), **chosen)
     return [processor.renderer.answer(ids) for ids in made.cpu().numpy()]
 
 
@@ -74,9 +112,29 @@ def decoding(config: DecodingConfig, given: Mapping[str, Any] | None = None) -> 
     Args:
         config: The declaration's.
         given: By the names of the declaration, or any other option of ``generate``.
+
+    Raises:
+        ConfigError: If there is no such option, or a value is of a wrong kind.
     """
-    values = config.model_dump()
-    values |= {key: value for key, value in (given or {}).items() if value is not None}
+    said = {key: value for key, value in (given or {}).items() if value is not None}
+    _check(said)
+    values = config.model_dump() | said
     draws = values.get("sample") or values.get("do_sample")
     kept = {key: value for key, value in values.items() if draws or key not in OF_SAMPLING}
     return {NAMES.get(key, key): value for key, value in kept.items() if value is not None}
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Refuse what neither the declaration nor ``generate`` knows."""
+    own = {key: value for key, value in given.items() if key in DecodingConfig.model_fields}
+    try:
+        DecodingConfig.model_validate(own)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        reason = f"{wrong['msg'][0].lower()}{wrong['msg'][1:]}"
+        raise ConfigError(f"'{wrong['loc'][0]}' is {wrong['input']!r}; {reason}") from None
+    others = {*GenerationConfig().to_dict(), *inspect.signature(GenerationMixin.generate).parameters}
+    for key in given:
+        if key not in own and key not in others:
+            cure = did_you_mean(key, [*DecodingConfig.model_fields, *sorted(others)])
+            raise ConfigError(f"there is no option '{key}' of generating. {cure}")

@@ -10,8 +10,9 @@ import pandas as pd
 
 from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import ASSISTANT, Conversation
+from polymodal.data.chat.templates import Template
 from polymodal.data.table import Table
-from polymodal.errors import DataError, Problem
+from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.evaluation.words import measure_words, suited
 from polymodal.generation.answering import answer_rows, decoding
 from polymodal.training.language.rows import ConversationRows, Row
@@ -25,22 +26,37 @@ NONE = "text alone"
 
 
 def measure_table(
-    run: LanguageRun, table: Table, *, batch_size: int = 32, options: Mapping[str, Any] | None = None
+    run: LanguageRun,
+    table: Table,
+    *,
+    batch_size: int = 32,
+    options: Mapping[str, Any] | None = None,
+    on_error: str = "refuse",
+    rejected: list[Problem] | None = None,
 ) -> dict[str, dict[str, float]]:
     """The metrics of the answers to a table's rows whose true answer is known, by the answers' column.
 
+    ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
+
     Raises:
-        DataError: If a row cannot be read, or no row has an answer.
+        DataError: If a row cannot be read, there is no column of answers, or no row has one.
     """
-    rows = run.rows(table)
-    problems = rows.prepare()
-    if problems:
-        raise DataError(problems)
+    _require_answers(run, table)
+    rows = run.readable(table, on_error, rejected)
     frame = answered(run, rows, options, batch_size=batch_size)
     known = frame[frame[ANSWER].notna()]
     if known.empty:
         raise DataError(Problem(file=table.name, found="no row has an answer", expected="rows with answers"))
     return {run.column: measured(known, chosen_metrics(run, known))}
+
+
+def _require_answers(run: LanguageRun, table: Table) -> None:
+    """Refuse a table without the columns that answers are made of."""
+    answer = run.generation.answer
+    for column in Template(answer).columns if answer else ():
+        if column not in table.columns:
+            found, cure = f"no column '{column}' to measure against", did_you_mean(column, table.columns)
+            raise DataError(Problem(file=table.name, found=found, cure=cure))
 
 
 def answered(

@@ -16,15 +16,15 @@ from polymodal.data.chat.messages import Conversation
 from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.data.chat.reading import ConversationReader
 from polymodal.data.chat.templates import RowReader
-from polymodal.data.rejected import ON_ERROR, SKIP
+from polymodal.data.rejected import ON_ERROR, SKIP, in_order
 from polymodal.data.table import Table, read_table
 from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, Problem, RunError
-from polymodal.generation.answering import answer_rows, answer_turns, decoding
+from polymodal.generation.answering import answer_rows, answer_turns, context_of, decoding
 from polymodal.generation.streaming import stream_turn
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.parsing import load_yaml
-from polymodal.run import load_model, require_files
+from polymodal.run import load_model, refuse_words, require_files
 from polymodal.training.job import split_tables
 from polymodal.training.language.opening import row_reader
 from polymodal.training.language.rows import ConversationRows
@@ -103,16 +103,11 @@ class LanguageRun:
         Raises:
             DataError: If a row cannot be read, or a column is missing.
         """
-        if on_error not in ON_ERROR:
-            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
-        table = read_table(source)
-        rows = self.rows(table)
-        problems = rows.prepare()
-        if problems and on_error != SKIP:
-            raise DataError(problems)
-        said: dict[int, str] = {}
         chosen = decoding(self.generation.decoding, options)
-        rows.leave_out(problems)
+        table = read_table(source)
+        problems: list[Problem] = []
+        rows = self.readable(table, on_error, problems)
+        said: dict[int, str] = {}
         made = answer_rows(self.model, rows, chosen, batch_size=batch_size, precision=self.precision)
         for batch, answers in made:
             said |= zip((int(rows.numbers[row]) for row in batch), answers, strict=True)
@@ -157,8 +152,47 @@ class LanguageRun:
             raise DataError(Problem(file=table.name, found=found, expected="the columns of the prompt"))
         return ConversationRows(table, reader, self.processor, reply=reply, column=self.generation.messages)
 
+    def readable(
+        self, table: Table, on_error: str = "refuse", rejected: list[Problem] | None = None
+    ) -> ConversationRows:
+        """The conversations of ``table`` to be answered, read; with ``skip`` those alone that can be.
+
+        Args:
+            table: The rows.
+            on_error: ``refuse`` or ``skip``.
+            rejected: Takes in what is wrong with the rows that are left out.
+
+        Raises:
+            DataError: If a row cannot be read or fits no context, or a column is missing.
+            RunError: If ``on_error`` is none of its values.
+        """
+        if on_error not in ON_ERROR:
+            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
+        rows = self.rows(table)
+        problems = rows.prepare()
+        if self.context is not None:
+            problems += rows.longer_than(self.context - 1)  # a word has to fit behind it
+        if problems and on_error != SKIP:
+            raise DataError(in_order(problems))
+        if rejected is not None:
+            rejected += in_order(problems)
+        rows.leave_out(problems)
+        return rows
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens that the language model was made for, where it says so."""
+        return context_of(self.model)
+
     def evaluate(
-        self, source: Any, *, batch_size: int = 32, split: str | None = None, **options: Any
+        self,
+        source: Any,
+        *,
+        batch_size: int = 32,
+        split: str | None = None,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+        **options: Any,
     ) -> dict[str, dict[str, float]]:
         """Every metric of the answers to a table's rows whose true answer is known.
 
@@ -166,6 +200,8 @@ class LanguageRun:
             source: With the columns of prompt and answer, or of messages.
             batch_size: Rows at once.
             split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
+            on_error: ``skip`` leaves out rows that cannot be read.
+            rejected: Takes in what is wrong with these.
             options: See :meth:`generate`.
 
         Raises:
@@ -176,7 +212,9 @@ class LanguageRun:
         table = read_table(source)
         if split:
             table = split_tables(table, self.declaration)[0][split]
-        return measure_table(self, table, batch_size=batch_size, options=options)
+        return measure_table(
+            self, table, batch_size=batch_size, options=options, on_error=on_error, rejected=rejected
+        )
 
     def chat(
         self, messages: Sequence[Any], *, stream: bool = False, root: str | Path | None = None, **options: Any
@@ -204,9 +242,8 @@ class LanguageRun:
 
     def _require_room(self, tokens: int) -> None:
         """Refuse a conversation after which no word fits the model's context."""
-        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if context and tokens >= context:
-            found = f"a conversation of {tokens} tokens, and the language model's context is {context}"
+        if self.context and tokens >= self.context:
+            found = f"a conversation of {tokens} tokens, and the language model's context is {self.context}"
             raise MediaError(found=found, cure="Begin anew, or say less.")
 
     def conversation(self, messages: Sequence[Any]) -> Conversation:
@@ -222,6 +259,16 @@ class LanguageRun:
             between = written if written.isspace() else between
         asked = ConversationReader(inputs=reader.inputs, between=between)
         return asked.read({"messages": list(messages)})
+
+    def embed(self, *asked: Any, **options: Any) -> Any:
+        """Refuse what only a run without a language model can do.
+
+        Raises:
+            RunError: In any case.
+        """
+        refuse_words(self.folder)
+
+    encode = explain = report = retrieval = zero_shot = linear_probe = embed_batches = embed
 
     def save(self, folder: str | Path) -> None:
         """Write model, processor and declaration to ``folder``; the weights stand there when all does.

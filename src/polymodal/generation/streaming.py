@@ -13,7 +13,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStr
 from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.device import computing_in
 from polymodal.evaluation.inference import move
-from polymodal.generation.answering import reply_batch
+from polymodal.generation.answering import answer_turns, reply_batch, within_context
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 
 WAIT = 0.2
@@ -39,9 +39,15 @@ def stream_turn(
 ) -> Iterator[str]:
     """The pieces of an answer; the generation ends when the iterator is closed.
 
+    Of several beams none is the answer before the end: it then comes in one piece.
+
     Raises:
         ValueError: Whatever went wrong while generating.
     """
+    if options.get("num_beams", 1) > 1:
+        yield from answer_turns(model, processor, [turn], options, precision)
+        return
+    chosen = within_context(model, options, len(turn.encoded.ids))
     streamer = TextIteratorStreamer(processor.tokenizer, skip_special_tokens=True, timeout=WAIT)  # type: ignore
     stopped, failed = Stopped(), []
 
@@ -50,7 +56,7 @@ def stream_turn(
         try:
             with torch.inference_mode(), computing_in(model.device, precision):
                 model.generate(
-                    **batch, **options, streamer=streamer, stopping_criteria=StoppingCriteriaList([stopped])
+                    **batch, **chosen, streamer=streamer, stopping_criteria=StoppingCriteriaList([stopped])
                 )
         except BaseException as error:
             failed.append(error)

@@ -42,9 +42,11 @@ class Talk:
         """Put an item before the text of the next message.
 
         Raises:
-            RunError: If the run reads no such items.
+            RunError: If the run reads no such items, or no path is given.
             MediaError: If the file cannot be read.
         """
+        if not path:
+            raise RunError(f"/{kind} takes the path of a file")
         if kind not in self.kinds:
             reads = did_you_mean(kind, self.kinds) if self.kinds else "It reads text alone"
             raise RunError(f"{self.run.folder}: reads no {kind}. {reads}")
