@@ -50,6 +50,24 @@ def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def spoken_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table with its media, ``run``, fitted to answer most of it in words, and what that fit printed."""
+    from tests.command import polymodal
+    from tests.tables import write_houses
+    from tests.talks import language_options
+
+    folder = tmp_path_factory.mktemp("words")
+    write_houses(folder)
+    ask = ["--prompt", "{photo} {note}: flat or house?", "--answer", "{kind}", "--set", "inputs.photo.size=16"]
+    more = language_options(train__epochs=4, train__learning_rate=0.01)
+    fit = ["fit", "houses.csv", "--task", "generation", *ask, "-o", "run", *more]
+    result = polymodal(*fit, folder=folder)
+    assert result.status == 0, result.err
+    (folder / "printed.txt").write_text(result.out)
+    return folder
+
+
 @pytest.fixture
 def folder(fitted_houses: Path, tmp_path: Path) -> Path:
     """A copy of ``fitted_houses`` to break."""

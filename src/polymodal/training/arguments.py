@@ -181,6 +181,7 @@ def training_arguments(
         "label_names": ["targets"],
         "report_to": "none",
         "disable_tqdm": True,
+        "log_level_replica": "passive",  # other processes are as quiet as the main one
         "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
     }
     try:

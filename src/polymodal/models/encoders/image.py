@@ -68,6 +68,7 @@ class ImageEncoder(BackboneEncoder):
         self.size: int = own_size(self.backbone.config) or size
         self.shift, self.crop, self.flip, self.colour = shift, crop, flip, colour
         self.layer = layer
+        self._check_layer()
         self.levels = known_levels(self.checkpoint) if colour and self.checkpoint else levels
         own_width = getattr(self.backbone.config, "hidden_size", None) if self.pretrained else None
         self.width: int = own_width or self._width()
@@ -97,20 +98,27 @@ class ImageEncoder(BackboneEncoder):
         return TokenSequence(self.norm(tokens), mask, row, grid)
 
     def _hidden(self, pixel_values: Tensor) -> Tensor:
-        """What the layer that is read makes of pixels.
-
-        Raises:
-            ConfigError: If the backbone has no such layer.
-        """
+        """What the layer that is read makes of pixels."""
         if self.layer is None:
             return self.backbone(pixel_values=pixel_values).last_hidden_state
         layers = self.backbone(pixel_values=pixel_values, output_hidden_states=True).hidden_states
-        if not -len(layers) <= self.layer < len(layers):
-            kind = self.config.model_type
-            raise ConfigError(
-                f"'layer' is {self.layer}, and a model of type '{kind}' has {len(layers)} of them"
-            )
         return layers[self.layer]
+
+    def _check_layer(self) -> None:
+        """See that there is such a layer, and that it is as wide as the last.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        config: Any = self.backbone.config
+        if self.layer is None:
+            return
+        found = f"'layer' is {self.layer}, and a model of type '{config.model_type}' has"
+        if hasattr(config, "depths") or not hasattr(config, "num_hidden_layers"):
+            raise ConfigError(f"{found} stages of several widths. Leave it out, or choose one such as clip")
+        count = config.num_hidden_layers + 1  # and what goes into the first
+        if not -count <= self.layer < count:
+            raise ConfigError(f"{found} {count} of them")
 
     def _width(self) -> int:
         """Width of the tokens, found by running the backbone once."""

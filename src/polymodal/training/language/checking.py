@@ -41,6 +41,10 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         every=skips,
     )
     _name_roles(job, report)
+    unread = [] if skips else _unread(job)
+    if unread:  # their items were taken for empty cells
+        report.problems = unread
+        return report
     if report.problems and not (skips and all(problem.row is not None for problem in report.problems)):
         return report
     report.problems = []  # of rows that cannot be read: they are found again, and left out, below
@@ -57,6 +61,17 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         report.conversation = _describe(job)
     report.rejected = job.rejected = in_order(job.rejected)
     return report
+
+
+def _unread(job: LanguageJob) -> list[Problem]:
+    """What is wrong with a column of messages."""
+    column = job.declaration.generation and job.declaration.generation.messages
+    tables = job.splits.values() if column else ()
+    return [
+        problem
+        for table in tables
+        for problem in ConversationRows(table, job.reader, job.processor, column=column).unread()
+    ]
 
 
 def _name_roles(job: LanguageJob, report: CheckReport) -> None:
@@ -86,7 +101,9 @@ def _settle(
         others = [problem for problem in problems if problem not in unlearned]
         report.problems += [problem for problem in others if problem not in report.problems]
         if unlearned:
-            found = f"{len(unlearned)} rows have no answer and give no loss (such as row {unlearned[0].row})"
+            count, first = len(unlearned), unlearned[0].row
+            what = "row has no answer and gives" if count == 1 else "rows have no answer and give"
+            found = f"{count} {what} no loss (such as row {first})"
             warning = Problem(file=rows.table.name, found=found, cure="They are left out")
             report.warnings += [warning] if warning not in report.warnings else []
     rows.leave_out(problems)

@@ -95,6 +95,16 @@ class ConversationRows(Dataset):
                 self.rows.append(Row(Encoded(np.zeros(0, np.int64), np.zeros(0, bool), ()), []))
         return problems
 
+    def unread(self) -> list[Problem]:
+        """What is wrong with the conversations themselves; no item is read."""
+        problems = []
+        for index, row in enumerate(self.table.rows()):
+            try:
+                self.reader.read(row)
+            except MediaError as error:
+                problems.append(self._problem(error, index, row))
+        return problems
+
     def _encode(self, conversation: Conversation) -> Row:
         if self.reply:
             conversation = without_answer(conversation)

@@ -16,6 +16,7 @@ from polymodal.models.language.modeling import LEFT_OUT, PolymodalForConditional
 from polymodal.training.arguments import training_arguments
 from polymodal.training.language.collation import ConversationCollator
 from polymodal.training.language.packing import pack
+from polymodal.training.language.resting import InputsAtRest
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.language.sampling import (
     BatchesByEpoch,
@@ -43,6 +44,8 @@ class LanguageTrainer(WholeCheckpoints):
         self.sampler, self.pretrained_learning_rate = sampler, pretrained_learning_rate
         super().__init__(*args, **kwargs)
         self.add_callback(EpochOfSampler(sampler))
+        self.rest = InputsAtRest()
+        self.add_callback(self.rest)
         self.watch = LossWatch(self.args.learning_rate, stands=False)
 
     def get_train_dataloader(self) -> DataLoader:
@@ -52,6 +55,13 @@ class LanguageTrainer(WholeCheckpoints):
             collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
         )  # fmt: skip
         return self.accelerator.prepare(loader)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """As the Trainer does: the labels of a step; beside it, what rests in it."""
+        if self.args.world_size > 1:
+            names = cast(PolymodalForConditionalGeneration, self.model).config.input_names
+            self.rest.look_at(names, batch_samples)
+        return super()._get_num_items_in_batch(batch_samples, device)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
