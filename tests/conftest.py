@@ -59,7 +59,14 @@ def spoken_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("words")
     write_houses(folder)
-    ask = ["--prompt", "{photo} {note}: flat or house?", "--answer", "{kind}", "--set", "inputs.photo.size=16"]
+    ask = [
+        "--prompt",
+        "{photo} {note}: flat or house?",
+        "--answer",
+        "{kind}",
+        "--set",
+        "inputs.photo.size=16",
+    ]
     more = language_options(train__epochs=4, train__learning_rate=0.01)
     fit = ["fit", "houses.csv", "--task", "generation", *ask, "-o", "run", *more]
     result = polymodal(*fit, folder=folder)

@@ -40,7 +40,11 @@ def language_options(**more: Any) -> list[str]:
 
 
 def save_speaker(
-    folder: Path, kind: str = "qwen3", *, template: str | None = "chatml", vocabulary: int | None = None,
+    folder: Path,
+    kind: str = "qwen3",
+    *,
+    template: str | None = "chatml",
+    vocabulary: int | None = None,
     **sizes: Any,
 ) -> Path:
     """A checkpoint of a language model as a hub would hold it, with its tokenizer.
@@ -52,7 +56,9 @@ def save_speaker(
         vocabulary: Tokens that the model knows; by default the tokenizer's.
         sizes: Over :data:`SIZES`.
     """
-    tokenizer = train_language_tokenizer(["flat or house? ", "bright balcony, quiet street, 3 rooms"] * 4, 320)
+    tokenizer = train_language_tokenizer(
+        ["flat or house? ", "bright balcony, quiet street, 3 rooms"] * 4, 320
+    )
     if template is None:
         tokenizer.chat_template = tokenizer.pad_token = None
     else:

@@ -42,7 +42,9 @@ def test_a_fit_writes_a_run_and_says_what_to_do_with_it(houses):
         "tokenizer_config.json",
     }  # fmt: skip
     found = results(houses)
-    assert set(found["test"]["kind"]) == {"exact_match", "vqa_accuracy"} and set(found["without"]) == {"photo"}
+    assert set(found["test"]["kind"]) == {"exact_match", "vqa_accuracy"} and set(found["without"]) == {
+        "photo"
+    }
     assert found["validation"]["loss"] > 0 and found["rows"] == {"train": 32, "validation": 4, "test": 4}
     assert set(found["present"]) == {"photo", "text alone"}
     assert sum(part["rows"] for part in found["present"].values()) == 4
@@ -50,8 +52,8 @@ def test_a_fit_writes_a_run_and_says_what_to_do_with_it(houses):
     declared = yaml.safe_load((run / "run.yaml").read_text())
     assert declared["inputs"]["photo"]["modality"] == "image" and not declared["targets"]
     printed = (houses / "printed.txt").read_text()
-    for words in ("exact match", "everything", "all but photo", "rows with photo (3)", "rows of text alone (1)",
-                  "polymodal chat run", "polymodal predict run"):  # fmt: skip
+    for words in ("exact match", "everything", "all but photo", "rows with photo (3)",
+                  "rows of text alone (1)", "polymodal chat run", "polymodal predict run"):  # fmt: skip
         assert words in printed
 
 
@@ -91,7 +93,8 @@ def test_a_split_of_the_table_is_measured_as_the_fit_split_it(houses):
 
 def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch):
     lines = ["flat or house?", "/image photos/0.png", "and this?", "/image nowhere.png", "/video a.mp4",
-             "/dance", "/image", "", "/image 'photos/1.png'", "/reset", "and now?", "/quit", "never read"]  # fmt: skip
+             "/dance", "/image", "", "/image 'photos/1.png'", "/reset", "and now?", "/quit",
+             "more"]  # fmt: skip
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines)))
     result = polymodal("chat", "run", "--max-new-tokens", "3", folder=houses)
     assert result.status == 0
@@ -100,7 +103,12 @@ def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch)
         "/image PATH attach a file, /reset begins anew, /quit ends, Ctrl-C stops an answer.",
         "photos/0.png goes with your next message", "photos/1.png goes with your next message",
     ]  # fmt: skip
-    found = ("nowhere.png does not exist", "reads no video. There are: image", "no /dance", "/image takes the")
+    found = (
+        "nowhere.png does not exist",
+        "reads no video. There are: image",
+        "no /dance",
+        "/image takes the",
+    )
     assert len(told) == 4 and all(words in line for words, line in zip(found, told, strict=True))
     run = pm.load(houses / "run")
     first, photo = [{"role": "user", "content": "flat or house?"}], str(houses / "photos/0.png")

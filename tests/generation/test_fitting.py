@@ -77,7 +77,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_other_ones(houses, tmp
 
     first, same, other = fit("a", 0), fit("b", 0), fit("c", 1)
     assert all(torch.equal(first[name], same[name]) for name in first)
-    assert any(not torch.equal(first[name], other[name]) for name in first if first[name].shape == other[name].shape)
+    assert any(
+        not torch.equal(first[name], other[name]) for name in first if first[name].shape == other[name].shape
+    )
 
 
 def test_how_long_an_answer_may_be_follows_from_the_longest(houses, tmp_path):

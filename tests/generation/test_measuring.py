@@ -46,16 +46,17 @@ def test_without_an_input_means_as_if_the_rows_lacked_it(two):
     rows = rows_of(run, table)
     figures, said = measure_split(run, rows, ablate=True)
     for name, left_out in {"photo": ["photo"], "voice": ["voice"], "all": ["photo", "voice"]}.items():
-        lacking = pd.read_csv(table).assign(**dict.fromkeys(left_out)).assign(kind=frame["kind"])
-        lacking = lacking.assign(**{c: [str(table.parent / p) if isinstance(p, str) else None for p in lacking[c]]
-                                    for c in ("photo", "voice") if c not in left_out})  # fmt: skip
+        lacking = frame.assign(**dict.fromkeys(left_out))
+        for column in {"photo", "voice"}.difference(left_out):
+            paths = [str(table.parent / path) if isinstance(path, str) else None for path in frame[column]]
+            lacking[column] = paths
         assert run.generate(lacking)["kind"].tolist() == said[f"output_without_{name}"].tolist()
         assert figures["without"][name] == run.evaluate(lacking)["kind"]
     assert rows.empty == [] and said["output"].tolist() == run.generate(table)["kind"].tolist()
 
 
 def test_rows_whose_answer_is_unknown_are_answered_and_not_measured(two):
-    run, frame, table = two
+    run, frame, _ = two
     lacking = frame.assign(kind=[None if number % 3 else kind for number, kind in enumerate(frame["kind"])])
     lacking[["photo", "voice"]] = None
     rows = rows_of(run, lacking)
@@ -69,7 +70,9 @@ def test_rows_whose_answer_is_unknown_are_answered_and_not_measured(two):
 
 
 def test_true_answers_are_what_the_assistant_says_last(spoken):
-    rows = spoken.rows(read_table([{"photo": None, "note": "x", "kind": kind} for kind in (" flat ", "", None, 3)]))
+    rows = spoken.rows(
+        read_table([{"photo": None, "note": "x", "kind": kind} for kind in (" flat ", "", None, 3)])
+    )
     assert not rows.prepare()
     assert true_answers(rows) == ["flat", None, None, "3"]
     assert [present_in(row) for row in rows.rows] == ["text alone"] * 4

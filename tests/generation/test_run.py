@@ -1,5 +1,7 @@
 """Runs that answer in words: any input, any source of rows, saved and loaded, each row by itself."""
 
+from pathlib import Path
+
 import datasets
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from tests.training.killing import weights
 
 @pytest.fixture(scope="module")
 def houses(tmp_path_factory):
-    """A table with every modality: photo, voice, note, bedrooms, district, and a clip and steps beside them."""
+    """A table with a column of every modality."""
     folder = tmp_path_factory.mktemp("every")
     rows = house_rows(folder, 24)
     clips = pd.read_csv(write_moves(folder, rows=24))["clip"]
@@ -50,7 +52,9 @@ def test_any_input_may_stand_in_a_prompt_and_is_loaded_as_it_was_saved(houses, t
     assert pm.load(tmp_path / "again").generate(houses / "houses.jsonl", max_new_tokens=6).equals(said)
     shown = pd.read_parquet(tmp_path / "run/predictions.parquet")["prompt"]
     assert shown.str.contains(f"<|{name}|>×", regex=False).any()
-    assert (shown.str.contains("×2 ") | shown.str.contains("<|no note|>", regex=False)).all() or name != "note"
+    assert (
+        shown.str.contains("×2 ") | shown.str.contains("<|no note|>", regex=False)
+    ).all() or name != "note"
 
 
 def test_rows_come_from_whatever_holds_them(spoken, spoken_houses):
@@ -58,7 +62,7 @@ def test_rows_come_from_whatever_holds_them(spoken, spoken_houses):
     expected = spoken.generate(table)["kind"].tolist()
     frame = pd.read_csv(table)
     frame["photo"] = [str(spoken_houses / path) if isinstance(path, str) else None for path in frame["photo"]]
-    raw = [{"photo": open(row["photo"], "rb").read() if row["photo"] else None, "note": row["note"]}
+    raw = [{"photo": Path(row["photo"]).read_bytes() if row["photo"] else None, "note": row["note"]}
            for row in frame.replace({np.nan: None}).to_dict("records")]  # fmt: skip
     for source in (frame, datasets.Dataset.from_pandas(frame), raw, raw[:3]):
         assert spoken.generate(source)["kind"].tolist() == expected[: len(source)]
@@ -112,8 +116,8 @@ def test_how_it_is_decoded_may_be_said(spoken, spoken_houses):
 def test_metrics_that_are_declared_are_measured(tmp_path):
     write_houses(tmp_path, rows=20)
     settings = language(generation__metrics="[wer, chrf, exact_match]", generation__system="Be brief.")
-    run = pm.fit(tmp_path / "houses.csv", prompt="{note}", answer="{kind}, {bedrooms} rooms", settings=settings,
-                 output=tmp_path / "run")  # fmt: skip
+    run = pm.fit(tmp_path / "houses.csv", prompt="{note}", answer="{kind}, {bedrooms} rooms",
+                 settings=settings, output=tmp_path / "run")  # fmt: skip
     assert set(run.evaluate(tmp_path / "houses.csv")["output"]) == {"wer", "chrf", "exact_match"}
     assert run.column == "output"
     shown = pd.read_parquet(tmp_path / "run/predictions.parquet")["prompt"]
@@ -125,7 +129,11 @@ def test_an_answer_ends_where_the_context_does(tmp_path, kind):
     """GPT-2 knows no place beyond its context at all, and would fail there."""
     write_houses(tmp_path, rows=16, empty=0.0)
     model = save_speaker(tmp_path / "lm", kind, n_positions=64, max_position_embeddings=64)
-    settings = [f"generation.language_model={model}", "train.epochs=1", "generation.decoding.max_new_tokens=40"]
+    settings = [
+        f"generation.language_model={model}",
+        "train.epochs=1",
+        "generation.decoding.max_new_tokens=40",
+    ]
     run = pm.fit(tmp_path / "houses.csv", prompt="{note}", answer="{kind}", settings=settings,
                  output=tmp_path / "run")  # fmt: skip
     run.model.generation_config.eos_token_id = None  # it never comes to an end by itself
@@ -136,7 +144,9 @@ def test_an_answer_ends_where_the_context_does(tmp_path, kind):
     assert said.equals(run.generate(rows, batch_size=1))
     with pytest.raises(pm.DataError, match=r"rows, row 2: 64 tokens, expected at most 63\. Shorten it\."):
         run.generate([rows[0], {"note": "x" * 48}])
-    with pytest.raises(pm.PolymodalError, match="a conversation of 64 tokens, and the language model's context"):
+    with pytest.raises(
+        pm.PolymodalError, match="a conversation of 64 tokens, and the language model's context"
+    ):
         run.chat([{"role": "user", "content": "x" * 48}])
     assert run.chat([{"role": "user", "content": "x" * 47}]) == said["kind"][4]
     assert "".join(run.chat([{"role": "user", "content": "x" * 46}], stream=True)).strip() == said["kind"][3]

@@ -75,5 +75,5 @@ def test_a_system_text_stands_first_and_stays(spoken):
 
 def test_a_run_without_files_takes_none(spoken, monkeypatch):
     monkeypatch.setattr(spoken.declaration, "inputs", {})
-    with pytest.raises(RunError, match="reads no image. It reads text alone"):
+    with pytest.raises(RunError, match=r"reads no image\. It reads text alone"):
         Talk(spoken).attach("image", "a.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -79,6 +80,7 @@ def check(
     progress: Progress | None = None,
     row_numbers: dict[str, np.ndarray] | None = None,
     every: bool = False,
+    alike: Sequence[str] | None = None,
 ) -> CheckReport:
     """Read all a fit would read, and say what is wrong with it.
 
@@ -90,6 +92,7 @@ def check(
         progress: Wraps a loop, given what it is about and its length, to show how far it is.
         row_numbers: For each split, its rows' places in the user's file, from 0.
         every: Name every row that is at fault, also where one line could stand for many.
+        alike: Columns in which rows of two splits must not be equal; by default the inputs.
     """
     inputs, targets = declaration.inputs, declaration.targets
     roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
@@ -100,7 +103,7 @@ def check(
     if report.rows["train"] == 0:
         return report
     details = _check_columns(parts, declaration, report, decode, progress)
-    report.warnings += duplicates(parts, list(inputs))
+    report.warnings += duplicates(parts, list(inputs if alike is None else alike))
     if declaration.data.group in parts.train.columns:
         report.warnings += group_overlap(parts, str(declaration.data.group))
     report.columns = _describe_columns(parts, declaration, guesses, details)

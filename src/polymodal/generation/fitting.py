@@ -59,6 +59,7 @@ def fit_language(
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
     processes.start()
+    quiet = quiet or not processes.is_main()
     job = processes.everywhere(
         lambda: open_language_job(source, inputs=inputs, settings=settings, prompt=prompt, answer=answer)
     )

@@ -29,8 +29,8 @@ def opened(folder, source="houses.csv", *, settings=(), **more):
 
 def staged(folder, stages, **data):
     """A job of a declaration with these stages."""
-    declared = {"data": {"train": "houses.csv", **data}, "generation": {"prompt": "{note}", "answer": "{kind}"},
-                "stages": stages}  # fmt: skip
+    asked = {"prompt": "{note}", "answer": "{kind}"}
+    declared = {"data": {"train": "houses.csv", **data}, "generation": asked, "stages": stages}
     (folder / "run.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
     return opened(folder, "run.yaml", settings=["train.epochs=5", "train.learning_rate=0.5"])
 
@@ -55,7 +55,9 @@ def test_items_of_messages_are_inputs_by_their_kind(folder):
 
 def test_a_model_that_knows_words_needs_few_epochs(folder):
     given = {"prompt": "{note}", "answer": "{kind}"}
-    known = open_language_job(folder / "houses.csv", settings=[f"generation.language_model={folder / 'lm'}"], **given)
+    known = open_language_job(
+        folder / "houses.csv", settings=[f"generation.language_model={folder / 'lm'}"], **given
+    )
     fresh = open_language_job(folder / "houses.csv", **given)
     assert known.declaration.train.epochs == TUNING_EPOCHS < fresh.declaration.train.epochs
     assert known.longest == known.context == 256 and fresh.context == 2048
@@ -63,7 +65,9 @@ def test_a_model_that_knows_words_needs_few_epochs(folder):
 
 
 def test_each_stage_is_trained_as_it_says_and_else_as_all_are(folder):
-    job = staged(folder, {"align": {"learn": ["language_model"], "train": {"epochs": 2, "seed": 7}}, "instruct": {}})
+    job = staged(
+        folder, {"align": {"learn": ["language_model"], "train": {"epochs": 2, "seed": 7}}, "instruct": {}}
+    )
     align, instruct = job.stages
     assert (align.train.epochs, align.train.seed, align.train.learning_rate) == (2, 7, 0.5)
     assert (instruct.train.epochs, instruct.train.seed, instruct.train.learning_rate) == (5, 0, 0.5)
@@ -100,7 +104,9 @@ def test_the_tokenizer_learns_from_the_training_rows_of_all_stages_and_no_others
              "split": "test" if number < 4 else "train"} for number in range(24)]  # fmt: skip
     rows += [{"note": "a garden", "kind": "flat", "split": "val"}] * 2
     write_table(folder / "held.csv", rows)
-    job = opened(folder, "held.csv", prompt="{note}", answer="{kind}", settings=["generation.vocabulary=2000"])
+    job = opened(
+        folder, "held.csv", prompt="{note}", answer="{kind}", settings=["generation.vocabulary=2000"]
+    )
     tokens = job.processor.tokenizer.get_vocab()
     assert "flat" in tokens and not any("quokka" in token for token in tokens)
     job = staged(folder, {"align": {"data": "captions.csv", "learn": ["language_model"]}, "instruct": {}})

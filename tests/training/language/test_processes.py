@@ -11,8 +11,10 @@ from tests.talks import language_options
 from tests.training.killing import weights
 from tests.training.several import polymodal_together
 
-STILL = {"inputs__photo__size": 16, "inputs__photo__augment": "false", "train__optim": "sgd", "train__epochs": 2,
-         "train__learning_rate": 0.1}  # fmt: skip
+STILL = {
+    "inputs__photo__size": 16, "inputs__photo__augment": "false", "train__optim": "sgd", "train__epochs": 2,
+    "train__learning_rate": 0.1,
+}  # fmt: skip
 """Without chance that hangs on the process; what rows lack hangs on the row alone."""
 
 
@@ -28,18 +30,23 @@ def houses(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("pack", [None, 128])
-def test_two_processes_give_the_weights_and_answers_of_one(houses, tmp_path, pack):
+PADDED = {"one": {"train__batch_size": 8}, "two": {"train__batch_size": 4}}
+PACKS = {"generation__pack": 128}
+PACKED = {"one": PACKS | {"train__gradient_accumulation_steps": 2}, "two": PACKS}
+STAGES = {"stages__align__learn": "[connectors]", "stages__all__train__learning_rate": 0.05}
+
+
+@pytest.mark.parametrize("way", [PADDED, PACKED], ids=["padded", "packed, in two stages"])
+def test_two_processes_give_the_weights_and_answers_of_one(houses, tmp_path, way):
     ask = ["fit", houses / "houses.csv", "--prompt", "{photo} {note}", "--answer", "{kind}"]
-    packed = {"generation__pack": pack} if pack else {}
-    steps = {"train__gradient_accumulation_steps": 2} if pack else {"train__batch_size": 8}
-    one = polymodal(*ask, *language_options(**STILL, **packed, **steps), "-o", "one", folder=tmp_path)
+    common = STILL | (STAGES if way is PACKED else {})
+    one = polymodal(*ask, *language_options(**common, **way["one"]), "-o", "one", folder=tmp_path)
     assert one.status == 0, one.err
-    halves = {} if pack else {"train__batch_size": 4}
-    options = language_options(**STILL, **packed, **halves)
-    main, other = polymodal_together(*ask, *options, "-o", "two", "--json", folder=tmp_path)
+    main, other = polymodal_together(
+        *ask, *language_options(**common, **way["two"]), "-o", "two", folder=tmp_path
+    )
     assert main[0] == other[0] == 0, main[2] + other[2]
-    assert json.loads(main[1])["run"] == "two" and not other[1] and not other[2]
+    assert "all but photo" in main[1] and "epoch 2/2" in main[2] and not other[1] and not other[2]
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=5e-6, rtol=1e-5, msg=name)
@@ -49,7 +56,15 @@ def test_two_processes_give_the_weights_and_answers_of_one(houses, tmp_path, pac
 
 
 def test_a_mistake_is_told_once(houses, tmp_path):
-    ask = ["fit", houses / "houses.csv", "--prompt", "{photo} {note}", "--answer", "{kindd}", *language_options()]
+    ask = [
+        "fit",
+        houses / "houses.csv",
+        "--prompt",
+        "{photo} {note}",
+        "--answer",
+        "{kindd}",
+        *language_options(),
+    ]
     main, other = polymodal_together(*ask, "-o", "bad", folder=tmp_path)
     assert main[0] == other[0] == 1 and not main[1] and not other[1] and not other[2]
     assert "there is no column 'kindd'" in main[2] and len(main[2].splitlines()) == 1

@@ -17,7 +17,9 @@ def job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     write_houses(folder, rows=40, empty=0.3)
     settings = language(inputs__photo__size=16, inputs__voice__seconds=0.1)
-    opened = open_language_job(folder / "houses.csv", prompt="{photo} {voice}", answer="{kind}", settings=settings)
+    opened = open_language_job(
+        folder / "houses.csv", prompt="{photo} {voice}", answer="{kind}", settings=settings
+    )
     _ = opened.model  # it counts the tokens of items
     return opened
 
@@ -70,7 +72,9 @@ def test_an_input_left_out_is_one_token_that_says_so(make, job):
     rows.empty = ["photo"]
     turn = rows[full]
     after = turn.encoded.ids.tolist()
-    assert [media.input for media in turn.encoded.media] == ["voice"] and len(turn.kept) == len(turn.taken) == 1
+    assert [media.input for media in turn.encoded.media] == ["voice"] and len(turn.kept) == len(
+        turn.taken
+    ) == 1
     assert after == [no_photo if token == photo else token for token in before]  # 16 pixels take one token
     assert after.count(voice) == before.count(voice) == turn.taken[0]
     assert (turn.encoded.learned == rows.rows[full].encoded.learned).all()

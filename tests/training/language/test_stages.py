@@ -79,7 +79,9 @@ def test_each_stage_teaches_what_it_names_and_leaves_the_rest_to_the_bit(tables,
     assert pm.load(tmp_path / "merged").generate(tables / "houses.csv").equals(asked)
 
 
-@pytest.mark.parametrize("learn", [["connectors"], ["language_model"], ["encoders"], ["connectors", "encoders"]])
+@pytest.mark.parametrize(
+    "learn", [["connectors"], ["language_model"], ["encoders"], ["connectors", "encoders"]]
+)
 def test_a_stage_teaches_the_parts_that_it_names(tables, tmp_path, moved, learn):
     pm.fit(declare(tables, {"only": {"learn": learn}}), output=tmp_path / "run", settings=language())
     ((names, _),) = moved
@@ -87,7 +89,9 @@ def test_a_stage_teaches_the_parts_that_it_names(tables, tmp_path, moved, learn)
         assert any(name.startswith(prefix) for name in names) is (part in learn), part
 
 
-def test_what_came_with_weights_learns_at_its_own_rate_and_a_frozen_encoder_not_at_all(tables, tmp_path, moved):
+def test_what_came_with_weights_learns_at_its_own_rate_and_a_frozen_encoder_not_at_all(
+    tables, tmp_path, moved
+):
     photo = {"encoder": str(tables / "vit"), "freeze": True, "tokens": 4}
     settings = ["train.epochs=1", "train.learning_rate=0.01", "train.pretrained_learning_rate=0.002"]
     source = declare(tables, {}, photo, language_model=str(tables / "lm"))
@@ -135,9 +139,13 @@ def test_packs_and_accumulated_batches_are_one_large_batch(tables, tmp_path):
         given = language(**PLAIN | way)
         pm.fit(declare(tables, {}), output=tmp_path / name, settings=given)
         found[name] = weights(tmp_path / name)
-        steps = [entry["step"] for entry in json.loads((tmp_path / name / "metrics.json").read_text())["history"]]
+        steps = [
+            entry["step"] for entry in json.loads((tmp_path / name / "metrics.json").read_text())["history"]
+        ]
         assert max(steps) == 2, name
-    fresh = pm.fit(declare(tables, {}), output=tmp_path / "fresh", settings=language(**PLAIN, train__max_steps=1))
+    fresh = pm.fit(
+        declare(tables, {}), output=tmp_path / "fresh", settings=language(**PLAIN, train__max_steps=1)
+    )
     for name in ("parts", "pack", "packs"):
         for key, value in found["large"].items():
             torch.testing.assert_close(found[name][key], value, atol=2e-6, rtol=2e-5, msg=f"{name}: {key}")

@@ -12,6 +12,7 @@ from polymodal.data.rejected import SKIP, in_order
 from polymodal.errors import Problem
 from polymodal.training.language.apart import check_packing
 from polymodal.training.language.job import LanguageJob
+from polymodal.training.language.leakage import asked_again
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.progress import progress
 
@@ -39,6 +40,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         progress=shown,
         row_numbers=job.numbers,
         every=skips,
+        alike=(),  # what rows ask is compared below, once it is written
     )
     _name_roles(job, report)
     unread = [] if skips else _unread(job)
@@ -58,6 +60,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
     if report.ok:
         _require_rows(job, report)
     if report.ok:
+        report.warnings += asked_again(job)
         report.conversation = _describe(job)
     report.rejected = job.rejected = in_order(job.rejected)
     return report
@@ -65,7 +68,8 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
 
 def _unread(job: LanguageJob) -> list[Problem]:
     """What is wrong with a column of messages."""
-    column = job.declaration.generation and job.declaration.generation.messages
+    assert job.declaration.generation is not None
+    column = job.declaration.generation.messages
     tables = job.splits.values() if column else ()
     return [
         problem

@@ -1,4 +1,4 @@
-"""What rests in a step of several processes: encoders and connectors of inputs of which no row has an item."""
+"""What rests in a step of several processes: encoders and connectors whose inputs no row has."""
 
 from __future__ import annotations
 
