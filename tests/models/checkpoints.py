@@ -80,7 +80,7 @@ def video(model: Callable[[], hf.PreTrainedModel], part: type = hf.VideoMAEImage
     return Checkpoint(VideoEncoder, model, make, (clips[0], clips[1][:3]))
 
 
-def whisper() -> hf.PreTrainedModel:
+def whisper(**more: int) -> hf.PreTrainedModel:
     layers = {
         "encoder_layers": 1,
         "decoder_layers": 1,
@@ -89,7 +89,7 @@ def whisper() -> hf.PreTrainedModel:
     }
     sizes = {"d_model": 8, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "num_mel_bins": 16, "vocab_size": 20}
     ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 1)
-    return hf.WhisperModel(hf.WhisperConfig(**layers, **sizes, **ids))
+    return hf.WhisperModel(hf.WhisperConfig(**layers, **sizes, **ids, **more))
 
 
 CHECKPOINTS = {

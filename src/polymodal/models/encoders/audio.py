@@ -107,12 +107,14 @@ class AudioEncoder(BackboneEncoder):
             frames, mask = self.mel(values["waveform"], length)
             if self.varies:
                 frames, length = self._vary_frames(frames, mask, length)
-            hidden = self.backbone(pixel_values=frames.transpose(1, 2).unsqueeze(1)).last_hidden_state
+            pictures = frames.transpose(1, 2).unsqueeze(1).to(self.dtype)
+            hidden = self.backbone(pixel_values=pictures).last_hidden_state
             hidden = hidden.flatten(1, 2).transpose(1, 2)  # frequency goes into the width
         else:
             if "waveform" in values:
                 values = {self.backbone.main_input_name: values["waveform"]}
-            hidden = self._steps(self.backbone(**values).last_hidden_state)
+            read = {name: v.to(self.dtype) if v.is_floating_point() else v for name, v in values.items()}
+            hidden = self._steps(self.backbone(**read).last_hidden_state)
         mask = torch.arange(hidden.shape[1], device=hidden.device) < self._filled(length, hidden.shape[1])
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))

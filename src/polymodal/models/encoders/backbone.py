@@ -148,6 +148,11 @@ class BackboneEncoder(Encoder):
         settings |= {"lora": self.lora, "unfreeze_last": self.unfreeze_last}
         return settings | {"scratch": not self.pretrained}
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the backbone's weights."""
+        return next(self.backbone.parameters()).dtype
+
     def train(self, mode: bool = True) -> BackboneEncoder:
         """See :meth:`Encoder.train`; layers below those that ``unfreeze_last`` names are frozen too."""
         super().train(mode)

@@ -88,7 +88,7 @@ class ImageEncoder(BackboneEncoder):
                 pixel_values,
                 shift=self.shift, crop=self.crop, flip=self.flip, colour=self.colour, levels=levels,
             )  # fmt: skip
-        hidden = self._hidden(pixel_values)
+        hidden = self._hidden(pixel_values.to(self.dtype))
         if hidden.dim() == 3:
             patch = getattr(self.backbone.config, "patch_size", None)
             hidden = patches_to_grid(hidden, pixel_values, patch if isinstance(patch, int) else None)
@@ -117,11 +117,6 @@ class ImageEncoder(BackboneEncoder):
         channels = getattr(self.backbone.config, "num_channels", 3)
         hidden = run_once(self.backbone, (1, channels, self.size, self.size))
         return hidden.shape[1 if hidden.dim() == 4 else 2]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the backbone's weights."""
-        return next(self.backbone.parameters()).dtype
 
 
 def known_levels(checkpoint: str) -> Levels:

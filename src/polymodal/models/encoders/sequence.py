@@ -97,7 +97,7 @@ class SequenceEncoder(BackboneEncoder):
         if steps.shape[2] != self.features:
             raise ValueError(f"expected {self.features} features, got {steps.shape[2]}")
         length = length.clamp(max=self.length)
-        steps = steps[:, : self.length].to(next(self.backbone.parameters()).dtype)
+        steps = steps[:, : self.length].to(self.dtype)
         if self.reads_picture:  # always of one size: convolutions see what lies behind the content
             steps = F.pad(steps, (0, 0, 0, self.length - steps.shape[1]))
         if self.varies:

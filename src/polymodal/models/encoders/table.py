@@ -48,7 +48,7 @@ class NumberEncoder(TableEncoder):
 
     def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:  # type: ignore[override]
         """Encode ``value`` ``(items, features)``."""
-        return self.sequence(self.net(value), row)
+        return self.sequence(self.net(value.to(next(self.net.parameters()).dtype)), row)
 
 
 @ENCODERS.register("category")

@@ -96,13 +96,14 @@ class VideoEncoder(BackboneEncoder):
         """Encode ``pixel_values`` ``(items, frames, 3, height, width)``: uint8, or a processor's floats."""
         levels = self.levels
         if not pixel_values.is_floating_point():
-            pixel_values = pixel_values.to(next(self.backbone.parameters()).dtype) / 127.5 - 1
+            pixel_values = pixel_values.to(self.dtype) / 127.5 - 1
             levels = None
         if self.varies:
             pixel_values = vary(
                 pixel_values,
                 shift=self.shift, crop=self.crop, flip=self.flip, colour=self.colour, levels=levels,
             )  # fmt: skip
+        pixel_values = pixel_values.to(self.dtype)
         hidden = self._clip(pixel_values) if self.reads_clips else self._frames(pixel_values)
         tokens, grid = pool_clip(hidden, self.tokens)
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)

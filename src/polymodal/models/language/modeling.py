@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from polymodal.errors import RunError
 from polymodal.models.connectors import Connector, build_connector
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
 from polymodal.models.encoders.tuning import add_lora, fold_layers
@@ -54,9 +55,24 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
             self._connector(entry, text.get_text_config().hidden_size) for entry in config.inputs
         )
         self.language_model: PreTrainedModel = language_model or AutoModelForCausalLM.from_config(text)
-        if config.lora:
-            self.adapt(config.lora)
+        adapters, config.lora = config.lora, None
+        if adapters:
+            self.adapt(adapters)
         self.finish()
+        if language_model is not None:  # how it is meant to be decoded is kept beside its weights
+            self.generation_config = language_model.generation_config
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """See :meth:`PolymodalPreTrainedModel.from_pretrained`.
+
+        Raises:
+            RunError: If weights are not there, which would be drawn at random.
+        """
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        for key in sorted(info["missing_keys"]):
+            raise RunError(f"'{model.name_or_path}' lacks the weights {key}: it was not saved whole")
+        return (model, info) if output_loading_info else model
 
     @classmethod
     def from_parts(
@@ -178,15 +194,15 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
             name = entry["name"]
             connector = self.connector(name)
             lacks = (input_ids == entry["missing"]).unsqueeze(-1)
-            embeds = torch.where(lacks, connector.missing.to(embeds.dtype), embeds)
+            embeds = torch.where(lacks, connector.missing.to(embeds), embeds)
             places = input_ids == entry["placeholder"]
             vectors = self._vectors(name, (inputs or {}).get(name))
             found, wanted = (0 if vectors is None else len(vectors)), int(places.sum())
             if found != wanted:
                 raise ValueError(f"'{name}' has {wanted} placeholders, and its items give {found} vectors")
             if vectors is not None:
-                embeds = embeds.masked_scatter(places.unsqueeze(-1), vectors.to(embeds.dtype))
-                embeds = embeds + 0.0 * vectors.sum().to(embeds.dtype) if not wanted else embeds
+                embeds = embeds.masked_scatter(places.unsqueeze(-1), vectors.to(embeds))
+                embeds = embeds + 0.0 * vectors.sum().to(embeds) if not wanted else embeds
         return embeds
 
     def _vectors(self, name: str, values: Mapping[str, Tensor] | None) -> Tensor | None:
@@ -228,13 +244,20 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         settings = deepcopy(options.pop("generation_config", None) or self.generation_config)
         others = settings.update(**options)  # those that are no settings, such as a streamer
         language_model = cast(Any, self.language_model)
+        language_model.generation_config = self.generation_config  # for what the given settings leave open
         return language_model.generate(
             inputs_embeds=inputs_embeds, attention_mask=attention_mask, generation_config=settings, **others
         )
 
     def adapt(self, settings: Mapping[str, Any]) -> None:
-        """Put low-rank adapters beside the language model's layers; see :func:`add_lora`."""
+        """Put low-rank adapters beside the language model's layers, which alone of it learn then.
+
+        Adapters that it has already are folded in first. See :func:`add_lora`.
+        """
+        self.merge()
         self.config.lora = add_lora(self.decoder, settings)
+        for name, weight in self.language_model.named_parameters():
+            weight.requires_grad_(".lora_" in name)
 
     def merge(self) -> PolymodalForConditionalGeneration:
         """Fold the adapters of the language model into the weights beside them, if it has any."""
