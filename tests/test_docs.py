@@ -1,5 +1,6 @@
 """README and guide: every command and snippet runs, every declaration parses, every link leads somewhere."""
 
+import io
 import re
 import shlex
 import sys
@@ -38,6 +39,7 @@ def folder(tmp_path, monkeypatch):
         rows = house_rows(tmp_path, count, seed)
         write_table(tmp_path / name, [{k: row[k] for k in row if k not in ("id", "voice")} for row in rows])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("flat or house?\n"))  # what is typed to polymodal chat
     return tmp_path
 
 

@@ -270,3 +270,18 @@ def test_a_column_is_read_in_the_place_of_another():
     assert swapped.row(1) == {"a": "1", "b": 1, "c": 10} and table.row(1) == {"a": 1, "b": "1", "c": 10}
     with pytest.raises(KeyError):
         table.reading({"a": "none"})
+
+
+def test_messages_of_several_forms_stand_as_json(tmp_path):
+    told = [
+        [{"role": "user", "content": "hi"}],
+        [
+            {"role": "user", "content": [{"type": "text", "text": "höre"}]},
+            {"role": "assistant", "content": "x"},
+        ],
+        None,
+    ]
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n".join(json.dumps({"messages": cell}) for cell in told), encoding="utf-8")
+    cells = read_table(path).values("messages").to_pylist()
+    assert [None if cell is None else json.loads(cell) for cell in cells] == told

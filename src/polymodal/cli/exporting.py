@@ -12,7 +12,7 @@ from polymodal.cli.options import Json, RunArg, printed, split
 
 def export(
     run: RunArg,
-    to: Annotated[str, typer.Option("--to", help="The library: sentence-transformers.")],
+    to: Annotated[str, typer.Option("--to", help="The library: sentence-transformers, llava.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     inputs: Annotated[
         str | None,

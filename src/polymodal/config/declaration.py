@@ -50,6 +50,8 @@ class Declaration(Section):
         if self.generation and (self.targets or self.objectives):
             other = "targets" if self.targets else "objectives"
             raise ValueError(f"'generation' and '{other}' exclude each other. Fit two runs")
+        if self.generation and self.start:
+            raise ValueError("'generation' and 'start' exclude each other: give checkpoints of encoders")
         if self.stages and not self.generation:
             raise ValueError("'stages' are those of a language model: give 'generation' too")
         connected = [name for name, entry in self.inputs.items() if entry.connector]

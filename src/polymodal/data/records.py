@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -144,7 +145,8 @@ def _picture_bytes(image: Image.Image) -> bytes:
 def _alike(cells: list[Any], name: str, column: str) -> list[Any]:
     """Cells of several kinds as one: numbers and text as text, paths and bytes as ``{"bytes", "path"}``.
 
-    Where some are lists of such, all become lists.
+    Where some are lists of such, all become lists. Lists of records that differ in their form, such as
+    messages whose content is a text here and a list of parts there, become JSON.
     """
     cells = [None if _is_missing(cell) else cell for cell in cells]
     if all(cell is None or isinstance(cell, SCALARS) for cell in cells):
@@ -157,6 +159,8 @@ def _alike(cells: list[Any], name: str, column: str) -> list[Any]:
         return lists
     if all(_is_file(entry) for entry in entries):
         return [None if cell is None else [_as_file(entry) for entry in cell] for cell in lists]
+    if all(cell is None or _is_records(cell) for cell in cells):
+        return [None if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells]
     kinds = [type(cell).__name__ for cell in cells]
     first = next(row for row, cell in enumerate(cells) if cell is not None)
     other = next(
@@ -179,6 +183,17 @@ def _is_file(cell: Any) -> bool:
         or isinstance(cell, (str, bytes))
         or (isinstance(cell, dict) and cell.keys() <= {"bytes", "path"})
     )
+
+
+def _is_records(cell: Any) -> bool:
+    """Whether a cell is a list of dicts that JSON can hold."""
+    if not isinstance(cell, list) or not all(isinstance(entry, dict) for entry in cell):
+        return False
+    try:
+        json.dumps(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _as_file(cell: Any) -> Any:

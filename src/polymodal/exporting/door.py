@@ -8,13 +8,14 @@ from typing import cast
 
 from polymodal.data.aside import writing
 from polymodal.errors import RunError
-from polymodal.exporting.formats import Exported, load_writer
-from polymodal.run import Run
+from polymodal.exporting.formats import Exported, find_format, load_writer
+from polymodal.generation.run import LanguageRun
+from polymodal.run import Run, answers_in_words
 from polymodal.training.progress import quiet_libraries, working
 
 
 def export(
-    run: Run | str | Path,
+    run: Run | LanguageRun | str | Path,
     *,
     to: str,
     output: str | Path,
@@ -24,7 +25,8 @@ def export(
 
     Args:
         run: A run, or its folder.
-        to: ``sentence-transformers``: see :mod:`polymodal.exporting.sentence_transformers`.
+        to: ``sentence-transformers`` or ``llava``: see :mod:`polymodal.exporting.sentence_transformers` and
+            :mod:`polymodal.exporting.llava`.
         output: A folder that is not there yet, or is empty.
         inputs: The inputs that are to be in it; by default all that the format can express.
 
@@ -36,9 +38,35 @@ def export(
     check_empty(folder)
     with working("exporting"):
         writer = load_writer(to)
-        loaded = run if isinstance(run, Run) else Run.load(run, device="cpu")
+        loaded = load_run(run) if isinstance(run, (str, Path)) else run
+        check_kind(loaded, to)
         with quiet_libraries(), writing(folder):
             return cast(Exported, writer.write(loaded, folder, inputs))
+
+
+def load_run(folder: str | Path) -> Run | LanguageRun:
+    """The run in a folder, of whichever kind.
+
+    Raises:
+        RunError: If it is not there or incomplete.
+    """
+    kind = LanguageRun if answers_in_words(Path(folder)) else Run
+    return kind.load(folder, device="cpu")
+
+
+def check_kind(run: Run | LanguageRun, to: str) -> None:
+    """Refuse a run whose answers the format does not hold.
+
+    Raises:
+        RunError: If it answers in words and the format holds none, or the other way round.
+    """
+    words = find_format(to).words
+    if words and not isinstance(run, LanguageRun):
+        cure = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
+        raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {cure}")
+    if not words and isinstance(run, LanguageRun):
+        cure = "polymodal export RUN --to llava takes one that reads a picture alone"
+        raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {cure}")
 
 
 def check_empty(folder: Path) -> None:

@@ -16,19 +16,24 @@ class Format:
 
     Attributes:
         module: Whose ``write(run, folder, inputs)`` writes it and returns an :class:`Exported`.
-        library: What that module imports beside what polymodal needs anyhow.
+        words: Whether it holds runs that answer in words; else it holds the others.
+        library: What that module imports beside what polymodal needs anyhow, if anything.
         extra: The extra of polymodal that installs it.
     """
 
     module: str
-    library: str
-    extra: str
+    words: bool = False
+    library: str = ""
+    extra: str = ""
 
 
 FORMATS = {
     "sentence-transformers": Format(
-        "polymodal.exporting.sentence_transformers", "sentence_transformers", "sentence-transformers"
-    )
+        "polymodal.exporting.sentence_transformers",
+        library="sentence_transformers",
+        extra="sentence-transformers",
+    ),
+    "llava": Format("polymodal.exporting.llava", words=True),
 }
 """By the name that follows ``--to``."""
 

@@ -185,6 +185,29 @@ def test_an_input_that_was_not_declared_is_named():
         Renderer(made.chatml(), ["image"]).encode(made.talk((Media("imgae", "a"),), "b"), four)
 
 
+def test_an_answer_does_not_grow_together_with_the_template():
+    template = (
+        "{% for m in messages %}{{ m.content + ('assist' if m.role == 'user' else eos_token) }}{% endfor %}"
+    )
+    renderer = Renderer(made.gpt2(), template=template)
+    assert len(renderer.tokenizer("assistant").input_ids) == 1
+    whole = renderer.encode(made.talk("x ", "ant"), four)
+    asked = renderer.encode(made.talk("x "), four, reply=True)
+    assert whole.ids[: len(asked.ids)].tolist() == asked.ids.tolist()
+    assert renderer.describe(whole) == "xassist«ant<|endoftext|>»"
+
+
+def test_special_tokens_that_overlap_are_both_text():
+    tokenizer = made.chatml()
+    tokenizer.add_tokens(made.special("<a>", "a><b"), special_tokens=True)
+    renderer = Renderer(tokenizer)
+    encoded = renderer.encode(made.talk("<a><b", "a><a>"), four)
+    assert renderer.describe(encoded) == (
+        "<|im_start|>user\n<a><b<|im_end|>\n<|im_start|>assistant\n«a><a><|im_end|>»\n"
+    )
+    assert not np.isin(encoded.ids, tokenizer.convert_tokens_to_ids(["<a>", "a><b"])).any()
+
+
 def test_the_template_never_sees_what_is_said():
     renderer = Renderer(made.qwen3())
     encoded = renderer.encode(made.talk("{{ 1/0 }}", "I <think>hm</think> so {% x"), four)
@@ -197,6 +220,13 @@ def test_a_template_that_ends_no_turn_gets_the_end_of_text_after_every_answer():
     end = "<|endoftext|>"
     expected = f"### user:\nq\n\n### assistant:\na{end}\n\n### user:\nr\n\n### assistant:\nb{end}\n\n"
     assert decode(renderer, encoded.ids) == expected
+
+
+def test_what_begins_a_turn_is_not_taken_for_the_end_of_the_last():
+    template = "{% for m in messages %}{{ (bos_token if m.role == 'user' else ' ') + m.content }}{% endfor %}"
+    renderer = Renderer(made.llama3(), template=template)
+    shown = renderer.describe(renderer.encode(made.talk("q", "a", "r", "b"), four))
+    assert shown == "<|begin|>q« a<|end|>»<|begin|>r« b<|end|>»"
 
 
 def test_generation_stops_at_what_ends_a_turn_and_at_the_end_of_text():
@@ -323,12 +353,14 @@ def test_a_text_that_a_tokenizer_normalizes_into_a_special_token_is_refused():
 
 
 def test_what_others_set_on_the_tokenizer_does_not_cut_a_conversation():
-    renderer = Renderer(made.chatml())
-    before = renderer.encode(made.talk("What is it?", "A cat"), four)
-    renderer.tokenizer(["a b c d"], truncation=True, max_length=3, padding="max_length")
-    renderer.tokenizer.split_special_tokens = True
-    renderer.tokenizer("a")
-    assert renderer.encode(made.talk("What is it?", "A cat"), four).ids.tolist() == before.ids.tolist()
+    tokenizer, conversation = made.chatml(), made.talk("What is it?", "A cat")
+    before = Renderer(tokenizer)
+    expected = before.encode(conversation, four).ids.tolist()
+    tokenizer.split_special_tokens = True
+    for options in ({"truncation": True, "max_length": 3}, {"padding": "max_length", "max_length": 300}):
+        tokenizer(["a b c d"], **options)
+        assert before.encode(conversation, four).ids.tolist() == expected
+        assert Renderer(tokenizer).encode(conversation, four).ids.tolist() == expected
 
 
 def test_a_renderer_works_the_same_in_another_process():

@@ -47,7 +47,6 @@ def breaking(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()
-    copy.encode_special_tokens = False
     # Added tokens are found before this, and a normalizer that begins texts with a space adds none here.
     split = pre_tokenizers.Split(BREAK, "removed")
     own = copy.pre_tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from polymodal.config import LanguageModelConfig
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.hub import REFUSED, load_pretrained
-from polymodal.models.encoders.backbone import fixed_weights, from_scratch, hold_fixed, own_memory
+from polymodal.models.encoders.backbone import (
+    fixed_weights,
+    from_scratch,
+    hold_fixed,
+    known_sizes,
+    own_memory,
+)
 from polymodal.training.progress import quiet_libraries
 
 DEFAULT_TYPE = "qwen3"
@@ -81,9 +88,24 @@ def _fresh(config: LanguageModelConfig, tokenizer: PreTrainedTokenizerBase) -> P
             cure = "Leave it out; generation.vocabulary says how many tokens there may be"
             raise ConfigError(f"'{name}' of a language model from scratch is its tokenizer's. {cure}")
     sizes = (SMALL if kind == DEFAULT_TYPE else {}) | config.sizes
+    sizes = _first_weights(kind, sizes) | sizes
     own = {name: getattr(tokenizer, name) for name in OF_THE_TOKENIZER[1:]} | {"vocab_size": len(tokenizer)}
     model = from_scratch(kind, sizes, AutoModelForCausalLM, own | _attention(config))
     return require_causal(model, f"the model type '{kind}'")
+
+
+def _first_weights(kind: str, sizes: Mapping[str, Any]) -> dict[str, float]:
+    """How large weights begin: ``1 / √width`` (LeCun et al. 1998, section 4.6), where nothing else is said.
+
+    Transformers' 0.02 is that of models some 2,500 wide; in narrow ones signals would die away.
+    """
+    known = known_sizes(kind)
+    width = next(
+        (sizes.get(name, known.get(name)) for name in ("hidden_size", "n_embd") if name in known), None
+    )
+    if "initializer_range" not in known or not isinstance(width, int):
+        return {}
+    return {"initializer_range": width**-0.5}
 
 
 def _attention(config: LanguageModelConfig) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Training a language model on conversations: what is read, packed, learned in which stage."""
+"""How conversations become batches that a language model learns from."""

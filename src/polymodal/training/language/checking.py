@@ -10,6 +10,7 @@ from polymodal.data.chat.templates import Template
 from polymodal.data.check import CheckReport, check
 from polymodal.data.rejected import SKIP, in_order
 from polymodal.errors import Problem
+from polymodal.training.language.apart import check_packing
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.progress import progress
@@ -43,7 +44,9 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
     if report.problems and not (skips and all(problem.row is not None for problem in report.problems)):
         return report
     report.problems = []  # of rows that cannot be read: they are found again, and left out, below
-    _ = job.model
+    model = job.model
+    if job.declaration.generation and job.declaration.generation.pack:
+        check_packing(model.language_model)
     job.begin_rows()
     for rows in job.all_rows():
         _settle(job, rows, rows.prepare(shown), skips, report)

@@ -85,8 +85,7 @@ def open_language_job(
     table = read_table(path, skip=skip)
     # What is no section is told by parse, with its line: what stands in it cannot be looked at before.
     values["inputs"] = _inputs(values, table, inputs) if _is_readable(values) else values.get("inputs")
-    declaration = parse({**values, "targets": {}} if not values.get("targets") else values,
-                        source=written, lines=lines)  # fmt: skip
+    declaration = parse(values, source=written, lines=lines)
     check_parts(declaration, written, lines)
     with located(written, lines, "generation", "metrics"):
         for name in (declaration.generation.metrics or ()) if declaration.generation else ():

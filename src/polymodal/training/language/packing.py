@@ -1,4 +1,4 @@
-"""Conversations of different lengths into packs of almost equal length, so that little is padded."""
+"""Several conversations in one row: which go together, so that little of the row stays empty."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def pack(lengths: Sequence[int] | np.ndarray, limit: int, seed: int = 0) -> list[list[int]]:
-    """Rows into packs of at most ``limit`` tokens, by best fit decreasing (Johnson 1974).
+def pack(lengths: Sequence[int] | np.ndarray, limit: int, seed: int) -> list[list[int]]:
+    """Best fit: in an order drawn by the seed, each row goes where it leaves the least space.
 
-    The longest row goes first, each into the pack that it fills best; rows of one length in an order that the
-    seed draws, and within a pack in the order of the rows.
+    Sorted by falling length first, packs would be a little fuller still; but then rows of one length would
+    always learn together, four long ones here and a hundred short ones there.
 
     Args:
         lengths: Tokens of each row.
@@ -19,36 +19,39 @@ def pack(lengths: Sequence[int] | np.ndarray, limit: int, seed: int = 0) -> list
         seed: Of the order.
 
     Returns:
-        The rows of each pack.
+        The numbers of the rows of each pack.
 
     Raises:
-        ValueError: If a row is longer than a pack.
+        ValueError: If a row has no token, or more than a pack may have.
     """
-    sizes = np.asarray(lengths, dtype=np.int64)
-    if len(sizes) and sizes.max() > limit:
-        longest = int(sizes.argmax())
-        raise ValueError(f"row {longest} has {sizes[longest]} tokens, and a pack holds {limit}")
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    order = order[np.argsort(-sizes[order], kind="stable")]
+    counts = np.asarray(lengths, dtype=np.int64)
+    refused = np.flatnonzero((counts < 1) | (counts > limit))
+    if len(refused):
+        found = f"row {refused[0]} has {counts[refused[0]]} tokens"
+        raise ValueError(f"{found}, expected 1 to {limit}, as many as a pack takes")
     packs: list[list[int]] = []
-    with_space: list[list[int]] = [[] for _ in range(limit + 1)]
-    spaces = 0  # bit s is set where some pack has room for exactly s tokens more
-    for row, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
-        fitting = spaces >> size
+    waiting: list[list[int]] = [[] for _ in range(limit + 1)]  # packs by the space that is left in them
+    spaces = (
+        0  # bit n is set where a pack waits with space n: the best fit is the lowest bit from a length up
+    )
+    order = np.random.default_rng(seed).permutation(len(counts))
+    for row, length in zip(order.tolist(), counts[order].tolist(), strict=True):
+        fitting = spaces >> length
         if fitting:
-            space = size + (fitting & -fitting).bit_length() - 1
-            place = with_space[space].pop()
-            if not with_space[space]:
-                spaces ^= 1 << space
+            space = length + (fitting & -fitting).bit_length() - 1
+            number = waiting[space].pop()
+            spaces ^= 0 if waiting[space] else 1 << space
+            packs[number].append(row)
         else:
-            space, place = limit, len(packs)
-            packs.append([])
-        packs[place].append(row)
-        with_space[space - size].append(place)
-        spaces |= 1 << (space - size)
-    return [sorted(rows) for rows in packs]
+            space, number = limit, len(packs)
+            packs.append([row])
+        if space > length:
+            waiting[space - length].append(number)
+            spaces |= 1 << (space - length)
+    return packs
 
 
-def padding(lengths: Sequence[int] | np.ndarray, packs: Sequence[Sequence[int]], limit: int) -> float:
-    """The share of ``limit`` tokens a pack that holds none."""
-    return 1 - float(np.sum(lengths)) / (len(packs) * limit) if packs else 0.0
+def padding_share(lengths: Sequence[int] | np.ndarray, packs: Sequence[Sequence[int]], limit: int) -> float:
+    """Which share of the packs, each of ``limit`` tokens, stays empty."""
+    filled = sum(int(lengths[row]) for rows in packs for row in rows)
+    return 1 - filled / (limit * len(packs)) if packs else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -131,6 +131,13 @@ class ConversationRows(Dataset):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> Turn:
+        """A row, read; ``~index`` is one that teaches nothing, without its items."""
+        if index < 0:
+            encoded = self.rows[~index].encoded
+            turn = Turn(
+                replace(encoded, learned=np.zeros_like(encoded.learned)), [None] * len(encoded.media), []
+            )
+            return turn.without(list(self.processor.readers), self.processor.placeholders)
         row = self.rows[index]
         absent = self._left_out(index, row)
         kept = [

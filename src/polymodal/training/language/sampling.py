@@ -1,126 +1,133 @@
-"""Which rows train together: packs, or padded batches of like length; the same in a resumed run."""
+"""Which rows make a batch, in which order: packs, or rows of like length."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
+from transformers import TrainerCallback
 
-from polymodal.training.language.packing import pack
-
-GROUP = 50
-"""Batches whose rows are sorted by length together: chance enough, and little padding."""
+WINDOW = 50
+"""Steps: chance enough, and little padding."""
 LITTLE = 0.1
 """Share of padding up to which rows go together by chance alone: rows of one length are often of one kind,
 and a batch of one kind teaches one-sidedly."""
+FILLING = [~0]
+"""A batch for a process that has no rows left; ``~index`` is a row that teaches nothing, as elsewhere."""
 
 
-class Batches(Sampler[list[int]]):
-    """Base of the samplers of batches: their order hangs on the seed and the epoch.
+class BatchesByEpoch(Sampler[list[int]]):
+    """Batches in an order that hangs on seed and epoch alone, a multiple of ``processes``.
 
-    Of several processes each takes every so-manieth batch; all take as many, the first ones twice where they
-    do not come out even.
+    For ``DataLoader(batch_sampler=…)``. Accelerate deals them out in turn, so that ``processes`` batches one
+    after another are one step. (Without the filling it would begin again, and rows would count twice.)
+    A sampler has no ``batch_size``: if it did, accelerate would drop batches that have fewer rows.
 
     Args:
         seed: Of the order.
-        process: Number of this process, from 0.
-        processes: That train together.
+        processes: That share the batches.
     """
 
-    def __init__(self, *, seed: int, process: int = 0, processes: int = 1) -> None:
-        self.seed, self.epoch = seed, 0
-        self.process, self.processes = process, processes
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer at the start of each epoch."""
-        self.epoch = epoch
-
-    def batches(self, random: np.random.Generator) -> list[list[int]]:
-        """All batches of an epoch, in order; as many in each."""
-        raise TypeError(f"{type(self).__name__} does not say which batches there are")
-
-    def __iter__(self) -> Iterator[list[int]]:
-        every = self.batches(np.random.default_rng((self.seed, self.epoch)))
-        for number in range(len(self)):
-            yield every[(number * self.processes + self.process) % len(every)]
-
-    @property
-    def count(self) -> int:
-        """Batches of all processes."""
-        raise TypeError(f"{type(self).__name__} does not say how many batches there are")
+    def __init__(self, *, seed: int, processes: int = 1) -> None:
+        self.seed, self.processes, self.epoch = seed, processes, 0
 
     def __len__(self) -> int:
-        return -(-self.count // self.processes)
-
-
-class PackBatches(Batches):
-    """Packs, the same ones in every epoch, in another order.
-
-    Args:
-        lengths: Tokens of each row.
-        limit: Most tokens of a pack.
-        options: See :class:`Batches`.
-    """
-
-    def __init__(self, lengths: Sequence[int] | np.ndarray, limit: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.packs = pack(lengths, limit, self.seed)
-
-    def batches(self, random: np.random.Generator) -> list[list[int]]:
-        """See :class:`Batches`."""
-        return [self.packs[place] for place in random.permutation(len(self.packs))]
-
-    @property
-    def count(self) -> int:
-        """See :class:`Batches`."""
-        return len(self.packs)
-
-
-class LengthBatches(Batches):
-    """Batches of rows of like length, where chance alone would pad much.
-
-    Of so many batches drawn by chance, the rows are sorted.
-
-    Args:
-        lengths: Tokens of each row.
-        size: Rows a batch.
-        options: See :class:`Batches`.
-    """
-
-    def __init__(self, lengths: Sequence[int] | np.ndarray, size: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.lengths, self.size = np.asarray(lengths), size
-        self.group = 1
-        by_chance = self.batches(np.random.default_rng(self.seed))
-        self.group = GROUP if self.padding(by_chance) > LITTLE else 1
-
-    def padding(self, batches: Sequence[Sequence[int]]) -> float:
-        """The share of the places in padded ``batches`` that hold no token."""
-        places = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
-        return 1 - float(self.lengths.sum()) / places if places else 0.0
-
-    def batches(self, random: np.random.Generator) -> list[list[int]]:
-        """See :class:`Batches`."""
-        drawn = random.permutation(len(self.lengths))
-        made = []
-        for start in range(0, len(drawn), self.group * self.size):
-            group = drawn[start : start + self.group * self.size]
-            group = group[np.argsort(-self.lengths[group], kind="stable")]
-            made += [group[place : place + self.size].tolist() for place in range(0, len(group), self.size)]
-        return [made[place] for place in random.permutation(len(made))]
-
-    @property
-    def count(self) -> int:
-        """See :class:`Batches`."""
-        return -(-len(self.lengths) // self.size)
-
-
-class EpochLoader(DataLoader):
-    """A loader that tells its batches and its rows which epoch it is."""
+        raise TypeError(f"{type(self).__name__} does not say how many batches there are")
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer at the start of each epoch."""
-        for part in (self.batch_sampler, self.dataset):
-            part.set_epoch(epoch)  # type: ignore[union-attr]
+        """Called by the Trainer and by accelerate; see also :class:`EpochOfSampler`."""
+        self.epoch = epoch
+
+    def random(self) -> np.random.Generator:
+        """Of this epoch."""
+        return np.random.default_rng((self.seed, self.epoch))
+
+
+class PackSampler(BatchesByEpoch):
+    """Packs, the same in every epoch, in another order.
+
+    Args:
+        packs: See :func:`polymodal.training.language.packing.pack`.
+        seed: Of the order.
+        processes: That share the packs.
+    """
+
+    def __init__(self, packs: Sequence[list[int]], *, seed: int, processes: int = 1) -> None:
+        super().__init__(seed=seed, processes=processes)
+        self.packs = packs
+
+    def __len__(self) -> int:
+        return -(-len(self.packs) // self.processes) * self.processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        yield from (self.packs[number] for number in self.random().permutation(len(self.packs)))
+        yield from (FILLING for _ in range(len(self) - len(self.packs)))
+
+
+class LengthGroupedSampler(BatchesByEpoch):
+    """Rows of like length, to be padded: sorted within windows of shuffled rows, cut, and shuffled as steps.
+
+    A step holds the rows that one process would take with a batch ``processes`` times as large; the last
+    may hold fewer.
+
+    Args:
+        lengths: Tokens of each row.
+        batch_size: Most rows of a batch.
+        seed: Of the order.
+        processes: That share the batches.
+        window: Steps within which rows are sorted: the more, the less padding, and the less chance. By
+            default one, and :data:`WINDOW` where that would pad more than :data:`LITTLE`.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        *,
+        seed: int,
+        processes: int = 1,
+        window: int | None = None,
+    ) -> None:
+        super().__init__(seed=seed, processes=processes)
+        self.lengths, self.step, self.window = np.asarray(lengths), batch_size * processes, window or 1
+        if window is None and self._padding() > LITTLE:
+            self.window = WINDOW
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.step) * self.processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = self.random()
+        rows = random.permutation(len(self.lengths))
+        windows = np.arange(len(rows)) // (self.step * self.window)
+        rows = rows[np.lexsort((self.lengths[rows], windows))]
+        starts = random.permutation(np.arange(0, len(rows), self.step))
+        steps = (np.array_split(rows[start : start + self.step], self.processes) for start in starts)
+        yield from (batch.tolist() or FILLING for batch in chain.from_iterable(steps))
+
+    def _padding(self) -> float:
+        """The share of the places of an epoch's batches that hold no token."""
+        batches = [rows for rows in self if rows != FILLING]
+        places = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
+        return 1 - float(self.lengths.sum()) / max(1, places)
+
+
+class EpochOfSampler(TrainerCallback):
+    """Tells a sampler the epoch where the Trainer does not.
+
+    It reaches the sampler through one wrapper. Of several processes that resume within an epoch there are
+    two, one that deals out and one that skips; their first epoch would be in the order of epoch 0.
+
+    Args:
+        sampler: To be told.
+    """
+
+    def __init__(self, sampler: BatchesByEpoch) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called before the loader is gone through."""
+        self.sampler.set_epoch(int(state.epoch))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from transformers import set_seed
+
 from polymodal.config import StageConfig
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import hold_fixed
@@ -34,6 +36,7 @@ def train_stages(
     fixed = model.fixed
     told = {}
     for place, stage in enumerate(job.stages):
+        set_seed(stage.train.seed)  # what is drawn for a stage hangs on no stage before it
         learn_in(model, stage.config, fixed)
         if place < begun:
             continue  # what it came to stands in the checkpoints of the next
@@ -44,7 +47,7 @@ def train_stages(
         place_of = folder / "checkpoints" / stage.name
         told[stage.name] = train_language(
             model, stage.rows["train"], stage.rows["validation"], stage.train, place_of,
-            pack=generation.pack, resume=resume and place == begun, quiet=quiet,
+            pack_to=generation.pack, resume=resume and place == begun, quiet=quiet,
         )  # fmt: skip
     return told
 
@@ -69,6 +72,7 @@ def learn_in(model: PolymodalForConditionalGeneration, stage: StageConfig, fixed
         fixed: Names of the weights that never learn, such as those of frozen encoders.
     """
     if stage.lora and not model.config.lora:
+        model.language_model.requires_grad_(True)  # adapters go beside what could learn
         model.adapt(stage.lora.model_dump())
     elif "language_model" in stage.learn and not stage.lora:
         model.merge()

@@ -15,9 +15,15 @@ from polymodal.models.encoders import Encoder
 from polymodal.models.language.modeling import LEFT_OUT, PolymodalForConditionalGeneration
 from polymodal.training.arguments import training_arguments
 from polymodal.training.language.collation import ConversationCollator
+from polymodal.training.language.packing import pack
 from polymodal.training.language.rows import ConversationRows
-from polymodal.training.language.sampling import Batches, EpochLoader, LengthBatches, PackBatches
-from polymodal.training.processes import is_main
+from polymodal.training.language.sampling import (
+    BatchesByEpoch,
+    EpochOfSampler,
+    LengthGroupedSampler,
+    PackSampler,
+)
+from polymodal.training.processes import count, is_main
 from polymodal.training.progress import TrainingProgress
 from polymodal.training.watching import LossWatch
 from polymodal.training.whole import WholeCheckpoints
@@ -27,30 +33,25 @@ class LanguageTrainer(WholeCheckpoints):
     """A Trainer of conversations.
 
     Args:
-        pack: Tokens of a pack; None: padded batches.
+        sampler: Of the batches.
         pretrained_learning_rate: Of what came with a checkpoint, save for adapters.
     """
 
-    def __init__(self, *args: Any, pack: int | None, pretrained_learning_rate: float, **kwargs: Any) -> None:
-        self.pack, self.pretrained_learning_rate = pack, pretrained_learning_rate
+    def __init__(
+        self, *args: Any, sampler: BatchesByEpoch, pretrained_learning_rate: float, **kwargs: Any
+    ) -> None:
+        self.sampler, self.pretrained_learning_rate = sampler, pretrained_learning_rate
         super().__init__(*args, **kwargs)
+        self.add_callback(EpochOfSampler(sampler))
         self.watch = LossWatch(self.args.learning_rate, stands=False)
 
     def get_train_dataloader(self) -> DataLoader:
         """Packs, or batches of like length; each process takes its part."""
-        rows = cast(ConversationRows, self.train_dataset)
-        return EpochLoader(
-            rows, batch_sampler=self._batches(rows), collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
+        loader = DataLoader(
+            cast(ConversationRows, self.train_dataset), batch_sampler=self.sampler,
+            collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
         )  # fmt: skip
-
-    def _batches(self, rows: ConversationRows) -> Batches:
-        shared: dict[str, Any] = {
-            "seed": self.args.seed, "process": self.args.process_index, "processes": self.args.world_size,
-        }  # fmt: skip
-        if self.pack:
-            return PackBatches(rows.lengths, self.pack, **shared)
-        return LengthBatches(rows.lengths, self.args.per_device_train_batch_size, **shared)
+        return self.accelerator.prepare(loader)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -121,7 +122,7 @@ def train_language(
     config: TrainConfig,
     folder: Path,
     *,
-    pack: int | None = None,
+    pack_to: int | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def train_language(
         validation: Rows that pick the best epoch.
         config: The ``train`` section, its epochs a number.
         folder: ``checkpoints/`` is written in it.
-        pack: Tokens of a pack.
+        pack_to: Tokens of a pack.
         resume: Go on from the last whole checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 
@@ -143,17 +144,17 @@ def train_language(
     Raises:
         RunError: If a checkpoint cannot be written, or the loss is no number.
     """
-    batches = len(PackBatches(rows.lengths, pack, seed=config.seed)) if pack else None
-    arguments = training_arguments(config, folder, len(rows), batches=batches)
+    sampler = batches_of(rows, config, pack_to)
+    arguments = training_arguments(config, folder, len(rows), batches=len(sampler) // sampler.processes)
     trainer = LanguageTrainer(
         model=model,
         args=arguments,
         data_collator=ConversationCollator(
-            rows.processor, packed=bool(pack), form="idle" if arguments.world_size > 1 else "items"
+            rows.processor, packed=bool(pack_to), form="idle" if arguments.world_size > 1 else "items"
         ),
         train_dataset=rows,
         eval_dataset=validation,
-        pack=pack,
+        sampler=sampler,
         pretrained_learning_rate=config.pretrained_learning_rate,
     )
     if not quiet and is_main():
@@ -161,6 +162,16 @@ def train_language(
     started = time.perf_counter()
     begun = trainer.run(config, resume=resume)
     return _summary(trainer, time.perf_counter() - started, int(rows.lengths.sum()), begun)
+
+
+def batches_of(rows: ConversationRows, config: TrainConfig, pack_to: int | None) -> BatchesByEpoch:
+    """The sampler of the batches of a training: packs of so many tokens, or padded batches."""
+    processes = count()
+    if pack_to:
+        packs = pack(rows.lengths, pack_to, config.seed)
+        return PackSampler(packs, seed=config.seed, processes=processes)
+    assert config.batch_size is not None
+    return LengthGroupedSampler(rows.lengths, config.batch_size, seed=config.seed, processes=processes)
 
 
 def _summary(trainer: LanguageTrainer, seconds: float, tokens: int, begun: float) -> dict[str, Any]:
