@@ -91,6 +91,12 @@ def test_a_split_of_the_table_is_measured_as_the_fit_split_it(houses):
         assert found["kind"] == {name: measured[name] for name in found["kind"]}
 
 
+def test_what_evaluate_would_not_heed_is_misuse(houses):
+    for option in (["--retrieval"], ["--as", "photo=other"]):
+        result = polymodal("evaluate", "run", "houses.csv", *option, folder=houses)
+        assert result.status == 2 and "this run answers in words" in result.err
+
+
 def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch):
     lines = ["flat or house?", "/image photos/0.png", "and this?", "/image nowhere.png", "/video a.mp4",
              "/dance", "/image", "", "/image 'photos/1.png'", "/reset", "and now?", "/quit",

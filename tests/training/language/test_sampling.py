@@ -73,6 +73,12 @@ def test_rows_of_a_batch_are_of_like_length_and_the_last_batch_is_kept():
     assert longest != sorted(longest) and longest != sorted(longest, reverse=True)
 
 
+def test_rows_of_almost_one_length_go_together_by_chance():
+    lengths = np.repeat([20, 21], 20)
+    batches = list(LengthGroupedSampler(lengths, 4, seed=0))
+    assert sum(np.ptp(lengths[rows]) > 0 for rows in batches) > 5
+
+
 def test_rows_are_sorted_within_windows_alone_so_that_batches_differ_between_epochs():
     batches = LengthGroupedSampler(np.full(40, 7), 4, seed=0, window=2)
     together = [{frozenset(rows) for rows in epoch_of(batches, epoch)} for epoch in (0, 1)]
@@ -110,6 +116,16 @@ def test_two_processes_take_in_each_step_what_one_would_with_twice_the_batch():
     parts = [list(loader("lengths", 2, index)[0]) for index in range(2)]
     alone = list(sampler("lengths", batch_size=8))
     assert [real(step) for step in zip(*parts, strict=True)] == [sorted(batch) for batch in alone]
+
+
+@pytest.mark.parametrize("processes", [2, 8])
+def test_processes_sort_rows_by_length_where_one_would(processes):
+    """Batches of one row pad nothing, but what counts is the step."""
+    sharing = LengthGroupedSampler(LENGTHS, 8 // processes, seed=0, processes=processes)
+    alone = LengthGroupedSampler(LENGTHS, 8, seed=0)
+    assert sharing.window == alone.window > 1
+    even = np.full(ROWS, 20)
+    assert LengthGroupedSampler(even, 8 // processes, seed=0, processes=processes).window == 1
 
 
 @kinds

@@ -31,9 +31,7 @@ def pack(lengths: Sequence[int] | np.ndarray, limit: int, seed: int) -> list[lis
         raise ValueError(f"{found}, expected 1 to {limit}, as many as a pack takes")
     packs: list[list[int]] = []
     waiting: list[list[int]] = [[] for _ in range(limit + 1)]  # packs by the space that is left in them
-    spaces = (
-        0  # bit n is set where a pack waits with space n: the best fit is the lowest bit from a length up
-    )
+    spaces = 0  # bit n is set where a pack waits with space n; from a length up, the lowest is the best fit
     order = np.random.default_rng(seed).permutation(len(counts))
     for row, length in zip(order.tolist(), counts[order].tolist(), strict=True):
         fitting = spaces >> length

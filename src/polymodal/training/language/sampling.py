@@ -100,18 +100,21 @@ class LengthGroupedSampler(BatchesByEpoch):
         return -(-len(self.lengths) // self.step) * self.processes
 
     def __iter__(self) -> Iterator[list[int]]:
+        parts = (np.array_split(rows, self.processes) for rows in self._steps())
+        yield from (batch.tolist() or FILLING for batch in chain.from_iterable(parts))
+
+    def _steps(self) -> Iterator[np.ndarray]:
+        """The rows of each step of an epoch."""
         random = self.random()
         rows = random.permutation(len(self.lengths))
         windows = np.arange(len(rows)) // (self.step * self.window)
         rows = rows[np.lexsort((self.lengths[rows], windows))]
-        starts = random.permutation(np.arange(0, len(rows), self.step))
-        steps = (np.array_split(rows[start : start + self.step], self.processes) for start in starts)
-        yield from (batch.tolist() or FILLING for batch in chain.from_iterable(steps))
+        for start in random.permutation(np.arange(0, len(rows), self.step)):
+            yield rows[start : start + self.step]
 
     def _padding(self) -> float:
-        """The share of the places of an epoch's batches that hold no token."""
-        batches = [rows for rows in self if rows != FILLING]
-        places = sum(len(rows) * int(self.lengths[rows].max()) for rows in batches)
+        """The share of an epoch's places that hold no token, were each step one batch, as for one process."""
+        places = sum(len(rows) * int(self.lengths[rows].max()) for rows in self._steps())
         return 1 - float(self.lengths.sum()) / max(1, places)
 
 

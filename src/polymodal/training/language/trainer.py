@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from polymodal.config import TrainConfig
 from polymodal.models.encoders import Encoder
 from polymodal.models.language.modeling import LEFT_OUT, PolymodalForConditionalGeneration
 from polymodal.training.arguments import training_arguments
+from polymodal.training.language.attention import attending_apart
 from polymodal.training.language.collation import ConversationCollator
 from polymodal.training.language.packing import pack
 from polymodal.training.language.resting import InputsAtRest
@@ -170,7 +172,8 @@ def train_language(
     if not quiet and is_main():
         trainer.add_callback(TrainingProgress("loss_total"))
     started = time.perf_counter()
-    begun = trainer.run(config, resume=resume)
+    with attending_apart(model.language_model) if pack_to else nullcontext():
+        begun = trainer.run(config, resume=resume)
     return _summary(trainer, time.perf_counter() - started, int(rows.lengths.sum()), begun)
 
 
