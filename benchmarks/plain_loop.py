@@ -7,6 +7,7 @@ own modules are Polymodal's.
 from __future__ import annotations
 
 import math
+import os
 import time
 import wave
 from collections.abc import Callable, Mapping, Sequence
@@ -188,10 +189,14 @@ def train_epoch(model: nn.Module, loader: DataLoader, optimizer: Any, schedule: 
 
 
 def now() -> float:
-    """Seconds on a clock, read when all that was asked of a GPU is done."""
+    """Seconds on a clock, read when all that was asked of a GPU is done.
+
+    With ``CPU_TIME`` in the environment those that the processor gave this process: on one thread what others
+    do on the machine then hardly matters.
+    """
     if DEVICE == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return time.process_time() if os.environ.get("CPU_TIME") else time.perf_counter()
 
 
 def to_device(value: Any) -> Any:

@@ -15,7 +15,7 @@ from plain_loop import DEVICE, now, to_device
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from polymodal.training import trainer as training
 from polymodal.training.job import Job
@@ -25,7 +25,7 @@ PEAK = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "L40S":
 """Dense bf16 FLOPs a second by a part of the device's name, from NVIDIA's data sheets."""
 
 
-class Watched(training.PolymodalTrainer):
+class Watching(Trainer):
     """Notes when each batch was asked for and when it was there, with all work before it done."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,6 +40,16 @@ class Watched(training.PolymodalTrainer):
         batches = super().get_batch_samples(*args, **kwargs)
         self.fetched.append((asked, now()))
         return batches
+
+    def found(self, skipped: int) -> tuple[float, float]:
+        """Steps a second behind the first ``skipped`` ones, and the share of time that was waited for data."""
+        seconds = self.ended[-1] - self.ended[skipped - 1]
+        waited = sum(there - asked for asked, there in self.fetched[skipped : len(self.ended)])
+        return (len(self.ended) - skipped) / seconds, waited / seconds
+
+
+class Watched(Watching, training.PolymodalTrainer):
+    """The Trainer of a fit, watched."""
 
 
 class Ends(TrainerCallback):
@@ -86,10 +96,8 @@ def train(model: Any, job: Job) -> tuple[float, float]:
         patch.object(training, "PolymodalTrainer", watched),
     ):
         training.train(*given, Path(folder), metric=job.metric, quiet=True)
-    steps = len(made[0].ended) // 2  # an epoch
-    seconds = made[0].ended[-1] - made[0].ended[steps]
-    waited = sum(there - asked for asked, there in made[0].fetched[steps + 1 :])
-    return (steps - 1) * (config.batch_size or 0) / seconds, waited / seconds
+    speed, waiting = made[0].found(len(made[0].ended) // 2 + 1)  # an epoch, and the first step of the next
+    return speed * (config.batch_size or 0), waiting
 
 
 def device_name(anywhere: bool) -> str:
