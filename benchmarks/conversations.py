@@ -1,4 +1,4 @@
-"""Conversations that are made: random words in turns, of lengths drawn log-uniformly, perhaps about a picture."""
+"""Conversations that are made: random words in turns, of log-uniform lengths, perhaps about a picture."""
 
 from __future__ import annotations
 

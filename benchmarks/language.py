@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = " ".join(f"{name} {size}" for name, size in options.sizes.items())
     print(
         f"Llama: {sizes}, vocabulary {options.vocabulary}; {options.rounds} rounds, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}, transformers {transformers.__version__}"
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}"
     )
     for part in options.parts:
         PARTS[part](options)

@@ -1,8 +1,8 @@
-"""The GPU part of `language.py`: how busy a GPU is kept by a language model that is trained with pictures, in bf16.
+"""The GPU part of `language.py`: how busy a GPU is kept by language models that learn with pictures.
 
     python benchmarks/language.py --gpu --workers 14
 
-Two sizes, of random weights, all of which learn; nothing is downloaded:
+Two sizes, of random weights, all of which learn, in bf16; nothing is downloaded:
 
 - siglip + qwen3: an encoder of SigLIP-base's size (224 x 224, patches of 16) whose 196 tokens all go through
   an `mlp` connector, before a language model of Qwen3-0.6B's size; 16 to 512 words follow each picture.
@@ -43,7 +43,7 @@ from conversations import PICTURE, draw_lengths, make_model, make_processor, mak
 from plain_loop import DEVICE
 from torch import nn
 from transformers import LlamaConfig, PreTrainedConfig, Qwen3Config
-from utilization import Watching, count_flops, device_name, share_of_peak, write_pictures
+from utilization import Watching, device_name, share_of_peak, write_pictures
 
 import polymodal as pm
 from polymodal.config import TrainConfig
@@ -215,10 +215,10 @@ def gpu_part(options: argparse.Namespace) -> None:
     """Measure and print."""
     if options.smoke:
         options.pack, options.steps, options.workers = 1024, 3, 1
+    how = f"{options.workers} workers, {options.attention or 'sdpa'}{', compiled' if options.compile else ''}"
     print(
-        f"{device_name(anywhere=options.smoke)}: bf16, packs of {options.pack} tokens, {options.steps} steps, "
-        f"{options.workers} workers, {options.attention or 'sdpa'}{', compiled' if options.compile else ''}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}"
+        f"{device_name(anywhere=options.smoke)}: bf16, packs of {options.pack} tokens, {options.steps} steps "
+        f"an epoch, {how}, torch {torch.__version__}, transformers {transformers.__version__}"
     )
     told = f"{'':24}{'M weights':>9}{'tokens/s':>11}{'rows/s':>9}{'GFLOP a token':>15}{'MFU':>8}{'GB':>8}"
     print(f"{told}{'waiting':>10}{'padding':>10}", flush=True)
