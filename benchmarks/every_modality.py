@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     run = pm.fit(
         table, target=[DIGIT, LEVEL], output=given.output / f"seed{given.seed}", overwrite=True,
-        settings=[f"train.seed={given.seed}", *more],
+        settings=[f"train.seed={given.seed}", "report.write=false", *more],
     )  # fmt: skip
     seconds = time.perf_counter() - started
     read = ", ".join(f"{name} {config.modality}" for name, config in run.declaration.inputs.items())

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for title, limit in limits.items():
         for seed in given.seeds:
             count = title.split()[0]
-            settings = [f"train.seed={seed}", f"inputs.clip.frames={count}", *more]
+            settings = [f"train.seed={seed}", f"inputs.clip.frames={count}", "report.write=false", *more]
             run = fit("motion.yaml", given.output / f"frames{count}_seed{seed}", settings=settings)
             accuracy, best = run["test"]["direction"]["accuracy"], run["validation"]["direction.accuracy"]
             told = f"test accuracy {accuracy:.4f} ({limit}), validation {best:.4f}, {run['wall']:.0f} s"

@@ -47,8 +47,9 @@ def make_run(table: Table, inputs: list[str], target: str, folder: Path) -> Run:
     """A run of one epoch on some rows of ``table``."""
     rows = np.random.default_rng(0).permutation(len(table))[:TRAINED_ON]
     return pm.fit(
-        table.select(np.sort(rows)), target=target, inputs=inputs, output=folder, settings=["train.epochs=1"]
-    )
+        table.select(np.sort(rows)), target=target, inputs=inputs, output=folder,
+        settings=["train.epochs=1", "report.write=false"],
+    )  # fmt: skip
 
 
 def plain_predict(run: Run, rows: PlainRows, join: Any, target: str, batch_size: int) -> pd.DataFrame:

@@ -64,7 +64,7 @@ def make_run(folder: Path) -> tuple[Path, Path]:
     from polymodal.demo.data import write_demo
 
     table = write_demo(folder / "data", rows=40)
-    pm.fit(table, target="digit", output=folder / "run", settings=["train.epochs=1"])
+    pm.fit(table, target="digit", output=folder / "run", settings=["train.epochs=1", "report.write=false"])
     return folder / "run", table
 
 

@@ -42,7 +42,7 @@ class Watching(Trainer):
         return batches
 
     def found(self, skipped: int) -> tuple[float, float]:
-        """Steps a second after the first ``skipped``, and the share of time that was waited for data."""
+        """Steps a second behind the first ``skipped`` ones, and the share of time spent waiting for data."""
         seconds = self.ended[-1] - self.ended[skipped - 1]
         waited = sum(there - asked for asked, there in self.fetched[skipped : len(self.ended)])
         return (len(self.ended) - skipped) / seconds, waited / seconds

@@ -57,6 +57,12 @@ def test_answers_are_the_same_in_every_way_of_asking(houses):
     assert tested["kind"] == json.loads((houses / "run/metrics.json").read_text())["test"]["kind"]
 
 
+def test_what_evaluate_would_not_heed_is_misuse(houses):
+    for option in (["--on-error", "skip"], ["--retrieval"], ["--as", "photo=other"]):
+        result = polymodal("evaluate", "run", "houses.csv", *option, folder=houses)
+        assert result.status == 2 and "this run answers in words" in result.err
+
+
 def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch):
     lines = ["flat or house?", "/image photos/0.png", "and this?", "/image nowhere.png", "/video a.mp4",
              "/dance", "/reset", "and now?", "/quit", "never read"]  # fmt: skip

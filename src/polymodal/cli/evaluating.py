@@ -96,7 +96,7 @@ def evaluate(
     opened = load_any_run(run, device, precision)
     if isinstance(opened, LanguageRun):
         asked = {"--retrieval": retrieval, "--zero-shot": zero_shot, "--linear-probe": linear_probe,
-                 "--inputs": inputs, "--as": instead}  # fmt: skip
+                 "--inputs": inputs, "--as": instead, "--on-error": on_error}  # fmt: skip
         for name, value in asked.items():
             if value:
                 raise typer.BadParameter("this run answers in words", param_hint=name)

@@ -202,7 +202,6 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
                 raise ValueError(f"'{name}' has {wanted} placeholders, and its items give {found} vectors")
             if vectors is not None:
                 embeds = embeds.masked_scatter(places.unsqueeze(-1), vectors.to(embeds))
-                embeds = embeds + 0.0 * vectors.sum().to(embeds) if not wanted else embeds
         return embeds
 
     def _vectors(self, name: str, values: Mapping[str, Tensor] | None) -> Tensor | None:
@@ -218,7 +217,7 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         vectors, mask = self.connector(name)(encode(self.encoder(name), given))
         if taken is not None and not blank:
             mask = torch.arange(vectors.shape[1], device=vectors.device) < taken.unsqueeze(1)
-        return vectors[:0].flatten(0, 1) + 0.0 * vectors.sum() if blank else vectors[mask]
+        return vectors[:0].flatten(0, 1) if blank else vectors[mask]
 
     @torch.no_grad()
     def generate(  # type: ignore[override]
