@@ -1,15 +1,13 @@
-"""The generation part of `language.py`: our `generate` against the bare language model's; and in batches.
+"""The generation part of `language.py`: ours against the bare language model's, and in batches.
 
 - generate: a batch padded on the left, a picture before each conversation. Ours collates it, encodes the
-  pictures and generates, as `LanguageRun.generate` does; bare is `generate` of the language model
-  alone, which
-  is handed the same embeddings and mask ready-made. Both make the same number of tokens, and must make the
-  same ones.
+  pictures and generates, as `LanguageRun.generate` does; bare is `generate` of the language model alone,
+  which is handed the same embeddings and mask ready-made. Both make the same number of tokens, and must make
+  the same ones.
 - chat: as many conversations of 16 to 512 tokens, each with a picture, answered together and one by one,
   by ours. The answers must be equal; padding on the left is what being together costs.
 
-Greedy, with a cache, by a model of random weights that may not end its answers early. The clock counts
-all of
+Greedy, with a cache, by a model of random weights that may not end its answers early. The clock counts all of
 it, the first token too. Rounds alternate, and so does who goes first in them.
 """
 
@@ -31,6 +29,8 @@ from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.data.readers import ImageReader
 from polymodal.generation.answering import reply_batch
 
+SHORT = 3
+"""Rounds for each of the training's, which take longer."""
 Answers = Callable[[], list[list[int]]]
 PROMPT = 128
 """Most words of a conversation that is answered against the bare language model."""
@@ -91,7 +91,7 @@ def generation_part(options: argparse.Namespace) -> None:
     model = make_model(config, processor, encoder).to(DEVICE).eval()
     pictures = list(random.integers(0, 256, (options.chats, SIDE, SIDE, 3), dtype=np.uint8))
     length = {"max_new_tokens": options.answer, "min_new_tokens": options.answer}
-    tokens = options.chats * options.answer
+    tokens, rounds = options.chats * options.answer, SHORT * options.rounds
 
     def turns(longest: int) -> list[Turn]:
         lengths = draw_lengths(options.chats, SHORTEST, longest, random)
@@ -102,11 +102,11 @@ def generation_part(options: argparse.Namespace) -> None:
     asked = turns(min(PROMPT, LONGEST))
     sides = (lambda: answers(model, processor, asked, length),
              bare(model, to_device(reply_batch(processor, asked)), length))  # fmt: skip
-    report(f"generate, {options.chats} rows", "bare", measure(sides, options.rounds), tokens)
+    report(f"generate, {options.chats} rows", "bare", measure(sides, rounds), tokens)
     talks = turns(LONGEST)
 
     def one_by_one() -> list[list[int]]:
         return [answers(model, processor, [talk], length)[0] for talk in talks]
 
-    together = measure((lambda: answers(model, processor, talks, length), one_by_one), options.rounds)
+    together = measure((lambda: answers(model, processor, talks, length), one_by_one), rounds)
     report(f"chat, {options.chats} together", "one by one", together, tokens)

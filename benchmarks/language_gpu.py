@@ -1,35 +1,28 @@
-"""The GPU part of `language.py`: how busy a GPU is kept by a language model with pictures, in bf16.
+"""The GPU part of `language.py`: how busy a GPU is kept by language models that learn with pictures.
 
     python benchmarks/language.py --gpu --workers 14
 
-Two sizes, of random weights, all of which learn; nothing is downloaded:
+Two sizes, of random weights, all of which learn, in bf16; nothing is downloaded:
 
-- siglip + qwen3: an encoder of SigLIP-base's size (224 x 224, patches of 16) whose 196 tokens all go
-  through
+- siglip + qwen3: an encoder of SigLIP-base's size (224 x 224, patches of 16) whose 196 tokens all go through
   an `mlp` connector, before a language model of Qwen3-0.6B's size; 16 to 512 words follow each picture.
 - nanoVLM: the sizes of nanoVLM-222M: the same encoder, 49 vectors a picture, before a language model of
-  SmolLM2-135M's size; at most 79 words follow. (nanoVLM shuffles 2 x 2 tokens into one and projects it;
-  here
+  SmolLM2-135M's size; at most 79 words follow. (nanoVLM shuffles 2 x 2 tokens into one and projects it; here
   they are averaged, then go through the connector.)
 
 Conversations are packed to 4,096 tokens, each JPEG is decoded whenever its row is read. Training is
 `train_language`, as a fit calls it; timed is what follows the first steps, to the end of the epoch.
 
-- MFU: of model FLOPs, as PaLM counts them (Chowdhery et al. 2022, appendix B): 6N + 12LHQT a token, N
-  weights
-  that it is multiplied with, and attention of L layers over T tokens, H heads of width Q. T is a
-  token's own
-  conversation, not the pack; causality halves nothing. The last layer counts for learned tokens alone,
-  which
+- MFU: of model FLOPs, as PaLM counts them (Chowdhery et al. 2022, appendix B): 6N + 12LHQT a token, N weights
+  that it is multiplied with, and attention of L layers over T tokens, H heads of width Q. T is a token's own
+  conversation, not the pack; causality halves nothing. The last layer counts for learned tokens alone, which
   are all that it is computed for; a picture's tokens count in the encoder by the same rule, T all of them.
   Over the dense bf16 peak that the maker states. What is computed twice, or hidden by a mask, counts not.
 - waiting: from a GPU that has done all it was asked until the next batch lies on it.
 
 PUBLISHED is what nanoVLM's README says of that size (github.com/huggingface/nanoVLM, commit 51849077e45e):
-about 1.7 million samples of the_cauldron in about 6 hours on one H100. It does not say how often each
-sample
-was seen: once is presumed, though that commit's `TrainConfig` has 5 epochs, which would be 5 times the
-speed.
+about 1.7 million samples of the_cauldron in about 6 hours on one H100. It does not say how often each sample
+was seen: once is presumed, though that commit's `TrainConfig` has 5 epochs, which would be 5 times the speed.
 There a sample is padded or cut to 128 tokens, 49 of them the picture's, in batches of 256.
 """
 
@@ -56,6 +49,7 @@ import polymodal as pm
 from polymodal.config import TrainConfig
 from polymodal.data.readers import ImageReader
 from polymodal.training.language import trainer as training
+from polymodal.training.language.packing import pack
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.progress import quiet_libraries
 
@@ -168,8 +162,11 @@ def train(model: Any, rows: ConversationRows, options: argparse.Namespace) -> tu
     )  # type: ignore[call-arg]
     few = copy.copy(rows)
     few.keep(range(2))
-    watched = patch.object(training, "LanguageTrainer", Watched)
-    with TemporaryDirectory() as folder, quiet_libraries(), watched:
+    with (
+        TemporaryDirectory() as folder,
+        quiet_libraries(),
+        patch.object(training, "LanguageTrainer", Watched),
+    ):
         training.train_language(model, rows, few, config, Path(folder), pack_to=options.pack, quiet=True)
     return made[0].found(min(SKIPPED, len(made[0].ended) - 1))
 
@@ -184,7 +181,7 @@ def measured(name: str, size: Size, options: argparse.Namespace) -> str:
         if DEVICE == "cuda":
             torch.cuda.reset_peak_memory_stats()
         speed, waiting = train(model, rows, options)
-    packs = len(training.pack(rows.lengths, options.pack, 0))
+    packs = len(pack(rows.lengths, options.pack, seed=0))  # that of the training
     tokens, conversations = (total / packs * speed for total in (rows.lengths.sum(), len(rows)))
     learned = np.array([row.encoded.learned.sum() for row in rows.rows])
     flops = flops_of(model, rows.lengths, learned, np.ones(len(rows))).sum() / rows.lengths.sum()
@@ -204,7 +201,8 @@ def line(name: str, parameters: float, tokens: float, rows: float, flops: float,
 
 def published(size: Size, folder: Path) -> str:
     """The same of nanoVLM's own training, as it is stated."""
-    model, _ = make(size, folder, 1)
+    with torch.device("meta"):  # sizes alone
+        model, _ = make(size, folder, 1)
     tokens = np.array([PUBLISHED.tokens])
     flops = float(flops_of(model, tokens, tokens - size.taken, np.ones(1)).sum()) / PUBLISHED.tokens
     rows = PUBLISHED.samples / PUBLISHED.hours / 3600
@@ -217,11 +215,10 @@ def gpu_part(options: argparse.Namespace) -> None:
     """Measure and print."""
     if options.smoke:
         options.pack, options.steps, options.workers = 1024, 3, 1
+    how = f"{options.workers} workers, {options.attention or 'sdpa'}{', compiled' if options.compile else ''}"
     print(
-        f"{device_name(anywhere=options.smoke)}: bf16, packs of {options.pack} tokens, "
-        f"{options.steps} steps, "
-        f"{options.workers} workers, {options.attention or 'sdpa'}{', compiled' if options.compile else ''}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}"
+        f"{device_name(anywhere=options.smoke)}: bf16, packs of {options.pack} tokens, {options.steps} steps "
+        f"an epoch, {how}, torch {torch.__version__}, transformers {transformers.__version__}"
     )
     told = f"{'':24}{'M weights':>9}{'tokens/s':>11}{'rows/s':>9}{'GFLOP a token':>15}{'MFU':>8}{'GB':>8}"
     print(f"{told}{'waiting':>10}{'padding':>10}", flush=True)

@@ -3,21 +3,17 @@
 Ours is `polymodal.training.language.trainer.train_language` as a fit calls it. Plain is the loop of
 `plain_loop.py` over `plain_language.py`'s padded batches, with the loss that the language model itself
 computes. Both get copies of one model of random weights, the same conversations (encoded before), batch
-size,
-AdamW, parameter groups, schedule and clipping. The clock is that of `training.py`: an epoch, from its
-begin to
-the end of its last step, validation and saving left out. Counted are the tokens of the conversations,
-items'
-among them, never padding. In every round each way trains once, in turning order. Before anything is timed,
-batches must be equal and so must be their losses.
+size, AdamW, parameter groups, schedule and clipping. The clock is that of `training.py`: an epoch, from its
+begin to the end of its last step, validation and saving left out. Counted are the tokens of conversations,
+those of items among them, never padding. In every round each way trains once, in turning order. Before
+anything is timed, batches must be equal, and so must the losses of a padded batch, packed and plain.
 
-- one length: no way pads anything, so that what differs is all else.
-- mixed: conversations of 16 to 512 tokens. Plain draws its batches by chance, and once more as some would
-  write it: rows sorted by length before they are cut into batches, in chance order. Ours does so in groups
-  (see `LengthGroupedSampler`), or packs. Padding is the share of what the model computes (of packs: of
-  what they
-  may hold) that is none of the conversations.
-- pictures: the same mixed words, each after a picture of 64 x 64 through an encoder from scratch and a
+- one length: nobody pads anything, so that what differs is all else.
+- mixed: conversations of 16 to 512 tokens. Plain draws its batches by chance; and once more as some would
+  write it, rows sorted by length and then cut into batches, which come in chance order. Ours groups rows of
+  like length (`LengthGroupedSampler`), or packs. Padding is the share of the places of all batches, or of
+  packs' limits, that holds no conversation.
+- pictures: the like, each after a picture of 64 x 64, which goes through an encoder from scratch and a
   connector.
 """
 
@@ -48,7 +44,6 @@ from polymodal.training.language import trainer as training
 from polymodal.training.language.collation import ConversationCollator
 from polymodal.training.language.packing import pack, padding_share
 from polymodal.training.language.rows import ConversationRows
-from polymodal.training.language.sampling import LengthGroupedSampler
 from polymodal.training.progress import quiet_libraries
 
 SHORTEST, LONGEST = 16, 512
@@ -128,14 +123,11 @@ def compared(
     plain, lengths = plain_rows(rows), rows.lengths
     check(model, rows, plain, config.batch_size or 1)
     ways = [Way(f"{name}: {way}", train, share) for way, train, share in plain_ways(model, plain, config)]
-    grouped = list(LengthGroupedSampler(lengths, config.batch_size or 1, seed=config.seed))
-    ways.append(Way(f"{name}: ours, padded", partial(our_epochs, rows=rows, config=config, limit=None),
-                    share_padded(lengths, grouped)))  # fmt: skip
-    for limit in limits:
-        packs = pack(lengths, limit, config.seed)
-        ways.append(Way(f"{name}: ours, packed to {limit}",
-                        partial(our_epochs, rows=rows, config=config, limit=limit),
-                        padding_share(lengths, packs, limit)))  # fmt: skip
+    for limit in (None, *limits):
+        batches = list(training.batches_of(rows, config, limit))
+        share = padding_share(lengths, batches, limit) if limit else share_padded(lengths, batches)
+        told = f"{name}: ours, packed to {limit}" if limit else f"{name}: ours, padded"
+        ways.append(Way(told, partial(our_epochs, rows=rows, config=config, limit=limit), share))
     return ways if limits else [ways[0], ways[2]]
 
 
@@ -149,8 +141,9 @@ def check(model: Any, rows: ConversationRows, plain: list[PlainRow], size: int) 
     batch, by_hand = ConversationCollator(rows.processor)(few), pad(plain[:size])
     pictures = by_hand.pop("pixel_values", None)
     mask = by_hand["attention_mask"].bool()
-    ours, plain_ones = ({name: side[name][mask] for name in by_hand} for side in (batch, by_hand))
-    check_equal(ours, plain_ones)
+    check_equal(
+        {name: batch[name][mask] for name in by_hand}, {name: by_hand[name][mask] for name in by_hand}
+    )
     packed = ConversationCollator(rows.processor, packed=True)(few)
     by_hand |= {"pixel_values": pictures} if pictures is not None else {}
     with torch.no_grad():
@@ -163,8 +156,7 @@ def measure(ways: Sequence[Way], model: Any, rounds: int) -> np.ndarray:
     """Seconds of an epoch and mean loss ``(ways, rounds, 2)``, in turning order."""
     results = np.zeros((len(ways), rounds, 2))
     for turn in range(rounds):
-        order = list(range(len(ways)))
-        for place in order[:: -1 if turn % 2 else 1]:
+        for place in range(len(ways))[:: -1 if turn % 2 else 1]:
             set_seed(turn)
             results[place, turn] = ways[place].train(copy.deepcopy(model))[-1]
     return results
@@ -175,14 +167,19 @@ def report(ways: Sequence[Way], results: np.ndarray, tokens: int) -> None:
     speeds = tokens / results[:, :, 0]
     for way, own, losses in zip(ways, speeds, results[:, :, 1], strict=True):
         ratios = own / speeds[0]
-        told = f"{np.median(own) / np.median(speeds[0]):9.3f}   ({ratios.min():.2f} to {ratios.max():.2f})"
-        speed = f"{way.name:36}{np.median(own):10.1f}{way.padded:10.1%}"
-        print(f"{speed}{told:28}{losses.mean():9.3f}", flush=True)
+        told = f"{way.name:36}{np.median(own):10.1f}{way.padded:10.1%}"
+        told += f"{np.median(own) / np.median(speeds[0]):9.3f}   "
+        span = f"({ratios.min():.2f} to {ratios.max():.2f})"
+        print(f"{told}{span:16}{losses.mean():9.3f}", flush=True)
 
 
-def settings_of(options: argparse.Namespace) -> TrainConfig:
-    """How both sides train."""
-    return TrainConfig(epochs=1, batch_size=options.batch_size, patience=0)  # type: ignore[call-arg]
+def tell(
+    name: str, model: Any, rows: ConversationRows, limits: Sequence[int], options: argparse.Namespace
+) -> None:
+    """Measure the ways to train on ``rows``, and print."""
+    config = TrainConfig(epochs=1, batch_size=options.batch_size, patience=0)  # type: ignore[call-arg]
+    ways = compared(name, model, rows, config, limits)
+    report(ways, measure(ways, model, options.rounds), int(rows.lengths.sum()))
 
 
 def text_lines(options: argparse.Namespace) -> None:
@@ -191,15 +188,10 @@ def text_lines(options: argparse.Namespace) -> None:
     model = make_model(LlamaConfig(vocab_size=options.vocabulary, pad_token_id=0, **options.sizes), processor)
     mixed = draw_lengths(options.rows, SHORTEST, LONGEST, random)
     even = np.full(options.rows // 2, round(mixed.mean()))
-    warmed = False
     for name, lengths, limits in (("one length", even, []), ("mixed", mixed, options.packs)):
-        rows = make_rows(lengths, options.vocabulary, processor)
-        ways = compared(name, model, rows, settings_of(options), limits)
-        if not warmed:
-            warmed = bool(measure(ways[:1], model, 1).size)  # torch's own warming up
-        report(ways, measure(ways, model, options.rounds), int(lengths.sum()))
+        tell(name, model, make_rows(lengths, options.vocabulary, processor), limits, options)
     many = draw_lengths(MANY, SHORTEST, LONGEST, random)
-    share = padding_share(many, pack(many, LARGE, 0), LARGE)
+    share = padding_share(many, pack(many, LARGE, seed=0), LARGE)
     print(f"{MANY} such conversations in packs of {LARGE} tokens: padding {share:.2%}")
 
 
@@ -213,14 +205,11 @@ def picture_lines(options: argparse.Namespace) -> None:
     pictures = list(random.integers(0, 256, (options.rows // 2, SIDE, SIDE, 3), dtype=np.uint8))
     lengths = draw_lengths(options.rows // 2, SHORTEST, LONGEST, random)
     rows = make_rows(lengths, options.vocabulary, processor, pictures=pictures, taken=TAKEN)
-    ways = compared("pictures", model, rows, settings_of(options), options.packs[:1])
-    report(ways, measure(ways, model, options.rounds), int(rows.lengths.sum()))
+    tell("pictures", model, rows, options.packs, options)
 
 
 def training_part(options: argparse.Namespace) -> None:
     """Measure and print."""
-    print(
-        f"{'content tokens a second':36}{'':10}{'padding':>10}{'  ours/plain':28}{'mean loss':>9}", flush=True
-    )
+    print(f"{'content tokens a second':46}{'padding':>10}{'/plain':>9}   {'(rounds)':16}{'mean loss':>9}")
     text_lines(options)
     picture_lines(options)

@@ -51,13 +51,13 @@ def attend_apart(
     bounds = _bounds(query, key, attention_mask, position_ids)
     if attention_mask is None or len(bounds) < 3:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    lengths = [end - start for start, end in pairwise(bounds)]
+    # Split, not sliced: the gradient of a slice is as long as the pack.
+    states = zip(*(whole.split(lengths, dim=2) for whole in (query, key, value)), strict=True)
     apart = []
-    for start, end in pairwise(bounds):
-        within = slice(start, end)
-        states = query[:, :, within], key[:, :, within], value[:, :, within]
-        apart.append(
-            sdpa_attention_forward(module, *states, attention_mask[:, :, within, within], **options)[0]
-        )
+    for (start, end), (q, k, v) in zip(pairwise(bounds), states, strict=True):
+        mask = attention_mask[:, :, start:end, start:end]
+        apart.append(sdpa_attention_forward(module, q, k, v, mask, **options)[0])
     return torch.cat(apart, dim=1), None
 
 

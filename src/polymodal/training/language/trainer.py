@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,6 +74,14 @@ class LanguageTrainer(WholeCheckpoints):
         if model.training:
             self.watch.add(loss, {}, self.state.global_step)
         return (loss, output) if return_outputs else loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        return 6 * inputs["input_ids"].numel() * self._parameters
+
+    @cached_property
+    def _parameters(self) -> int:
+        return cast(PolymodalForConditionalGeneration, self.model).num_parameters(exclude_embeddings=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; what came with a checkpoint has a learning rate of its own."""
