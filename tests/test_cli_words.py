@@ -182,7 +182,8 @@ def test_conversations_of_several_turns_and_items(tmp_path):
 
 
 def test_a_check_counts_tokens_and_shows_a_row_as_the_model_sees_it(houses):
-    checked = polymodal("check", "houses.csv", *ASK, *language_options(), folder=houses)
+    asked = ["--task", "generation", *ASK, *language_options()]
+    checked = polymodal("check", "houses.csv", *asked, folder=houses)
     assert checked.status == 0 and "A fit would start." in checked.out
     assert "Tokens of a training row: 26 to 37, 33 in the middle, at most 2048 fit; 6." in checked.out
     row = pd.read_csv(houses / "houses.csv").iloc[0]

@@ -159,8 +159,9 @@ def test_options_that_do_not_go_with_a_prompt(houses):
             and f"Invalid value for {option[0]}: it does not go with --prompt" in result.err
         )
     for words in ([], ["--prompt", "{note}"], ["--target", "kind"]):
-        result = polymodal("fit", "houses.csv", "--task", "generation", *words, "-o", "no", folder=houses)
-        assert result.status == 2 and "--task: it needs --prompt and --answer, or a decl" in result.err
+        for command in (["fit", "-o", "no"], ["check"]):
+            result = polymodal(*command, "houses.csv", "--task", "generation", *words, folder=houses)
+            assert result.status == 2 and "--task: it needs --prompt and --answer, or a decl" in result.err
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,9 +22,11 @@ from polymodal.cli.options import (
     SourceArg,
     TableArg,
     Target,
+    TaskOption,
     TrainingDevice,
     command_name,
     printed,
+    require_templates,
     split,
     with_settings,
 )
@@ -33,12 +34,6 @@ from polymodal.cli.skipped import OnErrorOption, as_settings
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
-
-
-class Task(StrEnum):
-    """What may follow ``--task``; others follow from the targets."""
-
-    generation = "generation"
 
 
 def demo(
@@ -59,6 +54,7 @@ def check(
     target: Target = None,
     inputs: Inputs = None,
     settings: Settings = None,
+    task: TaskOption = None,
     prompt: Prompt = None,
     answer: Answer = None,
     on_error: OnErrorOption = None,
@@ -68,6 +64,7 @@ def check(
     from polymodal import api
     from polymodal.cli.show import show_check
 
+    require_templates(task, prompt, answer, source)
     settings = [*(settings or []), *as_settings(on_error)]
     report: CheckReport = api.check(
         source,
@@ -101,9 +98,7 @@ def fit(
     device: TrainingDevice = None,
     precision: PrecisionOption = None,
     start: From = None,
-    task: Annotated[
-        Task | None, typer.Option("--task", help="generation: answer in words, by --prompt and --answer.")
-    ] = None,
+    task: TaskOption = None,
     prompt: Prompt = None,
     answer: Answer = None,
     labels: Annotated[
@@ -139,8 +134,7 @@ def fit(
         "settings": with_settings(settings, on_error, device, precision, start, labels),
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
-    if task and not (prompt and answer) and not source.lower().endswith((".yaml", ".yml")):
-        raise typer.BadParameter("it needs --prompt and --answer, or a declaration", param_hint="--task")
+    require_templates(task, prompt, answer, source)
     if asked and (prompt or answer):
         raise typer.BadParameter("it does not go with --prompt", param_hint=asked[0])
     options |= {"prompt": prompt, "answer": answer} if prompt or answer else {}

@@ -27,11 +27,20 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
+class Task(StrEnum):
+    """What may follow ``--task``; others follow from the targets."""
+
+    generation = "generation"
+
+
 TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
 Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
+TaskOption = Annotated[
+    Task | None, typer.Option("--task", help="generation: answer in words, by --prompt and --answer.")
+]
 Prompt = Annotated[
     str | None, typer.Option("--prompt", help="Answer in words: what is asked, such as '{photo} {question}'.")
 ]
@@ -88,6 +97,16 @@ def with_settings(
     given["start"] = json.dumps(str(start)) if start else None
     named = [f"{name}={value}" for name, value in given.items() if value]
     return [*(settings or []), *as_settings(on_error), *named]
+
+
+def require_templates(task: Task | None, prompt: str | None, answer: str | None, source: str) -> None:
+    """Refuse a task of words on a table without saying what is asked and answered.
+
+    Raises:
+        BadParameter: If either is missing.
+    """
+    if task and not (prompt and answer) and not source.lower().endswith((".yaml", ".yml")):
+        raise typer.BadParameter("it needs --prompt and --answer, or a declaration", param_hint="--task")
 
 
 def split(names: str | None) -> list[str]:

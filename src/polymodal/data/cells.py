@@ -183,7 +183,9 @@ def _open_path(name: str, root: Path | None, limits: Limits) -> BinaryIO:
         _check_bytes(status.st_size, name, limits)
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        cure = "Relative paths refer to the table's folder."
+        if os.path.isabs(name):
+            raise MediaError(found=f"{describe(name)} does not exist") from None
+        cure = "Relative paths refer to the table's folder." if root else ""
         folder = Path(root or "").absolute()
         raise MediaError(found=f"{describe(name)} does not exist in {folder}", cure=cure) from None
     except (OSError, ValueError) as error:
