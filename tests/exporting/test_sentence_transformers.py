@@ -210,3 +210,13 @@ def test_what_cannot_be_encoded_is_said(pair, sample, said):
         pair.encode([sample])
     with pytest.raises(ValueError, match="no options for reading"):
         pair.encode(TEXTS, processing_kwargs={"text": {"max_length": 4}})
+
+
+def test_a_space_without_projection_is_exported_too(houses, tmp_path):
+    given = [*tiny("photo"), "inputs.note.tokens=3", "fusion.space_projection=false", "train.epochs=1"]
+    run = pm.pretrain(houses / "houses.csv", inputs=["photo", "note"], objectives=["contrastive"],
+                      output=tmp_path / "run", settings=given)  # fmt: skip
+    pm.export(run, to="sentence-transformers", output=tmp_path / "pair")
+    close(
+        loaded(tmp_path / "pair").encode(TEXTS), run.embed([{"note": text} for text in TEXTS], input="note")
+    )

@@ -25,6 +25,7 @@ from tests.models.cases import BERT, CNN, SMALL_CNN
 IMAGES = {
     "resnet": SMALL_CNN,
     "regnet": SMALL_CNN,
+    "plain_cnn": {"hidden_sizes": [8, 16]},
     "bit": SMALL_CNN | {"num_groups": 4},
     "convnext": {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2},
     "mobilenet_v2": {"depth_multiplier": 0.25},
@@ -36,6 +37,7 @@ IMAGES = {
 CLIPS = {
     "resnet": (SMALL_CNN, (4, 4, 4)),
     "convnext": (IMAGES["convnext"], (4, 4, 4)),
+    "plain_cnn": ({"hidden_sizes": [4, 8, 16]}, (4, 4, 4)),
     "vit": (IMAGES["vit"], (4, 4, 4)),
     "videomae": (BERT | {"patch_size": 8}, (2, 4, 4)),
     "vivit": (BERT | {"tubelet_size": [2, 8, 16]}, (2, 4, 2)),

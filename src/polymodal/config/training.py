@@ -35,6 +35,9 @@ class FusionConfig(Section):
     space: int | None = Field(
         None, ge=2, description="Width of the vectors that an objective compares; by default the width."
     )
+    space_projection: bool = Field(
+        True, description="False: the means of the embedded tokens are compared, not projected once more."
+    )
     dropout: float = Field(
         0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads."
     )

@@ -79,5 +79,6 @@ def _config(
         encoders=[encoder_settings(encoder) for encoder in encoders],
         fusion={"name": "sum", "width": model.config.fusion["width"]},  # of which the width alone is used
         space=model.config.space,
+        space_projection=model.config.space_projection,
         embedding_dropout=model.config.embedding_dropout,
     )

@@ -83,6 +83,7 @@ def build_model(
         embedding_dropout=fusion.dropout,
         weighting=declaration.train.weighting,
         space=fusion.space,
+        space_projection=fusion.space_projection,
     )
 
 

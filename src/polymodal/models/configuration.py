@@ -24,6 +24,7 @@ class PolymodalConfig(PreTrainedConfig):
         heads: ``{"name", "task", **settings}`` each, in declared order.
         objectives: ``{"name", **settings}`` each, in declared order.
         space: Width of the vectors by which inputs are compared; None where no objective compares them.
+        space_projection: Whether these are projected once more behind the embedding.
         embedding_dropout: Dropout on the embedded tokens.
         weighting: How the losses of heads and objectives add up, ``fixed`` or ``uncertainty``.
         format: Of the artifact, see :data:`FORMAT`.
@@ -42,6 +43,7 @@ class PolymodalConfig(PreTrainedConfig):
     heads: list[dict[str, Any]] = field(default_factory=list)
     objectives: list[dict[str, Any]] = field(default_factory=list)
     space: int | None = None
+    space_projection: bool = True
     embedding_dropout: float = 0.1
     weighting: str = "fixed"
     format: int = FORMAT

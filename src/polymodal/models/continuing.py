@@ -109,14 +109,15 @@ def _space(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
     if before is None or space is None:
         return
     known = [name for name in space.inputs if name in before.inputs]
-    if old.config.space != model.config.space or not known:
+    kinds = [(config.space, config.space_projection) for config in (old.config, model.config)]
+    if kinds[0] != kinds[1] or not known:
         done.new.append("space")
         return
     for name in known:
         place = space.inputs.index(name)
         source = before.project[before.inputs.index(name)]
         space.project[place].load_state_dict(source.state_dict())
-        done.whole.add(f"space.project.{place}.weight")
+        done.whole.update(f"space.project.{place}.{key}" for key in source.state_dict())
     done.loaded.append("space")
 
 

@@ -112,7 +112,10 @@ class PolymodalModel(PolymodalPreTrainedModel):
         self.fusion = (fusion or FeatureFusion(**config.fusion)).bind(config.input_names)
         self.space: SharedSpace | None = None
         if config.space is not None:
-            self.space = SharedSpace(config.input_names, width=config.fusion["width"], space=config.space)
+            self.space = SharedSpace(
+                config.input_names, width=config.fusion["width"], space=config.space,
+                projection=config.space_projection,
+            )  # fmt: skip
         self.finish()
 
     @classmethod
@@ -126,6 +129,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         embedding_dropout: float = 0.1,
         weighting: str = "fixed",
         space: int | None = None,
+        space_projection: bool = True,
     ) -> PolymodalPreTrainedModel:
         """A model of parts made by hand; inputs that are given the same encoder object share it.
 
@@ -139,6 +143,8 @@ class PolymodalModel(PolymodalPreTrainedModel):
             weighting: How the losses add up: ``fixed``, each by its ``weight``, or ``uncertainty``, by
                 weights that are learned.
             space: Width of the vectors that an objective compares; by default the fusion's.
+            space_projection: Whether they are projected behind the embedding; else they are as wide as the
+                fusion.
 
         Raises:
             ConfigError: If there is no encoder, the fusion cannot be built, an objective finds nothing to
@@ -158,6 +164,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
             embedding_dropout=embedding_dropout,
             weighting=weighting,
             space=(space or fusion.width) if compares else None,
+            space_projection=space_projection,
         )
         if heads:
             return PolymodalForPrediction(config, parts, fusion, list(heads.values()), list(objectives))

@@ -62,8 +62,7 @@ class PairObjective(Objective):
         super().bind(model)
         assert model.space is not None
         if self.fused and self.project is None:
-            first = model.space.project[0]
-            self.project = nn.Linear(first.in_features, first.out_features, bias=False)  # type: ignore
+            self.project = nn.Linear(model.config.fusion["width"], model.config.space, bias=False)
         return self
 
     def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:

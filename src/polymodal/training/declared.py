@@ -135,8 +135,15 @@ def check_objectives(declaration: Declaration) -> None:
     if train.piece and (not declaration.objectives or declaration.targets or "matching" in compared):
         why = "matching compares rows whole" if "matching" in compared else "it is for pre-training"
         raise ConfigError(f"'train.piece' cannot be set here: {why}. Leave it out")
-    if declaration.fusion.space and not any(OBJECTIVES[name].spans_space for name in declaration.objectives):
-        raise ConfigError("'fusion.space' is for the objectives contrastive and sigmoid: there is none")
+    fusion, spans = declaration.fusion, any(OBJECTIVES[name].spans_space for name in declaration.objectives)
+    for option, given in {"space": fusion.space, "space_projection": not fusion.space_projection}.items():
+        if given and not spans:
+            raise ConfigError(
+                f"'fusion.{option}' is for the objectives contrastive and sigmoid: there is none"
+            )
+    if not fusion.space_projection and fusion.space not in (None, fusion.width):
+        cure = "Without a projection they are equal: leave 'fusion.space' out"
+        raise ConfigError(f"'fusion.space' is {fusion.space}, and 'fusion.width' {fusion.width}. {cure}")
     if declaration.objectives and train.arguments.get("torch_compile"):
         raise ConfigError("'train.torch_compile' goes with targets alone: objectives change what is computed")
 
