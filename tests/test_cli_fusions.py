@@ -174,7 +174,7 @@ def test_an_option_goes_to_the_fusions_that_have_it(tmp_path):
     assert "fusion.rank goes to low_rank; the others have no such option" in result.json["warnings"]
     for name in ("sum", "low_rank", "perceiver"):
         written = yaml.safe_load((tmp_path / "runs" / name / "run.yaml").read_text())["fusion"]
-        expected = {"name": name, "width": 16, "space": None, "dropout": 0.2} | (
+        expected = {"name": name, "width": 16, "space": None, "space_projection": True, "dropout": 0.2} | (
             {"rank": 2} if name == "low_rank" else {}
         )
         assert written == expected
