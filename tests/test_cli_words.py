@@ -2,6 +2,8 @@
 
 import io
 import json
+import signal
+import subprocess
 import sys
 
 import pandas as pd
@@ -122,6 +124,23 @@ def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch)
     asked = [*first, {"role": "assistant", "content": said or "…"}, user("and this?", image=photo)]
     fresh = run.chat([{"role": "user", "content": "and now?"}], max_new_tokens=3)
     assert result.out.split("\n") == [said, run.chat(asked, max_new_tokens=3), fresh, ""]
+
+
+def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(houses, tmp_path):
+    run = pm.load(houses / "run")
+    run.model.generation_config.eos_token_id = None  # its answers never end by themselves
+    run.save(tmp_path / "run")
+    command = [sys.executable, "-m", "polymodal", "chat", str(tmp_path / "run"), "--max-new-tokens", "2000",
+               "--sample", "--temperature", "50"]  # fmt: skip
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, text=True, bufsize=1) as talk:
+        talk.stdin.write("flat?\n")
+        assert talk.stdout.read(1)  # it has begun to speak
+        talk.send_signal(signal.SIGINT)
+        said, told = talk.communicate("/dance\n/quit\n", timeout=60)
+    assert talk.returncode == 0 and "Traceback" not in told
+    assert " (stopped)" in told and "error: there is no /dance" in told
+    assert said.endswith("\n") and len(said) < 2000
 
 
 def test_several_beams_and_draws_talk_too(houses, monkeypatch):

@@ -27,7 +27,8 @@ from polymodal.generation.run import LanguageRun
 from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import parse
 from polymodal.results import write_results
-from polymodal.run import Run, answers_in_words
+from polymodal.run import Run
+from polymodal.run_folder import answers_in_words
 from polymodal.search.building import Indexed, index_table
 from polymodal.search.index import Index
 from polymodal.training import processes

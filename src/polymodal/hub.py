@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -26,6 +30,10 @@ REFUSED = (
 )
 """What Transformers raises at a checkpoint that is absent, is damaged or wants an absent library."""
 
+FAILED_TRY = ("thrown while requesting", "Retrying in")
+"""What the hub's library says of each."""
+WAITING = "the hub does not answer; trying for up to a minute (HF_HUB_OFFLINE=1: not at all)"
+
 
 def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     """``kind.from_pretrained(name)``, for any of Transformers' Auto classes; ``$VARIABLES`` are filled in.
@@ -35,12 +43,39 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     """
     name = os.path.expanduser(os.path.expandvars(name))
     try:
-        loaded = kind.from_pretrained(name, **options)
+        with _told_once():
+            loaded = kind.from_pretrained(name, **options)
     except REFUSED as error:
         raise ConfigError(_reason(name, error)) from None
     if isinstance(loaded, PreTrainedTokenizerBase) and len(loaded) <= len(loaded.all_special_tokens):
         raise ConfigError(f"the checkpoint '{name}' holds no vocabulary: its tokenizer files are missing")
     return loaded
+
+
+class ToldOnce(logging.Filter):
+    """In the place of a line for each try of the hub that fails: one, at the first."""
+
+    told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether ``record`` is written; the words of a failed try are changed."""
+        if not any(words in record.getMessage() for words in FAILED_TRY):
+            return True
+        first, self.told = not self.told, True
+        record.msg, record.args = WAITING, ()
+        return first
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    handlers, once = hub_logging.get_logger().handlers, ToldOnce()
+    for handler in handlers:
+        handler.addFilter(once)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(once)
 
 
 def _reason(name: str, error: Exception) -> str:

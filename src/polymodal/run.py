@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
 
 from polymodal.config import Declaration
-from polymodal.data.aside import folder_aside, write_text, writing
+from polymodal.data.aside import writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.device import computing_in, find_device
-from polymodal.errors import DataError, PolymodalError, Problem, RunError, did_you_mean
+from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
-from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
-from polymodal.models.modeling import PolymodalPreTrainedModel
+from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import load_yaml
-from polymodal.training.progress import quiet_libraries
-
-M = TypeVar("M", bound=PolymodalPreTrainedModel)
-
-FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
-"""What a complete run folder holds at least."""
+from polymodal.run_folder import answers_in_words, kind_of, load_model, refuse_words, require_files, write_run
 
 
 class Run:
@@ -310,7 +302,7 @@ class Run:
 
         return report(self, source, **asked)
 
-    def generate(self, *asked: Any, **options: Any) -> Any:
+    def generate(self, *asked: Any, **options: Any) -> NoReturn:
         """Refuse: this run has no words.
 
         Raises:
@@ -345,10 +337,7 @@ class Run:
 
     def write(self, folder: Path) -> None:
         """The same, with whatever error the system has where it fails."""
-        with folder_aside(folder, last="model.safetensors") as part:
-            self.model.save_pretrained(part)
-            self.processor.save_pretrained(part)
-            write_text(part / "run.yaml", self.declaration.to_yaml())
+        write_run(folder, self.model, self.processor, self.declaration)
 
     def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
         return run_batches(self.model, rows, batch_size, precision=self.precision)
@@ -369,70 +358,3 @@ class Run:
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         skip = on_error == SKIP
         return RowDataset(table, self.processor, targets=targets, numbers=table.numbers, skip=skip)
-
-
-def require_files(path: Path) -> None:
-    """See that a run folder holds what a run consists of.
-
-    Raises:
-        RunError: If something is missing.
-    """
-    lacking = [name for name in FILES if not (path / name).is_file()]
-    if lacking:
-        cure = "Fit again, or with --resume if checkpoints/ is there"
-        raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
-
-
-def kind_of(path: Path) -> type[PolymodalForPrediction]:
-    """The model of a run folder; after a pre-training one without heads, which answers nothing."""
-    config = configuration_of(path)
-    has_heads = config is None or bool(config.get("heads"))
-    return PolymodalForPrediction if has_heads else cast(Any, PolymodalForPreTraining)
-
-
-def configuration_of(path: Path) -> dict[str, Any] | None:
-    """What ``config.json`` says; None where it cannot be read, which is told when the model is."""
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return config if isinstance(config, dict) else None
-
-
-def answers_in_words(path: Path) -> bool:
-    """Whether the run in a folder has a language model in the place of heads."""
-    return (configuration_of(path) or {}).get("model_type") == PolymodalLanguageConfig.model_type
-
-
-def refuse_words(path: Path) -> NoReturn:
-    """Say that a run that answers in words has no heads, vectors and the like.
-
-    Raises:
-        RunError: In any case.
-    """
-    raise RunError(f"{path}: answers in words, and can do no such thing. Use predict, evaluate or chat")
-
-
-def load_model(path: Path, kind: type[M]) -> M:
-    """The model of a run folder, or its part of another ``kind``, every weight of it read.
-
-    Raises:
-        RunError: If a file cannot be read, or a weight is missing or of another shape.
-    """
-    try:
-        with quiet_libraries():
-            model, found = kind.from_pretrained(str(path), output_loading_info=True)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if "ignore_mismatched_sizes" in reason:
-            reason = "config.json and model.safetensors are of different models"
-        if isinstance(error, RunError):
-            raise RunError(f"{path}: {reason}") from None
-        if isinstance(error, PolymodalError):
-            reason = f"{reason}; a part of your own must be registered before, or its package installed"
-        raise RunError(f"{path}: the model cannot be read ({reason})") from None
-    lacking = sorted(found["missing_keys"])
-    if lacking:
-        named = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
-        raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
-    return model

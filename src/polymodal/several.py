@@ -17,7 +17,8 @@ from polymodal.api import fit_job
 from polymodal.config import Declaration
 from polymodal.data.aside import discard, write_text, writing
 from polymodal.errors import RunError
-from polymodal.run import FILES, Run
+from polymodal.run import Run
+from polymodal.run_folder import FILES
 from polymodal.training.folder import RESULTS, check_folder, clear_folder, prepare_folder
 from polymodal.training.job import Job
 from polymodal.training.progress import CONSOLE, quiet_libraries

@@ -16,7 +16,7 @@ from polymodal.data.schema import complete, guess_target, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.targets import TargetReader
 from polymodal.parsing import parse
-from polymodal.training.job import split_tables
+from polymodal.training.splitting import split_tables
 
 FREE = ["a|b", "a", "b|c", "c", "a|c", "a|b|c", "b"] * 6
 """Three labels in any combination."""

@@ -279,6 +279,19 @@ WRONG = {
         lambda: ImageEncoder("resnet", hidden_sizes="large"),
         "the model type 'resnet' refuses",
     ),
+    "no block": (lambda: ImageEncoder("plain_cnn", hidden_sizes=[]), r"hidden_sizes is \[\], expected the"),
+    "a block of no channels": (
+        lambda: ImageEncoder("plain_cnn", hidden_sizes=[8, 0]),
+        r"hidden_sizes is \[8, 0\], expected the channels of one block or more",
+    ),
+    "grey pictures": (
+        lambda: ImageEncoder("vit", num_channels=1, **IMAGES["vit"]),
+        "'num_channels' is 1, and what is read has 3. Leave it out",
+    ),
+    "grey clips": (
+        lambda: VideoEncoder("resnet", num_channels=1, **SMALL_CNN),
+        "'num_channels' is 1, and what is read has 3 or 6",
+    ),
     "a misspelt type": (
         lambda: ImageEncoder("resnett"),
         r"'resnett' is no model type.*Did you mean .*'resnet'",

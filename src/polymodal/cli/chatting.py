@@ -33,14 +33,12 @@ def chat(
     precision: PrecisionOption = None,
 ) -> None:
     """Talk to a run: attach files by /image, /audio, /video PATH; /reset; Ctrl-C stops an answer."""
-    from polymodal.errors import RunError
     from polymodal.generation.run import LanguageRun
     from polymodal.generation.talking import Talk
 
     opened = load_any_run(run, device, precision)
     if not isinstance(opened, LanguageRun):
         opened.chat([])  # says why not
-        raise RunError(f"{run}: answers no words")
     if not (sample or opened.generation.decoding.sample):
         for name, value in {"--temperature": temperature, "--top-p": top_p}.items():
             if value is not None:

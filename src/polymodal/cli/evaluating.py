@@ -95,11 +95,8 @@ def evaluate(
 
     opened = load_any_run(run, device, precision)
     if isinstance(opened, LanguageRun):
-        others = {"--retrieval": retrieval, "--zero-shot": zero_shot, "--linear-probe": linear_probe,
-                  "--inputs": inputs, "--as": instead}  # fmt: skip
-        for name, value in others.items():
-            if value:
-                raise typer.BadParameter("this run answers in words", param_hint=name)
+        _refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
+                         **{"as": instead})  # fmt: skip
         asked = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
         _evaluate_words(opened, table, asked, as_json, title=f"{run} on {table}")
         return
@@ -134,8 +131,19 @@ def _evaluate_words(run: Any, table: str, asked: dict[str, Any], as_json: bool, 
         show_metrics(found, title=title)
 
 
+def _refuse_of_words(**asked: Any) -> None:
+    """Refuse what a run that answers in words cannot be measured by."""
+    for name, value in asked.items():
+        if value:
+            raise typer.BadParameter("this run answers in words", param_hint=_option(name))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _refuse_idle(option: str, given: str | None, **others: Any) -> None:
     """Refuse what would have no effect."""
     for name, value in others.items():
         if value is not None and value != [] and given is None:
-            raise typer.BadParameter(f"it goes with {option}", param_hint=f"--{name.replace('_', '-')}")
+            raise typer.BadParameter(f"it goes with {option}", param_hint=_option(name))

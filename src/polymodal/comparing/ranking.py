@@ -86,27 +86,11 @@ def rank(
     matches = list(combinations(order, 2))
     for number, (one, two) in enumerate(matches):
         gap, gaps = points[one] - points[two], drawn[:, one] - drawn[:, two]
-        p = (
-            paired_p(score, grouped[one], grouped[two], len(matches), (seed, number))
-            if np.isfinite(gap)
-            else None
-        )
-        pairs.append(
-            {
-                "better": names[one],
-                "worse": names[two],
-                "difference": estimate(gap, gaps),
-                "certainty": _certainty(gaps),
-                "p": p,
-            }
-        )
-    tested = [pair for pair in pairs if pair["p"] is not None]
-    corrected = iter(holm([pair["p"] for pair in tested]))
-    for pair in pairs:
-        pair["corrected"] = None if pair["p"] is None else next(corrected)
-        pair["beats"] = bool(
-            pair["p"] is not None and pair["corrected"] <= LEVEL and is_above(pair["difference"])
-        )
+        known = bool(np.isfinite(gap))
+        p = paired_p(score, grouped[one], grouped[two], len(matches), (seed, number)) if known else None
+        pairs.append({"better": names[one], "worse": names[two], "difference": estimate(gap, gaps),
+                      "certainty": _certainty(gaps), "p": p})  # fmt: skip
+    _judge(pairs)
     best = order[0]
     beaten = {pair["worse"] for pair in pairs if pair["better"] == names[best] and pair["beats"]}
     return {
@@ -121,6 +105,16 @@ def rank(
         ],
         "pairs": pairs,
     }
+
+
+def _judge(pairs: list[dict[str, Any]]) -> None:
+    """Add to each pair its p-value corrected for all of them, and whether the better beats the worse."""
+    corrected = iter(holm([pair["p"] for pair in pairs if pair["p"] is not None]))
+    for pair in pairs:
+        pair["corrected"] = None if pair["p"] is None else next(corrected)
+        pair["beats"] = bool(
+            pair["p"] is not None and pair["corrected"] <= LEVEL and is_above(pair["difference"])
+        )
 
 
 def _certainty(gaps: np.ndarray) -> float | None:

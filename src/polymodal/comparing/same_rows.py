@@ -18,7 +18,7 @@ from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, RunError
 from polymodal.evaluation.grouping import row_groups
 from polymodal.report.words import listed
-from polymodal.training.job import resolve
+from polymodal.training.source import resolve
 
 
 @dataclass(frozen=True)

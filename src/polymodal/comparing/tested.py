@@ -21,7 +21,7 @@ from polymodal.data.rejected import NAME as REJECTED
 from polymodal.data.values import as_label
 from polymodal.errors import RunError
 from polymodal.parsing import load_yaml
-from polymodal.run import answers_in_words, refuse_words
+from polymodal.run_folder import answers_in_words, refuse_words
 from polymodal.training.folder import RESULTS, SEVERAL
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from polymodal.data.readers import Reader
 from polymodal.explaining.baselines import baseline_values
+from polymodal.models.base import encode
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.mel import LogMel
-from polymodal.models.modeling import encode
 from polymodal.models.outputs import TokenSequence
 
 FRAMES = (LogMel,)

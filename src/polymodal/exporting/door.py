@@ -10,7 +10,8 @@ from polymodal.data.aside import writing
 from polymodal.errors import RunError
 from polymodal.exporting.formats import Exported, find_format, load_writer
 from polymodal.generation.run import LanguageRun
-from polymodal.run import Run, answers_in_words
+from polymodal.run import Run
+from polymodal.run_folder import answers_in_words
 from polymodal.training.progress import quiet_libraries, working
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.models import PolymodalConfig, PolymodalModel
+from polymodal.models.base import Inputs
 from polymodal.models.embedding import choose
 from polymodal.models.encoders import Encoder, encoder_settings
-from polymodal.models.modeling import Inputs
 from polymodal.models.outputs import EmbeddedInput
 from polymodal.models.space import SharedSpace
 

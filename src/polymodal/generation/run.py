@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
 from polymodal.config import Declaration
-from polymodal.data.aside import folder_aside, write_text, writing
+from polymodal.data.aside import writing
 from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import Conversation
 from polymodal.data.chat.processor import ConversationProcessor
@@ -24,10 +24,10 @@ from polymodal.generation.answering import answer_rows, answer_turns, context_of
 from polymodal.generation.streaming import stream_turn
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.parsing import load_yaml
-from polymodal.run import load_model, refuse_words, require_files
-from polymodal.training.job import split_tables
+from polymodal.run_folder import load_model, refuse_words, require_files, write_run
 from polymodal.training.language.opening import row_reader
 from polymodal.training.language.rows import ConversationRows
+from polymodal.training.splitting import split_tables
 
 OUTPUT = "output"
 """The column of answers, where these are no single column's."""
@@ -260,7 +260,7 @@ class LanguageRun:
         asked = ConversationReader(inputs=reader.inputs, between=between)
         return asked.read({"messages": list(messages)})
 
-    def embed(self, *asked: Any, **options: Any) -> Any:
+    def embed(self, *asked: Any, **options: Any) -> NoReturn:
         """Refuse what only a run without a language model can do.
 
         Raises:
@@ -281,7 +281,4 @@ class LanguageRun:
 
     def write(self, folder: Path) -> None:
         """The same, with whatever error the system has where it fails."""
-        with folder_aside(folder, last="model.safetensors") as part:
-            self.model.save_pretrained(part)
-            self.processor.save_pretrained(part)
-            write_text(part / "run.yaml", self.declaration.to_yaml())
+        write_run(folder, self.model, self.processor, self.declaration)

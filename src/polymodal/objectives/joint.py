@@ -13,7 +13,8 @@ from polymodal.objectives.base import Objective
 from polymodal.objectives.view import View
 
 if TYPE_CHECKING:
-    from polymodal.models.modeling import Inputs, PolymodalModel
+    from polymodal.models.base import Inputs
+    from polymodal.models.modeling import PolymodalModel
     from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
-    from polymodal.models.modeling import Inputs, PolymodalModel
+    from polymodal.models.base import Inputs
+    from polymodal.models.modeling import PolymodalModel
     from polymodal.models.outputs import EmbeddedInput, FusedState
 
 

@@ -9,7 +9,7 @@ from polymodal.data.split import SPLITS
 from polymodal.data.table import Table
 from polymodal.data.values import as_label
 from polymodal.errors import DataError, Problem, RunError
-from polymodal.training.job import split_tables
+from polymodal.training.splitting import split_tables
 
 if TYPE_CHECKING:
     from polymodal.run import Run

@@ -68,16 +68,13 @@ def zero_shot(
     wanted = np.flatnonzero(np.isin(labels, names))
     left_out = {"no_answer": int((labels == "").sum()), "other_classes": 0, "no_input": 0, "unread": 0}
     left_out["other_classes"] = len(table) - len(wanted) - left_out["no_answer"]
-    nothing = f"no row has a class and one of {', '.join(others)}"
-    if not len(wanted):
-        raise DataError(Problem(file=table.name, found=nothing, expected="rows to label"))
+    _require_rows(wanted, table, others)
     asked_rows = table.select(wanted)
     vectors = asked.vectors(run, asked_rows)
     measured = np.flatnonzero(vectors.has_any(others))
     left_out["unread"] = int(vectors.unread.sum())
     left_out["no_input"] = len(wanted) - len(measured) - left_out["unread"]
-    if not len(measured):
-        raise DataError(Problem(file=table.name, found=nothing, expected="rows to label"))
+    _require_rows(measured, table, others)
     likeness = row_vectors(vectors, others)[measured] @ class_vectors(run, names, prompts, reader, asked).T
     groups, grouped_by = groups_of(run, asked_rows, others)
     return {
@@ -86,6 +83,12 @@ def zero_shot(
         **_measured(likeness.argmax(axis=1), labels[wanted][measured], names, groups[measured], asked.seed),
         "grouped_by": grouped_by,
     }  # fmt: skip
+
+
+def _require_rows(rows: np.ndarray, table: Table, inputs: Sequence[str]) -> None:
+    if not len(rows):
+        found = f"no row has a class and one of {', '.join(inputs)}"
+        raise DataError(Problem(file=table.name, found=found, expected="rows to label"))
 
 
 def classes_in(run: Run, table: Table, target: str, classes: Sequence[str] = ()) -> list[str]:

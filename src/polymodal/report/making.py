@@ -11,8 +11,8 @@ from polymodal.config import Declaration
 from polymodal.data.parts import Parts
 from polymodal.data.table import Table
 from polymodal.run import Run
-from polymodal.training.job import resolve
 from polymodal.training.selection import metric_name
+from polymodal.training.source import resolve
 
 FREE = ("data.train", "data.validation", "data.test")
 """Settings that say where the data lie rather than how to learn from them."""

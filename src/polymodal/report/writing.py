@@ -22,7 +22,8 @@ from polymodal.report.making import making
 from polymodal.report.page import render
 from polymodal.run import Run
 from polymodal.training.folder import RESULTS
-from polymodal.training.job import resolve, split_and_skip
+from polymodal.training.source import resolve
+from polymodal.training.splitting import split_and_skip
 
 PAGE, FIGURES = "report.html", "report.json"
 TEST = "test rows"

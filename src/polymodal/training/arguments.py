@@ -128,6 +128,28 @@ def epochs_an_evaluation(epochs: float) -> int:
     return max(1, math.ceil(epochs / MOST_EVALUATIONS))
 
 
+OF_EVERY_RUN: dict[str, Any] = {
+    "lr_scheduler_type": "cosine",
+    "dataloader_pin_memory": False,
+    "eval_strategy": "steps",
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "restore_callback_states_from_checkpoint": True,  # how long patience has waited
+    "logging_strategy": "steps",
+    "logging_nan_inf_filter": False,
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "selection",
+    "greater_is_better": True,
+    "remove_unused_columns": False,
+    "label_names": ["targets"],
+    "report_to": "none",
+    "disable_tqdm": True,
+    "log_level_replica": "passive",  # other processes are as quiet as the main one
+    "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
+}
+"""Fields of TrainingArguments that hang on nothing declared; a declaration may still name them."""
+
+
 def training_arguments(
     config: TrainConfig, folder: Path, rows: int, *, batches: int | None = None
 ) -> TrainingArguments:
@@ -157,35 +179,18 @@ def training_arguments(
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay,
         "warmup_steps": math.ceil(config.warmup * total),
-        "lr_scheduler_type": "cosine",
         "bf16": config.precision == "bf16",
         "fp16": config.precision == "fp16",
         "use_cpu": training_device(config.device) == "cpu",
         "seed": config.seed,
         "dataloader_num_workers": config.workers,
-        "dataloader_pin_memory": False,
-        "eval_strategy": "steps",
         "eval_steps": every,
         "eval_delay": min(math.ceil((config.keep_from or 0) * total), every * (total // every)),
-        "save_strategy": "steps",
         "save_steps": every,
-        "save_total_limit": 2,
-        "restore_callback_states_from_checkpoint": True,  # how long patience has waited
-        "logging_strategy": "steps",
         "logging_steps": every,
-        "logging_nan_inf_filter": False,
-        "load_best_model_at_end": True,
-        "metric_for_best_model": "selection",
-        "greater_is_better": True,
-        "remove_unused_columns": False,
-        "label_names": ["targets"],
-        "report_to": "none",
-        "disable_tqdm": True,
-        "log_level_replica": "passive",  # other processes are as quiet as the main one
-        "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
     }
     try:
-        made = TrainingArguments(**arguments | given)
+        made = TrainingArguments(**OF_EVERY_RUN | arguments | given)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         raise ConfigError(f"train: {str(error).strip().splitlines()[0]}") from None
     # A process takes one device: DataParallel would tear nested batches apart. Several GPUs are torchrun's.

@@ -7,7 +7,7 @@ from pathlib import Path
 from polymodal.config import Declaration
 from polymodal.data.aside import discard, write_text, writing
 from polymodal.errors import RunError
-from polymodal.run import FILES
+from polymodal.run_folder import FILES
 from polymodal.training.checkpoints import checkpoints
 
 RESULTS = "metrics.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,15 +13,12 @@ from polymodal.config import DataConfig, Declaration
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
-from polymodal.data.folds import fold_rows
 from polymodal.data.items import each_item
-from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.parts import MEDIA, each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import SKIP
 from polymodal.data.schema import Guess, complete
-from polymodal.data.split import split_rows
 from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, DataError, Problem
@@ -30,7 +26,7 @@ from polymodal.evaluation.grouping import check_group
 from polymodal.evaluation.partition import subgroup_columns
 from polymodal.models.continuing import Continued
 from polymodal.parsing import located, parse
-from polymodal.settings import apply_settings, read_yaml
+from polymodal.settings import apply_settings
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
 from polymodal.training.changes import check_changes
 from polymodal.training.declared import (
@@ -46,14 +42,14 @@ from polymodal.training.declared import (
     without_targets,
 )
 from polymodal.training.inherited import take_over
-from polymodal.training.labelled import few_answers, few_labels
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 from polymodal.training.skipping import leave_out, leave_rows
+from polymodal.training.source import named_inputs, read_declared, resolve, train_source
+from polymodal.training.splitting import split_and_skip
 from polymodal.training.starting import Start, open_start
 
 GB = 2**30
-YAML = (".yaml", ".yml")
 
 
 @dataclass
@@ -235,15 +231,7 @@ def open_job(
         inputs = list(dict.fromkeys([*others["inputs"], *named]))
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
     declaration = parse(completed, source=written, lines=lines)
-    if declaration.generation:
-        raise ConfigError(f"{written}: answers in words ('generation'), which one plain fit alone learns")
-    if pretraining is None:
-        pretraining = bool(declaration.objectives) and not declaration.targets
-    if pretraining:
-        without_targets(declaration)
-    elif not declaration.targets:
-        cure = " To learn without one: polymodal pretrain" if declaration.objectives else ""
-        raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{cure}")
+    _settle_targets(declaration, pretraining, written)
     check_parts(declaration, written, lines, fusions, begun.encoders if begun else {})
     with located(written, lines, "data"):
         splits, numbers, rejected = split_and_skip(table, declaration, folder)
@@ -255,6 +243,23 @@ def open_job(
         declaration, guesses, splits, numbers, processor, cache, rejected=rejected, table=table,
         folder=folder, start=begun,
     )  # fmt: skip
+
+
+def _settle_targets(declaration: Declaration, pretraining: bool | None, source: str) -> None:
+    """Take away the targets of a pre-training; None: it is one if there are objectives and no target.
+
+    Raises:
+        ConfigError: If there is nothing to learn, or words are.
+    """
+    if declaration.generation:
+        raise ConfigError(f"{source}: answers in words ('generation'), which one plain fit alone learns")
+    if pretraining is None:
+        pretraining = bool(declaration.objectives) and not declaration.targets
+    if pretraining:
+        without_targets(declaration)
+    elif not declaration.targets:
+        cure = " To learn without one: polymodal pretrain" if declaration.objectives else ""
+        raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{cure}")
 
 
 def prepare(declaration: Declaration, train: Table, start: Start | None) -> PolymodalProcessor:
@@ -316,67 +321,6 @@ def check_parts(
                 check_checkpointing(declaration.inputs, known)
 
 
-def split_and_skip(
-    table: Table, declaration: Declaration, folder: Path | None = None
-) -> tuple[dict[str, Table], dict[str, np.ndarray], list[Problem]]:
-    """What :func:`split_tables` gives, and what was wrong with the rows left out where that is declared."""
-    unknown: list[Problem] = []
-    try:
-        splits, numbers = split_tables(table, declaration, folder)
-    except DataError as error:
-        unknown = error.problems
-        if declaration.data.on_error != SKIP or any(problem.row is None for problem in unknown):
-            raise
-        splits, numbers = split_tables(table.without(unknown), declaration, folder)
-    splits = (few_answers if declaration.objectives else few_labels)(splits, declaration)
-    numbers["train"] = splits["train"].places
-    none = dict.fromkeys(problem for entry in splits.values() for problem in entry.rejected)
-    return splits, numbers, [*none, *unknown]
-
-
-def split_tables(
-    table: Table, declaration: Declaration, folder: Path | None = None
-) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
-    """The three tables, and each one's rows by their number in the file."""
-    data = declaration.data
-    seed = declaration.train.seed if data.seed is None else data.seed
-    divide = fold_rows if data.folds else split_rows
-    numbers = divide(table, data, _stratify(table, declaration), seed)
-    splits = {name: table.select(rows) for name, rows in numbers.items()}
-    numbers = {name: part.places for name, part in splits.items()}
-    for name in ("validation", "test"):
-        given = getattr(data, name)
-        if isinstance(given, str):
-            splits[name] = read_table(resolve(given, folder), skip=data.on_error == SKIP)
-            numbers[name] = splits[name].places
-    return splits, numbers
-
-
-def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
-    """What is kept in equal shares in all splits: the first target of classes, else that of labels."""
-    tasks = {name: target.family for name, target in declaration.targets.items()}
-    classes = [name for name, task in tasks.items() if task == "classification"]
-    labels = [name for name, task in tasks.items() if task == "multilabel"]
-    if classes or not labels:
-        return classes[0] if classes else None
-    separator = declaration.targets[labels[0]].separator
-    return rarest_label(readable_labels(table.values(labels[0]), separator))
-
-
-def read_declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:
-    """The sections of a declaration with the lines of their keys and its folder; nothing where it is none."""
-    if isinstance(source, (str, Path)) and str(source).lower().endswith(YAML):
-        values, lines = read_yaml(Path(source))
-        return values, lines, Path(source).parent
-    return {}, {}, None
-
-
-def named_inputs(settings: Sequence[str]) -> dict[str, None]:
-    """The inputs that ``settings`` such as ``inputs.photo.size=32`` are about."""
-    paths = [setting.partition("=")[0].split(".") for setting in settings]
-    return {path[1]: None for path in paths if path[0] == "inputs" and len(path) > 2}
-
-
 def _open_start(
     values: Mapping[str, Any], folder: Path | None, source: str, lines: Mapping[tuple, int]
 ) -> Start | None:
@@ -386,32 +330,3 @@ def _open_start(
         return None
     with located(source, lines, "start"):
         return open_start(name, resolve(name, folder, "start"))
-
-
-def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
-    """The training table: what was given, or what the declaration names."""
-    section = values.get("data") or {}
-    if not isinstance(section, dict):
-        raise ConfigError(f"'data' is {section!r}, expected a section, such as data: {{train: houses.csv}}")
-    named = section.get("train")
-    if folder is not None:
-        if not isinstance(named, str):
-            found = f"'data.train' is {named!r}" if named is not None else "'data.train' is missing"
-            raise ConfigError(f"{found}, expected the path of a table")
-        return resolve(named, folder)
-    if isinstance(source, (str, Path)):
-        values["data"] = section | {"train": str(source)}
-    return source
-
-
-def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
-    """``path`` with its environment variables filled in, in ``folder`` if it lies there.
-
-    Raises:
-        ConfigError: If a variable is not set.
-    """
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    if "$" in expanded:
-        raise ConfigError(f"{section}: '{path}' names an environment variable that is not set")
-    beside = (folder or Path()) / expanded
-    return beside if os.path.exists(beside) else Path(expanded)  # False where a name is too long, too

@@ -19,7 +19,7 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.modeling import PolymodalModel
 from polymodal.parsing import load_yaml
-from polymodal.run import answers_in_words, load_model, refuse_words, require_files
+from polymodal.run_folder import answers_in_words, load_model, refuse_words, require_files
 from polymodal.training.folder import SEVERAL
 
 KINDS = ("PolymodalModel", "PolymodalForPrediction", "PolymodalForPreTraining")

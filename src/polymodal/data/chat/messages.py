@@ -55,14 +55,20 @@ def without_answer(conversation: Conversation) -> Conversation:
     return conversation[:-1] if answered else conversation
 
 
+class NothingToLearnError(MediaError):
+    """A conversation without an answer: it can be read, and gives no loss."""
+
+
 def check_learned(conversation: Conversation) -> None:
     """Refuse a conversation of which training learns nothing.
 
     Raises:
-        MediaError: If there is no assistant's message, or none says anything.
+        NothingToLearnError: If there is no assistant's message, or none says anything.
     """
     said = [message for message in conversation if message.role == ASSISTANT]
     if any(not message.text.isspace() and message.text for message in said):
         return
     found = "only empty answers, which give no loss" if said else "no answer, which gives no loss"
-    raise MediaError(found=found, expected="a text to learn", cure="Fill it in, or leave the row out.")
+    raise NothingToLearnError(
+        found=found, expected="a text to learn", cure="Fill it in, or leave the row out."
+    )

@@ -292,6 +292,18 @@ def replace_batch_norm(module: nn.Module) -> None:
             replace_batch_norm(child)
 
 
+def require_channels(config: Any, *read: int) -> None:
+    """See that a vision backbone takes as many channels as it will be given.
+
+    Raises:
+        ConfigError: If it takes another number than one of ``read``.
+    """
+    channels = getattr(config, "num_channels", read[0])
+    if channels not in read:
+        expected = " or ".join(map(str, read))
+        raise ConfigError(f"'num_channels' is {channels}, and what is read has {expected}. Leave it out")
+
+
 def run_once(backbone: PreTrainedModel, pixels: tuple[int, ...]) -> Tensor:
     """What a vision backbone makes of grey pictures of shape ``pixels`` ``(1, channels, height, width)``.
 

@@ -19,10 +19,14 @@ from polymodal.models.encoders.backbone import (
     BackboneEncoder,
     is_checkpoint,
     known_sizes,
+    require_channels,
     run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, pool_grid
 from polymodal.models.outputs import TokenSequence
+
+COLOURS = 3
+"""Channels of a picture."""
 
 
 @ENCODERS.register("image")
@@ -65,6 +69,7 @@ class ImageEncoder(BackboneEncoder):
             if own is not None:  # fixed when such a backbone is built
                 options = {"image_size": [size, size] if isinstance(own, (list, tuple)) else size} | options
         super().__init__(backbone, **options)
+        require_channels(self.backbone.config, COLOURS)
         self.size: int = own_size(self.backbone.config) or size
         self.shift, self.crop, self.flip, self.colour = shift, crop, flip, colour
         self.layer = layer
@@ -122,8 +127,7 @@ class ImageEncoder(BackboneEncoder):
 
     def _width(self) -> int:
         """Width of the tokens, found by running the backbone once."""
-        channels = getattr(self.backbone.config, "num_channels", 3)
-        hidden = run_once(self.backbone, (1, channels, self.size, self.size))
+        hidden = run_once(self.backbone, (1, COLOURS, self.size, self.size))
         return hidden.shape[1 if hidden.dim() == 4 else 2]
 
 

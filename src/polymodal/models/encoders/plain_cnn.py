@@ -23,12 +23,22 @@ class PlainCnnConfig(PreTrainedConfig):
     Args:
         num_channels: Of the pictures.
         hidden_sizes: Channels of each block; each halves the sides.
+
+    Raises:
+        ValueError: If ``hidden_sizes`` is no list of numbers above 0, or an empty one.
     """
 
     model_type = "plain_cnn"
 
     num_channels: int = 3
     hidden_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Refuse sizes of which no network can be built."""
+        sizes = self.hidden_sizes
+        if not (isinstance(sizes, list) and sizes and all(type(size) is int and size > 0 for size in sizes)):
+            raise ValueError(f"hidden_sizes is {sizes!r}, expected the channels of one block or more")
+        super().__post_init__(**kwargs)
 
 
 class PlainCnnModel(PreTrainedModel):

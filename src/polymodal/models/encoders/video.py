@@ -14,13 +14,13 @@ from polymodal.models.encoders.backbone import (
     BackboneEncoder,
     is_checkpoint,
     known_sizes,
+    require_channels,
     run_once,
 )
 from polymodal.models.encoders.base import ENCODERS, pool_clip
-from polymodal.models.encoders.image import known_levels, own_size, patches_to_grid
+from polymodal.models.encoders.image import COLOURS, known_levels, own_size, patches_to_grid
 from polymodal.models.outputs import TokenSequence
 
-COLOURS = 3
 WITH_CHANGE = 2 * COLOURS
 """Channels of a frame that is seen beside its change."""
 TIME_LAST = ("timesformer",)
@@ -82,7 +82,8 @@ class VideoEncoder(BackboneEncoder):
         self.shift, self.crop, self.flip, self.colour = shift, crop, flip, colour
         self.levels = known_levels(self.checkpoint) if colour and self.checkpoint else levels
         channels = getattr(config, "num_channels", COLOURS)
-        self.sees_change = not self.reads_clips and channels == WITH_CHANGE
+        require_channels(config, *([COLOURS] if self.reads_clips else [COLOURS, WITH_CHANGE]))
+        self.sees_change = channels == WITH_CHANGE
         own_width = getattr(config, "hidden_size", None) if self.pretrained else None
         self.width: int = own_width or self._width(channels)
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)

@@ -13,11 +13,11 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from polymodal.errors import RunError
+from polymodal.models.base import Inputs, PolymodalPreTrainedModel, encode
 from polymodal.models.connectors import Connector, build_connector
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
 from polymodal.models.encoders.tuning import add_lora, fold_layers
 from polymodal.models.language.configuration import PolymodalLanguageConfig
-from polymodal.models.modeling import Inputs, PolymodalPreTrainedModel, encode
 
 LEFT_OUT = -100
 """The label of a token on which the loss does not look."""

@@ -98,7 +98,7 @@ def _settle(
     job: LanguageJob, rows: ConversationRows, problems: list[Problem], skips: bool, report: CheckReport
 ) -> None:
     """Leave out rows that cannot be read or learned from, or say so."""
-    unlearned = [problem for problem in problems if "no loss" in problem.found]
+    unlearned = rows.unlearned
     if skips:
         job.rejected += [problem for problem in problems if problem not in job.rejected]
     else:
@@ -123,8 +123,7 @@ def _limit(job: LanguageJob, report: CheckReport) -> None:
         longest = job.context and job.context - 1 if rows.reply else job.longest
         if longest is None:
             continue
-        long = np.flatnonzero(rows.lengths > longest)
-        found = [_too_long(job, rows, int(place), longest) for place in long]
+        found = rows.longer_than(longest, _cures(job, longest), of_items="lower inputs.<name>.tokens")
         problems = [problem for problem in found if (problem.file, problem.row) not in told]
         told |= {(problem.file, problem.row) for problem in problems}
         if generation.too_long == "leave_out":
@@ -137,17 +136,12 @@ def _limit(job: LanguageJob, report: CheckReport) -> None:
                 report.problems.append(Problem(file=rows.table.name, found=more))
 
 
-def _too_long(job: LanguageJob, rows: ConversationRows, place: int, longest: int) -> Problem:
+def _cures(job: LanguageJob, longest: int) -> list[str]:
+    """What makes room for more than ``longest`` tokens, or does without the rows that have them."""
     assert job.declaration.generation is not None
-    row = rows.rows[place]
-    items = sum(row.taken)
-    found = f"{rows.lengths[place]} tokens" + (f", {items} of them of items" if items else "")
     limits = {"pack": job.declaration.generation.pack, "max_length": job.declaration.generation.max_length}
-    cures = ["Shorten it", *(["lower inputs.<name>.tokens"] if items else [])]
-    cures += [f"raise generation.{name}" for name, limit in limits.items() if limit == longest]
-    cure = f"{', '.join(cures)}, or set generation.too_long: leave_out."
-    return Problem(file=rows.table.name, row=int(rows.numbers[place]) + 1, found=found,
-                   expected=f"at most {longest}", cure=cure)  # fmt: skip
+    raised = [f"raise generation.{name}" for name, limit in limits.items() if limit == longest]
+    return [*raised, "set generation.too_long: leave_out"]
 
 
 def _require_rows(job: LanguageJob, report: CheckReport) -> None:

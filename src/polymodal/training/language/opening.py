@@ -27,16 +27,11 @@ from polymodal.models.connectors import CONNECTORS
 from polymodal.parsing import located, parse
 from polymodal.settings import apply_settings
 from polymodal.training.arguments import fill_in
-from polymodal.training.job import (
-    check_parts,
-    open_cache,
-    read_declared,
-    resolve,
-    split_and_skip,
-    train_source,
-)
+from polymodal.training.job import check_parts, open_cache
 from polymodal.training.language.declared import check_stage, refuse_idle, require_columns, stage_train
 from polymodal.training.language.job import LanguageJob, Stage
+from polymodal.training.source import read_declared, resolve, train_source
+from polymodal.training.splitting import split_and_skip
 
 READ_AS_ITEMS = ("image", "audio", "video", "sequence")
 """Columns of a template that an encoder reads, where nothing else is declared; others are written as text."""

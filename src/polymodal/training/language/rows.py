@@ -12,7 +12,13 @@ from torch.utils.data import Dataset
 
 from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
-from polymodal.data.chat.messages import Conversation, Media, check_learned, without_answer
+from polymodal.data.chat.messages import (
+    Conversation,
+    Media,
+    NothingToLearnError,
+    check_learned,
+    without_answer,
+)
 from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.data.chat.rendering import Encoded
 from polymodal.data.table import Table
@@ -74,6 +80,7 @@ class ConversationRows(Dataset):
         self.seed, self.epoch, self.column = seed, 0, column
         self.numbers = table.places if numbers is None else np.asarray(numbers)
         self.rows: list[Row] = []
+        self.unlearned: list[Problem] = []  # of what cannot be prepared, the rows that only lack an answer
         self.empty: list[str] = []  # inputs that are read as if every row lacked them
 
     def prepare(self, shown: Callable[[Iterable, str, int], Iterable] | None = None) -> list[Problem]:
@@ -92,6 +99,7 @@ class ConversationRows(Dataset):
                 self.rows.append(self._encode(self.reader.read(row)))
             except MediaError as error:
                 problems.append(self._problem(error, index, row))
+                self.unlearned += problems[-1:] if isinstance(error, NothingToLearnError) else []
                 self.rows.append(Row(Encoded(np.zeros(0, np.int64), np.zeros(0, bool), ()), []))
         return problems
 
@@ -119,14 +127,23 @@ class ConversationRows(Dataset):
         return Problem(file=self.table.name, row=int(self.numbers[index]) + 1, column=column,
                        found=error.found, expected=error.expected, cure=error.cure)  # fmt: skip
 
-    def longer_than(self, most: int) -> list[Problem]:
-        """What to say of each row of more than ``most`` tokens."""
-        lengths = self.lengths
-        return [
-            Problem(file=self.table.name, row=int(self.numbers[place]) + 1,
-                    found=f"{lengths[place]} tokens", expected=f"at most {most}", cure="Shorten it.")
-            for place in np.flatnonzero(lengths > most)
-        ]  # fmt: skip
+    def longer_than(self, most: int, cures: Sequence[str] = (), of_items: str = "") -> list[Problem]:
+        """What to say of each row of more than ``most`` tokens.
+
+        Args:
+            most: Tokens that fit.
+            cures: Beside shortening it, the last of them after a comma and "or".
+            of_items: A cure before these, where some of the tokens are of items.
+        """
+        problems = []
+        for place in np.flatnonzero(self.lengths > most):
+            items = sum(self.rows[place].taken)
+            found = f"{self.lengths[place]} tokens" + (f", {items} of them of items" if items else "")
+            *others, last = ["Shorten it", *([of_items] if items and of_items else []), *cures]
+            cure = f"{', '.join(others)}, or {last}." if others else f"{last}."
+            problems.append(Problem(file=self.table.name, row=int(self.numbers[place]) + 1, found=found,
+                                    expected=f"at most {most}", cure=cure))  # fmt: skip
+        return problems
 
     def _at_fault(self, row: dict[str, Any]) -> str | None:
         """The column whose item cannot be read; None where it is something else that is wrong."""

@@ -1,0 +1,88 @@
+"""What all models are: how they are fed, loaded and saved, and how an encoder is run on an input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polymodal.models.configuration import PolymodalConfig
+from polymodal.models.encoders import Encoder
+from polymodal.models.encoders.backbone import fixed_weights, hold_fixed, own_memory
+from polymodal.models.feeding import processor_for_model
+from polymodal.models.outputs import TokenSequence
+
+Inputs = Mapping[str, Mapping[str, Tensor]]
+"""Each input's tensors by their names, in one of three forms:
+
+- ``row`` ``(items,)`` says whose each item is: only what is there is encoded. An input without items may be
+  left out.
+- ``present`` ``(batch, slots)`` in its place: every row has so many items, blank ones where it is false.
+  Nothing then depends on how many are there, as ``torch.export`` and ``torch.compile`` want it.
+- ``row`` empty, beside a blank item: it is encoded to no effect, so that every weight has a gradient.
+"""
+
+
+class PolymodalPreTrainedModel(PreTrainedModel):
+    """Base of the models: loading, saving, and weights that their own modules initialize."""
+
+    config_class = PolymodalConfig
+    base_model_prefix = "model"
+    main_input_name = "index"
+    input_modalities = ["text", "image", "audio", "video"]
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`transformers.PreTrainedModel.from_pretrained`; gives to the last bit what was saved."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        own_memory(model)
+        hold_fixed(model, model.fixed)
+        return loaded
+
+    def finish(self) -> None:
+        """End of every constructor: what was built with weights keeps them, what is to be loaded waits."""
+        for module in self.modules():
+            tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+            if not any(tensor.is_meta for tensor in tensors):
+                module._is_hf_initialized = True  # type: ignore[assignment]
+        self.fixed = fixed_weights(self)
+        self.post_init()
+
+    def make_processor(self, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
+        """The processor that feeds this model; see :meth:`PolymodalProcessor.for_model`."""
+        return processor_for_model(self, rows)
+
+    def named_heads(self) -> list[tuple[str, Any]]:
+        """Targets and their heads, in declared order; none here."""
+        return []
+
+    def named_objectives(self) -> list[tuple[str, Any]]:
+        """Objectives by name, in declared order."""
+        return [(objective.name, objective) for objective in getattr(self, "objectives", ())]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """A weight that a checkpoint lacks starts as its own module starts it."""
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+
+
+def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
+    """Run ``encoder`` on one input's tensors, or take the tokens that it made of them before.
+
+    Args:
+        encoder: Of the input.
+        values: See :data:`Inputs`; or ``row``, ``tokens`` ``(items, *grid, width)``, and ``mask``
+            ``(items, length)`` where they are padded, as a ``FrozenReader`` gives them.
+    """
+    if "tokens" not in values:
+        return encoder(**values)
+    tokens = values["tokens"].flatten(1, -2)
+    mask = values.get("mask", torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
+    return TokenSequence(tokens, mask, values["row"], tuple(values["tokens"].shape[1:-1]))
