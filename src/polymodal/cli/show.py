@@ -36,6 +36,19 @@ def console() -> Console:
     )
 
 
+def titled_table() -> Table:
+    """A table whose title stands above it: see :func:`print_titled`."""
+    return Table(box=None, pad_edge=False)
+
+
+def print_titled(table: Table, title: str) -> Console:
+    """A title on a line of its own, be it wider than the table, and the table."""
+    out = console()
+    out.print(Text(one_line(title, 300)), soft_wrap=True)
+    out.print(table)
+    return out
+
+
 def show_check(report: CheckReport) -> None:
     """Columns, then warnings, then problems, then whether a fit would start."""
     rows = ", ".join(f"{count} {split}" for split, count in report.rows.items())
@@ -81,13 +94,12 @@ def describe_tokens(conversation: Mapping[str, Any]) -> str:
 
 def show_metrics(results: Mapping[str, Mapping[str, float]], title: str) -> None:
     """A table of metrics by target."""
-    out = console()
     for target, metrics in results.items():
-        table = Table(title=f"{title}: {target}", title_justify="left", box=None, pad_edge=False)
+        table = titled_table()
         for name in metrics:
             table.add_column(name, justify="right")
         table.add_row(*map(brief, metrics.values()))
-        out.print(table)
+        print_titled(table, f"{title}: {target}")
 
 
 def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:

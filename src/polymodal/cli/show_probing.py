@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.cli.show import console, show_metrics
+from polymodal.cli.show import print_titled, show_metrics, titled_table
 from polymodal.data.describe import brief
 from polymodal.errors import one_line
 from polymodal.evaluation.bootstrap import FEWEST_GROUPS
@@ -59,7 +59,7 @@ def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
         table.add_row(one_line(name, 80), *counts, *(_bare(key, entry["value"]) for key, entry in metrics))
         table.add_row("  95 % interval", "", "", *(_bare_ends(key, entry) for key, entry in metrics))
         table.add_row("  by chance", "", "", *(_bare(key, way["chance"][key]) for key in RECALLS), "", "")
-    out = _print(table, f"{title}: retrieval, recall and mAP in %")
+    out = print_titled(table, f"{title}: retrieval, recall and mAP in %")
     few = [one_line(name, 80) for name, way in found.items() if way["groups"] < FEWEST_GROUPS]
     if few:
         out.print(Text(f"Fewer than {FEWEST_GROUPS} independent queries, so the intervals are too narrow: "
@@ -69,13 +69,13 @@ def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
 def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
     """Its metrics beside chance and the commonest class, then by what it was labelled."""
     rows, common = found["rows"], found["majority"]
-    table = _table()
+    table = titled_table()
     for head in ("metric", "value", "95 % interval", "by chance", "commonest class"):
         table.add_column(head, justify="left" if head == "metric" else "right")
     for name, entry in found["metrics"].items():
         beside = (_share(found["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
         table.add_row(NAMES[name], _said(name, entry["value"]), _ends(name, entry), *beside)
-    out = _print(table, f"{title}: {one_line(found['target'], 80)} without training, {rows:,} rows")
+    out = print_titled(table, f"{title}: {one_line(found['target'], 80)} without training, {rows:,} rows")
     prompts = _some([f"‘{one_line(prompt, 80)}’" for prompt in found["prompts"]])
     out.print(Text(f"By {listed(found['inputs'])}, among {len(found['classes'])} classes "
                    f"({_some(found['classes'])}), named to ‘{found['prompt_input']}’ as {prompts}; "
@@ -86,14 +86,14 @@ def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
 def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
     """Its metrics beside what says the same of every row, then what it was made of."""
     rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
-    table = _table()
+    table = titled_table()
     plain = found.get("majority") or found["mean"]
     for head in ("metric", "value", "95 % interval", "commonest class" if "class" in plain else "the mean"):
         table.add_column(head, justify="left" if head == "metric" else "right")
     for name, entry in found["metrics"].items():
         beside = _said(name, plain[name]) if name in plain else ""
         table.add_row(NAMES.get(name, name.upper()), _said(name, entry["value"]), _ends(name, entry), beside)
-    out = _print(table, f"{title}: linear probe of {one_line(found['target'], 80)}, {rows} rows")
+    out = print_titled(table, f"{title}: linear probe of {one_line(found['target'], 80)}, {rows} rows")
     chosen = found["chosen"]
     strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
     vectors = f"the vector of ‘{found['input']}’" if found["input"] else "the fused vector"
@@ -116,18 +116,6 @@ def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -
         lines.append(f"Left out: {', '.join(why)}.")
     for line in lines:
         out.print(Text(line), soft_wrap=True)
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False)
-
-
-def _print(table: Table, title: str) -> Console:
-    """A title on a line of its own, be it wider than the table, and the table."""
-    out = console()
-    out.print(Text(one_line(title, 300)), soft_wrap=True)
-    out.print(table)
-    return out
 
 
 def _said(name: str, value: float | None) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.cli.show import brief, console
+from polymodal.cli.show import brief, console, print_titled, titled_table
 from polymodal.generation.measuring import NONE
 
 
@@ -20,7 +20,7 @@ def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
     out, trained = console(), results["train"]
     ((column, metrics),) = results["test"].items()
     if metrics:
-        out.print(words_table(column, metrics, results))
+        print_titled(words_table(metrics, results), f"{results['rows']['test']} test rows: {column}")
     epochs = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
     speed = f"{trained['tokens_per_second']:.0f} tokens a second"
     best = f"best epoch {round(results['validation']['epoch'], 2):g}"
@@ -34,10 +34,9 @@ def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
     out.print(f"  {command} predict {run} TABLE -o answers.parquet", soft_wrap=True)
 
 
-def words_table(column: str, metrics: Mapping[str, float], results: Mapping[str, Any]) -> Table:
+def words_table(metrics: Mapping[str, float], results: Mapping[str, Any]) -> Table:
     """A row for the whole test, one for each input left out, one for each set of items that rows have."""
-    title = f"{results['rows']['test']} test rows: {column}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = titled_table()
     table.add_column("the model is given")
     for name in metrics:
         table.add_column(name.replace("_", " "), justify="right")
