@@ -8,6 +8,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
+import gc
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,12 @@ import pytest
 # Nothing is read from the user's cache or left there, by what several tests share either.
 SHARED_CACHE = tempfile.TemporaryDirectory(prefix="polymodal-tests-")
 os.environ["POLYMODAL_CACHE"] = SHARED_CACHE.name
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector, which every ``Trainer.train`` calls, passes over it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

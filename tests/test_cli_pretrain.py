@@ -72,6 +72,16 @@ def test_objectives_may_stand_beside_targets(houses):
     assert loaded.predict(houses / "houses.csv").kind.notna().all() and loaded.model.config.space == 16
 
 
+def test_pictures_may_be_mixed(houses, tmp_path):
+    words = ["pretrain", "houses.csv", *INPUTS, "-o", tmp_path / "run", "--json", *QUICK, "--set"]
+    result = polymodal(*words, "objectives.contrastive={fused: false, cutmix: photo}", folder=houses)
+    assert result.status == 0, result.err
+    declared = yaml.safe_load((tmp_path / "run/run.yaml").read_text())
+    assert declared["objectives"]["contrastive"]["cutmix"] == "photo"
+    assert 0 < result.json["validation"]["contrastive.loss"] < 10
+    assert pm.load(tmp_path / "run").retrieval(houses / "houses.csv")
+
+
 def test_an_interrupted_pretraining_goes_on_to_the_same_weights(houses, monkeypatch):
     words = ["pretrain", "houses.csv", *INPUTS, "--objectives", "contrastive,masked_text", *QUICK]
     assert polymodal(*words, "-o", "whole", folder=houses).status == 0
@@ -171,6 +181,9 @@ REFUSED = [
     (INPUTS, ["objectives=[masked_patch]", "fusion.name=concat"], "'concat' has none"),
     (["-i", "photo,bedrooms"], ["objectives=[masked_text]"], "finds nothing to mask"),
     (INPUTS, ["objectives.masked_text.inputs=[photo]"], "cannot mask 'photo': it is image, not text"),
+    (INPUTS, ["objectives.contrastive.cutmix=photo"], "beside cutmix set fused to false"),
+    (INPUTS, ["objectives.contrastive={fused: false, cutmix: foto}"], "Did you mean 'photo'?"),
+    (INPUTS, ["objectives.contrastive={fused: false, cutmix: note}"], "is text, expected pictures"),
     (INPUTS, ["train.torch_compile=true"], "goes with targets alone"),
     (INPUTS, ["train.learning_rate=1e30"], "the training loss is nan"),
 ]

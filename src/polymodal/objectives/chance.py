@@ -39,6 +39,13 @@ def uniform(draws: Tensor, what: int, *shape: int) -> Tensor:
     return _as_float(numbers).view(len(draws), *shape)
 
 
+def item_draws(draws: Tensor, row: Tensor) -> Tensor:
+    """``(items,)`` what an item's chance hangs on: its row, and which of the row's items it is."""
+    count = torch.bincount(row, minlength=len(draws))
+    first = count.cumsum(0) - count
+    return draws[row] + (torch.arange(len(row), device=row.device) - first[row])
+
+
 def gumbel_pairs(draws: Tensor, others: Tensor, what: int) -> Tensor:
     """Gumbel noise ``(rows, others)``: a line's logits plus this are largest at a draw from their softmax."""
     numbers = mixed(mixed(draws * GOLDEN + what).unsqueeze(1) + mixed(others).unsqueeze(0) * GOLDEN)

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from polymodal.errors import ConfigError, did_you_mean
 from polymodal.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
 from polymodal.objectives.chance import mixed, salt, uniform
+from polymodal.objectives.cutmix import cut_and_mixed
 from polymodal.objectives.pairs import equal_contents, gathered, info_nce, sigmoid_pairs
 from polymodal.objectives.view import View, by_pieces
 
@@ -38,17 +40,26 @@ class PairObjective(Objective):
     Args:
         fused: Whether the fusion learns.
         temperature: Of the similarities at the start; it is learned.
+        cutmix: An input whose pictures show in training a part of another row's each, and are to find both
+            rows' partners, by how much of each they show: see :mod:`polymodal.objectives.cutmix`. Each of
+            several processes mixes what it has.
         options: See :class:`Objective`.
     """
 
     compares = True
     spans_space = True
 
-    def __init__(self, *, fused: bool = True, temperature: float = 0.07, **options: Any) -> None:
+    def __init__(
+        self, *, fused: bool = True, temperature: float = 0.07, cutmix: str | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         if not 0.01 <= temperature <= 10:
             raise ValueError(f"temperature is {temperature}, expected between 0.01 and 10")
-        self.fused, self.temperature = fused, temperature
+        if cutmix and fused:
+            raise ValueError(
+                "a fused vector of mixed pictures is of no row: beside cutmix set fused to false"
+            )
+        self.fused, self.temperature, self.cutmix = fused, temperature, cutmix
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.project: nn.Linear | None = None
 
@@ -61,12 +72,31 @@ class PairObjective(Objective):
         """See :meth:`Objective.bind`."""
         super().bind(model)
         assert model.space is not None
+        if self.cutmix:
+            self._check_cutmix(model, self.cutmix)
         if self.fused and self.project is None:
             self.project = nn.Linear(model.config.fusion["width"], model.config.space, bias=False)
         return self
 
     def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
         return at_least_two(self.name, names)
+
+    def _check_cutmix(self, model: PolymodalModel, name: str) -> None:
+        """See that an input has pictures that can be mixed.
+
+        Raises:
+            ConfigError: If it has not.
+        """
+        encoder: Any = model.encoders[model.encoder_of[name]] if name in self.taking else None
+        if encoder is None:
+            found = f"no input of it. {did_you_mean(name, self.taking)}"
+        elif encoder.modality != "image":
+            found = f"{encoder.modality}, expected pictures"
+        elif encoder.frozen:
+            found = "frozen and learns nothing from mixed pictures. Leave cutmix or freeze out"
+        else:
+            return
+        raise ConfigError(f"cutmix of the objective '{self.name}' names '{name}', which is {found}")
 
     @property
     def scale(self) -> Tensor:
@@ -75,11 +105,14 @@ class PairObjective(Objective):
 
     def loss(self, model: PolymodalModel, view: View) -> Loss:
         """See :meth:`Objective.loss`."""
+        shares = None
+        if self.training and self.cutmix:
+            view, shares = cut_and_mixed(view, self.cutmix)
         made = by_pieces(view, partial(self.vectors, model))
         if self.training:
             made = {name: gathered(value) for name, value in made.items()}
         parts = {
-            f"{first}+{second}": self._pairs(made, first, second)
+            f"{first}+{second}": self._pairs(made, first, second, shares)
             for first, second in combinations(self.taking, 2)
         }
         if self.fused:
@@ -87,18 +120,25 @@ class PairObjective(Objective):
         told = torch.stack(list(parts.values()))
         return told.mean() if self.training else told.nanmean(), parts if len(parts) > 1 else {}
 
-    def _pairs(self, made: dict[str, Tensor], first: str, second: str) -> Tensor:
+    def _pairs(
+        self, made: dict[str, Tensor], first: str, second: str, shares: Tensor | None = None
+    ) -> Tensor:
         same = [equal_contents(made[name + HOLDS]) for name in (first, second) if name + HOLDS in made]
         alike = torch.stack(same).any(dim=0) if same else None
         valid = made[first + IS_THERE] & made[second + IS_THERE]
+        if self.cutmix not in (first, second):
+            shares = None
+        elif shares is not None and self.cutmix == second:
+            shares = shares.T
         # In 16 bits a similarity times a scale of 100 has no digits left.
         with torch.autocast(valid.device.type, enabled=False):
-            loss = self.compare(made[first].float(), made[second].float(), alike, valid)
+            vectors = made[first].float(), made[second].float()
+            loss = self.compare(*vectors, same=alike, valid=valid, shares=shares)
         # Without two pairs nothing is told apart, and a loss of 0 would be the best epoch's.
         return loss if self.training or valid.sum() > 1 else loss.new_tensor(torch.nan)
 
-    def compare(self, first: Tensor, second: Tensor, same: Tensor | None, valid: Tensor) -> Tensor:
-        """The loss of pairs ``(rows, space)``; see :mod:`polymodal.objectives.pairs`."""
+    def compare(self, first: Tensor, second: Tensor, **rows: Tensor | None) -> Tensor:
+        """The loss of pairs ``(rows, space)``; ``rows``: ``same``, ``valid``, ``shares`` of the formulas."""
         raise TypeError(f"{type(self).__name__} has no way to compare")
 
     def vectors(self, model: PolymodalModel, view: View) -> dict[str, Tensor]:
@@ -141,7 +181,9 @@ class PairObjective(Objective):
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Objective.settings`."""
-        return super().settings() | {"fused": self.fused, "temperature": self.temperature}
+        return super().settings() | {
+            "fused": self.fused, "temperature": self.temperature, "cutmix": self.cutmix,
+        }  # fmt: skip
 
 
 @OBJECTIVES.register("contrastive")
@@ -150,9 +192,9 @@ class ContrastiveObjective(PairObjective):
 
     name = "contrastive"
 
-    def compare(self, first: Tensor, second: Tensor, same: Tensor | None, valid: Tensor) -> Tensor:
+    def compare(self, first: Tensor, second: Tensor, **rows: Tensor | None) -> Tensor:
         """See :meth:`PairObjective.compare`."""
-        return info_nce(first, second, self.scale, same, valid)
+        return info_nce(first, second, self.scale, **rows)
 
 
 @OBJECTIVES.register("sigmoid")
@@ -173,9 +215,9 @@ class SigmoidObjective(PairObjective):
         self.start = bias
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 
-    def compare(self, first: Tensor, second: Tensor, same: Tensor | None, valid: Tensor) -> Tensor:
+    def compare(self, first: Tensor, second: Tensor, **rows: Tensor | None) -> Tensor:
         """See :meth:`PairObjective.compare`."""
-        return sigmoid_pairs(first, second, self.scale, self.bias, same, valid)
+        return sigmoid_pairs(first, second, self.scale, self.bias, **rows)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Objective.settings`."""

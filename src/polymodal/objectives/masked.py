@@ -128,10 +128,3 @@ def item_tokens(state: FusedState, name: str, sequence: TokenSequence) -> Tensor
 def teller(width: int, outputs: int) -> nn.Sequential:
     """A network of one hidden layer from fused tokens to what was hidden (BERT's head has this form)."""
     return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, outputs))
-
-
-def item_draws(draws: Tensor, row: Tensor) -> Tensor:
-    """``(items,)`` what an item's chance hangs on: its row, and which of the row's items it is."""
-    count = torch.bincount(row, minlength=len(draws))
-    first = count.cumsum(0) - count
-    return draws[row] + (torch.arange(len(row), device=row.device) - first[row])

@@ -16,8 +16,8 @@ from polymodal.hub import load_pretrained
 from polymodal.models.encoders import Encoder
 from polymodal.models.outputs import FusedState, TokenSequence
 from polymodal.objectives.base import OBJECTIVES, Objective
-from polymodal.objectives.chance import salt, uniform
-from polymodal.objectives.masked import Found, MaskedObjective, item_draws, item_tokens, teller
+from polymodal.objectives.chance import item_draws, salt, uniform
+from polymodal.objectives.masked import Found, MaskedObjective, item_tokens, teller
 from polymodal.objectives.view import View
 
 if TYPE_CHECKING:
