@@ -7,8 +7,8 @@ Finished runs in ``--output`` are kept, as in ``real_input.py``, whose data and 
 
 - digits: pre-train on the 6,000 pairs of av_digits without labels, then fit with 100; the same fit without
   the pre-training; a linear probe of the fused vector on the same labels, and on all.
-- emoji: picture and English name of emoji_captions. The same model is asked in both directions, by German,
-  French and Chinese names, and with the second drawing style.
+- emoji: picture and English name of emoji_captions, in training with the name's tags beside them. The same
+  model is asked in both directions, by German, French and Chinese names, and with the second drawing style.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def emoji(output: Path) -> None:
             {name: run.retrieval(EMOJI, split="test", instead=columns) for name, columns in ASKED.items()}
         )
     for name in ASKED:
-        for way in found[0][name]:
+        for way in (way for way in found[0][name] if "tags_en" not in way):
             told = [f"{key} {mean(found, name, way, key)}" for key in TOLD]
             queries = found[0][name][way]["queries"]
             print(f"emoji, {name}, {way} ({queries} queries): {', '.join(told)}", flush=True)
