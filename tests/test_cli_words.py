@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -133,7 +134,9 @@ def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(houses, tmp_path):
     command = [sys.executable, "-m", "polymodal", "chat", str(tmp_path / "run"), "--max-new-tokens", "2000",
                "--sample", "--temperature", "50"]  # fmt: skip
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, **pipes, text=True, bufsize=1) as talk:
+    # Tests that a script runs in the background hand on that SIGINT is to be ignored.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, **pipes, text=True, bufsize=1, preexec_fn=heard) as talk:
         talk.stdin.write("flat?\n")
         assert talk.stdout.read(1)  # it has begun to speak
         talk.send_signal(signal.SIGINT)
