@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -226,9 +226,8 @@ def open_job(
             lines=lines,
         )  # fmt: skip
         inputs, named = (), {}
-    if named:  # a setting of one input says nothing against the others
-        others, _ = complete(values | {"inputs": None}, table, targets=targets)
-        inputs = list(dict.fromkeys([*others["inputs"], *named]))
+    if named:
+        inputs = _beside_named(values, table, targets, named)
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
     declaration = parse(completed, source=written, lines=lines)
     _settle_targets(declaration, pretraining, written)
@@ -238,11 +237,18 @@ def open_job(
     train = splits["train"]
     fill_in(declaration.train, len(train), targets=bool(declaration.targets))
     processor = prepare(declaration, train, begun)
-    cache = open_cache(declaration.data)
     return Job(
-        declaration, guesses, splits, numbers, processor, cache, rejected=rejected, table=table,
-        folder=folder, start=begun,
+        declaration, guesses, splits, numbers, processor, open_cache(declaration.data), rejected=rejected,
+        table=table, folder=folder, start=begun,
     )  # fmt: skip
+
+
+def _beside_named(
+    values: dict[str, Any], table: Table, targets: Sequence[str], named: Iterable[str]
+) -> list[str]:
+    """All inputs of a table: a setting of some says nothing against the others."""
+    others, _ = complete(values | {"inputs": None}, table, targets=targets)
+    return list(dict.fromkeys([*others["inputs"], *named]))
 
 
 def _settle_targets(declaration: Declaration, pretraining: bool | None, source: str) -> None:
