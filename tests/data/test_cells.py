@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from polymodal.data.cells import SUFFIXES, UNOPENED_SUFFIXES
 from polymodal.data.media import (
     MediaError,
     audio_info,
@@ -18,6 +19,7 @@ from polymodal.data.media import (
     load_image,
     recognise,
 )
+from polymodal.data.video import load_video
 
 
 def photo(width: int = 40, height: int = 30) -> np.ndarray:
@@ -58,6 +60,11 @@ def test_cell_is_not_empty(cell):
         ("a.opus", "audio"),
         ("a.mp4", "video"),
         ("a.npy", "sequence"),
+        *[(f"a{suffix}", kind) for kind, suffixes in SUFFIXES.items() for suffix in suffixes],
+        *[(f"a{suffix}", kind) for kind, suffixes in UNOPENED_SUFFIXES.items() for suffix in suffixes],
+        (b"FORM\0\0\0\0AIFFCOMM", "audio"),
+        (b"\0\0\0\x1cftypavif", "image"),
+        (b"\0\0\0\x18ftypheic", "image"),
         ("data:image/png;base64,AAAA", "image"),
         ("data:audio/wav;base64,AAAA", "audio"),
         ("data:text/plain,hello", None),
@@ -104,6 +111,26 @@ def test_describe(cell, name):
     assert describe(cell) == name
 
 
+@pytest.mark.parametrize(
+    ("cell", "load"),
+    [
+        ("a.heic", load_image),
+        ("a.svg", image_size),
+        ({"path": "a.ppm", "bytes": b"P5 1 1 255 x"}, load_image),
+        ("a.mid", audio_info),
+        ("a.dv", lambda *cell: load_video(*cell, frames=1, size=8)),
+    ],
+)
+def test_a_known_format_that_is_not_opened_is_refused_with_the_way_to_convert_it(tmp_path, cell, load):
+    if isinstance(cell, str):
+        (tmp_path / cell).write_bytes(b"\0\0\0\x18ftypheic....mif1heic")
+    name = cell if isinstance(cell, str) else cell["path"]
+    with pytest.raises(
+        MediaError, match=rf"^{name} is a file of the kind \.\w+, which is not .*Convert it, such"
+    ):
+        load(cell, tmp_path)
+
+
 def test_error_is_one_line_and_survives_a_worker_process():
     error = MediaError(found="a\nb", expected="c", cure="d")
     again = pickle.loads(pickle.dumps(error))
@@ -123,6 +150,10 @@ def test_error_is_one_line_and_survives_a_worker_process():
         ("a\0b.png", "cannot be opened"),
         ("x" * 5000, "cannot be opened"),
         ("https://example.org/a.png", "an address on the network"),
+        ("file:///photos/a%20b.png", "is an address, expected a path. Give the plain path: /photos/a b.png"),
+        ("photos\\a.png", "write '/' between folders"),
+        ("~/a.png", "'~' is not replaced by the home folder"),
+        (" a.png ", "blanks around the path"),
         ("/dev/zero", "is a device or pipe"),
         ("", "an empty cell"),
         (None, "an empty cell"),

@@ -21,18 +21,73 @@ from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.errors import PolymodalError, Problem
 
 SUFFIXES = {
-    "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    "audio": (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"),
-    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".3gp"),
+    "image": (
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+        ".avif", ".avifs",
+    ),
+    "audio": (
+        ".wav", ".wave", ".mp3", ".mp2", ".mpga", ".flac", ".ogg", ".oga", ".opus", ".spx", ".m4a", ".m4b",
+        ".aac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".wma", ".amr", ".caf", ".ac3", ".mka", ".weba",
+        ".w64",
+    ),
+    "video": (
+        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".3gp",
+        ".3g2", ".ogv", ".ogm", ".wmv", ".asf", ".flv", ".f4v", ".ts", ".mts", ".m2ts", ".h264",
+    ),
     "sequence": (".npy", ".npz"),
+}  # fmt: skip
+"""The suffixes of files that are opened, by modality."""
+UNOPENED_SUFFIXES = {
+    "image": (
+        ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm",
+        ".pfm", ".pam", ".tga", ".ico", ".cur", ".icns", ".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf",
+        ".psd", ".xcf", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".exr", ".hdr",
+        ".dds", ".pcx", ".sgi", ".xbm", ".xpm", ".emf", ".wmf", ".dcm", ".dicom", ".nii", ".qoi", ".djvu",
+    ),
+    "audio": (".mid", ".midi", ".ape", ".wv", ".ra", ".ram", ".dsf", ".dff", ".tta", ".mpc", ".voc", ".aax"),
+    "video": (".rm", ".rmvb", ".swf", ".mxf", ".dv", ".divx", ".mod", ".tod", ".y4m", ".m3u8", ".ivf"),
+    "sequence": (".pt", ".pth", ".pkl", ".pickle", ".h5", ".hdf5", ".mat", ".safetensors", ".zarr"),
+}  # fmt: skip
+"""The suffixes of files that are known for what they hold, and refused with the way to convert them."""
+CONVERT = {
+    "image": (
+        "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF",
+        "Convert it, such as by ImageMagick: magick {} {}.png",
+    ),
+    "audio": ("WAV, FLAC, MP3, Ogg, M4A or the like", "Convert it, such as by FFmpeg: ffmpeg -i {} {}.wav"),
+    "video": ("MP4, MKV, WebM, AVI, MOV or the like", "Convert it, such as by FFmpeg: ffmpeg -i {} {}.mp4"),
+    "sequence": (".npy or .npz", "Save the numbers by numpy.save."),
 }
+"""What is opened, and how to get there from a file that is not, by modality."""
 MAGIC = {
-    "image": (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*"),
-    "audio": (b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9"),
-    "video": (b"\x1aE\xdf\xa3",),
+    "image": (
+        b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"\0\0\0\x0cjP  ",
+        b"\xff\x4f\xff\x51", b"%PDF", b"%!PS", b"8BPS", b"<svg",
+    ),
+    "audio": (
+        b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa", b"\xff\xf1",
+        b"\xff\xf9",        b".snd", b"#!AMR", b"caff", b"MThd", b"\x0b\x77",
+    ),
+    "video": (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\0\0\x01\xba", b"\0\0\x01\xb3"),
     "sequence": (b"\x93NUMPY",),
-}
+}  # fmt: skip
 RIFF = {b"WEBP": "image", b"WAVE": "audio", b"AVI ": "video"}
+BRANDS = {
+    b"M4A": "audio",
+    b"M4B": "audio",
+    b"avi": "image",
+    b"hei": "image",
+    b"hev": "image",
+    b"mif": "image",
+}
+"""The first three letters of an ISO file's brand, where they do not mean a clip."""
+OF_SUFFIX = {
+    suffix: kind
+    for table in (UNOPENED_SUFFIXES, SUFFIXES)
+    for kind, suffixes in table.items()
+    for suffix in suffixes
+}
+"""The modality of every suffix that is known, opened or not."""
 RAW = (bytes, bytearray, memoryview)
 
 
@@ -114,7 +169,9 @@ def _recognise_bytes(head: bytes) -> str | None:
     if head[:4] == b"RIFF":
         return RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return "audio" if head[8:11] == b"M4A" else "video"
+        return BRANDS.get(head[8:11], "video")
+    if head[:4] == b"FORM":
+        return "audio" if head[8:11] == b"AIF" else None
     return next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
 
 
@@ -125,7 +182,7 @@ def _recognise_text(text: str) -> str | None:
     if len(text) > 4096 or "\n" in text:  # no path, but prose that happens to end in a file's name
         return None
     suffix = os.path.splitext(text)[1].lower()
-    return next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
+    return OF_SUFFIX.get(suffix)
 
 
 def describe(cell: Any) -> str:
@@ -168,10 +225,54 @@ def open_cell(cell: Any, root: Path | None, limits: Limits) -> BinaryIO:
     raise MediaError(found=describe(given), expected="a path, bytes or a data: URI")
 
 
+def not_opened(cell: Any, kind: str) -> MediaError | None:
+    """The refusal of a file of a known format that is not opened, by its suffix; None for any other."""
+    if isinstance(cell, Mapping):
+        cell = cell.get("path")
+    if not isinstance(cell, (str, os.PathLike)):
+        return None
+    name = os.fspath(cell)
+    stem, suffix = os.path.splitext(os.path.basename(name))
+    if name[:5].lower() == "data:" or suffix.lower() not in UNOPENED_SUFFIXES[kind]:
+        return None
+    expected, cure = CONVERT[kind]
+    found = f"{describe(name)} is a file of the kind {suffix.lower()}, which is not opened"
+    return MediaError(found=found, expected=expected, cure=cure.format(stem + suffix, stem))
+
+
+def _check_address(name: str) -> None:
+    """Refuse what is no path of this machine.
+
+    Raises:
+        MediaError: If it is an address, on the network or not.
+    """
+    scheme, mark, rest = name.partition("://")
+    if not mark or len(scheme) > 10 or not scheme.isalnum():
+        return
+    if scheme.lower() == "file":
+        cure = f"Give the plain path: {describe(urllib.parse.unquote(rest))}"
+        raise MediaError(found=f"{describe(name)} is an address", expected="a path", cure=cure)
+    cure = "Download it and give the file's path."
+    raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
+
+
+def _hint(name: str, root: Path | None) -> str:
+    """What may be wrong with the path of a file that is not there."""
+    if name.startswith("~"):
+        return "'~' is not replaced by the home folder: write the path out."
+    if "\\" in name and os.sep != "\\":
+        return "Its '\\' are part of the name on this system: write '/' between folders."
+    if name != name.strip():
+        return "There are blanks around the path: take them away."
+    kind = OF_SUFFIX.get(os.path.splitext(name)[1].lower(), "")
+    refused = not_opened(name, kind) if kind else None
+    if refused is not None:
+        return f"Such files are not opened. {refused.cure}"
+    return "Relative paths refer to the table's folder." if root and not os.path.isabs(name) else ""
+
+
 def _open_path(name: str, root: Path | None, limits: Limits) -> BinaryIO:
-    if "://" in name[:12]:
-        cure = "Download it and give the file's path."
-        raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
+    _check_address(name)
     try:
         path = os.path.join(root or "", name)  # pathlib would take longer than reading a small file
         status = os.stat(path)
@@ -183,11 +284,8 @@ def _open_path(name: str, root: Path | None, limits: Limits) -> BinaryIO:
         _check_bytes(status.st_size, name, limits)
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        if os.path.isabs(name):
-            raise MediaError(found=f"{describe(name)} does not exist") from None
-        cure = "Relative paths refer to the table's folder." if root else ""
-        folder = Path(root or "").absolute()
-        raise MediaError(found=f"{describe(name)} does not exist in {folder}", cure=cure) from None
+        folder = "" if os.path.isabs(name) else f" in {Path(root or '').absolute()}"
+        raise MediaError(found=f"{describe(name)} does not exist{folder}", cure=_hint(name, root)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error

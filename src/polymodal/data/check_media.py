@@ -147,7 +147,7 @@ def _missing(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
     is_all = len(missing) == seen.files and len(missing) > 1
     if not is_all and (parts.every or len(missing) <= LISTED):
         return _broken(parts, column, [(split, index, error) for split, index, _, error in missing])
-    split, index, path, _ = missing[0]
+    split, index, path, error = missing[0]
     files = (
         f"none of its {seen.files} files is"
         if is_all
@@ -155,6 +155,8 @@ def _missing(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
     )
     found = f"{files} there; the first, '{path.name}', was looked for in {path.parent}"
     cure = "Put the files there or correct the paths, which start from the table's folder."
+    if error.cure and not error.cure.startswith("Relative"):  # the path itself is wrong in its form
+        found, cure = f"{files} there; the first: {error.found}", error.cure
     return [parts.problem(split, None if is_all else index, column, found, cure=cure)]
 
 

@@ -18,7 +18,16 @@ import numpy as np
 import soxr
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from polymodal.data.cells import LIMITS, Limits, MediaError, describe, is_empty, open_cell, recognise
+from polymodal.data.cells import (
+    LIMITS,
+    Limits,
+    MediaError,
+    describe,
+    is_empty,
+    not_opened,
+    open_cell,
+    recognise,
+)
 
 __all__ = [
     "LIMITS", "Limits", "MediaError", "audio_info", "describe", "image_size", "is_empty", "load_audio",
@@ -31,6 +40,9 @@ OPTIONS = {"protocol_whitelist": "none"}
 OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 # A WAV header says everything: not probing for what it might hide halves the time of a short recording.
 WAV_OPTIONS = OPTIONS | {"probesize": "2048", "analyzeduration": "0"}
+KINDS = {"a picture": "image", "a recording": "audio", "a clip": "video"}
+# Pillow would try all it knows: EPS starts Ghostscript, others are rarely looked after.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
 # What decoders are known to raise on damaged bytes.
 DAMAGED = (
     av.FFmpegError, OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
@@ -59,7 +71,7 @@ def load_image(
             _check_pixels(image, cell, limits)
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image), gray)
-        with open_cell(cell, root, limits) as stream, Image.open(stream) as image:
+        with open_cell(cell, root, limits) as stream, Image.open(stream, formats=FORMATS) as image:
             _check_pixels(image, cell, limits)  # from the header: nothing is decoded yet
             image.load()
             if image.info:  # where the file says nothing of the picture, it does not say how to turn it
@@ -75,7 +87,11 @@ def image_size(cell: Any, root: Path | None = None) -> tuple[int, int]:
     """
     if isinstance(cell, (Image.Image, np.ndarray, list, tuple)):
         return load_image(cell, root).size
-    with _damage(cell, "a picture"), open_cell(cell, root, LIMITS) as stream, Image.open(stream) as image:
+    with (
+        _damage(cell, "a picture"),
+        open_cell(cell, root, LIMITS) as stream,
+        Image.open(stream, formats=FORMATS) as image,
+    ):
         _check_pixels(image, cell, LIMITS)
         turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie on their side
         return (image.height, image.width) if turned else image.size
@@ -281,6 +297,9 @@ def _damage(cell: Any, kind: str) -> Iterator[None]:
         expected = f"at most {most:,} pixels"
         raise MediaError(found=found, expected=expected, cure="Make the picture smaller.") from error
     except DAMAGED as error:
+        refused = not_opened(cell, KINDS[kind])
+        if refused is not None:
+            raise refused from error
         reason = _reason(error)
         found = f"{describe(cell)} cannot be decoded ({reason})"
         cure = "Replace the file, or leave the cell empty."

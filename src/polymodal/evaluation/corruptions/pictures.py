@@ -38,7 +38,7 @@ def jpeg(picture: Picture, quality: float, random: np.random.Generator) -> Pictu
     """What is left of a picture saved as JPEG of a ``quality`` from 1 to 95."""
     file = BytesIO()
     _image(picture).save(file, "JPEG", quality=round(quality))
-    with Image.open(file) as image:
+    with Image.open(file, formats=("JPEG",)) as image:
         image.load()
         return _like(image.copy(), picture)  # a plain picture, without the file it came from
 
