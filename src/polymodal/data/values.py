@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from polymodal.data.media import is_empty
 
-EMPTY_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
-"""What stands for "no number", in lower case."""
+EMPTY_NUMBERS = (
+    "", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "nat", "?", "-", ".",
+)  # fmt: skip
+"""Marks of a missing number or date, in lower case; of these only a few count in texts, see ``missing``."""
 
 LOOKED_AT = 500
 """Cells that hold bytes or records are sampled: reading all of them to guess would read the whole table."""
