@@ -15,7 +15,9 @@ def test_numeric_texts_are_read_with_spaces_around():
     assert numbers.tolist() == [1, 2.5, -300, 0.5] and not len(bad)
 
 
-@pytest.mark.parametrize("cell", [None, "", "  ", "NA", "n/a", "NaN", "null", "None", "#N/A", "<NA>", "?", " - ", "."])
+@pytest.mark.parametrize(
+    "cell", [None, "", "  ", "NA", "n/a", "NaN", "null", "None", "#N/A", "<NA>", "?", " - ", "."]
+)
 def test_words_for_nothing_are_empty_numbers(cell):
     numbers, bad = parse_numbers(pa.chunked_array([pa.array([cell, "1"], pa.string())]))
     assert np.isnan(numbers[0]) and not len(bad)
