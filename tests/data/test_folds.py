@@ -69,6 +69,12 @@ def test_a_class_of_one_row_trains_in_every_fold():
             assert {30, 31} & set(part["train"].tolist())
 
 
+def test_the_only_group_of_a_class_trains_in_every_fold():
+    rows = rows_of(60, owner=lambda n: f"o{n // 4}") + [{"x": 60, "kind": "alone", "owner": "last"}]
+    for part in all_folds(rows, group="owner"):
+        assert 60 in part["train"]
+
+
 def test_rows_marked_test_stay_out():
     rows = rows_of(50, split=lambda n: ("train", "val", "test")[0 if n < 30 else 1 if n < 40 else 2])
     parts = all_folds(rows)

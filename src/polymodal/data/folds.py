@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from polymodal.config import DataConfig
+from polymodal.data.keeping import groups_of_own_class
 from polymodal.data.split import _cells, _held_out, _in_order, _named, _scarce, _share, _units
 from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem
@@ -19,8 +20,8 @@ def fold_rows(
     """The rows that train, validate and test in fold ``config.fold`` of ``config.folds``.
 
     The folds are of equal size, alike in classes, and never tear a group apart. They are made of all rows,
-    save those that a split column marks for the test: these stay out of everything. The only row of its class
-    trains in every fold. Validation rows are a share of what is not in the fold, or a table.
+    save those that a split column marks for the test: these stay out of everything. The only row of its
+    class, or the only group that has rows of a class, trains in every fold. Validation rows are a share of what is not in the fold, or a table.
 
     Args:
         table: The rows.
@@ -65,6 +66,9 @@ def make_folds(
     if config.group is None:
         units = _in_order(units, classes, seed)
         alone = {id(unit) for unit in _scarce(units, classes, most=1)}
+    else:
+        alone = {id(unit) for unit in groups_of_own_class(units, classes)}
+    if len(units) - len(alone) >= folds:
         units = [unit for unit in units if id(unit) not in alone]
     if len(units) < folds:
         what = "rows" if config.group is None else f"groups of '{config.group}'"

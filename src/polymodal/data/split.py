@@ -9,6 +9,7 @@ import numpy as np
 
 from polymodal.config import DataConfig
 from polymodal.data.cells import is_empty
+from polymodal.data.keeping import keep_each_class
 from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
 
@@ -130,29 +131,38 @@ def _held_out(
         raise DataError(Problem(found=found, expected=expected, cure=cure, file=table.name))
     classes = _cells(table, stratify, "the target") if isinstance(stratify, str) else stratify
     units = _in_order(units, classes, seed)
-    scarce = _scarce(units, classes, most=len(wanted)) if group is None else []
+    target = sum(round(shares[name] * len(rows)) for name in wanted)
+    scarce = _scarce(units, classes, most=len(wanted), held=target) if group is None else []
     kept = {id(unit) for unit in scarce}
     units = [unit for unit in units if id(unit) not in kept]
-    parts = {}
+    parts: dict[str, list[np.ndarray]] = {}
     for position, name in enumerate(wanted):
         # What is still to come needs a unit each, and so does training.
         held = _pick(units, round(shares[name] * len(rows)), spare=len(wanted) - position)
-        parts[name] = np.concatenate([unit for unit, is_held in zip(units, held, strict=True) if is_held])
+        parts[name] = [unit for unit, is_held in zip(units, held, strict=True) if is_held]
         units = [unit for unit, is_held in zip(units, held, strict=True) if not is_held]
-    return parts | {"train": np.concatenate([*units, *scarce])}
+    train, parts = keep_each_class([*units, *scarce], parts, classes)
+    return {name: np.concatenate(found) for name, found in parts.items()} | {"train": np.concatenate(train)}
 
 
-def _scarce(units: list[np.ndarray], classes: Sequence | None, most: int) -> list[np.ndarray]:
+def _scarce(
+    units: list[np.ndarray], classes: Sequence | None, most: int, held: int = 0
+) -> list[np.ndarray]:
     """Rows of classes that have at most ``most`` rows: they train, for what never trains is never answered.
 
-    None where hardly any row would be left to hold out.
+    Where too few other rows are left to hold ``held`` of them out, only classes of fewer rows; none where
+    hardly any would be left.
     """
     if classes is None:
         return []
     labels = [str(classes[unit[0]]) for unit in units]
     counts = Counter(labels)
-    scarce = [unit for unit, label in zip(units, labels, strict=True) if counts[label] <= most]
-    return scarce if len(units) - len(scarce) > most else []
+    for fewest in range(most, 0, -1):
+        scarce = [unit for unit, label in zip(units, labels, strict=True) if counts[label] <= fewest]
+        left = len(units) - len(scarce)
+        if left > most and (left >= 2 * held or fewest == 1):
+            return scarce
+    return []
 
 
 def _units(table: Table, rows: np.ndarray, group: str | None) -> list[np.ndarray]:
