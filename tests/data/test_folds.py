@@ -70,7 +70,7 @@ def test_a_class_of_one_row_trains_in_every_fold():
 
 
 def test_the_only_group_of_a_class_trains_in_every_fold():
-    rows = rows_of(60, owner=lambda n: f"o{n // 4}") + [{"x": 60, "kind": "alone", "owner": "last"}]
+    rows = [*rows_of(60, owner=lambda n: f"o{n // 4}"), {"x": 60, "kind": "alone", "owner": "last"}]
     for part in all_folds(rows, group="owner"):
         assert 60 in part["train"]
 

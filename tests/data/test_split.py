@@ -104,7 +104,9 @@ TRIPLES = ["big"] * 60 + [f"k{n % 10}" for n in range(30)]
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("labels", "share"), [(PAIRS, 0.1), (TRIPLES, 0.1), (TRIPLES, 0.4), (PAIRS[:50] + ["z"] * 10, 0.2)])
+@pytest.mark.parametrize(
+    ("labels", "share"), [(PAIRS, 0.1), (TRIPLES, 0.1), (TRIPLES, 0.4), (PAIRS[:50] + ["z"] * 10, 0.2)]
+)
 def test_every_class_of_two_rows_or_more_leaves_one_in_training(labels, share, seed):
     parts = split(table(len(labels), label=labels), "label", seed, validation=share, test=share)
     trained = {labels[row] for row in parts["train"].tolist()}
@@ -116,7 +118,9 @@ def test_every_class_of_two_rows_or_more_leaves_one_in_training(labels, share, s
 def test_a_class_of_one_group_trains(seed):
     owners = [n // 4 for n in range(80)]
     labels = ["rare" if owner == 7 else "ab"[n % 2] for n, owner in enumerate(owners)]
-    parts = split(table(80, label=labels, owner=owners), "label", seed, group="owner", validation=0.3, test=0.3)
+    parts = split(
+        table(80, label=labels, owner=owners), "label", seed, group="owner", validation=0.3, test=0.3
+    )
     assert "rare" in {labels[row] for row in parts["train"].tolist()}
     assert not {owners[row] for row in parts["train"]} & {owners[row] for row in parts["test"]}
 

@@ -21,7 +21,8 @@ def fold_rows(
 
     The folds are of equal size, alike in classes, and never tear a group apart. They are made of all rows,
     save those that a split column marks for the test: these stay out of everything. The only row of its
-    class, or the only group that has rows of a class, trains in every fold. Validation rows are a share of what is not in the fold, or a table.
+    class, or the only group that has rows of a class, trains in every fold. Validation rows are a share of
+    what is not in the fold, or a table.
 
     Args:
         table: The rows.

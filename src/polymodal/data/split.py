@@ -145,9 +145,7 @@ def _held_out(
     return {name: np.concatenate(found) for name, found in parts.items()} | {"train": np.concatenate(train)}
 
 
-def _scarce(
-    units: list[np.ndarray], classes: Sequence | None, most: int, held: int = 0
-) -> list[np.ndarray]:
+def _scarce(units: list[np.ndarray], classes: Sequence | None, most: int, held: int = 0) -> list[np.ndarray]:
     """Rows of classes that have at most ``most`` rows: they train, for what never trains is never answered.
 
     Where too few other rows are left to hold ``held`` of them out, only classes of fewer rows; none where
