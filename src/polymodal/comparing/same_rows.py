@@ -200,12 +200,14 @@ def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> 
         raise RunError(f"{path}: holds fewer rows than when the runs were fitted")
     table = table.select(places)
     for target in targets:
-        separator = run.declaration.targets[target].separator
+        declared = run.declaration.targets[target]
         changed = f"{path}: has changed since the runs were fitted ('{target}' differs)"
         if target not in table.columns:
             raise RunError(changed)
         try:
-            cells = read_cells(table.values(target).to_pylist(), run.families[target], separator)
+            cells = read_cells(
+                table.values(target).to_pylist(), run.families[target], declared.separator, declared.format
+            )
         except MediaError:
             raise RunError(changed) from None
         if cells != pick(run, rows, run.truth[target]):

@@ -112,7 +112,7 @@ def read_tested(folder: Path, name: str) -> Tested:
         targets = [entry for entry in processor["targets"] if entry["task"] in FAMILIES]
         columns = {
             entry["name"]: [
-                read_cells(table.column(column).to_pylist(), entry["task"], separator)
+                read_cells(table.column(column).to_pylist(), entry["task"], separator, entry.get("written"))
                 for column, separator in (
                     (f"{entry['name']}_true", entry.get("separator")),
                     (entry["name"], None),
@@ -161,10 +161,12 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_cells(cells: list[Any], family: str, separator: str | None) -> list[Any]:
+def read_cells(
+    cells: list[Any], family: str, separator: str | None, written: str | None = None
+) -> list[Any]:
     """Cells as training reads them: equal where they mean the same, whatever type the file gave them."""
     if family == "regression":
-        numbers = [read_number(cell) for cell in cells]
+        numbers = [read_number(cell, written) for cell in cells]
         return [None if np.isnan(number) else number for number in numbers]
     if family == "multilabel":
         labels = [None if cell is None else read_labels(cell, separator) for cell in cells]

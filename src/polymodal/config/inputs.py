@@ -32,6 +32,7 @@ SUITS = {
     "equalize": ("audio", "sequence"),
     "length": ("sequence",),
     "items": ("text", "image", "audio", "video", "sequence"),
+    "format": ("number",),
 }
 """The modalities that a setting of an input is about, where it is not about all of them."""
 CHANGES: dict[str, Any] = {
@@ -82,6 +83,10 @@ class InputConfig(Section):
     length: int | None = Field(None, ge=1, le=MOST, description="sequence: most steps read; the rest is cut.")
     items: int = Field(
         MOST_ITEMS, ge=1, le=MOST, description="Most items in a cell that holds a list of them."
+    )
+    format: str | None = Field(
+        None,
+        description="number: how the column's texts write the number 1234.5, such as '1.234,5 €' or '$1,234.5'.",
     )
     augment: bool = Field(
         True,

@@ -28,6 +28,10 @@ class TargetConfig(Section):
     separator: Literal["|", ";", ","] | None = Field(
         None, description="multilabel: what stands between the labels of a text; lists need none."
     )
+    format: str | None = Field(
+        None,
+        description="regression: how the column's texts write the number 1234.5, such as '1.234,5 €'.",
+    )
     thresholds: float | Literal["validation"] | None = Field(
         None,
         description="multilabel: probability from which a label is said, or 'validation', the default: "
@@ -77,8 +81,8 @@ class TargetConfig(Section):
     def _no_idle_setting(self) -> TargetConfig:
         """Refuse what would have no effect."""
         others = {
-            "classification": ("transform", "separator", "interval"),
-            "multilabel": ("transform", "label_smoothing", "interval"),
+            "classification": ("transform", "separator", "interval", "format"),
+            "multilabel": ("transform", "label_smoothing", "interval", "format"),
             "regression": ("class_weights", "label_smoothing", "separator", "thresholds", "temperature"),
         }
         for name in others.get(self.task, ()):

@@ -10,7 +10,6 @@ import numpy as np
 from polymodal.data.describe import describe_classes, describe_numbers, describe_text
 from polymodal.data.parts import Parts
 from polymodal.data.targets import LARGEST
-from polymodal.data.values import parse_numbers
 from polymodal.errors import Problem
 
 MOSTLY_EMPTY = 0.9
@@ -58,10 +57,12 @@ def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
     problems = []
     for split in parts.having(name):
         values = parts.tables[split].values(name)
-        for index in parse_numbers(values)[1]:
+        for index in parts.numbers(split, name)[1]:
             found = repr(values[int(index)].as_py())
             mend = "Write it without thousands separators." if _has_separators(found) else cure
-            problems.append(parts.problem(split, int(index), name, found, expected="a number", cure=mend))
+            written = parts.formats.get(name)
+            expected = f"a number, written as {written}" if written else "a number"
+            problems.append(parts.problem(split, int(index), name, found, expected=expected, cure=mend))
     return problems
 
 
@@ -71,7 +72,7 @@ def _too_large(parts: Parts, name: str) -> list[Problem]:
         parts.problem(split, int(row), name, repr(parts.tables[split].values(name)[int(row)].as_py()),
                       expected=f"a number up to {LARGEST:g}", cure="Scale the column.")
         for split in parts.having(name)
-        for row in np.flatnonzero(np.abs(parse_numbers(parts.tables[split].values(name))[0]) > LARGEST)
+        for row in np.flatnonzero(np.abs(parts.numbers(split, name)[0]) > LARGEST)
     ]  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def below_zero(parts: Parts, name: str) -> list[Problem]:
     """What to say of each split whose numbers have no logarithm of 1 + x that can be learnt."""
     warnings = []
     for split in parts.having(name):
-        rows = np.flatnonzero(parse_numbers(parts.tables[split].values(name))[0] < 0)
+        rows = np.flatnonzero(parts.numbers(split, name)[0] < 0)
         if len(rows):
             found = f"{len(rows)} of the numbers are below 0, and 'transform: log' takes them for 0"
             cure = "Leave such cells empty if they stand for unknown amounts"

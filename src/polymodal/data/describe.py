@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from polymodal.data.parts import Parts
-from polymodal.data.values import parse_numbers
 
 
 def brief(number: float) -> str:
@@ -15,13 +14,14 @@ def brief(number: float) -> str:
 
 def describe_numbers(parts: Parts, name: str) -> str:
     """``−3.1 … 12, 14 distinct``."""
-    columns = [parse_numbers(parts.tables[split].values(name))[0] for split in parts.having(name)]
+    columns = [parts.numbers(split, name)[0] for split in parts.having(name)]
     numbers = np.concatenate(columns)
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return ""
     low, high = (brief(number).replace("-", "−") for number in (numbers.min(), numbers.max()))
-    return f"{low} … {high}, {len(np.unique(numbers))} distinct"
+    written = f", written as {parts.formats[name]}" if parts.formats.get(name) else ""
+    return f"{low} … {high}, {len(np.unique(numbers))} distinct{written}"
 
 
 def describe_classes(parts: Parts, name: str, what: str) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 
 from polymodal.data.cells import is_empty
 from polymodal.data.parts import MEDIA, Parts, each_cell
-from polymodal.data.values import parse_numbers
 from polymodal.errors import Problem
 
 SURE = 0.995  # share of the rows whose class an input column gives away
@@ -60,7 +59,7 @@ def _cell_keys(parts: Parts, split: str, column: str) -> Iterator[bytes]:
     if role in MEDIA:
         yield from (_media_key(cell, str(table.root or "")) for cell in each_cell(table.values(column)))
     elif role == "number":
-        numbers, _ = parse_numbers(table.values(column))
+        numbers, _ = parts.numbers(split, column)
         yield from (b"" if math.isnan(number) else repr(float(number)).encode() for number in numbers)
     else:
         yield from (label.encode("utf-8", "surrogatepass") for label in parts.labels(split, column))
@@ -145,8 +144,8 @@ def _gives_class(parts: Parts, column: str, target: str) -> str:
 def _gives_number(parts: Parts, column: str, target: str) -> str:
     if parts.roles[column] != "number":
         return ""
-    x, _ = parse_numbers(parts.train.values(column))
-    y, _ = parse_numbers(parts.train.values(target))
+    x, _ = parts.numbers("train", column)
+    y, _ = parts.numbers("train", target)
     both = np.isfinite(x) & np.isfinite(y)
     if both.sum() < FEWEST_ROWS:
         return ""

@@ -23,27 +23,32 @@ def mean_and_deviation(known: np.ndarray) -> tuple[float, float]:
     return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
 
 
-def read_number(cell: Any) -> float:
+def read_number(cell: Any, written: str | None = None) -> float:
     """The number in a cell, NaN where the cell is empty.
+
+    Args:
+        cell: A number, or a text that writes one.
+        written: How the column's texts write the number 1234.5, where not plainly.
 
     Raises:
         MediaError: If it holds something else.
     """
     if isinstance(cell, str):
-        number = _number_in(cell)
+        number = _number_in(cell, written)
     elif isinstance(cell, bool | int | float | Decimal | np.number | np.bool_):
         number = math.inf if isinstance(cell, int) and abs(cell) > 1e308 else float(cell)
     else:
         number = math.inf if as_label(cell) else math.nan
     if math.isinf(number):
         found = str(cell) if isinstance(cell, int | float) else describe(cell)
+        expected = f"a number, written as {written}" if written else "a number"
         cure = "Write the number alone, or leave it empty"
-        raise MediaError(found=f"'{found}'", expected="a number", cure=cure)
+        raise MediaError(found=f"'{found}'", expected=expected, cure=cure)
     return number
 
 
 @lru_cache(maxsize=1 << 16)
-def _number_in(text: str) -> float:
+def _number_in(text: str, written: str | None) -> float:
     """The number written in ``text``; infinity where there is none."""
-    numbers, bad = parse_numbers(pa.chunked_array([[text]]))
+    numbers, bad = parse_numbers(pa.chunked_array([[text]]), written)
     return math.inf if len(bad) else float(numbers[0])

@@ -27,12 +27,14 @@ class Parts:
         row_numbers: For each split the rows' places in the file, from 0; where it is missing, the rows' own.
         roles: What each declared column is read as: a modality or a task.
         every: Name every row that is at fault, also where one line could stand for many.
+        formats: How the numbers of a column are written, where not plainly.
     """
 
     tables: dict[str, Table]
     row_numbers: dict[str, np.ndarray]
     roles: dict[str, str]
     every: bool = False
+    formats: dict[str, str | None] = field(default_factory=dict)
     _labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
@@ -61,6 +63,10 @@ class Parts:
             self._labels[key] = as_labels(self.tables[split].values(column))
         return self._labels[key]
 
+    def numbers(self, split: str, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """The column's cells as numbers, and which are none; see :func:`parse_numbers`."""
+        return parse_numbers(self.tables[split].values(column), self.formats.get(column))
+
     def empty(self, split: str, column: str) -> np.ndarray:
         """Which cells of a column hold nothing: ``(rows,)`` bool."""
         values = self.tables[split].values(column)
@@ -70,7 +76,7 @@ class Parts:
         if holds_objects(values.type):
             return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)
         if role in ("number", "regression"):
-            numbers, bad = parse_numbers(values)
+            numbers, bad = self.numbers(split, column)
             nothing = np.isnan(numbers)
             nothing[bad] = False
             return nothing

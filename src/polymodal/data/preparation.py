@@ -113,7 +113,8 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
     if config.modality == "sequence":
         return SequenceReader.fit(_headers(train, names, load_sequence, "sequence"), length=config.length)
     if config.modality == "number":
-        return NumberReader.fit(parse_numbers(train.values(names[0]))[0])
+        written = config.format
+        return NumberReader.fit(parse_numbers(train.values(names[0]), written)[0], written)
     return CategoryReader.fit(as_labels(train.values(names[0])))
 
 
@@ -181,7 +182,7 @@ def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> I
 
 def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
     if config.family == "regression":
-        return TargetReader(config.family)
+        return TargetReader(config.family, written=config.format)
     values = train.values(name)
     if config.family == "multilabel":
         rows = readable_labels(values, config.separator)

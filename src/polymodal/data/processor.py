@@ -213,6 +213,7 @@ class PolymodalProcessor(ProcessorMixin):
             "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
             "targets": [
                 {"name": n, "task": t.task, "classes": t.classes, "separator": t.separator}
+                | ({"written": t.written} if t.written is not None else {})
                 for n, t in self.targets.items()
             ],
         }
@@ -238,7 +239,7 @@ class PolymodalProcessor(ProcessorMixin):
                 readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
             targets = {
-                e["name"]: TargetReader(e["task"], e["classes"], e.get("separator"))
+                e["name"]: TargetReader(e["task"], e["classes"], e.get("separator"), e.get("written"))
                 for e in content["targets"]
             }
         except (OSError, ValueError, KeyError, TypeError) as error:

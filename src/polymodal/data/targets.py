@@ -12,6 +12,7 @@ from torch import Tensor
 
 from polymodal.data.cells import MediaError
 from polymodal.data.labels import read_labels
+from polymodal.data.number_formats import number_format
 from polymodal.data.numbers import read_number
 from polymodal.data.values import as_label
 
@@ -29,14 +30,18 @@ class TargetReader:
         task: ``classification``, ``multilabel`` or ``regression``.
         classes: Names of the classes in the order of the logits.
         separator: What stands between the labels of a text, for several labels a cell.
+        written: For numbers, how the texts of the column write 1234.5, where not plainly.
     """
 
     task: str
     classes: list[str] = field(default_factory=list)
     separator: str | None = None
+    written: str | None = None
 
     def __post_init__(self) -> None:
         self.place = {name: place for place, name in enumerate(self.classes)}
+        if self.written is not None:
+            number_format(self.written)  # a saved run's may be damaged
 
     def read(self, cell: Any) -> Any:
         """The class's place, the number, or for several labels ``(classes,)`` float32, 1 where it is among
@@ -48,7 +53,7 @@ class TargetReader:
             MediaError: If it is a class that training never saw, or no number.
         """
         if self.task == "regression":
-            number = read_number(cell)
+            number = read_number(cell, self.written)
             if abs(number) > LARGEST:
                 expected = f"a number up to {LARGEST:g}"
                 raise MediaError(found=f"'{cell}'", expected=expected, cure="Scale the column")

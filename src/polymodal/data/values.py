@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.data.media import is_empty
+from polymodal.data.number_formats import number_format
 
 EMPTY_NUMBERS = (
     "", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "nat", "?", "-", ".",
@@ -26,11 +27,17 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$"
 _WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0")
 
 
-def parse_numbers(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+def parse_numbers(
+    values: pa.ChunkedArray, written: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The cells as numbers, and which of them hold something that is no number.
 
     Numbers, truth values (1 and 0, also written out) and texts such as ``" 1.5e3 "`` are read. Empty are null
     and the words of ``EMPTY_NUMBERS``; NaN in a column of numbers too. Infinity is no number to learn from.
+
+    Args:
+        values: The cells.
+        written: How texts write the number 1234.5; see :mod:`polymodal.data.number_formats`.
 
     Returns:
         ``numbers (rows,)`` float64, NaN where the cell is empty or bad, and the indices of the bad cells.
@@ -40,7 +47,7 @@ def parse_numbers(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if is_textual(values.type):
-        return _parse_texts(values)
+        return _parse_texts(values if written is None else _written_plainly(values, written))
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
     if not (_is_number(values.type) or pa.types.is_null(values.type)):
@@ -58,6 +65,19 @@ def _parse_texts(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     is_number = pc.match_substring_regex(text, _NUMBER)
     numbers = _to_numpy(pc.cast(pc.if_else(is_number, text, None), pa.float64()))
     return _refuse_infinity(numbers, ~(is_number.to_numpy() | is_empty.to_numpy()))
+
+
+def _written_plainly(values: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
+    """The texts that fit the format as plain numbers; others stay as they are."""
+    parse = number_format(written).parse
+    encoded = values.dictionary_encode().unify_dictionaries().combine_chunks()
+    parts = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
+    plain = []
+    for part in parts:
+        pairs = [(text, parse(text)) for text in part.dictionary.to_pylist()]
+        texts = [text if number is None else repr(number) for text, number in pairs]
+        plain.append(pa.array(texts, pa.large_string()).take(part.indices))
+    return pa.chunked_array(plain, pa.large_string())
 
 
 def _to_numpy(values: pa.ChunkedArray) -> np.ndarray:

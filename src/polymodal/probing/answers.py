@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polymodal.data.cells import MediaError
+from polymodal.data.amounts import find_format
 from polymodal.data.guess import guess_target
 from polymodal.data.numbers import read_number
 from polymodal.data.preparation import class_names
@@ -51,8 +52,14 @@ def labels_of(table: Table, target: str) -> np.ndarray:
     return as_labels(table.values(target))
 
 
-def numbers_of(table: Table, target: str) -> np.ndarray:
-    """``(rows,)``, NaN where a cell is empty.
+def format_of(run: Run, table: Table, target: str) -> str | None:
+    """How the numbers of a target are written, by the run or as they look; None where plainly."""
+    declared = run.declaration.targets.get(target)
+    return declared.format if declared else find_format(table.values(target))
+
+
+def numbers_of(table: Table, target: str, written: str | None = None) -> np.ndarray:
+    """``(rows,)``, NaN where a cell is empty; ``written`` is how its texts write 1234.5.
 
     Raises:
         DataError: Every cell that is no number.
@@ -60,7 +67,7 @@ def numbers_of(table: Table, target: str) -> np.ndarray:
     numbers, problems = np.full(len(table), np.nan), []
     for row, cell in enumerate(table.values(target).to_pylist()):
         try:
-            numbers[row] = read_number(cell)
+            numbers[row] = read_number(cell, written)
         except MediaError as error:
             problems.append(Problem(file=table.name, row=int(table.places[row]) + 1, column=target,
                                     found=error.found, expected=error.expected, cure=error.cure))  # fmt: skip

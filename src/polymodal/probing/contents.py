@@ -10,9 +10,8 @@ import numpy as np
 
 from polymodal.data.cache import cell_key, digest
 from polymodal.data.items import each_item
-from polymodal.data.numbers import read_number
 from polymodal.data.parts import each_cell
-from polymodal.data.readers import Reader
+from polymodal.data.readers import NumberReader, Reader
 from polymodal.data.table import Table
 from polymodal.data.values import as_label
 from polymodal.training.progress import progress
@@ -54,8 +53,8 @@ def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = 
 
 
 def _items(reader: Reader, cell: Any, root: Path | None) -> Iterator[bytes]:
-    if reader.modality == "number":
-        yield repr(read_number(cell)).encode()
+    if isinstance(reader, NumberReader):
+        yield repr(reader.read(cell, root)).encode()
         return
     for _, item in each_item(cell, reader.modality):
         if reader.modality == "category":

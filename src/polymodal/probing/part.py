@@ -9,7 +9,7 @@ import numpy as np
 
 from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem
-from polymodal.probing.answers import groups_of, labels_of, numbers_of
+from polymodal.probing.answers import format_of, groups_of, labels_of, numbers_of
 from polymodal.probing.reading import Reading
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ def part_of(
         DataError: If there is none, or a cell cannot be read.
     """
     of_classes = task == "classification"
-    answers: Any = labels_of(table, target) if of_classes else numbers_of(table, target)
+    answers: Any = (
+        labels_of(table, target)
+        if of_classes
+        else numbers_of(table, target, format_of(run, table, target))
+    )
     known = np.flatnonzero(answers != "" if of_classes else ~np.isnan(answers))
     if not len(known):
         raise _nothing(table, split, target, "")

@@ -56,7 +56,7 @@ def first_answers(train: Table, declaration: Declaration) -> list[Any]:
     name, config = next(iter(declaration.targets.items()))
     values = train.values(name)
     if config.family == "regression":
-        return parse_numbers(values)[0].tolist()
+        return parse_numbers(values, config.format)[0].tolist()
     if config.family == "multilabel":
         return readable_labels(values, config.separator)
     return [label or None for label in as_labels(values)]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from polymodal.data.number_formats import number_format
 from polymodal.data.numbers import mean_and_deviation, read_number
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.values import EMPTY_NUMBERS, as_label
@@ -23,6 +24,7 @@ class NumberReader(Reader):
         mean: Of the column in training.
         deviation: Of the same.
         edges: Ends of the quantile bins, ascending.
+        written: How the texts of the column write the number 1234.5, where not plainly.
     """
 
     modality = "number"
@@ -33,18 +35,28 @@ class NumberReader(Reader):
     MOST = 1e100
     """Where a number counts as no larger: squares of larger ones do not fit."""
 
-    def __init__(self, *, mean: float = 0.0, deviation: float = 1.0, edges: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        mean: float = 0.0,
+        deviation: float = 1.0,
+        edges: Sequence[float] = (),
+        written: str | None = None,
+    ) -> None:
         self.mean, self.deviation, self.edges = mean, deviation, [float(edge) for edge in edges]
+        self.written = written
+        if written is not None:
+            number_format(written)  # a saved run's may be damaged
 
     @classmethod
-    def fit(cls, numbers: np.ndarray) -> NumberReader:
+    def fit(cls, numbers: np.ndarray, written: str | None = None) -> NumberReader:
         """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty."""
         known = np.clip(numbers[~np.isnan(numbers)], -cls.MOST, cls.MOST)
         if not len(known):
-            return cls()
+            return cls(written=written)
         edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
         mean, deviation = mean_and_deviation(known)
-        return cls(mean=mean, deviation=deviation, edges=edges.tolist())
+        return cls(mean=mean, deviation=deviation, edges=edges.tolist(), written=written)
 
     @property
     def features(self) -> int:
@@ -53,7 +65,7 @@ class NumberReader(Reader):
 
     def read(self, cell: Any, root: Path | None) -> float:
         """The number."""
-        return read_number(cell)
+        return read_number(cell, self.written)
 
     def blank(self) -> float:
         """The mean."""
@@ -74,7 +86,8 @@ class NumberReader(Reader):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Reader`."""
-        return {"mean": self.mean, "deviation": self.deviation, "edges": self.edges}
+        scale = {"mean": self.mean, "deviation": self.deviation, "edges": self.edges}
+        return scale | ({"written": self.written} if self.written is not None else {})
 
 
 @READERS.register("category")

@@ -101,7 +101,7 @@ class CellReader:
         if isinstance(reader, SequenceReader):
             return load_sequence(cell, root)[: reader.length]
         if isinstance(reader, NumberReader):
-            return read_number(cell)
+            return read_number(cell, reader.written)
         if isinstance(reader, (CategoryReader, TextReader)):
             return cell if isinstance(cell, str) and isinstance(reader, TextReader) else as_label(cell)
         return cell
