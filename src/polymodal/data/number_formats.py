@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -31,8 +31,8 @@ CURRENCIES = frozenset(
 )
 UNITS = frozenset(
     "% ‰ ° °c °f mm cm dm m km in inch ft yd mi mile mm² cm² m² km² m2 km2 m³ m3 cm3 sqft sqm sq ft ha acre "
-    "mg g kg t lb lbs oz ml cl dl l ltr gal ms s sec min h hr hour day week month year "
-    "hz khz mhz ghz w kw mw kwh mwh v a ma mah b kb mb gb tb px dpi bp bps kcal cal kj j pa hpa kpa bar psi mph "
+    "mg g kg lb lbs oz ml cl dl l ltr gal ms s sec min h hr hour day week month year "
+    "hz khz mhz ghz kw mw kwh mwh ma mah kb mb gb tb px dpi bp bps kcal cal kj j pa hpa kpa bar psi mph "
     "km/h kmh kph m/s ppm pt pts".split()
 )
 _SPACES = [0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
@@ -70,6 +70,7 @@ class Written:
         factor: What a multiple such as ``k`` multiplies by; 1 without one. The suffix then lacks it.
         multiple: The multiple as it is written, or ``""``.
         negative: Whether a minus sign or brackets stand around it.
+        shown: Prefix and suffix as they are written.
     """
 
     prefix: str
@@ -79,6 +80,7 @@ class Written:
     factor: float
     multiple: str
     negative: bool
+    shown: tuple[str, str] = ("", "")
 
 
 def split_cell(text: str) -> Written | None:
@@ -93,7 +95,10 @@ def split_cell(text: str) -> Written | None:
     is_attached = not found["gap"] and not body.endswith(" ")
     factor, multiple, rest = _multiple(suffix, is_attached)
     negative = bool(found["open"]) or "-" in (found["sign"], found["inner"])
-    return Written(prefix, body.rstrip(" '"), found["exponent"] or "", _normal(rest), factor, multiple, negative)
+    return Written(
+        prefix, body.rstrip(" '"), found["exponent"] or "", _normal(rest), factor, multiple, negative,
+        ((found["prefix"] or "").strip(), rest.strip()),
+    )  # fmt: skip
 
 
 def _multiple(suffix: str, is_attached: bool) -> tuple[float, str, str]:
@@ -147,22 +152,25 @@ class NumberFormat:
         found = _SAMPLE.fullmatch(clean(sample))
         if found is None or (found["thousands"] and found["thousands"] == found["decimal"]):
             raise ValueError(f"'{sample}' is not the number 1234.5 as the column writes it, such as '1.234,5 €'")
-        suffix = found["suffix"].strip()
-        multiples = suffix == MULTIPLES
+        multiple, _, unit = found["suffix"].strip().partition(" ")
+        multiples = multiple == MULTIPLES
+        suffix = unit if multiples else found["suffix"]
         return cls(
-            found["decimal"] or "", found["thousands"], found["prefix"].strip(),
-            "" if multiples else suffix, multiples,
-        )  # fmt: skip
+            found["decimal"] or "", found["thousands"], found["prefix"].strip(), suffix.strip(), multiples
+        )
 
     def __str__(self) -> str:
         """The number 1234.5 as the column writes it; see :meth:`from_sample`."""
         gap = " " if self.suffix and self.suffix[0] not in "%‰°" else ""
         number = f"1{self.thousands}234" + (f"{self.decimal}5" if self.decimal else "")
-        return f"{self.prefix}{' ' * self.prefix.isalpha()}{number}{gap}{self.suffix}{'k' * self.multiples}"
+        front = f"{self.prefix}{' ' * self.prefix[-1:].isalnum()}"
+        return f"{front}{number}{MULTIPLES * self.multiples}{gap}{self.suffix}"
 
     def parse(self, text: str) -> float | None:
         """The number that ``text`` writes; None where it does not fit."""
         cell = split_cell(text)
+        if cell and cell.multiple and not self.multiples and not cell.suffix:  # 12m of a column in metres
+            cell = replace(cell, suffix=_normal(cell.multiple), multiple="", factor=1.0)
         if cell is not None and self._fits(cell):
             number = self.number(cell.body)
             if number is not None:
