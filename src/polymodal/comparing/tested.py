@@ -161,9 +161,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_cells(
-    cells: list[Any], family: str, separator: str | None, written: str | None = None
-) -> list[Any]:
+def read_cells(cells: list[Any], family: str, separator: str | None, written: str | None = None) -> list[Any]:
     """Cells as training reads them: equal where they mean the same, whatever type the file gave them."""
     if family == "regression":
         numbers = [read_number(cell, written) for cell in cells]

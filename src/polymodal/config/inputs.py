@@ -86,7 +86,7 @@ class InputConfig(Section):
     )
     format: str | None = Field(
         None,
-        description="number: how the column's texts write the number 1234.5, such as '1.234,5 €' or '$1,234.5'.",
+        description="number: how the column's texts write the number 1234.5, such as '1.234,5 €'.",
     )
     augment: bool = Field(
         True,

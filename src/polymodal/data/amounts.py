@@ -131,7 +131,9 @@ def _signs(parts: Sequence[tuple[Written, int]], total: int, unit: tuple[str, st
         bodies[part.body] += count
     fits = {signs: _fitting(bodies, *signs) for signs in SIGNS}
     is_money = any(is_currency(affix) for affix in unit)
-    best = max(fits, key=lambda signs: (fits[signs], is_money and _is_thousands(bodies, signs), _uses(bodies, signs)))
+    best = max(
+        fits, key=lambda signs: (fits[signs], is_money and _is_thousands(bodies, signs), _uses(bodies, signs))
+    )
     if fits[best] < SHARE * total:
         two = all(any(sign in body for body in bodies) for sign in ".,")
         found = "numbers with different decimal signs, '.' and ','"
@@ -154,7 +156,11 @@ def _fitting(bodies: Counter[str], thousands: str, decimal: str) -> int:
 def _is_thousands(bodies: Counter[str], signs: tuple[str, str]) -> bool:
     """Whether all signs stand between thousands: no money has a fraction of three digits."""
     thousands, decimal = signs
-    return bool(thousands) and any(thousands in body for body in bodies) and not any(decimal in body for body in bodies)
+    return (
+        bool(thousands)
+        and any(thousands in body for body in bodies)
+        and not any(decimal in body for body in bodies)
+    )
 
 
 def _uses(bodies: Counter[str], signs: tuple[str, str]) -> int:

@@ -23,7 +23,9 @@ _DAY = (
     rf"|(?:[a-z]{{2,9}}\.?,?\s+)?{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{4}})"
 )
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
-_PART = r"\d+(?:[.,]\d+)?\s*(?:years?|months?|weeks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)"
+_PART = (
+    r"\d+(?:[.,]\d+)?\s*(?:years?|months?|weeks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)"
+)
 _FORMS = {
     "dates": rf"{_DAY}(?:[t\s,]+{_CLOCK}{_ZONE})?",
     "months": rf"\d{{4}}[-/](?:0?[1-9]|1[0-2])|\d{{1,2}}/\d{{4}}|{_MONTH}[\s,-]+\d{{2,4}}",
@@ -50,8 +52,11 @@ _WORD = re.compile(r"[A-Za-z0-9_\-./:#]+")
 _LETTERS = re.compile(r"[A-Z]+")
 _LATIN = re.compile(r"[^\W\d_]+", re.ASCII)
 _PATH = re.compile(r"[^\s<>|?*\"]+\.([A-Za-z][A-Za-z0-9]{0,6})")
-_DOMAINS = frozenset("com org net io de uk fr edu gov info eu ru cn jp in it es nl br co".split())
-_SAVED_INDEX = re.compile(r"(unnamed:\s*\d+(_level_\d+)?|index|level_\d+|__index_level_\d+__|\s*)", re.IGNORECASE)
+_TOP_DOMAINS = "com org net io de uk fr edu gov info eu ru cn jp in it es nl br co"
+_DOMAINS = frozenset(_TOP_DOMAINS.split())
+_SAVED_INDEX = re.compile(
+    r"(unnamed:\s*\d+(_level_\d+)?|index|level_\d+|__index_level_\d+__|\s*)", re.IGNORECASE
+)
 _ID_NAME = re.compile(r"(?:.*[\W_])?(?:id|ids|idx|uid|uuid|guid|rowid|index)|.*[a-z](?:Id|ID|Uid)", re.ASCII)
 _CODE_NAME = re.compile(
     r"(?:.*[\W_])?(?:zip|zipcode|zip_?code|plz|postcode|postal_?code|postleitzahl|cap|cep|pin_?code|fips"
@@ -90,7 +95,9 @@ def id_of(texts: Sequence[str]) -> str | None:
     """
     texts = [text.strip() for text in _some(texts)]
     skeletons = {re.sub(r"\d+", "0", text) for text in texts}
-    if len(skeletons) <= max(1, MOST_SKELETONS * len(texts)) and all("0" in skeleton for skeleton in skeletons):
+    if len(skeletons) <= max(1, MOST_SKELETONS * len(texts)) and all(
+        "0" in skeleton for skeleton in skeletons
+    ):
         return "the same text but for their digits"
     if not all(_WORD.fullmatch(text) for text in texts):
         return None

@@ -24,17 +24,19 @@ MILLION = 1e6
 MULTIPLES = "k"
 """The suffix of a sample whose column is written with ``k``, ``M`` or ``bn``."""
 
-CURRENCIES = frozenset(
+_CURRENCIES = (
     "usd eur gbp jpy chf cad aud nzd cny rmb inr brl mxn zar sek nok dkk pln czk huf ron bgn try rub uah ils "
     "aed sar egp krw twd hkd sgd myr thb idr php vnd pkr ngn kes ars clp cop pen "
-    "kr zł fr sfr rs rm dm lei ft kč tl руб р".split()
+    "kr zł fr sfr rs rm dm lei ft kč tl руб р"
 )
-UNITS = frozenset(
+CURRENCIES = frozenset(_CURRENCIES.split())
+_UNITS = (
     "% ‰ ° °c °f mm cm dm m km in inch ft yd mi mile mm² cm² m² km² m2 km2 m³ m3 cm3 sqft sqm sq ft ha acre "
     "mg g kg lb lbs oz ml cl dl l ltr gal ms s sec min h hr hour day week month year "
     "hz khz mhz ghz kw mw kwh mwh ma mah kb mb gb tb px dpi bp bps kcal cal kj j pa hpa kpa bar psi mph "
-    "km/h kmh kph m/s ppm pt pts".split()
+    "km/h kmh kph m/s ppm pt pts"
 )
+UNITS = frozenset(_UNITS.split())
 _SPACES = [0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _DIGITS = (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10)
 _SAME = (
@@ -151,7 +153,9 @@ class NumberFormat:
         """
         found = _SAMPLE.fullmatch(clean(sample))
         if found is None or (found["thousands"] and found["thousands"] == found["decimal"]):
-            raise ValueError(f"'{sample}' is not the number 1234.5 as the column writes it, such as '1.234,5 €'")
+            raise ValueError(
+                f"'{sample}' is not the number 1234.5 as the column writes it, such as '1.234,5 €'"
+            )
         multiple, _, unit = found["suffix"].strip().partition(" ")
         multiples = multiple == MULTIPLES
         suffix = unit if multiples else found["suffix"]
@@ -190,7 +194,9 @@ class NumberFormat:
         decimal = self.decimal or _fraction_sign(body, self.thousands)
         if not self.decimal and decimal != self.thousands and _AMBIGUOUS.fullmatch(body):
             return None  # in a column of whole numbers 1.5 can only be a fraction, 1.234 may be either
-        whole, _, fraction = body.partition(decimal) if decimal not in ("", self.thousands) else (body, "", "")
+        whole, _, fraction = (
+            body.partition(decimal) if decimal not in ("", self.thousands) else (body, "", "")
+        )
         if not (whole or fraction) or (fraction and not fraction.isdigit()):
             return None
         if self.thousands and self.thousands in whole:

@@ -27,9 +27,7 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$"
 _WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0")
 
 
-def parse_numbers(
-    values: pa.ChunkedArray, written: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The cells as numbers, and which of them hold something that is no number.
 
     Numbers, truth values (1 and 0, also written out) and texts such as ``" 1.5e3 "`` are read. Empty are null

@@ -55,9 +55,7 @@ def part_of(
     """
     of_classes = task == "classification"
     answers: Any = (
-        labels_of(table, target)
-        if of_classes
-        else numbers_of(table, target, format_of(run, table, target))
+        labels_of(table, target) if of_classes else numbers_of(table, target, format_of(run, table, target))
     )
     known = np.flatnonzero(answers != "" if of_classes else ~np.isnan(answers))
     if not len(known):
