@@ -144,7 +144,7 @@ def _signs(parts: Sequence[tuple[Written, int]], total: int, unit: tuple[str, st
     thousands, decimal = _shown_signs(bodies, best)
     shown = Counter(part.shown for part, _ in parts if _affix(part) == unit)
     written = NumberFormat(decimal, thousands, *shown.most_common(1)[0][0], multiples)
-    is_amount = bool(thousands) or decimal == "," or _is_known(unit) and unit != ("", "")
+    is_amount = bool(thousands) or decimal == "," or (_is_known(unit) and unit != ("", ""))
     return Amounts(str(written), fits[best], _doubt(bodies, best, fits, unit), is_amount or multiples)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polymodal.data.cells import MediaError
 from polymodal.data.amounts import find_format
+from polymodal.data.cells import MediaError
 from polymodal.data.guess import guess_target
 from polymodal.data.numbers import read_number
 from polymodal.data.preparation import class_names
