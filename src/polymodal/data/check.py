@@ -97,7 +97,8 @@ def check(
     inputs, targets = declaration.inputs, declaration.targets
     roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
     roles |= {name: entry.family for name, entry in targets.items()}
-    formats = {name: entry.format for name, entry in {**inputs, **targets}.items()}
+    formats = {name: entry.format for name, entry in inputs.items()}
+    formats |= {name: entry.format for name, entry in targets.items()}
     parts = Parts(splits, row_numbers or {}, roles, every, formats)
     report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
     report.problems += _check_rows(parts, report.table) + _missing_columns(parts)
