@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,10 +12,13 @@ from polymodal.config import Declaration
 from polymodal.data.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
 from polymodal.data.check_labels import check_labels
 from polymodal.data.check_media import Decode, Progress, check_media
+from polymodal.data.check_steps import check_steps
+from polymodal.data.check_truncation import check_text_length, cut_media
 from polymodal.data.describe import describe_classes
 from polymodal.data.guess import Guess
 from polymodal.data.leakage import duplicates, giveaways, group_overlap
 from polymodal.data.parts import MEDIA, Parts
+from polymodal.data.readers import Reader
 from polymodal.data.table import Table
 from polymodal.errors import Problem, did_you_mean
 
@@ -81,6 +84,7 @@ def check(
     row_numbers: dict[str, np.ndarray] | None = None,
     every: bool = False,
     alike: Sequence[str] | None = None,
+    readers: Mapping[str, Reader] | None = None,
 ) -> CheckReport:
     """Read all a fit would read, and say what is wrong with it.
 
@@ -93,6 +97,7 @@ def check(
         row_numbers: For each split, its rows' places in the user's file, from 0.
         every: Name every row that is at fault, also where one line could stand for many.
         alike: Columns in which rows of two splits must not be equal; by default the inputs.
+        readers: Of the inputs; they know how much of a cell is kept.
     """
     inputs, targets = declaration.inputs, declaration.targets
     roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
@@ -104,7 +109,7 @@ def check(
     report.problems += _check_rows(parts, report.table) + _missing_columns(parts)
     if report.rows["train"] == 0:
         return report
-    details = _check_columns(parts, declaration, report, decode, progress)
+    details = _check_columns(parts, declaration, report, decode, progress, readers or {})
     report.warnings += duplicates(parts, list(inputs if alike is None else alike))
     if declaration.data.group in parts.train.columns:
         report.warnings += group_overlap(parts, str(declaration.data.group))
@@ -118,6 +123,7 @@ def _check_columns(
     report: CheckReport,
     decode: Decode | None,
     progress: Progress | None,
+    readers: Mapping[str, Reader],
 ) -> dict[str, str]:
     """Check each input and target that is there; what stands in it, in words."""
     details = {}
@@ -125,8 +131,15 @@ def _check_columns(
         if name in parts.train.columns:
             details[name] = check_input(parts, name, report)
             if config.modality in MEDIA:
-                problems, details[name] = check_media(parts, name, config, decode, progress)
-                report.problems += problems
+                opened = check_media(parts, name, config, decode, progress)
+                details[name] = opened.detail
+                is_sequence = config.modality == "sequence"
+                report.problems += (
+                    check_steps(parts, name, opened, report) if is_sequence else opened.problems
+                )
+                cut_media(parts, name, readers.get(name), opened.sizes, report)
+            elif config.modality == "text":
+                details[name] += check_text_length(parts, name, config, readers.get(name), report)
     for name, target in declaration.targets.items():
         if name in parts.train.columns:
             is_labels = target.family == "multilabel"

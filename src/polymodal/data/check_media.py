@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,29 @@ class _Seen:
     missing: list[tuple[str, int, Path, MediaError]] = field(default_factory=list)
     broken: list[tuple[str, int, MediaError]] = field(default_factory=list)
     sizes: list[tuple[float, ...]] = field(default_factory=list)
+    refused: list[tuple[float, ...]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What opening a column's media came to.
+
+    Attributes:
+        problems: The cells that cannot be read.
+        detail: The sizes or lengths of the others, in words.
+        sizes: The same in numbers, as far as they were measured; see ``MEASURE``.
+        refused: Shapes of sequences that can be read, but do not fit the others.
+    """
+
+    problems: list[Problem]
+    detail: str
+    sizes: list[tuple[float, ...]]
+    refused: list[tuple[float, ...]]
 
 
 def check_media(
     parts: Parts, column: str, config: InputConfig, decode: Decode | None, progress: Progress | None
-) -> tuple[list[Problem], str]:
+) -> Opened:
     """Open every cell of a media column, each file once.
 
     Args:
@@ -59,9 +78,6 @@ def check_media(
         config: Its settings.
         decode: Reads a cell; by default the loaders of ``media``.
         progress: Wraps the cells, with a label and their number, to show how far it is.
-
-    Returns:
-        The cells that cannot be read, and the sizes or lengths of the others in words.
     """
     total = sum(len(table) for table in parts.tables.values())
     jobs: Iterable[tuple[str, int, Any]] = _cells(parts, column)
@@ -88,7 +104,8 @@ def check_media(
                 seen.missing.append((split, index, path, of_item(wrong, place)))
             elif wrong is not None:
                 seen.broken.append((split, index, of_item(wrong, place)))
-    return _missing(parts, column, seen) + _broken(parts, column, seen.broken), _detail(config, seen)
+    problems = _missing(parts, column, seen) + _broken(parts, column, seen.broken)
+    return Opened(problems, _detail(config, seen), seen.sizes, seen.refused)
 
 
 def _cells(parts: Parts, column: str) -> Iterator[tuple[str, int, Any]]:
@@ -121,6 +138,9 @@ def _open(
             if config.modality == "sequence" and isinstance(kept, np.ndarray):
                 seen.cut += len(kept) < seen.sizes[-1][0]
     except MediaError as error:
+        if config.modality == "sequence":
+            with suppress(MediaError):  # which is named already
+                seen.refused.append(load_sequence(item, root).shape)
         return error
     return None
 

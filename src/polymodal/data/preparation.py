@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -42,6 +43,9 @@ LARGEST_CLIP, USUAL_FRAMES = 64, 8
 """A clip costs as many pictures as it has frames."""
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000
+USUAL_TOKENS = 128
+UNLIMITED = 10**9
+"""A tokenizer that says more than this has no limit."""
 SHARING = ("text", "image", "audio", "video", "sequence")
 """Modalities whose inputs may share an encoder."""
 
@@ -99,9 +103,7 @@ def _of_one_width(train: Table, names: list[str], inputs: Mapping[str, InputConf
 def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
     checkpoint = config.encoder.checkpoint if config.encoder else None
     if config.modality == "text":
-        texts = _texts(train, names)
-        part = load_pretrained(AutoTokenizer, checkpoint) if checkpoint else train_tokenizer(texts)
-        return TextReader(part, max_length=config.max_length or 128)
+        return _text_reader(train, names, config, checkpoint)
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
         size = _declared_size(names[0], config) or _side(_headers(train, names, media.image_size))
@@ -116,6 +118,21 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         written = config.format
         return NumberReader.fit(parse_numbers(train.values(names[0]), written)[0], written)
     return CategoryReader.fit(as_labels(train.values(names[0])))
+
+
+def _text_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> TextReader:
+    sizes = config.encoder.sizes if config.encoder else {}
+    most = sizes.get("max_position_embeddings")
+    if checkpoint:
+        part = load_pretrained(AutoTokenizer, checkpoint)
+        known = load_pretrained(AutoConfig, checkpoint).get_text_config()
+        most = min(part.model_max_length, getattr(known, "max_position_embeddings", None) or sys.maxsize)
+    else:
+        part = train_tokenizer(_texts(train, names))
+    most = None if not most or not 0 < most < UNLIMITED else int(most)
+    reader = TextReader(part, max_length=min(config.max_length or USUAL_TOKENS, most or sys.maxsize))
+    reader.most_tokens = most
+    return reader
 
 
 def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> AudioReader:

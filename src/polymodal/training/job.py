@@ -146,7 +146,7 @@ class Job:
         splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
         return check(
             splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers,
-            every=self.declaration.data.on_error == SKIP,
+            every=self.declaration.data.on_error == SKIP, readers=self.processor.readers,
         )  # fmt: skip
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:

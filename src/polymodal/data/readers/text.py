@@ -22,17 +22,25 @@ class TextReader(Reader):
     Args:
         part: The tokenizer.
         max_length: Most tokens kept; the tokenizer's own limit holds too.
+
+    Attributes:
+        most_tokens: What ``max_length`` may be raised to; None where the encoder is made for any length.
     """
 
     modality = "text"
 
     def __init__(self, part: PreTrainedTokenizerBase, *, max_length: int = 128) -> None:
         self.part, self.max_length = part, min(max_length, part.model_max_length)
+        self.most_tokens: int | None = None
 
     def read(self, cell: Any, root: Path | None) -> np.ndarray:
         """Token ids ``(length,)``."""
         ids = self.part(_text(cell), truncation=True, max_length=self.max_length).input_ids
         return np.asarray(ids, dtype=np.int64)
+
+    def length(self, text: str) -> int:
+        """The tokens that ``text`` would have if nothing were cut."""
+        return len(self.part(text, truncation=False, verbose=False).input_ids)
 
     def blank(self) -> np.ndarray:
         """The empty text."""

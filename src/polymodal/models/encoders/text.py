@@ -51,6 +51,8 @@ class TextEncoder(BackboneEncoder):
             options |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         elif isinstance(kind, str) and not is_checkpoint(kind) and "vocab_size" in known_sizes(kind):
             options = {"vocab_size": VOCABULARY, "pad_token_id": 0} | options
+        if isinstance(kind, str) and not is_checkpoint(kind):
+            options = self._positions(kind, max_length or 0) | options
         super().__init__(backbone, **options)
         self.tokenizer = tokenizer
         self.width: int = self.config.get_text_config().hidden_size
@@ -61,6 +63,12 @@ class TextEncoder(BackboneEncoder):
         if word_dropout:
             # Saved with the weights: a loaded encoder trains on, and has no tokenizer.
             self.register_buffer("marks", self._word_marks(isinstance(backbone, dict)))
+
+    def _positions(self, kind: str, max_length: int) -> dict[str, int]:
+        """As many positions of a backbone from scratch as tokens are to be read, if it would have fewer."""
+        own = self.DEFAULT_SIZES if kind == self.DEFAULT_TYPE else known_sizes(kind)
+        usual = own.get("max_position_embeddings")
+        return {"max_position_embeddings": max_length} if usual and 0 < usual < max_length else {}
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""

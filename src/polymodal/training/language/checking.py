@@ -40,6 +40,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         progress=shown,
         row_numbers=job.numbers,
         every=skips,
+        readers=job.processor.readers,
         alike=(),  # what rows ask is compared below, once it is written
     )
     _name_roles(job, report)
