@@ -42,7 +42,9 @@ def test_texts_that_are_cut_are_named_with_their_share_and_the_setting(wrap):
 
 def test_of_many_long_texts_a_sample_is_counted():
     report = pm.check(frame(t=texts(2000, 2000)), target="y")
-    assert "estimated from 1000 rows" in warned(report, "t")[0] and "100% of the 2000" in warned(report, "t")[0]
+    assert (
+        "estimated from 1000 rows" in warned(report, "t")[0] and "100% of the 2000" in warned(report, "t")[0]
+    )
 
 
 def test_a_pretrained_encoder_reads_no_more_than_it_was_made_for(tmp_path):
@@ -73,7 +75,9 @@ def test_recordings_that_are_cut_are_named(tmp_path):
 
 
 def steps(shapes):
-    return frame(s=[np.random.default_rng(row).normal(size=shape).tolist() for row, shape in enumerate(shapes)])
+    return frame(
+        s=[np.random.default_rng(row).normal(size=shape).tolist() for row, shape in enumerate(shapes)]
+    )
 
 
 def test_sequences_that_are_cut_are_named():

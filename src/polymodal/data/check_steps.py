@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from polymodal.data.check_columns import Findings
@@ -38,7 +36,9 @@ def check_steps(parts: Parts, name: str, opened: Opened, findings: Findings) -> 
     if len(features) >= VARIED:
         found = f"{every} of {features[0]} to {features[-1]} features"
         expected = "numbers of shape (time, features), as many features in each"
-        findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=CURE + "."))
+        findings.problems.append(
+            parts.problem("train", None, name, found, expected=expected, cure=CURE + ".")
+        )
         return [problem for problem in opened.problems if "features a step" not in problem.found]
     if len(features) == 1:
         found = f"{every} of {features[0]} features: its steps look like features"

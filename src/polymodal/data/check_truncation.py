@@ -1,4 +1,4 @@
-"""What a fit would cut: texts of more tokens, recordings of more seconds, sequences of more steps than it reads."""
+"""What a fit would cut: texts, recordings and sequences that are longer than what it reads."""
 
 from __future__ import annotations
 
