@@ -209,8 +209,8 @@ def wave():
     [
         (b"", r"a\.mp4: the file is empty\. Replace the file, or leave the cell empty"),
         (b"This is no clip, but text.\n" * 99, r"a\.mp4 cannot be decoded \(.+\), expected a clip\. Replace"),
-        (still("PNG"), r"a\.mp4 has no video in it that can be decoded, expected a clip\. Replace the file"),
-        (still("JPEG"), r"a\.mp4 has no video in it that can be decoded, expected a clip"),
+        (still("PNG"), r"a\.mp4 cannot be decoded \(no format that is opened\), expected a clip\. Replace"),
+        (still("JPEG"), r"a\.mp4 cannot be decoded \(no format that is opened\), expected a clip"),
         (wave(), r"a\.mp4 has no video in it that can be decoded, expected a clip"),
     ],
     ids=["empty", "text", "png", "jpeg", "wav"],

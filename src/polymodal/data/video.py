@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
-from polymodal.data.media import OPEN, OPTIONS, _damage
+from polymodal.data.decoding import check_codec, damage, open_container
 
 __all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
 
@@ -101,7 +101,7 @@ def sample_frames(
         MediaError: If there is no such file, it is empty, too large, too long, damaged or cut short, or
             holds no clip.
     """
-    with _damage(cell, "a clip"):
+    with damage(cell, "a clip"):
         if isinstance(cell, np.ndarray):
             clip = _clip_array(cell, limits)
             for place in _middles(len(clip), frames):
@@ -122,7 +122,7 @@ def video_info(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> 
     Raises:
         MediaError: As :func:`sample_frames`, except for damage behind the first frame.
     """
-    with _damage(cell, "a clip"):
+    with damage(cell, "a clip"):
         if isinstance(cell, np.ndarray):
             shape = _clip_array(cell, limits).shape
             return VideoInfo(0.0, shape[2], shape[1], shape[0])  # an array does not say how fast it goes
@@ -159,7 +159,7 @@ def _opened(cell: Any, root: Path | None, limits: Limits) -> Iterator[tuple[Any,
     """The file in a cell, opened by libav, and its first stream of moving pictures."""
     with (
         open_cell(cell, root, limits) as file,
-        av.open(file, mode="r", options=OPTIONS, **OPEN) as container,
+        open_container(file) as container,
     ):
         cover = av.stream.Disposition.attached_pic
         # A stream of a codec that libav does not know has no context to decode it in.
@@ -170,6 +170,7 @@ def _opened(cell: Any, root: Path | None, limits: Limits) -> Iterator[tuple[Any,
             found = f"{describe(cell)} has no video in it that can be decoded"
             raise MediaError(found=found, expected="a clip", cure="Replace the file.")
         stream = moving[0]
+        check_codec(stream, cell)
         _check_frame(stream.codec_context.width, stream.codec_context.height, cell, limits)
         stream.codec_context.thread_count = 1  # threads would cost a short clip more than they save
         yield container, stream

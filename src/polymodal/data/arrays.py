@@ -1,0 +1,70 @@
+"""Arrays in cells: NumPy's format in bytes keeps their type; what an array of pixels stands for."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
+
+MAGIC = b"\x93NUMPY"
+HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+CHANNELS = (1, 2, 3, 4)
+
+
+def as_array(cell: Any) -> np.ndarray:
+    """NumPy's array of an array, a tensor of any device, or lists of numbers.
+
+    Raises:
+        ValueError: If lists in it are of different lengths.
+    """
+    if hasattr(cell, "detach"):  # a tensor that is learned, or lies on a GPU
+        cell = cell.detach().cpu()
+    return np.asarray(cell)
+
+
+def packed(array: np.ndarray) -> bytes:
+    """``array`` in NumPy's format."""
+    file = BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether it lies by columns, and type of the array that follows.
+
+    Raises:
+        ValueError: If it is damaged, or of a version that is not known.
+    """
+    version = np.lib.format.read_magic(stream)
+    read = HEADERS.get(version)
+    if read is None:
+        raise ValueError(f"NumPy's format {'.'.join(map(str, version))}")
+    return read(stream)
+
+
+def kind_of(shape: tuple[int, ...], dtype: np.dtype) -> str | None:
+    """``image``, ``video`` or ``sequence`` by shape and type; None for anything else.
+
+    Bytes of two dimensions and whole numbers of 16 bits are pixels; other arrays of two dimensions are steps
+    and their features.
+    """
+    if dtype.kind not in "fiub":
+        return None
+    if len(shape) == 4:
+        return "video"
+    if len(shape) == 3:
+        return "image" if channels_last(shape) is not None else None
+    if len(shape) == 2 and dtype in (np.uint8, np.uint16):
+        return "image"
+    return "sequence" if len(shape) in (1, 2) else None
+
+
+def channels_last(shape: tuple[int, ...]) -> bool | None:
+    """Whether the last of three dimensions holds the channels; False: the first does; None: neither."""
+    if shape[-1] in CHANNELS:
+        return True
+    return False if shape[-3] in CHANNELS else None
