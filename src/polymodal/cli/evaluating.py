@@ -18,6 +18,7 @@ from polymodal.cli.options import (
     printed,
     split,
 )
+from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnError, OnErrorOption, warn
 
 
@@ -36,6 +37,7 @@ class Task(StrEnum):
     regression = "regression"
 
 
+@reads_table
 def evaluate(
     run: RunArg,
     table: TableArg,

@@ -30,6 +30,7 @@ from polymodal.cli.options import (
     split,
     with_settings,
 )
+from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnErrorOption, as_settings
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def demo(
         show_demo(result, command=command_name())
 
 
+@reads_table
 def check(
     source: SourceArg,
     target: Target = None,
@@ -88,6 +90,7 @@ def init(table: TableArg, target: Target = None, inputs: Inputs = None) -> None:
     typer.echo(api.init(table, target=target, inputs=split(inputs)), nl=False)
 
 
+@reads_table
 def fit(
     source: SourceArg,
     target: Target = None,

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from polymodal.cli.options import Device, Json, PrecisionOption, RunArg, TableArg, load_run, printed, split
+from polymodal.cli.reading import reads_table
 
 
+@reads_table
 def report(
     run: RunArg,
     table: Annotated[
@@ -61,6 +63,7 @@ def report(
         show_verdict(figures, page)
 
 
+@reads_table
 def explain(
     run: RunArg,
     table: TableArg,

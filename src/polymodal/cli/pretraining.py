@@ -23,9 +23,11 @@ from polymodal.cli.options import (
     split,
     with_settings,
 )
+from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnErrorOption
 
 
+@reads_table
 def pretrain(
     source: SourceArg,
     inputs: Inputs = None,

@@ -17,11 +17,13 @@ from polymodal.cli.options import (
     load_run,
     printed,
 )
+from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnError, OnErrorOption, warn
 
 IndexArg = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder that polymodal index wrote.")]
 
 
+@reads_table
 def index(
     run: RunArg,
     table: TableArg,

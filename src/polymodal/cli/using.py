@@ -18,9 +18,11 @@ from polymodal.cli.options import (
     load_run,
     printed,
 )
+from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnError, OnErrorOption, counted, warn, written
 
 
+@reads_table
 def predict(
     run: RunArg,
     table: TableArg,
@@ -45,6 +47,7 @@ def predict(
         typer.echo(f"{counted(rows, rejected)} answered in {output}")
 
 
+@reads_table
 def embed(
     run: RunArg,
     table: TableArg,

@@ -13,12 +13,11 @@ import numpy as np
 
 from polymodal.comparing.tested import Tested, read_cells
 from polymodal.data.cells import MediaError
-from polymodal.data.rejected import SKIP
-from polymodal.data.table import Table, read_table
+from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, RunError
 from polymodal.evaluation.grouping import row_groups
 from polymodal.report.words import listed
-from polymodal.training.source import resolve
+from polymodal.training.source import read_declared_table, resolve
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> 
         named = _test_file(runs[0])
         raise RunError(f"{named}: is not there" if named else "the runs were not fitted to a file")
     run, path = found[0]
-    table = read_table(path, skip=run.declaration.data.on_error == SKIP)
+    table = read_declared_table(path, run.declaration.data, run.folder)
     places = np.searchsorted(table.places, rows - 1)
     if (places >= len(table)).any() or (table.places[places] != rows - 1).any():
         raise RunError(f"{path}: holds fewer rows than when the runs were fitted")

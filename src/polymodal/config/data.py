@@ -27,6 +27,15 @@ class DataConfig(Section):
         None, description="Labels to learn from: so many training rows, or a share of them, equal by class."
     )
 
+    root: str | None = Field(
+        None,
+        description="Folder that media paths start from, instead of the table's; none may lead out of it.",
+    )
+    media_anywhere: bool = Field(
+        False,
+        description="Let the cells of a table's file name media outside of its folder, or of data.root.",
+    )
+
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from polymodal.data.access import MediaAccess, Root, access_of, short_path
 from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.errors import PolymodalError, Problem
 
@@ -129,6 +130,10 @@ class MediaError(PolymodalError):
         return partial(type(self), found=self.found, expected=self.expected, cure=self.cure), ()
 
 
+class OutsideError(MediaError):
+    """A cell that names a file which the cells of its table may not name."""
+
+
 def is_empty(cell: Any) -> bool:
     """Whether a cell holds nothing: ``None``, blank text, NaN, or a dict without path, bytes and array.
 
@@ -207,6 +212,8 @@ def describe(cell: Any) -> str:
         text = os.fspath(cell)
         if text[:5].lower() == "data:":
             return f"data: URI of {len(text)} characters"
+        if os.path.isabs(text) and _recognise_text(text) is not None:
+            text = short_path(text)  # what is said may be kept and shared: it names no folder of the machine
         return text if len(text) <= 200 else f"{text[:200]}…"
     if isinstance(cell, RAW):
         return f"{len(cell)} bytes"
@@ -216,10 +223,17 @@ def describe(cell: Any) -> str:
     return f"{type(cell).__name__} of {len(cell)}" if isinstance(cell, (list, tuple)) else type(cell).__name__
 
 
-def open_cell(cell: Any, root: Path | None, limits: Limits) -> BinaryIO:
+def open_cell(cell: Any, root: Root, limits: Limits) -> BinaryIO:
     """The bytes of a cell as a file open for reading; the caller closes it.
 
+    Args:
+        cell: A path, bytes, a ``data:`` URI, or a dict of ``path`` and ``bytes``.
+        root: Where its path starts; a :class:`polymodal.data.access.MediaAccess` also says which files it may
+            name.
+        limits: The most that is read.
+
     Raises:
+        OutsideError: If the cell may not name the file; nothing tells whether there is one.
         MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
     """
     given = cell
@@ -269,7 +283,7 @@ def _check_address(name: str) -> None:
     raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
 
 
-def _hint(name: str, root: Path | None) -> str:
+def _hint(name: str, root: Root) -> str:
     """What may be wrong with the path of a file that is not there."""
     if name.startswith("~"):
         return "'~' is not replaced by the home folder: write the path out."
@@ -284,10 +298,12 @@ def _hint(name: str, root: Path | None) -> str:
     return "Relative paths refer to the table's folder." if root and not os.path.isabs(name) else ""
 
 
-def _open_path(name: str, root: Path | None, limits: Limits) -> BinaryIO:
+def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
     _check_address(name)
     try:
-        path = os.path.join(root or "", name)  # pathlib would take longer than reading a small file
+        path = access_of(root).locate(name)
+        if path is None:
+            raise _outside(name, access_of(root))
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
@@ -297,11 +313,21 @@ def _open_path(name: str, root: Path | None, limits: Limits) -> BinaryIO:
         _check_bytes(status.st_size, name, limits)
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        folder = "" if os.path.isabs(name) else f" in {Path(root or '').absolute()}"
-        raise MediaError(found=f"{describe(name)} does not exist{folder}", cure=_hint(name, root)) from None
+        looked = "" if os.path.isabs(name) else f"Looked in {Path(root or '').absolute()}."
+        cure = " ".join(filter(None, (_hint(name, root), looked)))
+        raise MediaError(found=f"{short_path(name, root)} does not exist", cure=cure) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error
+
+
+def _outside(name: str, access: MediaAccess) -> OutsideError:
+    if not access.within:
+        found, expected = "the path of a file", "the file's bytes or a data: URI"
+        return OutsideError(found=found, expected=expected)
+    found = f"{short_path(name, access)} lies outside the table's folder"
+    cure = "Name the folder of the files by data.root (--root), or allow any by --media-anywhere."
+    return OutsideError(found=found, expected="a file in that folder", cure=cure)
 
 
 def _check_bytes(size: int, cell: Any, limits: Limits) -> None:

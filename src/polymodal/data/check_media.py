@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from polymodal.config import InputConfig
+from polymodal.data.access import Root
+from polymodal.data.cells import OutsideError
 from polymodal.data.items import check_count, each_item, of_item
 from polymodal.data.lists import written_list
 from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
@@ -19,7 +21,7 @@ from polymodal.data.sequences import load_sequence
 from polymodal.data.video import sample_frames, video_info
 from polymodal.errors import Problem
 
-Decode = Callable[[str, InputConfig, Any, Path | None], Any]
+Decode = Callable[[str, InputConfig, Any, Root], Any]
 """Reads an item of a cell, given input, settings, item and the folder of its paths."""
 Progress = Callable[[Iterable, str, int], Iterable]
 
@@ -45,6 +47,7 @@ class _Seen:
     cut: int = 0
     opened: int = 0
     missing: list[tuple[str, int, Path, MediaError]] = field(default_factory=list)
+    outside: list[tuple[str, int, MediaError]] = field(default_factory=list)
     broken: list[tuple[str, int, MediaError]] = field(default_factory=list)
     sizes: list[tuple[float, ...]] = field(default_factory=list)
     refused: list[tuple[float, ...]] = field(default_factory=list)
@@ -100,11 +103,14 @@ def check_media(
             seen.files += 1
             seen.most = max(seen.most, place)
             wrong = known[key]
-            if wrong is not None and path is not None and _is_missing(path):
+            if isinstance(wrong, OutsideError):
+                seen.outside.append((split, index, of_item(wrong, place)))
+            elif wrong is not None and path is not None and _is_missing(path):
                 seen.missing.append((split, index, path, of_item(wrong, place)))
             elif wrong is not None:
                 seen.broken.append((split, index, of_item(wrong, place)))
-    problems = _missing(parts, column, seen) + _broken(parts, column, seen.broken)
+    problems = _missing(parts, column, seen) + _outside(parts, column, seen)
+    problems += _broken(parts, column, seen.broken)
     return Opened(problems, _detail(config, seen), seen.sizes, seen.refused)
 
 
@@ -116,7 +122,7 @@ def _cells(parts: Parts, column: str) -> Iterator[tuple[str, int, Any]]:
 
 
 def _open(
-    column: str, config: InputConfig, item: Any, root: Path | None, decode: Decode | None, seen: _Seen
+    column: str, config: InputConfig, item: Any, root: Root, decode: Decode | None, seen: _Seen
 ) -> MediaError | None:
     """Decode one item; what is wrong with it, if anything."""
     kept = None
@@ -145,13 +151,13 @@ def _open(
     return None
 
 
-def _path(cell: Any, root: Path | None) -> Path | None:
+def _path(cell: Any, root: Root) -> Path | None:
     """The file a cell names, if it names one."""
     if isinstance(cell, dict) and not cell.get("bytes"):
         cell = cell.get("path")
     if not isinstance(cell, str) or cell[:5].lower() == "data:" or written_list(cell) is not None:
         return None
-    return Path(root or ".") / cell
+    return Path(root or ".") / cell  # MediaAccess, too, is the path of its folder
 
 
 def _is_missing(path: Path) -> bool:
@@ -178,6 +184,16 @@ def _missing(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
     if error.cure and not error.cure.startswith("Relative"):  # the path itself is wrong in its form
         found, cure = f"{files} there; the first: {error.found}", error.cure
     return [parts.problem(split, None if is_all else index, column, found, cure=cure)]
+
+
+def _outside(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
+    """One line each for a few cells that lead out of the table's folder, one line in all for many."""
+    outside = seen.outside
+    if parts.every or len(outside) <= LISTED:
+        return _broken(parts, column, outside)
+    split, index, error = outside[0]
+    found = f"{len(outside)} of its {seen.files} files may not be named; the first: {error.found}"
+    return [parts.problem(split, index, column, found, expected=error.expected, cure=error.cure)]
 
 
 def _broken(parts: Parts, column: str, broken: list[tuple[str, int, MediaError]]) -> list[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,7 +58,7 @@ def _cell_keys(parts: Parts, split: str, column: str) -> Iterator[bytes]:
     table = parts.tables[split]
     role = parts.roles.get(column)
     if role in MEDIA:
-        yield from (_media_key(cell, str(table.root or "")) for cell in each_cell(table.values(column)))
+        yield from (_media_key(cell, os.fspath(table.root or "")) for cell in each_cell(table.values(column)))
     elif role == "number":
         numbers, _ = parts.numbers(split, column)
         yield from (b"" if math.isnan(number) else repr(float(number)).encode() for number in numbers)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from polymodal.data.access import Root
 from polymodal.data.arrays import MAGIC, as_array, channels_last, read_header
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import PICTURES, damage
@@ -26,7 +26,7 @@ IN_MEMORY = (Image.Image, np.ndarray, list, tuple)
 
 def load_image(
     cell: Any,
-    root: Path | None = None,
+    root: Root = None,
     limits: Limits = LIMITS,
     *,
     gray: bool = False,
@@ -61,7 +61,7 @@ def load_image(
             return _from_file(stream, limits, gray, full_scale, cell)
 
 
-def image_size(cell: Any, root: Path | None = None) -> tuple[int, int]:
+def image_size(cell: Any, root: Root = None) -> tuple[int, int]:
     """Width and height of the upright picture, from its header only.
 
     Raises:
@@ -82,7 +82,7 @@ def image_size(cell: Any, root: Path | None = None) -> tuple[int, int]:
             return _from_array(array, LIMITS, True, None, cell).size
 
 
-def deep_peak(cell: Any, root: Path | None = None) -> float | None:
+def deep_peak(cell: Any, root: Root = None) -> float | None:
     """The largest value of a picture of more than 8 bits; None for one of 8, seen from its header.
 
     Raises:

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import ProcessorMixin
 
 from polymodal.config import MOST_ITEMS
+from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.items import check_count, each_item, of_item, split_items
@@ -57,7 +58,7 @@ class PolymodalProcessor(ProcessorMixin):
         """
         return model.make_processor(rows)
 
-    def read(self, name: str, cell: Any, root: Path | None = None, cache: ReadCache | None = None) -> Any:
+    def read(self, name: str, cell: Any, root: Root = None, cache: ReadCache | None = None) -> Any:
         """What input ``name`` keeps of a cell: None where it is empty, a list where it holds several items.
 
         Raises:
@@ -78,7 +79,7 @@ class PolymodalProcessor(ProcessorMixin):
         return kept or None
 
     @staticmethod
-    def _read_item(reader: Reader, cell: Any, root: Path | None, cache: ReadCache | None) -> Any:
+    def _read_item(reader: Reader, cell: Any, root: Root, cache: ReadCache | None) -> Any:
         key = reader.key(cell, root) if cache is not None else None
         if key is None or cache is None:
             return reader.read(cell, root)
@@ -87,7 +88,7 @@ class PolymodalProcessor(ProcessorMixin):
     def __call__(
         self,
         rows: Sequence[Mapping[str, Any]],
-        root: str | Path | None = None,
+        root: str | Root = None,
         *,
         cache: ReadCache | None = None,
         numbers: Sequence[int] | None = None,
@@ -98,7 +99,8 @@ class PolymodalProcessor(ProcessorMixin):
 
         Args:
             rows: At least one.
-            root: The folder that relative paths start from.
+            root: The folder that relative paths start from; or, as a
+                :class:`polymodal.data.access.MediaAccess`, also which files may be named.
             cache: Keeps what was read.
             numbers: Of the rows in their table, from 0, for messages.
             source: Name of the table, for messages.
@@ -110,7 +112,7 @@ class PolymodalProcessor(ProcessorMixin):
         Raises:
             DataError: Every cell that cannot be read, with its row and column.
         """
-        folder = Path(root) if root is not None else None
+        folder = Path(root) if isinstance(root, str) else root
         numbers = range(len(rows)) if numbers is None else numbers
         problems: list[Problem] = []
         answered = [name for name in self.targets if any(name in row for row in rows)]
@@ -127,7 +129,7 @@ class PolymodalProcessor(ProcessorMixin):
         self,
         row: Mapping[str, Any],
         targets: Iterable[str] = (),
-        root: Path | None = None,
+        root: Root = None,
         cache: ReadCache | None = None,
     ) -> tuple[Row, list[tuple[str, MediaError]]]:
         """What all inputs and some ``targets`` keep of a row's cells, and what cannot be read, by column."""

@@ -7,13 +7,13 @@ import wave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import numpy as np
 import soxr
 
+from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import check_codec, damage, open_container
 from polymodal.data.notes import note
@@ -39,7 +39,7 @@ ESTIMATED = (*FRAMED, "ac3", "eac3", "amr", "mpeg", "mpegts", "ogg", "wav")
 
 def load_audio(
     cell: Any,
-    root: Path | None = None,
+    root: Root = None,
     *,
     rate: int,
     seconds: float | None = None,
@@ -79,7 +79,7 @@ def load_audio(
         return sound if most is None or len(sound) <= most else sound[:most].copy()  # the rest is let go
 
 
-def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
+def audio_info(cell: Any, root: Root = None) -> tuple[float, int]:
     """Seconds and samples a second of a recording; decoded only where the header does not say.
 
     Raises:
@@ -104,7 +104,7 @@ def audio_info(cell: Any, root: Path | None = None) -> tuple[float, int]:
 
 
 def _decode(
-    cell: Any, root: Path | None, limits: Limits, rate: int, seconds: float | None
+    cell: Any, root: Root, limits: Limits, rate: int, seconds: float | None
 ) -> tuple[np.ndarray, int]:
     """Sound in [-1, 1] and its samples a second, which are ``rate`` where it was resampled on the way."""
     with open_cell(cell, root, limits) as stream:

@@ -10,11 +10,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.lists import written_list
 
@@ -30,7 +30,7 @@ UNCLEAR = "malformed node"  # what Python's parser says of a header, showing an 
 EXPECTED = "numbers of shape (time, features)"
 
 
-def load_sequence(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> np.ndarray:
+def load_sequence(cell: Any, root: Root = None, limits: Limits = LIMITS) -> np.ndarray:
     """The features in a cell, float32 ``(time, features)``; one dimension counts as time.
 
     Args:
@@ -77,7 +77,7 @@ def _mistake(cell: Any) -> MediaError:
     return MediaError(found=found, expected=f"{lengths[0]} as in step 1", cure="Give each step all features.")
 
 
-def _from_file(cell: Any, root: Path | None, limits: Limits) -> np.ndarray:
+def _from_file(cell: Any, root: Root, limits: Limits) -> np.ndarray:
     with open_cell(cell, root, limits) as stream, _damage(cell):
         size = stream.seek(0, 2)
         stream.seek(0)

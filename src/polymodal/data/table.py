@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from datasets.table import InMemoryTable
 
 from polymodal.data import files, records
+from polymodal.data.access import MediaAccess, Root
 from polymodal.errors import DataError, Problem
 
 BLOCK = 1000  # rows taken at once: enough to be quick, few enough to hold pictures in memory
@@ -29,16 +30,19 @@ class Table:
     Attributes:
         data: The rows; no column decodes itself.
         name: What the user calls the table, for messages.
-        root: Folder that relative media paths refer to; ``None`` for the current one.
+        root: Folder that relative media paths start from, ``None`` for the current one; of a table that was
+            read from a file also which files its cells may name.
         numbers: The rows' places in what was read, from 0; ``None`` where all of it is here.
         rejected: The rows that could not be read as such and were left out.
+        notes: How the file was read, where that is not a matter of course.
     """
 
     data: datasets.Dataset
     name: str
-    root: Path | None
+    root: Root
     numbers: np.ndarray | None = None
     rejected: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def places(self) -> np.ndarray:
@@ -49,6 +53,9 @@ class Table:
     def columns(self) -> list[str]:
         """Names of the columns, in order."""
         return list(self.data.column_names)
+
+    def __str__(self) -> str:
+        return self.name
 
     def __len__(self) -> int:
         return len(self.data)
@@ -70,7 +77,7 @@ class Table:
     def select(self, indices: Sequence[int] | np.ndarray) -> Table:
         """The table of these rows only, in this order."""
         rows = np.asarray(indices, dtype=np.int64)
-        return Table(self.data.select(rows), self.name, self.root, self.places[rows], self.rejected)
+        return replace(self, data=self.data.select(rows), numbers=self.places[rows])
 
     def without(self, problems: Iterable[Problem]) -> Table:
         """The table without the rows that ``problems`` name."""
@@ -114,7 +121,14 @@ class Table:
             yield from arrow[wanted[start : start + BLOCK]].to_pylist()
 
 
-def read_table(source: Any, *, name: str | None = None, skip: bool = False) -> Table:
+def read_table(
+    source: Any,
+    *,
+    name: str | None = None,
+    skip: bool = False,
+    root: str | Path | None = None,
+    media_anywhere: bool = False,
+) -> Table:
     """Read ``source`` as a table; nothing in it is opened, decoded or guessed.
 
     Args:
@@ -124,38 +138,66 @@ def read_table(source: Any, *, name: str | None = None, skip: bool = False) -> T
         name: What to call it in messages; by default its path or kind.
         skip: Leave rows out that are none (a CSV's of another length, lines that are no JSON) instead of
             refusing the file; see :attr:`Table.rejected`.
+        root: Where relative paths of media cells start, instead of the table's own folder; itself beside the
+            table or in the current folder.
+        media_anywhere: Let the cells of a file name any file, not those below its folder (or ``root``) alone.
 
     Raises:
         DataError: If it cannot be read as rows and columns: every reason, with its row.
     """
     if isinstance(source, Table):
         return source if name is None else replace(source, name=name)
+    folder = _folder(source)
+    media = _media_folder(root, folder, name or str(source)) if root is not None else folder
+    table = _read(source, name, skip)
+    if folder is None or media is None:  # rows of a program, which may name any file
+        return replace(table, root=media)
+    return replace(table, root=MediaAccess(media) if media_anywhere else MediaAccess.inside(media))
+
+
+def _folder(source: Any) -> Path | None:
+    """The folder of a table that is read from a file: a saved dataset's is its own."""
+    if not isinstance(source, (str, os.PathLike)):
+        return None
+    return Path(source) if os.path.isdir(source) else Path(source).parent
+
+
+def _media_folder(root: str | Path, folder: Path | None, name: str) -> Path:
+    beside = (folder or Path()) / root
+    media = beside if os.path.isdir(beside) else Path(root)
+    if not os.path.isdir(media):
+        cure = "Give the folder that the paths in the table start from."
+        raise DataError(Problem(file=name, found=f"data.root '{root}' is no folder", cure=cure))
+    return media
+
+
+def _read(source: Any, name: str | None, skip: bool) -> Table:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         name = name or str(source)
         if os.path.isdir(path):
-            return _table(files.read_folder(path, name), name, path)
+            return _table(files.read_folder(path, name), name)
         rejected: list[Problem] = []
-        table = _table(files.read_file(path, name, rejected if skip else None), name, path.parent)
+        table = _table(files.read_file(path, name, rejected if skip else None), name)
         if not rejected:
             return table
         every = np.arange(len(table) + len(rejected))
         numbers = np.setdiff1d(every, [entry.row - 1 for entry in rejected if entry.row is not None])
         return replace(table, numbers=numbers, rejected=tuple(rejected))
     if isinstance(source, (datasets.Dataset, datasets.DatasetDict, datasets.IterableDataset)):
-        return _table(source, name or "dataset", None)
+        return _table(source, name or "dataset")
     if isinstance(source, pd.DataFrame):
-        return _table(records.from_frame(source, name or "DataFrame"), name or "DataFrame", None)
+        return _table(records.from_frame(source, name or "DataFrame"), name or "DataFrame")
     if isinstance(source, Mapping):
         cure = "For one row, give a list that holds the dict."
         raise DataError(Problem(found="a dict", expected="a table", cure=cure, file=name or ""))
     if isinstance(source, (list, tuple)):
-        return _table(records.from_rows(source, name or "rows"), name or "rows", None)
+        return _table(records.from_rows(source, name or "rows"), name or "rows")
     expected = "a path, a DataFrame, a datasets.Dataset or a list of dicts"
     raise DataError(Problem(found=f"a {type(source).__name__}", expected=expected, file=name or ""))
 
 
-def _table(source: Any, name: str, root: Path | None) -> Table:
+def _table(source: Any, name: str) -> Table:
     if isinstance(source, pa.Table):
         records.check_columns(source.column_names, name)
         data = _dataset(plain(source))
@@ -170,7 +212,7 @@ def _table(source: Any, name: str, root: Path | None) -> Table:
     if not len(data):
         cure = "Give a table with at least one row below the column names."
         raise DataError(Problem(found="no rows", expected="rows to read", cure=cure, file=name))
-    return Table(data, name, root)
+    return Table(data, name, None)
 
 
 def plain(table: pa.Table) -> pa.Table:

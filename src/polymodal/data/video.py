@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
@@ -14,6 +13,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import check_codec, damage, open_container
 
@@ -63,7 +63,7 @@ class _Index:
 
 
 def load_video(
-    cell: Any, root: Path | None = None, *, frames: int, size: int, limits: Limits = LIMITS
+    cell: Any, root: Root = None, *, frames: int, size: int, limits: Limits = LIMITS
 ) -> np.ndarray:
     """Frames of the clip in a cell, squares of ``size`` pixels: uint8 ``(frames, size, size, 3)``, RGB.
 
@@ -83,7 +83,7 @@ def load_video(
 
 
 def sample_frames(
-    cell: Any, root: Path | None = None, *, frames: int, limits: Limits = LIMITS
+    cell: Any, root: Root = None, *, frames: int, limits: Limits = LIMITS
 ) -> Iterator[Image.Image]:
     """One upright RGB picture from the middle of each of ``frames`` equal stretches of a clip, one at a time.
 
@@ -116,7 +116,7 @@ def sample_frames(
                 yield _upright(Image.fromarray(picture), frame.rotation)
 
 
-def video_info(cell: Any, root: Path | None = None, limits: Limits = LIMITS) -> VideoInfo:
+def video_info(cell: Any, root: Root = None, limits: Limits = LIMITS) -> VideoInfo:
     """Length, size and number of frames of a clip: from its header, and from its packets if that is silent.
 
     Raises:
@@ -155,7 +155,7 @@ def _clip_array(array: np.ndarray, limits: Limits) -> np.ndarray:
 
 
 @contextmanager
-def _opened(cell: Any, root: Path | None, limits: Limits) -> Iterator[tuple[Any, Any]]:
+def _opened(cell: Any, root: Root, limits: Limits) -> Iterator[tuple[Any, Any]]:
     """The file in a cell, opened by libav, and its first stream of moving pictures."""
     with (
         open_cell(cell, root, limits) as file,
@@ -176,7 +176,7 @@ def _opened(cell: Any, root: Path | None, limits: Limits) -> Iterator[tuple[Any,
         yield container, stream
 
 
-def _read_index(cell: Any, root: Path | None, limits: Limits) -> _Index:
+def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
     """Read the packets of a clip, decoding none; holds only their times.
 
     Raises:

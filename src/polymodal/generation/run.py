@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pandas as pd
 
 from polymodal.config import Declaration
+from polymodal.data.access import Root
 from polymodal.data.aside import writing
 from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import Conversation
@@ -217,14 +218,15 @@ class LanguageRun:
         )
 
     def chat(
-        self, messages: Sequence[Any], *, stream: bool = False, root: str | Path | None = None, **options: Any
+        self, messages: Sequence[Any], *, stream: bool = False, root: str | Root = None, **options: Any
     ) -> Any:
         """The answer to a conversation in the Transformers chat format, whose last message is the user's.
 
         Args:
             messages: ``{"role", "content"}`` each; content a text, or parts of type text, image, ….
             stream: Give the answer piece by piece, as it is made.
-            root: The folder that relative paths start from.
+            root: The folder that relative paths start from; or, as a
+                :class:`polymodal.data.access.MediaAccess`, also which files may be named.
             options: See :meth:`generate`.
 
         Returns:
@@ -233,7 +235,8 @@ class LanguageRun:
         Raises:
             MediaError: If a message or an item cannot be read.
         """
-        turn = self.processor.encode(self.conversation(messages), Path(root) if root else None, reply=True)
+        folder = Path(root) if isinstance(root, str) else root
+        turn = self.processor.encode(self.conversation(messages), folder, reply=True)
         self._require_room(len(turn.encoded.ids))
         chosen = decoding(self.generation.decoding, options)
         if stream:

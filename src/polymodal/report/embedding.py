@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import wave
-from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from PIL import Image
 
+from polymodal.data.access import Root
 from polymodal.data.cells import MediaError
 from polymodal.data.describe import brief
 from polymodal.data.items import each_item
@@ -32,7 +32,7 @@ SHOWN = 3
 """Items of a cell that holds several."""
 
 
-def show_cell(cell: Any, modality: str, root: Path | None) -> list[dict[str, str]]:
+def show_cell(cell: Any, modality: str, root: Root) -> list[dict[str, str]]:
     """What stands for a cell: an entry an item, each ``kind`` and ``content``.
 
     ``kind`` is ``image``, ``audio`` or ``video``, whose content is a data URI, ``text``, or ``gone``, whose
@@ -49,7 +49,7 @@ def show_cell(cell: Any, modality: str, root: Path | None) -> list[dict[str, str
     return shown
 
 
-def _show(item: Any, modality: str, root: Path | None) -> dict[str, str]:
+def _show(item: Any, modality: str, root: Root) -> dict[str, str]:
     if modality == "image":
         return {"kind": "image", "content": picture_uri(load_image(item, root))}
     if modality == "video":
@@ -62,7 +62,7 @@ def _show(item: Any, modality: str, root: Path | None) -> dict[str, str]:
     return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
 
 
-def _show_clip(item: Any, root: Path | None) -> dict[str, str]:
+def _show_clip(item: Any, root: Root) -> dict[str, str]:
     """A player, or where libav was built without the encoder some frames side by side."""
     if ENCODER in av.codecs_available:
         return {"kind": "video", "content": clip_uri(load_video(item, root, frames=PLAYED, size=SIDE))}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from polymodal.data.access import Root
 from polymodal.data.cache import digest
 from polymodal.data.cells import LIMITS, RAW, MediaError, open_cell
 from polymodal.data.items import each_item
@@ -41,7 +41,7 @@ def model_digest(run: Run) -> str:
     return whole.hexdigest()
 
 
-def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Path | None) -> bytes | None:
+def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Root) -> bytes | None:
     """Sixteen bytes that stand for what a row's inputs hold: of files, their content.
 
     Args:
@@ -62,7 +62,7 @@ def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Path
     return digest(*parts)
 
 
-def _item_digest(item: Any, modality: str, root: Path | None) -> bytes:
+def _item_digest(item: Any, modality: str, root: Root) -> bytes:
     is_path = isinstance(item, str) and written_list(item) is None
     is_file = isinstance(item, RAW) or (isinstance(item, Mapping) and item.get("array") is None)
     if modality not in MEDIA or not (is_path or is_file):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from polymodal.data import media
+from polymodal.data.access import Root
 from polymodal.data.items import each_item
 from polymodal.data.parts import MEDIA
 from polymodal.data.video import sample_frames
@@ -24,7 +24,7 @@ WORDS = 200
 """Characters of a text."""
 
 
-def preview(cell: Any, modality: str, root: Path | None) -> tuple[bytes | None, str | None]:
+def preview(cell: Any, modality: str, root: Root) -> tuple[bytes | None, str | None]:
     """A JPEG and words of the first item in a cell that was read before; None for what it has not.
 
     Raises:

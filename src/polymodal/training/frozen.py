@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from polymodal.config import TrainConfig
+from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache, digest
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
@@ -44,7 +44,7 @@ def encode_frozen(job: Job, model: LearningModel, *, quiet: bool = False) -> Non
 def frozen_readers(
     encoders: Iterable[tuple[list[str], Encoder]],
     processor: PolymodalProcessor,
-    cells: Callable[[Sequence[str]], Iterable[tuple[Any, Path | None]]],
+    cells: Callable[[Sequence[str]], Iterable[tuple[Any, Root]]],
     cache: ReadCache,
     *,
     train: TrainConfig,

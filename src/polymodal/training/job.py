@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from polymodal.config import DataConfig, Declaration
+from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
@@ -20,7 +21,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import SKIP
 from polymodal.data.schema import Guess, complete
 from polymodal.data.store import DiskStore, default_folder
-from polymodal.data.table import Table, read_table
+from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.evaluation.grouping import check_group
 from polymodal.evaluation.partition import subgroup_columns
@@ -45,7 +46,7 @@ from polymodal.training.inherited import take_over
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 from polymodal.training.skipping import leave_out, leave_rows
-from polymodal.training.source import named_inputs, read_declared, resolve, train_source
+from polymodal.training.source import named_inputs, read_declared, read_declared_table, resolve, train_source
 from polymodal.training.splitting import split_and_skip
 from polymodal.training.starting import Start, open_start
 
@@ -119,7 +120,7 @@ class Job:
         Without ``media`` these are not opened, as when they were read before.
         """
 
-        def decode(name: str, config: Any, item: Any, root: Path | None) -> Any:
+        def decode(name: str, config: Any, item: Any, root: Root) -> Any:
             return self.processor.read(name, item, root, self.cache)
 
         self.report = self.check_cells(decode if media else lambda *_: None, None if quiet else progress)
@@ -157,7 +158,7 @@ class Job:
             seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
         )  # fmt: skip
 
-    def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Path | None]]:
+    def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Root]]:
         """The distinct items in some inputs' cells, of training and validation, each with its folder."""
         seen = set()
         for table in (self.splits["train"], self.splits["validation"]):
@@ -217,8 +218,7 @@ def open_job(
         values["start"] = str(start)
     with located(written, lines, "data"):
         path = train_source(source, values, folder)
-    skip = (values.get("data") or {}).get("on_error") == SKIP
-    table = read_table(path, skip=skip)
+    table = read_declared_table(path, values.get("data") or {}, folder)
     begun = _open_start(values, folder, written, lines)
     if begun:
         values = take_over(

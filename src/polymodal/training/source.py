@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polymodal.config import DataConfig
+from polymodal.data.rejected import SKIP
+from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
 from polymodal.settings import read_yaml
 
@@ -41,6 +44,24 @@ def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> An
     if isinstance(source, (str, Path)):
         values["data"] = section | {"train": str(source)}
     return source
+
+
+def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder: Path | None) -> Table:
+    """The table at ``path``, read as the declaration's section ``data`` says.
+
+    Args:
+        path: Whatever holds rows, see :func:`polymodal.data.table.read_table`.
+        data: The section; where it is not parsed yet, what is of a wrong type is passed over here.
+        folder: Of the declaration, beside which ``data.root`` is looked for first.
+
+    Raises:
+        DataError: If the table cannot be read.
+    """
+    given = data.model_dump() if isinstance(data, DataConfig) else data
+    root = given.get("root")
+    root = resolve(root, folder, "data.root") if isinstance(root, str) else None
+    anywhere = given.get("media_anywhere") is True
+    return read_table(path, skip=given.get("on_error") == SKIP, root=root, media_anywhere=anywhere)
 
 
 def resolve(path: str, folder: Path | None, section: str = "data") -> Path:

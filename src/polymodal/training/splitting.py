@@ -11,10 +11,10 @@ from polymodal.data.folds import fold_rows
 from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.rejected import SKIP
 from polymodal.data.split import split_rows
-from polymodal.data.table import Table, read_table
+from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem
 from polymodal.training.labelled import few_answers, few_labels
-from polymodal.training.source import resolve
+from polymodal.training.source import read_declared_table, resolve
 
 
 def split_and_skip(
@@ -48,7 +48,7 @@ def split_tables(
     for name in ("validation", "test"):
         given = getattr(data, name)
         if isinstance(given, str):
-            splits[name] = read_table(resolve(given, folder), skip=data.on_error == SKIP)
+            splits[name] = read_declared_table(resolve(given, folder), data, folder)
             numbers[name] = splits[name].places
     return splits, numbers
 

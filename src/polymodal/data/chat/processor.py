@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache
 from polymodal.data.chat.messages import Conversation, Media
 from polymodal.data.chat.rendering import Encoded, Renderer
@@ -85,7 +86,7 @@ class ConversationProcessor(PolymodalProcessor):
     def encode(
         self,
         conversation: Conversation,
-        root: Path | None = None,
+        root: Root = None,
         cache: ReadCache | None = None,
         *,
         reply: bool = False,
@@ -111,7 +112,7 @@ class ConversationProcessor(PolymodalProcessor):
 
         return Turn(self.renderer.encode(conversation, count, reply=reply), kept, taken)
 
-    def read_item(self, media: Media, root: Path | None = None, cache: ReadCache | None = None) -> Any:
+    def read_item(self, media: Media, root: Root = None, cache: ReadCache | None = None) -> Any:
         """What the reader of its input keeps of an item.
 
         Raises:

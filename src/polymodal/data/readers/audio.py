@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polymodal.data import media
+from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
 
 
@@ -34,7 +34,7 @@ class AudioReader(Reader):
         """The fixed length in samples."""
         return round(self.rate * self.seconds)
 
-    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+    def read(self, cell: Any, root: Root) -> np.ndarray:
         """float32 ``(at most samples,)``."""
         sound = media.load_audio(cell, root, rate=self.rate)
         return sound if len(sound) <= self.samples else sound[: self.samples].copy()  # the rest is let go

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from polymodal.config import MOST_ITEMS
 from polymodal.data import media
+from polymodal.data.access import Root
 from polymodal.data.cache import cell_key, digest
 from polymodal.registry import Registry
 
@@ -36,7 +37,7 @@ class Reader:
     part: Any = None
     items: int = MOST_ITEMS
 
-    def read(self, cell: Any, root: Path | None) -> Any:
+    def read(self, cell: Any, root: Root) -> Any:
         """The content of a cell, or of one of its items, that is not empty.
 
         Raises:
@@ -59,7 +60,7 @@ class Reader:
         """
         raise TypeError(f"{type(self).__name__} has no blank of its own")
 
-    def content(self, cell: Any, root: Path | None) -> bytes:
+    def content(self, cell: Any, root: Root) -> bytes:
         """The digest of what a cell holds, wherever its file lies.
 
         Raises:
@@ -68,7 +69,7 @@ class Reader:
         with media.open_cell(cell, root, media.LIMITS) as stream:
             return hashlib.file_digest(stream, "blake2b").digest()  # type: ignore[arg-type]
 
-    def key(self, cell: Any, root: Path | None) -> tuple[Hashable, ...] | None:
+    def key(self, cell: Any, root: Root) -> tuple[Hashable, ...] | None:
         """What tells a cell read by this reader from others in this process; None if nothing does."""
         key = cell_key(cell) if self.cached else None
         return None if key is None else (self.fingerprint, root, key)
@@ -80,7 +81,7 @@ class Reader:
                 setattr(self, name, value)
                 self.__dict__.pop("fingerprint", None)
 
-    def digest(self, cell: Any, root: Path | None) -> bytes:
+    def digest(self, cell: Any, root: Root) -> bytes:
         """What tells it from others anywhere: see :meth:`content` and :attr:`fingerprint`."""
         return digest(self.fingerprint, self.content(cell, root))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache, digest
 from polymodal.data.readers.base import Reader
 
@@ -34,7 +34,7 @@ class FrozenReader(Reader):
         self.reader, self.encode, self.weights, self.tokens = reader, encode, weights, tokens
         self.modality, self.items = reader.modality, reader.items  # type: ignore[misc]
 
-    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+    def read(self, cell: Any, root: Root) -> np.ndarray:
         """``(*grid, width)``."""
         return self.encode([self.reader.read(cell, root)])[0]
 
@@ -59,7 +59,7 @@ class FrozenReader(Reader):
             tokens[place, : len(item)], mask[place, : len(item)] = item, True
         return {"tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask)}
 
-    def content(self, cell: Any, root: Path | None) -> bytes:
+    def content(self, cell: Any, root: Root) -> bytes:
         """See :class:`Reader`."""
         return self.reader.content(cell, root)
 
@@ -72,7 +72,7 @@ class FrozenReader(Reader):
         """See :class:`Reader`."""
         return self.reader.is_empty(cell)
 
-    def fill(self, cells: Sequence[tuple[Any, Path | None]], cache: ReadCache, starts: Iterable[int]) -> bool:
+    def fill(self, cells: Sequence[tuple[Any, Root]], cache: ReadCache, starts: Iterable[int]) -> bool:
         """Encode every one of ``cells`` (each with the folder its path starts from) into ``cache``.
 
         Batches are cut alike whatever is kept already, so that a resumed run computes the same bits.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from polymodal.data import media
+from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
 
 
@@ -29,7 +29,7 @@ class ImageReader(Reader):
     def __init__(self, part: Any = None, *, size: int = 64) -> None:
         self.part, self.size = part, size
 
-    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+    def read(self, cell: Any, root: Root) -> np.ndarray:
         """uint8 ``(3, size, size)``, or the image processor's floats."""
         return self._pixels(media.load_image(cell, root, gray=self.part is None))
 

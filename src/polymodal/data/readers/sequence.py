@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from polymodal.data.access import Root
 from polymodal.data.cells import MediaError, describe
 from polymodal.data.lists import written_list
 from polymodal.data.readers.base import READERS, Reader
@@ -71,7 +71,7 @@ class SequenceReader(Reader):
         """The steps that hold 98 of 100 sequences whole, within what a CPU can bear."""
         return min(cls.MOST_STEPS, int(np.quantile(lengths, 0.98, method="higher")))
 
-    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+    def read(self, cell: Any, root: Root) -> np.ndarray:
         """float32 ``(at most length, features)``."""
         array = load_sequence(cell, root)
         if array.shape[1] != self.features:
@@ -85,7 +85,7 @@ class SequenceReader(Reader):
         """One step of means."""
         return np.zeros((1, self.features), dtype=np.float32)
 
-    def content(self, cell: Any, root: Path | None) -> bytes:
+    def content(self, cell: Any, root: Root) -> bytes:
         """See :class:`Reader`; a list that is written out is its own content."""
         is_written = isinstance(cell, str) and written_list(cell) is not None
         return cell.encode("utf-8", "surrogatepass") if is_written else super().content(cell, root)

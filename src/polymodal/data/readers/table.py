@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+<<<<<<< HEAD
 from polymodal.data.number_formats import number_format
+=======
+from polymodal.data.access import Root
+>>>>>>> d65e17e (data: cells of a table's file name files below its folder, unless data.root or --media-anywhere says otherwise)
 from polymodal.data.numbers import mean_and_deviation, read_number
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.values import EMPTY_NUMBERS, as_label
@@ -63,7 +66,7 @@ class NumberReader(Reader):
         """Length of the code."""
         return max(len(self.edges) - 1, 0) + 1
 
-    def read(self, cell: Any, root: Path | None) -> float:
+    def read(self, cell: Any, root: Root) -> float:
         """The number."""
         return read_number(cell, self.written)
 
@@ -115,7 +118,7 @@ class CategoryReader(Reader):
         new = sorted({label for label in labels if label} - {*self.categories})
         return CategoryReader(categories=[*self.categories, *new])
 
-    def read(self, cell: Any, root: Path | None) -> int:
+    def read(self, cell: Any, root: Root) -> int:
         """The category's place from 1; 0 for one that training never saw."""
         return self.place.get(as_label(cell), 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.values import as_label
 
@@ -33,7 +33,7 @@ class TextReader(Reader):
         self.part, self.max_length = part, min(max_length, part.model_max_length)
         self.most_tokens: int | None = None
 
-    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+    def read(self, cell: Any, root: Root) -> np.ndarray:
         """Token ids ``(length,)``."""
         ids = self.part(_text(cell), truncation=True, max_length=self.max_length).input_ids
         return np.asarray(ids, dtype=np.int64)
@@ -46,7 +46,7 @@ class TextReader(Reader):
         """The empty text."""
         return self.read("", None)
 
-    def content(self, cell: Any, root: Path | None) -> bytes:
+    def content(self, cell: Any, root: Root) -> bytes:
         """See :class:`Reader`."""
         return _text(cell).encode("utf-8", "surrogatepass")
 

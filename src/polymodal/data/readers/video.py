@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.video import load_video, sample_frames
 
@@ -30,7 +30,7 @@ class VideoReader(Reader):
     def __init__(self, part: Any = None, *, frames: int = 8, size: int = 64) -> None:
         self.part, self.frames, self.size = part, frames, size
 
-    def read(self, cell: Any, root: Path | None) -> np.ndarray:
+    def read(self, cell: Any, root: Root) -> np.ndarray:
         """uint8 ``(frames, 3, size, size)``, or the processor's floats."""
         if self.part is not None:
             return np.stack([self._process(image) for image in sample_frames(cell, root, frames=self.frames)])

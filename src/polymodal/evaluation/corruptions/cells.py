@@ -7,13 +7,13 @@ worse cell and not a worse tensor. A corrupted value is handed to the reader in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from polymodal.data import media
+from polymodal.data.access import Root
 from polymodal.data.items import each_item
 from polymodal.data.numbers import read_number
 from polymodal.data.readers import (
@@ -69,7 +69,7 @@ class CellReader:
         self.reader = reader.reader if isinstance(reader, FrozenReader) else reader
         self._side = _seen_side(self.reader)
 
-    def decode(self, cell: Any, root: Path | None) -> list[Any]:
+    def decode(self, cell: Any, root: Root) -> list[Any]:
         """The items of a cell: pictures, clips as bytes ``(frames, height, width, 3)``, waveforms
         ``(samples,)`` at the reader's rate, texts, numbers, labels or features ``(time, features)``.
 
@@ -89,7 +89,7 @@ class CellReader:
         encoded = iter([array for part in parts for array in part])
         return [[next(encoded) for _ in items] for items in kept]
 
-    def _decode(self, cell: Any, root: Path | None) -> Any:
+    def _decode(self, cell: Any, root: Root) -> Any:
         reader = self.reader
         if isinstance(reader, ImageReader):
             return self._sized(media.load_image(cell, root, gray=reader.part is None))

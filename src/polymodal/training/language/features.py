@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+from polymodal.data.access import Root
 from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.training.frozen import frozen_encoders, frozen_readers
 from polymodal.training.language.job import LanguageJob
@@ -18,7 +18,7 @@ def encode_frozen_items(job: LanguageJob, *, quiet: bool = False) -> None:
     """
     model, longest = job.model, max(job.stages, key=lambda stage: stage.train.epochs or 0)
 
-    def cells(names: Sequence[str]) -> Iterable[tuple[Any, Path | None]]:
+    def cells(names: Sequence[str]) -> Iterable[tuple[Any, Root]]:
         return items_of(job, names)
 
     readers, notes = frozen_readers(
@@ -34,7 +34,7 @@ def encode_frozen_items(job: LanguageJob, *, quiet: bool = False) -> None:
             rows.processor = features
 
 
-def items_of(job: LanguageJob, names: Sequence[str]) -> Iterable[tuple[Any, Path | None]]:
+def items_of(job: LanguageJob, names: Sequence[str]) -> Iterable[tuple[Any, Root]]:
     """The distinct items of some inputs in the rows of all stages, each with its folder."""
     seen = set()
     for stage in job.stages:

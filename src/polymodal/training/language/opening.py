@@ -17,9 +17,8 @@ from polymodal.data.chat.templates import RowReader, Template
 from polymodal.data.chat.tokenizer import check_tokenizer, train_language_tokenizer
 from polymodal.data.guess import guess_modality
 from polymodal.data.preparation import prepare_processor
-from polymodal.data.rejected import SKIP
 from polymodal.data.schema import complete
-from polymodal.data.table import Table, read_table
+from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.evaluation.words import WORD_METRICS
 from polymodal.hub import load_pretrained
@@ -30,7 +29,7 @@ from polymodal.training.arguments import fill_in
 from polymodal.training.job import check_parts, open_cache
 from polymodal.training.language.declared import check_stage, refuse_idle, require_columns, stage_train
 from polymodal.training.language.job import LanguageJob, Stage
-from polymodal.training.source import read_declared, resolve, train_source
+from polymodal.training.source import read_declared, read_declared_table, resolve, train_source
 from polymodal.training.splitting import split_and_skip
 
 READ_AS_ITEMS = ("image", "audio", "video", "sequence")
@@ -78,8 +77,7 @@ def open_language_job(
         values["generation"] = section | {key: text for key, text in given.items() if text is not None}
     with located(written, lines, "data"):
         path = train_source(source, values, folder)
-    skip = (values.get("data") or {}).get("on_error") == SKIP
-    table = read_table(path, skip=skip)
+    table = read_declared_table(path, values.get("data") or {}, folder)
     # What is no section is told by parse, with its line: what stands in it cannot be looked at before.
     values["inputs"] = _inputs(values, table, inputs) if _is_readable(values) else values.get("inputs")
     declaration = parse(values, source=written, lines=lines)
@@ -189,7 +187,7 @@ def _stage(
         asked = generation.model_copy(update=base | cleared | own)
     if stage.data is not None:
         path = resolve(stage.data, folder, f"stages.{name}.data")
-        table = read_table(path, skip=declaration.data.on_error == SKIP)
+        table = read_declared_table(path, declaration.data, folder)
         splits, _, wrong = split_and_skip(table, _of_its_own(declaration), folder)
         rejected += [problem for problem in wrong if problem not in rejected]
     if own or stage.data is not None:

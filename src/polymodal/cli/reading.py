@@ -1,0 +1,62 @@
+"""How a table is read: the options that every command has which reads one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+OPTIONS: dict[str, Any] = {
+    "root": Annotated[
+        Path | None, typer.Option("--root", help="Folder that media paths start from. [the table's own]")
+    ],
+    "media_anywhere": Annotated[
+        bool, typer.Option("--media-anywhere", help="Cells may name files outside of that folder.")
+    ],
+}
+"""What may follow each such command; the names are those of ``read_table`` and of the section ``data``."""
+DEFAULTS: dict[str, Any] = {"root": None, "media_anywhere": False}
+
+
+def reads_table(command: Callable[..., None]) -> Callable[..., None]:
+    """``command`` with :data:`OPTIONS`, which become settings where it takes such, else say how to read."""
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in OPTIONS}
+        chosen = {name: value for name, value in chosen.items() if value not in (None, False)}
+        if "settings" in own.parameters:
+            given["settings"] = [*(given["settings"] or []), *_settings(chosen)]
+        elif chosen:
+            given["table"] = _read(given["table"], chosen)
+        command(**given)
+
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS[name], annotation=kind)
+        for name, kind in OPTIONS.items()
+    ]
+    with_options.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {**command.__annotations__, **OPTIONS}
+    return with_options
+
+
+def _settings(chosen: dict[str, Any]) -> list[str]:
+    return [
+        f"data.{name}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for name, value in chosen.items()
+    ]
+
+
+def _read(table: str | None, chosen: dict[str, Any]) -> Any:
+    from polymodal.data.table import read_table
+
+    if table is None:
+        option = f"--{next(iter(chosen)).replace('_', '-')}"
+        raise typer.BadParameter("it goes with a table", param_hint=option)
+    return read_table(table, **chosen)
