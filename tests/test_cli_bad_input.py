@@ -127,7 +127,7 @@ def test_media_that_cannot_be_read_are_all_named(folder):
         "bad.csv, row 5, column 'photo': bad/cut.png cannot be decoded (image file is truncated)",
         "bad.csv, row 6, column 'photo': bad/page.png cannot be decoded (no known picture format)",
         "bad.csv, row 7, column 'photo': bad is a folder, expected a file",
-        f"bad.csv, row 8, column 'photo': bad/no.png does not exist in {folder}",
+        "bad.csv, row 8, column 'photo': bad/no.png does not exist. Relative paths start from the table's",
         "bad.csv, row 9, column 'voice': bad/nothing.wav: the file is empty",
         "bad.csv, row 10, column 'voice': bad/cut.wav is cut short",
         "bad.csv, row 11, column 'voice': bad/whole.jpg",

@@ -136,7 +136,7 @@ def test_rows_that_cannot_be_read_are_left_out_once_and_named_by_their_own_colum
     Run._batches = planted_after_reading(unplanted)
     try:
         said = error(pairs, *asked)
-        assert re.match(r"pairs.csv, row 31, column 'other': none.png does not exist in ", said)
+        assert re.match(r"pairs.csv, row 31, column 'other': none.png does not exist. ", said)
         result = polymodal(*asked, "--on-error", "skip", "--json", folder=pairs)
     finally:
         Run._batches = unplanted

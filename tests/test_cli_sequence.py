@@ -153,7 +153,7 @@ def test_bad_sequence_files_are_all_named(folder):
         6: "bad/object.npy holds Python objects, never loaded",
         7: "bad/text.npy is no NumPy file, expected .npy or .npz. Write it with numpy.save",
         8: "bad/cut.npy is cut short: ",
-        9: f"bad/gone.npy does not exist in {folder}",
+        9: f"bad/gone.npy does not exist. Relative paths start from the table's folder: looked in {folder}",
         10: "bad/two.npz holds 2 arrays ('x', 'y'), expected one array",
     }
     places = sorted(said, key=lambda line: int(line.split("row ")[1].split(",")[0]))

@@ -340,7 +340,7 @@ def test_a_table_that_lacks_what_is_asked_with_or_measured_against(spoken_houses
     assert "kind.csv: no column 'kind' to measure against" in told("evaluate", "kind")
     assert told("evaluate", "empty") == "empty.csv: no row has an answer, expected rows with answers"
     for command in (["predict", "broken", "-o", "said.parquet"], ["evaluate", "broken"]):
-        assert told(*command).startswith("broken.csv, row 1, column 'photo': none.png does not exist in ")
+        assert told(*command).startswith("broken.csv, row 1, column 'photo': none.png does not exist. ")
     for command in (["predict", "long", "-o", "said.parquet"], ["evaluate", "long"]):
         assert "long.csv, row 1: " in told(*command) and "expected at most 2047" in told(*command)
     assert "no probabilities" in told("predict", "houses", "-o", "said.parquet", "--probabilities")

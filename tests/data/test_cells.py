@@ -142,7 +142,7 @@ def test_error_is_one_line_and_survives_a_worker_process():
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("missing.png", "missing.png does not exist in"),
+        ("missing.png", "missing.png does not exist"),
         ("photo.png/x", "does not exist"),
         ("folder", "folder is a folder, expected a file"),
         ("empty.wav", "empty.wav: the file is empty"),

@@ -110,7 +110,7 @@ def test_what_is_several_is_the_same_as_each_alone(tmp_path):
 
 def test_a_bad_item_is_named(tmp_path):
     cell = [picture(tmp_path, "a.png", 9), None, "gone.png"]
-    with pytest.raises(MediaError, match=r"^item 3: gone\.png does not exist in"):
+    with pytest.raises(MediaError, match=r"^item 3: gone\.png does not exist"):
         make_processor().read("photos", cell, tmp_path)
 
 

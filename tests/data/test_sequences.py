@@ -93,7 +93,7 @@ BAD = {
     "ragged": ([[1, 2], [3, 4], [5]], "list of 3: step 3 has 1 features, expected 2 as in step 1"),
     "words": ([["a"], ["b"]], "expected numbers"),
     "a gap": ([[1.0, None], [2.0, 3.0]], "the first in step 1, feature 2"),
-    "a missing file": ("no.npy", "no.npy does not exist in"),
+    "a missing file": ("no.npy", "no.npy does not exist"),
     "a number": (3.5, "float, expected a path, bytes"),
 }  # fmt: skip
 

@@ -277,7 +277,7 @@ def _check_address(name: str) -> None:
     if not mark or len(scheme) > 10 or not scheme.isalnum():
         return
     if scheme.lower() == "file":
-        cure = f"Give the plain path: {describe(urllib.parse.unquote(rest))}"
+        cure = f"Give the plain path: {urllib.parse.unquote(rest)}"
         raise MediaError(found=f"{describe(name)} is an address", expected="a path", cure=cure)
     cure = "Download it and give the file's path."
     raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
@@ -295,7 +295,10 @@ def _hint(name: str, root: Root) -> str:
     refused = not_opened(name, kind) if kind else None
     if refused is not None:
         return f"Such files are not opened. {refused.cure}"
-    return "Relative paths refer to the table's folder." if root and not os.path.isabs(name) else ""
+    if os.path.isabs(name):
+        return ""
+    about = "Relative paths start from the table's folder: looked" if root else "Looked"
+    return f"{about} in {Path(root or '').absolute()}."
 
 
 def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
@@ -313,9 +316,8 @@ def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
         _check_bytes(status.st_size, name, limits)
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        looked = "" if os.path.isabs(name) else f"Looked in {Path(root or '').absolute()}."
-        cure = " ".join(filter(None, (_hint(name, root), looked)))
-        raise MediaError(found=f"{short_path(name, root)} does not exist", cure=cure) from None
+        found = f"{short_path(name, root)} does not exist"
+        raise MediaError(found=found, cure=_hint(name, root)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error
