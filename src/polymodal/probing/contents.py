@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.access import Root
-from polymodal.data.access import Root
 from polymodal.data.cache import cell_key, digest
 from polymodal.data.items import each_item
 from polymodal.data.parts import each_cell
@@ -53,15 +52,9 @@ def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = 
     return found
 
 
-<<<<<<< HEAD
 def _items(reader: Reader, cell: Any, root: Root) -> Iterator[bytes]:
     if isinstance(reader, NumberReader):
         yield repr(reader.read(cell, root)).encode()
-=======
-def _items(reader: Reader, cell: Any, root: Root) -> Iterator[bytes]:
-    if reader.modality == "number":
-        yield repr(read_number(cell)).encode()
->>>>>>> d65e17e (data: cells of a table's file name files below its folder, unless data.root or --media-anywhere says otherwise)
         return
     for _, item in each_item(cell, reader.modality):
         if reader.modality == "category":

@@ -9,11 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
-from polymodal.data.number_formats import number_format
-=======
 from polymodal.data.access import Root
->>>>>>> d65e17e (data: cells of a table's file name files below its folder, unless data.root or --media-anywhere says otherwise)
+from polymodal.data.number_formats import number_format
 from polymodal.data.numbers import mean_and_deviation, read_number
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.values import EMPTY_NUMBERS, as_label
