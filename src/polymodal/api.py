@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -80,17 +81,19 @@ def check(
     target: str | Sequence[str] | None = None,
     inputs: Sequence[str] = (),
     settings: Sequence[str] = (),
+    sample_weight: str | None = None,
     prompt: str | None = None,
     answer: str | None = None,
     quiet: bool = True,
 ) -> CheckReport:
     """What a fit would see and trip over, or a pre-training where objectives stand without targets.
 
-    Every file is read.
+    Every file is read. For the arguments see :func:`fit`.
 
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
     """
+    settings = _weighing(settings, sample_weight)
     if prompt is not None or answer is not None or asks_for_words(source, settings):
         with quiet_libraries():
             return check_language(
@@ -113,6 +116,7 @@ def fit(
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    sample_weight: str | None = None,
     start: str | Path | None = None,
     prompt: str | None = None,
     answer: str | None = None,
@@ -131,6 +135,7 @@ def fit(
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
+        sample_weight: Column that says how much each row counts, as ``data.sample_weight`` does.
         start: A run whose encoders, embedding and fusion go on; heads are new.
         prompt: Template over columns of what is asked, such as ``{image} {question}``.
         answer: Template over columns of what is to be said.
@@ -141,6 +146,7 @@ def fit(
     Raises:
         PolymodalError: One line for everything that is wrong; nothing was trained then.
     """
+    settings = _weighing(settings, sample_weight)
     if prompt is not None or answer is not None or asks_for_words(source, settings):
         if target or start:
             other = "target" if target else "start"
@@ -268,6 +274,12 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
 def default_folder(source: Any) -> Path:
     """``runs/<name of the table>``."""
     return Path("runs") / (Path(source).stem if isinstance(source, (str, Path)) else "run")
+
+
+def _weighing(settings: Sequence[str], sample_weight: str | None) -> list[str]:
+    """``settings``, and the one that names the column of weights."""
+    named = [] if sample_weight is None else [f"data.sample_weight={json.dumps(sample_weight)}"]
+    return [*settings, *named]
 
 
 def _names(target: str | Sequence[str] | None) -> list[str]:

@@ -7,8 +7,17 @@ import torch
 from torch.nn import functional as F
 
 from polymodal.errors import ConfigError
-from polymodal.models.heads import IGNORED, Classifier, MultilabelClassifier, Regressor, build_head
+from polymodal.models.heads import (
+    HEADS,
+    IGNORED,
+    Classifier,
+    MultilabelClassifier,
+    Regressor,
+    build_head,
+    takes_weights,
+)
 from polymodal.models.outputs import FusedState
+from tests.models.cases import HEAD_CASES
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.5, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 1.0]])
 
@@ -171,3 +180,35 @@ def test_what_a_user_gets_wrong_is_said():
         Classifier(2)(FusedState(torch.zeros(1, 4)))
     with pytest.raises(ConfigError, match="Did you mean 'regression'"):
         build_head({"task": "regresion"})
+
+
+@pytest.mark.parametrize("name", HEAD_CASES)
+def test_a_row_of_weight_two_counts_as_if_it_stood_twice_and_one_of_zero_not_at_all(name):
+    torch.manual_seed(0)
+    case = HEAD_CASES[name]
+    head, known = case.make(), torch.tensor([True, True, False, True, True])
+    target, weight = case.target(known), torch.tensor([1.0, 2.0, 4.0, 0.0, 3.0])
+    logits = torch.randn(len(target), head.outputs)
+    places = torch.arange(len(target)).repeat_interleave(weight.long())
+
+    def gradient(loss_of):
+        leaf = logits.clone().requires_grad_()
+        loss = loss_of(leaf)
+        loss.backward()
+        return torch.cat([leaf.grad.flatten(), loss.detach().reshape(1)])
+
+    repeated = gradient(lambda leaf: head.loss(leaf[places], target[places]))
+    torch.testing.assert_close(gradient(lambda leaf: head.loss(leaf, target, weight)), repeated)
+    for factor in (1e-12, 1e12):  # the ratios of the weights alone matter
+        torch.testing.assert_close(
+            gradient(lambda leaf, f=factor: head.loss(leaf, target, f * weight)), repeated
+        )
+    torch.testing.assert_close(head.normalizer(target, weight), head.normalizer(target[places]))
+    alike = gradient(lambda leaf: head.loss(leaf, target, torch.ones(len(target))))
+    assert torch.equal(alike, gradient(lambda leaf: head.loss(leaf, target)))
+    nothing = gradient(lambda leaf: head.loss(leaf, target, torch.zeros(len(target))))
+    assert torch.equal(nothing, torch.zeros_like(nothing))
+
+
+def test_every_registered_head_takes_weights_and_has_a_case():
+    assert {name for name in HEADS if takes_weights(HEADS[name])} == set(HEAD_CASES) == set(HEADS)

@@ -85,8 +85,11 @@ def parts_of(case, targets, rows):
     return [{**collate(rows[s]), "targets": {n: t[s] for n, t in targets.items()}} for s in cut]
 
 
+@pytest.mark.parametrize(
+    "weight", [None, torch.tensor([0, 1e-6, 3e-6, 2e-6, 0, 5e-6])], ids=["even", "weighted"]
+)
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_the_parts_of_a_step_add_up_to_its_loss(weighting):
+def test_the_parts_of_a_step_add_up_to_its_loss(weighting, weight):
     torch.manual_seed(0)
     case = make_case("fusion", "concat")
     case.model.weighting = WEIGHTINGS[weighting]({n: h.variance_factor for n, h in case.model.named_heads()})
@@ -95,10 +98,13 @@ def test_the_parts_of_a_step_add_up_to_its_loss(weighting):
     rows = case.rows()
     targets = case.answers(len(rows))
     targets["half"][:3] = torch.nan
-    whole = case.model(**collate(rows), targets=targets).loss
+    whole = case.model(**collate(rows), targets=targets, weight=weight).loss
     parts = parts_of(case, targets, rows)
+    for part, cut in zip(parts, (slice(0, 3), slice(3, None)), strict=True):
+        part |= {} if weight is None else {"weight": weight[cut]}
     totals = step_normalizers(dict(case.model.named_heads()), parts, torch.device("cpu"))
-    assert totals["half"] == (~targets["half"].isnan()).sum()
+    each = torch.ones(len(rows)) if weight is None else weight
+    torch.testing.assert_close(totals["half"], each[~targets["half"].isnan()].sum())
     losses = [case.model(**part, normalizers=totals).loss for part in parts]
     torch.testing.assert_close(sum(losses), whole)
 

@@ -18,6 +18,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     Prompt,
     Resume,
+    SampleWeight,
     Settings,
     SourceArg,
     TableArg,
@@ -31,7 +32,7 @@ from polymodal.cli.options import (
     with_settings,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.skipped import OnErrorOption, as_settings
+from polymodal.cli.skipped import OnErrorOption
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
@@ -60,6 +61,7 @@ def check(
     prompt: Prompt = None,
     answer: Answer = None,
     on_error: OnErrorOption = None,
+    weight: SampleWeight = None,
     as_json: Json = False,
 ) -> None:
     """What a fit would see and trip over; exit status 1 if it would not start."""
@@ -67,7 +69,7 @@ def check(
     from polymodal.cli.show import show_check
 
     require_templates(task, prompt, answer, source)
-    settings = [*(settings or []), *as_settings(on_error)]
+    settings = with_settings(settings, on_error, None, None, None, weight=weight)
     report: CheckReport = api.check(
         source,
         target=target,
@@ -107,6 +109,7 @@ def fit(
     labels: Annotated[
         str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
     ] = None,
+    weight: SampleWeight = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     folds: Annotated[
@@ -134,7 +137,7 @@ def fit(
         raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
     options: dict[str, Any] = {
         "target": target, "inputs": split(inputs), "output": output,
-        "settings": with_settings(settings, on_error, device, precision, start, labels),
+        "settings": with_settings(settings, on_error, device, precision, start, labels, weight),
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)

@@ -47,6 +47,10 @@ Prompt = Annotated[
 Answer = Annotated[
     str | None, typer.Option("--answer", help="With --prompt: what is to be said, '{answer}'.")
 ]
+SampleWeight = Annotated[
+    str | None,
+    typer.Option("--sample-weight", metavar="COLUMN", help="Column that says how much each row counts."),
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
 TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]
@@ -91,10 +95,12 @@ def with_settings(
     precision: Precision | None,
     start: Path | None,
     labels: str | None = None,
+    weight: str | None = None,
 ) -> list[str]:
     """``--set``, and what options of their own stand for."""
     given = {"train.device": device, "train.precision": precision and precision.value, "data.labels": labels}
     given["start"] = json.dumps(str(start)) if start else None
+    given["data.sample_weight"] = json.dumps(weight) if weight else None  # a column may be called 1
     named = [f"{name}={value}" for name, value in given.items() if value]
     return [*(settings or []), *as_settings(on_error), *named]
 

@@ -17,6 +17,9 @@ class DataConfig(Section):
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
     group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    sample_weight: str | None = Field(
+        None, description="Column that says how much each row counts, in losses and metrics."
+    )
     on_error: Literal["refuse", "skip"] = Field(
         "refuse", description="Rows that cannot be read: no fit starts, or they are left out and listed."
     )

@@ -20,6 +20,7 @@ from polymodal.data.leakage import duplicates, giveaways, group_overlap
 from polymodal.data.parts import MEDIA, Parts
 from polymodal.data.readers import Reader
 from polymodal.data.table import Table
+from polymodal.data.weights import check_weights, describe_weights
 from polymodal.errors import Problem, did_you_mean
 
 
@@ -29,7 +30,7 @@ class ColumnReport:
 
     Attributes:
         column: Its name.
-        role: ``input``, ``target``, ``split``, ``group`` or ``left out``.
+        role: ``input``, ``target``, ``split``, ``group``, ``weight`` or ``left out``.
         modality: What it is read as; a target's task; None where it is not read.
         reason: Why it was taken for that.
         empty: Share of its cells that are empty, over all splits.
@@ -106,13 +107,18 @@ def check(
     formats |= {name: entry.format for name, entry in targets.items()}
     parts = Parts(splits, row_numbers or {}, roles, every, formats)
     report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
-    report.problems += _check_rows(parts, report.table) + _missing_columns(parts)
+    report.problems += _check_rows(parts, report.table)
+    report.problems += _missing_columns(parts, declaration.data.sample_weight)
     if report.rows["train"] == 0:
         return report
     details = _check_columns(parts, declaration, report, decode, progress, readers or {})
     report.warnings += duplicates(parts, list(inputs if alike is None else alike))
     if declaration.data.group in parts.train.columns:
         report.warnings += group_overlap(parts, str(declaration.data.group))
+    if (weight := declaration.data.sample_weight) is not None:
+        problems, warnings = check_weights(parts, weight, targets)
+        report.problems += problems
+        report.warnings += warnings
     report.columns = _describe_columns(parts, declaration, guesses, details)
     return report
 
@@ -167,11 +173,11 @@ def _check_rows(parts: Parts, table: str) -> list[Problem]:
     return problems
 
 
-def _missing_columns(parts: Parts) -> list[Problem]:
+def _missing_columns(parts: Parts, weight: str | None) -> list[Problem]:
     problems = [
         Problem(file=table.name, found=f"no column '{name}'", cure=did_you_mean(name, table.columns))
         for table in parts.tables.values()
-        for name in parts.roles
+        for name in [*parts.roles, *([weight] if weight else [])]
         if name not in table.columns
     ]
     return list(dict.fromkeys(problems))  # the splits of one file all lack the same
@@ -191,6 +197,8 @@ def _describe_columns(
         detail = details.get(column, "")
         if role == "group":
             detail = describe_classes(parts, column, "groups")
+        if role == "weight":
+            detail = describe_weights(parts, column)
         reports.append(ColumnReport(column, role, modality, guess.reason, float(empty.mean()), detail))
     return reports
 
@@ -202,4 +210,6 @@ def _role(column: str, declaration: Declaration) -> str:
         return "target"
     if column == declaration.data.split:
         return "split"
+    if column == declaration.data.sample_weight:
+        return "weight"
     return "group" if column == declaration.data.group else "left out"

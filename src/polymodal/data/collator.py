@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from polymodal.data.cache import ReadCache
 from polymodal.data.processor import Form, PolymodalProcessor, Row, place_problems
 from polymodal.data.table import Table
+from polymodal.data.weights import read_weights, weight_problem
 from polymodal.errors import DataError, Problem
 
 
@@ -28,6 +29,10 @@ class RowDataset(Dataset):
         seed: Of the dropout, which hangs on seed, epoch and row alone, so that a resumed run repeats it.
         numbers: Of the rows in their file, from 0, for messages.
         skip: Give a row that cannot be read as one that lacks every input and target, with its ``problems``.
+        weight: Column that says how much each row counts.
+
+    Attributes:
+        weights: ``(rows,)`` what each row counts, float64; None where all count the same.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class RowDataset(Dataset):
         seed: int = 0,
         numbers: Sequence[int] | np.ndarray | None = None,
         skip: bool = False,
+        weight: str | None = None,
     ) -> None:
         self.table, self.processor, self.cache = table, processor, cache
         self.targets, self.dropout, self.seed, self.epoch = list(targets), dropout, seed, 0
@@ -48,6 +54,25 @@ class RowDataset(Dataset):
         self.skip = skip
         present = [name for name in processor.readers if name in table.columns]
         self._data = table.data.select_columns([*present, *self.targets])
+        self.weight = weight
+        self.weights: np.ndarray | None = None
+        self._no_weight: dict[int, Problem] = {}
+        if weight is not None:
+            self._read_weights(weight)
+
+    def _read_weights(self, column: str) -> None:
+        """Read the column of weights; a row without one is refused, or where rows are skipped, unreadable.
+
+        Raises:
+            DataError: Every cell that holds no weight, unless rows are skipped.
+        """
+        self.weights, found = read_weights(self.table, column)
+        self._no_weight = {
+            index: weight_problem(self.table.name, int(self.numbers[index]), column, what)
+            for index, what in found.items()
+        }
+        if found and not self.skip:
+            raise DataError(list(self._no_weight.values()))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -72,12 +97,15 @@ class RowDataset(Dataset):
             cells = {name: column[place] if index >= 0 else None for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
             bad = place_problems(wrong, self.table.name, int(self.numbers[index])) if wrong else []
+            bad += [self._no_weight[index]] if index in self._no_weight else []
             if bad and self.skip:
                 kept = self.processor.read_row({}, self.targets)[0] | {"problems": bad}
             else:
                 problems += bad
             place_of = max(index, ~index)
             rows.append({"index": place_of, "draw": draw_of(self.seed, self.epoch, place_of), **kept})
+            if self.weights is not None:
+                rows[-1]["weight"] = float(self.weights[place_of])
         if problems:
             raise DataError(problems)
         if self.dropout:

@@ -14,12 +14,17 @@ from polymodal.data.cells import MediaError, describe
 from polymodal.data.values import as_label, parse_numbers
 
 
-def mean_and_deviation(known: np.ndarray) -> tuple[float, float]:
+def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """Mean and standard deviation of ``known`` ``(rows,)``; the deviation is 1 where all are equal.
 
-    Rounding gives equal numbers a deviation that is tiny instead of zero.
+    Rounding gives equal numbers a deviation that is tiny instead of zero. With ``weights`` ``(rows,)`` each
+    number counts so much.
     """
-    mean, deviation = float(known.mean()), float(known.std())
+    if weights is None:
+        mean, deviation = float(known.mean()), float(known.std())
+    else:
+        mean = float(np.average(known, weights=weights))
+        deviation = float(np.sqrt(np.average((known - mean) ** 2, weights=weights)))
     return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
 
 

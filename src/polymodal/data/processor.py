@@ -27,7 +27,7 @@ FILE = "processor_config.json"
 Form = Literal["items", "idle", "dense"]
 """See :meth:`PolymodalProcessor.collate`."""
 Row = dict[str, Any]
-"""``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row."""
+"""``index``, ``cells`` (what the processor keeps, by input) and ``targets`` of one row, maybe ``weight``."""
 
 
 class PolymodalProcessor(ProcessorMixin):
@@ -148,13 +148,19 @@ class PolymodalProcessor(ProcessorMixin):
         return kept, wrong
 
     def batch(self, rows: Sequence[Row], *, form: Form = "items") -> dict[str, Any]:
-        """``index`` ``(batch,)``, ``inputs`` and ``targets`` of rows that were read, at least one."""
+        """``index`` ``(batch,)``, ``inputs`` and ``targets`` of rows that were read, at least one.
+
+        Where the rows have weights, ``weight`` ``(batch,)`` says what each counts.
+        """
         targets = {
             name: self.targets[name].collate([row["targets"][name] for row in rows])
             for name in rows[0]["targets"]
         }
         inputs = self.collate([row["cells"] for row in rows], form=form)
-        return {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}
+        batch = {"index": torch.tensor([row["index"] for row in rows]), "inputs": inputs, "targets": targets}
+        if "weight" in rows[0]:
+            batch["weight"] = torch.tensor([row["weight"] for row in rows], dtype=torch.float32)
+        return batch
 
     def collate(
         self, cells: Sequence[Mapping[str, Any]], *, form: Form = "items"

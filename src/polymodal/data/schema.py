@@ -85,14 +85,14 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _special_columns(values: dict[str, Any], table: Table) -> list[str]:
-    """The columns that say how to split; one that was named has to be there."""
+    """The columns that say how to split and what a row counts; one that was named has to be there."""
     data = values.get("data")
     data = data if isinstance(data, dict) else {}
     default = DataConfig()
     split, group = data.get("split", default.split), data.get("group", default.group)
     if split == default.split and split not in table.columns:
         split = None  # the default column is a convention, not a promise that it is there
-    named = [name for name in (split, group) if isinstance(name, str)]
+    named = [name for name in (split, group, data.get("sample_weight")) if isinstance(name, str)]
     _require_columns(table, named)
     return named
 
@@ -166,7 +166,7 @@ def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str)
     for name, entry in declaration.inputs.items():
         lines.append(f"  {_key(name)}: {_flow(entry, 'modality')}{_comment(reasons.get(name, ''))}")
     data = declaration.data
-    used = {*declaration.inputs, *declaration.targets, data.split, data.group}
+    used = {*declaration.inputs, *declaration.targets, data.split, data.group, data.sample_weight}
     for guess in guesses:
         if guess.column not in used:
             lines.append(_unused(guess))
@@ -198,6 +198,8 @@ def _render_data(data: DataConfig, columns: set[str], table_name: str) -> list[s
             lines.append(f"  {key}: {_scalar(getattr(data, key))}{_comment(note)}")
     if data.group is not None:
         lines.append(f"  group: {_scalar(data.group)}{_comment('equal values never stand in two splits')}")
+    if data.sample_weight is not None:
+        lines.append(f"  sample_weight: {_scalar(data.sample_weight)}{_comment('how much each row counts')}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,12 @@ from torch.nn import functional as F
 from torchmetrics import functional as M
 
 from polymodal.errors import PolymodalError
+from polymodal.evaluation import weighted
+from polymodal.evaluation.weighted import CALIBRATION_BINS
 from polymodal.registry import Registry
 
 NO_ANSWER = -100
 """The class of a row whose target cell is empty, as PyTorch's losses have it."""
-
-CALIBRATION_BINS = 15
 
 HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy": True,
@@ -47,7 +48,13 @@ METRICS: Registry[Callable[..., dict[str, float]]] = Registry("metrics of task",
 
 
 def evaluate(
-    task: str, prediction: Tensor, target: Tensor, *, family: str = "", **decided: Tensor
+    task: str,
+    prediction: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    family: str = "",
+    **decided: Tensor,
 ) -> dict[str, float]:
     """All metrics of ``task``, or of its ``family`` if it has none of its own; empty if no row has an answer.
 
@@ -55,6 +62,8 @@ def evaluate(
         task: Of the head.
         prediction: What the head answers.
         target: What should have been answered.
+        weight: ``(rows,)`` how much each row counts, 0 or more; a row of weight 0 is left out. By default all
+            count the same.
         decided: What the head decides on its answers, see :meth:`polymodal.models.heads.Head.decide`.
 
     Raises:
@@ -62,16 +71,33 @@ def evaluate(
         ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
-    return METRICS[family if family and task not in METRICS else task](prediction, target, **decided)
+    measure = _metrics_of(task, family)
+    if weight is None:
+        return measure(prediction, target, **decided)
+    counts = weight > 0
+    own = {name: value[counts] for name, value in decided.items()}
+    kept = weight[counts].double()
+    return measure(prediction[counts], target[counts], weight=kept / kept.mean(), **own)
+
+
+def weighs_metrics(task: str, family: str = "") -> bool:
+    """Whether the metrics of a task can be weighted row by row."""
+    names = inspect.signature(_metrics_of(task, family)).parameters
+    return "weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
+
+
+def _metrics_of(task: str, family: str) -> Callable[..., dict[str, float]]:
+    return METRICS[family if family and task not in METRICS else task]
 
 
 @METRICS.register("classification")
 def classification_metrics(
-    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None
+    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None, weight: Tensor | None = None
 ) -> dict[str, float]:
     """Metrics of classes: ``probabilities`` ``(rows, classes)``, ``target`` ``(rows,)``, -100 where unknown.
 
-    ``predicted`` ``(rows,)`` are the classes that were said, by default the likeliest.
+    ``predicted`` ``(rows,)`` are the classes that were said, by default the likeliest. With ``weight``
+    ``(rows,)``, above 0, each row counts so much.
 
     A class without a row in ``target`` has no recall and no curve, so it is left out of ``balanced_accuracy``
     and ``auroc``; ``macro_f1`` counts it only if it was predicted, which is a mistake. ``ece`` is the
@@ -90,6 +116,8 @@ def classification_metrics(
     if not len(target):
         return {}
     predicted = probabilities.argmax(dim=1) if predicted is None else predicted[known]
+    if weight is not None:
+        return weighted.class_metrics(probabilities, target, predicted, weight[known])
     smallest, classes = torch.finfo(probabilities.dtype).eps, probabilities.shape[1]
     # Rounding may give a little over one, which torchmetrics takes for a logit and puts through a softmax.
     probabilities = probabilities.double().clamp(0, 1)
@@ -114,7 +142,7 @@ def classification_metrics(
 
 @METRICS.register("multilabel")
 def multilabel_metrics(
-    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None
+    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None, weight: Tensor | None = None
 ) -> dict[str, float]:
     """Metrics of several labels a row: ``probabilities`` and ``target`` ``(rows, classes)``.
 
@@ -123,7 +151,8 @@ def multilabel_metrics(
     average and no curve, so it is left out of ``map`` (mean average precision) and ``auroc``, as is from
     the latter a label that all rows have; a label that is neither there nor said is left out of
     ``macro_f1``. ``exact_match`` is the share of rows whose labels are all right, ``hamming_loss`` the
-    share of wrong decisions, ``brier`` the :func:`brier_score`.
+    share of wrong decisions, ``brier`` the :func:`brier_score`. With ``weight`` ``(rows,)``, above 0, each
+    row counts so much.
 
     Returns:
         Metric by name, without those that are undefined; empty if no row has an answer.
@@ -142,6 +171,8 @@ def multilabel_metrics(
         return {}
     refuse_not_finite(probabilities)
     probabilities = probabilities.double().clamp(0, 1)
+    if weight is not None:
+        return weighted.label_metrics(probabilities, target, said, weight[known])
     labels = target.shape[1]
     counts: dict[str, Any] = {"preds": said, "target": target, "num_labels": labels}
     each = _per_class(M.classification.multilabel_f1_score, counts | {"average": "none"})
@@ -166,13 +197,18 @@ def multilabel_metrics(
 
 @METRICS.register("regression")
 def regression_metrics(
-    prediction: Tensor, target: Tensor, low: Tensor | None = None, high: Tensor | None = None
+    prediction: Tensor,
+    target: Tensor,
+    low: Tensor | None = None,
+    high: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> dict[str, float]:
     """Metrics of numbers: ``prediction`` and ``target`` ``(rows,)``, NaN where the target is unknown.
 
     ``mape`` is a share, not a percentage, and leaves out rows whose target is zero. With an interval from
     ``low`` to ``high`` ``(rows,)``, ``coverage`` is the share of the targets that lie in theirs, ends
-    included, and ``interval_width`` the mean width.
+    included, and ``interval_width`` the mean width. With ``weight`` ``(rows,)``, above 0, each row counts so
+    much.
 
     Returns:
         Metric by name, without those that are undefined: ``mape`` if every target is zero, ``r2`` if all
@@ -190,6 +226,8 @@ def regression_metrics(
     if not len(target):
         return {}
     refuse_not_finite(prediction.unsqueeze(1))
+    if weight is not None:
+        return weighted.number_metrics(prediction, target, interval, weight[known])
     error = (prediction - target).abs()
     values = {
         "mae": float(M.mean_absolute_error(prediction, target)),

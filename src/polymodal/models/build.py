@@ -56,6 +56,7 @@ def build_model(
     processor: PolymodalProcessor,
     answers: Mapping[str, np.ndarray],
     known: Mapping[str, Mapping[str, Any]] | None = None,
+    weights: np.ndarray | None = None,
 ) -> LearningModel:
     """The untrained model of a declaration.
 
@@ -64,6 +65,7 @@ def build_model(
         processor: Its own.
         answers: The training targets as the processor reads them.
         known: By input the settings of an encoder that a run has, to be built again without its checkpoint.
+        weights: ``(rows,)`` how much each training row counts; by default all the same.
 
     Raises:
         ConfigError: If an encoder, the fusion or one of their options does not exist, or an objective finds
@@ -72,7 +74,7 @@ def build_model(
     encoders = build_encoders(declaration, processor, known)
     fusion = declaration.fusion
     heads = {
-        name: _head(config, processor.targets[name], answers[name], fusion.dropout)
+        name: _head(config, processor.targets[name], answers[name], weights, fusion.dropout)
         for name, config in declaration.targets.items()
     }
     return PolymodalModel.from_parts(  # type: ignore[return-value]
@@ -207,21 +209,31 @@ def _registered(name: str, config: InputConfig, reader: Reader, options: dict[st
         raise ConfigError(f"the encoder '{name}' refuses {options}: {error}") from None
 
 
-def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropout: float) -> Head:
+def _head(
+    config: TargetConfig,
+    target: TargetReader,
+    answers: np.ndarray,
+    weights: np.ndarray | None,
+    dropout: float,
+) -> Head:
     """The head of a task, by what it wants to know of the settings and of the training answers."""
     known: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
     balanced = config.class_weights == "balanced"
     if config.family == "regression":
-        numbers = answers[~np.isnan(answers)]
+        filled = ~np.isnan(answers)
+        numbers, counted = answers[filled], None if weights is None else weights[filled]
         numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
-        mean, deviation = mean_and_deviation(numbers)
+        mean, deviation = mean_and_deviation(numbers, counted)
         known |= {"mean": mean, "deviation": deviation, "transform": config.transform}
     elif config.family == "multilabel":
-        known |= {"classes": target.classes, "pos_weight": _pos_weight(answers) if balanced else None}
+        known |= {
+            "classes": target.classes,
+            "pos_weight": _pos_weight(answers, weights) if balanced else None,
+        }
         known["thresholds"] = config.thresholds if isinstance(config.thresholds, float) else 0.5
     else:
         known |= {"classes": target.classes, "label_smoothing": config.label_smoothing}
-        known["class_weights"] = _class_weights(answers, len(target.classes)) if balanced else None
+        known["class_weights"] = _class_weights(answers, len(target.classes), weights) if balanced else None
     kind = HEADS[config.task]
     wanted = accepted(kind)
     try:
@@ -230,14 +242,19 @@ def _head(config: TargetConfig, target: TargetReader, answers: np.ndarray, dropo
         raise ConfigError(f"the head '{config.task}' refuses {config.options}: {error}") from None
 
 
-def _class_weights(answers: np.ndarray, classes: int) -> list[float]:
-    """A weight a class, the larger the rarer it is."""
-    counts = np.bincount(answers[answers >= 0].astype(int), minlength=classes)
-    return (counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist()
+def _class_weights(answers: np.ndarray, classes: int, weights: np.ndarray | None) -> list[float]:
+    """A weight a class, the larger the rarer it is; a class without a row that counts has weight 1."""
+    known = answers >= 0
+    counted = None if weights is None else weights[known]
+    counts = np.bincount(answers[known].astype(int), counted, minlength=classes)
+    occurs = counts > 0
+    return np.where(occurs, counts.sum() / (len(counts) * np.where(occurs, counts, 1)), 1.0).tolist()
 
 
-def _pos_weight(answers: np.ndarray) -> list[float]:
+def _pos_weight(answers: np.ndarray, weights: np.ndarray | None) -> list[float]:
     """Rows without each class over rows with it, as PyTorch proposes; ``answers`` ``(rows, classes)``."""
-    known = answers[~np.isnan(answers).any(axis=1)]
-    positives = known.sum(axis=0)
-    return ((len(known) - positives) / np.maximum(positives, 1)).clip(min=1e-3).tolist()
+    filled = ~np.isnan(answers).any(axis=1)
+    counted = np.ones(int(filled.sum())) if weights is None else weights[filled]
+    positives = counted @ answers[filled]
+    ratio = (counted.sum() - positives) / np.where(positives > 0, positives, 1)
+    return np.where(positives > 0, ratio, 1.0).clip(min=1e-3).tolist()

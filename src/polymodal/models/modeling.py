@@ -16,7 +16,7 @@ from polymodal.models.embedding import EmbeddingInput, MultimodalEmbedding
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
-from polymodal.models.heads import Head, build_head
+from polymodal.models.heads import Head, build_head, divisor
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
 from polymodal.models.space import SharedSpace
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
@@ -118,7 +118,12 @@ class PolymodalModel(PolymodalPreTrainedModel):
         return EmbeddingInput(name, place, encoder.width, encoder.axes, encoder.tokens)
 
     def forward(
-        self, index: Tensor, inputs: Inputs, targets: Any = None, return_dict: bool | None = None
+        self,
+        index: Tensor,
+        inputs: Inputs,
+        targets: Any = None,
+        return_dict: bool | None = None,
+        weight: Any = None,
     ) -> PolymodalOutput:
         """Encode, embed and fuse.
 
@@ -127,6 +132,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
             inputs: See :data:`Inputs`.
             targets: Not read here.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
+            weight: Not read here.
         """
         embedded, state = self.fuse(index, inputs)
         return self.output(embedded, state)
@@ -221,6 +227,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         targets: Mapping[str, Tensor] | None = None,
         return_dict: bool | None = None,
         normalizers: Mapping[str, Tensor] | None = None,
+        weight: Tensor | None = None,
         **learned: Any,
     ) -> PolymodalOutput:
         """Answer a batch, and weigh the losses of the targets that are given and of the objectives.
@@ -233,12 +240,14 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
             normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
                 step; by default :meth:`Head.normalizer` of the batch itself.
+            weight: ``(batch,)`` how much each row counts in the losses of the targets, not of the objectives;
+                by default all the same.
             learned: See :func:`polymodal.objectives.joint.learn`: ``contents``, ``draws`` and ``share``.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
         output.logits = {name: head(state) for name, head in self.named_heads()}
-        terms = self._answered(output, targets or {}, normalizers)
+        terms = self._answered(output, targets or {}, normalizers, weight)
         if self.objectives and is_learning(self, learned):
             view = seen(index, inputs, embedded, state, **learned)
             terms |= learn(self.model, dict(self.named_objectives()), view, output, learned.get("share", 1.0))
@@ -251,8 +260,10 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         output: PolymodalOutput,
         targets: Mapping[str, Tensor],
         normalizers: Mapping[str, Tensor] | None,
+        weight: Tensor | None,
     ) -> dict[str, Term]:
         """The losses of the targets that are given."""
+        given = {} if weight is None else {"weight": weight}  # a head may know nothing of weights
         assert output.logits is not None
         terms: dict[str, Term] = {}
         if targets:
@@ -260,10 +271,11 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         for name, head in self.named_heads():
             if name not in targets:
                 continue
-            loss = head.loss(output.logits[name], targets[name])
-            share: Tensor = head.known(targets[name]).any()
+            loss = head.loss(output.logits[name], targets[name], **given)
+            known = head.known(targets[name])
+            share: Tensor = (known if weight is None else known & (weight > 0)).any()
             if normalizers is not None:
-                share = head.normalizer(targets[name]) / normalizers[name].clamp(min=1e-8)
+                share = head.normalizer(targets[name], **given) / divisor(normalizers[name])
             output.losses = (output.losses or {}) | {name: loss}
             terms[name] = Term(loss, head.weight, share)
         return terms
@@ -311,6 +323,7 @@ class PolymodalForPreTraining(PolymodalPreTrainedModel):
         targets: Any = None,
         return_dict: bool | None = None,
         normalizers: Any = None,
+        weight: Any = None,
         **learned: Any,
     ) -> PolymodalOutput:
         """The objectives' losses of a batch in training, or where ``contents`` are given; else its vectors.
@@ -321,6 +334,7 @@ class PolymodalForPreTraining(PolymodalPreTrainedModel):
             targets: Not read here.
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
             normalizers: Not read here.
+            weight: Not read here.
             learned: See :func:`polymodal.objectives.joint.learn`: ``contents``, ``draws``, ``share``, and
                 ``piece``, rows that go through the encoders at once.
         """

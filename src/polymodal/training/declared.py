@@ -26,7 +26,8 @@ from polymodal.models.build import build_fusion, given_objective, tuning
 from polymodal.models.encoders import ENCODERS, build_encoder
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
-from polymodal.models.heads import HEADS, family_of
+from polymodal.evaluation.metrics import weighs_metrics
+from polymodal.models.heads import HEADS, family_of, takes_weights
 from polymodal.models.weighting import check_unweighted
 from polymodal.objectives.base import OBJECTIVES, at_least_two, build_objective
 from polymodal.registry import accepted
@@ -62,6 +63,32 @@ def check_columns(declaration: Declaration) -> None:
         if name in ANSWER_COLUMNS or name in beside:
             cure = "Rename the column"
             raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+
+
+def check_weighted(declaration: Declaration) -> None:
+    """See that whatever is to be weighted by row can be.
+
+    Raises:
+        ConfigError: If the column of weights is a target, nothing is learned from targets, or a head or the
+            metrics of a task take no weights.
+    """
+    column = declaration.data.sample_weight
+    if column is None:
+        return
+    if column in declaration.targets:
+        raise ConfigError(f"column '{column}' is both a target and 'data.sample_weight'. Name another column")
+    if declaration.generation:
+        raise ConfigError("'data.sample_weight' does not go with answers in words: leave it out")
+    if not declaration.targets:
+        raise ConfigError("'data.sample_weight' weighs the losses of targets: there is none. Leave it out")
+    for name, target in declaration.targets.items():
+        found = None if takes_weights(HEADS[target.task]) else f"the head '{target.task}' of '{name}'"
+        if found is None and not weighs_metrics(target.task, target.family):
+            found = f"the metrics of '{name}' ({target.task})"
+        if found:
+            raise ConfigError(
+                f"{found} cannot weigh rows: no argument 'weight'. Leave data.sample_weight out"
+            )
 
 
 def check_weighting(declaration: Declaration) -> None:

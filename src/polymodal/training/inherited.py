@@ -52,14 +52,16 @@ def take_over(
         _refuse_other(start, name, declared[name], source, lines)
     everything = not inputs and set(declared) <= {*named}
     asked = list(inputs) or list(declared)
-    taken = {*targets, *learnt}
+    taken, weight = {*targets, *learnt}, (_section(values.get("data")) or {}).get("sample_weight")
     start.dropped = {}
     chosen = []
     for name in start.inputs:
-        if name in asked or (everything and name in table.columns and name not in taken):
+        if name in asked or (everything and name in table.columns and name not in {*taken, weight}):
             chosen.append(name)
         elif name in taken:
             start.dropped[name] = "a target now"
+        elif name == weight:
+            start.dropped[name] = "the weight of the rows now"
         elif name in table.columns:
             start.dropped[name] = "not among the inputs"
         else:

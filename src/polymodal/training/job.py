@@ -38,6 +38,7 @@ from polymodal.training.declared import (
     check_head,
     check_layer_decay,
     check_objectives,
+    check_weighted,
     check_weighting,
     name_objectives,
     without_targets,
@@ -156,6 +157,7 @@ class Job:
         return RowDataset(
             self.splits[split], processor, self.cache, targets=self.declaration.targets, dropout=dropout,
             seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
+            weight=self.declaration.data.sample_weight,
         )  # fmt: skip
 
     def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Root]]:
@@ -178,6 +180,14 @@ class Job:
             name: np.array([reader.read(cell) for cell in train.values(name).to_pylist()])
             for name, reader in self.processor.targets.items()
         }
+
+    def weights(self) -> np.ndarray | None:
+        """How much each training row counts ``(rows,)``; None where all count the same.
+
+        Raises:
+            DataError: If a cell holds no weight.
+        """
+        return self.rows("train").weights
 
 
 def open_job(
@@ -306,6 +316,8 @@ def check_parts(
     for name, target in declaration.targets.items():
         with located(source, lines, "targets", name):
             check_head(name, target)
+    with located(source, lines, "data", "sample_weight"):
+        check_weighted(declaration)
     with located(source, lines, "train", "metric"):
         metric_name(train.metric, {name: target.family for name, target in declaration.targets.items()})
     with located(source, lines, "train", "weighting"):

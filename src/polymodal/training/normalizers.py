@@ -1,6 +1,6 @@
 """What a step holds as a whole, however it is cut into batches: known rows, and inputs that some row has.
 
-A target's loss is divided by its known rows. The mean of means over processes, or over the batches of one
+A target's loss is divided by its known rows, or by the sum of their weights. The mean of means over processes, or over the batches of one
 accumulated step, is not the mean where the parts know unequal numbers of rows.
 """
 
@@ -25,14 +25,16 @@ def step_normalizers(
 
     Args:
         heads: By target.
-        batches: Of one step of this process, with their ``targets``.
+        batches: Of one step of this process, with their ``targets``, and ``weight`` where rows have some.
         device: To reckon on.
         processes: How many take part in the step, each with batches of its own.
     """
     totals = torch.zeros(len(heads), device=device)
     for batch in batches if heads else ():
         targets = batch["targets"]
-        totals += torch.stack([head.normalizer(targets[name].to(device)) for name, head in heads.items()])
+        given = {"weight": batch["weight"].to(device)} if "weight" in batch else {}
+        parts = [head.normalizer(targets[name].to(device), **given) for name, head in heads.items()]
+        totals += torch.stack(parts)
     if processes > 1 and heads:
         dist.all_reduce(totals)
     return dict(zip(heads, totals, strict=True))

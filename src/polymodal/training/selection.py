@@ -54,6 +54,8 @@ def validation_metrics(
 ) -> Callable[[EvalPrediction], dict[str, float]]:
     """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``.
 
+    Labels are the targets, or a pair: targets, and the rows' weights ``(rows,)``.
+
     Losses are added by their fixed weights here, also where weights are learned: these follow the losses of
     the training rows, and an epoch must not be better than another for having learned other weights. What the
     loss of each target was multiplied by is told as ``target.weight``.
@@ -62,7 +64,8 @@ def validation_metrics(
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         said: Any = prediction.predictions
         logits, parts = said if isinstance(said, tuple) else (said, {}) if heads else ({}, said)
-        targets: Any = prediction.label_ids
+        given: Any = prediction.label_ids
+        targets, weights = given if isinstance(given, tuple) else (given, None)
         results = {
             f"{name}.loss" if name in (objectives or {}) else name: float(np.nanmean(values))
             for name, values in parts.items()
@@ -73,11 +76,14 @@ def validation_metrics(
             device = next(head.parameters()).device
             rows = torch.as_tensor(np.asarray(logits[name]), device=device)
             answer = torch.as_tensor(np.asarray(targets[name]), device=device)
+            weight = None if weights is None else torch.as_tensor(np.asarray(weights))
+            weighted = {} if weight is None else {"weight": weight.to(device)}
             with torch.no_grad():
                 answered = head.answer(rows).cpu()
                 decided = head.decide(answered)
-                measured = evaluate(head.task, answered, answer.cpu(), family=family_of(head), **decided)
-                part = float(head.loss(rows, answer))
+                family = family_of(head)
+                measured = evaluate(head.task, answered, answer.cpu(), weight, family=family, **decided)
+                part = float(head.loss(rows, answer, **weighted))
             loss += head.weight * part
             results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}
         results["loss_total"] = loss

@@ -29,7 +29,8 @@ def build_started(job: Job, declaration: Declaration) -> LearningModel:
         PolymodalError: If the model cannot be built, or the run's weights not be read.
     """
     start = job.start
-    model = build_model(declaration, job.processor, job.answers(), start.encoders if start else None)
+    known = start.encoders if start else None
+    model = build_model(declaration, job.processor, job.answers(), known, job.weights())
     if start is not None:
         heads = [f"head of {name}" for name in declaration.targets]
         job.started = continue_from(start.model(), model.model)

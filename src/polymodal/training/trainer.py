@@ -164,6 +164,8 @@ def train(
         layer_decay=config.layer_decay,
         piece=config.piece,
     )
+    if validation.weights is not None:
+        trainer.label_names = ["targets", "weight"]  # which validation_metrics takes both
     if not quiet and is_main():
         trainer.add_callback(TrainingProgress(metric))
     started = time.perf_counter()

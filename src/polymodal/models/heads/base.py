@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 import torch
@@ -55,8 +56,12 @@ class Head(nn.Module):
             raise ValueError(f"{type(self).__name__} does not know its width yet: call bind(width)")
         return self.out(self.dropout(state.pooled))
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The mean loss over the rows whose target is not empty; 0 where all are."""
+    def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean loss over the rows whose target is not empty; 0 where all are.
+
+        With ``weight`` ``(batch,)`` the mean in which each row counts so much. It is given only where rows
+        have weights: a head that does not take it cannot be fitted to such.
+        """
         raise TypeError(f"{type(self).__name__} has no loss of its own")
 
     def known(self, target: Tensor) -> Tensor:
@@ -64,9 +69,12 @@ class Head(nn.Module):
         empty = target.isnan() if target.is_floating_point() else target == IGNORED
         return ~empty.flatten(1).any(dim=1) if empty.ndim > 1 else ~empty
 
-    def normalizer(self, target: Tensor) -> Tensor:
-        """What :meth:`loss` divides its sum by, a scalar: the number of rows whose target is not empty."""
-        return self.known(target).sum().float()
+    def normalizer(self, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """What :meth:`loss` divides its sum by, a scalar: the number of rows whose target is not empty.
+
+        With ``weight`` ``(batch,)`` the sum of their weights.
+        """
+        return weighed(self.known(target), weight).sum().float()
 
     def answer(self, logits: Tensor) -> Tensor:
         """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
@@ -89,6 +97,22 @@ class Head(nn.Module):
     def settings(self) -> dict[str, Any]:
         """The keyword arguments, JSON values all, that build this head again (without its weights)."""
         return {"weight": self.weight, "dropout": self.dropout.p}
+
+
+def weighed(values: Tensor, weight: Tensor | None) -> Tensor:
+    """``values`` ``(batch, …)``, each row's times its ``weight`` ``(batch,)`` where there are weights."""
+    return values if weight is None else values * weight.view(-1, *[1] * (values.ndim - 1))
+
+
+def divisor(total: Tensor) -> Tensor:
+    """``total``, a sum of what is not negative, or 1 where it is 0: then nothing is divided."""
+    return torch.where(total > 0, total, torch.ones_like(total))
+
+
+def takes_weights(kind: type[Head]) -> bool:
+    """Whether the losses of such heads can be weighted row by row."""
+    found = [inspect.signature(method).parameters for method in (kind.loss, kind.normalizer)]
+    return all("weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values()) for names in found)
 
 
 def family_of(head: Head | type[Head]) -> str:

@@ -15,8 +15,10 @@ from polymodal.models.heads.base import (
     Head,
     check_thresholds,
     class_names,
+    divisor,
     per_class,
     probability_columns,
+    weighed,
 )
 
 
@@ -62,17 +64,21 @@ class Classifier(Head):
         """See :class:`Head`."""
         return len(self.classes)
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of ``logits`` ``(batch, classes)`` with ``target`` ``(batch,)``, -100 where empty."""
+    def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Cross-entropy of ``logits`` ``(batch, classes)`` with ``target`` ``(batch,)``, -100 where empty.
+
+        For ``weight`` see :meth:`Head.loss`.
+        """
         each = F.cross_entropy(
             logits.float(), target, self.class_weights, ignore_index=IGNORED,
             reduction="none", label_smoothing=self.label_smoothing,
         )  # fmt: skip
-        return each.sum() / self.normalizer(target).clamp(min=1e-8)
+        given = () if weight is None else (weight,)  # a subclass may know nothing of weights
+        return weighed(each, weight).sum() / divisor(self.normalizer(target, *given))
 
-    def normalizer(self, target: Tensor) -> Tensor:
+    def normalizer(self, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """See :class:`Head`; a row counts as much as its class weighs."""
-        return (self.class_weights[target.clamp(min=0)] * (target != IGNORED)).sum()
+        return weighed(self.class_weights[target.clamp(min=0)] * (target != IGNORED), weight).sum()
 
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""

@@ -14,8 +14,10 @@ from polymodal.models.heads.base import (
     Head,
     check_thresholds,
     class_names,
+    divisor,
     per_class,
     probability_columns,
+    weighed,
 )
 
 
@@ -57,17 +59,19 @@ class MultilabelClassifier(Head):
         """See :class:`Head`."""
         return len(self.classes)
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Binary cross-entropy of ``logits`` with ``target`` ``(batch, classes)``, 1 where the row has the
         class.
 
-        The mean over classes and over rows whose target is known; that of the others is NaN.
+        The mean over classes and over rows whose target is known; that of the others is NaN. For ``weight``
+        see :meth:`Head.loss`.
         """
         known = self.known(target).unsqueeze(1)
         each = F.binary_cross_entropy_with_logits(
             logits.float(), target.nan_to_num(), pos_weight=self.pos_weight, reduction="none"
         )
-        return torch.where(known, each, 0.0).sum() / (known.sum() * len(self.classes)).clamp(min=1)
+        total = weighed(known, weight).sum() * len(self.classes)
+        return weighed(torch.where(known, each, 0.0), weight).sum() / divisor(total)
 
     def answer(self, logits: Tensor) -> Tensor:
         """Each class's own probability, ``(batch, classes)``, after the calibration temperature."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polymodal.models.heads.base import HEADS, Head
+from polymodal.models.heads.base import HEADS, Head, divisor, weighed
 
 LARGEST_LOG = 80.0
 """Beyond e^80 a float is infinite, and an untrained model may well say so."""
@@ -48,12 +48,15 @@ class Regressor(Head):
         self.mean, self.deviation, self.transform = mean, deviation, transform
         self.half_width = half_width
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Squared error of ``logits`` ``(batch, 1)`` with ``target`` ``(batch,)``, NaN where it is empty."""
+    def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Squared error of ``logits`` ``(batch, 1)`` with ``target`` ``(batch,)``, NaN where it is empty.
+
+        For ``weight`` see :meth:`Head.loss`.
+        """
         known = ~target.isnan()
         scaled = (torch.where(known, self._transformed(target), self.mean) - self.mean) / self.deviation
         error = (logits.float().squeeze(-1) - scaled) * known
-        return error.square().sum() / known.sum().clamp(min=1)
+        return weighed(error.square(), weight).sum() / divisor(weighed(known, weight).sum())
 
     def answer(self, logits: Tensor) -> Tensor:
         """Numbers ``(batch,)`` in the target's own unit."""
