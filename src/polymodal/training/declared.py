@@ -21,12 +21,12 @@ from polymodal.config import (
     TargetConfig,
 )
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.evaluation.metrics import weighs_metrics
 from polymodal.hub import load_pretrained
 from polymodal.models.build import build_fusion, given_objective, tuning
 from polymodal.models.encoders import ENCODERS, build_encoder
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
-from polymodal.evaluation.metrics import weighs_metrics
 from polymodal.models.heads import HEADS, family_of, takes_weights
 from polymodal.models.weighting import check_unweighted
 from polymodal.objectives.base import OBJECTIVES, at_least_two, build_objective

@@ -1,7 +1,8 @@
 """What a step holds as a whole, however it is cut into batches: known rows, and inputs that some row has.
 
-A target's loss is divided by its known rows, or by the sum of their weights. The mean of means over processes, or over the batches of one
-accumulated step, is not the mean where the parts know unequal numbers of rows.
+A target's loss is divided by its known rows, or by the sum of their weights. The mean of means over
+processes, or over the batches of one accumulated step, is not the mean where the parts know unequal numbers
+of rows.
 """
 
 from __future__ import annotations
