@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# Read once, when torch is loaded: threads that wait sleep, so that a busy neighbour does not stall them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "polymodal.api": ("check", "compare", "export", "fit", "init", "load", "pretrain"),

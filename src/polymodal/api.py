@@ -44,6 +44,7 @@ from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
 from polymodal.training.started import build_started, tell_start
 from polymodal.training.starting import refuse_own_start
+from polymodal.training.thread_timing import training_threads
 from polymodal.training.trainer import train
 
 __all__ = [
@@ -240,6 +241,11 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
 
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
     """Train, evaluate and save what was opened and checked."""
+    with training_threads(job.declaration.train):
+        return _fit_job(job, folder, resume=resume, quiet=quiet)
+
+
+def _fit_job(job: Job, folder: Path, *, resume: bool, quiet: bool) -> Run:
     config = job.declaration.train
     processes.on_main(lambda: write_rejected(folder, job.rejected))
     set_seed(config.seed)

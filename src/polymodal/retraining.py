@@ -19,6 +19,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.rejected import SKIP, left_out
 from polymodal.errors import DataError, RunError
 from polymodal.run import Run
+from polymodal.run_folder import trained_threads
 from polymodal.several import fit_several
 from polymodal.training.folder import declared, has_begun
 from polymodal.training.job import Job, open_job
@@ -75,6 +76,7 @@ def retrain(
     if len(run.declaration.inputs) < 2:
         raise RunError(f"{run.folder}: reads one input, so that there is nothing to retrain without")
     job = open_job(run.folder / "run.yaml", settings=["report.write=false"])
+    job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
     varied = dict(variations(job.declaration, seeds))
     jobs = make_jobs(job, {name: declaration for name, (_, declaration) in varied.items()}, quiet)
     fit_several(jobs, folder, varied="subset", resume=_goes_on(folder, jobs), quiet=quiet)

@@ -88,6 +88,15 @@ def load_model(path: Path, kind: type[M]) -> M:
     return model
 
 
+def trained_threads(path: Path) -> int | None:
+    """The threads that the run in a folder was trained with; None where it does not say."""
+    try:
+        trained = json.loads((path / "metrics.json").read_text(encoding="utf-8"))["train"]
+        return int(trained["threads"])
+    except (OSError, ValueError, KeyError, TypeError):  # of an older version, or another device
+        return None
+
+
 def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration) -> None:
     """Write what a run folder holds at least; the weights stand there when all does."""
     with folder_aside(folder, last="model.safetensors") as part:

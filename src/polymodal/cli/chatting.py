@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polymodal.cli.options import Device, PrecisionOption, RunArg, load_any_run
+from polymodal.cli.options import Device, PrecisionOption, RunArg, Threads, load_any_run
 
 if TYPE_CHECKING:
     from polymodal.generation.talking import Talk
@@ -30,13 +30,14 @@ def chat(
         float | None, typer.Option("--top-p", min=0.01, max=1.0, help="With --sample: the likeliest share.")
     ] = None,
     device: Device = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
 ) -> None:
     """Talk to a run: attach files by /image, /audio, /video PATH; /reset; Ctrl-C stops an answer."""
     from polymodal.generation.run import LanguageRun
     from polymodal.generation.talking import Talk
 
-    opened = load_any_run(run, device, precision)
+    opened = load_any_run(run, device, precision, threads)
     if not isinstance(opened, LanguageRun):
         opened.chat([])  # says why not
     if not (sample or opened.generation.decoding.sample):

@@ -14,6 +14,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     RunArg,
     TableArg,
+    Threads,
     load_any_run,
     printed,
     split,
@@ -81,6 +82,7 @@ def evaluate(
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
     device: Device = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
@@ -95,7 +97,7 @@ def evaluate(
     from polymodal.probing.instead import parse_instead
     from polymodal.probing.measuring import measure
 
-    opened = load_any_run(run, device, precision)
+    opened = load_any_run(run, device, precision, threads)
     if isinstance(opened, LanguageRun):
         _refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
                          **{"as": instead})  # fmt: skip

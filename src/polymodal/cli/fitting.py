@@ -24,6 +24,7 @@ from polymodal.cli.options import (
     TableArg,
     Target,
     TaskOption,
+    Threads,
     TrainingDevice,
     command_name,
     printed,
@@ -101,6 +102,7 @@ def fit(
     settings: Settings = None,
     on_error: OnErrorOption = None,
     device: TrainingDevice = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     start: From = None,
     task: TaskOption = None,
@@ -137,7 +139,9 @@ def fit(
         raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
     options: dict[str, Any] = {
         "target": target, "inputs": split(inputs), "output": output,
-        "settings": with_settings(settings, on_error, device, precision, start, labels, weight),
+        "settings": with_settings(
+            settings, on_error, device, precision, start, labels, weight, threads=threads
+        ),
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)

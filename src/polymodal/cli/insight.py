@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from polymodal.cli.options import Device, Json, PrecisionOption, RunArg, TableArg, load_run, printed, split
+from polymodal.cli.options import (
+    Device,
+    Json,
+    PrecisionOption,
+    RunArg,
+    TableArg,
+    Threads,
+    compute_with,
+    load_run,
+    printed,
+    split,
+)
 from polymodal.cli.reading import reads_table
 
 
@@ -37,6 +48,7 @@ def report(
         Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
     ] = None,
     device: Device = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +59,7 @@ def report(
     if seeds is not None and not retrain:
         raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
     page = make(
-        load_run(run, device, precision),
+        load_run(run, device, precision, threads),
         table,
         group=group,
         by=split(by),
@@ -77,6 +89,7 @@ def explain(
         Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
     ] = None,
     device: Device = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Why rows are answered as they are: explanations.html and explanations.parquet."""
@@ -84,7 +97,7 @@ def explain(
     from polymodal.explaining.writing import explain as make
     from polymodal.explaining.writing import write_explanations
 
-    opened = load_run(run, device, None)
+    opened = load_run(run, device, None, threads)
     found = make(opened, table, rows, targets=target or None)
     page, frame = write_explanations(found, opened, output or opened.folder)
     figures = {
@@ -106,12 +119,14 @@ def compare(
         Path | None,
         typer.Option("--output", "-o", help="A folder; by default that in which all runs lie, or this one."),
     ] = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
     from polymodal import api
     from polymodal.comparing.comparison import default_output
 
+    compute_with(threads, runs[0])
     found = api.compare(runs, group=group)
     page = found.write(output or default_output(runs))
     if not printed({"page": str(page), **found.figures}, as_json):

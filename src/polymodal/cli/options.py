@@ -64,21 +64,40 @@ Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="fp32, or bf16 or fp16 for speed.")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads on a CPU. [training: the fastest; else the run's own]"),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
-def load_run(run: Path, device: str | None, precision: Precision | None) -> Run:
+def load_run(run: Path, device: str | None, precision: Precision | None, threads: int | None = None) -> Run:
     """The run of a folder, on a device; one that answers in words is refused."""
     from polymodal.run import Run
 
+    compute_with(threads, run)
     return Run.load(run, device=device, precision=(precision or Precision.fp32).value)
 
 
-def load_any_run(run: Path, device: str | None, precision: Precision | None) -> Run | LanguageRun:
+def load_any_run(
+    run: Path, device: str | None, precision: Precision | None, threads: int | None = None
+) -> Run | LanguageRun:
     """The same, also of a run that answers in words."""
     from polymodal import api
 
+    compute_with(threads, run)
     return api.load(run, device=device, precision=(precision or Precision.fp32).value)
+
+
+def compute_with(threads: int | None, run: Path) -> None:
+    """Let this process compute with ``threads``, by default with as many as ``run`` was trained with."""
+    import torch
+
+    from polymodal.run_folder import trained_threads
+    from polymodal.threads import available_threads
+
+    available = available_threads()
+    torch.set_num_threads(threads or min(available, trained_threads(run) or available))
 
 
 def printed(content: dict[str, Any], as_json: bool) -> bool:
@@ -96,9 +115,15 @@ def with_settings(
     start: Path | None,
     labels: str | None = None,
     weight: str | None = None,
+    threads: int | None = None,
 ) -> list[str]:
     """``--set``, and what options of their own stand for."""
-    given = {"train.device": device, "train.precision": precision and precision.value, "data.labels": labels}
+    given: dict[str, Any] = {
+        "train.device": device,
+        "train.precision": precision and precision.value,
+        "train.threads": threads,
+        "data.labels": labels,
+    }
     given["start"] = json.dumps(str(start)) if start else None
     given["data.sample_weight"] = json.dumps(weight) if weight else None  # a column may be called 1
     named = [f"{name}={value}" for name, value in given.items() if value]

@@ -17,6 +17,7 @@ from polymodal.cli.options import (
     Resume,
     Settings,
     SourceArg,
+    Threads,
     TrainingDevice,
     command_name,
     printed,
@@ -42,6 +43,7 @@ def pretrain(
     settings: Settings = None,
     on_error: OnErrorOption = None,
     device: TrainingDevice = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     start: From = None,
     resume: Resume = False,
@@ -56,8 +58,8 @@ def pretrain(
     try:
         run = api.pretrain(
             source, inputs=split(inputs), objectives=split(objectives), output=output,
-            settings=with_settings(settings, on_error, device, precision, start), resume=resume,
-            overwrite=overwrite, quiet=as_json,
+            settings=with_settings(settings, on_error, device, precision, start, threads=threads),
+            resume=resume, overwrite=overwrite, quiet=as_json,
         )  # fmt: skip
         processes.stop()
     except KeyboardInterrupt:

@@ -14,6 +14,8 @@ from polymodal.cli.options import (
     PrecisionOption,
     RunArg,
     TableArg,
+    Threads,
+    compute_with,
     load_run,
     printed,
 )
@@ -39,6 +41,7 @@ def index(
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
     device: Device = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
@@ -46,8 +49,8 @@ def index(
     from polymodal import api
 
     done = api.index_to(
-        load_run(run, device, precision), table, output, key=key, delete=delete, batch_size=batch_size,
-        on_error=on_error or OnError.refuse,
+        load_run(run, device, precision, threads), table, output, key=key, delete=delete,
+        batch_size=batch_size, on_error=on_error or OnError.refuse,
     )  # fmt: skip
     warn(done.rejected, "not indexed")
     if not printed({"output": str(output), **done.plain()}, as_json):
@@ -73,6 +76,7 @@ def search(
     run: Annotated[
         Path | None, typer.Option("--run", help="The run that made the index. [where it was then]")
     ] = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Find the items nearest to a text, picture, recording or clip; nothing is opened."""
@@ -80,6 +84,7 @@ def search(
     from polymodal.search.querying import Asked
 
     opened = api.open_index(index, run=run)
+    compute_with(threads, run or opened.manifest.run_folder(index))
     asked = Asked(None, text, image, audio, video)
     hits = opened.hits(asked, input=input, where=where, k=k)
     if not printed(

@@ -14,6 +14,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     RunArg,
     TableArg,
+    Threads,
     load_any_run,
     load_run,
     printed,
@@ -31,6 +32,7 @@ def predict(
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
     device: Device = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +41,7 @@ def predict(
 
     rejected: list = []
     rows = api.predict_to(
-        load_any_run(run, device, precision), table, output, probabilities=probabilities,
+        load_any_run(run, device, precision, threads), table, output, probabilities=probabilities,
         batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected,
     )  # fmt: skip
     warn(rejected, "not answered")
@@ -58,6 +60,7 @@ def embed(
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
     device: Device = None,
+    threads: Threads = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
@@ -66,7 +69,7 @@ def embed(
 
     rejected: list = []
     rows = api.embed_to(
-        load_run(run, device, precision), table, output, input=input, batch_size=batch_size,
+        load_run(run, device, precision, threads), table, output, input=input, batch_size=batch_size,
         on_error=on_error or OnError.refuse, rejected=rejected,
     )  # fmt: skip
     warn(rejected, "without a vector")

@@ -100,6 +100,9 @@ class TrainConfig(Section):
     )
     seed: int = Field(0, ge=0, description="seed")
     workers: int = Field(0, ge=0, description="dataloader_num_workers")
+    threads: int | None = Field(
+        None, ge=1, description="Threads on a CPU; by default the fastest number, timed before training."
+    )
 
     @property
     def arguments(self) -> dict[str, Any]:

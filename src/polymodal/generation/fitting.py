@@ -36,6 +36,7 @@ from polymodal.training.language.opening import open_language_job
 from polymodal.training.language.stages import train_stages
 from polymodal.training.progress import note, quiet_libraries, working
 from polymodal.training.skipping import skip_notes
+from polymodal.training.thread_timing import training_threads
 
 SPARE = 1.5
 """How many times the longest training answer is generated at most, where nothing else is said."""
@@ -72,7 +73,7 @@ def fit_language(
     goes_on = processes.on_main(lambda: prepare_folder(output, job.declaration, resume=resume))
     if resume and not goes_on:
         note(f"{output}: no checkpoint to resume from, training starts at the first step", quiet)
-    with quiet_libraries():
+    with quiet_libraries(), training_threads(job.declaration.train):
         return _fit(job, output, resume=goes_on, quiet=quiet)
 
 
@@ -132,7 +133,7 @@ def write_language_results(
         "without": figures.get("test", {}).get("without", {}),
         "present": figures.get("test", {}).get("present", {}),
         "validation": {**figures.get("validation", {}).get("metrics", {}), **last["best"]},
-        "train": {key: last[key] for key in ("seconds", "tokens_per_second", "epochs")},
+        "train": {key: last[key] for key in ("seconds", "threads", "tokens_per_second", "epochs")},
         "stages": {name: {k: v for k, v in told.items() if k != "history"} for name, told in trained.items()},
         "rows": {
             **{split: len(rows) for split, rows in job.stages[-1].rows.items()},

@@ -95,16 +95,21 @@ class PolymodalTrainer(WholeCheckpoints):
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The model's loss, or this batch's share of the step's."""
-        more: dict[str, Any] = {} if num_items_in_batch is None else {"normalizers": num_items_in_batch}
+        loss, output = self.step_loss(model, inputs, num_items_in_batch)
+        if model.training:
+            self.watch.add(loss, output["losses"] or {}, self.state.global_step)
+        return (loss, output) if return_outputs else loss
+
+    def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
+        """See :class:`WholeCheckpoints`."""
+        more: dict[str, Any] = {} if items is None else {"normalizers": items}
         if "contents" in inputs:
             more |= {"share": self.share, "piece": self.piece}
         output = model(**inputs, **more)
         loss = output["loss"]
-        if num_items_in_batch is not None:
+        if items is not None:
             loss = loss * self.args.world_size  # for gradients are averaged over the processes
-        if model.training:
-            self.watch.add(loss, output["losses"] or {}, self.state.global_step)
-        return (loss, output) if return_outputs else loss
+        return loss, output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the Trainer does; beside the training loss stand its parts."""
@@ -144,8 +149,8 @@ def train(
         quiet: Print nothing.
 
     Returns:
-        ``seconds``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best epoch) and
-        ``history``.
+        ``seconds``, ``threads``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best
+        epoch) and ``history``.
 
     Raises:
         RunError: If a checkpoint cannot be written, the model cannot be compiled where that is asked for, or
@@ -169,7 +174,7 @@ def train(
     if not quiet and is_main():
         trainer.add_callback(TrainingProgress(metric))
     started = time.perf_counter()
-    begun = trainer.run(config, resume=resume)
+    begun = trainer.run(config, resume=resume, quiet=quiet)
     return summary(trainer, time.perf_counter() - started, len(rows), begun)
 
 
@@ -182,6 +187,7 @@ def summary(trainer: Trainer, seconds: float, rows: int, begun: float) -> dict[s
     spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
     return {
         "seconds": seconds,
+        "threads": torch.get_num_threads(),
         "rows_per_second": rows * (epochs - begun) / spent,
         "epochs": epochs,
         "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}

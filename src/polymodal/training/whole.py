@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerState
@@ -26,6 +26,7 @@ from polymodal.training.checkpoints import (
 )
 from polymodal.training.compiling import compiling
 from polymodal.training.processes import on_main
+from polymodal.training.thread_timing import settle_threads
 
 
 class WholeCheckpoints(Trainer):
@@ -33,12 +34,13 @@ class WholeCheckpoints(Trainer):
 
     _saving = False
 
-    def run(self, config: TrainConfig, *, resume: bool) -> float:
+    def run(self, config: TrainConfig, *, resume: bool, quiet: bool = True) -> float:
         """Train to the end, and leave the model at its best epoch.
 
         Args:
             config: The ``train`` section, its epochs a number.
             resume: Go on from the last whole checkpoint, if there is one.
+            quiet: Print nothing.
 
         Returns:
             The epochs that were trained before.
@@ -55,12 +57,23 @@ class WholeCheckpoints(Trainer):
         on_main(lambda: discard(output / PART))
         last = checkpoints(output)[-1:] if resume else []
         begun = state_of(last[0])["epoch"] if last else 0.0
+        settle_threads(self, config, resumed=bool(last), quiet=quiet)
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
             with compiling(self.args):
                 self.train(resume_from_checkpoint=str(last[0]) if last else None)
         return begun
+
+    def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
+        """Loss and output of a batch; ``items`` is what the losses of a step are divided by."""
+        return cast(tuple[Any, Any], super().compute_loss(model, inputs, True, items))
+
+    def first_batch(self) -> Any:
+        """As many training rows as a batch holds."""
+        rows = cast(Any, self.train_dataset)
+        count = min(self.args.per_device_train_batch_size, len(rows))
+        return self.data_collator([rows[index] for index in range(count)])
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""

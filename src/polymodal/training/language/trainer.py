@@ -70,10 +70,15 @@ class LanguageTrainer(WholeCheckpoints):
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """As the Trainer does: a token's loss counts alike, in whichever batch of a step it stands."""
-        loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        loss, output = self.step_loss(model, inputs, num_items_in_batch)
         if model.training:
             self.watch.add(loss, {}, self.state.global_step)
         return (loss, output) if return_outputs else loss
+
+    def first_batch(self) -> Any:
+        """See :class:`WholeCheckpoints`."""
+        rows = cast(Any, self.train_dataset)
+        return self.data_collator([rows[index] for index in next(iter(self.sampler))])
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """As the Trainer estimates it; it would count the parameters anew in every step."""
@@ -160,7 +165,8 @@ def train_language(
         quiet: Print nothing.
 
     Returns:
-        ``seconds``, ``tokens_per_second``, ``epochs``, ``best`` (validation loss and epoch), ``history``.
+        ``seconds``, ``threads``, ``tokens_per_second``, ``epochs``, ``best`` (validation loss and epoch) and
+        ``history``.
 
     Raises:
         RunError: If a checkpoint cannot be written, or the loss is no number.
@@ -182,7 +188,7 @@ def train_language(
         trainer.add_callback(TrainingProgress("loss_total"))
     started = time.perf_counter()
     with attending_apart(model.language_model) if pack_to else nullcontext():
-        begun = trainer.run(config, resume=resume)
+        begun = trainer.run(config, resume=resume, quiet=quiet)
     return _summary(trainer, time.perf_counter() - started, int(rows.lengths.sum()), begun)
 
 
@@ -204,6 +210,7 @@ def _summary(trainer: LanguageTrainer, seconds: float, tokens: int, begun: float
     spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
     return {
         "seconds": seconds,
+        "threads": torch.get_num_threads(),
         "tokens_per_second": tokens * (epochs - begun) / spent,
         "epochs": epochs,
         "best": {"loss": best["eval_loss_total"], "epoch": best["epoch"]},
