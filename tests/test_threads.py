@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,17 @@ def free(monkeypatch):
         yield
 
 
-def step_of(seconds):
-    return lambda: time.sleep(seconds[torch.get_num_threads()])
+class Clock:
+    """A clock that a step moves on, by what it takes with the threads at hand."""
+
+    def __init__(self, seconds):
+        self.seconds, self.now = seconds, 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def step(self):
+        self.now += self.seconds[torch.get_num_threads()]
 
 
 @pytest.mark.parametrize(
@@ -42,9 +50,11 @@ def step_of(seconds):
         ({1: 0.04, 2: 0.02, 4: 0.005}, 4, [1, 2, 4]),
     ],
 )
-def test_the_fastest_number_is_taken_and_one_in_doubt(free, seconds, best, timed):
+def test_the_fastest_number_is_taken_and_one_in_doubt(free, monkeypatch, seconds, best, timed):
     before = torch.get_num_threads()
-    choice = choose_threads(step_of(seconds), 4)
+    clock = Clock(seconds)
+    monkeypatch.setattr(threads, "time", clock)
+    choice = choose_threads(clock.step, 4)
     assert (choice.threads, list(choice.seconds), choice.reason) == (best, timed, "timed")
     assert torch.get_num_threads() == before
     assert ThreadChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
