@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from polymodal.config import TrainConfig
-from polymodal.data.aside import write_text
+from polymodal.data.aside import write_text, writing
 from polymodal.threads import (
     ThreadChoice,
     available_threads,
@@ -53,8 +53,9 @@ def settle_threads(trainer: WholeCheckpoints, config: TrainConfig, *, resumed: b
         choice = ThreadChoice.from_json(json.loads(file.read_text(encoding="utf-8")))
     else:
         choice = fixed_threads(config.workers, config.threads) or time_threads(trainer, config.workers)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(choice.to_json()))
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps(choice.to_json()))
     torch.set_num_threads(choice.threads)
     if choice.reason == "timed":
         note(f"computing with {choice}; --threads fixes the number", quiet)
