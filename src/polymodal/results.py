@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import torch
 import transformers
 
@@ -35,7 +36,8 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
-        truth = job.splits["test"].data.select_columns(names).to_pandas()
+        table = job.splits["test"]
+        truth = pa.table({name: table.values(name) for name in names}).to_pandas()
         for batch in run_batches(run.model, job.rows("test"), 128):
             measure.add(batch)
             frame = answer_frame(run.model, batch, probabilities=True)

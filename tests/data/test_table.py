@@ -120,8 +120,9 @@ def test_csv_cells_stay_as_written(tmp_path):
     table = read_table(write(tmp_path / "t.csv", text))
     assert list(table.rows()) == [
         {"code": "007", "country": "NA", "amount": "1e3", "truth": "True", "quoted": None},
-        {"code": "nan", "country": "null", "amount": "  5", "truth": None, "quoted": "NA"},
+        {"code": None, "country": "null", "amount": "  5", "truth": None, "quoted": "NA"},
     ]
+    assert read_table(tmp_path / "t.csv").raw("code").to_pylist() == ["007", "nan"]
 
 
 def test_csv_cells_with_newlines_commas_and_quotes(tmp_path):

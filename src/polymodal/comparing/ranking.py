@@ -50,8 +50,8 @@ def _tensor(reader: TargetReader, cells: Sequence[Any]) -> Tensor:
         return torch.tensor(cells, dtype=torch.float64)
     if reader.task == "multilabel":
         return torch.from_numpy(np.stack([reader.read(cell) for cell in cells]))
-    places = [reader.place.get(cell, IGNORED) for cell in cells]
-    return torch.tensor(places, dtype=torch.long)
+    places = [reader.vocabulary.place(cell) for cell in cells]
+    return torch.tensor([IGNORED if place is None else place for place in places], dtype=torch.long)
 
 
 def rank(

@@ -13,6 +13,7 @@ import numpy as np
 
 from polymodal.comparing.tested import Tested, read_cells
 from polymodal.data.cells import MediaError
+from polymodal.data.missing import Marks
 from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, RunError
 from polymodal.evaluation.grouping import row_groups
@@ -193,6 +194,7 @@ def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> 
         named = _test_file(runs[0])
         raise RunError(f"{named}: is not there" if named else "the runs were not fitted to a file")
     run, path = found[0]
+    missing = Marks.of(run.declaration.data.missing)
     table = read_declared_table(path, run.declaration.data, run.folder)
     places = np.searchsorted(table.places, rows - 1)
     if (places >= len(table)).any() or (table.places[places] != rows - 1).any():
@@ -204,8 +206,9 @@ def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> 
         if target not in table.columns:
             raise RunError(changed)
         try:
+            given, classes = table.values(target).to_pylist(), run.classes[target]
             cells = read_cells(
-                table.values(target).to_pylist(), run.families[target], declared.separator, declared.format
+                given, run.families[target], declared.separator, classes, missing, declared.format
             )
         except MediaError:
             raise RunError(changed) from None

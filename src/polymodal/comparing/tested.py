@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from polymodal.config import Declaration
 from polymodal.data.cells import MediaError
 from polymodal.data.labels import read_labels
+from polymodal.data.missing import Marks
 from polymodal.data.numbers import read_number
 from polymodal.data.rejected import NAME as REJECTED
-from polymodal.data.values import as_label
+from polymodal.data.vocabulary import Vocabulary
 from polymodal.errors import RunError
 from polymodal.parsing import load_yaml
 from polymodal.run_folder import answers_in_words, refuse_words
@@ -39,6 +40,7 @@ class Tested:
         declaration: What it was made from.
         results: What ``metrics.json`` says.
         rows: Numbers of the test rows in their file, from 1, ascending.
+        classes: Of each target, none for numbers.
         families: The task of each target whose answers can be read.
         truth: Of each target, a row an entry, as training read the cells; None where the cell is empty.
         said: The same of the answers.
@@ -50,6 +52,7 @@ class Tested:
     declaration: Declaration
     results: dict[str, Any]
     rows: np.ndarray
+    classes: dict[str, list[str]]
     families: dict[str, str]
     truth: dict[str, list[Any]]
     said: dict[str, list[Any]]
@@ -109,10 +112,18 @@ def read_tested(folder: Path, name: str) -> Tested:
     try:
         table = pq.read_table(folder / ANSWERS)
         table = table.sort_by("row")
+        missing = Marks.of(processor.get("missing"))
         targets = [entry for entry in processor["targets"] if entry["task"] in FAMILIES]
         columns = {
             entry["name"]: [
-                read_cells(table.column(column).to_pylist(), entry["task"], separator, entry.get("written"))
+                read_cells(
+                    table.column(column).to_pylist(),
+                    entry["task"],
+                    separator,
+                    entry["classes"],
+                    missing,
+                    entry.get("written"),
+                )
                 for column, separator in (
                     (f"{entry['name']}_true", entry.get("separator")),
                     (entry["name"], None),
@@ -130,6 +141,7 @@ def read_tested(folder: Path, name: str) -> Tested:
         declaration=load_yaml(folder / DECLARED),
         results=results,
         rows=rows,
+        classes={entry["name"]: entry["classes"] for entry in targets},
         families={entry["name"]: entry["task"] for entry in targets},
         truth={target: truth for target, (truth, _) in columns.items()},
         said={target: said for target, (_, said) in columns.items()},
@@ -161,15 +173,29 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_cells(cells: list[Any], family: str, separator: str | None, written: str | None = None) -> list[Any]:
-    """Cells as training reads them: equal where they mean the same, whatever type the file gave them."""
+def read_cells(
+    cells: list[Any],
+    family: str,
+    separator: str | None,
+    classes: Sequence[str],
+    missing: Marks,
+    written: str | None = None,
+) -> list[Any]:
+    """Cells as training reads them: equal where they mean the same, whatever type the file gave them.
+
+    Two spellings of a value that ``classes`` holds apart are not equal; ``missing`` stands for an empty cell.
+    """
+    cells = list(map(missing.cleared, cells))
+    names = Vocabulary(classes)
     if family == "regression":
         numbers = [read_number(cell, written) for cell in cells]
         return [None if np.isnan(number) else number for number in numbers]
     if family == "multilabel":
-        labels = [None if cell is None else read_labels(cell, separator) for cell in cells]
-        return [None if found is None else frozenset(found) for found in labels]
-    return [as_label(cell) or None for cell in cells]
+        labels = [
+            None if cell is None else read_labels(cell, separator, missing, written=True) for cell in cells
+        ]
+        return [None if found is None else frozenset(map(names.label, found)) for found in labels]
+    return [names.label(cell) or None for cell in cells]
 
 
 def _rejected(path: Path) -> frozenset[tuple[str, int]]:

@@ -26,6 +26,13 @@ class DataConfig(Section):
     folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
     fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
     seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
+    missing: list[str] | None = Field(
+        None,
+        description=(
+            "Marks of a missing value, in place of nan, <NA> and #N/A; null: these. In numbers and dates NA, "
+            "None, ? and the like stay missing."
+        ),
+    )
     labels: int | float | None = Field(
         None, description="Labels to learn from: so many training rows, or a share of them, equal by class."
     )
@@ -41,6 +48,17 @@ class DataConfig(Section):
 
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _marks(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        marks = list(value) if isinstance(value, list | tuple) else [value]
+        wrong = [mark for mark in marks if not isinstance(mark, str | int | float)]
+        if wrong:
+            raise ValueError(f"holds {wrong[0]!r}, expected texts or numbers, such as [NA, -999]")
+        return [str(mark) for mark in marks]
 
     @field_validator("labels", mode="before")
     @classmethod

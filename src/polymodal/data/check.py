@@ -14,6 +14,7 @@ from polymodal.data.check_labels import check_labels
 from polymodal.data.check_media import Decode, Progress, check_media
 from polymodal.data.check_steps import check_steps
 from polymodal.data.check_truncation import check_text_length, cut_media
+from polymodal.data.check_values import check_values, count_marks, describe_marks
 from polymodal.data.describe import describe_classes
 from polymodal.data.guess import Guess
 from polymodal.data.leakage import duplicates, giveaways, group_overlap
@@ -35,6 +36,7 @@ class ColumnReport:
         reason: Why it was taken for that.
         empty: Share of its cells that are empty, over all splits.
         detail: Sizes, lengths, classes or range, in words.
+        marks: Cells that are empty by a mark of a missing value, by the mark.
     """
 
     column: str
@@ -43,6 +45,7 @@ class ColumnReport:
     reason: str
     empty: float
     detail: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -114,6 +117,7 @@ def check(
     details = _check_columns(parts, declaration, report, decode, progress, readers or {})
     report.warnings += duplicates(parts, list(inputs if alike is None else alike))
     if declaration.data.group in parts.train.columns:
+        report.warnings += check_values(parts, str(declaration.data.group))
         report.warnings += group_overlap(parts, str(declaration.data.group))
     if (weight := declaration.data.sample_weight) is not None:
         problems, warnings = check_weights(parts, weight, targets)
@@ -146,6 +150,8 @@ def _check_columns(
                 cut_media(parts, name, readers.get(name), opened.sizes, report)
             elif config.modality == "text":
                 details[name] += check_text_length(parts, name, config, readers.get(name), report)
+            if config.modality in ("category", "text"):
+                report.warnings += check_values(parts, name)
     for name, target in declaration.targets.items():
         if name in parts.train.columns:
             is_labels = target.family == "multilabel"
@@ -154,6 +160,8 @@ def _check_columns(
                 if is_labels
                 else check_target(parts, name, report)
             )
+            if target.family in ("classification", "multilabel"):
+                report.warnings += check_values(parts, name, target.separator)
             if target.transform == "log":
                 report.warnings += below_zero(parts, name)
             report.warnings += giveaways(parts, list(declaration.inputs), name)
@@ -199,7 +207,9 @@ def _describe_columns(
             detail = describe_classes(parts, column, "groups")
         if role == "weight":
             detail = describe_weights(parts, column)
-        reports.append(ColumnReport(column, role, modality, guess.reason, float(empty.mean()), detail))
+        marks = count_marks(parts, column, modality)
+        detail = "; ".join(filter(None, (detail, describe_marks(marks))))
+        reports.append(ColumnReport(column, role, modality, guess.reason, float(empty.mean()), detail, marks))
     return reports
 
 

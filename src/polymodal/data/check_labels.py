@@ -15,8 +15,9 @@ from polymodal.data.check_columns import (
     check_validation,
     named,
 )
-from polymodal.data.labels import describe_labels, read_labels
+from polymodal.data.labels import describe_labels, label_vocabulary, read_labels
 from polymodal.data.parts import Parts
+from polymodal.data.vocabulary import Vocabulary
 from polymodal.errors import Problem
 
 Rows = list[list[str] | None]
@@ -25,6 +26,8 @@ Rows = list[list[str] | None]
 def check_labels(parts: Parts, name: str, separator: str | None, findings: Findings) -> str:
     """Problems and warnings of a target of several labels; its labels, in words."""
     rows = {split: _read(parts, split, name, separator, findings) for split in parts.having(name)}
+    names = label_vocabulary(rows["train"])
+    rows = {split: _named(part, names) for split, part in rows.items()}
     known = [labels for labels in rows["train"] if labels is not None]
     problem = _nothing_to_learn(known, len(rows["train"]))
     if problem:
@@ -42,16 +45,22 @@ def check_labels(parts: Parts, name: str, separator: str | None, findings: Findi
 
 
 def _read(parts: Parts, split: str, name: str, separator: str | None, findings: Findings) -> Rows:
-    """The labels of every row; a cell that cannot be read is a problem, and None."""
+    """The labels of every row as they are spelled; a cell that cannot be read is a problem, and None."""
     rows: Rows = []
+    missing = parts.train.missing
     for index, cell in enumerate(parts.tables[split].values(name).to_pylist()):
         try:
-            rows.append(read_labels(cell, separator))
+            rows.append(read_labels(cell, separator, missing, written=True))
         except MediaError as error:
             problem = parts.problem(split, index, name, error.found, expected=error.expected, cure=error.cure)
             findings.problems.append(problem)
             rows.append(None)
     return rows
+
+
+def _named(rows: Rows, names: Vocabulary) -> Rows:
+    """The labels of every row as they are compared."""
+    return [None if labels is None else list(dict.fromkeys(map(names.label, labels))) for labels in rows]
 
 
 def _nothing_to_learn(known: list[list[str]], rows: int) -> tuple[str, str] | None:

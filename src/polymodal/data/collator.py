@@ -48,7 +48,7 @@ class RowDataset(Dataset):
         skip: bool = False,
         weight: str | None = None,
     ) -> None:
-        self.table, self.processor, self.cache = table, processor, cache
+        self.table, self.processor, self.cache = table.marking(processor.missing), processor, cache
         self.targets, self.dropout, self.seed, self.epoch = list(targets), dropout, seed, 0
         self.numbers = range(len(table)) if numbers is None else numbers
         self.skip = skip

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from polymodal.config import DataConfig
 from polymodal.data.keeping import groups_of_own_class
-from polymodal.data.split import _cells, _held_out, _in_order, _named, _scarce, _share, _units
+from polymodal.data.split import _held_out, _in_order, _named, _scarce, _share, _units, class_labels
 from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem
 
@@ -63,7 +63,7 @@ def make_folds(
     """
     folds = config.folds or 1
     units = _units(table, rows, config.group)
-    classes = _cells(table, stratify, "the target") if isinstance(stratify, str) else stratify
+    classes = class_labels(table, stratify) if isinstance(stratify, str) else stratify
     if config.group is None:
         units = _in_order(units, classes, seed)
         alone = {id(unit) for unit in _scarce(units, classes, most=1)}

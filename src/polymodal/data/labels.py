@@ -12,7 +12,10 @@ import pyarrow as pa
 
 from polymodal.data.cells import MediaError, describe, is_empty
 from polymodal.data.lists import written_list
+from polymodal.data.missing import DEFAULT_MARKS, Marks
+from polymodal.data.spelling import as_written
 from polymodal.data.values import EMPTY_NUMBERS, Cells, as_label, holds_objects, look, parse_numbers
+from polymodal.data.vocabulary import Vocabulary, value_names
 
 SEPARATORS = ("|", ";", ",")
 LISTS_SHARE = 0.9  # a few stray cells do not make lists of a column of prose, nor prose of a column of lists
@@ -24,11 +27,14 @@ WORDS_OF_A_LABEL = 3
 MOST_LABELS = 1000
 
 
-def read_labels(cell: Any, separator: str | None = None) -> list[str] | None:
+def read_labels(
+    cell: Any, separator: str | None = None, missing: Marks = DEFAULT_MARKS, *, written: bool = False
+) -> list[str] | None:
     """The labels in a cell, each once, in the order they stand there; None where the cell is empty.
 
     A list, JSON's or Python's notation of one (``["a", "b"]``, as pandas writes it into a CSV), or text with
     ``separator`` between the labels. An empty list is no empty cell: the row is known to have no label.
+    What ``missing`` holds is no label. ``written`` gives them as they are spelled.
 
     Raises:
         MediaError: If it holds something else.
@@ -36,35 +42,37 @@ def read_labels(cell: Any, separator: str | None = None) -> list[str] | None:
     if isinstance(cell, np.ndarray):
         cell = cell.tolist()
     if isinstance(cell, list | tuple | set | frozenset):
-        return _names(cell)
+        return _names(cell, missing, written)
     if isinstance(cell, dict | bytes):
         raise _no_labels(cell)
     if is_empty(cell):
         return None
     if isinstance(cell, str):
-        labels = _in_text(cell, separator)
+        labels = _in_text(cell, separator, missing, written)
         return None if labels is None else list(labels)
-    return _names([cell])
+    return _names([cell], missing, written)
 
 
 @lru_cache(maxsize=1 << 16)
-def _in_text(text: str, separator: str | None) -> tuple[str, ...] | None:
+def _in_text(text: str, separator: str | None, missing: Marks, written: bool) -> tuple[str, ...] | None:
     text = text.strip()
     if text.startswith("["):
-        written = written_list(text)
-        if written is None:
+        entries = written_list(text)
+        if entries is None:
             raise _no_labels(text)
-        return tuple(_names(written))
-    labels = _names(text.split(separator) if separator else [text])
+        return tuple(_names(entries, missing, written))
+    labels = _names(text.split(separator) if separator else [text], missing, written)
     return tuple(labels) if labels else None
 
 
-def _names(values: Iterable[Any]) -> list[str]:
+def _names(values: Iterable[Any], missing: Marks, written: bool) -> list[str]:
     values = list(values)
+    name_of = as_written if written else as_label
     for value in values:
         if isinstance(value, list | tuple | dict | set | bytes | np.ndarray):
             raise _no_labels(values)
-    return list(dict.fromkeys(name for name in map(as_label, values) if name))
+    names = (name_of(value) for value in values if not missing.stands_for_empty(value))
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _no_labels(cell: Any) -> MediaError:
@@ -73,15 +81,26 @@ def _no_labels(cell: Any) -> MediaError:
     return MediaError(found=found, expected='labels, such as ["a", "b"] or [] for none', cure=cure)
 
 
-def readable_labels(values: pa.ChunkedArray, separator: str | None) -> list[list[str] | None]:
+def readable_labels(
+    values: pa.ChunkedArray,
+    separator: str | None,
+    missing: Marks = DEFAULT_MARKS,
+    *,
+    written: bool = False,
+) -> list[list[str] | None]:
     """The labels of every cell of a column; a cell that cannot be read is the check's to name, here None."""
     labels: list[list[str] | None] = []
     for cell in values.to_pylist():
         try:
-            labels.append(read_labels(cell, separator))
+            labels.append(read_labels(cell, separator, missing, written=written))
         except MediaError:
             labels.append(None)
     return labels
+
+
+def label_vocabulary(rows: Iterable[list[str] | None]) -> Vocabulary:
+    """The names of the labels that rows hold as they are spelled; see :func:`value_names`."""
+    return Vocabulary(value_names(Counter(label for labels in rows for label in labels or ())))
 
 
 def rarest_label(rows: Iterable[list[str] | None]) -> list[str]:

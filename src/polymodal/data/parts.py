@@ -12,7 +12,8 @@ import pyarrow as pa
 from polymodal.data.items import holds_nothing
 from polymodal.data.media import is_empty
 from polymodal.data.table import Table
-from polymodal.data.values import as_labels, holds_objects, parse_numbers
+from polymodal.data.values import as_labels, holds_objects, parse_numbers, vocabulary_of
+from polymodal.data.vocabulary import Vocabulary
 from polymodal.errors import Problem
 
 MEDIA = ("image", "audio", "video", "sequence")
@@ -36,6 +37,7 @@ class Parts:
     every: bool = False
     formats: dict[str, str | None] = field(default_factory=dict)
     _labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    _names: dict[str, Vocabulary] = field(default_factory=dict)
 
     @property
     def train(self) -> Table:
@@ -60,12 +62,21 @@ class Parts:
         """The column's cells as labels, computed once."""
         key = split, column
         if key not in self._labels:
-            self._labels[key] = as_labels(self.tables[split].values(column))
+            self._labels[key] = as_labels(self.tables[split].values(column), self.names(column))
         return self._labels[key]
 
     def numbers(self, split: str, column: str) -> tuple[np.ndarray, np.ndarray]:
         """The column's cells as numbers, and which are none; see :func:`parse_numbers`."""
         return parse_numbers(self.tables[split].values(column), self.formats.get(column))
+
+    def names(self, column: str) -> Vocabulary | None:
+        """The values of a column's training cells; None where it holds no classes, categories or groups."""
+        if self.roles.get(column) in (*MEDIA, "text", "number", "regression", "multilabel"):
+            return None
+        values = self.train.values(column) if column in self.train.columns else None
+        if column not in self._names and values is not None and not holds_objects(values.type):
+            self._names[column] = vocabulary_of(values)
+        return self._names.get(column)
 
     def empty(self, split: str, column: str) -> np.ndarray:
         """Which cells of a column hold nothing: ``(rows,)`` bool."""

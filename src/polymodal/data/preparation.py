@@ -14,7 +14,7 @@ from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
 from polymodal.data.cells import MediaError
 from polymodal.data.items import each_item
-from polymodal.data.labels import readable_labels
+from polymodal.data.labels import label_vocabulary, readable_labels
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -31,7 +31,7 @@ from polymodal.data.sequences import load_sequence
 from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
-from polymodal.data.values import as_label, as_labels, parse_numbers
+from polymodal.data.values import as_label, parse_numbers, vocabulary_of
 from polymodal.data.video import video_info
 from polymodal.errors import ConfigError
 from polymodal.hub import load_pretrained
@@ -77,6 +77,7 @@ def prepare_processor(
     return PolymodalProcessor(
         {name: readers[name] for name in inputs},
         {name: _target(train, name, config) for name, config in targets.items()},
+        train.missing,
     )
 
 
@@ -117,7 +118,7 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
     if config.modality == "number":
         written = config.format
         return NumberReader.fit(parse_numbers(train.values(names[0]), written)[0], written)
-    return CategoryReader.fit(as_labels(train.values(names[0])))
+    return CategoryReader.fit(vocabulary_of(train.values(names[0])).names)
 
 
 def _text_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> TextReader:
@@ -202,11 +203,11 @@ def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
         return TargetReader(config.family, written=config.format)
     values = train.values(name)
     if config.family == "multilabel":
-        rows = readable_labels(values, config.separator)
-        found = {label for labels in rows for label in labels or ()}
+        rows = readable_labels(values, config.separator, train.missing, written=True)
+        names = label_vocabulary(rows).names
     else:
-        found = {label for label in as_labels(values) if label}
-    return TargetReader(config.family, class_names(found), config.separator)
+        names = vocabulary_of(values).names
+    return TargetReader(config.family, class_names(names), config.separator, missing=train.missing)
 
 
 def class_names(labels: Iterable[str]) -> list[str]:
@@ -215,8 +216,9 @@ def class_names(labels: Iterable[str]) -> list[str]:
 
 
 def _numbers_first(label: str) -> tuple[bool, float, str]:
-    """Sorts ``2`` before ``10``, and numbers before words."""
+    """Sorts ``2`` before ``10``, and numbers before words; ``nan``, which equals nothing, is a word."""
     try:
-        return False, float(label), label
+        number = float(label)
     except ValueError:
         return True, 0.0, label
+    return (True, 0.0, label) if math.isnan(number) else (False, number, label)

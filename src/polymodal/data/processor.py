@@ -17,6 +17,7 @@ from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.items import check_count, each_item, of_item, split_items
+from polymodal.data.missing import DEFAULT_MARKS, Marks
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError, Problem, RunError
@@ -36,14 +37,18 @@ class PolymodalProcessor(ProcessorMixin):
     Args:
         readers: By input, in declared order; inputs that share an encoder share the object.
         targets: By target, in declared order.
+        missing: What stands for an empty cell in any of them.
     """
 
     attributes: list[str] = []  # Transformers reads parts from a fixed signature; ours vary
 
     def __init__(
-        self, readers: Mapping[str, Reader] | None = None, targets: Mapping[str, TargetReader] | None = None
+        self,
+        readers: Mapping[str, Reader] | None = None,
+        targets: Mapping[str, TargetReader] | None = None,
+        missing: Marks = DEFAULT_MARKS,
     ) -> None:
-        self.readers, self.targets = dict(readers or {}), dict(targets or {})
+        self.readers, self.targets, self.missing = dict(readers or {}), dict(targets or {}), missing
         self.chat_template = None
         self._blanks: dict[str, Any] = {}
 
@@ -64,7 +69,7 @@ class PolymodalProcessor(ProcessorMixin):
         Raises:
             MediaError: If the cell does not hold what the modality needs, or more items than it may.
         """
-        reader = self.readers[name]
+        reader, cell = self.readers[name], self.missing.cleared(cell)
         if reader.is_empty(cell):
             return None
         if split_items(cell, reader.modality) is None:
@@ -142,7 +147,7 @@ class PolymodalProcessor(ProcessorMixin):
                 wrong.append((name, error))
         for name in targets:
             try:
-                kept["targets"][name] = self.targets[name].read(row.get(name))
+                kept["targets"][name] = self.targets[name].read(self.missing.cleared(row.get(name)))
             except MediaError as error:
                 wrong.append((name, error))
         return kept, wrong
@@ -218,6 +223,7 @@ class PolymodalProcessor(ProcessorMixin):
                 }
                 for r in distinct
             ],
+            "missing": self.missing.given,
             "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
             "targets": [
                 {"name": n, "task": t.task, "classes": t.classes, "separator": t.separator}
@@ -246,15 +252,18 @@ class PolymodalProcessor(ProcessorMixin):
                 readers.append(load_reader(entry["modality"], entry["settings"], part))
                 readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
+            missing = Marks.of(content.get("missing"))
             targets = {
-                e["name"]: TargetReader(e["task"], e["classes"], e.get("separator"), e.get("written"))
+                e["name"]: TargetReader(
+                    e["task"], e["classes"], e.get("separator"), e.get("written"), missing
+                )
                 for e in content["targets"]
             }
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
             problem = f"no readable {FILE} and its folders ({reason})"
             raise RunError(f"{folder}: {problem}; the run is incomplete") from None
-        return cls(inputs, targets)
+        return cls(inputs, targets, missing)
 
 
 def _items(kept: Any) -> list[Any]:

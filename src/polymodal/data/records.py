@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from polymodal.data.spelling import as_label
 from polymodal.errors import DataError, Problem
 
 SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
@@ -128,6 +129,8 @@ def _storable(cell: Any) -> Any:
         return list(cell) if is_flat else [_storable(value) for value in cell]
     if hasattr(cell, "__array__"):  # NumPy's arrays and numbers, and tensors
         array = np.asarray(cell)
+        if array.ndim == 0 and array.dtype in (np.float16, np.float32):
+            return float(str(array[()]))  # 0.1 stays 0.1
         if array.dtype == np.uint8 and array.ndim in (2, 3):
             return {"bytes": _picture_bytes(Image.fromarray(array)), "path": None}
         return array if array.ndim == 1 and array.dtype.kind in "fiub" else array.tolist()
@@ -150,7 +153,7 @@ def _alike(cells: list[Any], name: str, column: str) -> list[Any]:
     """
     cells = [None if _is_missing(cell) else cell for cell in cells]
     if all(cell is None or isinstance(cell, SCALARS) for cell in cells):
-        return [None if cell is None else str(cell) for cell in cells]
+        return [cell if cell is None or isinstance(cell, str) else as_label(cell) for cell in cells]
     if all(_is_file(cell) for cell in cells):
         return [_as_file(cell) for cell in cells]
     lists = [cell if cell is None or isinstance(cell, list) else [cell] for cell in cells]

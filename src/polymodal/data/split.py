@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from polymodal.config import DataConfig
-from polymodal.data.cells import is_empty
 from polymodal.data.keeping import keep_each_class
 from polymodal.data.table import Table
+from polymodal.data.values import as_label, as_labels
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
 
 SPLITS = {
@@ -76,9 +76,9 @@ def _named(table: Table, config: DataConfig) -> dict[str, np.ndarray]:
     rows: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     problems, places = [], table.places
     for row, cell in enumerate(_cells(table, column, "data.split")):
-        name = SPLITS.get(str(cell).strip().lower())
+        name = SPLITS.get(as_label(cell).lower())
         if name is None:
-            found = "an empty cell" if is_empty(cell) else f"found '{cell}'"
+            found = "an empty cell" if not as_label(cell) else f"found '{cell}'"
             cure = "If the column is not about the split, set data.split to null."
             expected = "train, validation or test"
             problems.append(
@@ -104,11 +104,25 @@ def _named(table: Table, config: DataConfig) -> dict[str, np.ndarray]:
     return {name: np.array(numbers, dtype=np.int64) for name, numbers in rows.items()}
 
 
+def class_labels(table: Table, column: str) -> list[str | None]:
+    """The class of every row; None where it is empty.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    _require(table, column, "the target")
+    return [label or None for label in as_labels(table.values(column))]
+
+
 def _cells(table: Table, column: str, setting: str) -> list:
+    _require(table, column, setting)
+    return table.values(column).to_pylist()
+
+
+def _require(table: Table, column: str, setting: str) -> None:
     if column not in table.columns:
         found = f"{setting} names the column '{column}', which is not there"
         raise DataError(Problem(found=found, cure=did_you_mean(column, table.columns), file=table.name))
-    return table.values(column).to_pylist()
 
 
 def _held_out(
@@ -129,7 +143,7 @@ def _held_out(
         )
         expected, cure = f"at least {len(wanted) + 1}", "Give more rows, or set the share to 0."
         raise DataError(Problem(found=found, expected=expected, cure=cure, file=table.name))
-    classes = _cells(table, stratify, "the target") if isinstance(stratify, str) else stratify
+    classes = class_labels(table, stratify) if isinstance(stratify, str) else stratify
     units = _in_order(units, classes, seed)
     target = sum(round(shares[name] * len(rows)) for name in wanted)
     scarce = _scarce(units, classes, most=len(wanted), held=target) if group is None else []
@@ -167,11 +181,11 @@ def _units(table: Table, rows: np.ndarray, group: str | None) -> list[np.ndarray
     """Rows that must stay together; a row without a group is alone."""
     if group is None:
         return list(rows.reshape(-1, 1))
-    cells = _cells(table, group, "data.group")
+    _require(table, group, "data.group")
+    labels = as_labels(table.values(group))
     together: dict[tuple[bool, str], list[int]] = defaultdict(list)
     for row in rows.tolist():
-        is_alone = is_empty(cells[row])
-        together[is_alone, str(row if is_alone else cells[row])].append(row)
+        together[not labels[row], labels[row] or str(row)].append(row)
     return [np.array(members, dtype=np.int64) for members in together.values()]
 
 

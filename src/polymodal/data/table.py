@@ -18,6 +18,7 @@ from datasets.table import InMemoryTable
 
 from polymodal.data import files, records
 from polymodal.data.access import MediaAccess, Root
+from polymodal.data.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem
 
 BLOCK = 1000  # rows taken at once: enough to be quick, few enough to hold pictures in memory
@@ -35,6 +36,7 @@ class Table:
         numbers: The rows' places in what was read, from 0; ``None`` where all of it is here.
         rejected: The rows that could not be read as such and were left out.
         notes: How the file was read, where that is not a matter of course.
+        missing: What stands for an empty cell; such cells are empty in all that the table gives.
     """
 
     data: datasets.Dataset
@@ -43,6 +45,7 @@ class Table:
     numbers: np.ndarray | None = None
     rejected: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: Marks = DEFAULT_MARKS
 
     @property
     def places(self) -> np.ndarray:
@@ -61,7 +64,15 @@ class Table:
         return len(self.data)
 
     def values(self, column: str) -> pa.ChunkedArray:
-        """All cells of a column, in the order of the rows.
+        """All cells of a column, in the order of the rows; the marks of a missing value are null.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        return self.missing.cleared_column(self.raw(column))
+
+    def raw(self, column: str) -> pa.ChunkedArray:
+        """All cells of a column as they were given.
 
         Raises:
             KeyError: If there is no such column.
@@ -79,6 +90,10 @@ class Table:
         rows = np.asarray(indices, dtype=np.int64)
         return replace(self, data=self.data.select(rows), numbers=self.places[rows])
 
+    def marking(self, missing: Marks) -> Table:
+        """The table with other marks of a missing value."""
+        return self if missing == self.missing else replace(self, missing=missing)
+
     def without(self, problems: Iterable[Problem]) -> Table:
         """The table without the rows that ``problems`` name."""
         bad = [entry.row - 1 for entry in problems if entry.row is not None and entry.file == self.name]
@@ -95,7 +110,7 @@ class Table:
 
     def adding(self, columns: Mapping[str, pa.ChunkedArray]) -> Table:
         """The table with more columns, or others of the same name."""
-        whole = {name: self.values(name) for name in self.columns} | dict(columns)
+        whole = {name: self.raw(name) for name in self.columns} | dict(columns)
         return replace(self, data=_dataset(pa.table(whole)))
 
     def emptied(self, columns: Iterable[str], rows: Sequence[int] | np.ndarray) -> Table:
@@ -111,14 +126,14 @@ class Table:
 
     def row(self, index: int) -> dict[str, Any]:
         """One row as a dict of plain Python values."""
-        return self.data[int(index)]
+        return self.missing.cleared_row(self.data[int(index)])
 
     def rows(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[dict[str, Any]]:
         """Rows as dicts of plain Python values, read block by block."""
         arrow = self.data.with_format("arrow")
         wanted = range(len(self)) if indices is None else [int(index) for index in indices]
         for start in range(0, len(wanted), BLOCK):
-            yield from arrow[wanted[start : start + BLOCK]].to_pylist()
+            yield from map(self.missing.cleared_row, arrow[wanted[start : start + BLOCK]].to_pylist())
 
 
 def read_table(
@@ -227,8 +242,11 @@ def plain(table: pa.Table) -> pa.Table:
             continue
         values = table.column(name)
         if isinstance(features[name], datasets.ClassLabel):
-            names = pa.array(features[name].names, pa.string())
-            values = names.take(pc.if_else(pc.less(values, 0), None, values).combine_chunks())
+            values = _class_names(values, features[name])
+        elif isinstance(_entry_feature(features[name]), datasets.ClassLabel):
+            values = _lists_of_names(values, _entry_feature(features[name]))
+        elif _is_short_float(values.type):
+            values = _widened(values)
         elif pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
         elif isinstance(values.type, pa.ExtensionType):  # arrays of datasets, which are lists of lists
@@ -240,10 +258,42 @@ def plain(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
+def _class_names(values: pa.ChunkedArray | pa.Array, feature: datasets.ClassLabel) -> pa.Array:
+    """The names of class labels; null where a label is empty or -1, as unlabelled rows have it."""
+    names = pa.array(feature.names, pa.string())
+    places = pc.if_else(pc.less(values, 0), None, values)
+    return names.take(places.combine_chunks() if isinstance(places, pa.ChunkedArray) else places)
+
+
+def _entry_feature(feature: Any) -> Any:
+    """What the entries of a list are; None where the feature is no list."""
+    if isinstance(feature, list):
+        return feature[0]
+    return None if isinstance(feature, Mapping) else getattr(feature, "feature", None)
+
+
+def _lists_of_names(values: pa.ChunkedArray, feature: datasets.ClassLabel) -> pa.ChunkedArray:
+    def names(cell: list[int | None]) -> list[str]:
+        return [feature.names[entry] for entry in cell if entry is not None and entry >= 0]
+
+    lists = [None if cell is None else names(cell) for cell in values.to_pylist()]
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+
+
+def _is_short_float(kind: pa.DataType) -> bool:
+    return pa.types.is_float32(kind) or pa.types.is_float16(kind)
+
+
+def _widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Floats of 32 bits as the 64-bit floats of the same digits: 0.1 stays 0.1."""
+    return values.cast(pa.string()).cast(pa.float64())
+
+
 def _undecoded(data: datasets.Dataset) -> datasets.Dataset:
     """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
     extended = any(isinstance(kind, pa.ExtensionType) for kind in data.data.table.schema.types)
-    if not extended and not any(_decodes(feature) for feature in data.features.values()):
+    short = any(map(_is_short_float, data.data.table.schema.types))
+    if not extended and not short and not any(_decodes(feature) for feature in data.features.values()):
         return data
     return _dataset(plain(data.data.table), data._indices)
 

@@ -1,11 +1,10 @@
-"""Cells as numbers and as labels: the one reading of a cell that schema, check and processor share."""
+"""Columns as numbers and as labels: the one reading of a cell that schema, check and processor share."""
 
 from __future__ import annotations
 
 import math
-import re
+from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,13 @@ import pyarrow.compute as pc
 
 from polymodal.data.media import is_empty
 from polymodal.data.number_formats import number_format
+from polymodal.data.spelling import as_label, as_written, clean, is_number_spelling
+from polymodal.data.vocabulary import Vocabulary, value_names
+
+__all__ = [
+    "EMPTY_NUMBERS", "Cells", "as_label", "as_labels", "holds_objects", "holds_texts", "is_textual", "look",
+    "parse_numbers", "vocabulary_of",
+]  # fmt: skip
 
 EMPTY_NUMBERS = (
     "", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "nat", "?", "-", ".",
@@ -24,7 +30,6 @@ LOOKED_AT = 500
 """Cells that hold bytes or records are sampled: reading all of them to guess would read the whole table."""
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$"
-_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0")
 
 
 def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -108,44 +113,59 @@ def holds_texts(kind: pa.DataType) -> bool:
     return is_list and is_textual(kind.value_type)
 
 
-def as_label(value: Any) -> str:
-    """The name of a class or category: the same from a CSV (``"1"``), a DataFrame (``1``, ``1.0``) and JSON.
+def as_labels(values: pa.ChunkedArray, vocabulary: Vocabulary | None = None) -> np.ndarray:
+    """``as_label`` of every cell: ``(rows,)`` of str, computed once a distinct value.
 
-    Empty cells (None, NaN, blank text) give ``""``. ``"1.0"`` gives ``"1"``, since that is how pandas writes
-    whole numbers of a column that has empty cells; other texts stay as they are (``"1.10"`` is no ``"1.1"``).
+    In a column of texts that spells a whole number in two ways (``1`` and ``1.0``), such cells keep their
+    spelling.
+
+    Args:
+        values: The cells.
+        vocabulary: Decides which spellings are kept; by default the cells themselves do.
     """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return ""
-    if isinstance(value, str):
-        text = value.strip()
-        whole = _WHOLE_FLOAT.fullmatch(text)
-        return whole.group(1) if whole else text
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return str(value).strip()
-    if math.isnan(value):
-        return ""
-    return str(int(value)) if math.isfinite(value) and value == int(value) else str(value)
-
-
-def as_labels(values: pa.ChunkedArray) -> np.ndarray:
-    """``as_label`` of every cell: ``(rows,)`` of str, computed once a distinct value."""
     if isinstance(values, pa.Array):
         values = pa.chunked_array([values])
     if pa.types.is_nested(values.type):
         return np.array([as_label(value) for value in values.to_pylist()], dtype=object)
+    cells, codes = _encoded(values)
+    vocabulary = _split_spellings(cells) if vocabulary is None else vocabulary
+    names = np.array([*(vocabulary.label(cell) for cell in cells), ""], dtype=object)
+    return names[codes]
+
+
+def vocabulary_of(values: pa.ChunkedArray) -> Vocabulary:
+    """The names of a column's values, by its cells alone; see :func:`value_names`."""
+    cells, codes = _encoded(values)
+    counts = np.bincount(codes, minlength=len(cells) + 1)
+    spellings: Counter[str] = Counter()
+    for cell, count in zip(cells, counts, strict=False):
+        spellings[as_written(cell)] += int(count)
+    empty = spellings.pop("", 0) + int(counts[-1])
+    if is_textual(values.type):
+        return Vocabulary(sorted(value_names(spellings, has_empty=empty > 0)))
+    return Vocabulary(sorted({as_label(text) for text in spellings}))
+
+
+def _encoded(values: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
+    """The distinct cells, and which of them each row holds ``(rows,)``; one past the end where it is null."""
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode(null_encoding="encode")
     encoded = values.combine_chunks()
-    if isinstance(
-        encoded, pa.ChunkedArray
-    ):  # pyarrow gives back an empty chunked array where there are no rows
-        return np.array([], dtype=object)
-    names = np.array([*(as_label(value) for value in encoded.dictionary.to_pylist()), ""], dtype=object)
-    return names[
-        pc.fill_null(encoded.indices.cast(pa.int64()), len(names) - 1).to_numpy(zero_copy_only=False)
-    ]
+    if isinstance(encoded, pa.ChunkedArray):  # what pyarrow gives back where there are no rows
+        return [], np.array([], dtype=np.int64)
+    distinct = encoded.dictionary
+    is_short = pa.types.is_float32(distinct.type) or pa.types.is_float16(distinct.type)
+    # A float of 32 bits is spelled by its own digits: as a Python number it would have those of 64.
+    cells = list(distinct.to_numpy(zero_copy_only=False)) if is_short else distinct.to_pylist()
+    codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(cells))
+    return cells, codes.to_numpy(zero_copy_only=False)
+
+
+def _split_spellings(cells: list[Any]) -> Vocabulary:
+    """The names among ``cells`` that spell a whole number in one of several ways."""
+    texts = {clean(cell) for cell in cells if isinstance(cell, str)}
+    meant = {as_label(text) for text in texts if is_number_spelling(text)}
+    return Vocabulary(value_names(dict.fromkeys((text for text in texts if as_label(text) in meant), 1)))
 
 
 @dataclass(frozen=True)

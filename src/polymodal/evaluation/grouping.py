@@ -10,10 +10,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from polymodal.data.cache import cell_key
-from polymodal.data.cells import is_empty
 from polymodal.data.items import each_item
 from polymodal.data.parts import MEDIA, each_cell
 from polymodal.data.table import Table
+from polymodal.data.values import as_labels
 from polymodal.errors import DataError, Problem, did_you_mean
 
 
@@ -61,8 +61,8 @@ def check_group(table: Table, column: str | None) -> None:
 
 def _by_value(table: Table, column: str) -> np.ndarray:
     labels = [
-        ("alone", str(row)) if is_empty(cell) else ("value", str(cell))
-        for row, cell in enumerate(each_cell(table.values(column)))
+        ("value", label) if label else ("alone", str(row))
+        for row, label in enumerate(as_labels(table.values(column)))
     ]
     numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
     return np.array([numbers[label] for label in labels], dtype=np.int64)

@@ -171,7 +171,9 @@ def write(run: Run, folder: Path, inputs: Sequence[str]) -> Exported:
     chosen = choose_inputs(run, inputs, tuple(TENSORS), "sentence-transformers")
     names = [name for name in run.model.config.input_names if name in chosen.values()]
     towers = TowerModel.taken_from(run.model.model, names)
-    processor = PolymodalProcessor({name: run.processor.readers[name] for name in names})
+    processor = PolymodalProcessor(
+        {name: run.processor.readers[name] for name in names}, missing=run.processor.missing
+    )
     with folder_aside(folder, last="modules.json") as part:
         made = assemble(Towers(towers, processor))
         made.save_pretrained(str(part), create_model_card=False)

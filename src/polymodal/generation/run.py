@@ -17,6 +17,7 @@ from polymodal.data.chat.messages import Conversation
 from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.data.chat.reading import ConversationReader
 from polymodal.data.chat.templates import RowReader
+from polymodal.data.missing import Marks
 from polymodal.data.rejected import ON_ERROR, SKIP, in_order
 from polymodal.data.table import Table, read_table
 from polymodal.device import computing_in, find_device
@@ -144,6 +145,7 @@ class LanguageRun:
             DataError: If a column of the prompt is missing.
         """
         reader = row_reader(self.declaration, self.generation)
+        table = table.marking(Marks.of(self.declaration.data.missing))
         wanted = [reader.column] if isinstance(reader, ConversationReader) else reader.prompt.columns
         lacking = [
             name for name in wanted if name not in table.columns and name not in self.declaration.inputs

@@ -49,7 +49,7 @@ class Reading:
             DataError: If the table cannot be read, or lacks a column.
             RunError: If the run has no such input.
         """
-        table = read_table(source)
+        table = read_table(source).marking(run.processor.missing)
         if self.instead:
             check_instead(run, table, self.instead)
             table = table.reading(self.instead)

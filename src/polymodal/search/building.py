@@ -98,7 +98,7 @@ def index_table(
         RunError: If the folder is no index, of another model, or written to by another process.
     """
     load_lancedb()
-    table = read_table(source)
+    table = read_table(source).marking(run.processor.missing)
     manifest = _manifest(run, folder, table, key)
     keys = row_keys(table, manifest.key)
     rows = run.rows(table, on_error=on_error)  # refuses a table without inputs before anything is made

@@ -38,7 +38,9 @@ def encode_frozen(job: Job, model: LearningModel, *, quiet: bool = False) -> Non
     )  # fmt: skip
     job.notes += notes
     if readers:
-        job.features = PolymodalProcessor(job.processor.readers | readers, job.processor.targets)
+        job.features = PolymodalProcessor(
+            job.processor.readers | readers, job.processor.targets, job.processor.missing
+        )
 
 
 def frozen_readers(

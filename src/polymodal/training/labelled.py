@@ -58,7 +58,7 @@ def first_answers(train: Table, declaration: Declaration) -> list[Any]:
     if config.family == "regression":
         return parse_numbers(values, config.format)[0].tolist()
     if config.family == "multilabel":
-        return readable_labels(values, config.separator)
+        return readable_labels(values, config.separator, train.missing)
     return [label or None for label in as_labels(values)]
 
 

@@ -70,4 +70,4 @@ def _prepare_again(job: Job) -> None:
     old = job.processor.readers
     same = {name for name in old if old[name].fingerprint == fresh.readers[name].fingerprint}
     readers = {name: old[name] if name in same else fresh.readers[name] for name in old}
-    job.processor = PolymodalProcessor(readers, fresh.targets)
+    job.processor = PolymodalProcessor(readers, fresh.targets, fresh.missing)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.config import DataConfig
+from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
@@ -61,7 +62,9 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     root = given.get("root")
     root = resolve(root, folder, "data.root") if isinstance(root, str) else None
     anywhere = given.get("media_anywhere") is True
-    return read_table(path, skip=given.get("on_error") == SKIP, root=root, media_anywhere=anywhere)
+    table = read_table(path, skip=given.get("on_error") == SKIP, root=root, media_anywhere=anywhere)
+    marks = given.get("missing")
+    return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
 
 
 def resolve(path: str, folder: Path | None, section: str = "data") -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 from polymodal.config import Declaration
 from polymodal.data.folds import fold_rows
 from polymodal.data.labels import rarest_label, readable_labels
+from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.split import split_rows
 from polymodal.data.table import Table
@@ -40,6 +41,7 @@ def split_tables(
 ) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
     """The three tables, and each one's rows by their number in the file."""
     data = declaration.data
+    table = table.marking(Marks.of(data.missing))
     seed = declaration.train.seed if data.seed is None else data.seed
     divide = fold_rows if data.folds else split_rows
     numbers = divide(table, data, _stratify(table, declaration), seed)
@@ -61,4 +63,4 @@ def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
     if classes or not labels:
         return classes[0] if classes else None
     separator = declaration.targets[labels[0]].separator
-    return rarest_label(readable_labels(table.values(labels[0]), separator))
+    return rarest_label(readable_labels(table.values(labels[0]), separator, table.missing))

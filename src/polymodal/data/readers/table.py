@@ -13,7 +13,8 @@ from polymodal.data.access import Root
 from polymodal.data.number_formats import number_format
 from polymodal.data.numbers import mean_and_deviation, read_number
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.values import EMPTY_NUMBERS, as_label
+from polymodal.data.values import EMPTY_NUMBERS
+from polymodal.data.vocabulary import Vocabulary
 
 
 @READERS.register("number")
@@ -103,7 +104,7 @@ class CategoryReader(Reader):
 
     def __init__(self, *, categories: Sequence[str]) -> None:
         self.categories = list(categories)
-        self.place = {name: place for place, name in enumerate(self.categories, start=1)}
+        self.vocabulary = Vocabulary(self.categories)
 
     @classmethod
     def fit(cls, labels: Iterable[str]) -> CategoryReader:
@@ -112,12 +113,13 @@ class CategoryReader(Reader):
 
     def grown(self, labels: Iterable[str]) -> CategoryReader:
         """The reader that knows the categories among ``labels`` too; those it knows keep their place."""
-        new = sorted({label for label in labels if label} - {*self.categories})
+        new = sorted({label for label in labels if label and label not in self.vocabulary})
         return CategoryReader(categories=[*self.categories, *new])
 
     def read(self, cell: Any, root: Root) -> int:
         """The category's place from 1; 0 for one that training never saw."""
-        return self.place.get(as_label(cell), 0)
+        place = self.vocabulary.place(cell)
+        return 0 if place is None else place + 1
 
     def blank(self) -> int:
         """An unknown category."""

@@ -105,7 +105,8 @@ class _Worsening:
         table, present = self.rows.table, batch.embedded[name].present.tolist()
         if not any(present):
             return [[] for _ in present]
-        cells = table.data.select_columns([name])[batch.index.tolist()][name]
+        given = table.data.select_columns([name])[batch.index.tolist()][name]
+        cells = list(map(table.missing.cleared, given))
         decode = self.cells[name].decode
         found = [
             decode(cell, table.root) if there else [] for cell, there in zip(cells, present, strict=True)
