@@ -131,6 +131,8 @@ def _storable(cell: Any) -> Any:
         array = np.asarray(cell)
         if array.ndim == 0 and array.dtype in (np.float16, np.float32):
             return float(str(array[()]))  # 0.1 stays 0.1
+        if array.ndim == 0 and array.dtype.kind == "M":
+            return array.astype("datetime64[us]").item()  # of nanoseconds NumPy makes a number
         if array.dtype == np.uint8 and array.ndim in (2, 3):
             return {"bytes": _picture_bytes(Image.fromarray(array)), "path": None}
         return array if array.ndim == 1 and array.dtype.kind in "fiub" else array.tolist()

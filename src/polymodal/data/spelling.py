@@ -18,9 +18,10 @@ TRUTH = {"true": "True", "True": "True", "TRUE": "True", "false": "False", "Fals
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 # Between two letters of Persian or Hindi, or two emoji, a joiner belongs to the spelling; elsewhere not.
 _JOINERS = re.compile("(?<![\u0300-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\u0300-\U0010ffff])")
+FLOAT64_DIGITS = 15
 LARGEST = 300
 """Digits of the largest float; a larger decimal is not written out."""
-_WHOLE = re.compile(r"([+-]?\d+)\.0")
+_WHOLE = re.compile(r"([+-]?\d+)\.0+")
 _POWER = re.compile(r"[+-]?\d(\.\d+)?e\+\d{2,3}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 
@@ -125,4 +126,17 @@ def _number_label(value: float | Decimal) -> str:
         if abs(value.adjusted()) > LARGEST or Decimal(near) != value:
             return str(value.normalize())
         return value_in(near)
-    return str(int(value)) if value == int(value) else str(value)
+    return str(int(value)) if value == int(value) else _float_label(value)
+
+
+def _float_label(value: float) -> str:
+    """The shortest spelling; of what was a float of 32 bits before, by the digits that those hold.
+
+    A table, a list or JSON may have widened it: 0.1 is 0.10000000149011612 then.
+    """
+    text = repr(value)
+    digits = text.partition("e")[0].replace(".", "").lstrip("-0")
+    if len(digits) < FLOAT64_DIGITS or abs(value) > np.finfo(np.float32).max:
+        return text
+    short = np.float32(value)
+    return str(short) if float(short) == value else text
