@@ -51,4 +51,4 @@ def with_items(table: Table, column: str, inputs: Mapping[str, str]) -> Table:
     reader = ConversationReader(inputs=inputs, column=column)
     found = [items_of(reader, row) for row in table.rows()]
     items = read_table([{name: row.get(name) for name in inputs} for row in found], name=table.name)
-    return table.adding({name: items.values(name) for name in inputs})
+    return table.adding({name: items.raw(name) for name in inputs})
