@@ -219,7 +219,7 @@ def test_marks_of_a_missing_value_are_counted(cells, settings, marks):
 
 def test_marks_that_are_none_are_refused():
     frame = pd.DataFrame({"c": [1, 2, 3, 4] * 5, "y": ["a", "b"] * 10})
-    with pytest.raises(pm.PolymodalError, match="missing.*expected texts or numbers"):
+    with pytest.raises(pm.PolymodalError, match=r"missing.*expected texts or numbers"):
         pm.check(frame, target="y", settings=["data.missing=[[1]]"])
 
 
