@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from polymodal.data.number_formats import UNITS, NumberFormat, Written, is_currency, split_cell
+from polymodal.data.number_formats import NumberFormat, Written, is_currency, is_known_unit, split_cell
 from polymodal.data.values import Cells, is_textual, look, parse_numbers
 
 SHARE = 0.9  # of the cells have to be written in one way
@@ -32,13 +32,11 @@ class Amounts:
         format: The sample of the format; None where the cells do not agree, or are written plainly.
         count: Cells that fit.
         doubt: What else the cells might mean, or why there is no one format; ``""`` where it is certain.
-        is_amount: Whether a currency, a unit, ``%`` or signs between the digits mark them as measured.
     """
 
     format: str | None
     count: int
     doubt: str = ""
-    is_amount: bool = True
 
 
 def find_format(values: pa.ChunkedArray) -> str | None:
@@ -113,15 +111,11 @@ def _unit(parts: Sequence[tuple[Written, int]], total: int) -> tuple[str, str] |
         return unit
     if bare >= SHARE * total:
         return "", ""
-    if len(counts) > MOST_UNITS or not all(_is_known(affix) for affix in counts):
+    if len(counts) > MOST_UNITS or not all(is_known_unit(*affix) for affix in counts):
         return None
     shown = [f"'{' '.join(filter(None, affix))}' in {count}" for affix, count in counts.most_common(3)]
     shown += [f"no unit in {bare}"] * bool(bare)
     return Amounts(None, having, f"amounts of different units ({', '.join(shown)} of {total} cells)")
-
-
-def _is_known(affix: tuple[str, str]) -> bool:
-    return all(not part or part in UNITS or is_currency(part) for part in affix)
 
 
 def _signs(parts: Sequence[tuple[Written, int]], total: int, unit: tuple[str, str]) -> Amounts | None:
@@ -144,8 +138,7 @@ def _signs(parts: Sequence[tuple[Written, int]], total: int, unit: tuple[str, st
     thousands, decimal = _shown_signs(bodies, best)
     shown = Counter(part.shown for part, _ in parts if _affix(part) == unit)
     written = NumberFormat(decimal, thousands, *shown.most_common(1)[0][0], multiples)
-    is_amount = bool(thousands) or decimal == "," or (_is_known(unit) and unit != ("", ""))
-    return Amounts(str(written), fits[best], _doubt(bodies, best, fits, unit), is_amount or multiples)
+    return Amounts(str(written), fits[best], _doubt(bodies, best, fits, unit))
 
 
 def _fitting(bodies: Counter[str], thousands: str, decimal: str) -> int:

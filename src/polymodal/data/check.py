@@ -115,6 +115,11 @@ def check(
     if report.rows["train"] == 0:
         return report
     details = _check_columns(parts, declaration, report, decode, progress, readers or {})
+    report.warnings += [
+        Problem(file=report.table, column=guess.column, found=guess.doubt, cure=f"{guess.cure}.")
+        for guess in guesses
+        if guess.doubt
+    ]
     report.warnings += duplicates(parts, list(inputs if alike is None else alike))
     if declaration.data.group in parts.train.columns:
         report.warnings += check_values(parts, str(declaration.data.group))

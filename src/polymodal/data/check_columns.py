@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from polymodal.data.describe import describe_classes, describe_numbers, describe_text
+from polymodal.data.forms import form_of
 from polymodal.data.parts import Parts
+from polymodal.data.recognition import looks_like
 from polymodal.data.targets import LARGEST
 from polymodal.errors import Problem
 
 MOSTLY_EMPTY = 0.9
 FEW_ROWS_A_CLASS = 5
 FEWEST_ROWS = 2
+SINGLE_SHARE = 0.9  # of the answers are different where they are no classes
+FEWEST_SINGLE = 10
+MOST_DATES = 20
 NAMED = 5
 TASKS = ("classification", "multilabel", "regression")
 UNSEEN_CURE = "They cannot be answered rightly: add training rows of them, or leave these rows out."
@@ -138,10 +143,27 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
         check_validation(parts, name, answers, findings)
     if not is_classes:
         return describe_numbers(parts, name)
+    if _hardly_repeat(parts, name, labels, findings):
+        return describe_classes(parts, name, "classes")
     check_rare(parts, name, dict(zip(map(str, labels), counts, strict=True)), findings)
     unseen = _unseen_rows(parts, name) if parts.every else _unseen(parts, name, "classes", UNSEEN_CURE)
     findings.problems += unseen
     return describe_classes(parts, name, "classes")
+
+
+def _hardly_repeat(parts: Parts, name: str, labels: np.ndarray, findings: Findings) -> bool:
+    """Whether a target's classes are nearly as many as its rows, which is a problem, or are dates."""
+    answers = np.concatenate([parts.labels(split, name) for split in parts.having(name)])
+    rows, names = int((answers != "").sum()), sorted({*map(str, answers)} - {""})
+    is_single = rows >= FEWEST_SINGLE and len(names) >= SINGLE_SHARE * rows
+    if not is_single and form_of(names) != "dates":
+        return False
+    what, cure = looks_like(names)
+    found = f"{len(names)} different answers in {rows} rows, which look like {what}: {named(names)}"
+    problem = parts.problem("train", None, name, found, expected="classes that come back", cure=cure)
+    is_refused = is_single or len(names) > MOST_DATES
+    (findings.problems if is_refused else findings.warnings).append(problem)
+    return is_refused
 
 
 def below_zero(parts: Parts, name: str) -> list[Problem]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from polymodal.data.number_formats import clean
 
 SHARE = 0.95  # of the different texts have to be of a form
+FIRST, FIRST_SHARE = 40, 0.8  # texts of which most have to match before the others are looked at
 LOOKED_AT = 2000  # different texts, spread over all
 SHORTEST_CODE = 4
 LONGEST_NAME = 3  # letters of a code of letters alone, such as a country's
@@ -67,20 +68,20 @@ _CODE_NAME = re.compile(
 
 def form_of(texts: Sequence[str]) -> str | None:
     """The form that nearly all different ``texts`` have; None where they have none that is known."""
-    cleaned = [clean(text) for text in _some(texts)]
-    for name, pattern in FORMS.items():
-        if _share(cleaned, pattern):
-            return name
-    return None
+    some = _some(texts)
+    first = [clean(text) for text in some[:FIRST]]
+    likely = {name: pattern for name, pattern in FORMS.items() if _share(first, pattern, FIRST_SHARE)}
+    cleaned = [clean(text) for text in some] if likely else []
+    return next((name for name, pattern in likely.items() if _share(cleaned, pattern, SHARE)), None)
 
 
 def _some(texts: Sequence[str]) -> Sequence[str]:
     return texts[:: len(texts) // LOOKED_AT + 1]
 
 
-def _share(texts: Sequence[str], pattern: re.Pattern[str]) -> bool:
-    """Whether nearly all texts match; stops as soon as too many do not."""
-    left = int((1 - SHARE) * len(texts))
+def _share(texts: Sequence[str], pattern: re.Pattern[str], share: float) -> bool:
+    """Whether so many of the texts match; stops as soon as too many do not."""
+    left = int((1 - share) * len(texts))
     for text in texts:
         left -= len(text) > 200 or pattern.fullmatch(text) is None
         if left < 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,15 @@ from polymodal.config import TargetConfig
 from polymodal.data.labels import guess_separator, looks_multilabel
 from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.data.media import recognise
+from polymodal.data.number_formats import is_amount
+from polymodal.data.recognition import (
+    Guess,
+    amounts_guess,
+    checked_number,
+    numbers_that_identify,
+    recognised_texts,
+    texts_that_identify,
+)
 from polymodal.data.table import Table
 from polymodal.data.values import Cells, as_label, holds_objects, holds_texts, look, parse_numbers
 from polymodal.errors import ConfigError
@@ -29,24 +38,7 @@ YES_NO = {"true", "false", "yes", "no", "y", "n", "t", "f"}
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What a column was taken for.
-
-    Attributes:
-        column: Its name.
-        modality: What to read it as; None leaves the column out.
-        reason: The figures behind it.
-    """
-
-    column: str
-    modality: str | None
-    reason: str
-
-    @property
-    def is_read(self) -> bool:
-        """Whether there is something to read in the column."""
-        return self.modality is not None
+__all__ = ["Guess", "guess_by_content", "guess_modality", "guess_target"]
 
 
 def guess_modality(table: Table, column: str) -> Guess:
@@ -61,7 +53,11 @@ def guess_modality(table: Table, column: str) -> Guess:
     if _is_row_number(numbers, bad):
         low, high = int(numbers.min()), int(numbers.max())
         return Guess(column, None, f"the whole numbers {low} to {high}, each once: a row number")
-    return guess_by_content(column, values, cells)
+    guess = guess_by_content(column, values, cells)
+    if guess.modality in ("number", "text"):
+        only = numbers_that_identify(column, numbers, bad) or texts_that_identify(values, cells)
+        return Guess(column, None, only) if only else guess
+    return guess
 
 
 def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
@@ -76,16 +72,46 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
     if holds_objects(values.type):
         reason = f"cells of type {values.type}, in which no picture or sound was recognised"
         return Guess(column, None, reason)
-    is_yes_no = _is_yes_no(values, cells)
+    if _is_yes_no(values, cells):
+        return Guess(column, "category", _figures(cells))
+    return _number(column, values, cells) or _words(column, values, cells)
+
+
+def _number(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess | None:
+    """The guess of a column of numbers or codes; None where most cells are something else."""
     numeric, words = _count_numbers(values)
-    if not is_yes_no and numeric and numeric >= NUMERIC_SHARE * (numeric + words):
-        empty = _empty(cells.looked_at - numeric - words)
-        return Guess(column, "number", f"{numeric} of {numeric + words} cells are numbers{empty}")
+    written, guess = amounts_guess(column, values, cells) if words else (None, None)
+    if written is not None and guess is not None and written.count > numeric:
+        return guess
+    if not numeric or numeric < NUMERIC_SHARE * (numeric + words):
+        return None
+    empty = _empty(cells.looked_at - numeric - words)
+    plain = Guess(column, "number", f"{numeric} of {numeric + words} cells are numbers{empty}")
+    return checked_number(plain, values, cells, repeats=_is_repeated(cells)) if not words else plain
+
+
+def _words(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
+    """The guess of a column of words, or of texts of another form."""
+    repeats = _is_repeated(cells)
+    figures = _figures(cells) if repeats else f"{_figures(cells, words=True)}"
+    found = recognised_texts(column, values, cells, repeats=repeats, figures=figures)
+    if found is not None:
+        return found
+    written, _ = amounts_guess(column, values, cells)
+    guess = Guess(column, "category" if repeats else "text", figures)
+    if written is None or not written.doubt:
+        return guess
+    doubt, cure = (
+        f"{written.doubt}, read as {guess.modality}",
+        "Write them in one way, to be read as numbers.",
+    )
+    return replace(guess, doubt=doubt, cure=cure)
+
+
+def _figures(cells: Cells, *, words: bool = False) -> str:
+    each = f", {cells.words:.1f} words a cell" if words else ""
     empty = _empty(cells.looked_at - cells.filled)
-    different = f"{len(cells.distinct)} different values in {cells.filled} cells"
-    if is_yes_no or (_repeats(cells) and cells.words <= WORDS_OF_A_CATEGORY):
-        return Guess(column, "category", f"{different}{empty}")
-    return Guess(column, "text", f"{different}, {cells.words:.1f} words a cell{empty}")
+    return f"{len(cells.distinct)} different values in {cells.filled} cells{each}{empty}"
 
 
 def _is_yes_no(values: pa.ChunkedArray, cells: Cells) -> bool:
@@ -107,8 +133,13 @@ def _is_row_number(numbers: np.ndarray, bad: np.ndarray) -> bool:
     return numbers.max() - numbers.min() == rows - 1 and len(np.unique(numbers)) == rows
 
 
-def _repeats(cells: Cells) -> bool:
-    return len(cells.distinct) <= MOST_CATEGORIES and cells.filled >= ROWS_A_CATEGORY * len(cells.distinct)
+def _is_repeated(cells: Cells) -> bool:
+    """Whether the values are short and come back often enough to be categories."""
+    return (
+        cells.words <= WORDS_OF_A_CATEGORY
+        and len(cells.distinct) <= MOST_CATEGORIES
+        and cells.filled >= ROWS_A_CATEGORY * len(cells.distinct)
+    )
 
 
 def _count_numbers(values: pa.ChunkedArray) -> tuple[int, int]:
@@ -199,15 +230,16 @@ def guess_target(
     if task is not None:
         separator = guess_separator(values) if task == "multilabel" else None
         return TargetConfig(task=task, separator=separator)
-    numbers, bad = parse_numbers(values)
-    numbers = numbers[np.isfinite(numbers)]
-    if (
-        _is_yes_no(values, cells)
-        or not len(numbers)
-        or len(numbers) < NUMERIC_SHARE * (len(numbers) + len(bad))
-    ):
+    guess = Guess(column, None, "") if _is_yes_no(values, cells) else _number(column, values, cells)
+    if guess is None or guess.modality != "number":
         return TargetConfig(task="classification")
+    numbers, _ = parse_numbers(values, guess.format)
+    numbers = numbers[np.isfinite(numbers)]
+    if guess.format is not None and is_amount(guess.format):
+        return TargetConfig(task="regression", format=guess.format)
     distinct = np.unique(numbers)
     few = len(distinct) <= MOST_WHOLE_CLASSES and len(numbers) >= 2 * len(distinct)
     is_classes = few and bool((distinct == np.round(distinct)).all())
-    return TargetConfig(task="classification" if is_classes else "regression")
+    if is_classes:
+        return TargetConfig(task="classification")
+    return TargetConfig(task="regression", format=guess.format)

@@ -167,6 +167,25 @@ def looks_multilabel(values: pa.ChunkedArray) -> bool:
     return separator is not None and _come_back(cells, separator, CELLS_A_PART, several=True)
 
 
+def looks_joined(cells: Cells) -> str:
+    """The ``|`` or ``;`` that stands between short parts which come back; ``""`` where there is none."""
+    for mark in SEPARATORS[:2]:
+        having = [
+            (str(value).split(mark), int(count))
+            for value, count in zip(cells.distinct, cells.counts, strict=True)
+            if mark in str(value)
+        ]
+        parts = [part.strip() for names, _ in having for part in names]
+        several = sum(count for _, count in having) >= SEVERAL_SHARE * cells.filled
+        if several and len(parts) > 1.2 * len({*parts}) and _are_short(parts):
+            return mark
+    return ""
+
+
+def _are_short(parts: Iterable[str]) -> bool:
+    return float(np.mean([len(part.split()) for part in parts])) <= WORDS_OF_A_LABEL
+
+
 def _come_back(cells: Cells, separator: str | None, often: int, *, several: bool) -> bool:
     counts: Counter[str] = Counter()
     joined = bad = 0

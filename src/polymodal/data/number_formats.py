@@ -126,6 +126,11 @@ def is_currency(affix: str) -> bool:
     return len(affix) <= 4 and any(unicodedata.category(letter) == "Sc" for letter in affix)
 
 
+def is_known_unit(*affixes: str) -> bool:
+    """Whether normalized affixes are currencies or units, as far as there are any."""
+    return all(not affix or affix in UNITS or is_currency(affix) for affix in affixes)
+
+
 @dataclass(frozen=True)
 class NumberFormat:
     """How the numbers of a column are written; a plain number, such as ``-1.5e3``, is always read.
@@ -222,3 +227,11 @@ def _groups(sign: str) -> re.Pattern[str]:
 def number_format(sample: str) -> NumberFormat:
     """:meth:`NumberFormat.from_sample`, kept."""
     return NumberFormat.from_sample(sample)
+
+
+def is_amount(sample: str) -> bool:
+    """Whether a known unit, or signs that no plain number has, mark the numbers of a format as measured."""
+    found = number_format(sample)
+    affixes = [_normal(affix) for affix in (found.prefix, found.suffix) if affix]
+    has_unit = bool(affixes) and is_known_unit(*affixes)
+    return has_unit or found.multiples or bool(found.thousands) or found.decimal == ","

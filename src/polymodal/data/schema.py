@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
+from polymodal.data.amounts import find_format
 from polymodal.data.guess import Guess, guess_by_content, guess_modality, guess_target
 from polymodal.data.labels import guess_separator
+from polymodal.data.number_formats import number_format
 from polymodal.data.table import Table
 from polymodal.data.values import as_label, as_labels, look, parse_numbers
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
@@ -62,7 +65,25 @@ def complete(
         read = {name: read.get(name) for name in table.columns if name in chosen}
     values["inputs"] = {name: _input(table, name, entry) for name, entry in read.items()}
     values["targets"] = {name: _target(table, name, entry) for name, entry in learnt.items()}
+    is_chosen = bool(inputs) or bool(given[0])
+    guesses = [_in_doubt(guess, values, read.get(guess.column), is_chosen=is_chosen) for guess in guesses]
     return values, [_label_reason(guess, values["targets"].get(guess.column)) for guess in guesses]
+
+
+def _in_doubt(guess: Guess, values: dict[str, Any], entry: Any, *, is_chosen: bool) -> Guess:
+    """The guess with its doubt, if the declaration leaves it open; that of a target is about its numbers."""
+    column = guess.column
+    target, read = values["targets"].get(column), values["inputs"].get(column)
+    is_open = not (isinstance(entry, dict) and (entry.get("modality") or entry.get("format")))
+    if isinstance(target, dict):
+        is_read = guess.format is not None and target.get("format") == guess.format
+        cure = guess.cure.replace(f"inputs.{column}.", f"targets.{column}.")
+        return replace(guess, doubt=guess.doubt if is_read else "", cure=cure)
+    if read is None:
+        special = column in (values.get("data") or {}).values() or column == DataConfig().split
+        return replace(guess, doubt="") if is_chosen or special else guess
+    same = isinstance(read, dict) and read.get("modality") == guess.modality
+    return guess if is_open and same else replace(guess, doubt="")
 
 
 def _free(table: Table, guesses: list[Guess], taken: set[str]) -> list[str]:
@@ -122,12 +143,32 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         )
         if guess.modality is None:
             problem = Problem(file=table.name, column=name, found=guess.reason, expected="something to read",
-                              cure="Leave the column out of the inputs.")  # fmt: skip
+                              cure=f"{guess.cure}, or leave the column out of the inputs.".lstrip(", ")
+                              if guess.cure else "Leave the column out of the inputs.")  # fmt: skip
             raise DataError(problem)
         entry = {"modality": guess.modality} | {
             key: value for key, value in entry.items() if key != "modality"
         }
-    return entry
+    return _with_format(table, name, entry, "inputs", numeric=entry["modality"] == "number")
+
+
+def _with_format(
+    table: Table, name: str, entry: dict[str, Any], section: str, *, numeric: bool
+) -> dict[str, Any]:
+    """The entry of a column of numbers with the format they are written in, where it is not a plain one.
+
+    Raises:
+        ConfigError: If the format given is none.
+    """
+    if isinstance(entry.get("format"), str):
+        try:
+            number_format(entry["format"])
+        except ValueError as error:
+            raise ConfigError(f"{section}.{name}.format: {error}") from None
+    if not numeric or "format" in entry:
+        return entry
+    found = find_format(table.values(name))
+    return entry if found is None else entry | {"format": found}
 
 
 def _target(table: Table, name: str, entry: Any) -> Any:
@@ -137,11 +178,12 @@ def _target(table: Table, name: str, entry: Any) -> Any:
     given = {key: value for key, value in (entry or {}).items() if not (key == "task" and value is None)}
     if "task" not in given:
         guess = guess_target(table, name)
-        given = ({"separator": guess.separator} if guess.separator else {}) | given
-        return {"task": guess.task} | given
+        found = {"separator": guess.separator, "format": guess.format}
+        given = {key: value for key, value in found.items() if value is not None} | given
+        return _with_format(table, name, {"task": guess.task} | given, "targets", numeric=False)
     if given["task"] == "multilabel" and "separator" not in given:
         given["separator"] = guess_separator(table.values(name))
-    return given
+    return _with_format(table, name, given, "targets", numeric=given["task"] == "regression")
 
 
 def _label_reason(guess: Guess, target: Any) -> Guess:
@@ -150,7 +192,7 @@ def _label_reason(guess: Guess, target: Any) -> Guess:
         return guess
     separator = target.get("separator")
     reason = f"labels with '{separator}' between them" if separator else "lists of labels"
-    return Guess(guess.column, guess.modality, reason)
+    return replace(guess, reason=reason)
 
 
 def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,10 @@ def _opened(declaration: Declaration, table: Table, folder: Path | None) -> Lang
     refuse_idle(declaration, [reader, *(stage.reader for stage in stages)])
     readers = prepare_processor(columns["train"], declaration.inputs, {}).readers
     tokenizer, vocabulary, notes = _tokenizer(generation, stages)
+    # What is not read as an input is no less a word of a template: nothing is in doubt.
+    guesses = [replace(guess_modality(table, name), doubt="") for name in table.columns]
     return LanguageJob(
-        declaration, [guess_modality(table, name) for name in table.columns], splits, columns, numbers,
+        declaration, guesses, splits, columns, numbers,
         ConversationProcessor(readers, tokenizer), stages, reader,
         vocabulary=vocabulary, cache=open_cache(declaration.data), notes=notes, rejected=rejected,
         folder=folder,
