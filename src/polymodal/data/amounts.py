@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from polymodal.data.number_formats import NumberFormat, Written, is_currency, is_known_unit, split_cell
+from polymodal.data.number_formats import (
+    NumberFormat,
+    Written,
+    is_currency,
+    is_known_unit,
+    is_plain,
+    split_cell,
+)
 from polymodal.data.values import Cells, is_textual, look, parse_numbers
 
 SHARE = 0.9  # of the cells have to be written in one way
@@ -31,12 +38,19 @@ class Amounts:
     Attributes:
         format: The sample of the format; None where the cells do not agree, or are written plainly.
         count: Cells that fit.
+        plain: Cells that are plain numbers.
         doubt: What else the cells might mean, or why there is no one format; ``""`` where it is certain.
     """
 
     format: str | None
     count: int
+    plain: int
     doubt: str = ""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the format reads cells that are no plain numbers."""
+        return self.count > self.plain
 
 
 def find_format(values: pa.ChunkedArray) -> str | None:
@@ -44,7 +58,7 @@ def find_format(values: pa.ChunkedArray) -> str | None:
     if not is_textual(values.type) or not len(parse_numbers(values)[1]):
         return None
     found = find_amounts(look(values))
-    return found.format if found else None
+    return found.format if found and found.is_needed else None
 
 
 def find_amounts(cells: Cells) -> Amounts | None:
@@ -58,10 +72,11 @@ def find_amounts(cells: Cells) -> Amounts | None:
         return None
     parts = _with_units(parts)
     unit = _unit(parts, total)
-    if unit is None or isinstance(unit, Amounts):
-        return unit
+    plain = sum(count for text, count in pairs if is_plain(text))
+    if unit is None or isinstance(unit, str):
+        return Amounts(None, 0, plain, unit) if unit else None
     kept = [(part, count) for part, count in parts if _affix(part) in (unit, ("", ""))]
-    return _signs(kept, total, unit)
+    return _signs(kept, total, plain, unit)
 
 
 def _with_units(parts: Sequence[tuple[Written, int]]) -> list[tuple[Written, int]]:
@@ -97,7 +112,7 @@ def _are_phones(parts: Sequence[tuple[Written, int]]) -> bool:
     return len(spaced) > len(parts) / 2 and len(lengths) == 1 and min(lengths) >= _PHONE_DIGITS
 
 
-def _unit(parts: Sequence[tuple[Written, int]], total: int) -> tuple[str, str] | Amounts | None:
+def _unit(parts: Sequence[tuple[Written, int]], total: int) -> tuple[str, str] | str | None:
     """The one prefix and suffix; what is in doubt where known units differ; None where words do."""
     counts: Counter[tuple[str, str]] = Counter()
     for part, count in parts:
@@ -115,10 +130,12 @@ def _unit(parts: Sequence[tuple[Written, int]], total: int) -> tuple[str, str] |
         return None
     shown = [f"'{' '.join(filter(None, affix))}' in {count}" for affix, count in counts.most_common(3)]
     shown += [f"no unit in {bare}"] * bool(bare)
-    return Amounts(None, having, f"amounts of different units ({', '.join(shown)} of {total} cells)")
+    return f"amounts of different units ({', '.join(shown)} of {total} cells)"
 
 
-def _signs(parts: Sequence[tuple[Written, int]], total: int, unit: tuple[str, str]) -> Amounts | None:
+def _signs(
+    parts: Sequence[tuple[Written, int]], total: int, plain: int, unit: tuple[str, str]
+) -> Amounts | None:
     """The format whose signs fit most cells; of several that fit, the first of :data:`SIGNS`."""
     bodies: Counter[str] = Counter()
     for part, count in parts:
@@ -131,14 +148,14 @@ def _signs(parts: Sequence[tuple[Written, int]], total: int, unit: tuple[str, st
     if fits[best] < SHARE * total:
         two = all(any(sign in body for body in bodies) for sign in ".,")
         found = "numbers with different decimal signs, '.' and ','"
-        return Amounts(None, fits[best], found) if two else None
+        return Amounts(None, fits[best], plain, found) if two else None
     multiples = _multiples(parts)
     if multiples is None:
-        return Amounts(None, fits[best], "numbers with an 'm' or 'b' that may be a multiple or a unit")
-    thousands, decimal = _shown_signs(bodies, best)
+        return Amounts(None, fits[best], plain, "numbers with an 'm' or 'b' that may be a multiple or a unit")
+    thousands, decimal = _shown_signs(bodies, best) if unit != ("", "") or best[0] else best
     shown = Counter(part.shown for part, _ in parts if _affix(part) == unit)
     written = NumberFormat(decimal, thousands, *shown.most_common(1)[0][0], multiples)
-    return Amounts(str(written), fits[best], _doubt(bodies, best, fits, unit))
+    return Amounts(str(written), fits[best], plain, _doubt(bodies, best, fits, unit))
 
 
 def _fitting(bodies: Counter[str], thousands: str, decimal: str) -> int:

@@ -64,7 +64,9 @@ def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
         values = parts.tables[split].values(name)
         for index in parts.numbers(split, name)[1]:
             found = repr(values[int(index)].as_py())
-            mend = "Write it without thousands separators." if _has_separators(found) else cure
+            mend = (
+                "Write it as the others are, nothing between thousands." if _has_separators(found) else cure
+            )
             written = parts.formats.get(name)
             expected = f"a number, written as {written}" if written else "a number"
             problems.append(parts.problem(split, int(index), name, found, expected=expected, cure=mend))

@@ -25,7 +25,7 @@ from polymodal.data.recognition import (
     texts_that_identify,
 )
 from polymodal.data.table import Table
-from polymodal.data.values import Cells, as_label, holds_objects, holds_texts, look, parse_numbers
+from polymodal.data.values import Cells, as_label, holds_objects, holds_texts, is_textual, look, parse_numbers
 from polymodal.errors import ConfigError
 
 NUMERIC_SHARE = 0.9  # a few stray words do not make a column of numbers a text
@@ -54,10 +54,12 @@ def guess_modality(table: Table, column: str) -> Guess:
         low, high = int(numbers.min()), int(numbers.max())
         return Guess(column, None, f"the whole numbers {low} to {high}, each once: a row number")
     guess = guess_by_content(column, values, cells)
-    if guess.modality in ("number", "text"):
-        only = numbers_that_identify(column, numbers, bad) or texts_that_identify(values, cells)
-        return Guess(column, None, only) if only else guess
-    return guess
+    only = ""
+    if guess.modality == "number" or is_textual(values.type):
+        only = numbers_that_identify(column, numbers, bad)
+    if guess.modality == "text" and not only:
+        only = texts_that_identify(values, cells)
+    return Guess(column, None, only) if only else guess
 
 
 def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
@@ -80,8 +82,8 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
 def _number(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess | None:
     """The guess of a column of numbers or codes; None where most cells are something else."""
     numeric, words = _count_numbers(values)
-    written, guess = amounts_guess(column, values, cells) if words else (None, None)
-    if written is not None and guess is not None and written.count > numeric:
+    guess = amounts_guess(column, values, cells)[1] if words else None
+    if guess is not None:
         return guess
     if not numeric or numeric < NUMERIC_SHARE * (numeric + words):
         return None

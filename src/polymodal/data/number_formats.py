@@ -126,6 +126,11 @@ def is_currency(affix: str) -> bool:
     return len(affix) <= 4 and any(unicodedata.category(letter) == "Sc" for letter in affix)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is a number as computers write it."""
+    return _PLAIN.fullmatch(text.strip()) is not None
+
+
 def is_known_unit(*affixes: str) -> bool:
     """Whether normalized affixes are currencies or units, as far as there are any."""
     return all(not affix or affix in UNITS or is_currency(affix) for affix in affixes)

@@ -163,7 +163,7 @@ def _leading_zeros(texts: Sequence[str], cells: Cells) -> bool:
 def amounts_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> tuple[Amounts | None, Guess | None]:
     """How texts write numbers in a way of their own, and the guess of their column where that is one way."""
     amounts = find_amounts(cells) if is_textual(values.type) else None
-    if amounts is None or amounts.format is None:
+    if amounts is None or amounts.format is None or not amounts.is_needed:
         return amounts, None
     empty = cells.looked_at - cells.filled
     reason = f"{amounts.count} of {cells.filled} cells are numbers, written as {amounts.format}"
