@@ -12,6 +12,7 @@ import transformers
 
 from polymodal.data.aside import aside, write_text
 from polymodal.data.rejected import SKIP, count_rows
+from polymodal.data.values import parse_numbers
 from polymodal.evaluation.inference import Measure, answer_frame, run_batches
 from polymodal.run import Run
 from polymodal.training.calibration import Calibration
@@ -38,6 +39,9 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
     if len(job.splits["test"]):
         table = job.splits["test"]
         truth = pa.table({name: table.values(name) for name in names}).to_pandas()
+        for name, target in run.declaration.targets.items():
+            if target.format is not None:  # the answers are numbers, and so is the truth beside them
+                truth[name] = parse_numbers(table.values(name), target.format)[0]
         for batch in run_batches(run.model, job.rows("test"), 128):
             measure.add(batch)
             frame = answer_frame(run.model, batch, probabilities=True)

@@ -153,7 +153,6 @@ def test_error_is_one_line_and_survives_a_worker_process():
         ("file:///photos/a%20b.png", "is an address, expected a path. Give the plain path: /photos/a b.png"),
         ("photos\\a.png", "write '/' between folders"),
         ("~/a.png", "'~' is not replaced by the home folder"),
-        (" a.png ", "blanks around the path"),
         ("/dev/zero", "is a device or pipe"),
         ("", "an empty cell"),
         (None, "an empty cell"),

@@ -180,9 +180,9 @@ def test_a_word_among_numbers_is_refused_with_its_row(run, columns):
     assert line.startswith("houses.csv, row 32, column 'rooms': 'ten', expected a number. ")
 
 
-def test_a_thousands_separator_has_its_own_cure(run, columns):
-    columns["rooms"][1] = "1,200"
-    assert "thousands separators" in run().problems[0].cure
+def test_a_separator_that_the_other_numbers_lack_has_its_own_cure(run, columns):
+    columns["rooms"][1] = "12,00"
+    assert run().problems[0].cure == "Write it as the others are, nothing between thousands."
 
 
 def test_an_input_empty_in_training_is_refused(run, columns):

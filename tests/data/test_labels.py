@@ -83,7 +83,7 @@ def test_a_row_without_labels_is_known_and_an_empty_cell_is_not():
         ([None, [], *[cell.split("|") for cell in FREE]], "multilabel", None),
         (["New York, NY", "Los Angeles, CA", "Boston, MA"] * 14, "classification", None),
         (["flat", "house"] * 21, "classification", None),
-        ([f"{n},5" for n in range(7)] * 6, "classification", None),
+        ([f"{n},5" for n in range(7)] * 6, "regression", None),
         ([f"a sentence about {n} things, and one more, {n}" for n in range(42)], "classification", None),
         ([1, 2, 3] * 14, "classification", None),
     ],

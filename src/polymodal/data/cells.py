@@ -199,8 +199,18 @@ def _recognise_text(text: str) -> str | None:
         return kind if kind in ("image", "audio", "video") else None
     if len(text) > 4096 or "\n" in text:  # no path, but prose that happens to end in a file's name
         return None
-    suffix = os.path.splitext(text)[1].lower()
-    return OF_SUFFIX.get(suffix)
+    text = tidy_path(text)
+    if "://" in text[:12]:  # an address, behind whose path a query may follow
+        text = text.partition("?")[0].partition("#")[0]
+    return OF_SUFFIX.get(os.path.splitext(text)[1].lower())
+
+
+def tidy_path(text: str) -> str:
+    """A path without blanks and quotes around it."""
+    text = text.strip()
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1].strip()
+    return text
 
 
 def describe(cell: Any) -> str:
@@ -289,8 +299,6 @@ def _hint(name: str, root: Root) -> str:
         return "'~' is not replaced by the home folder: write the path out."
     if "\\" in name and os.sep != "\\":
         return "Its '\\' are part of the name on this system: write '/' between folders."
-    if name != name.strip():
-        return "There are blanks around the path: take them away."
     kind = OF_SUFFIX.get(os.path.splitext(name)[1].lower(), "")
     refused = not_opened(name, kind) if kind else None
     if refused is not None:
@@ -316,6 +324,8 @@ def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
         _check_bytes(status.st_size, name, limits)
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
+        if tidy_path(name) != name:
+            return _open_path(tidy_path(name), root, limits)
         found = f"{short_path(name, root)} does not exist"
         raise MediaError(found=found, cure=_hint(name, root)) from None
     except (OSError, ValueError) as error:

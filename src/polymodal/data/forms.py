@@ -12,6 +12,7 @@ SHARE = 0.95  # of the different texts have to be of a form
 FIRST, FIRST_SHARE = 40, 0.8  # texts of which most have to match before the others are looked at
 LOOKED_AT = 2000  # different texts, spread over all
 SHORTEST_CODE = 4
+MOST_WORDS = 3  # of a prefix and digits
 LONGEST_NAME = 3  # letters of a code of letters alone, such as a country's
 MOST_SKELETONS = 0.05
 """Texts are a prefix and digits where, without their digits, only so many of them are different."""
@@ -24,6 +25,7 @@ _DAY = (
     rf"|(?:[a-z]{{2,9}}\.?,?\s+)?{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{4}})"
 )
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
+_AMOUNT = rf"[$€£¥]?\s*{_NUMBER}\s*[km%€$£]?"
 _PART = (
     r"\d+(?:[.,]\d+)?\s*(?:years?|months?|weeks?|w|days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)"
 )
@@ -33,7 +35,7 @@ _FORMS = {
     "quarters or weeks": r"q[1-4][\s/-]*\d{2,4}|\d{4}[\s/-]*q[1-4]|\d{4}-?w\d{2}",
     "times or durations": rf"(?:\d+\s*days?,?\s+)?{_CLOCK}|\d+:\d{{2}}:\d{{2}}|{_PART}(?:[\s,]*{_PART})+"
     r"|p(?=[\dt])(?:\d+[ymwd])*(?:t(?:\d+(?:\.\d+)?[hms])+)?",
-    "UUIDs": r"\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?",
+    "UUIDs": r"\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?",
     "hashes": r"(?=.*\d)(?=.*[a-f])(?:[0-9a-f]{16}|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})",
     "e-mail addresses": r"[^\s@]+@[^\s@]+\.[a-z]{2,}",
     "addresses on the network": r"(?:[a-z][a-z+.-]*://|www\.)\S+",
@@ -41,7 +43,7 @@ _FORMS = {
     "ISBN or article numbers": r"(?:97[89][\s-]?)?\d{1,5}[\s-]\d{1,7}[\s-]\d{1,7}[\s-][\dx]",
     "coordinates": rf"\(?{_NUMBER}°?\s*[ns]?\s*[,;]\s*{_NUMBER}°?\s*[ewo]?\)?|\d+°.*[nsewo]|point\s*\(.*\)",
     "phone numbers": r"(?:\+|00|0|\(\d)[\d\s()/.-]{6,20}\d|\d{3}[-.\s]\d{3}[-.\s]\d{4}|\d{3}-\d{4}",
-    "ranges": rf"{_NUMBER}\s*(?:-|to|bis|\.\.+|~)\s*{_NUMBER}\s*[a-z%€$]{{0,8}}|[<>≤≥=~]+\s*{_NUMBER}"
+    "ranges": rf"{_AMOUNT}\s*(?:-|to|bis|\.\.+|~)\s*{_AMOUNT}\s*[a-z%]{{0,8}}|[<>≤≥=~]+\s*{_NUMBER}"
     rf"|{_NUMBER}\s*\+",
     "measures of several sides": rf"{_NUMBER}(?:\s*[x×*]\s*{_NUMBER})+\s*[a-z]{{0,3}}",
     "versions": r"v?\d+(?:\.\d+){2,}\S{0,12}",
@@ -49,7 +51,7 @@ _FORMS = {
 FORMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _FORMS.items()}
 IDS = ("UUIDs", "hashes", "e-mail addresses")
 """Forms that name one thing each, wherever they come back."""
-_WORD = re.compile(r"[A-Za-z0-9_\-./:#]+")
+_WORD = re.compile(r"[A-Za-z0-9_\-./:]+")
 _LETTERS = re.compile(r"[A-Z]+")
 _LATIN = re.compile(r"[^\W\d_]+", re.ASCII)
 _PATH = re.compile(r"[^\s<>|?*\"]+\.([A-Za-z][A-Za-z0-9]{0,6})")
@@ -96,9 +98,8 @@ def id_of(texts: Sequence[str]) -> str | None:
     """
     texts = [text.strip() for text in _some(texts)]
     skeletons = {re.sub(r"\d+", "0", text) for text in texts}
-    if len(skeletons) <= max(1, MOST_SKELETONS * len(texts)) and all(
-        "0" in skeleton for skeleton in skeletons
-    ):
+    are_short = all("0" in skeleton and len(skeleton.split()) <= MOST_WORDS for skeleton in skeletons)
+    if are_short and len(skeletons) <= max(1, MOST_SKELETONS * len(texts)):
         return "the same text but for their digits"
     if not all(_WORD.fullmatch(text) for text in texts):
         return None

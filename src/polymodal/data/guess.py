@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.config import TargetConfig
+from polymodal.data.cells import tidy_path
 from polymodal.data.labels import guess_separator, looks_multilabel
 from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.data.media import recognise
@@ -20,6 +21,7 @@ from polymodal.data.recognition import (
     Guess,
     amounts_guess,
     checked_number,
+    left_out,
     numbers_that_identify,
     recognised_texts,
     texts_that_identify,
@@ -68,6 +70,8 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
     if media:
         return Guess(column, *media)
     if holds_texts(values.type):
+        if looks_multilabel(values):
+            return left_out(column, "lists of categories, which are not read yet", "text")
         return Guess(
             column, "text", f"lists of texts in {cells.filled} cells{_empty(cells.looked_at - cells.filled)}"
         )
@@ -202,7 +206,7 @@ def _form(value: Any, kind: str) -> str:
         return "lists of numbers" if number_depth(value) else f"lists of {_form(first_filled(value), kind)}"
     path = value.get("path") if isinstance(value, dict) and not value.get("bytes") else value
     if isinstance(path, str):
-        suffix = _SUFFIX.search(path.strip().split("?")[0]) if not path.startswith("data:") else None
+        suffix = _SUFFIX.search(tidy_path(path).split("?")[0]) if not path.startswith("data:") else None
         return suffix.group().lower() if suffix else f"data:{kind} URIs"
     return f"{kind} bytes" if isinstance(value, bytes | dict) else f"{kind} arrays"
 

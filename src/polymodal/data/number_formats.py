@@ -52,12 +52,12 @@ _SAME = (
 def clean(text: str) -> str:
     """``text`` with the spaces, minus signs, apostrophes and digits of Unicode as ASCII's.
 
-    A leading apostrophe, with which a spreadsheet marks a text, goes, as does the dash in ``12,-``.
+    A leading apostrophe, with which a spreadsheet marks a text, goes; ``12,-`` is ``12,0``.
     """
     text = text.translate(_SAME).strip()
     if len(text) > 1 and text[0] == "'":
         text = text[1:].lstrip()
-    return text[:-2] if len(text) > 2 and text[-1] == "-" and text[-2] in ".," else text
+    return f"{text[:-1]}0" if len(text) > 2 and text[-1] == "-" and text[-2] in ".," else text
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def texts_that_identify(values: pa.ChunkedArray, cells: Cells) -> str:
         return ""
     if form in ONLY_NAMES:
         return f"{form}, all different: they only name the rows"
-    if form is not None:
+    if form is not None or find_amounts(cells) is not None:
         return ""
     found = id_of(texts)
     return f"ids: all {cells.filled} are different, {found}" if found else ""
@@ -179,7 +179,7 @@ def recognised_texts(
 ) -> Guess | None:
     """The guess of a column whose texts have a form of their own; None where they are words."""
     texts = [str(value) for value in cells.distinct]
-    form = "dates" if pa.types.is_temporal(values.type) else form_of(texts)
+    form = _temporal(values.type) or form_of(texts)
     if form == "dates":
         return left_out(column, "dates, which are not read yet", "text", "category")
     if is_textual(values.type) and _have_parts(texts) and looks_multilabel(values):
@@ -199,6 +199,12 @@ def recognised_texts(
         return None
     cure = f"To read them otherwise: {setting(column, 'category')}, or leave the column out"
     return Guess(column, "text", figures, doubt=doubt, cure=cure)
+
+
+def _temporal(kind: pa.DataType) -> str | None:
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "dates"
+    return "times or durations" if pa.types.is_temporal(kind) else None
 
 
 def _have_parts(texts: Sequence[str]) -> bool:

@@ -203,7 +203,7 @@ def render_yaml(declaration: Declaration, guesses: list[Guess], table_name: str)
         guesses: What each column was taken for.
         table_name: How the file should name the table.
     """
-    reasons = {guess.column: guess.reason for guess in guesses}
+    reasons = {guess.column: _why(guess) for guess in guesses}
     lines = [*_render_data(declaration.data, set(reasons), table_name), "inputs:"]
     for name, entry in declaration.inputs.items():
         lines.append(f"  {_key(name)}: {_flow(entry, 'modality')}{_comment(reasons.get(name, ''))}")
@@ -249,8 +249,16 @@ def _unused(guess: Guess) -> str:
     """A column that is not read, as a comment; taking the # away reads it, where it can be read."""
     name = _scalar(guess.column)
     if guess.is_read:
-        return f"  # {name}: {{modality: {guess.modality}}}{_comment('left out; ' + guess.reason)}"
-    return f"  # {name}: left out, {' '.join(guess.reason.split())}"
+        return f"  # {name}: {{modality: {guess.modality}}}{_comment('left out; ' + _why(guess))}"
+    return f"  # {name}: left out, {' '.join(_why(guess).split())}"
+
+
+def _why(guess: Guess) -> str:
+    """Why a column was taken for what it was, and the setting that decides where this is in doubt."""
+    if not guess.doubt:
+        return guess.reason
+    doubt = guess.doubt.removeprefix(guess.reason).removesuffix(": left out").lstrip(", ")
+    return ". ".join(filter(None, (guess.reason, doubt, guess.cure)))
 
 
 def _given(section: Section, *always: str) -> dict[str, Any]:

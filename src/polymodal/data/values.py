@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.data.media import is_empty
-from polymodal.data.number_formats import number_format
+from polymodal.data.number_formats import is_plain, number_format
 from polymodal.data.spelling import as_label, as_written, clean, is_number_spelling
 from polymodal.data.vocabulary import Vocabulary, value_names
 
@@ -78,7 +78,9 @@ def _written_plainly(values: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
     plain = []
     for part in parts:
         pairs = [(text, parse(text)) for text in part.dictionary.to_pylist()]
-        texts = [text if number is None else repr(number) for text, number in pairs]
+        # what does not fit must not be read as a plain number after all: 1.234 among 1,5 may be a thousand
+        texts = [f"no number: {text}" if number is None and is_plain(text) else
+                 text if number is None else repr(number) for text, number in pairs]  # fmt: skip
         plain.append(pa.array(texts, pa.large_string()).take(part.indices))
     return pa.chunked_array(plain, pa.large_string())
 
