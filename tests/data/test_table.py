@@ -1,6 +1,7 @@
 """Every source of rows gives the same plain table; every fault in one is named with its row."""
 
 import json
+import os
 import time
 
 import datasets
@@ -85,7 +86,7 @@ def test_every_source_gives_the_same_rows(tmp_path, make):
 @pytest.mark.parametrize("make", [as_csv, as_jsonl, as_parquet])
 def test_media_paths_refer_to_the_tables_folder(tmp_path, make):
     table = read_table(str(make(tmp_path)))
-    assert (table.root, table.name) == (tmp_path, str(next(tmp_path.iterdir())))
+    assert (os.fspath(table.root), table.name) == (str(tmp_path), str(next(tmp_path.iterdir())))
 
 
 def test_rows_in_memory_have_no_folder():

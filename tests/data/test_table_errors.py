@@ -1,7 +1,10 @@
 """A table that cannot be read says where, what and the cure; all of it, not the first fault."""
 
+import gzip
+
 import datasets
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from polymodal.data.table import read_table
@@ -28,12 +31,14 @@ def problems(source) -> list[str]:
         ("t.csv", b"a,b,a\n1,2,3\n", "column 'a': columns 1 and 3 have the same name. Rename one of them."),
         ("t.csv", b",b\n1,2\n", "column 1 has no name"),
         ("t.csv", b"a, \n1,2\n", "column 2 has no name"),
-        ("t.csv", b"a;b\n1;2\n", "cells are separated by semicolons, expected commas. Save it with commas."),
-        ("t.csv", b"a\tb\n1\t2\n", "cells are separated by tabs, expected commas. Name the file .tsv."),
         ("t.csv", b"a,b\n1,\xe9t\xe9\n", "row 1: byte 0xE9 in line 2 is not UTF-8, expected UTF-8"),
         ("t.csv", b'a,b\n"1\n",x\n1,\xe9\n', "row 2: byte 0xE9 in line 4 is not UTF-8"),
         ("t.csv", b"a,\xe9\n1,2\n", "byte 0xE9 in line 1 is not UTF-8"),
-        ("t.csv", "a,b\n1,é\n".encode("utf-16"), "the file is UTF-16, expected UTF-8 text. Save"),
+        ("t.csv", "a,b\n1,2\n".encode("utf-16-le"), "line 1 holds a NUL character, expected text."),
+        ("t.csv", b"a,b\n1,x\0y\n", "row 1: line 2 holds a NUL character"),
+        ("t.csv", b"a" * 2000 + b",b\n1,2\n", "column 1 has a name of 2,000 characters, expected text of"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "the file is cut short, expected a whole"),
+        ("t.json", b'{"x": {"a": 1, "b": 2}, "y": {"a": 3, "b": 4}}', "either the outer or the inner keys"),
         ("t.jsonl", b'{"a": 1}\n{"a": "\xe9"}\n', "row 2: byte 0xE9 in line 2"),
         ("t.csv", b'a,b\n1,x\n2,"never closed\n3,y\n', "row 2, column 'b': a double quote is opened"),
         ("t.json", b"[{]", "not valid JSON"),
@@ -100,7 +105,18 @@ def test_damaged_saved_folder(tmp_path, damage):
     ("source", "message"),
     [
         (3, "a int, expected a path, a DataFrame"),
-        ({"a": [1]}, "a dict, expected a table"),
+        (
+            {"a": 1, "b": [1]},
+            "column 'a': a int, expected a list or an array of its cells. For one row, give",
+        ),
+        ({"a": [1, 2], "b": [1]}, "columns, column 'b': 1 cells, expected 2 as in column 'a'"),
+        (pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "columns of several levels"),
+        (pd.DataFrame({1: [1], "1": [2]}), "column '1': columns 1 and 2 have the same name"),
+        (pd.DataFrame({None: [1]}), "column 1 has no name"),
+        (
+            pa.table({"a": pa.array([[("x", 1)]], pa.map_(pa.string(), pa.int64()))}),
+            "cells of Arrow's type map",
+        ),
         ([], "rows: no rows"),
         ([{}], "rows: no rows"),
         ([{"a": 1}, 5, "x"], "rows, row 2: a int, expected a dict"),

@@ -12,6 +12,13 @@ from typing import Annotated, Any
 import typer
 
 OPTIONS: dict[str, Any] = {
+    "sep": Annotated[
+        str | None,
+        typer.Option("--sep", help="What separates the cells of a CSV, such as ';' or tab. [found out]"),
+    ],
+    "encoding": Annotated[
+        str | None, typer.Option("--encoding", help="Of a CSV or JSON file, such as cp1252. [UTF-8]")
+    ],
     "root": Annotated[
         Path | None, typer.Option("--root", help="Folder that media paths start from. [the table's own]")
     ],
@@ -20,7 +27,7 @@ OPTIONS: dict[str, Any] = {
     ],
 }
 """What may follow each such command; the names are those of ``read_table`` and of the section ``data``."""
-DEFAULTS: dict[str, Any] = {"root": None, "media_anywhere": False}
+DEFAULTS: dict[str, Any] = {"sep": None, "encoding": None, "root": None, "media_anywhere": False}
 
 
 def reads_table(command: Callable[..., None]) -> Callable[..., None]:

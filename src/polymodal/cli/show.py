@@ -64,6 +64,8 @@ def show_check(report: CheckReport) -> None:
         table.add_row(name, column.role, column.modality or "", empty, one_line(content, 400))
     out = console()
     out.print(table)
+    for note in report.notes:
+        out.print(Text(f"note: {one_line(note, 400)}"), soft_wrap=True)
     for warning in report.warnings:
         out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     for problem in report.rejected[: DataError.SHOWN]:

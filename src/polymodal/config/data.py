@@ -37,6 +37,10 @@ class DataConfig(Section):
         None, description="Labels to learn from: so many training rows, or a share of them, equal by class."
     )
 
+    sep: str | None = Field(
+        None, description="What separates the cells of a CSV; by default it is found out."
+    )
+    encoding: str | None = Field(None, description="Of a CSV or JSON file, such as cp1252; by default UTF-8.")
     root: str | None = Field(
         None,
         description="Folder that media paths start from, instead of the table's; none may lead out of it.",

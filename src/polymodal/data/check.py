@@ -60,6 +60,7 @@ class CheckReport(Findings):
         warnings: What a fit would go on with.
         rejected: Cells for which their rows are left out.
         conversation: Of answers in words: tokens of a row, and one row as the model sees it.
+        notes: How the tables were read, where that is not a matter of course.
     """
 
     table: str = ""
@@ -67,6 +68,7 @@ class CheckReport(Findings):
     columns: list[ColumnReport] = field(default_factory=list)
     rejected: list[Problem] = field(default_factory=list)
     conversation: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -110,6 +112,9 @@ def check(
     formats |= {name: entry.format for name, entry in targets.items()}
     parts = Parts(splits, row_numbers or {}, roles, every, formats)
     report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
+    report.notes += dict.fromkeys(
+        f"{table.name}: {note}" for table in splits.values() for note in table.notes
+    )
     report.problems += _check_rows(parts, report.table)
     report.problems += _missing_columns(parts, declaration.data.sample_weight)
     if report.rows["train"] == 0:

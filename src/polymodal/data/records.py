@@ -6,7 +6,7 @@ import datetime
 import decimal
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -15,12 +15,17 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from polymodal.data.arrow_types import DEEPEST, TEXTED, value_text
 from polymodal.data.spelling import as_label
 from polymodal.errors import DataError, Problem
 
 SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 HALF = "no Unicode: it holds half a character (a lone surrogate)"
+PLAIN = ("string", "integer", "floating", "boolean", "empty")
+"""Kinds of categories, in pandas' words, that Arrow has a type for."""
+MOST_COLUMNS = 20_000
+LONGEST_NAME = 1000
 MEND = "Write the text anew, as UTF-8."
 REFUSED = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
@@ -41,18 +46,83 @@ def from_rows(rows: Sequence[Any], name: str) -> pa.Table:
     if problems:
         raise DataError(problems)
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    return _by_column([str(key) for key in keys], [[row.get(key) for row in rows] for key in keys], name)
+    columns = _names(keys)
+    check_columns(columns, name)  # before as many lists are made as there are keys
+    return _by_column(columns, [[row.get(key) for row in rows] for key in keys], name)
+
+
+def from_columns(columns: Mapping[Any, Any], name: str) -> pa.Table:
+    """A dict of columns, each a list or an array of one dimension → Arrow.
+
+    Raises:
+        DataError: If a column is none, they differ in length, or cells of one cannot stand together.
+    """
+    problems = []
+    for key, cells in columns.items():
+        if isinstance(cells, (str, bytes, Mapping)) or not hasattr(cells, "__len__"):
+            cure = "For one row, give a list that holds the dict."
+            expected = "a list or an array of its cells"
+            found = f"a {type(cells).__name__}"
+            problems.append(Problem(found=found, expected=expected, cure=cure, file=name, column=str(key)))
+    lengths = {} if problems else {str(key): len(cells) for key, cells in columns.items()}
+    first = next(iter(lengths), "")
+    for key, length in lengths.items():
+        if length != lengths[first]:
+            expected = f"{lengths[first]} as in column '{first}'"
+            problems.append(Problem(found=f"{length} cells", expected=expected, file=name, column=key))
+    if problems:
+        raise DataError(problems)
+    return _by_column(_names(columns), [_listed(cells) for cells in columns.values()], name)
+
+
+def _listed(cells: Any) -> Any:
+    """A column's cells as :func:`_by_column` takes them."""
+    if isinstance(cells, pd.Series):
+        return _series(cells)
+    if isinstance(cells, pd.api.extensions.ExtensionArray | pd.Index):
+        return _series(pd.Series(cells))
+    if isinstance(cells, (pa.Array, pa.ChunkedArray)):
+        return cells
+    is_plain = isinstance(cells, np.ndarray) and cells.ndim == 1 and cells.dtype.kind in "biufM"
+    return pd.Series(cells) if is_plain else list(cells)
 
 
 def from_frame(frame: pd.DataFrame, name: str) -> pa.Table:
     """A DataFrame's columns → Arrow, without its index; NaN is an empty cell.
 
     Raises:
-        DataError: If cells of one column cannot stand together.
+        DataError: If columns have names of several levels, or cells of one column cannot stand together.
     """
+    if isinstance(frame.columns, pd.MultiIndex):
+        found, cure = "columns of several levels", "Join them: frame.columns = frame.columns.map('_'.join)."
+        raise DataError(Problem(found=found, expected="one name a column", cure=cure, file=name))
     columns = [frame.iloc[:, position] for position in range(frame.shape[1])]  # names may stand twice
-    cells = [list(column) if column.dtype == object else column for column in columns]
-    return _by_column([str(column) for column in frame.columns], cells, name)
+    return _by_column(_names(frame.columns), [_series(column) for column in columns], name)
+
+
+def index_notes(frame: pd.DataFrame) -> list[str]:
+    """What to know of a frame's index, which is no column: nothing of one that only counts."""
+    names = [str(name) for name in frame.index.names if name is not None]
+    if not names and not isinstance(frame.index, pd.MultiIndex) and frame.index.dtype.kind in "iu":
+        return []
+    about = f" ({', '.join(names)})" if names else ""
+    return [f"the DataFrame's index{about} is no column: reset_index() makes it one"]
+
+
+def _names(keys: Iterable[Any]) -> list[str]:
+    """Names of columns as texts; what is missing is no name."""
+    return ["" if _is_missing(key) else str(key) for key in keys]
+
+
+def _series(column: pd.Series) -> Any:
+    """A frame's column as :func:`_array` takes it: one that Arrow has no type for, cell by cell."""
+    kind = column.dtype
+    if isinstance(kind, pd.SparseDtype):
+        return _series(column.sparse.to_dense())
+    if isinstance(kind, pd.CategoricalDtype) and pd.api.types.infer_dtype(kind.categories) not in PLAIN:
+        return list(column)
+    is_text = isinstance(kind, (pd.PeriodDtype, pd.IntervalDtype)) or kind.kind in "mc"
+    return list(column) if is_text or kind.kind == "O" else column
 
 
 def check_columns(columns: Sequence[str], name: str) -> None:
@@ -62,15 +132,25 @@ def check_columns(columns: Sequence[str], name: str) -> None:
         DataError: One line for every such column.
     """
     problems = []
+    if len(columns) > MOST_COLUMNS:
+        found, cure = f"{len(columns):,} columns", "Give numbers that belong together as one list in a cell."
+        raise DataError(Problem(found=found, expected=f"at most {MOST_COLUMNS:,}", cure=cure, file=name))
+    first: dict[str, int] = {}
     for number, column in enumerate(columns, start=1):
         if not str(column).strip():
             cure = "Name it in the first line, or delete it (a DataFrame's index: to_csv(…, index=False))."
             problems.append(Problem(found=f"column {number} has no name", cure=cure, file=name))
-        elif column in columns[: number - 1]:
-            found = f"columns {columns.index(column) + 1} and {number} have the same name"
+        elif first.setdefault(column, number) != number:
+            found = f"columns {first[column]} and {number} have the same name"
             problems.append(Problem(found=found, cure="Rename one of them.", file=name, column=column))
         elif not _is_unicode(column):
             problems.append(Problem(found=f"column {number} has a name that is {HALF}", file=name, cure=MEND))
+        elif len(column) > LONGEST_NAME or "\0" in column:
+            found = f"a name of {len(column):,} characters" if "\0" not in column else "a NUL in its name"
+            expected = f"text of at most {LONGEST_NAME:,} characters"
+            problems.append(
+                Problem(found=f"column {number} has {found}", expected=expected, file=name, cure="Rename it.")
+            )
     if problems:
         raise DataError(problems)
 
@@ -91,11 +171,26 @@ def _by_column(columns: list[str], cells: list[Any], name: str) -> pa.Table:
 
 
 def _array(cells: Any, name: str, column: str) -> Any:
+    if isinstance(cells, (pa.Array, pa.ChunkedArray)):
+        return cells
     try:
-        values = cells if isinstance(cells, pd.Series) else [_storable(cell) for cell in cells]
+        values = cells if isinstance(cells, pd.Series) else _all_storable(cells, name, column)
         return pa.array(values, from_pandas=True)
     except REFUSED:  # cells of several kinds
-        return pa.array(_alike([_storable(cell) for cell in cells], name, column), from_pandas=True)
+        return pa.array(_alike(_all_storable(cells, name, column), name, column), from_pandas=True)
+
+
+def _all_storable(cells: Any, name: str, column: str) -> list[Any]:
+    stored = []
+    for row, cell in enumerate(cells, start=1):
+        try:
+            stored.append(_storable(cell))
+        except RecursionError:
+            found, expected = "lists and records nested too deep", f"at most {DEEPEST} levels"
+            raise DataError(
+                Problem(found=found, expected=expected, file=name, row=row, column=column)
+            ) from None
+    return stored
 
 
 def _half_characters(cells: Any, name: str, column: str) -> list[Problem]:
@@ -112,21 +207,29 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _storable(cell: Any) -> Any:
-    """A picture as ``{"bytes", "path"}``, arrays as lists, paths as text; what is plain stays."""
+def _storable(cell: Any, depth: int = 1) -> Any:
+    """A picture as ``{"bytes", "path"}``, arrays as lists, paths as text; what is plain stays.
+
+    Raises:
+        RecursionError: If it is nested too deep.
+    """
     if cell is None or isinstance(cell, (str, bytes, int, float)):
         return cell
+    if depth > DEEPEST:
+        raise RecursionError
+    if isinstance(cell, TEXTED):
+        return value_text(cell)
     if isinstance(cell, Image.Image):
         return {"bytes": _picture_bytes(cell), "path": None}
     if isinstance(cell, Mapping):
-        return {str(key): _storable(value) for key, value in cell.items()}
+        return {str(key): _storable(value, depth + 1) for key, value in cell.items()}
     if isinstance(cell, (bytearray, memoryview)):
         return bytes(cell)
     if isinstance(cell, os.PathLike):
         return os.fspath(cell)
     if isinstance(cell, (list, tuple)):
         is_flat = bool(cell) and isinstance(cell[0], (int, float))
-        return list(cell) if is_flat else [_storable(value) for value in cell]
+        return list(cell) if is_flat else [_storable(value, depth + 1) for value in cell]
     if hasattr(cell, "__array__"):  # NumPy's arrays and numbers, and tensors
         array = np.asarray(cell)
         if array.ndim == 0 and array.dtype in (np.float16, np.float32):

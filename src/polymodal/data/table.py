@@ -14,10 +14,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 from datasets.table import InMemoryTable
 
 from polymodal.data import files, records
 from polymodal.data.access import MediaAccess, Root
+from polymodal.data.arrow_types import check_types, is_plain, plain_values
+from polymodal.data.delimited import Dialect
 from polymodal.data.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem
 
@@ -141,6 +144,8 @@ def read_table(
     *,
     name: str | None = None,
     skip: bool = False,
+    sep: str | None = None,
+    encoding: str | None = None,
     root: str | Path | None = None,
     media_anywhere: bool = False,
 ) -> Table:
@@ -148,11 +153,14 @@ def read_table(
 
     Args:
         source: Path of a CSV, TSV, JSONL, JSON or Parquet file or of a folder written by ``save_to_disk``,
-            a pandas DataFrame, a ``datasets.Dataset``, a list of dicts, or a Table. All cells of a CSV or TSV
-            are text.
+            a pandas DataFrame, a ``datasets.Dataset``, a table of pyarrow or polars or whatever else hands
+            over Arrow's columns, a dict of columns, dicts in a list or one after another, or a Table. All
+            cells of a CSV or TSV are text.
         name: What to call it in messages; by default its path or kind.
         skip: Leave rows out that are none (a CSV's of another length, lines that are no JSON) instead of
             refusing the file; see :attr:`Table.rejected`.
+        sep: What separates the cells of a CSV, where it is not found out: one character, or ``tab``.
+        encoding: Of a CSV or JSON file, such as ``cp1252``; UTF-8, or what its first bytes say, by default.
         root: Where relative paths of media cells start, instead of the table's own folder; itself beside the
             table or in the current folder.
         media_anywhere: Let the cells of a file name any file, not those below its folder (or ``root``) alone.
@@ -164,7 +172,7 @@ def read_table(
         return source if name is None else replace(source, name=name)
     folder = _folder(source)
     media = _media_folder(root, folder, name or str(source)) if root is not None else folder
-    table = _read(source, name, skip)
+    table = _read(source, name, skip, Dialect(sep=sep, encoding=encoding))
     if folder is None or media is None:  # rows of a program, which may name any file
         return replace(table, root=media)
     return replace(table, root=MediaAccess(media) if media_anywhere else MediaAccess.inside(media))
@@ -186,39 +194,63 @@ def _media_folder(root: str | Path, folder: Path | None, name: str) -> Path:
     return media
 
 
-def _read(source: Any, name: str | None, skip: bool) -> Table:
+def _read(source: Any, name: str | None, skip: bool, dialect: Dialect) -> Table:
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        name = name or str(source)
-        if os.path.isdir(path):
-            return _table(files.read_folder(path, name), name)
-        rejected: list[Problem] = []
-        table = _table(files.read_file(path, name, rejected if skip else None), name)
-        if not rejected:
-            return table
-        every = np.arange(len(table) + len(rejected))
-        numbers = np.setdiff1d(every, [entry.row - 1 for entry in rejected if entry.row is not None])
-        return replace(table, numbers=numbers, rejected=tuple(rejected))
+        return _read_path(Path(source), name or str(source), skip, dialect)
     if isinstance(source, (datasets.Dataset, datasets.DatasetDict, datasets.IterableDataset)):
         return _table(source, name or "dataset")
     if isinstance(source, pd.DataFrame):
-        return _table(records.from_frame(source, name or "DataFrame"), name or "DataFrame")
+        name = name or "DataFrame"
+        return _table(records.from_frame(source, name), name, records.index_notes(source))
     if isinstance(source, Mapping):
-        cure = "For one row, give a list that holds the dict."
-        raise DataError(Problem(found="a dict", expected="a table", cure=cure, file=name or ""))
-    if isinstance(source, (list, tuple)):
-        return _table(records.from_rows(source, name or "rows"), name or "rows")
-    expected = "a path, a DataFrame, a datasets.Dataset or a list of dicts"
+        return _table(records.from_columns(source, name or "columns"), name or "columns")
+    if hasattr(source, "collect") and type(source).__name__ == "LazyFrame":
+        source = source.collect()
+    if hasattr(source, "to_table") and isinstance(source, pyarrow.dataset.Dataset):
+        source = source.to_table()
+    if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
+        return _table(_of_stream(source, name or type(source).__name__), name or type(source).__name__)
+    if isinstance(source, Iterable) and not isinstance(
+        source, (bytes, bytearray, np.ndarray, set, frozenset)
+    ):
+        rows = source if isinstance(source, (list, tuple)) else list(source)
+        return _table(records.from_rows(rows, name or "rows"), name or "rows")
+    expected = (
+        "a path, a DataFrame, a table of Arrow or polars, a datasets.Dataset, a list of dicts, or columns"
+    )
     raise DataError(Problem(found=f"a {type(source).__name__}", expected=expected, file=name or ""))
 
 
-def _table(source: Any, name: str) -> Table:
+def _read_path(path: Path, name: str, skip: bool, dialect: Dialect) -> Table:
+    if os.path.isdir(path):
+        return _table(files.read_folder(path, name), name)
+    rejected: list[Problem] = []
+    notes: list[str] = []
+    read = files.read_file(path, name, dialect, rejected if skip else None, notes)
+    table = _table(read, name, notes)
+    if not rejected:
+        return table
+    every = np.arange(len(table) + len(rejected))
+    numbers = np.setdiff1d(every, [entry.row - 1 for entry in rejected if entry.row is not None])
+    return replace(table, numbers=numbers, rejected=tuple(rejected))
+
+
+def _of_stream(source: Any, name: str) -> pa.Table:
+    """What hands its columns over as Arrow does: tables and batches of pyarrow, polars, DuckDB."""
+    try:
+        return pa.table(source)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(Problem(found=f"cannot be read ({reason})", expected="columns", file=name)) from None
+
+
+def _table(source: Any, name: str, notes: Iterable[str] = ()) -> Table:
     if isinstance(source, pa.Table):
         records.check_columns(source.column_names, name)
-        data = _dataset(plain(source))
+        data = _dataset(plain(source, name))
     elif isinstance(source, datasets.Dataset):
         records.check_columns(source.column_names, name)
-        data = _undecoded(source.with_format(None))
+        data = _undecoded(source.with_format(None), name)
     else:
         splits = ", ".join(map(str, source)) if isinstance(source, Mapping) else ""
         found = f"a dataset of several splits ({splits})" if splits else "a streaming dataset"
@@ -227,35 +259,46 @@ def _table(source: Any, name: str) -> Table:
     if not len(data):
         cure = "Give a table with at least one row below the column names."
         raise DataError(Problem(found="no rows", expected="rows to read", cure=cure, file=name))
-    return Table(data, name, None)
+    return Table(data, name, None, notes=tuple(notes))
 
 
-def plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table, name: str) -> pa.Table:
     """Arrow's storage variants (dictionary, view, extension) as plain arrays, without notes on decoding.
 
     Class labels of ``datasets`` become their names; pictures and recordings stay ``{"bytes", "path"}``.
+
+    Raises:
+        DataError: If a column is of a type that cannot be read.
     """
-    features = datasets.Features.from_arrow_schema(table.schema)
+    check_types(table, name)
+    features = _features(table)
     columns = {}
-    for name in table.column_names:
-        if name.startswith("__index_level_"):  # pandas' row labels are no column of the user's
+    for column in table.column_names:
+        if column.startswith("__index_level_"):  # pandas' row labels are no column of the user's
             continue
-        values = table.column(name)
-        if isinstance(features[name], datasets.ClassLabel):
-            values = _class_names(values, features[name])
-        elif isinstance(_entry_feature(features[name]), datasets.ClassLabel):
-            values = _lists_of_names(values, _entry_feature(features[name]))
-        elif _is_short_float(values.type):
-            values = _widened(values)
-        elif pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        elif isinstance(values.type, pa.ExtensionType):  # arrays of datasets, which are lists of lists
-            values = pa.chunked_array([part.storage for part in values.chunks], values.type.storage_type)
-        elif pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
-            is_text = pa.types.is_string_view(values.type)
-            values = values.cast(pa.large_string() if is_text else pa.large_binary())
-        columns[name] = values
+        values = table.column(column)
+        if column in features and isinstance(features[column], datasets.ClassLabel):
+            columns[column] = _class_names(values, features[column])
+        elif isinstance(_entry_feature(features.get(column)), datasets.ClassLabel):
+            columns[column] = _lists_of_names(values, _entry_feature(features[column]))
+        else:
+            columns[column] = _plain(values, name, column)
     return pa.table(columns)
+
+
+def _plain(values: pa.ChunkedArray, name: str, column: str) -> pa.ChunkedArray:
+    try:
+        return plain_values(values)
+    except (pa.ArrowException, NotImplementedError) as error:
+        found = f"cells of type {values.type} that cannot be read ({str(error).splitlines()[0]})"
+        raise DataError(Problem(found=found, file=name, column=column)) from None
+
+
+def _features(table: pa.Table) -> Mapping[str, Any]:
+    """What ``datasets`` wrote beside a table about its columns; nothing where it did not."""
+    if b"huggingface" not in (table.schema.metadata or {}):
+        return {}
+    return datasets.Features.from_arrow_schema(table.schema)
 
 
 def _class_names(values: pa.ChunkedArray | pa.Array, feature: datasets.ClassLabel) -> pa.Array:
@@ -280,22 +323,12 @@ def _lists_of_names(values: pa.ChunkedArray, feature: datasets.ClassLabel) -> pa
     return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
 
 
-def _is_short_float(kind: pa.DataType) -> bool:
-    return pa.types.is_float32(kind) or pa.types.is_float16(kind)
-
-
-def _widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Floats of 32 bits as the 64-bit floats of the same digits: 0.1 stays 0.1."""
-    return values.cast(pa.string()).cast(pa.float64())
-
-
-def _undecoded(data: datasets.Dataset) -> datasets.Dataset:
+def _undecoded(data: datasets.Dataset, name: str) -> datasets.Dataset:
     """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
-    extended = any(isinstance(kind, pa.ExtensionType) for kind in data.data.table.schema.types)
-    short = any(map(_is_short_float, data.data.table.schema.types))
-    if not extended and not short and not any(_decodes(feature) for feature in data.features.values()):
+    extended = any(not is_plain(kind) for kind in data.data.table.schema.types)
+    if not extended and not any(_decodes(feature) for feature in data.features.values()):
         return data
-    return _dataset(plain(data.data.table), data._indices)
+    return _dataset(plain(data.data.table, name), data._indices)
 
 
 def _decodes(feature: Any) -> bool:

@@ -61,8 +61,9 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     given = data.model_dump() if isinstance(data, DataConfig) else data
     root = given.get("root")
     root = resolve(root, folder, "data.root") if isinstance(root, str) else None
-    anywhere = given.get("media_anywhere") is True
-    table = read_table(path, skip=given.get("on_error") == SKIP, root=root, media_anywhere=anywhere)
+    texts = {key: text for key in ("sep", "encoding") if isinstance(text := given.get(key), str)}
+    skip, anywhere = given.get("on_error") == SKIP, given.get("media_anywhere") is True
+    table = read_table(path, skip=skip, root=root, media_anywhere=anywhere, **texts)
     marks = given.get("missing")
     return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
 
