@@ -78,8 +78,8 @@ def is_plain(kind: pa.DataType) -> bool:
     """Whether :func:`plain_values` leaves a column of this type as it is."""
     special = (
         pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_duration, pa.types.is_interval,
-        pa.types.is_float16, pa.types.is_float32, pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_list_view,
-        pa.types.is_large_list_view, pa.types.is_union, pa.types.is_map,
+        pa.types.is_float16, pa.types.is_float32, pa.types.is_string_view, pa.types.is_binary_view,
+        pa.types.is_list_view, pa.types.is_large_list_view, pa.types.is_union, pa.types.is_map,
     )  # fmt: skip
     return not isinstance(kind, pa.BaseExtensionType) and not any(test(kind) for test in special)
 
