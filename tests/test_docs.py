@@ -17,7 +17,11 @@ from tests.command import polymodal
 from tests.tables import house_rows, write_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = {"README": REPOSITORY / "README.md", "guide": REPOSITORY / "docs" / "guide.md"}
+PAGES = {
+    "README": REPOSITORY / "README.md",
+    "guide": REPOSITORY / "docs" / "guide.md",
+    "values": REPOSITORY / "docs" / "values.md",
+}
 TABLES = {"houses.csv": 24, "more_houses.csv": 8, "new_houses.csv": 8}
 
 

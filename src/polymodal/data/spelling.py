@@ -19,6 +19,7 @@ _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u206
 # Between two letters of Persian or Hindi, or two emoji, a joiner belongs to the spelling; elsewhere not.
 _JOINERS = re.compile("(?<![\u0300-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\u0300-\U0010ffff])")
 FLOAT64_DIGITS = 15
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 LARGEST = 300
 """Digits of the largest float; a larger decimal is not written out."""
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
@@ -38,6 +39,8 @@ def clean(text: str) -> str:
 
 def is_number_spelling(text: str) -> bool:
     """Whether a clean text is a whole number as floats are written: ``1.0``, ``1e+16``."""
+    if text[-1:] != "0" and "e+" not in text:  # most texts are told from numbers by this
+        return False
     return bool(_WHOLE.fullmatch(text) or _POWER.fullmatch(text))
 
 
@@ -51,12 +54,10 @@ def value_in(text: str) -> str:
         return TRUTH.get(text, text)
     if not (first.isdigit() or first in ("+", "-")) or len(text) > 40:
         return text
-    whole = _WHOLE.fullmatch(text)
-    if whole:
-        return "0" if whole.group(1) == "-0" else whole.group(1)
-    if _POWER.fullmatch(text):
-        return _power(text)
-    return _date(text) if _DATE.fullmatch(text) else text
+    if is_number_spelling(text):
+        whole = _WHOLE.fullmatch(text)
+        return (whole.group(1) if whole.group(1) != "-0" else "0") if whole else _power(text)
+    return _date(text) if text[4:5] == "-" and _DATE.fullmatch(text) else text
 
 
 def _power(text: str) -> str:
@@ -135,8 +136,10 @@ def _float_label(value: float) -> str:
     A table, a list or JSON may have widened it: 0.1 is 0.10000000149011612 then.
     """
     text = repr(value)
-    digits = text.partition("e")[0].replace(".", "").lstrip("-0")
-    if len(digits) < FLOAT64_DIGITS or abs(value) > np.finfo(np.float32).max:
+    if len(text) <= FLOAT64_DIGITS or not abs(value) < LARGEST_FLOAT32:
         return text
     short = np.float32(value)
-    return str(short) if float(short) == value else text
+    if float(short) != value:
+        return text
+    digits = text.partition("e")[0].replace(".", "").lstrip("-0")
+    return text if len(digits) < FLOAT64_DIGITS else str(short)

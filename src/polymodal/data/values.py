@@ -166,8 +166,9 @@ def _encoded(values: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
 def _split_spellings(cells: list[Any]) -> Vocabulary:
     """The names among ``cells`` that spell a whole number in one of several ways."""
     texts = {clean(cell) for cell in cells if isinstance(cell, str)}
-    meant = {as_label(text) for text in texts if is_number_spelling(text)}
-    return Vocabulary(value_names(dict.fromkeys((text for text in texts if as_label(text) in meant), 1)))
+    floats = {text for text in texts if is_number_spelling(text)}
+    whole = texts & {as_label(text) for text in floats}
+    return Vocabulary(value_names(dict.fromkeys(floats | whole, 1)) if floats else ())
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Vocabulary:
     def label(self, cell: Any) -> str:
         """What the cell is compared by: its label, or its spelling where the names keep spellings apart."""
         label = as_label(cell)
-        place = self.place(cell) if label in self._apart else None
+        place = self.place(cell) if self._apart and label in self._apart else None
         return label if place is None else self.names[place]
 
     @cached_property
