@@ -39,7 +39,7 @@ class Vocabulary:
         if place is None:
             place = self._meaning.get(as_label(written))
         if place is None and isinstance(cell, (float, Decimal, np.floating)):
-            place = self._numbers.get(float(cell))
+            place = self._spelled.get(repr(float(cell)), self._numbers.get(float(cell)))
         return place
 
     def label(self, cell: Any) -> str:
