@@ -35,7 +35,7 @@ def test_the_list_of_rows_left_out(folder):
     (folder / "other/rejected.csv").write_text("before")
     (folder / "other/.rejected.csv.part").symlink_to(FULL)
     said = error(folder, *fit, *settings("photo"))
-    assert said == f"other/rejected.csv: {SAID}"
+    assert said == f"other/rejected.csv: {SAID}. Free space or give another folder with -o"
     assert (folder / "other/rejected.csv").read_text() == "before"
 
 

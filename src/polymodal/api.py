@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from transformers import set_seed
 from polymodal.comparing.comparison import compare
 from polymodal.data.aside import discard, writing
 from polymodal.data.check import CheckReport
+from polymodal.data.lock import claimed
 from polymodal.data.rejected import SKIP, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
@@ -27,14 +29,22 @@ from polymodal.generation.fitting import fit_language
 from polymodal.generation.run import LanguageRun
 from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import parse
-from polymodal.results import write_results
+from polymodal.results import write_pages, write_results
 from polymodal.run import Run
 from polymodal.run_folder import answers_in_words
 from polymodal.search.building import Indexed, index_table
 from polymodal.search.index import Index
 from polymodal.training import processes
-from polymodal.training.calibration import calibrate
-from polymodal.training.folder import check_folder, has_begun, is_finished, prepare_folder
+from polymodal.training.calibration import Calibration, calibrate
+from polymodal.training.folder import (
+    FAILED,
+    FINISH,
+    PAGES_STATE,
+    check_folder,
+    finished_results,
+    has_begun,
+    prepare_folder,
+)
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
 from polymodal.training.language.checking import check_language
@@ -205,13 +215,19 @@ def _open_and_fit(
     opened: Callable[[], Job], folder: Path, *, resume: bool, overwrite: bool, quiet: bool
 ) -> Run:
     processes.start()
-    job = processes.everywhere(opened)
-    goes_on = processes.on_main(lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet))
-    if goes_on is None:
-        return Run.load(folder)
-    leave_out_too(job, processes.on_main(lambda: job.rejected))
-    with quiet_libraries():
-        return fit_job(job, folder, resume=goes_on, quiet=quiet)
+    with ExitStack() as stack:
+        processes.on_main(lambda: stack.enter_context(claimed(folder)) and None)
+        job = processes.everywhere(opened)
+        goes_on = processes.on_main(
+            lambda: begin(job, folder, resume=resume, overwrite=overwrite, quiet=quiet)
+        )
+        if goes_on is None:
+            run = Run.load(folder)
+            processes.on_main(lambda: finish_pages(run, job))
+            return run
+        leave_out_too(job, processes.on_main(lambda: job.rejected))
+        with quiet_libraries():
+            return fit_job(job, folder, resume=goes_on, quiet=quiet)
 
 
 def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool) -> bool | None:
@@ -225,18 +241,28 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
     """
     refuse_own_start(job.start, folder)
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
-    if resume and has_begun(folder) and is_finished(folder):
+    results = finished_results(folder) if resume and has_begun(folder) else None
+    if results is not None:
         discard(folder / "checkpoints")
         note(f"{folder}: was finished already", quiet)
         return None
-    report = job.check(quiet)
-    if not report.ok:
-        raise DataError([*report.problems, *left_out(report.rejected)])
+    require_sound(job, quiet)
     check_pairs(job)
     goes_on = prepare_folder(folder, job.declaration, resume=resume)
     if resume and not goes_on:
         note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
     return goes_on
+
+
+def require_sound(job: Job, quiet: bool) -> None:
+    """Check the data.
+
+    Raises:
+        DataError: If something is wrong with them.
+    """
+    report = job.check(quiet)
+    if not report.ok:
+        raise DataError([*report.problems, *left_out(report.rejected)])
 
 
 def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True) -> Run:
@@ -267,14 +293,31 @@ def _fit_job(job: Job, folder: Path, *, resume: bool, quiet: bool) -> Run:
     calibration = calibrate(answering, job.rows("validation"), job.declaration)
     run = Run(folder, answering, job.processor, job.declaration)
 
-    def finish() -> None:
-        with writing(folder, "Free space: the same command with --resume finishes the run"):
-            run.write(folder)
-            write_results(run, job, trained, calibration)
-            discard(folder / "checkpoints")
-
-    processes.on_main(finish)
+    processes.on_main(lambda: finish(run, job, trained, calibration))
     return run
+
+
+def finish(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
+    """Write what a training came to: first what the run consists of, then what is said of it.
+
+    Raises:
+        RunError: If something that the run consists of cannot be written.
+    """
+    with writing(run.folder, FINISH):
+        run.write(run.folder)
+    results = write_results(run, job, trained, calibration)
+    # The run is whole: what comes after may fail.
+    write_pages(run, job, results)
+    discard(run.folder / "checkpoints")
+
+
+def finish_pages(run: Run, job: Job) -> None:
+    """Try again to write report and card of a finished run, where one of them could not be written."""
+    results = finished_results(run.folder)
+    if results is not None and results.get(PAGES_STATE) == FAILED:
+        if job.report is None:
+            require_sound(job, quiet=True)  # the pages are about the rows that it leaves
+        write_pages(run, job, results)
 
 
 def default_folder(source: Any) -> Path:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 LONGEST = 1000
 """Characters of a line: a message shows what it is about, not all of it."""
@@ -30,6 +31,22 @@ class RunError(PolymodalError):
 
 class ToldElsewhere(PolymodalError):
     """Another process of the same training failed, and tells why."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM arrived, which is how Slurm, Kubernetes and ``docker stop`` end a process; exit status 143."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+def raise_terminated(number: int, frame: Any) -> NoReturn:
+    """Handle SIGTERM: what is open is closed and half-written files are removed, as on Ctrl-C.
+
+    Raises:
+        Terminated: In any case.
+    """
+    raise Terminated
 
 
 @dataclass(frozen=True, kw_only=True)

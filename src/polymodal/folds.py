@@ -13,6 +13,8 @@ import pandas as pd
 
 from polymodal.api import default_folder
 from polymodal.config import Declaration
+from polymodal.data.aside import aside, writing
+from polymodal.data.lock import claimed
 from polymodal.data.rejected import left_out as skipped_rows
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.several import Fits, check_folders, fit_several, write_aside
@@ -99,20 +101,22 @@ def fit_folds(
     varied = dict(variations(first.declaration, folds, seeds))
     folder = Path(output) if output else default_folder(source)
     refuse_own_start(first.start, folder, several=True)
-    check_folders(folder, varied, resume=resume, overwrite=overwrite)
-    jobs = make_jobs(first, varied, quiet)
-    warnings = list(map(str, next(iter(jobs.values())).report.warnings))  # type: ignore[union-attr]
-    warnings += left_out(jobs) if folds else []
-    for path in (folder / SUMMARY, folder / "predictions.parquet"):
-        path.unlink(missing_ok=True)
-    fits = fit_several(jobs, folder, varied="fit", resume=resume, quiet=quiet, warnings=warnings)
-    rows = len({row for job in jobs.values() for row in job.numbers["test"].tolist()})
-    used = list(dict.fromkeys(declaration.train.seed for declaration in varied.values()))
-    result = Repeats(fits, spreads(fits), rows, folds, used)
-    if folds:
-        write_predictions(folder, varied)
-    write_aside(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-    return result
+    with claimed(folder):
+        check_folders(folder, varied, resume=resume, overwrite=overwrite)
+        jobs = make_jobs(first, varied, quiet)
+        warnings = list(map(str, next(iter(jobs.values())).report.warnings))  # type: ignore[union-attr]
+        warnings += left_out(jobs) if folds else []
+        with writing(folder):
+            for path in (folder / SUMMARY, folder / "predictions.parquet"):
+                path.unlink(missing_ok=True)
+        fits = fit_several(jobs, folder, varied="fit", resume=resume, quiet=quiet, warnings=warnings)
+        rows = len({row for job in jobs.values() for row in job.numbers["test"].tolist()})
+        used = list(dict.fromkeys(declaration.train.seed for declaration in varied.values()))
+        result = Repeats(fits, spreads(fits), rows, folds, used)
+        if folds:
+            write_predictions(folder, varied)
+        write_aside(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+        return result
 
 
 def variations(declaration: Declaration, folds: int | None, seeds: int) -> Iterator[tuple[str, Declaration]]:
@@ -210,4 +214,5 @@ def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
         frame.insert(0, "fold", declaration.data.fold)
         frames.append(frame)
     whole = pd.concat(frames, ignore_index=True).sort_values(["row", "seed"], ignore_index=True)
-    whole.to_parquet(folder / "predictions.parquet", index=False)
+    with writing(folder), aside(folder / "predictions.parquet") as part:
+        whole.to_parquet(part, index=False)

@@ -10,9 +10,11 @@ from typing import Any
 from polymodal.api import default_folder
 from polymodal.comparing.comparison import compare
 from polymodal.config import FusionConfig
+from polymodal.data.lock import claimed
 from polymodal.data.rejected import left_out
 from polymodal.errors import ConfigError, DataError
 from polymodal.models.fusion import FUSIONS
+from polymodal.pages import try_page
 from polymodal.several import Fits, check_folders, fit_several
 from polymodal.training.declared import fusion_configs
 from polymodal.training.job import open_job
@@ -59,18 +61,21 @@ def fit_fusions(
     declared = {name: job.declaration.model_copy(update={"fusion": configs[name]}) for name in names}
     folder = Path(output) if output else default_folder(source)
     refuse_own_start(job.start, folder, several=True)
-    check_folders(folder, declared, resume=resume, overwrite=overwrite)
-    report = job.check(quiet)
-    if not report.ok:
-        raise DataError([*report.problems, *left_out(report.rejected)])
-    jobs = {name: replace(job, declaration=declaration) for name, declaration in declared.items()}
-    warnings = [*map(str, report.warnings), *unshared(job.declaration.fusion, configs)]
-    fits = fit_several(jobs, folder, varied="fusion", resume=resume, quiet=quiet, warnings=warnings)
-    tested = [fit.name for fit in fits.fits if fit.test]
-    if len(tested) < 2 or not job.declaration.report.write:
-        return fits
-    page = compare([folder / name for name in tested]).write(folder)
-    return replace(fits, page=page)
+    with claimed(folder):
+        check_folders(folder, declared, resume=resume, overwrite=overwrite)
+        report = job.check(quiet)
+        if not report.ok:
+            raise DataError([*report.problems, *left_out(report.rejected)])
+        jobs = {name: replace(job, declaration=declaration) for name, declaration in declared.items()}
+        warnings = [*map(str, report.warnings), *unshared(job.declaration.fusion, configs)]
+        fits = fit_several(jobs, folder, varied="fusion", resume=resume, quiet=quiet, warnings=warnings)
+        tested = [fit.name for fit in fits.fits if fit.test]
+        if len(tested) < 2 or not job.declaration.report.write:
+            return fits
+        missing: list[str] = []
+        runs, again = [folder / name for name in tested], "polymodal compare RUN RUN …"
+        page = try_page("compare.html", lambda: compare(runs).write(folder), again, missing)
+        return replace(fits, page=page, warnings=[*fits.warnings, *missing])
 
 
 def fusion_names(given: str | Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -10,13 +9,14 @@ import pyarrow as pa
 import torch
 import transformers
 
-from polymodal.data.aside import aside, write_text
+from polymodal.data.aside import aside, write_text, writing
 from polymodal.data.rejected import SKIP, count_rows
 from polymodal.data.values import parse_numbers
 from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.pages import try_page, write_about
 from polymodal.run import Run
 from polymodal.training.calibration import Calibration
-from polymodal.training.folder import RESULTS
+from polymodal.training.folder import FINISH, PAGES_STATE, PENDING, write_metrics
 from polymodal.training.job import Job
 from polymodal.training.labelled import label_notes
 from polymodal.training.pairing import count_pairs, presence
@@ -24,12 +24,38 @@ from polymodal.training.skipping import skip_notes
 from polymodal.training.started import describe_start
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> None:
-    """Measure the test rows; write ``predictions.parquet``, report, model card, and last ``metrics.json``."""
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """Measure the test rows; write ``predictions.parquet`` and ``metrics.json``, whose content is returned.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
     learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
-    results = learned | describe_fit(run, job, trained, calibration)
-    write_card(run, results, write_fit_report(run, job, results))
-    write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    results = learned | describe_fit(run, job, trained, calibration) | {PAGES_STATE: PENDING}
+    write_metrics(run.folder, results)
+    return results
+
+
+def write_pages(run: Run, job: Job, results: dict[str, Any]) -> None:
+    """Report and model card of a run whose results are written; neither can cost the run.
+
+    Args:
+        run: Its weights lie in its folder.
+        job: Its rows.
+        results: What ``metrics.json`` says, which is written anew: warnings and state change.
+
+    Raises:
+        RunError: If ``metrics.json`` cannot be written.
+    """
+    of_file = isinstance(run.declaration.data.train, str)
+
+    def make(warnings: list[str]) -> None:
+        again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
+        figures = try_page("report.html", lambda: write_fit_report(run, job, results), again, warnings)
+        again = "the same fit with --resume"
+        try_page("README.md", lambda: write_card(run, results, figures or {}), again, warnings)
+
+    write_about(run.folder, results, make)
 
 
 def measure_tests(run: Run, job: Job) -> dict[str, Any]:
@@ -49,7 +75,7 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
             for name in names:
                 frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
             frames.append(frame)
-        with aside(run.folder / "predictions.parquet") as part:
+        with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
             pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
     return {"test": measure.metrics()}
 

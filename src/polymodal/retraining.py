@@ -16,6 +16,7 @@ from scipy.stats import kendalltau
 
 from polymodal.config import Declaration
 from polymodal.data.collator import RowDataset
+from polymodal.data.lock import claimed
 from polymodal.data.rejected import SKIP, left_out
 from polymodal.errors import DataError, RunError
 from polymodal.run import Run
@@ -79,7 +80,8 @@ def retrain(
     job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
     varied = dict(variations(job.declaration, seeds))
     jobs = make_jobs(job, {name: declaration for name, (_, declaration) in varied.items()}, quiet)
-    fit_several(jobs, folder, varied="subset", resume=_goes_on(folder, jobs), quiet=quiet)
+    with claimed(folder):
+        fit_several(jobs, folder, varied="subset", resume=_goes_on(folder, jobs), quiet=quiet)
     on_error = "skip" if job.declaration.data.on_error == SKIP else "refuse"
     found: dict[Subset, list[dict[str, dict[str, float]]]] = {}
     for name, (subset, _) in varied.items():

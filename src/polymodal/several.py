@@ -13,13 +13,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import fit_job
+from polymodal.api import finish_pages, fit_job
 from polymodal.config import Declaration
 from polymodal.data.aside import discard, write_text, writing
+from polymodal.data.lock import claimed
 from polymodal.errors import RunError
+from polymodal.pages import is_of_page
 from polymodal.run import Run
-from polymodal.run_folder import FILES
-from polymodal.training.folder import RESULTS, check_folder, clear_folder, prepare_folder
+from polymodal.training.folder import (
+    FAILED,
+    PAGES_STATE,
+    check_folder,
+    clear_folder,
+    finished_results,
+    prepare_folder,
+)
 from polymodal.training.job import Job
 from polymodal.training.progress import CONSOLE, quiet_libraries
 from polymodal.training.selection import best_epoch
@@ -131,7 +139,7 @@ def fit_several(
     Raises:
         PolymodalError: If a run cannot be written, or a fit fails.
     """
-    summary, fits = folder / f"{varied}s.json", []
+    summary, fits, lines = folder / f"{varied}s.json", [], list(warnings)
     notes: dict[str, None] = {}
     with writing(folder):
         summary.unlink(missing_ok=True)
@@ -140,37 +148,33 @@ def fit_several(
             clear_folder(path)
     with quiet_libraries():
         for number, (name, job) in enumerate(jobs.items(), start=1):
-            results = finished(folder / name) if resume else None
+            results = finished_results(folder / name) if resume else None
             if not quiet:
                 done = ": done before" if results else ""
                 CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
+            if results and results.get(PAGES_STATE) == FAILED:
+                finish_pages(Run.load(folder / name), job)
+                results = finished_results(folder / name)
             results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
             discard(folder / name / "checkpoints")  # a kill may have left them
             fits.append(summarize(name, results, job.metric))
+            lines += [f"{name}: {line}" for line in results["warnings"] if is_of_page(line)]
             notes |= dict.fromkeys(results["notes"])
     metric = next(iter(jobs.values())).metric
-    result = Fits(folder, varied, metric, fits, list(warnings), list(notes))
+    result = Fits(folder, varied, metric, fits, lines, list(notes))
     write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return result
 
 
 def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
     """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
-    goes_on = prepare_folder(folder, job.declaration, resume=resume)
-    # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
-    fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
-    results = finished(folder)
+    with claimed(folder):
+        goes_on = prepare_folder(folder, job.declaration, resume=resume)
+        # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
+        fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
+    results = finished_results(folder)
     assert results is not None
     return results
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """What ``metrics.json`` says, if the run is whole: it is written last."""
-    try:
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return results if all((folder / name).is_file() for name in FILES) else None
 
 
 def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:

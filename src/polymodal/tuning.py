@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import default_folder, fit_job
-from polymodal.data.rejected import left_out
-from polymodal.errors import DataError, RunError
+from polymodal.api import default_folder, finish_pages, fit_job, require_sound
+from polymodal.data.lock import claimed
+from polymodal.errors import RunError
 from polymodal.run import Run
-from polymodal.several import finished as finished_run
 from polymodal.several import write_aside
-from polymodal.training.folder import check_folder, prepare_folder
+from polymodal.training.folder import check_folder, is_finished, prepare_folder
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import quiet_libraries
 from polymodal.training.search import (
@@ -121,28 +120,29 @@ def fit_searched(
     job = open_job(source, targets=targets, inputs=inputs, settings=settings)
     folder = Path(output) if output else default_folder(source)
     refuse_own_start(job.start, folder)
-    check_search(folder, job, resume=resume, overwrite=overwrite)
-    if resume and (folder / RESULT).exists() and finished_run(folder):
-        return Run.load(folder)
-    report = job.check(quiet)
-    if not report.ok:
-        raise DataError([*report.problems, *left_out(report.rejected)])
-    journal = folder / JOURNAL
-    with quiet_libraries(), quiet_optuna():
-        if not resume:
-            prepare_folder(folder, job.declaration, resume=False)
-            for path in (folder / RESULT, journal):
-                path.unlink(missing_ok=True)
-            begin_study(journal, job.declaration)
-        study = run_trials(job, journal, trials, quiet=quiet)
-    search = summarize(study, job.metric)
-    write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
-    best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
-    goes_on = prepare_folder(folder, best, resume=resume)
-    with quiet_libraries():
-        run = fit_job(replace(job, declaration=best, features=None), folder, resume=goes_on, quiet=quiet)
-    journal.unlink()
-    return run
+    with claimed(folder):
+        check_search(folder, job, resume=resume, overwrite=overwrite)
+        if resume and (folder / RESULT).exists() and is_finished(folder):
+            run = Run.load(folder)
+            finish_pages(run, job)
+            return run
+        require_sound(job, quiet)
+        journal = folder / JOURNAL
+        with quiet_libraries(), quiet_optuna():
+            if not resume:
+                prepare_folder(folder, job.declaration, resume=False)
+                for path in (folder / RESULT, journal):
+                    path.unlink(missing_ok=True)
+                begin_study(journal, job.declaration)
+            study = run_trials(job, journal, trials, quiet=quiet)
+        search = summarize(study, job.metric)
+        write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
+        best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
+        goes_on = prepare_folder(folder, best, resume=resume)
+        with quiet_libraries():
+            run = fit_job(replace(job, declaration=best, features=None), folder, resume=goes_on, quiet=quiet)
+        journal.unlink()
+        return run
 
 
 def check_search(folder: Path, job: Job, *, resume: bool, overwrite: bool) -> None:
@@ -163,7 +163,7 @@ def check_search(folder: Path, job: Job, *, resume: bool, overwrite: bool) -> No
         if declared != job.declaration.to_yaml():
             found = "its search is of another declaration"
             raise RunError(f"{folder}: {found}; resume with the same table and settings")
-    elif not ((folder / RESULT).exists() and finished_run(folder)):
+    elif not ((folder / RESULT).exists() and is_finished(folder)):
         raise RunError(f"{folder}: no search to resume. Start without --resume")
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
+from polymodal.data.lock import locked
 from polymodal.search import approximate, writing
 from polymodal.search.index import Index
-from polymodal.search.lock import locked
 from polymodal.search.manifest import read_manifest
 from polymodal.search.store import Store
 from polymodal.search.writing import Writer

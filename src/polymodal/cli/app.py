@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Annotated
 
 import typer
 
 from polymodal.cli import chatting, evaluating, exporting, fitting, insight, pretraining, searching, using
+from polymodal.cli.streams import write_any_character
+from polymodal.errors import PolymodalError, Terminated, ToldElsewhere, raise_terminated
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -21,10 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where no more can be written."""
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE)
-"""What it says of files and folders that it does not let us use."""
+"""What the system says of files and folders that it does not let us use."""
 
 for command in (
     fitting.demo, fitting.check, fitting.init, fitting.fit, pretraining.pretrain,
@@ -49,37 +52,66 @@ def version(
 
 
 def main() -> None:
-    """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused."""
+    """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused, 130 interrupted, 143 terminated."""
     # Set before any library is imported: they read it once.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    write_any_character()
     try:
-        is_first = not int(os.environ.get("RANK", 0))  # of several processes, the one that speaks
-        with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_first else nowhere):
-            try:
-                app(prog_name="polymodal")
-            finally:
-                sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+        with ending_on_sigterm():
+            run_app()
+    except (KeyboardInterrupt, Terminated) as stop:
+        terminated = isinstance(stop, Terminated)
+        typer.echo("terminated" if terminated else "interrupted", err=True)
+        sys.exit(143 if terminated else 130)
     except Exception as error:
-        from polymodal.errors import PolymodalError, ToldElsewhere
-
-        if isinstance(error, OSError) and error.errno in FULL:
-            place = error.filename or "standard output"
-            error = PolymodalError(
-                f"{place}: cannot be written ({error.strerror}). Free space, or write elsewhere"
-            )
-            if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        elif isinstance(error, OSError) and error.errno in REFUSED and error.filename:
-            error = PolymodalError(f"{error.filename}: cannot be used ({error.strerror})")
-        if not isinstance(error, PolymodalError):
+        told = told_error(error)
+        if told is None:
             raise
-        if isinstance(error, ToldElsewhere):
-            sys.exit(1)
-        for line in str(error).splitlines():
-            typer.echo(f"error: {line}", err=True)
+        if not isinstance(told, ToldElsewhere):
+            for line in str(told).splitlines():
+                typer.echo(f"error: {line}", err=True)
         sys.exit(1)
+
+
+def run_app() -> None:
+    """The command that the arguments name; of several processes only the first speaks."""
+    is_first = not int(os.environ.get("RANK", 0))
+    with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_first else nowhere):
+        try:
+            app(prog_name="polymodal")
+        finally:
+            sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """On SIGTERM the process ends as on Ctrl-C: what is open is closed, half-written files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def told_error(error: Exception) -> PolymodalError | None:
+    """The one line that a user needs to see of an error; None if it is the program's own."""
+    if isinstance(error, PolymodalError):
+        return error
+    if not isinstance(error, OSError):
+        return None
+    from polymodal.data.unwritable import FULL, how_to_fix
+
+    if error.errno in FULL:
+        if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        place = error.filename or "standard output"
+        fix = how_to_fix(error, "Free space, or write elsewhere")
+        return PolymodalError(f"{place}: cannot be written ({error.strerror}). {fix}")
+    if error.errno in REFUSED and error.filename:
+        return PolymodalError(f"{error.filename}: cannot be used ({error.strerror}). {how_to_fix(error, '')}")
+    return None

@@ -29,11 +29,13 @@ from polymodal.cli.options import (
     command_name,
     printed,
     require_templates,
+    resumable,
     split,
     with_settings,
 )
 from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnErrorOption
+from polymodal.errors import Terminated
 
 if TYPE_CHECKING:
     from polymodal.data.check import CheckReport
@@ -154,9 +156,8 @@ def fit(
         else:
             _fit_several(source, fusions, folds, seeds or 1, options)
         processes.stop()
-    except KeyboardInterrupt:
-        typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise resumable(stop) from None
 
 
 def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polymodal.cli.skipped import OnError, as_settings
+from polymodal.cli.streams import holds_all_characters
+from polymodal.errors import Terminated
 
 if TYPE_CHECKING:
     from polymodal.generation.run import LanguageRun
@@ -103,7 +105,7 @@ def compute_with(threads: int | None, run: Path) -> None:
 def printed(content: dict[str, Any], as_json: bool) -> bool:
     """Print ``content`` if JSON is what was asked for, and say whether it was."""
     if as_json:
-        typer.echo(json.dumps(content, ensure_ascii=False, default=str))
+        typer.echo(json.dumps(content, ensure_ascii=not holds_all_characters(sys.stdout), default=str))
     return as_json
 
 
@@ -138,6 +140,15 @@ def require_templates(task: Task | None, prompt: str | None, answer: str | None,
     """
     if task and not (prompt and answer) and not source.lower().endswith((".yaml", ".yml")):
         raise typer.BadParameter("it needs --prompt and --answer, or a declaration", param_hint="--task")
+
+
+def resumable(stop: BaseException) -> typer.Exit:
+    """Say how a fit that was stopped goes on; the exit status is that of the signal, as a shell gives it."""
+    terminated = isinstance(stop, Terminated)
+    if not int(os.environ.get("RANK", 0)):  # of several processes, the one that speaks
+        what = "terminated" if terminated else "interrupted"
+        typer.echo(f"{what}: the same command with --resume goes on from the last checkpoint", err=True)
+    return typer.Exit(143 if terminated else 130)
 
 
 def split(names: str | None) -> list[str]:

@@ -21,11 +21,13 @@ from polymodal.cli.options import (
     TrainingDevice,
     command_name,
     printed,
+    resumable,
     split,
     with_settings,
 )
 from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnErrorOption
+from polymodal.errors import Terminated
 
 
 @reads_table
@@ -62,9 +64,8 @@ def pretrain(
             resume=resume, overwrite=overwrite, quiet=as_json,
         )  # fmt: skip
         processes.stop()
-    except KeyboardInterrupt:
-        typer.echo("interrupted: the same command with --resume goes on from the last checkpoint", err=True)
-        raise typer.Exit(130) from None
+    except (KeyboardInterrupt, Terminated) as stop:
+        raise resumable(stop) from None
     if not processes.is_main():
         return
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,13 @@ def console() -> Console:
     return Console(
         highlight=False, markup=False, emoji=False, width=max(NARROWEST, shutil.get_terminal_size().columns)
     )
+
+
+def unsaid(warnings: Iterable[str]) -> list[str]:
+    """The warnings of a fit that were not printed when they came up."""
+    from polymodal.pages import is_of_page
+
+    return [warning for warning in warnings if not is_of_page(warning)]
 
 
 def titled_table() -> Table:
@@ -113,7 +120,7 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     out.print(
         f"Trained on {results['rows']['train']} rows, {spent}; best epoch {round(best, 2):g}.", soft_wrap=True
     )
-    for warning in results["warnings"]:
+    for warning in unsaid(results["warnings"]):
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     for note in results["notes"]:
         Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
@@ -145,7 +152,8 @@ def show_demo(result: DemoResult, command: str) -> None:
     out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
     again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
     out.print(f"  {again}", soft_wrap=True)
-    out.print(f"What each input is worth: {result.folder / 'report.html'}", soft_wrap=True)
+    if (result.folder / "report.html").exists():
+        out.print(f"What each input is worth: {result.folder / 'report.html'}", soft_wrap=True)
 
 
 def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
@@ -175,7 +183,7 @@ def show_fits(fits: Fits, command: str) -> None:
         counts = f"{fit.parameters:,}", f"{fit.seconds:.0f}", f"{fit.rows_per_second:.0f}"
         table.add_row(fit.name + mark, brief(fit.validation), *tested, *counts)
     out.print(table)
-    for warning in fits.warnings:
+    for warning in unsaid(fits.warnings):
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     for note in fits.notes:
         Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
@@ -205,7 +213,7 @@ def show_repeats(repeats: Repeats, command: str) -> None:
             table.add_row(name, *map(brief, (spread.mean, spread.lowest, spread.highest)))
     if repeats.test:
         out.print(table)
-    for warning in fits.warnings:
+    for warning in unsaid(fits.warnings):
         Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     answers = ", every row's answers in predictions.parquet" if repeats.folds else ""
     every = f"all figures in summary.json{answers}"

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from polymodal.report.plots import BLUE, GREEN, GREY, STYLE, percent_axis, points_plot, svg
+from polymodal.report.plots import BLUE, GREEN, GREY, percent_axis, points_plot, svg
+from polymodal.report.style import drawing
 from polymodal.report.words import NAMES
 
 AXES = {"parameters": "parameters", "seconds": "seconds of training"}
-LONGEST = 40
+LONGEST = 34
 """Characters of a name that are drawn."""
 WIDE = 3.0
 """Times the least cost from which an axis is logarithmic."""
@@ -26,8 +26,7 @@ def scores_plot(target: Mapping[str, Any]) -> Markup:
     rows = []
     for place, entry in enumerate(target["runs"], start=1):
         name = entry["run"] if len(entry["run"]) <= LONGEST else f"…{entry['run'][1 - LONGEST :]}"
-        # Matplotlib takes what stands between two dollar signs for a formula.
-        rows.append((f"{place}  {name}".replace("$", r"\$"), entry["score"], _colour(place, entry)))
+        rows.append((f"{place}  {name}", entry["score"], _colour(place, entry)))
     return Markup(points_plot(rows, target["score"], NAMES[target["score"]]))
 
 
@@ -40,7 +39,7 @@ def cost_plot(target: Mapping[str, Any], runs: Mapping[str, Any]) -> Markup | No
     }
     if not costs:
         return None
-    with rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(3.6 * len(costs), 2.9))
         every = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
         for axes, (key, values) in zip(every, costs.items(), strict=True):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
+from polymodal.data.unwritable import how_to_fix, why_not_written
 from polymodal.errors import RunError
-
-CUT_OFF = ("inline_container", "iostream")
-"""What ``torch.save`` speaks of when a file could not be written; it does not say why."""
 
 
 @contextmanager
@@ -49,6 +48,7 @@ def folder_aside(folder: Path, last: str) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
+        give_usual_mode(part)
         for path in sorted(part.iterdir(), key=lambda path: path.name == last):
             if path.is_dir():
                 discard(folder / path.name)
@@ -67,28 +67,86 @@ def discard(folder: Path) -> None:
 
 
 @contextmanager
-def writing(place: Path | str, cure: str = "Free space or give another folder with -o") -> Iterator[None]:
+def writing(
+    place: Path | str, free: str = "Free space or give another folder with -o", after: str = ""
+) -> Iterator[None]:
     """Where writing fails, one line that says where, why and what to do.
+
+    Args:
+        place: What is written.
+        free: What to do where space is lacking.
+        after: A sentence behind every other remedy.
 
     Raises:
         RunError: If the disk is full, the folder is not to be written to, or the like.
     """
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, UnicodeEncodeError) as error:
         reason = why_not_written(error)
         if reason is None:
             raise
-        raise RunError(f"{place}: cannot be written ({reason}). {cure}") from None
+        fix = how_to_fix(error, free)
+        told = f"{fix}. {after}" if after and fix != free else fix
+        raise RunError(f"{place}: cannot be written ({reason}). {told}") from None
 
 
-def why_not_written(error: Exception) -> str | None:
-    """The reason that a file could not be written, in the system's words; None if that is not what failed."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    number = re.search(r"\(os error (\d+)\)", str(error))
-    if isinstance(error, SafetensorError) and number:
-        return os.strerror(int(number[1]))
-    if any(word in str(error) for word in CUT_OFF):
-        return "the file was cut off; is the disk full?"
-    return None
+def require_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, before the work whose result goes there; leaves no trace.
+
+    Raises:
+        RunError: If it cannot be made, or no file in it.
+    """
+    with writing(folder):
+        _try_to_write(folder / ".polymodal")
+
+
+def require_file(path: Path) -> None:
+    """The same of a file.
+
+    Raises:
+        RunError: If it is a folder, or cannot be written.
+    """
+    with writing(path, "Free space, or give another file with -o"):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _try_to_write(path)
+
+
+def _try_to_write(path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    new = make_folders(path.parent)
+    try:
+        if not part.is_symlink():  # what writes there later says why it cannot
+            part.touch()
+            part.unlink()
+    finally:
+        remove_empty(new)
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; those that were not there before, the deepest first."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those folders in which nothing lies, the deepest first."""
+    for path in folders:
+        with suppress(OSError):  # something lies there, or it is gone already
+            path.rmdir()
+
+
+def give_usual_mode(folder: Path) -> None:
+    """Give every file below ``folder`` the mode that a new file gets there (by umask or the folder's rules).
+
+    Safetensors writes files that nobody but their owner may read.
+    """
+    probe = folder / ".mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from polymodal.data.unwritable import how_to_fix
 from polymodal.errors import Problem, RunError
 
 NAME = "rejected.csv"
@@ -55,7 +56,8 @@ def write_rejected(folder: Path, problems: Sequence[Problem]) -> None:
             writer.writerows([getattr(problem, column) for column in COLUMNS] for problem in problems)
         os.replace(part, path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from None
+        fix = how_to_fix(error, "Free space or give another folder with -o")
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}). {fix}") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polymodal.data.unwritable import how_to_fix
 from polymodal.errors import PolymodalError
 
 ROW_GROUP = 4096
@@ -47,8 +48,8 @@ def write_parquet(
             os.replace(part, path)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is two sentences long
-        cure = "Free space, or give another file with -o"
-        raise PolymodalError(f"{path}: cannot be written ({reason}). {cure}") from None
+        fix = how_to_fix(error, "Free space, or give another file with -o")
+        raise PolymodalError(f"{path}: cannot be written ({reason}). {fix}") from None
     finally:
         with suppress(OSError, pa.ArrowException):  # what went wrong before is what is told
             if writer:

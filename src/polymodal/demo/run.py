@@ -57,8 +57,10 @@ def run_demo(
     table = read_table(path)
     unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
     frame = unseen.data.to_pandas()
-    figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
-    accuracy = _accuracy(run.model.config.input_names, figures["targets"][TARGET]["worth"]["subsets"])
+    accuracy = {}
+    if (folder / FIGURES).exists():  # a report that could not be written is no reason to show nothing
+        figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
+        accuracy = _accuracy(run.model.config.input_names, figures["targets"][TARGET]["worth"]["subsets"])
     few = frame.head(SHOWN)
     said = run.predict(unseen.select(range(SHOWN)))
     answers = few[[TARGET, *run.model.config.input_names]].rename(columns={TARGET: "truth"}).fillna("")

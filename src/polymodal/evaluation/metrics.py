@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -173,25 +172,25 @@ def multilabel_metrics(
     probabilities = probabilities.double().clamp(0, 1)
     if weight is not None:
         return weighted.label_metrics(probabilities, target, said, weight[known])
-    labels = target.shape[1]
-    counts: dict[str, Any] = {"preds": said, "target": target, "num_labels": labels}
-    each = _per_class(M.classification.multilabel_f1_score, counts | {"average": "none"})
+    both, each = (said & target).sum(dim=0).double(), (said + target).sum(dim=0).double()  # (classes,)
     values = {
-        "micro_f1": M.classification.multilabel_f1_score(**counts, average="micro"),
-        "exact_match": M.classification.multilabel_exact_match(**counts),
-        "hamming_loss": M.classification.multilabel_hamming_distance(**counts, average="micro"),
+        "micro_f1": 2 * both.sum() / each.sum().clamp(min=1),
+        "exact_match": (said == target).all(dim=1).double().mean(),
+        "hamming_loss": (said != target).double().mean(),
         "brier": brier_score(probabilities, target),
     }
-    appears = (target + said).any(dim=0)
+    appears = each > 0
     if appears.any():
-        values["macro_f1"] = each[appears].mean()
+        values["macro_f1"] = (2 * both / each.clamp(min=1))[appears].mean()
     has, lacks = target.any(dim=0), (target == 0).any(dim=0)
     for name, metric, where in (
-        ("map", M.classification.multilabel_average_precision, has),
-        ("auroc", M.classification.multilabel_auroc, has & lacks),
+        ("map", M.classification.binary_average_precision, has),
+        ("auroc", M.classification.binary_auroc, has & lacks),
     ):
-        if where.any():
-            values[name] = metric(probabilities[:, where], target[:, where], num_labels=int(where.sum()))
+        # Label by label: torchmetrics' own mean over labels refuses a single one.
+        found = [metric(probabilities[:, label], target[:, label]) for label in where.nonzero().flatten()]
+        if found:
+            values[name] = torch.stack(found).mean()
     return {name: float(value) for name, value in values.items()}
 
 

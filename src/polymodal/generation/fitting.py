@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,26 @@ import transformers
 from transformers import set_seed
 
 from polymodal.data.aside import aside, discard, write_text, writing
+from polymodal.data.lock import claimed
 from polymodal.data.rejected import left_out, write_rejected
 from polymodal.errors import DataError
 from polymodal.generation.card import words_card
 from polymodal.generation.measuring import longest_answer, measure_split
 from polymodal.generation.run import LanguageRun
+from polymodal.pages import try_page, write_about
 from polymodal.report.card import CARD
 from polymodal.training import processes
 from polymodal.training.folder import (
-    RESULTS,
+    FAILED,
+    FINISH,
+    PAGES_STATE,
+    PENDING,
     check_folder,
+    finished_results,
     has_begun,
     is_finished,
     prepare_folder,
+    write_metrics,
 )
 from polymodal.training.language.checking import check_language
 from polymodal.training.language.features import encode_frozen_items
@@ -61,12 +67,33 @@ def fit_language(
     """
     processes.start()
     quiet = quiet or not processes.is_main()
+    with ExitStack() as stack:
+        processes.on_main(lambda: stack.enter_context(claimed(output)) and None)
+        return _open_and_fit(
+            source, inputs, prompt, answer, output, settings, resume=resume, overwrite=overwrite, quiet=quiet
+        )
+
+
+def _open_and_fit(
+    source: Any,
+    inputs: Sequence[str],
+    prompt: str | None,
+    answer: str | None,
+    output: Path,
+    settings: Sequence[str],
+    *,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> LanguageRun:
     job = processes.everywhere(
         lambda: open_language_job(source, inputs=inputs, settings=settings, prompt=prompt, answer=answer)
     )
     if processes.on_main(lambda: _is_done(job, output, resume=resume, overwrite=overwrite)):
         note(f"{output}: was finished already", quiet)
-        return LanguageRun.load(output)
+        run = LanguageRun.load(output)
+        processes.on_main(lambda: _finish_pages(run))
+        return run
     set_seed(job.declaration.train.seed)
     with quiet_libraries():
         processes.everywhere(lambda: _check(job, quiet))
@@ -86,6 +113,13 @@ def _is_done(job: LanguageJob, folder: Path, *, resume: bool, overwrite: bool) -
     return done
 
 
+def _finish_pages(run: LanguageRun) -> None:
+    """Try again to write the card of a finished run, where it could not be written."""
+    results = finished_results(run.folder)
+    if results is not None and results.get(PAGES_STATE) == FAILED:
+        write_language_pages(run, results)
+
+
 def _check(job: LanguageJob, quiet: bool) -> None:
     report = check_language(job, quiet=quiet)
     if not report.ok:
@@ -100,14 +134,22 @@ def _fit(job: LanguageJob, folder: Path, *, resume: bool, quiet: bool) -> Langua
     trained = train_stages(job, folder, resume=resume, quiet=quiet)
     run = LanguageRun(folder, job.model, job.processor, job.declaration)
 
-    def finish() -> None:
-        with writing(folder, "Free space: the same command with --resume finishes the run"):
-            run.write(folder)
-            write_language_results(run, job, trained, quiet=quiet)
-            discard(folder / "checkpoints")
-
-    processes.on_main(finish)
+    processes.on_main(lambda: finish(run, job, trained, quiet=quiet))
     return run
+
+
+def finish(run: LanguageRun, job: LanguageJob, trained: dict[str, Any], *, quiet: bool) -> None:
+    """Write what a training came to: first what the run consists of, then what is said of it.
+
+    Raises:
+        RunError: If something that the run consists of cannot be written.
+    """
+    with writing(run.folder, FINISH):
+        run.write(run.folder)
+    results = write_language_results(run, job, trained, quiet=quiet)
+    # The run is whole: what comes after may fail.
+    write_language_pages(run, results)
+    discard(run.folder / "checkpoints")
 
 
 def _limit_answers(job: LanguageJob) -> None:
@@ -118,14 +160,21 @@ def _limit_answers(job: LanguageJob) -> None:
 
 def write_language_results(
     run: LanguageRun, job: LanguageJob, trained: dict[str, Any], *, quiet: bool
-) -> None:
-    """Answer the validation and test rows; write ``predictions.parquet``, and last ``metrics.json``."""
+) -> dict[str, Any]:
+    """Answer the validation and test rows; write ``predictions.parquet`` and ``metrics.json``.
+
+    Returns:
+        What ``metrics.json`` says.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
     figures, frames = {}, {}
     for split, rows in job.asked.items():
         with working(f"answering {len(rows)} {split} rows") if not quiet else nullcontext():
             figures[split], frames[split] = measure_split(run, rows, ablate=split == "test")
     if "test" in frames:
-        with aside(run.folder / "predictions.parquet") as part:
+        with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
             pd.DataFrame(frames["test"]).to_parquet(part, index=False)
     report, last = job.report, trained[job.stages[-1].name]
     results = {
@@ -144,6 +193,23 @@ def write_language_results(
         "notes": [*job.notes, *skip_notes(job)],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": [entry | {"stage": name} for name, told in trained.items() for entry in told["history"]],
+        PAGES_STATE: PENDING,
     }
-    write_text(run.folder / CARD, words_card(run.folder.name, run.declaration, results))
-    write_text(run.folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    write_metrics(run.folder, results)
+    return results
+
+
+def write_language_pages(run: LanguageRun, results: dict[str, Any]) -> None:
+    """The model card of a run whose results are written; it cannot cost the run.
+
+    Raises:
+        RunError: If ``metrics.json``, which says how it went, cannot be written.
+    """
+
+    def write() -> None:
+        write_text(run.folder / CARD, words_card(run.folder.name, run.declaration, results))
+
+    def make(warnings: list[str]) -> None:
+        try_page(CARD, write, "the same fit with --resume", warnings)
+
+    write_about(run.folder, results, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from polymodal.report import plots, words
+
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What no page may hold: control characters, those that turn the direction of the text, halves of pairs."""
 
 
 @cache
@@ -28,7 +32,8 @@ def environment() -> Environment:
 
 def render(template: str, **values: Any) -> str:
     """A page of ``templates/``."""
-    return environment().get_template(template).render(**values)
+    page = environment().get_template(template).render(**values)
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), page)
 
 
 def draw(name: str, *values: Any, **more: Any) -> Markup:

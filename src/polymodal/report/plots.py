@@ -8,30 +8,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from polymodal.errors import one_line
+from polymodal.report.style import FAINT, INK, drawing, name_lines, shown_name
 from polymodal.report.words import NAMES, SHARES
 
-INK, FAINT = "#010203", "#040506"
-"""Stand in the drawing for what the page decides."""
 PAGE = {INK: "currentColor", FAINT: "var(--line)"}
 BLUE, ORANGE, GREEN, GREY = "#3d7dd8", "#d9822b", "#2f9e6e", "#8a93a0"
 COLOURS = (BLUE, ORANGE, GREEN, "#b0579e", "#7b6bd6", "#c2504d", "#2aa3b8", "#b59a1f", "#8c6d4f", GREY)
 MOST_BANDS = 1
 """Bands of more curves would hide one another."""
-STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "polymodal", "font.family": "sans-serif", "font.size": 9.5,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": INK,
-    "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False,
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
-    "xtick.major.size": 0, "ytick.major.size": 0,
-}  # fmt: skip
+
+
+BESIDE: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+"""Where a legend stands that would hide curves."""
 
 
 def worth_plot(worth: Mapping[str, Any]) -> str:
@@ -58,7 +54,7 @@ def points_plot(
     rows: Sequence[tuple[str, Mapping[str, Any], str]], score: str, label: str, *, bars: bool = False
 ) -> str:
     """A row an estimate: ``(name, estimate, colour)``, from the top down."""
-    with rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(6.4, 0.55 + 0.32 * len(rows)))
         axes = figure.add_subplot()
         for place, (_, estimate, colour) in enumerate(rows):
@@ -71,10 +67,10 @@ def points_plot(
             if estimate["low"] is not None:
                 ends, ink = [estimate["low"], estimate["high"]], INK if bars else colour
                 axes.plot(ends, [place, place], color=ink, linewidth=1.4, solid_capstyle="butt")
-        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+        axes.set_yticks(range(len(rows)), [shown_name(name) for name, _, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel(label)
+        axes.set_xlabel(shown_name(label))
         if bars:
             axes.axvline(0, color=INK, linewidth=0.8)
         percent_axis(axes, score)
@@ -93,18 +89,20 @@ def lines_plot(
     lines: Sequence[tuple[str, Sequence[float], Sequence[float | None]]], x: str, y: str, score: str = ""
 ) -> str:
     """Curves ``(name, xs, ys)``, named in a legend."""
-    with rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(6.4, 2.7))
         axes = figure.add_subplot()
-        for place, (name, xs, ys) in enumerate(lines):
+        for place, (_, xs, ys) in enumerate(lines):
             kept = [(a, b) for a, b in zip(xs, ys, strict=True) if b is not None]
             colour = COLOURS[place % len(COLOURS)]
-            axes.plot(*zip(*kept, strict=True), "o-", color=colour, markersize=3, linewidth=1.5, label=name)
-        axes.set_xlabel(x)
-        axes.set_ylabel(y)
+            axes.plot(
+                *zip(*kept, strict=True), "o-", color=colour, markersize=3, linewidth=1.5, label=f"{place}"
+            )
+        axes.set_xlabel(shown_name(x))
+        axes.set_ylabel(shown_name(y))
         percent_axis(axes, score, "y")
         if len(lines) > 1:
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            name_lines(axes, [name for name, _, _ in lines], **BESIDE)
         return svg(figure, f"{y} by {x}")
 
 
@@ -112,7 +110,7 @@ def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> s
     """True classes down, said ones across; the darker, the larger the share of the true class."""
     matrix = np.array(counts, dtype=float)
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
-    with rc_context(STYLE):
+    with drawing():
         side = min(6.4, 1.4 + 0.42 * len(classes))
         figure = Figure(figsize=(side, side))
         axes = figure.add_subplot()
@@ -122,9 +120,9 @@ def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> s
             ink = "white" if shares[row, column] > 0.5 else INK
             count = f"{int(matrix[row, column])}"
             axes.text(column, row, count, ha="center", va="center", color=ink, fontsize=8)
-        places = range(len(classes))
-        axes.set_xticks(places, classes, rotation=90 if max(map(len, classes)) > 3 else 0)
-        axes.set_yticks(places, classes)
+        places, names = range(len(classes)), [shown_name(name) for name in classes]
+        axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0)
+        axes.set_yticks(places, names)
         axes.set_xlabel("said")
         axes.set_ylabel("true")
         axes.grid(visible=False)
@@ -133,7 +131,7 @@ def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> s
 
 def residuals_plot(points: Sequence[Mapping[str, float]]) -> str:
     """Answers against how far they are off."""
-    with rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(6.4, 2.9))
         axes = figure.add_subplot()
         answers, residuals = ([point[key] for point in points] for key in ("answer", "residual"))
@@ -158,35 +156,37 @@ def robustness_plot(
         x: What grows.
         floor: The estimate without the input, as a dashed line; None where there is none.
     """
-    with rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(4.3 if floor else 6.4, 2.5))
         axes = figure.add_subplot()
-        for place, (name, xs, estimates) in enumerate(lines):
+        for place, (_, xs, estimates) in enumerate(lines):
             colour = COLOURS[place % len(COLOURS)]
             low, value, high = (
                 np.array([estimate[key] for estimate in estimates], dtype=float)
                 for key in ("low", "value", "high")
             )
-            axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=name)
+            axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=f"{place}")
             if len(lines) <= MOST_BANDS:
                 axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+        names = [name for name, _, _ in lines]
         if floor is not None and floor["value"] is not None:
-            axes.axhline(floor["value"], color=INK, linewidth=0.9, linestyle="--", label="without it")
-        axes.set_xlabel(x)
+            axes.axhline(floor["value"], color=INK, linewidth=0.9, linestyle="--", label="floor")
+            names.append("without it")
+        axes.set_xlabel(shown_name(x))
         axes.set_ylabel(NAMES[score])
         percent_axis(axes, score, "y")
         if floor is None:
             percent_axis(axes, "accuracy")  # a share of the cells
         if floor is not None:
-            axes.legend(fontsize=8)
+            name_lines(axes, names, fontsize=8)
         elif len(lines) > 1:
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            name_lines(axes, names, **BESIDE)
         return svg(figure, f"{NAMES[score]} by {x}")
 
 
 def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """How often answers of a confidence are right; the diagonal is as often as they say."""
-    with rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(6.4, 3.4))
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="as often as said")
@@ -219,12 +219,12 @@ def svg(figure: Figure, label: str) -> str:
     """The drawing as an element of a page, with ``label`` for those who cannot see it."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure)
-    with rc_context(STYLE):
+    with drawing():
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     for stand_in, colour in PAGE.items():
         text = text.replace(stand_in, colour)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    title = label.replace("&", "and").replace("<", "").replace('"', "")
+    title = escape(one_line(label, 300))
     return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.cache import digest
+from polymodal.data.lock import LOCK, WRITER
 from polymodal.data.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.search.digests import model_digest, row_digest
 from polymodal.search.fields import columns_of, fields_of, text_of
-from polymodal.search.lock import LOCK, WRITER
 from polymodal.search.manifest import FILE, Manifest, read_manifest, relative_run
 from polymodal.search.previews import preview
 from polymodal.search.store import DATA, load_lancedb

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.aside import writing
+from polymodal.data.lock import locked
 from polymodal.errors import RunError
 from polymodal.search.approximate import EXACT_BELOW, GROWN, approximate
 from polymodal.search.fields import schema_of
-from polymodal.search.lock import locked
 from polymodal.search.manifest import Manifest
 from polymodal.search.store import DIGEST, KEY, ROW, ROWS, STATE, THUMBNAIL, VECTOR, WORDS, Store, input_table
 from polymodal.training.progress import working

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from transformers import TrainerCallback
+from transformers.trainer_pt_utils import safe_globals
 
 from polymodal.data.aside import discard
+from polymodal.errors import RunError
+from polymodal.training.progress import note
 
 PREFIX = "checkpoint-"
 PART = ".part"
 """Where the Trainer writes a checkpoint; it moves out of there when it is whole."""
 STATE = "trainer_state.json"
+KNOWN: dict[str, Any] = {"global_step": int, "epoch": (int, float), "stateful_callbacks": dict}
+"""What the state of a training has to say for it to go on."""
+DAMAGED = "Remove this folder, and --resume goes on from the checkpoint before it; or begin with --overwrite"
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -36,7 +45,9 @@ def is_whole(checkpoint: Path) -> bool:
     A kill leaves no half checkpoint; a power cut, a full disk and a copy that was broken off may.
     """
     try:
-        state_of(checkpoint)
+        state = state_of(checkpoint)
+        if not isinstance(state, dict):
+            return False
         for path in checkpoint.iterdir():
             if path.suffix == ".safetensors":
                 with safe_open(path, "pt"):
@@ -46,6 +57,49 @@ def is_whole(checkpoint: Path) -> bool:
     except (OSError, ValueError, SafetensorError):
         return False
     return True
+
+
+def last_readable(folder: Path) -> list[Path]:
+    """The last checkpoint in ``folder`` of which everything can be read, in a list; empty if there is none.
+
+    What is passed over is named. Reading all of it takes as long as resuming does once more.
+
+    Raises:
+        RunError: If there are checkpoints, and none can be read.
+    """
+    found, why = checkpoints(folder), ""
+    for checkpoint in reversed(found):
+        why = damage(checkpoint)
+        if not why:
+            return [checkpoint]
+        if checkpoint != found[0]:
+            note(f"warning: {checkpoint}: {why} cannot be read; the checkpoint before it is taken instead")
+    if found:
+        found_none = f"none of the {len(found)} checkpoints can be read (of the first, {why})"
+        raise RunError(f"{folder}: {found_none}. Begin anew with --overwrite")
+    return []
+
+
+def damage(checkpoint: Path) -> str:
+    """The name of a file that cannot be read to its end; an empty text where all can.
+
+    The weights' own file is read by :func:`is_whole`. Nothing in these files is run.
+    """
+    state = state_of(checkpoint)
+    if not all(isinstance(state.get(name), kind) for name, kind in KNOWN.items()):
+        return STATE
+    for path in sorted(checkpoint.iterdir()):
+        if path.suffix not in (".pt", ".pth"):
+            continue
+        try:
+            with safe_globals(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                content = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+            return path.name
+        if not isinstance(content, dict):
+            return path.name
+    return ""
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from polymodal.config import Declaration
 from polymodal.data.aside import discard, write_text, writing
@@ -11,7 +13,14 @@ from polymodal.run_folder import FILES
 from polymodal.training.checkpoints import checkpoints
 
 RESULTS = "metrics.json"
-"""Written last: a run that has it is finished."""
+"""Written when all is measured, before the pages: a run that has it can be used."""
+PAGES_STATE = "pages"
+"""Key in it: how far report and model card came, see below. Runs of earlier versions do not have it."""
+PENDING, WRITTEN, FAILED = "pending", "written", "failed"
+"""They are still to be written (the fit was killed if it is not running); they are; one could not be."""
+
+FINISH = "Free space: the same command with --resume finishes the run"
+"""What to do where space is lacking once all is trained."""
 
 PAGES = ("report.html", "report.json", "compare.html", "compare.json")
 """What is written about runs, and is true no more when they are fitted anew."""
@@ -22,7 +31,28 @@ SEVERAL = ("fits.json", "fusions.json")
 
 def is_finished(folder: Path) -> bool:
     """Whether a fit into ``folder`` came to its end."""
-    return all((folder / name).is_file() for name in (*FILES, RESULTS))
+    return finished_results(folder) is not None
+
+
+def finished_results(folder: Path) -> dict[str, Any] | None:
+    """What ``metrics.json`` says; None if the fit into ``folder`` has not come to its end."""
+    try:
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(results, dict) or results.get(PAGES_STATE) == PENDING:
+        return None
+    return results if all((folder / name).is_file() for name in FILES) else None
+
+
+def write_metrics(folder: Path, results: dict[str, Any]) -> None:
+    """``metrics.json``.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    with writing(folder, FINISH):
+        write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
 def has_begun(folder: Path) -> bool:

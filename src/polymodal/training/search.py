@@ -16,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import Declaration, FusionConfig
 from polymodal.data.collator import Collator
-from polymodal.errors import ConfigError, PolymodalError
+from polymodal.errors import ConfigError, PolymodalError, Terminated
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
@@ -280,7 +280,7 @@ class SearchTrainer(PolymodalTrainer):
             trial.set_user_attr("error", str(error).splitlines()[0])
             raise
         finally:
-            if not isinstance(sys.exception(), KeyboardInterrupt):
+            if not isinstance(sys.exception(), (KeyboardInterrupt, Terminated)):
                 trial.set_user_attr(SECONDS, time.perf_counter() - started)
                 self._say(trial)
 

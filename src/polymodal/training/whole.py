@@ -8,24 +8,29 @@ from typing import Any, cast
 
 from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerState
+from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
-from polymodal.data.aside import discard, writing
+from polymodal.data.aside import discard, give_usual_mode, writing
+from polymodal.errors import RunError
 from polymodal.training.arguments import epochs_an_evaluation
 from polymodal.training.checkpoints import (
+    DAMAGED,
     PART,
     PREFIX,
     STATE,
     BestCheckpoint,
     checkpoints,
     has_ended,
+    last_readable,
     point_to_best,
     publish,
     state_of,
 )
 from polymodal.training.compiling import compiling
 from polymodal.training.processes import on_main
+from polymodal.training.stopping import EpochOfRows, StopAtStep
 from polymodal.training.thread_timing import settle_threads
 
 
@@ -53,15 +58,18 @@ class WholeCheckpoints(Trainer):
             evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
             self.add_callback(EarlyStoppingCallback(evaluations))
         self.add_callback(BestCheckpoint)
+        stop = StopAtStep()
+        self.add_callback(stop)
+        self.add_callback(EpochOfRows(self.train_dataset))
         output = Path(str(self.args.output_dir))
         on_main(lambda: discard(output / PART))
-        last = checkpoints(output)[-1:] if resume else []
+        last = on_main(lambda: last_readable(output)) if resume else []
         begun = state_of(last[0])["epoch"] if last else 0.0
         settle_threads(self, config, resumed=bool(last), quiet=quiet)
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
-            with compiling(self.args):
+            with compiling(self.args), stop.listening(self.args.world_size):
                 self.train(resume_from_checkpoint=str(last[0]) if last else None)
         return begun
 
@@ -109,9 +117,32 @@ class WholeCheckpoints(Trainer):
                 self.state.best_model_checkpoint = str(folder / part.name)
             on_main(lambda: self._publish(part))
 
+    def _save(self, *args: Any, **kwargs: Any) -> None:
+        """As the Trainer does, without its arguments: they are a pickle, and nothing reads them."""
+        super()._save(*args, **kwargs)
+        folder = Path(kwargs.get("output_dir") or (args[0] if args else None) or str(self.args.output_dir))
+        (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As the Trainer does.
+
+        Raises:
+            RunError: If what the checkpoint holds is of another model or another training.
+        """
+        try:
+            super()._load_optimizer_and_scheduler(checkpoint)
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}") from None
+
     def _publish(self, part: Path) -> None:
+        """Give a whole checkpoint its place; its state names the best one without the folder's path."""
+        best = self.state.best_model_checkpoint
+        self.state.best_model_checkpoint = Path(best).name if best else None
         self.state.save_to_json(str(part / STATE))
-        publish(part, self.args.save_total_limit, self.state.best_model_checkpoint)
+        self.state.best_model_checkpoint = best
+        give_usual_mode(part)
+        publish(part, self.args.save_total_limit, best)
 
     def take_best(self, checkpoint: Path) -> None:
         """Become the best model of a training that came to its end at ``checkpoint``."""

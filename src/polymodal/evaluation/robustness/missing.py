@@ -82,12 +82,13 @@ def _run(
     for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision):
         for name, trial in trials.items():
             trial.start(batch.index, batch.targets[name], batch.unread)
+        index = batch.index.numpy()  # NumPy takes a tensor of one element for a number
         answers, every = BatchAnswers(model, batch, precision), torch.ones(len(batch.index), dtype=torch.bool)
         for name in ranks:
             add(trials, (False, name), answers.without(name))
             add(trials, (True, name), answers.late({name: every}))
         for share in SHARES:
-            taken = {name: torch.from_numpy(rank[batch.index] < share) for name, rank in ranks.items()}
+            taken = {name: torch.from_numpy(rank[index] < share) for name, rank in ranks.items()}
             if share in (0, 1):
                 add(trials, (False, share), answers.having(*([] if share else ranks)))
             else:
