@@ -16,6 +16,7 @@ import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from polymodal.data.chat.messages import ASSISTANT, SYSTEM, USER
+from polymodal.data.chat.sandbox import render
 from polymodal.data.chat.specials import ending_pattern, pattern_of, special_tokens
 from polymodal.errors import ConfigError
 
@@ -164,10 +165,8 @@ class Skeletons:
         for place, role in enumerate(roles):
             said = _PLACE.format(place)
             messages.append({"role": role, "content": [{"type": "text", "text": said}] if as_parts else said})
-        written = self._tokenizer.apply_chat_template(
-            messages, chat_template=self.source, tokenize=False, add_generation_prompt=ask
-        )
-        return str(written)
+        values = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": ask}
+        return render(self.source, {**self._tokenizer.special_tokens_map, **values})
 
 
 def _difference(roles: Sequence[str], written: Sequence[str]) -> str:

@@ -1,0 +1,187 @@
+"""Chat templates within limits: a template comes with a model, and may be anybody's program.
+
+Jinja's sandbox keeps a template from Python's own objects. It bounds no time and no memory; this module does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from types import FrameType
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+MOST_SECONDS = 5.0
+"""Of processor time that a template may take."""
+MOST_CHARACTERS = 1_000_000
+"""That a template may write, and that any text in it may hold."""
+MOST_MEMORY = 256 * 2**20
+"""Bytes by which the process may grow meanwhile."""
+MOST_SOURCE = 200_000
+"""Characters of a template."""
+PADDING = ("center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "replace", "translate")
+"""Methods of texts that make long texts of short ones; ``replace`` is measured, the others are refused."""
+_MEASURED = ("replace",)
+
+
+class LimitedEnvironment(ImmutableSandboxedEnvironment):
+    """The sandbox in which Transformers renders chat templates, with texts of a bounded length."""
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Methods that pad a text to any length are none of a template's business."""
+        if isinstance(obj, str) and attr in PADDING and attr not in _MEASURED:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """``left operator right``, if the result is not too large.
+
+        Raises:
+            SecurityError: If it would be.
+        """
+        lengths = [len(side) for side in (left, right) if isinstance(side, str | list | tuple)]
+        numbers = [abs(side) for side in (left, right) if isinstance(side, int | float)]
+        if operator == "%" and lengths and isinstance(left, str):
+            raise SecurityError("texts are not formatted by %")
+        if operator == "**" and any(number > MOST_CHARACTERS for number in numbers):
+            raise SecurityError("a power that is too large")
+        if operator == "**" and len(numbers) == 2 and numbers[1] > 64:
+            raise SecurityError("a power that is too large")
+        size = lengths[0] * numbers[0] if operator == "*" and lengths and numbers else sum(lengths)
+        if size > MOST_CHARACTERS:
+            raise SecurityError(f"a text of more than {MOST_CHARACTERS:,} characters")
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Call what a template calls, if what it makes is not too large."""
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, str) and getattr(function, "__name__", "") in _MEASURED and len(args) > 1:
+            grown = owner.count(args[0]) * len(args[1]) if isinstance(args[1], str) else 0
+            if grown > MOST_CHARACTERS:
+                raise SecurityError(f"a text of more than {MOST_CHARACTERS:,} characters")
+        return super().call(context, function, *args, **kwargs)
+
+
+class Generation(Extension):
+    """``{% generation %}`` marks what an assistant says; here it is written as it stands."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """The statements inside."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class _Dict:
+    """``dict`` of a template, without the attributes of the type."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+
+def _refuse(message: str) -> None:
+    raise jinja2.TemplateError(message)
+
+
+def _tojson(value: Any, **options: Any) -> str:
+    options["indent"] = min(int(options["indent"]), 16) if options.get("indent") is not None else None
+    return json.dumps(value, **({"ensure_ascii": False} | options))
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+@lru_cache(maxsize=16)
+def compiled(source: str) -> jinja2.Template:
+    """The template with this source.
+
+    Raises:
+        TemplateError: If it is none, or too long.
+    """
+    if len(source) > MOST_SOURCE:
+        raise SecurityError(f"a template of {len(source):,} characters, expected at most {MOST_SOURCE:,}")
+    environment = LimitedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    for name in ("center", "indent", "format", "wordwrap", "xmlattr"):
+        environment.filters.pop(name)
+    environment.filters["tojson"] = _tojson
+    environment.globals |= {"raise_exception": _refuse, "strftime_now": _now, "dict": _Dict()}
+    try:
+        return environment.from_string(source)
+    except (RecursionError, MemoryError) as error:
+        raise SecurityError("a template that is nested too deeply") from error
+
+
+def render(source: str, values: Mapping[str, Any]) -> str:
+    """What a chat template writes of ``values``.
+
+    Raises:
+        TemplateError: If it fails, runs too long, grows too large or calls itself too deeply.
+    """
+    template = compiled(source)
+    written: list[str] = []
+    length = 0
+    try:
+        with limited():
+            for piece in template.generate(**values):
+                length += len(piece)
+                if length > MOST_CHARACTERS:
+                    raise SecurityError(f"it writes more than {MOST_CHARACTERS:,} characters")
+                written.append(piece)
+    except (RecursionError, MemoryError) as error:
+        raise SecurityError("it calls itself too deeply, or makes too much") from error
+    return "".join(written)
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Bound the time and the memory of what runs inside, line by line.
+
+    Raises:
+        SecurityError: Inside, at the first line beyond a limit.
+    """
+    deadline, most = time.process_time() + MOST_SECONDS, _peak() + MOST_MEMORY
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Callable[..., Any]:
+        if time.process_time() > deadline:
+            raise SecurityError(f"it takes more than {MOST_SECONDS:g} seconds")
+        if _peak() > most:
+            raise SecurityError(f"it takes more than {MOST_MEMORY >> 20} MB")
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def _peak() -> int:
+    """Bytes that the process has held at most; 0 where the system does not say."""
+    if resource is None:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

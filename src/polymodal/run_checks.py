@@ -1,0 +1,189 @@
+"""A run folder may come from a stranger: what it may hold, and whether it is as it was written.
+
+Loading a run runs nothing that came with it and calls nobody. Weights are safetensors; a backbone is the
+dictionary of its configuration; settings by which Transformers would fetch code or weights are refused; links
+lead nowhere outside; and the hub is out of reach meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from huggingface_hub import constants
+from torch import nn
+
+from polymodal.data.aside import write_text
+from polymodal.errors import RunError
+
+CHECKSUMS = "checksums.json"
+"""SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
+FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
+"""Files that no run holds and Transformers would read: weights as a pickle, or of another model."""
+REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
+"""Settings that name code or weights elsewhere."""
+IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+"""Settings whose value may name a kernel on the hub."""
+DEEPEST = 64
+"""Levels of JSON; ours have fewer than ten."""
+MOST_JSON = 512 * 2**20
+"""Bytes of a JSON file of a run; a large vocabulary takes some 30 MB."""
+
+
+def check_run_files(folder: Path) -> None:
+    """Refuse a run folder that leads elsewhere, names code or weights, or is not as it was written.
+
+    Raises:
+        RunError: One line with the file and the reason.
+    """
+    check_links(folder)
+    for name in FOREIGN:
+        if (folder / name).exists():
+            raise RunError(f"{folder}: {name} is no part of a run. Remove it, or fit again")
+    check_sums(folder)
+    for path in sorted([*folder.glob("*.json"), *folder.glob("reader_*/**/*.json")]):
+        if path.name in read_by_load(folder, [path]):
+            refuse_outside(read_json(path), path)
+
+
+def read_by_load(folder: Path, paths: list[Path]) -> set[str]:
+    """The names among ``paths`` that loading a run reads: of its readers, its model and its tokenizer."""
+    about = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
+    return {path.name for path in paths if path.parent != folder or path.name not in about}
+
+
+def check_links(folder: Path) -> None:
+    """Refuse links that lead out of a run folder, save into the blobs of the hub's cache.
+
+    Raises:
+        RunError: Naming the link and where it leads.
+    """
+    whole = folder.resolve()
+    allowed = [whole]
+    if whole.parent.name == "snapshots":
+        allowed.append(whole.parent.parent / "blobs")
+    for path in [*folder.glob("*"), *folder.glob("reader_*/**/*")]:
+        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
+            raise RunError(f"{path}: is a link out of the run folder, to {os.readlink(path)}. Copy the file")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of a run.
+
+    Raises:
+        RunError: If it is none, or too large or too deep to be one of ours.
+    """
+    try:
+        if path.stat().st_size > MOST_JSON:
+            raise RunError(f"{path}: {path.stat().st_size >> 20} MB, expected at most {MOST_JSON >> 20} MB")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise RunError(f"{path}: nested too deeply to be a file of a run. Fit again") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read ({reason}); the run is incomplete") from None
+
+
+def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:
+    """Refuse settings by which loading would fetch or run something.
+
+    Raises:
+        RunError: Naming the file and the setting.
+    """
+    if depth > DEEPEST:
+        raise RunError(f"{path}: nested too deeply to be a file of a run. Fit again")
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    if isinstance(content, dict):
+        for key, reason in _outside(content):
+            raise RunError(f"{path}: '{key}' {reason}, which no run needs. Do not trust this folder")
+    for value in values:
+        if isinstance(value, dict | list):
+            refuse_outside(value, path, depth + 1)
+
+
+def _outside(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The settings that lead outside, each with what it does."""
+    for key in REFUSED_KEYS:
+        if settings.get(key):
+            yield key, "names code or weights elsewhere"
+    if isinstance(settings.get("backbone"), str) and ("model_type" in settings or "tokens" in settings):
+        yield "backbone", "is the name of a model to fetch, expected its configuration"
+    if settings.get("use_pretrained_backbone") or settings.get("use_timm_backbone"):
+        yield "use_pretrained_backbone", "fetches weights"
+    for key in IMPLEMENTATIONS:
+        if any(mark in str(settings.get(key) or "") for mark in "/:"):
+            yield key, "names a kernel to fetch"
+
+
+def write_sums(folder: Path, names: list[str]) -> None:
+    """Write ``checksums.json`` of the files ``names``, relative to ``folder``."""
+    sums = {name: digest_of(folder / name) for name in sorted(names)}
+    write_text(folder / CHECKSUMS, json.dumps({"sha256": sums}, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_sums(folder: Path) -> None:
+    """See that every file is as ``checksums.json`` has it; nothing where a run has none.
+
+    Raises:
+        RunError: If a file has changed or is missing.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return
+    sums = read_json(path)
+    sums = sums.get("sha256") if isinstance(sums, dict) else None
+    if not isinstance(sums, dict):
+        raise RunError(f"{path}: holds no checksums. Copy the run again")
+    for name, expected in sums.items():
+        file = folder / name
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            raise RunError(f"{path}: '{name}' is no file of the run. Copy the run again")
+        if not file.is_file():
+            raise RunError(f"{folder}: {name} is missing. Copy the run again, or fit again")
+        if digest_of(file) != expected:
+            cure = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
+            raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {cure}")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_finite(model: nn.Module, folder: Path) -> None:
+    """Refuse weights that are not finite: every answer would be.
+
+    Raises:
+        RunError: Naming the first such weight.
+    """
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.detach().isfinite().all()):
+            raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
+
+
+_loading, _lock = 0, Lock()
+_before = False
+
+
+@contextmanager
+def without_hub() -> Iterator[None]:
+    """Inside, nothing reaches the hub, whatever a file may name."""
+    global _loading, _before
+    with _lock:
+        if _loading == 0:
+            _before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+        _loading += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _loading -= 1
+            if _loading == 0:
+                constants.HF_HUB_OFFLINE = _before
