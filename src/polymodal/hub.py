@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +36,45 @@ FAILED_TRY = ("thrown while requesting", "Retrying in")
 WAITING = "the hub does not answer; trying for up to a minute (HF_HUB_OFFLINE=1: not at all)"
 
 
-def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
-    """``kind.from_pretrained(name)``, for any of Transformers' Auto classes; ``$VARIABLES`` are filled in.
+def load_pretrained(kind: Any, name: str, *, expand: bool = True, **options: Any) -> Any:
+    """``kind.from_pretrained(name)``, for any of Transformers' Auto classes. No code of a checkpoint runs.
+
+    Args:
+        kind: The Auto class.
+        name: A hub name or a folder.
+        expand: Fill in ``$VARIABLES`` and ``~``, save inside :func:`literal_names`.
+        options: Of ``from_pretrained``.
 
     Raises:
         ConfigError: If it cannot be had; says how to use a local folder.
     """
-    name = os.path.expanduser(os.path.expandvars(name))
+    name = expanded(name) if expand else name
     try:
         with _told_once():
-            loaded = kind.from_pretrained(name, **options)
+            loaded = kind.from_pretrained(name, trust_remote_code=False, **options)
     except REFUSED as error:
         raise ConfigError(_reason(name, error)) from None
     if isinstance(loaded, PreTrainedTokenizerBase) and len(loaded) <= len(loaded.all_special_tokens):
         raise ConfigError(f"the checkpoint '{name}' holds no vocabulary: its tokenizer files are missing")
     return loaded
+
+
+_literal: ContextVar[bool] = ContextVar("literal names", default=False)
+
+
+@contextmanager
+def literal_names() -> Iterator[None]:
+    """Inside, ``$`` and ``~`` in names stay as they are: what a run folder names is not its reader's own."""
+    token = _literal.set(True)
+    try:
+        yield
+    finally:
+        _literal.reset(token)
+
+
+def expanded(name: str) -> str:
+    """``name`` with ``$VARIABLES`` and ``~`` filled in, save inside :func:`literal_names`."""
+    return name if _literal.get() else os.path.expanduser(os.path.expandvars(name))
 
 
 class ToldOnce(logging.Filter):

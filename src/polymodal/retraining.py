@@ -19,6 +19,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.lock import claimed
 from polymodal.data.rejected import SKIP, left_out
 from polymodal.errors import DataError, RunError
+from polymodal.hub import literal_names
 from polymodal.run import Run
 from polymodal.run_folder import trained_threads
 from polymodal.several import fit_several
@@ -76,6 +77,19 @@ def retrain(
         raise RunError(f"{run.folder}: was not fitted to a file, so that nothing can be retrained")
     if len(run.declaration.inputs) < 2:
         raise RunError(f"{run.folder}: reads one input, so that there is nothing to retrain without")
+    with literal_names():  # a run may come from a stranger, who has no say over this machine's variables
+        return _retrain(run, rows, worth, folder=folder, seeds=seeds, quiet=quiet)
+
+
+def _retrain(
+    run: Run,
+    rows: RowDataset,
+    worth: Mapping[str, Mapping[str, Any]],
+    *,
+    folder: Path,
+    seeds: int,
+    quiet: bool,
+) -> dict[str, Any]:
     job = open_job(run.folder / "run.yaml", settings=["report.write=false"])
     job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
     varied = dict(variations(job.declaration, seeds))

@@ -13,6 +13,7 @@ from polymodal.data.aside import folder_aside, write_text
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
 from polymodal.models.base import PolymodalPreTrainedModel
+from polymodal.run_checks import CHECKSUMS, check_finite, check_run_files, without_hub, write_sums
 from polymodal.training.progress import quiet_libraries
 
 M = TypeVar("M", bound=PolymodalPreTrainedModel)
@@ -22,15 +23,16 @@ FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml"
 
 
 def require_files(path: Path) -> None:
-    """See that a run folder holds what a run consists of.
+    """See that a run folder holds what a run consists of, as it was written, and nothing that leads elsewhere.
 
     Raises:
-        RunError: If something is missing.
+        RunError: If something is missing, or see :func:`polymodal.run_checks.check_run_files`.
     """
     lacking = [name for name in FILES if not (path / name).is_file()]
     if lacking:
         cure = "Fit again, or with --resume if checkpoints/ is there"
         raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
+    check_run_files(path)
 
 
 def kind_of(path: Path) -> type[PolymodalForPrediction]:
@@ -70,8 +72,10 @@ def load_model(path: Path, kind: type[M]) -> M:
         RunError: If a file cannot be read, or a weight is missing or of another shape.
     """
     try:
-        with quiet_libraries():
-            model, found = kind.from_pretrained(str(path), output_loading_info=True)
+        with quiet_libraries(), without_hub():
+            model, found = kind.from_pretrained(
+                str(path), output_loading_info=True, trust_remote_code=False, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "ignore_mismatched_sizes" in reason:
@@ -85,6 +89,7 @@ def load_model(path: Path, kind: type[M]) -> M:
     if lacking:
         named = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
         raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
+    check_finite(model, path)
     return model
 
 
@@ -98,8 +103,11 @@ def trained_threads(path: Path) -> int | None:
 
 
 def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration) -> None:
-    """Write what a run folder holds at least; the weights stand there when all does."""
+    """Write what a run folder holds at least; the weights are there when all is, then its checksums."""
+    (folder / CHECKSUMS).unlink(missing_ok=True)
     with folder_aside(folder, last="model.safetensors") as part:
         model.save_pretrained(part)
         processor.save_pretrained(part)
         write_text(part / "run.yaml", declaration.to_yaml())
+        names = [path.relative_to(part).as_posix() for path in part.rglob("*") if path.is_file()]
+    write_sums(folder, names)

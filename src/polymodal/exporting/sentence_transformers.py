@@ -156,7 +156,9 @@ class Towers(InputModule):
         folder = cls.load_dir_path(
             model_name_or_path, subfolder, token, cache_folder, revision, local_files_only
         )
-        model, found = TowerModel.from_pretrained(folder, output_loading_info=True, **(model_kwargs or {}))
+        model, found = TowerModel.from_pretrained(
+            folder, output_loading_info=True, **(model_kwargs or {}) | {"trust_remote_code": False}
+        )
         if found["missing_keys"]:
             raise RunError(f"{folder}: model.safetensors does not hold {sorted(found['missing_keys'])[0]}")
         return cls(model.eval(), PolymodalProcessor.from_pretrained(str(folder)))

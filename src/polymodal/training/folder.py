@@ -9,6 +9,7 @@ from typing import Any
 from polymodal.config import Declaration
 from polymodal.data.aside import discard, write_text, writing
 from polymodal.errors import RunError
+from polymodal.run_checks import CHECKSUMS
 from polymodal.run_folder import FILES
 from polymodal.training.checkpoints import checkpoints
 
@@ -115,7 +116,7 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
 def clear_folder(folder: Path) -> None:
     """Take away what a fit writes, and nothing else."""
     discard(folder / "checkpoints")
-    written = (*FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
+    written = (CHECKSUMS, *FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
     for name in ("model.safetensors", *written):  # the weights go first
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob("reader_*"):

@@ -12,6 +12,7 @@ from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
+from polymodal.hub import expanded
 from polymodal.settings import read_yaml
 
 YAML = (".yaml", ".yml")
@@ -74,8 +75,8 @@ def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
     Raises:
         ConfigError: If a variable is not set.
     """
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    if "$" in expanded:
+    name = expanded(path)
+    if "$" in name and not os.path.exists(name):
         raise ConfigError(f"{section}: '{path}' names an environment variable that is not set")
-    beside = (folder or Path()) / expanded
-    return beside if os.path.exists(beside) else Path(expanded)  # False where a name is too long, too
+    beside = (folder or Path()) / name
+    return beside if os.path.exists(beside) else Path(name)  # False where a name is too long, too

@@ -121,7 +121,7 @@ def load_config(folder: Path) -> PolymodalConfig:
         RunError: If it cannot be read, or is of a newer format.
     """
     try:
-        return PolymodalConfig.from_pretrained(str(folder))
+        return PolymodalConfig.from_pretrained(str(folder), trust_remote_code=False)
     except RunError as error:
         raise RunError(f"{folder}: {error}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -20,7 +20,9 @@ SHOWN = "{{ m.content if m.content is string else m.content[0].text }}"
 NUMBERED = "{% set ns.n = ns.n + 1 %}{{ ns.n }}{{ m | tojson }}"
 HONEST = [
     "{% for m in messages %}{{ m['role'] ~ ': ' }}" + SHOWN + "\n{% endfor %}",
-    "{%- set ns = namespace(n=0) -%}{% for m in messages if m.role != 'system' %}" + NUMBERED + "{% endfor %}",
+    "{%- set ns = namespace(n=0) -%}{% for m in messages if m.role != 'system' %}"
+    + NUMBERED
+    + "{% endfor %}",
     "{% for m in messages %}{% if loop.index0 * 2 > 1 %}{% break %}{% endif %}"
     "{% generation %}{{ m.role.upper() }}{% endgeneration %}{% endfor %}",
     "{{ messages[0].content.replace('be', 'is').strip() }}{{ '-' * 20 }}{{ dict(a=1) }}{{ bos_token }}",

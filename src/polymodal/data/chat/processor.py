@@ -156,4 +156,4 @@ class ConversationProcessor(PolymodalProcessor):
         """
         folder = local_folder(pretrained_model_name_or_path, **kwargs)
         readers = PolymodalProcessor.from_pretrained(folder).readers
-        return cls(readers, load_pretrained(AutoTokenizer, str(folder)))
+        return cls(readers, load_pretrained(AutoTokenizer, str(folder), expand=False))

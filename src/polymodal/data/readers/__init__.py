@@ -29,8 +29,29 @@ PARTS = {
 """How a reader's ``part`` is loaded."""
 
 
+LARGEST = {
+    "size": 8192,
+    "frames": 10_000,
+    "rate": 768_000,
+    "seconds": 600,
+    "length": 10**6,
+    "features": 10**5,
+}
+"""What a saved setting may be at most: a run folder that says more would take all memory."""
+
+
 def load_reader(modality: str, settings: dict[str, Any], folder: Path | None) -> Reader:
-    """The reader with these settings, its part loaded from ``folder`` where it has one."""
+    """The reader with these settings, its part loaded from ``folder`` where it has one.
+
+    Raises:
+        ValueError: If a setting is larger than a declaration allows.
+    """
     kind: Any = READERS[modality]
     loader: Any = PARTS.get(modality)
-    return kind(loader.from_pretrained(folder), **settings) if folder else kind(**settings)
+    for name, most in LARGEST.items():
+        value = settings.get(name)
+        if isinstance(value, int | float) and not 0 < value <= most:
+            raise ValueError(f"a reader of {modality} with {name} {value:g}, expected at most {most:,}")
+    if folder is None:
+        return kind(**settings)
+    return kind(loader.from_pretrained(folder, trust_remote_code=False, local_files_only=True), **settings)

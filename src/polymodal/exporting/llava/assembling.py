@@ -133,7 +133,12 @@ def _loaded(
 ) -> LlavaForConditionalGeneration:
     """LLaVA with these weights, and no other."""
     loaded: Any = LlavaForConditionalGeneration.from_pretrained(
-        None, config=config, state_dict=weights, dtype=model.dtype, output_loading_info=True
+        None,
+        config=config,
+        state_dict=weights,
+        dtype=model.dtype,
+        output_loading_info=True,
+        trust_remote_code=False,
     )
     made, found = loaded
     odd = sorted(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from polymodal.errors import RunError
 from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.outputs import TokenSequence
 from polymodal.registry import Registry
@@ -102,8 +103,14 @@ ENCODERS: Registry[type[Encoder]] = Registry("encoder", group="polymodal.encoder
 
 
 def build_encoder(settings: dict[str, Any]) -> Encoder:
-    """The encoder that ``{"kind": …, **encoder.settings()}`` describes, with fresh weights."""
+    """The encoder that ``{"kind": …, **encoder.settings()}`` describes, with fresh weights.
+
+    Raises:
+        RunError: If its backbone is a name, which would be fetched, and not a configuration.
+    """
     settings = dict(settings)
+    if isinstance(settings.get("backbone"), str):
+        raise RunError(f"the backbone '{settings['backbone']}' is a name, expected its configuration")
     return hold_around(ENCODERS[settings.pop("kind")](**settings))
 
 

@@ -12,7 +12,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from polymodal.config import LanguageModelConfig
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.hub import REFUSED, load_pretrained
+from polymodal.hub import REFUSED, expanded, load_pretrained
 from polymodal.models.encoders.backbone import (
     fixed_weights,
     from_scratch,
@@ -135,7 +135,7 @@ def with_adapter(model: PreTrainedModel, folder: str, checkpoint: str) -> PreTra
     """
     from peft import PeftModel
 
-    folder = os.path.expandvars(os.path.expanduser(folder))
+    folder = expanded(folder)
     adapter, fixed = _adapter_config(folder), fixed_weights(model)
     base = adapter.base_model_name_or_path
     other = f"adapter '{folder}' is not of '{checkpoint}'"
