@@ -18,7 +18,7 @@ from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, RunError
 from polymodal.evaluation.grouping import row_groups
 from polymodal.report.words import listed
-from polymodal.training.source import read_declared_table, resolve
+from polymodal.training.source import read_declared_table, resolve_of_run
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _test_path(run: Tested) -> Path | None:
     if named is None:
         return None
     try:
-        path = resolve(named, run.folder)
+        path = resolve_of_run(named, run.folder)
     except ConfigError:  # a variable of another machine
         return None
     return path if path.exists() else None

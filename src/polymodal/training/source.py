@@ -12,7 +12,7 @@ from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError
-from polymodal.hub import expanded
+from polymodal.hub import expanded, literal_names
 from polymodal.settings import read_yaml
 
 YAML = (".yaml", ".yml")
@@ -67,6 +67,12 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     table = read_table(path, skip=skip, root=root, media_anywhere=anywhere, **texts)
     marks = given.get("missing")
     return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
+
+
+def resolve_of_run(path: str, folder: Path) -> Path:
+    """What :func:`resolve` makes of a path that a run folder names: ``$`` and ``~`` stay as they are."""
+    with literal_names():
+        return resolve(path, folder)
 
 
 def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
