@@ -23,7 +23,7 @@ FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml"
 
 
 def require_files(path: Path) -> None:
-    """See that a run folder holds what a run consists of, as it was written, and nothing that leads elsewhere.
+    """See that a run folder holds all of a run, as it was written, and nothing that leads elsewhere.
 
     Raises:
         RunError: If something is missing, or see :func:`polymodal.run_checks.check_run_files`.

@@ -1,4 +1,4 @@
-"""Chat templates of strangers: bounded in output, depth, time and memory, and otherwise as Transformers writes."""
+"""Chat templates of strangers: bounded in output, depth, time and memory; others as Transformers writes."""
 
 import time
 

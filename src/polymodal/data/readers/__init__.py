@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
+from polymodal.config.base import MOST
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.image import ImageReader
@@ -34,8 +35,9 @@ LARGEST = {
     "frames": 10_000,
     "rate": 768_000,
     "seconds": 600,
-    "length": 10**6,
-    "features": 10**5,
+    "length": MOST,
+    "max_length": MOST,
+    "features": MOST,
 }
 """What a saved setting may be at most: a run folder that says more would take all memory."""
 
