@@ -9,6 +9,7 @@ from transformers import BertConfig, BertModel
 
 from polymodal import __version__ as polymodal_version
 from polymodal.data.tokenizer import train_tokenizer
+from polymodal.run_checks import CHECKSUMS
 from tests.command import error, errors, polymodal, settings
 
 HEAD = "data: {train: houses.csv}\ntargets: {price: {}}\n"
@@ -151,10 +152,13 @@ def test_a_run_folder_that_lacks_a_file(folder, name):
 def test_a_run_folder_without_its_tokenizer(folder):
     (tokenizer,) = (folder / "run").glob("reader_*")
     shutil.rmtree(tokenizer)
+    assert predict(folder).startswith("run: reader_") and predict(folder).endswith("or fit again")
+    (folder / "run" / CHECKSUMS).unlink()
     assert predict(folder).startswith("run: no readable processor_config.json and its folders")
 
 
 def test_a_run_of_a_newer_format_is_refused_by_name(folder):
+    (folder / "run" / CHECKSUMS).unlink()
     config = json.loads((folder / "run/config.json").read_text())
     assert config["format"] == 1 and config["polymodal_version"] == polymodal_version
     assert (folder / "run/run.yaml").read_text().startswith(f"# Written by polymodal {polymodal_version}\n")
@@ -169,12 +173,15 @@ def test_a_run_of_a_newer_format_is_refused_by_name(folder):
 def test_weights_that_are_cut_incomplete_or_of_another_model(folder):
     path = folder / "run/model.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
+    assert predict(folder).startswith("run: model.safetensors is not as it was written")
+    (folder / "run" / CHECKSUMS).unlink()
     assert predict(folder).startswith("run: the model cannot be read (Error while deserializing header")
     shutil.copy(folder / "run/config.json", folder / "config.json")
     shutil.rmtree(folder / "run")
     fit = ["fit", "houses.csv", "-t", "kind", "-i", "photo,note,bedrooms", "-o", "run"]
     assert polymodal(*fit, *settings("photo", fusion__width=24), folder=folder).status == 0
     weights = load_file(path)
+    (folder / "run" / CHECKSUMS).unlink()
     shutil.copy(folder / "run/config.json", folder / "own.json")
     shutil.copy(folder / "config.json", folder / "run/config.json")
     assert (
@@ -190,6 +197,7 @@ def test_parts_of_different_runs(folder):
     other = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms", "-o", "other", *settings()]
     assert polymodal(*other, folder=folder).status == 0
     shutil.copy(folder / "other/processor_config.json", folder / "run/processor_config.json")
+    (folder / "run" / CHECKSUMS).unlink()
     assert predict(folder) == "run: config.json and processor_config.json are of different runs. Fit again"
 
 

@@ -11,7 +11,7 @@ class Silent:
     """An Auto class of a hub that answers nothing."""
 
     @staticmethod
-    def from_pretrained(name):
+    def from_pretrained(name, trust_remote_code):
         logger = hub_logging.get_logger("huggingface_hub.utils._http")
         logger.warning("You are sending unauthenticated requests.")
         for wait in (1, 2):

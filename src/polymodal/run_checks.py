@@ -26,6 +26,8 @@ CHECKSUMS = "checksums.json"
 """SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
 FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
 """Files that no run holds and Transformers would read: weights as a pickle, or of another model."""
+ABOUT = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
+"""Files that say something of a run; loading does not read them."""
 REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
 """Settings that name code or weights elsewhere."""
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
@@ -48,14 +50,8 @@ def check_run_files(folder: Path) -> None:
             raise RunError(f"{folder}: {name} is no part of a run. Remove it, or fit again")
     check_sums(folder)
     for path in sorted([*folder.glob("*.json"), *folder.glob("reader_*/**/*.json")]):
-        if path.name in read_by_load(folder, [path]):
+        if path.name not in ABOUT:
             refuse_outside(read_json(path), path)
-
-
-def read_by_load(folder: Path, paths: list[Path]) -> set[str]:
-    """The names among ``paths`` that loading a run reads: of its readers, its model and its tokenizer."""
-    about = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
-    return {path.name for path in paths if path.parent != folder or path.name not in about}
 
 
 def check_links(folder: Path) -> None:
@@ -74,10 +70,10 @@ def check_links(folder: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file of a run.
+    """The content of a JSON file of a run; None where it is none, which its own reader names.
 
     Raises:
-        RunError: If it is none, or too large or too deep to be one of ours.
+        RunError: If it is too large or too deep to be one of ours.
     """
     try:
         if path.stat().st_size > MOST_JSON:
@@ -85,9 +81,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise RunError(f"{path}: nested too deeply to be a file of a run. Fit again") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read ({reason}); the run is incomplete") from None
+    except (OSError, ValueError):
+        return None
 
 
 def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.run_checks import CHECKSUMS
 from tests.clips import write_moves
 from tests.tables import house_rows, write_houses
 from tests.talks import language, save_speaker
@@ -161,10 +162,12 @@ def test_folders_that_hold_no_whole_run_are_refused(spoken, tmp_path):
     ):
         spoken.save(tmp_path / lost)
         (tmp_path / lost / lost).unlink()
+        (tmp_path / lost / CHECKSUMS).unlink()
         with pytest.raises(pm.PolymodalError, match=said):
             pm.load(tmp_path / lost)
     spoken.save(tmp_path / "mixed")
     declared = (tmp_path / "mixed/run.yaml").read_text().split("generation:")[0]
     (tmp_path / "mixed/run.yaml").write_text(declared)
+    (tmp_path / "mixed" / CHECKSUMS).unlink()
     with pytest.raises(pm.RunError, match=r"config\.json and the other files are of different runs"):
         pm.load(tmp_path / "mixed")

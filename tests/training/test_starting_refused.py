@@ -5,6 +5,7 @@ from unittest import mock
 
 import pytest
 
+from polymodal.run_checks import CHECKSUMS
 from polymodal.training.job import open_job
 from polymodal.training.started import build_started
 from tests.command import error
@@ -101,6 +102,7 @@ def test_a_damaged_run_is_refused(folder, name, damage, message):
     path = folder / "pre" / name
     kept = path.read_bytes()
     path.unlink()
+    (folder / "pre" / CHECKSUMS).unlink()
     if damage is not None:
         path.write_bytes(
             damage if isinstance(damage, bytes) else json.dumps(json.loads(kept) | damage).encode()

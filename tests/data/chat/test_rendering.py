@@ -9,9 +9,9 @@ from itertools import groupby
 import numpy as np
 import pytest
 from tokenizers import AddedToken, normalizers
-from transformers.utils import chat_template_utils
 
 from polymodal.data.cells import MediaError
+from polymodal.data.chat import sandbox
 from polymodal.data.chat.chat_templates import set_chat_template
 from polymodal.data.chat.messages import Media, Message, without_answer
 from polymodal.data.chat.rendering import Renderer
@@ -283,7 +283,7 @@ def test_a_template_that_tells_the_day_is_rendered_anew(monkeypatch):
         def now(cls, tz=None):
             return datetime(2026, 1, cls.day_shown)
 
-    monkeypatch.setattr(chat_template_utils, "datetime", Clock)
+    monkeypatch.setattr(sandbox, "datetime", Clock)
     template = "{{ strftime_now('day %d') }}" + made.HEADINGS
     renderer = Renderer(made.chatml(), template=template)
     for day in (1, 2):
