@@ -217,6 +217,16 @@ def test_marks_of_a_missing_value_are_counted(cells, settings, marks):
     assert ("empty by mark" in column.detail) == bool(marks)
 
 
+def test_marks_hold_for_answers_in_words():
+    frame = pd.DataFrame({"q": ["nan", "what is it", "how so", "NA"] * 10, "a": ["x", "nan", "y", "z"] * 10})
+    report = pm.check(frame, prompt="{q}", answer="{a}", settings=["data.missing=[nan, x]"])
+    assert {column.column: column.marks for column in report.columns} == {
+        "q": {"nan": 10}, "a": {"nan": 10, "x": 10},
+    }  # fmt: skip
+    named = [str(warning) for warning in report.warnings if warning.column == "q"]
+    assert len(named) == 1 and "10 cells 'NA' are read as values" in named[0]
+
+
 def test_marks_that_are_none_are_refused():
     frame = pd.DataFrame({"c": [1, 2, 3, 4] * 5, "y": ["a", "b"] * 10})
     with pytest.raises(pm.PolymodalError, match=r"missing.*expected texts or numbers"):

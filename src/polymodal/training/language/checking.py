@@ -8,6 +8,8 @@ import numpy as np
 
 from polymodal.data.chat.templates import Template
 from polymodal.data.check import CheckReport, check
+from polymodal.data.check_values import check_values
+from polymodal.data.parts import Parts
 from polymodal.data.rejected import SKIP, in_order
 from polymodal.errors import Problem
 from polymodal.training.language.apart import check_packing
@@ -44,6 +46,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         alike=(),  # what rows ask is compared below, once it is written
     )
     _name_roles(job, report)
+    report.warnings += _texts_read(job, report)
     unread = [] if skips else _unread(job)
     if unread:  # their items were taken for empty cells
         report.problems = unread
@@ -93,6 +96,14 @@ def _name_roles(job: LanguageJob, report: CheckReport) -> None:
             entry.role = roles[entry.column]
         if entry.column == generation.messages:
             entry.modality, entry.empty, entry.reason = None, 0.0, "conversations"
+
+
+def _texts_read(job: LanguageJob, report: CheckReport) -> list[Problem]:
+    """Warnings of texts that often stand for a missing value, in the columns of prompts and answers."""
+    names = [entry.column for entry in report.columns if entry.role in ("prompt", "answer")]
+    tables = {split: table for split, table in job.columns.items() if len(table)}
+    parts = Parts(tables, job.numbers, dict.fromkeys(names, "text"))
+    return [warning for name in names if "train" in tables for warning in check_values(parts, name)]
 
 
 def _settle(
