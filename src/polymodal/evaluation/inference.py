@@ -30,6 +30,7 @@ class Batch:
         index: ``(batch,)`` the rows' places in the table.
         output: The model's output.
         targets: What should have been said, by target; empty where it was not asked for.
+        weight: ``(batch,)`` how much each row counts; None where all count the same.
         problems: What is wrong with the rows that could not be read, by index; their answers mean nothing.
     """
 
@@ -37,6 +38,7 @@ class Batch:
     output: PolymodalOutput
     targets: dict[str, Tensor]
     problems: dict[int, list[Problem]] = field(default_factory=dict)
+    weight: Tensor | None = None
 
     @property
     def unread(self) -> np.ndarray:
@@ -56,7 +58,8 @@ def run_batches(
     loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
     for batch in loader:
         output = run_model(model, batch, precision)
-        yield Batch(batch["index"].numpy(), output, batch["targets"], batch.get("problems", {}))
+        problems, weight = batch.get("problems", {}), batch.get("weight")
+        yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
 
 
 def run_model(
@@ -123,9 +126,12 @@ class Measure:
         self.model = model
         self._answers: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
         self._targets: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
+        self._weights: list[Tensor] = []
 
     def add(self, batch: Batch) -> None:
-        """Take a batch in."""
+        """Take a batch in; either all batches have weights, or none."""
+        if batch.weight is not None:
+            self._weights.append(batch.weight)
         for name, answer in answers(self.model, batch).items():
             if name in batch.targets:
                 self._answers[name].append(answer)
@@ -138,9 +144,10 @@ class Measure:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Metrics by target; a target of which no row has an answer is left out."""
         results = {}
+        weight = torch.cat(self._weights) if self._weights else None
         for name, head in self.model.named_heads():
             if self._answers[name]:
                 answer, target = self.answered(name)
                 decided = head.decide(answer)
-                results[name] = evaluate(head.task, answer, target, family=family_of(head), **decided)
+                results[name] = evaluate(head.task, answer, target, weight, family=family_of(head), **decided)
         return {name: measured for name, measured in results.items() if measured}

@@ -246,15 +246,18 @@ def regression_metrics(
     return values | (_interval_metrics(*interval, target) if interval else {})
 
 
-def brier_score(probabilities: Tensor, target: Tensor) -> Tensor:
+def brier_score(probabilities: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """The mean squared error of ``probabilities`` ``(rows, classes)``, a scalar.
 
     Of classes, ``target`` ``(rows,)``, it is summed over all of them, from 0 to 2 (Brier 1950, equation 2);
-    of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1.
+    of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1. With ``weight`` ``(rows,)``
+    each row counts so much.
     """
     if target.ndim > 1:
-        return (probabilities - target).square().mean()
-    return (probabilities - F.one_hot(target, probabilities.shape[1])).square().sum(dim=1).mean()
+        each = (probabilities - target).square()
+        return each.mean() if weight is None else each.mean(dim=1) @ weight / weight.sum()
+    each = (probabilities - F.one_hot(target, probabilities.shape[1])).square().sum(dim=1)
+    return each.mean() if weight is None else each @ weight / weight.sum()
 
 
 def _interval_metrics(low: Tensor, high: Tensor, target: Tensor) -> dict[str, float]:

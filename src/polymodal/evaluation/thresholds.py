@@ -19,24 +19,28 @@ DECISIVE = ("accuracy", "balanced_accuracy", "macro_f1")
 """Metrics of a classification that hang on which class is said."""
 
 
-def label_thresholds(probabilities: Tensor, target: Tensor) -> list[float | None]:
+def label_thresholds(
+    probabilities: Tensor, target: Tensor, weight: Tensor | None = None
+) -> list[float | None]:
     """For each label the threshold of largest F1, the nearest to ½ of those; None where there are too few
     rows.
 
     Args:
         probabilities: ``(rows, classes)``.
         target: The same, 1 where the row has the label; rows that are not known are NaN.
+        weight: ``(rows,)``, above 0, how much each row counts; by default all the same.
     """
     known = ~target.isnan().any(dim=1)
     columns = probabilities[known].double().numpy().T, target[known].numpy().T
-    return [_largest_f1(*column) for column in zip(*columns, strict=True)]
+    weights = None if weight is None else weight[known].double().numpy()
+    return [_largest_f1(*column, weights) for column in zip(*columns, strict=True)]
 
 
-def _largest_f1(probability: np.ndarray, has: np.ndarray) -> float | None:
+def _largest_f1(probability: np.ndarray, has: np.ndarray, weights: np.ndarray | None) -> float | None:
     positives = int(has.sum())
     if min(positives, len(has) - positives) < FEWEST_ROWS:
         return None
-    precision, recall, cuts = precision_recall_curve(has, probability)
+    precision, recall, cuts = precision_recall_curve(has, probability, sample_weight=weights)
     both = precision[:-1] + recall[:-1]
     f1 = 2 * precision[:-1] * recall[:-1] / np.where(both > 0, both, 1)
     # Anywhere between two neighbouring probabilities the same labels are said; the middle is the safest.
@@ -45,7 +49,9 @@ def _largest_f1(probability: np.ndarray, has: np.ndarray) -> float | None:
     return _inside(float(middles[best[np.abs(middles[best] - 0.5).argmin()]]))
 
 
-def class_thresholds(probabilities: Tensor, target: Tensor, metric: str) -> list[float] | None:
+def class_thresholds(
+    probabilities: Tensor, target: Tensor, metric: str, weight: Tensor | None = None
+) -> list[float] | None:
     """Thresholds that add up to one, by which ``argmax(probability / threshold)`` is best in ``metric``.
 
     One class after the other is set while the others stay, as long as the metric rises; of two classes this
@@ -55,30 +61,38 @@ def class_thresholds(probabilities: Tensor, target: Tensor, metric: str) -> list
         probabilities: ``(rows, classes)``.
         target: ``(rows,)``, -100 where unknown.
         metric: One of :data:`DECISIVE`.
+        weight: ``(rows,)``, above 0, how much each row counts; by default all the same.
 
     Returns:
         None where no class has rows enough.
     """
     known = target >= 0
     p, t = probabilities[known].double().clamp(min=1e-12).numpy(), target[known].numpy()
+    w = None if weight is None else weight[known].double().numpy()
     classes = p.shape[1]
     thresholds = np.full(classes, 1 / classes)
     rows = np.bincount(t, minlength=classes)
     free = np.flatnonzero((rows >= FEWEST_ROWS) & (len(t) - rows >= FEWEST_ROWS))
     if not len(free):
         return None
-    best = score((p / thresholds).argmax(axis=1), t, classes, metric)
+    best = score((p / thresholds).argmax(axis=1), t, classes, metric, w)
     for _ in range(ROUNDS):
         before = best
         for place in free:
-            thresholds, best = _set_one(p, t, thresholds, int(place), best, metric)
+            thresholds, best = _set_one(p, t, thresholds, int(place), best, metric, w)
         if best <= before:
             break
     return [_inside(value) for value in (thresholds / thresholds.sum()).tolist()]
 
 
 def _set_one(
-    p: np.ndarray, t: np.ndarray, thresholds: np.ndarray, place: int, best: float, metric: str
+    p: np.ndarray,
+    t: np.ndarray,
+    thresholds: np.ndarray,
+    place: int,
+    best: float,
+    metric: str,
+    weights: np.ndarray | None,
 ) -> tuple[np.ndarray, float]:
     """The thresholds with that of one class set best, and what they reach."""
     scaled = p / thresholds
@@ -89,7 +103,7 @@ def _set_one(
     found = thresholds
     for value in _between(limits):
         said = np.where(limits > value, place, other)
-        reached = score(said, t, p.shape[1], metric)
+        reached = score(said, t, p.shape[1], metric, weights)
         nearer = abs(np.log(value / thresholds[place])) < abs(np.log(found[place] / thresholds[place]))
         if reached > best + 1e-12 or (reached > best - 1e-12 and found is not thresholds and nearer):
             best, found = max(best, reached), thresholds.copy()
@@ -107,10 +121,13 @@ def _between(limits: np.ndarray) -> np.ndarray:
     )
 
 
-def score(said: np.ndarray, target: np.ndarray, classes: int, metric: str) -> float:
+def score(
+    said: np.ndarray, target: np.ndarray, classes: int, metric: str, weights: np.ndarray | None = None
+) -> float:
     """One metric of :func:`~polymodal.evaluation.metrics.classification_metrics`, but quick."""
-    right = np.bincount(target[said == target], minlength=classes)
-    are, are_said = np.bincount(target, minlength=classes), np.bincount(said, minlength=classes)
+    hit = said == target
+    right = np.bincount(target[hit], None if weights is None else weights[hit], minlength=classes)
+    are, are_said = (np.bincount(places, weights, minlength=classes) for places in (target, said))
     return float(_SCORES[metric](right, are, are_said))
 
 

@@ -113,6 +113,11 @@ def number_metrics(
     return {name: float(value) for name, value in values.items()}
 
 
+def effective_rows(weights: np.ndarray) -> float:
+    """How many rows of equal weight say as much as these (Kish 1965): ``(Σ w)² / Σ w²``."""
+    return float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0
+
+
 def mean(values: np.ndarray, weights: np.ndarray) -> float:
     """The weighted mean of ``values`` ``(rows,)``."""
     return float(np.average(values, weights=weights))

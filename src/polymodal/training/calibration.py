@@ -17,6 +17,7 @@ from polymodal.evaluation import temperature
 from polymodal.evaluation.conformal import conformal_quantile, fewest_rows
 from polymodal.evaluation.inference import run_batches
 from polymodal.evaluation.thresholds import DECISIVE, FEWEST_ROWS, class_thresholds, label_thresholds
+from polymodal.evaluation.weighted import effective_rows
 from polymodal.models.heads import Classifier, Head, MultilabelClassifier, Regressor
 from polymodal.models.modeling import PolymodalForPrediction
 
@@ -48,7 +49,8 @@ def calibrate(
     """Set the temperatures, thresholds and intervals that a declaration asks for.
 
     The same rows picked the best epoch, so that the model is a little better on them than on new ones: what
-    is chosen here is a little too bold.
+    is chosen here is a little too bold. Where rows have weights each counts by its own, and one of weight 0
+    not at all.
 
     Args:
         model: Trained; its heads are changed.
@@ -64,17 +66,19 @@ def calibrate(
     }
     if not wanted:
         return made
+    weight = None if rows.weights is None else torch.from_numpy(rows.weights)
     for name, (logits, target) in _outputs(model, rows, wanted, batch_size).items():
         head, config = model.head(name), wanted[name]
-        known = head.known(target)
+        known = head.known(target) if weight is None else head.known(target) & (weight > 0)
         logits, target = logits[known].to(model.device), target[known]
+        counts = None if weight is None else weight[known]
         entry: dict[str, Any] = {}
         if wants_temperature(config, head):
-            entry, note = _temperature(cast(Classifier | MultilabelClassifier, head), logits, target)
+            entry, note = _temperature(cast(Classifier | MultilabelClassifier, head), logits, target, counts)
             made.notes += [f"column '{name}': {note}"] if note else []
         if wants_decision(config, head):  # of probabilities that have their temperature
             chosen, found = _decision(
-                head, head.answer(logits).cpu(), target, config, _metric(name, declaration)
+                head, head.answer(logits).cpu(), target, counts, config, _metric(name, declaration)
             )
             entry |= chosen
             made.warnings += [_warning(rows, name, config, found)] if found else []
@@ -122,18 +126,18 @@ def _warning(rows: RowDataset, name: str, config: TargetConfig, found: str) -> s
 
 
 def _temperature(
-    head: Classifier | MultilabelClassifier, logits: Tensor, target: Tensor
+    head: Classifier | MultilabelClassifier, logits: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[dict[str, Any], str]:
     """Set the temperature of one head; what it brought, and why it stays 1 where it does."""
     head.temperature.fill_(1.0)
     few = len(target) < temperature.FEWEST_ROWS
     # A head of another package may answer in a way of its own, of which the temperature here knows nothing.
     if not few and logits.shape == (len(target), len(head.classes)):
-        head.temperature.fill_(temperature.fit_temperature(logits, target))
-    found = temperature.before_and_after(head, logits, target)
+        head.temperature.fill_(temperature.fit_temperature(logits, target, weight))
+    found = temperature.before_and_after(head, logits, target, weight)
     if found["after"] and found["after"]["nll"] > found["before"]["nll"]:
         head.temperature.fill_(1.0)
-        found = temperature.before_and_after(head, logits, target)
+        found = temperature.before_and_after(head, logits, target, weight)
     needed = f"{len(target)} validation rows have an answer, and it needs {temperature.FEWEST_ROWS} or more"
     shown = {key: {name: found[key][name] for name in SHOWN} for key in ("before", "after") if found[key]}
     note = f"the temperature stays 1: {needed}" if few else ""
@@ -141,34 +145,37 @@ def _temperature(
 
 
 def _decision(
-    head: Head, answer: Tensor, target: Tensor, config: TargetConfig, metric: str
+    head: Head, answer: Tensor, target: Tensor, weight: Tensor | None, config: TargetConfig, metric: str
 ) -> tuple[dict[str, Any], str]:
     """Change how one head decides; what it holds now, and what went amiss."""
     if isinstance(head, Regressor):
         assert config.interval is not None
-        return _interval(head, answer, target, config.interval)
+        return _interval(head, answer, target, weight, config.interval)
     if isinstance(head, MultilabelClassifier):
-        return _label_thresholds(head, answer, target)
-    return _class_thresholds(cast(Classifier, head), answer, target, metric)
+        return _label_thresholds(head, answer, target, weight)
+    return _class_thresholds(cast(Classifier, head), answer, target, weight, metric)
 
 
-def _interval(head: Regressor, answer: Tensor, target: Tensor, level: float) -> tuple[dict[str, Any], str]:
-    head.half_width = conformal_quantile(head.residuals(answer, target), level)
+def _interval(
+    head: Regressor, answer: Tensor, target: Tensor, weight: Tensor | None, level: float
+) -> tuple[dict[str, Any], str]:
+    head.half_width = conformal_quantile(head.residuals(answer, target), level, weight)
     found = ""
     if head.half_width is None:
         needed = fewest_rows(level)
-        few = f"{len(target)} validation rows have an answer, and {level:.0%} needs {needed} or more"
+        rows = len(target) if weight is None else int(effective_rows(weight.numpy()))
+        few = f"{rows} validation rows have an answer, and {level:.0%} needs {needed} or more"
         negative = (
             f"more than {1 - level:.0%} of the validation answers are below zero, which 'log' never reaches"
         )
-        found = f"no interval: {few if len(target) < needed else negative}"
+        found = f"no interval: {few if rows < needed else negative}"
     return {"interval": level, "half_width": head.half_width}, found
 
 
 def _label_thresholds(
-    head: MultilabelClassifier, answer: Tensor, target: Tensor
+    head: MultilabelClassifier, answer: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[dict[str, Any], str]:
-    chosen = label_thresholds(answer, target)
+    chosen = label_thresholds(answer, target, weight)
     few = [name for name, threshold in zip(head.classes, chosen, strict=True) if threshold is None]
     head.thresholds = [0.5 if threshold is None else threshold for threshold in chosen]
     found = (
@@ -178,9 +185,9 @@ def _label_thresholds(
 
 
 def _class_thresholds(
-    head: Classifier, answer: Tensor, target: Tensor, metric: str
+    head: Classifier, answer: Tensor, target: Tensor, weight: Tensor | None, metric: str
 ) -> tuple[dict[str, Any], str]:
-    head.thresholds = class_thresholds(answer, target, metric)
+    head.thresholds = class_thresholds(answer, target, metric, weight)
     found = ""
     if head.thresholds is None:
         found = f"no thresholds: no class has {FEWEST_ROWS} validation rows and is lacking in as many"
