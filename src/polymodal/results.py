@@ -16,6 +16,7 @@ from polymodal.evaluation.inference import Measure, answer_frame, run_batches
 from polymodal.pages import try_page, write_about
 from polymodal.run import Run
 from polymodal.training.calibration import Calibration
+from polymodal.training.declared import WEIGHT
 from polymodal.training.folder import FINISH, PAGES_STATE, PENDING, write_metrics
 from polymodal.training.job import Job
 from polymodal.training.labelled import label_notes
@@ -68,12 +69,15 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
         for name, target in run.declaration.targets.items():
             if target.format is not None:  # the answers are numbers, and so is the truth beside them
                 truth[name] = parse_numbers(table.values(name), target.format)[0]
-        for batch in run_batches(run.model, job.rows("test"), 128):
+        rows = job.rows("test")
+        for batch in run_batches(run.model, rows, 128):
             measure.add(batch)
             frame = answer_frame(run.model, batch, probabilities=True)
             frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
             for name in names:
                 frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
+            if rows.weights is not None:
+                frame[WEIGHT] = rows.weights[batch.index]
             frames.append(frame)
         with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
             pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
@@ -106,13 +110,21 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
         "losses": first_and_last(history),
         "parameters": run.model.num_parameters(),
         "rows": count_splits(job),
-        "notes": job.notes + label_notes(job) + skip_notes(job) + cache_notes(job) + calibration.notes,
+        "notes": [
+            *job.notes,
+            *label_notes(job),
+            *skip_notes(job),
+            *cache_notes(job),
+            *weight_notes(job),
+            *calibration.notes,
+        ],
         "calibration": calibration.targets,
         "warnings": [
             *(str(warning) for warning in (job.report.warnings if job.report else [])),
             *calibration.warnings,
         ],
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **({"sample_weight": weight} if (weight := job.declaration.data.sample_weight) else {}),
         **({"start": start} if start else {}),
         "history": history,
     }
@@ -145,6 +157,12 @@ def count_splits(job: Job) -> dict[str, int]:
     """Rows by split, and those ``rejected`` where rows may be left out."""
     rows = {name: len(table) for name, table in job.splits.items()}
     return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
+
+
+def weight_notes(job: Job) -> list[str]:
+    """By which column rows count, where they do not all count the same."""
+    column = job.declaration.data.sample_weight
+    return [f"rows count by '{column}' in losses, metrics and all that is chosen by them"] if column else []
 
 
 def cache_notes(job: Job) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -125,9 +126,11 @@ class Run:
         """Every metric by target, on the rows whose target is not empty.
 
         ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
+        Where the fit weighed its rows (``data.sample_weight``), so does this by the same column; a table
+        without it gives a ``UserWarning``, and all its rows count the same.
 
         Raises:
-            DataError: If a target's column is missing, or no row has an answer.
+            DataError: If a target's column is missing, a row has no weight, or no row an answer.
         """
         self.require_targets()
         table = read_table(source)
@@ -136,7 +139,9 @@ class Run:
                 raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
                                         cure=did_you_mean(name, table.columns)))  # fmt: skip
         measure = Measure(self.model)
-        rows = self.rows(table, self.model.config.head_names, on_error)
+        if lacking := self.lacks_weights(table):
+            warnings.warn(lacking, stacklevel=2)
+        rows = self.rows(table, self.model.config.head_names, on_error, self.weighted_by(table))
         for batch in self._batches(rows, batch_size):
             measure.add(batch)
             if rejected is not None:
@@ -145,8 +150,22 @@ class Run:
         if not results:
             unread = " or its row cannot be read" if rows.skip else ""
             found, expected = f"every target cell is empty{unread}", "rows with answers"
+            if rows.weights is not None and not rows.weights.any():
+                found, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
             raise DataError(Problem(file=table.name, found=found, expected=expected))
         return results
+
+    def weighted_by(self, table: Table) -> str | None:
+        """The column that says how much each row of a table counts; None where all count the same."""
+        column = self.declaration.data.sample_weight
+        return column if column in table.columns else None
+
+    def lacks_weights(self, table: Table) -> str:
+        """What to say of a table without the column by which the fit weighed its rows; else nothing."""
+        column = self.declaration.data.sample_weight
+        if column is None or column in table.columns:
+            return ""
+        return f"{table.name}: no column '{column}', by which the fit weighed its rows: all count the same"
 
     def embed(
         self, source: Any, *, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
@@ -342,11 +361,13 @@ class Run:
     def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
         return run_batches(self.model, rows, batch_size, precision=self.precision)
 
-    def rows(self, table: Table, targets: Any = (), on_error: str = "refuse") -> RowDataset:
-        """The rows of ``table`` as this run reads them, with these ``targets``.
+    def rows(
+        self, table: Table, targets: Any = (), on_error: str = "refuse", weight: str | None = None
+    ) -> RowDataset:
+        """The rows of ``table`` as this run reads them, with these ``targets`` and the column of weights.
 
         Raises:
-            DataError: If the table has none of the model's inputs.
+            DataError: If the table has none of the model's inputs, or a cell holds no weight.
             RunError: If ``on_error`` is none of its values.
         """
         names = self.model.config.input_names
@@ -357,4 +378,6 @@ class Run:
         if on_error not in ON_ERROR:
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         skip = on_error == SKIP
-        return RowDataset(table, self.processor, targets=targets, numbers=table.numbers, skip=skip)
+        return RowDataset(
+            table, self.processor, targets=targets, numbers=table.numbers, skip=skip, weight=weight
+        )

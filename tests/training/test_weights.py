@@ -1,21 +1,25 @@
 """Rows that count more: a fit on integer weights is the fit on rows that stand there so often."""
 
 import inspect
+import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import polymodal as pm
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, DataError
 from polymodal.evaluation.metrics import METRICS
 from polymodal.models.heads import HEADS, Regressor
+from tests.command import polymodal
 from tests.tables import tiny
 
 ONE_STEP = {
     "fusion__dropout": 0, "train__modality_dropout": 0, "train__epochs": 1, "train__batch_size": 512,
     "train__optim": "sgd", "train__learning_rate": 0.1, "train__max_grad_norm": 0, "train__warmup": 0,
     "targets__kind__class_weights": "balanced", "targets__tags__class_weights": "balanced",
+    "targets__kind__temperature": False, "targets__tags__temperature": False,  # their prior counts rows
 }  # fmt: skip
 TARGETS = ["kind", "price", "tags"]
 
@@ -46,11 +50,67 @@ def runs(frame, tmp_path_factory):
 def test_one_step_on_integer_weights_is_one_on_repeated_rows(runs):
     weighted, repeated = (run.model.state_dict() for run in runs)
     for name, value in weighted.items():
-        if name.endswith("temperature"):  # it asks how many rows there are, not what they count
-            continue
         np.testing.assert_allclose(value, repeated[name], atol=1e-5, err_msg=name)
     once, often = (run.model.head("price") for run in runs)
     assert (once.mean, once.deviation) == (pytest.approx(often.mean), pytest.approx(often.deviation))
+
+
+def test_metrics_of_weighted_rows_are_those_of_repeated_rows(runs, frame):
+    run, rows = runs[0], frame[frame["split"] == "test"].reset_index(drop=True)
+    weighted = run.evaluate(rows)
+    with pytest.warns(UserWarning, match="no column 'count', by which the fit weighed its rows"):
+        repeated = run.evaluate(rows.loc[rows.index.repeat(rows["count"])].drop(columns="count"))
+        even = run.evaluate(rows.drop(columns="count"))
+    for target in TARGETS:
+        assert weighted[target] == pytest.approx(repeated[target], abs=1e-6), target
+        assert weighted[target] != pytest.approx(even[target], abs=1e-3)
+    results = json.loads((run.folder / "metrics.json").read_text())
+    assert results["sample_weight"] == "count" and results["test"]["price"] == pytest.approx(
+        weighted["price"]
+    )
+    with pytest.raises(DataError, match=r"row 2, column 'count': -1\.0, expected 0, or"):
+        run.evaluate(rows.assign(count=np.where(rows.index == 1, -1.0, 1.0)))
+    with pytest.raises(DataError, match="all weights in column 'count' are 0"):
+        run.evaluate(rows.assign(count=0))
+
+
+def test_validation_metrics_and_what_is_chosen_by_them_weigh_rows(runs):
+    weighted, repeated = (json.loads((run.folder / "metrics.json").read_text()) for run in runs)
+    assert weighted["validation"] == pytest.approx(repeated["validation"], abs=1e-4)
+    chosen, often = (results["calibration"]["tags"]["thresholds"] for results in (weighted, repeated))
+    assert chosen == pytest.approx(often, abs=1e-4)
+
+
+def test_a_report_and_a_comparison_weigh_rows_and_say_so(runs, frame, tmp_path):
+    run, rows = runs[0], frame[frame["split"] == "test"].reset_index(drop=True)
+    page = run.report(rows, noise_rows=10, output=tmp_path / "report").read_text()
+    assert "Rows count as much as the column" in page
+    figures, measured = json.loads((tmp_path / "report/report.json").read_text()), run.evaluate(rows)
+    assert figures["sample_weight"] == "count"
+    for target, metric in (("kind", "accuracy"), ("price", "r2"), ("tags", "micro_f1")):
+        found = figures["targets"][target]
+        assert found["metrics"] == pytest.approx(measured[target], abs=1e-6)
+        assert found["worth"]["all"]["value"] == pytest.approx(measured[target][metric], abs=1e-6)
+        assert found["robustness"]["missing"]["together"][0]["value"] == found["worth"]["all"]["value"]
+    assert figures["targets"]["price"]["failures"]["residuals"]["mae"] == pytest.approx(
+        measured["price"]["mae"]
+    )
+    shutil.copytree(run.folder, tmp_path / "again")
+    both = pm.compare([run.folder, tmp_path / "again"]).figures
+    assert "rows count by their weights, which are the same in all runs" in both["notes"]
+    scored = both["targets"]["price"]["runs"][0]["score"]["value"]
+    assert scored == pytest.approx(measured["price"]["r2"], abs=1e-5)
+    assert "Rows count as much as the column `count` says" in (run.folder / "README.md").read_text()
+
+
+def test_evaluate_states_on_the_command_line_whether_it_weighs_rows(runs, frame, tmp_path):
+    rows = frame[frame["split"] == "test"].drop(columns="tags").assign(tags=None)
+    rows.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    rows.drop(columns="count").to_json(tmp_path / "plain.jsonl", orient="records", lines=True)
+    for name, line in (("rows", "note: rows count by 'count'"), ("plain", "warning: plain.jsonl: no column")):
+        result = polymodal("evaluate", runs[0].folder, f"{name}.jsonl", "--json", folder=tmp_path)
+        assert result.status == 0 and line in result.err and "UserWarning" not in result.err
+        assert result.json["weighted"] is (name == "rows") and "rmse" in result.json["price"]
 
 
 class Deaf(Regressor):

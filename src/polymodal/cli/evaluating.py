@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -107,8 +109,8 @@ def evaluate(
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
     rows = read_table(table)
-    found = measure(
-        opened, rows,
+    found = _without_warning(
+        measure, opened, rows,
         retrieval=retrieval,
         labels=labels | ({"prompts": prompts} if prompts else {}) if zero_shot is not None else None,
         probe={"target": linear_probe, "input": input, "task": task} if linear_probe is not None else None,
@@ -120,8 +122,27 @@ def evaluate(
     if only is None:
         tell_unseen(opened, rows, found)
     plain = found["targets"] if [*found] == ["targets"] else found
+    if "targets" in found:
+        plain = _weighing(opened, rows) | plain
     if not printed(plain, as_json):
         show_measured(found, title=f"{run} on {table}")
+
+
+def _without_warning(measure: Callable[..., Any], *given: Any, **asked: Any) -> Any:
+    """What is measured; :func:`_weighing` says what the run would warn of."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*by which the fit weighed its rows")
+        return measure(*given, **asked)
+
+
+def _weighing(run: Any, table: Any) -> dict[str, Any]:
+    """Say whether the metrics weigh rows, where the fit did; ``weighted`` for JSON."""
+    column = run.declaration.data.sample_weight
+    if column is None:
+        return {}
+    lacking = run.lacks_weights(table)
+    typer.echo(f"warning: {lacking}" if lacking else f"note: rows count by '{column}'", err=True)
+    return {"weighted": not lacking}
 
 
 def _evaluate_words(run: Any, table: str, asked: dict[str, Any], as_json: bool, title: str) -> None:

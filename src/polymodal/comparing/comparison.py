@@ -182,6 +182,8 @@ def _target(runs: Sequence[Tested], name: str, rows: Rows, seed: int) -> dict[st
     truth = pick(runs[0], rows.numbers, runs[0].truth[name])
     said = {run.name: pick(run, rows.numbers, run.said[name]) for run in runs}
     known = np.array([cell is not None for cell in truth], dtype=bool)
+    if rows.weights is not None:
+        known &= rows.weights > 0
     answered = {run: np.array([cell is not None for cell in cells]) & known for run, cells in said.items()}
     answering = [mask for mask in answered.values() if mask.any()]
     kept = np.flatnonzero(np.logical_and.reduce([known, *answering]))
@@ -196,6 +198,8 @@ def _target(runs: Sequence[Tested], name: str, rows: Rows, seed: int) -> dict[st
         for run in said
         if answered[run].any()
     }
+    if rows.weights is not None:
+        added = {run: sums * rows.weights[kept, None] for run, sums in added.items()}
     nothing = np.full_like(next(iter(added.values())), np.nan)
     ranked = rank(score, {run: added.get(run, nothing) for run in said}, rows.groups[kept], seed=seed)
     found = {

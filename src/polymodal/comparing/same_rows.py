@@ -30,12 +30,14 @@ class Rows:
         groups: What each row belongs to.
         grouped_by: In words what makes a group; empty where every row stands by itself.
         notes: What should be known of the rows.
+        weights: ``(rows,)`` how much each counts, if that is the same in all runs; None where all rows do.
     """
 
     numbers: np.ndarray
     groups: np.ndarray
     grouped_by: str
     notes: list[str]
+    weights: np.ndarray | None = None
 
 
 def same_rows(runs: Sequence[Tested], targets: Sequence[str], group: str | None = None) -> Rows:
@@ -68,7 +70,19 @@ def same_rows(runs: Sequence[Tested], targets: Sequence[str], group: str | None 
         count = len(union) - len(common)
         notes.append(f"{_rows(count)} left out that {lacking} could not read and skipped")
     groups, grouped_by, more = _groups(runs, common, targets, group)
-    return Rows(common, groups, grouped_by, notes + more)
+    weights, said = _weights(runs, common)
+    return Rows(common, groups, grouped_by, notes + more + said, weights)
+
+
+def _weights(runs: Sequence[Tested], rows: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
+    """How much each row counts, and a note on it where a run weighs its rows."""
+    given = [run.weights for run in runs if run.weights is not None]
+    if not given:
+        return None, []
+    chosen = [run.weights[np.searchsorted(run.rows, rows)] for run in runs if run.weights is not None]
+    if len(given) == len(runs) and all(np.array_equal(chosen[0], other) for other in chosen):
+        return chosen[0], ["rows count by their weights, which are the same in all runs"]
+    return None, ["all rows count the same here: not all runs weigh them, or not all by the same weights"]
 
 
 def pick(run: Tested, rows: np.ndarray, values: list[Any]) -> list[Any]:

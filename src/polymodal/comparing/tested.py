@@ -23,6 +23,7 @@ from polymodal.data.vocabulary import Vocabulary
 from polymodal.errors import RunError
 from polymodal.parsing import load_yaml
 from polymodal.run_folder import answers_in_words, refuse_words
+from polymodal.training.declared import WEIGHT
 from polymodal.training.folder import RESULTS, SEVERAL
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
@@ -44,6 +45,7 @@ class Tested:
         families: The task of each target whose answers can be read.
         truth: Of each target, a row an entry, as training read the cells; None where the cell is empty.
         said: The same of the answers.
+        weights: ``(rows,)`` how much each row counts in the run's metrics; None where all count the same.
         rejected: ``(name of the file, row)`` of the rows that ``data.on_error: skip`` left out.
     """
 
@@ -57,6 +59,7 @@ class Tested:
     truth: dict[str, list[Any]]
     said: dict[str, list[Any]]
     rejected: frozenset[tuple[str, int]]
+    weights: np.ndarray | None = None
 
     @property
     def cost(self) -> dict[str, Any]:
@@ -132,6 +135,7 @@ def read_tested(folder: Path, name: str) -> Tested:
             for entry in targets
         }
         rows = table.column("row").to_numpy()
+        weights = table.column(WEIGHT).to_numpy() if results.get(WEIGHT) else None
     except (pa.ArrowException, OSError, KeyError, TypeError, MediaError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder / ANSWERS}: cannot be read ({reason}). Fit again") from None
@@ -146,6 +150,7 @@ def read_tested(folder: Path, name: str) -> Tested:
         truth={target: truth for target, (truth, _) in columns.items()},
         said={target: said for target, (_, said) in columns.items()},
         rejected=_rejected(folder / REJECTED),
+        weights=weights,
     )
 
 

@@ -56,16 +56,18 @@ def emap(
     order = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
     (batch,) = embed_rows(model, rows, batch_size=len(order), precision=precision, order=order)
     bootstrap_groups = (np.arange(len(rows)) if groups is None else groups)[order]
+    weights = None if rows.weights is None else torch.from_numpy(rows.weights[order]).float()
     whole = logits_of(model, batch.embedded, precision)
     found: dict[str, Any] = {name: {} for name in scores}
     for name in against_rest:
         additive = {
-            target: additive_projection(pairs)
+            target: additive_projection(pairs, weights)
             for target, pairs in paired_logits(model, batch.embedded, [name], precision).items()
         }
         for target, score in scores.items():
             head, truth = model.head(target), batch.targets[target]
-            entry = _compare(head, score, truth, whole[target], additive[target], bootstrap_groups, seed)
+            both = whole[target], additive[target]
+            entry = _compare(head, score, truth, both, weights, bootstrap_groups, seed)
             if entry:
                 found[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
     return {"rows": len(order), "targets": {target: entry for target, entry in found.items() if entry}}
@@ -91,23 +93,38 @@ def paired_logits(
     return {target: torch.cat(pieces) for target, pieces in parts.items()}
 
 
-def additive_projection(pairs: Tensor) -> Tensor:
-    """The nearest sum of two functions to ``pairs`` ``(rows, rows, outputs)``, for each row with itself."""
-    return pairs.mean(dim=1) + pairs.mean(dim=0) - pairs.mean(dim=(0, 1))
+def additive_projection(pairs: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The nearest sum of two functions to ``pairs`` ``(rows, rows, outputs)``, for each row with itself.
+
+    With ``weights`` ``(rows,)`` nearness counts each row so much.
+    """
+    if weights is None or not weights.any():
+        return pairs.mean(dim=1) + pairs.mean(dim=0) - pairs.mean(dim=(0, 1))
+    share = (weights / weights.sum()).to(pairs.dtype)
+    over_second, over_first = torch.einsum("ijo,j->io", pairs, share), torch.einsum("ijo,i->jo", pairs, share)
+    return over_second + over_first - share @ over_second
 
 
 def _compare(
-    head: Head, score: Score, target: Tensor, whole: Tensor, additive: Tensor, groups: np.ndarray, seed: int
+    head: Head,
+    score: Score,
+    target: Tensor,
+    logits_of_both: tuple[Tensor, Tensor],
+    weights: Tensor | None,
+    groups: np.ndarray,
+    seed: int,
 ) -> dict[str, Any]:
-    known = head.known(target)
+    known = head.known(target) if weights is None else head.known(target) & (weights > 0)
     if not known.any():
         return {}
     device = next(head.parameters()).device
     statistics = []
-    for logits in (whole, additive):
+    for logits in logits_of_both:
         answer = head.answer(logits.to(device)).cpu()[known]
         statistics.append(score.statistics(answer, target[known], head.decide(answer)))
     both = np.stack(statistics)
+    if weights is not None:
+        both = both * weights[known].double().numpy()[:, None]
     points = score.value(both.sum(axis=1))
     samples = score.value(Bootstrap(groups[known.numpy()], seed=seed).resample(both))
     return {

@@ -40,6 +40,10 @@ class Answered(Protocol):
     def targets(self) -> Tensor:
         """``(rows, …)`` what it should have answered."""
 
+    @property
+    def weights(self) -> np.ndarray | None:
+        """``(rows,)`` how much each row counts in scores and means; None where all count the same."""
+
 
 class Answers(NamedTuple):
     """See :class:`Answered`."""
@@ -47,6 +51,7 @@ class Answers(NamedTuple):
     known: np.ndarray
     answers: Tensor
     targets: Tensor
+    weights: np.ndarray | None = None
 
 
 def failures(
@@ -80,7 +85,7 @@ def failures(
     """
     head = model.head(target)
     answered = answered or answer_rows(model, rows, target, precision)
-    known, answer, truth = answered.known, answered.answers, answered.targets
+    known, answer, truth, weights = answered.known, answered.answers, answered.targets, answered.weights
     family = family_of(head)
     found: dict[str, Any] = {"family": family, "rows": len(known)}
     if not len(known) or family not in ("classification", "multilabel", "regression"):
@@ -88,12 +93,13 @@ def failures(
     decided = {name: value.cpu() for name, value in head.decide(answer).items()}
     if family == "classification":
         names = list(head.classes)  # type: ignore[arg-type]
-        found["classes"] = class_table(answer, truth, decided, names)
+        found["classes"] = class_table(answer, truth, decided, names, weights)
         found["confusion"] = confusion(answer, truth, decided, names)
     elif family == "multilabel":
-        found["labels"] = label_table(answer, truth, decided, list(head.classes))  # type: ignore[arg-type]
+        labels = list(head.classes)  # type: ignore[arg-type]
+        found["labels"] = label_table(answer, truth, decided, labels, weights)
     else:
-        found["residuals"] = residual_summary(answer, truth, known, seed=seed)
+        found["residuals"] = residual_summary(answer, truth, known, seed=seed, weights=weights)
     given: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed}
     found["worst"] = worst_rows(model, rows, target, answered, **given)
     return found
@@ -108,13 +114,20 @@ def answer_rows(
     for batch in run_batches(model, rows, BATCH, precision=precision):
         truth = batch.targets[target]
         mask = head.known(truth) & ~torch.from_numpy(batch.unread)
+        mask &= torch.tensor(True) if batch.weight is None else batch.weight > 0
         parts.append(Answers(batch.index[mask.numpy()], answers(model, batch)[target][mask], truth[mask]))
-    known, answer, truths = zip(*parts, strict=True)
-    return Answers(np.concatenate(known), torch.cat(answer), torch.cat(truths))
+    known, answer, truths, _ = zip(*parts, strict=True)
+    places = np.concatenate(known)
+    weights = None if rows.weights is None else rows.weights[places]
+    return Answers(places, torch.cat(answer), torch.cat(truths), weights)
 
 
 def class_table(
-    answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], classes: Sequence[str]
+    answer: Tensor,
+    target: Tensor,
+    decided: Mapping[str, Tensor],
+    classes: Sequence[str],
+    weights: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """How each class fares; every target must be known.
 
@@ -123,6 +136,7 @@ def class_table(
         target: ``(rows,)``.
         decided: See :meth:`polymodal.models.heads.Head.decide`.
         classes: Their names.
+        weights: ``(rows,)`` how much each row counts in precision, recall and F1; numbers of rows are counts.
 
     Returns:
         By class ``class``; ``rows`` that have it; ``said``, rows for which it was said; ``precision``,
@@ -131,7 +145,9 @@ def class_table(
         where none is mistaken.
     """
     counts = _counts(answer, target, decided, len(classes))
-    precision, recall, f1 = _scores(target.numpy(), _said(answer, decided).numpy(), range(len(classes)))
+    precision, recall, f1 = _scores(
+        target.numpy(), _said(answer, decided).numpy(), range(len(classes)), weights
+    )
     table = []
     for place, name in enumerate(classes):
         mistaken = counts[place].copy()
@@ -191,7 +207,11 @@ def confusion(
 
 
 def label_table(
-    answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], classes: Sequence[str]
+    answer: Tensor,
+    target: Tensor,
+    decided: Mapping[str, Tensor],
+    classes: Sequence[str],
+    weights: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """How each label fares; every target must be known.
 
@@ -200,6 +220,7 @@ def label_table(
         target: The same shape, 1 where the row has the label.
         decided: See :meth:`polymodal.models.heads.Head.decide`.
         classes: Names of the labels.
+        weights: As in :func:`class_table`.
 
     Returns:
         By label ``label``, ``rows`` that have it, ``said``, ``missed`` (rows that have it, not said),
@@ -210,7 +231,7 @@ def label_table(
     table = []
     for place, name in enumerate(classes):
         has, claimed = true[:, place], said[:, place]
-        precision, recall, f1 = (score[0] for score in _scores(has, claimed, [True]))
+        precision, recall, f1 = (score[0] for score in _scores(has, claimed, [True], weights))
         table.append(
             {
                 "label": name,
@@ -227,7 +248,12 @@ def label_table(
 
 
 def residual_summary(
-    answer: Tensor, target: Tensor, known: np.ndarray | None = None, *, seed: int = 0
+    answer: Tensor,
+    target: Tensor,
+    known: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """How far off numbers are; a residual is answer less truth, above zero where the answer is too high.
 
@@ -236,6 +262,7 @@ def residual_summary(
         target: The same; every one known.
         known: ``(rows,)`` the rows' places in the table; by default 0, 1, ….
         seed: Of the points.
+        weights: ``(rows,)`` how much each row counts in all but the number of rows and the points.
 
     Returns:
         In the target's unit: ``bias``, the mean residual; ``mae``; ``rmse``; ``quantiles`` of the residuals,
@@ -249,12 +276,12 @@ def residual_summary(
     drawn = drawn[np.argsort(known[drawn])]
     return {
         "rows": len(said),
-        "bias": finite(residual.mean()),
-        "mae": finite(np.abs(residual).mean()),
-        "rmse": finite(np.sqrt(np.square(residual).mean())),
+        "bias": finite(np.average(residual, weights=weights)),
+        "mae": finite(np.average(np.abs(residual), weights=weights)),
+        "rmse": finite(np.sqrt(np.average(np.square(residual), weights=weights))),
         "quantiles": [
             {"share": share, "value": finite(value)}
-            for share, value in zip(QUANTILES, np.quantile(residual, QUANTILES), strict=True)
+            for share, value in zip(QUANTILES, _quantiles(residual, weights), strict=True)
         ],
         "points": [
             {"row": int(known[i]), "answer": finite(said[i]), "residual": finite(residual[i])} for i in drawn
@@ -362,11 +389,20 @@ def _counts(answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], class
     return confusion_matrix(target.numpy(), said, labels=np.arange(classes))
 
 
-def _scores(true: np.ndarray, said: np.ndarray, labels: Sequence[Any]) -> tuple[Any, Any, Any]:
+def _quantiles(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Those at ``QUANTILES``; of weighted values NumPy has them without interpolation."""
+    if weights is None:
+        return np.quantile(values, QUANTILES)
+    return np.quantile(values, QUANTILES, weights=weights, method="inverted_cdf")
+
+
+def _scores(
+    true: np.ndarray, said: np.ndarray, labels: Sequence[Any], weights: np.ndarray | None
+) -> tuple[Any, Any, Any]:
     """Precision, recall and F1 of each of ``labels``, NaN where they are not defined."""
     if not len(true):
         return tuple(np.full((3, len(labels)), np.nan))  # type: ignore[return-value]
     precision, recall, f1, _ = precision_recall_fscore_support(
-        true, said, labels=list(labels), average=None, zero_division=np.nan
+        true, said, labels=list(labels), average=None, zero_division=np.nan, sample_weight=weights
     )
     return precision, recall, f1

@@ -250,8 +250,8 @@ def brier_score(probabilities: Tensor, target: Tensor, weight: Tensor | None = N
     """The mean squared error of ``probabilities`` ``(rows, classes)``, a scalar.
 
     Of classes, ``target`` ``(rows,)``, it is summed over all of them, from 0 to 2 (Brier 1950, equation 2);
-    of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1. With ``weight`` ``(rows,)``
-    each row counts so much.
+    of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1. With ``weight``
+    ``(rows,)`` each row counts so much.
     """
     if target.ndim > 1:
         each = (probabilities - target).square()

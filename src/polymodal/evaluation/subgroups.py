@@ -104,9 +104,10 @@ def _comparable(score: Score, statistics: np.ndarray) -> Measured:
     if score.name != "r2":
         return Measured(score, statistics)
     error, truth, squares, one = statistics.T
-    spread = truth.var() if len(truth) else 0.0
+    spread = float(np.average((truth / one - truth.sum() / one.sum()) ** 2, weights=one)) if len(one) else 0.0
     # Equal targets leave nothing but rounding to be explained.
-    explained = 1 - error / spread if spread > 1e-12 * squares.mean() else np.full_like(error, np.nan)
+    varies = len(one) and spread > 1e-12 * squares.sum() / one.sum()
+    explained = one - error / spread if varies else np.full_like(error, np.nan)
     return Measured(Score("accuracy"), np.stack([explained, one], axis=1))
 
 

@@ -110,7 +110,8 @@ def reliability(
     each = torch.ones_like(confidence)
     if weight is not None:
         each = weight.repeat_interleave(len(confidence) // len(weight))
-    found, weights = _bins(*(value.double().cpu().numpy() for value in (confidence, right, each)), bins)
+    sure, hit, held = (value.double().cpu().numpy() for value in (confidence, right, each))
+    found, weights = _bins(sure, hit, held, bins)
     gaps = np.array([abs(entry["accuracy"] - entry["confidence"]) for entry in found])
     return {
         "rows": len(target),
@@ -167,9 +168,7 @@ def _mean(values: Tensor, weight: Tensor | None) -> float:
     return float(values.flatten(1).mean(dim=1) @ weight) if values.ndim > 1 else float(values @ weight)
 
 
-def _known(
-    values: Tensor, target: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def _known(values: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """The rows whose target is known and that count, in double precision; their weights add up to one."""
     if values.ndim != 2 or target.shape not in (values.shape[:1], values.shape):
         shapes = tuple(values.shape), tuple(target.shape)

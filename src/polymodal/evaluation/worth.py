@@ -30,15 +30,17 @@ class Trials:
 
     Attributes:
         score: The metric.
-        known: ``(rows,)`` the rows, by their place in the table, whose target is known.
+        known: ``(rows,)`` the rows, by their place in the table, whose target is known and which count.
+        weights: ``(known,)`` how much each counts in the score; None where all count the same.
         statistics: ``(trials, known, sums)``, see :meth:`Score.statistics`.
         answers: ``(known, …)`` what the head answered in the trial ``full``, with every input.
         logits: ``(known, …)`` what they were made of.
         targets: ``(known, …)`` what it should have answered.
     """
 
-    def __init__(self, head: Head, score: Score, full: Any = None) -> None:
-        self.head, self.score, self.full = head, score, full
+    def __init__(self, head: Head, score: Score, full: Any = None, weights: np.ndarray | None = None) -> None:
+        """``weights`` ``(rows of the table,)`` say how much each row counts."""
+        self.head, self.score, self.full, self._every = head, score, full, weights
         self._known: list[np.ndarray] = []
         self._answers: list[Tensor] = []
         self._logits: list[Tensor] = []
@@ -48,6 +50,8 @@ class Trials:
     def start(self, index: Tensor, target: Tensor, unread: Tensor) -> None:
         """A batch begins."""
         self._mask = self.head.known(target) & ~unread
+        if self._every is not None:
+            self._mask &= torch.from_numpy(self._every[index.numpy()] > 0)
         self._targets.append(target[self._mask])
         self._known.append(index[self._mask].numpy())
 
@@ -61,7 +65,10 @@ class Trials:
         """The same of what was answered, ``(batch, classes)`` or ``(batch,)``."""
         answer = answer[self._mask]
         decided = {name: value.cpu() for name, value in self.head.decide(answer).items()}
-        self._statistics[trial].append(self.score.statistics(answer, self._targets[-1], decided))
+        added = self.score.statistics(answer, self._targets[-1], decided)
+        if self._every is not None:
+            added = added * self._every[self._known[-1], None]
+        self._statistics[trial].append(added)
         if trial == self.full:
             self._answers.append(answer)
 
@@ -69,6 +76,11 @@ class Trials:
     def known(self) -> np.ndarray:
         """See the class."""
         return np.concatenate(self._known)
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """See the class."""
+        return None if self._every is None else self._every[self.known]
 
     def of(self, trial: Any) -> np.ndarray:
         """What the rows add in one trial, ``(known, sums)``."""
@@ -115,7 +127,7 @@ def try_inputs(
     game = make_game(model.config.input_names, seed)
     full = len(game.subsets) - 1
     trials = {
-        name: Trials(head, score_of(head, (metrics or {}).get(name)), full)
+        name: Trials(head, score_of(head, (metrics or {}).get(name)), full, rows.weights)
         for name, head in model.named_heads()
     }
     order = np.random.default_rng(seed).permutation(len(rows))

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import torch
 
 from polymodal import __version__
 from polymodal.config import ReportConfig
@@ -85,6 +86,7 @@ def frame(asked: Measuring, what: str) -> dict[str, Any]:
         "what": what,
         "rows": len(asked.rows),
         "inputs": {name: config.modality for name, config in declared.items()},
+        **({"sample_weight": asked.rows.weight} if asked.run.declaration.data.sample_weight else {}),
         "targets": {},
     }
 
@@ -151,7 +153,8 @@ def target_figures(
     """
     head, answer = trial.head, trial.answers
     decided = {key: value.cpu() for key, value in head.decide(answer).items()}
-    metrics = evaluate(head.task, answer, trial.targets, family=family_of(head), **decided)
+    weight = None if trial.weights is None else torch.from_numpy(trial.weights)
+    metrics = evaluate(head.task, answer, trial.targets, weight, family=family_of(head), **decided)
     failing = _failures(asked, name, trial, take_apart=said is None)
     return {
         "task": head.task,
@@ -171,7 +174,8 @@ def _calibration(trial: Trials, metrics: Mapping[str, float], promised: float | 
     """Whether probabilities are right as often as they say, or intervals hold what they promise."""
     head = trial.head
     if isinstance(head, (Classifier, MultilabelClassifier)):
-        return before_and_after(head, trial.logits, trial.targets)
+        weight = None if trial.weights is None else torch.from_numpy(trial.weights)
+        return before_and_after(head, trial.logits, trial.targets, weight)
     if "coverage" not in metrics:
         return {}
     return {key: metrics[key] for key in ("coverage", "interval_width")} | {"promised": promised}

@@ -106,7 +106,7 @@ def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
     read = [run.processor.read_row({name: cell}, [name])[0] for cell in cells]
     target = run.processor.batch([{"index": place, **row} for place, row in enumerate(read)])["targets"][name]
     answer = torch.from_numpy(answers[kept].to_numpy(np.float32).copy())
-    trial = Trials(head, score_of(head, judged_by(run).get(name)), ALL)
+    trial = Trials(head, score_of(head, judged_by(run).get(name)), ALL, asked.rows.weights)
     trial.start(torch.arange(len(cells)), target, torch.zeros(len(cells), dtype=torch.bool))
     if of_classes:
         trial.add(ALL, _logits(head, answer))

@@ -180,5 +180,6 @@ def _given_rows(run: Run, table: Table) -> RowDataset:
 
 def _rows(run: Run, table: Table, numbers: np.ndarray, skip: bool) -> RowDataset:
     return RowDataset(
-        table, run.processor, targets=run.declaration.targets, numbers=numbers.tolist(), skip=skip
-    )
+        table, run.processor, targets=run.declaration.targets, numbers=numbers.tolist(), skip=skip,
+        weight=run.weighted_by(table),
+    )  # fmt: skip

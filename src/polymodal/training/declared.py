@@ -46,6 +46,8 @@ HEAD_SETTINGS = {
 """What a head has to take, or the family it has to be of, for each setting of a target to mean something."""
 ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
 """What ``predictions.parquet`` says of a row beside its answers."""
+WEIGHT = "sample_weight"
+"""What a row counts, in ``predictions.parquet`` of a fit that weighs its rows."""
 FREE_SIZES = ("bins", "patch")
 """Options of our own encoders that no setting of an input stands for."""
 ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
@@ -59,8 +61,9 @@ def check_columns(declaration: Declaration) -> None:
         ConfigError: If a target has the name of another column.
     """
     beside = {f"{name}_{suffix}" for name in declaration.targets for suffix in ANSWER_SUFFIXES}
+    taken = {*ANSWER_COLUMNS, *beside, *([WEIGHT] if declaration.data.sample_weight else [])}
     for name in declaration.targets:
-        if name in ANSWER_COLUMNS or name in beside:
+        if name in taken:
             cure = "Rename the column"
             raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
 

@@ -58,7 +58,7 @@ def missing_curves(
     random = np.random.default_rng(seed)
     # Ranks rather than draws: of all rows exactly the share loses its cell.
     ranks = {name: random.permutation(len(rows)) / len(rows) for name in names}
-    trials = {name: Trials(model.head(name), score) for name, score in scores.items()}
+    trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
     _run(model, rows, trials, ranks, precision)
     groups = np.arange(len(rows)) if groups is None else groups
     return {

@@ -74,7 +74,7 @@ def noise_curves(
         raise ValueError(f"levels is {levels}, expected 1 to {LEVELS}")
     order = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most_rows])
     plan = {name: corruptions_of(reader) for name, reader in rows.processor.readers.items()}
-    trials = {name: Trials(model.head(name), score) for name, score in scores.items()}
+    trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
     worsening = _Worsening(model, rows, seed, precision)
     for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision, order=order):
         for name, trial in trials.items():
