@@ -130,7 +130,7 @@ def _temperature(
 ) -> tuple[dict[str, Any], str]:
     """Set the temperature of one head; what it brought, and why it stays 1 where it does."""
     head.temperature.fill_(1.0)
-    few = len(target) < temperature.FEWEST_ROWS
+    few = _rows(target, weight) < temperature.FEWEST_ROWS
     # A head of another package may answer in a way of its own, of which the temperature here knows nothing.
     if not few and logits.shape == (len(target), len(head.classes)):
         head.temperature.fill_(temperature.fit_temperature(logits, target, weight))
@@ -138,7 +138,7 @@ def _temperature(
     if found["after"] and found["after"]["nll"] > found["before"]["nll"]:
         head.temperature.fill_(1.0)
         found = temperature.before_and_after(head, logits, target, weight)
-    needed = f"{len(target)} validation rows have an answer, and it needs {temperature.FEWEST_ROWS} or more"
+    needed = f"{_counted(target, weight)}, and it needs {temperature.FEWEST_ROWS} or more"
     shown = {key: {name: found[key][name] for name in SHOWN} for key in ("before", "after") if found[key]}
     note = f"the temperature stays 1: {needed}" if few else ""
     return {"temperature": found["temperature"], **shown}, note
@@ -163,13 +163,23 @@ def _interval(
     found = ""
     if head.half_width is None:
         needed = fewest_rows(level)
-        rows = len(target) if weight is None else int(effective_rows(weight.numpy()))
-        few = f"{rows} validation rows have an answer, and {level:.0%} needs {needed} or more"
+        few = f"{_counted(target, weight)}, and {level:.0%} needs {needed} or more"
         negative = (
             f"more than {1 - level:.0%} of the validation answers are below zero, which 'log' never reaches"
         )
-        found = f"no interval: {few if rows < needed else negative}"
+        found = f"no interval: {few if _rows(target, weight) < needed else negative}"
     return {"interval": level, "half_width": head.half_width}, found
+
+
+def _rows(target: Tensor, weight: Tensor | None) -> float:
+    """How many rows there are to choose by."""
+    return len(target) if weight is None else effective_rows(weight.numpy())
+
+
+def _counted(target: Tensor, weight: Tensor | None) -> str:
+    """The same in words."""
+    as_many = "" if weight is None else f", which say as much as {_rows(target, weight):.3g} of equal weight"
+    return f"{len(target)} validation rows have an answer{as_many}"
 
 
 def _label_thresholds(
