@@ -1,14 +1,19 @@
 """Real picture files in, upright RGB out; damage comes out as one line."""
 
 import base64
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from polymodal.data.arrays import packed
 from polymodal.data.media import Limits, MediaError, describe, image_size, load_image
+from polymodal.data.table import read_table
 
 
 def photo(width: int = 40, height: int = 30) -> np.ndarray:
@@ -62,11 +67,109 @@ def test_16_bit_grey_is_scaled_not_cut(format):
     np.testing.assert_array_equal(np.asarray(image), np.repeat(expected[:, :, None], 3, axis=2))
 
 
-@pytest.mark.parametrize("scale", [1.0, 255.0])
-def test_float_picture_keeps_its_range(scale):
-    ramp = np.linspace(0, scale, 256, dtype=np.float32).reshape(16, 16)
-    image = np.asarray(load_image(saved(Image.fromarray(ramp), "TIFF")))
-    assert (image.min(), image.max()) == (0, 255)
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+SHADES = np.rint(RAMP * 255).astype(np.uint8)
+DEEP = {
+    "8 bits in 16": (RAMP * 255).round().astype(np.uint16),
+    "10 bits": (RAMP * 1023).astype(np.uint16),
+    "12 bits": (RAMP * 4095).astype(np.uint16),
+    "16 bits": (RAMP * 65535).astype(np.uint16),
+    "8 bits in 32": (RAMP * 255).round().astype(np.int32),
+    "31 bits": (RAMP * (2**31 - 1)).astype(np.int32),
+    "floats to 1": RAMP.astype(np.float32),
+    "floats to 255": (RAMP * 255).astype(np.float32),
+    "floats to 65535": (RAMP * 65535).astype(np.float32),
+}
+CARRIERS = {
+    "array": lambda values: values,
+    "list": lambda values: values.tolist(),
+    "tensor": lambda values: torch.from_numpy(
+        values.astype(np.int32) if values.dtype == np.uint16 else values
+    ),
+    "one channel last": lambda values: values[:, :, None],
+    "one channel first": lambda values: values[None],
+    "file": lambda values: saved(Image.fromarray(values), "TIFF"),
+    "numpy file": packed,
+    "in a table": lambda values: read_table([{"p": values[None]}]).row(0)["p"],
+}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("depth", DEEP)
+def test_a_picture_of_more_than_8_bits_is_divided_by_the_smallest_scale_that_holds_it(depth, carrier):
+    image = np.asarray(load_image(CARRIERS[carrier](DEEP[depth]), gray=True))
+    assert image.shape == (8, 8)
+    np.testing.assert_allclose(image.astype(int), SHADES.astype(int), atol=1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.uint16])
+def test_channels_may_come_first(dtype):
+    values = photo() if dtype == np.uint8 else photo().astype(dtype) / (1 if dtype == np.uint16 else 255)
+    np.testing.assert_array_equal(np.asarray(load_image(np.moveaxis(values, -1, 0))), photo())
+    assert load_image(read_table([{"p": np.moveaxis(values, -1, 0)}]).row(0)["p"]).size == (40, 30)
+
+
+@pytest.mark.parametrize("pixels", ["rgb48be", "rgba64be"])
+def test_colours_of_16_bits_keep_their_lower_8(pixels):
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 8, 8, pixels, Fraction(1)
+    values = np.full((8, 8, 3 if pixels == "rgb48be" else 4), 65535, np.uint16)
+    values[:, :, :3] = (RAMP * 65535).astype(np.uint16)[:, :, None]
+    if pixels == "rgb48be":
+        values //= 16  # of 12 bits: Pillow alone would leave 16 shades
+    frame = av.VideoFrame.from_ndarray(values, format=pixels)
+    raw = b"".join(bytes(packet) for packet in encoder.encode(frame) + encoder.encode(None))
+    image = np.asarray(load_image(raw))
+    assert image.shape == (8, 8, 3)
+    np.testing.assert_allclose(image[:, :, 0].astype(int), SHADES.astype(int), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[-1, 5]], np.int32), "holds values down to -1, expected values from 0"),
+        (np.array([[0.0, np.nan]]), "values that are no numbers"),
+        (np.array([[0.0, np.inf]]), "values that are no numbers"),
+        (np.array([[0, 2**40]]), "values to 1.09951e.12, expected at most 2147483647"),
+    ],
+)
+def test_values_that_no_scale_holds_are_refused(values, message):
+    with pytest.raises(MediaError, match=message):
+        load_image(values)
+
+
+def test_a_given_full_scale_keeps_a_dark_picture_dark():
+    dark = (RAMP * 200).astype(np.uint16)
+    assert np.asarray(load_image(dark, full_scale=4095)).max() == round(200 * 255 / 4095)
+    assert np.asarray(load_image(photo(), full_scale=4095)).max() == 255  # of 8 bits: they are its own
+    with pytest.raises(
+        MediaError, match="holds values to 5000, expected at most 4095 as in the training rows"
+    ):
+        load_image(np.full((2, 2), 5000, np.uint16), full_scale=4095)
+
+
+@pytest.mark.parametrize(
+    "mode", ["HSV", "LAB", "CMYK", "YCbCr", "P", "LA", "PA", "RGBa", "RGBX", "1", "I;16B"]
+)
+def test_every_mode_is_read_alone_and_in_a_table(mode):
+    image = Image.new(mode, (6, 4))
+    alone = load_image(image)
+    assert (alone.mode, alone.size) == ("RGB", (6, 4))
+    np.testing.assert_array_equal(load_image(read_table([{"p": image}]).row(0)["p"]), alone)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+        b"<svg xmlns='x' width='9'/>",
+        b"P5 1 1 255 a",
+    ],
+    ids=["eps", "svg", "pgm"],
+)
+def test_formats_beside_those_on_the_list_are_not_opened(content):
+    with pytest.raises(MediaError, match="no known picture format"):
+        load_image(content)
 
 
 def test_cmyk_jpeg_keeps_its_colour():
@@ -120,9 +223,10 @@ def test_a_users_own_picture_is_not_turned_in_place():
     assert own.size == (40, 30)
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "PROGRESSIVE", "GIF", "WEBP", "AVIF", "TIFF", "BMP"])
 def test_truncated_picture_is_refused(tmp_path, format):
-    whole = saved(Image.fromarray(photo(120, 90)), format)
+    options = {"progressive": True} if format == "PROGRESSIVE" else {}
+    whole = saved(Image.fromarray(photo(120, 90)), "JPEG" if options else format, **options)
     (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(MediaError, match=r"^cut cannot be decoded \(.+\), expected a picture\. .+$"):
         load_image("cut", tmp_path)

@@ -15,6 +15,7 @@ READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "cat
 SUITS = {
     "tokens": ("text", "image", "audio", "video", "sequence"),
     "size": ("image", "video"),
+    "full_scale": ("image",),
     "frames": ("video",),
     "rate": ("audio",),
     "seconds": ("audio",),
@@ -71,6 +72,10 @@ class InputConfig(Section):
     size: int | None = Field(
         None, ge=8, le=8192, description="image, video: side in pixels that the model sees."
     )
+    full_scale: float | None = Field(
+        None, gt=0, le=2**31 - 1,
+        description="image: white in pictures of more than 8 bits; by default from training rows.",
+    )  # fmt: skip
     frames: int | None = Field(None, ge=1, le=10_000, description="video: frames sampled evenly over a clip.")
     rate: int | None = Field(
         None, ge=1000, le=768_000, description="audio: samples a second that the model hears."

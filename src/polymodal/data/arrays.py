@@ -56,8 +56,10 @@ def kind_of(shape: tuple[int, ...], dtype: np.dtype) -> str | None:
         return None
     if len(shape) == 4:
         return "video"
+    if len(shape) == 3 and channels_last(shape) is not None:
+        return "image"
     if len(shape) == 3:
-        return "image" if channels_last(shape) is not None else None
+        return "video" if dtype == np.uint8 else None  # frames of one channel
     if len(shape) == 2 and dtype in (np.uint8, np.uint16):
         return "image"
     return "sequence" if len(shape) in (1, 2) else None

@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image
 
 from polymodal.data.access import MediaAccess, Root, access_of, short_path
+from polymodal.data.arrays import MAGIC as NUMPY
+from polymodal.data.arrays import as_array, kind_of, read_header
 from polymodal.data.lists import first_filled, number_depth, written_list
 from polymodal.errors import PolymodalError, Problem
 
@@ -158,7 +160,7 @@ def recognise(cell: Any) -> str | None:
     if isinstance(cell, Image.Image):
         return "image"
     if isinstance(cell, RAW):
-        return _recognise_bytes(bytes(cell[:12]))
+        return _of_numpy(cell) if bytes(cell[:6]) == NUMPY else _recognise_bytes(bytes(cell[:12]))
     if isinstance(cell, (str, os.PathLike)):
         written = written_list(cell) if isinstance(cell, str) else None
         return _recognise_text(os.fspath(cell)) if written is None else recognise(written)
@@ -167,9 +169,9 @@ def recognise(cell: Any) -> str | None:
             return "audio" if cell.get("sampling_rate") else recognise(cell["array"])
         return recognise(cell.get("bytes")) or recognise(cell.get("path"))
     if isinstance(cell, np.ndarray):
-        if cell.dtype == np.uint8 and cell.ndim in (2, 3):
-            return "image"
-        return "sequence" if cell.ndim in (1, 2) and cell.dtype.kind in "fiu" else None
+        return kind_of(cell.shape, cell.dtype)
+    if hasattr(cell, "detach"):  # a tensor
+        return recognise(as_array(cell))
     if isinstance(cell, (list, tuple)) and cell:
         return _recognise_list(cell)
     return None
@@ -191,6 +193,15 @@ def _recognise_bytes(head: bytes) -> str | None:
     if head[:4] == b"FORM":
         return "audio" if head[8:11] == b"AIF" else None
     return next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
+
+
+def _of_numpy(cell: Any) -> str | None:
+    """What an array in NumPy's format is, by its header."""
+    try:
+        shape, _, dtype = read_header(BytesIO(bytes(cell[:4096])))
+    except (ValueError, EOFError, SyntaxError):
+        return "sequence"  # whoever reads it says what is wrong
+    return kind_of(shape, dtype)
 
 
 def _recognise_text(text: str) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from polymodal.config import Declaration
 from polymodal.data.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
 from polymodal.data.check_labels import check_labels
-from polymodal.data.check_media import Decode, Progress, check_media
+from polymodal.data.check_media import Decode, Progress, check_media, noted
 from polymodal.data.check_steps import check_steps
 from polymodal.data.check_truncation import check_text_length, cut_media
 from polymodal.data.check_values import check_values, count_marks, describe_marks
@@ -152,7 +152,8 @@ def _check_columns(
             details[name] = check_input(parts, name, report)
             if config.modality in MEDIA:
                 opened = check_media(parts, name, config, decode, progress)
-                details[name] = opened.detail
+                details[name] = opened.detail + _white(readers.get(name))
+                report.warnings += noted(parts, name, opened)
                 is_sequence = config.modality == "sequence"
                 report.problems += (
                     check_steps(parts, name, opened, report) if is_sequence else opened.problems
@@ -176,6 +177,12 @@ def _check_columns(
                 report.warnings += below_zero(parts, name)
             report.warnings += giveaways(parts, list(declaration.inputs), name)
     return details
+
+
+def _white(reader: Reader | None) -> str:
+    """What is white in pictures of more than 8 bits, where the input has such."""
+    scale = getattr(reader, "full_scale", None)
+    return f", {scale:g} is white" if scale else ""
 
 
 def _check_rows(parts: Parts, table: str) -> list[Problem]:

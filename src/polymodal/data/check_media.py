@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from polymodal.data.cells import OutsideError
 from polymodal.data.items import check_count, each_item, of_item
 from polymodal.data.lists import written_list
 from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
+from polymodal.data.notes import collect_notes
 from polymodal.data.parts import Parts, each_cell
 from polymodal.data.sequences import load_sequence
 from polymodal.data.video import sample_frames, video_info
@@ -51,6 +53,7 @@ class _Seen:
     broken: list[tuple[str, int, MediaError]] = field(default_factory=list)
     sizes: list[tuple[float, ...]] = field(default_factory=list)
     refused: list[tuple[float, ...]] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Opened:
         detail: The sizes or lengths of the others, in words.
         sizes: The same in numbers, as far as they were measured; see ``MEASURE``.
         refused: Shapes of sequences that can be read, but do not fit the others.
+        notes: What was done to cells beyond reading them, each with how many cells it applies to.
     """
 
     problems: list[Problem]
     detail: str
     sizes: list[tuple[float, ...]]
     refused: list[tuple[float, ...]]
+    notes: dict[str, int]
 
 
 def check_media(
@@ -111,7 +116,7 @@ def check_media(
                 seen.broken.append((split, index, of_item(wrong, place)))
     problems = _missing(parts, column, seen) + _outside(parts, column, seen)
     problems += _broken(parts, column, seen.broken)
-    return Opened(problems, _detail(config, seen), seen.sizes, seen.refused)
+    return Opened(problems, _detail(config, seen), seen.sizes, seen.refused, dict(seen.notes))
 
 
 def _cells(parts: Parts, column: str) -> Iterator[tuple[str, int, Any]]:
@@ -127,17 +132,12 @@ def _open(
     """Decode one item; what is wrong with it, if anything."""
     kept = None
     try:
-        if decode is not None:
-            kept = decode(column, config, item, root)
-        elif config.modality == "image":
-            load_image(item, root)
-        elif config.modality == "video":
-            for _ in sample_frames(item, root, frames=config.frames or FRAMES):
-                pass
-        elif config.modality == "sequence":
-            load_sequence(item, root)
-        else:
-            load_audio(item, root, rate=config.rate or RATE)
+        with collect_notes() as notes:
+            if decode is not None:
+                kept = decode(column, config, item, root)
+            else:
+                _load(config, item, root)
+        seen.notes += notes
         seen.opened += 1
         if seen.opened <= MEASURED or seen.opened % 10 == 0:
             seen.sizes.append(MEASURE[config.modality](item, root))
@@ -149,6 +149,27 @@ def _open(
                 seen.refused.append(load_sequence(item, root).shape)
         return error
     return None
+
+
+def _load(config: InputConfig, item: Any, root: Root) -> None:
+    """Decode an item by the loaders of ``media``."""
+    if config.modality == "image":
+        load_image(item, root, full_scale=config.full_scale)
+    elif config.modality == "video":
+        for _ in sample_frames(item, root, frames=config.frames or FRAMES):
+            pass
+    elif config.modality == "sequence":
+        load_sequence(item, root)
+    else:
+        load_audio(item, root, rate=config.rate or RATE)
+
+
+def noted(parts: Parts, column: str, opened: Opened) -> list[Problem]:
+    """A warning for each of the notes that were taken while a column's media were opened."""
+    return [
+        parts.problem("train", None, column, f"{count} of its cells: {text}")
+        for text, count in sorted(opened.notes.items())
+    ]
 
 
 def _path(cell: Any, root: Root) -> Path | None:

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 2**20
+"""Characters of a list that may be written in Python's way."""
+
 
 def written_list(text: str) -> list[Any] | None:
     """The list that ``text`` writes out, as JSON or as Python (and pandas) would; None if it is none."""
     text = text.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return None
-    for parse in (json.loads, ast.literal_eval):
+    # Python's own parser takes hundreds of bytes for each byte of a text.
+    for parse in (json.loads, ast.literal_eval) if len(text) <= LONGEST else (json.loads,):
         try:
             found = parse(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -82,27 +82,26 @@ def image_size(cell: Any, root: Root = None) -> tuple[int, int]:
             return _from_array(array, LIMITS, True, None, cell).size
 
 
-def deep_peak(cell: Any, root: Root = None) -> float | None:
-    """The largest value of a picture of more than 8 bits; None for one of 8, seen from its header.
+def own_full_scale(cell: Any, root: Root = None) -> float | None:
+    """What stands for white in a picture of more than 8 bits taken alone; None for one of 8, by its header.
 
     Raises:
         MediaError: As ``load_image``.
     """
     with damage(cell, "a picture"):
         if _is_array(cell):
-            array = as_array(cell)
-            return None if _is_bytes(array) else float(_pixel_array(array, LIMITS, cell).max())
+            return _array_scale(as_array(cell), cell)
         if isinstance(cell, Image.Image):
-            return _peak(cell, cell) if _is_deep(cell) else None
+            return _image_scale(cell, cell)
         with open_cell(cell, root, LIMITS) as stream:
             head = stream.read(26)
             stream.seek(0)
             if head[:2] == b"\xff\xd8" or (head[1:4] == b"PNG" and head[24] <= 8):
                 return None  # most pictures: this takes no decoder
-            return _file_peak(stream, cell)
+            return _file_scale(stream, cell)
 
 
-def full_scale_of(peak: float, *, whole: bool = True) -> float:
+def _held_by(peak: float, *, whole: bool) -> float:
     """The first of the full scales that holds ``peak``; 1 only for values that are not ``whole``.
 
     Raises:
@@ -254,19 +253,30 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, image.width, min(image.height, top + lines)))
 
 
-def _file_peak(stream: BinaryIO, cell: Any) -> float | None:
+def _array_scale(array: np.ndarray, cell: Any) -> float | None:
+    if _is_bytes(array):
+        return None
+    values = _pixel_array(array, LIMITS, cell)
+    return _held_by(_range(values, cell)[1], whole=values.dtype.kind != "f")
+
+
+def _image_scale(image: Image.Image, cell: Any) -> float | None:
+    return _held_by(_peak(image, cell), whole=image.mode != "F") if _is_deep(image) else None
+
+
+def _file_scale(stream: BinaryIO, cell: Any) -> float | None:
     try:
         image = Image.open(stream, formats=PICTURES)
     except UnidentifiedImageError:
         array = _numpy_file(stream, cell, LIMITS)
         if array is None:
             raise
-        return None if _is_bytes(array) else float(array.max())
+        return _array_scale(array, cell)
     with image:
         _check_pixels(image, cell, LIMITS)
         if _is_deep_colour(image):
-            return float(_deep_colour(stream, image).max())
-        return _peak(image, cell) if _is_deep(image) else None
+            return _held_by(float(_deep_colour(stream, image).max()), whole=True)
+        return _image_scale(image, cell)
 
 
 def _peak(image: Image.Image, cell: Any) -> float:
@@ -301,7 +311,7 @@ def _scale(peak: float, whole: bool, full_scale: float | None, cell: Any) -> flo
         found = f"{describe(cell)} holds values to {peak:.6g}"
         cure = "Give it on the scale of those, or train with 'full_scale' of the input set to what is white."
         raise MediaError(found=found, expected=f"at most {full_scale:.6g} as in the training rows", cure=cure)
-    return full_scale or full_scale_of(peak, whole=whole)
+    return full_scale or _held_by(peak, whole=whole)
 
 
 def _eight_bits(values: np.ndarray, full_scale: float | None, cell: Any) -> Image.Image:

@@ -15,6 +15,8 @@ from polymodal.data import media
 from polymodal.data.cells import MediaError
 from polymodal.data.items import each_item
 from polymodal.data.labels import label_vocabulary, readable_labels
+from polymodal.data.parts import each_cell
+from polymodal.data.pictures import own_full_scale
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -108,7 +110,7 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
         size = _declared_size(names[0], config) or _side(_headers(train, names, media.image_size))
-        return ImageReader(part, size=size)
+        return ImageReader(part, size=size, full_scale=config.full_scale or _full_scale(train, names))
     if config.modality == "audio":
         return _audio_reader(train, names, config, checkpoint)
     if config.modality == "video":
@@ -134,6 +136,25 @@ def _text_reader(train: Table, names: list[str], config: InputConfig, checkpoint
     reader = TextReader(part, max_length=min(config.max_length or USUAL_TOKENS, most or sys.maxsize))
     reader.most_tokens = most
     return reader
+
+
+def _full_scale(train: Table, names: list[str]) -> float | None:
+    """What is white in all pictures of more than 8 bits: so a dark one stays dark. None without such.
+
+    Every row is looked at, most of them by a few bytes: one later row may be of a larger scale.
+    """
+    found: dict[Any, float | None] = {}
+    for name in names:
+        for cell in each_cell(train.values(name)):
+            for _, item in each_item(cell, "image"):
+                key = item if isinstance(item, str) else None
+                if key is not None and key in found:
+                    continue
+                try:
+                    found[key or len(found)] = own_full_scale(item, train.root)
+                except MediaError:  # the check's to name
+                    continue
+    return max((scale for scale in found.values() if scale is not None), default=None)
 
 
 def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> AudioReader:

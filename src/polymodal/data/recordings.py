@@ -33,6 +33,8 @@ LONGEST = ("matroska,webm", "flv")
 """Formats that declare the length of their longest stream."""
 FRAMED = ("mp3", "aac")
 """Formats that are nothing but frames, each of which says its length."""
+ALONE = ("flac", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb")
+"""Codecs whose frames can be decoded without those before, and which refuse one that is not whole."""
 ESTIMATED = (*FRAMED, "ac3", "eac3", "amr", "mpeg", "mpegts", "ogg", "wav")
 """Formats of which libav only estimates the length, or whose bytes were counted before."""
 
@@ -203,7 +205,7 @@ def _read_packets(container: Any, audio: Any, kept: _Kept) -> None:
     if of_all:
         declared = float(container.duration or 0) / av.time_base
     seconds, end, step, last = 0.0, 0.0, 0.0, b""
-    codec = audio.codec_context.name
+    final, codec = None, audio.codec_context.name
     is_framed = container.format.name in FRAMED or codec.startswith(("mp2", "mp3"))
     for packet in container.demux(*([] if of_all else [audio])):
         own = float((packet.duration or 0) * packet.time_base)
@@ -221,10 +223,14 @@ def _read_packets(container: Any, audio: Any, kept: _Kept) -> None:
         if not kept.is_enough:
             for frame in packet.decode():
                 kept.add(frame)
+        elif packet.size and codec in ALONE:
+            final = packet
     read = max(seconds, end if of_all else 0.0)
     is_short = declared - read > max(0.02 * declared, 2.5 * step, 0.05)
     if seconds and is_short and container.format.name not in ESTIMATED:
         raise cut_short(kept.cell, f"it ends after {read:.3g} of {declared:.3g} seconds")
+    if final is not None:
+        final.decode()  # raises where a part of it is missing
     if last_frame_is_cut(last):
         raise cut_short(kept.cell, "its last frame is not whole")
 

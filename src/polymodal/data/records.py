@@ -15,12 +15,15 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from polymodal.data.arrays import as_array, channels_last, kind_of, packed
 from polymodal.data.arrow_types import DEEPEST, TEXTED, value_text
 from polymodal.data.spelling import as_label
 from polymodal.errors import DataError, Problem
 
 SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
+UNSAVED = {"HSV": "RGB", "RGBa": "RGBA", "RGBX": "RGB", "La": "LA", "I;16L": "I;16", "I;16N": "I;16"}
+"""Modes that no format holds, each with one that shows the same."""
 HALF = "no Unicode: it holds half a character (a lone surrogate)"
 PLAIN = ("string", "integer", "floating", "boolean", "empty")
 """Kinds of categories, in pandas' words, that Arrow has a type for."""
@@ -222,6 +225,9 @@ def _storable(cell: Any, depth: int = 1) -> Any:
     if isinstance(cell, Image.Image):
         return {"bytes": _picture_bytes(cell), "path": None}
     if isinstance(cell, Mapping):
+        if cell.get("array") is not None and cell.get("sampling_rate") is not None:
+            deeper = depth + 1
+            return {str(k): _samples(v) if k == "array" else _storable(v, deeper) for k, v in cell.items()}
         return {str(key): _storable(value, depth + 1) for key, value in cell.items()}
     if isinstance(cell, (bytearray, memoryview)):
         return bytes(cell)
@@ -231,20 +237,39 @@ def _storable(cell: Any, depth: int = 1) -> Any:
         is_flat = bool(cell) and isinstance(cell[0], (int, float))
         return list(cell) if is_flat else [_storable(value, depth + 1) for value in cell]
     if hasattr(cell, "__array__"):  # NumPy's arrays and numbers, and tensors
-        array = np.asarray(cell)
-        if array.ndim == 0 and array.dtype in (np.float16, np.float32):
-            return float(str(array[()]))  # 0.1 stays 0.1
-        if array.ndim == 0 and array.dtype.kind == "M":
-            return array.astype("datetime64[us]").item()  # of nanoseconds NumPy makes a number
-        if array.dtype == np.uint8 and array.ndim in (2, 3):
-            return {"bytes": _picture_bytes(Image.fromarray(array)), "path": None}
-        return array if array.ndim == 1 and array.dtype.kind in "fiub" else array.tolist()
+        return _storable_array(as_array(cell))
     return cell
+
+
+def _storable_array(array: np.ndarray) -> Any:
+    """Bytes of a picture as PNG, other pixels and clips in NumPy's format, which keeps their type."""
+    if array.ndim == 0 and array.dtype in (np.float16, np.float32):
+        return float(str(array[()]))  # 0.1 stays 0.1
+    if array.ndim == 0 and array.dtype.kind == "M":
+        return array.astype("datetime64[us]").item()  # of nanoseconds NumPy makes a number
+    if kind_of(array.shape, array.dtype) == "image" and array.dtype == np.uint8 and array.size:
+        if array.ndim == 3:
+            array = array if channels_last(array.shape) else np.moveaxis(array, 0, -1)
+            array = array[:, :, 0] if array.shape[2] == 1 else array
+        return {"bytes": _picture_bytes(Image.fromarray(np.ascontiguousarray(array))), "path": None}
+    if array.dtype.kind in "fiub" and (array.ndim > 2 or (array.ndim == 2 and array.dtype == np.uint16)):
+        return {"bytes": packed(array), "path": None}
+    return array if array.ndim == 1 and array.dtype.kind in "fiub" else array.tolist()
+
+
+def _samples(cell: Any) -> Any:
+    """The samples of a recording, their channels as lists of the type they have."""
+    if not hasattr(cell, "__array__"):
+        return _storable(cell)
+    array = as_array(cell)
+    return list(array) if array.ndim == 2 else array
 
 
 def _picture_bytes(image: Image.Image) -> bytes:
     """The picture without loss as a file; upright, as PNG would forget how the camera was held."""
     upright = ImageOps.exif_transpose(image)
+    if upright.mode in UNSAVED:
+        upright = upright.convert(UNSAVED[upright.mode])
     file = BytesIO()
     upright.save(file, "PNG" if upright.mode in PNG_MODES else "TIFF")
     return file.getvalue()

@@ -15,12 +15,14 @@ from typing import IO, Any
 import numpy as np
 
 from polymodal.data.access import Root
+from polymodal.data.arrays import MAGIC, read_header
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.lists import written_list
 
 DIMENSIONS = 2
-MAGIC, ZIP = b"\x93NUMPY", b"PK\x03\x04"
-HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+ZIP = b"PK\x03\x04"
+BLOCK = 2**20
+"""Bytes that are unpacked, or values that are looked at, at once."""
 # What NumPy and zipfile are known to raise on damaged bytes.
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError, OSError, EOFError,
@@ -84,7 +86,7 @@ def _from_file(cell: Any, root: Root, limits: Limits) -> np.ndarray:
         head = stream.read(len(MAGIC))
         stream.seek(0)
         if head == MAGIC:
-            return _read_npy(stream, describe(cell), size)
+            return _read_npy(stream, describe(cell), size, limits)
         if head.startswith(ZIP):
             with zipfile.ZipFile(stream) as archive:
                 return _read_npz(archive, describe(cell), limits)
@@ -105,17 +107,12 @@ def _read_npz(archive: zipfile.ZipFile, name: str, limits: Limits) -> np.ndarray
         expected = f"at most {limits.bytes:,} bytes"
         raise MediaError(found=found, expected=expected, cure="Make it smaller.")
     with archive.open(arrays[0]) as stream:
-        return _read_npy(stream, name, arrays[0].file_size)
+        return _read_npy(stream, name, arrays[0].file_size, limits)
 
 
-def _read_npy(stream: IO[bytes], name: str, size: int) -> np.ndarray:
+def _read_npy(stream: IO[bytes], name: str, size: int, limits: Limits) -> np.ndarray:
     """An array whose header promises no more than is there, and no Python objects."""
-    version = np.lib.format.read_magic(stream)
-    read = HEADERS.get(version)
-    if read is None:
-        found = f"{name} is of NumPy's format {'.'.join(map(str, version))}"
-        raise MediaError(found=found, expected="1.0 or 2.0", cure="Write it anew with numpy.save.")
-    shape, by_column, kind = read(stream)
+    shape, by_column, kind = read_header(stream)
     if kind.hasobject:
         cure = "Save it as numbers: numpy.save(path, array.astype('float32'))."
         raise MediaError(found=f"{name} holds Python objects, never loaded", expected=EXPECTED, cure=cure)
@@ -124,8 +121,25 @@ def _read_npy(stream: IO[bytes], name: str, size: int) -> np.ndarray:
     if stream.tell() + count * kind.itemsize > size:
         found = f"{name} is cut short: {size} of {stream.tell() + count * kind.itemsize} bytes"
         raise MediaError(found=found, expected="a whole array", cure="Copy it or write it again.")
-    array = np.frombuffer(stream.read(count * kind.itemsize), dtype=kind, count=count)
+    held = count * (kind.itemsize + (0 if kind == np.float32 and not by_column else 4))
+    if held > limits.memory:
+        found = f"{name}: array of {kind}, shape {shape} takes {held:,} bytes to read"
+        expected = f"at most {limits.memory:,} bytes"
+        raise MediaError(found=found, expected=expected, cure="Make it shorter, or save it as float32.")
+    array = np.empty(count, dtype=kind)
+    _fill(stream, array, name)
     return array.reshape(shape, order="F" if by_column else "C")
+
+
+def _fill(stream: IO[bytes], array: np.ndarray, name: str) -> None:
+    """Read ``array`` in blocks: an archive would double what it has unpacked."""
+    place = memoryview(array.data).cast("B")
+    while len(place):
+        block = stream.read(min(BLOCK, len(place)))
+        if not block:
+            raise MediaError(found=f"{name} is cut short", expected="a whole array", cure="Write it again.")
+        place[: len(block)] = block
+        place = place[len(block) :]
 
 
 def _check_kind(kind: np.dtype, shape: tuple[int, ...], name: str) -> None:
@@ -142,13 +156,23 @@ def _checked(array: np.ndarray, name: str) -> np.ndarray:
     _check_kind(array.dtype, array.shape, name)
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is told below
         values = np.ascontiguousarray(array if array.ndim == DIMENSIONS else array[:, None], dtype=np.float32)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        step, feature = np.argwhere(bad)[0] + 1
-        found = f"{name} holds {bad.sum()} values that are no finite numbers, the first in step {step}, "
-        found += f"feature {feature}"
-        raise MediaError(found=found, expected="finite numbers", cure="Fill them, or leave the cell empty.")
+    if array.dtype.kind == "f":
+        _check_finite(values, name)
     return values
+
+
+def _check_finite(values: np.ndarray, name: str) -> None:
+    lines = max(1, BLOCK // values.shape[1])
+    bad, first = 0, None
+    for top in range(0, len(values), lines):
+        places = np.argwhere(~np.isfinite(values[top : top + lines]))
+        if len(places) and first is None:
+            first = places[0] + (top + 1, 1)
+        bad += len(places)
+    if first is not None:
+        found = f"{name} holds {bad} values that are no finite numbers, the first in step {first[0]}, "
+        found += f"feature {first[1]}"
+        raise MediaError(found=found, expected="finite numbers", cure="Fill them, or leave the cell empty.")
 
 
 @contextmanager

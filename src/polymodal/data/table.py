@@ -22,6 +22,7 @@ from polymodal.data.access import MediaAccess, Root
 from polymodal.data.arrow_types import check_types, is_plain, plain_values
 from polymodal.data.delimited import Dialect
 from polymodal.data.missing import DEFAULT_MARKS, Marks
+from polymodal.data.samples import holds_samples, scaled_samples
 from polymodal.errors import DataError, Problem
 
 BLOCK = 1000  # rows taken at once: enough to be quick, few enough to hold pictures in memory
@@ -283,7 +284,7 @@ def plain(table: pa.Table, name: str) -> pa.Table:
             columns[column] = _lists_of_names(values, _entry_feature(features[column]))
         else:
             columns[column] = _plain(values, name, column)
-    return pa.table(columns)
+    return scaled_samples(pa.table(columns))
 
 
 def _plain(values: pa.ChunkedArray, name: str, column: str) -> pa.ChunkedArray:
@@ -326,6 +327,7 @@ def _lists_of_names(values: pa.ChunkedArray, feature: datasets.ClassLabel) -> pa
 def _undecoded(data: datasets.Dataset, name: str) -> datasets.Dataset:
     """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
     extended = any(not is_plain(kind) for kind in data.data.table.schema.types)
+    extended = extended or any(holds_samples(kind) for kind in data.data.table.schema.types)
     if not extended and not any(_decodes(feature) for feature in data.features.values()):
         return data
     return _dataset(plain(data.data.table, name), data._indices)

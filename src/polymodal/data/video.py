@@ -1,4 +1,4 @@
-"""Cell (path, bytes, data URI, array) → frames of a clip, sampled evenly; a clip is never held whole."""
+"""Cell (path, bytes, data URI, array) → frames of a clip, evenly over time; a clip is never held whole."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image
 from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import check_codec, damage, open_container
+from polymodal.data.stills import check_count, check_frame, check_work, middles, open_stills
 
 __all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
 
@@ -23,6 +24,10 @@ SPARE = 2
 """Frames at the end of a clip that may fail to come out of the decoder: the last one stands for them."""
 FAR = 16
 """Frames that are decoded one after another rather than jumped over: each jump starts the decoder anew."""
+ROUNDING = 2
+"""Units of time by which equal frames may differ: files round."""
+REFERENCES = {"h264": 17, "hevc": 17, "vvc": 17, "vp8": 5, "vp9": 10, "libdav1d": 10, "av1": 10}
+"""Frames that a decoder may keep, by codec; others keep up to 4."""
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
@@ -44,16 +49,31 @@ class _Index:
             where the file has no times.
         keys: The times at which decoding can start, ascending; empty where the file has no times.
         seconds: How long the clip lasts.
+        end: When the last frame has been shown, in the same unit; 0 where it is not known.
     """
 
     times: list[int]
     keys: list[int]
     seconds: float
+    end: int = 0
 
     @property
     def is_timed(self) -> bool:
         """Whether the frames say their time."""
         return bool(self.keys)
+
+    def places(self, wanted: int) -> list[int]:
+        """Which frame is shown in the middle of each of ``wanted`` equal stretches of time.
+
+        Where all frames are shown equally long that is counted: times in a file are rounded.
+        """
+        steps = np.diff(self.times)
+        if not self.is_timed or not len(steps) or int(steps.max()) - int(steps.min()) <= ROUNDING:
+            return middles(len(self.times), wanted)
+        start, last = self.times[0], self.times[-1]
+        whole = (self.end if self.end > last else last + int(np.median(steps))) - start
+        moments = [start + (2 * place + 1) * whole / (2 * wanted) for place in range(wanted)]
+        return [bisect_right(self.times, moment) - 1 for moment in moments]
 
     def jump(self, after: int | None, to: int) -> int | None:
         """The key frame to start from on the way from frame ``after`` to ``to``, where that saves much."""
@@ -85,14 +105,17 @@ def load_video(
 def sample_frames(
     cell: Any, root: Root = None, *, frames: int, limits: Limits = LIMITS
 ) -> Iterator[Image.Image]:
-    """One upright RGB picture from the middle of each of ``frames`` equal stretches of a clip, one at a time.
+    """One upright RGB picture from the middle of each of ``frames`` equal stretches of time, one at a time.
 
-    A clip of fewer frames gives some of them several times. The file is read twice: once for the times of
-    its frames, for headers may lack or misstate them, and once to decode no more than it takes to reach them.
+    Where frames are shown for different times, the one is taken that is shown in that moment. A clip of fewer
+    frames gives some of them several times. The file is read twice: once for the times of its frames, for
+    headers may lack or misstate them, and once to decode no more than it takes to reach them.
 
     Args:
         cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}`` of any
-            format that libav reads, or array of bytes ``(frames, height, width, 3)``.
+            format among :data:`~polymodal.data.decoding.DEMUXERS`, an animated WebP or AVIF, or an array or
+            tensor ``(frames, height, width, channels)``, ``(frames, channels, height, width)`` or
+            ``(frames, height, width)``, which may lie in NumPy's format.
         root: Folder that relative paths refer to; the current one by default.
         frames: How many.
         limits: The most that is read; pixels are those of one frame.
@@ -102,13 +125,13 @@ def sample_frames(
             holds no clip.
     """
     with damage(cell, "a clip"):
-        if isinstance(cell, np.ndarray):
-            clip = _clip_array(cell, limits)
-            for place in _middles(len(clip), frames):
-                yield Image.fromarray(clip[place])
+        stills = open_stills(cell, root, limits)
+        if stills is not None:
+            for place in stills.places(frames):
+                yield stills.frame(place)
             return
         index = _read_index(cell, root, limits)
-        wanted = [index.times[place] for place in _middles(len(index.times), frames)]
+        wanted = [index.times[place] for place in index.places(frames)]
         convert = VideoReformatter()  # one for all frames: each of its own would keep megabytes
         with _opened(cell, root, limits) as (container, stream):
             for frame in _reach(container, stream, index, wanted, cell, limits):
@@ -123,9 +146,9 @@ def video_info(cell: Any, root: Root = None, limits: Limits = LIMITS) -> VideoIn
         MediaError: As :func:`sample_frames`, except for damage behind the first frame.
     """
     with damage(cell, "a clip"):
-        if isinstance(cell, np.ndarray):
-            shape = _clip_array(cell, limits).shape
-            return VideoInfo(0.0, shape[2], shape[1], shape[0])  # an array does not say how fast it goes
+        stills = open_stills(cell, root, limits)
+        if stills is not None:
+            return VideoInfo(stills.seconds, stills.size[0], stills.size[1], stills.count)
         with _opened(cell, root, limits) as (container, stream):
             seconds, count = _declared_seconds(container, stream), stream.frames
             first = next(container.decode(stream), None)
@@ -138,20 +161,6 @@ def video_info(cell: Any, root: Root = None, limits: Limits = LIMITS) -> VideoIn
             index = _read_index(cell, root, limits)
             seconds, count = index.seconds, len(index.times)
         return VideoInfo(seconds, width, height, count)
-
-
-def _middles(count: int, wanted: int) -> list[int]:
-    """The middle of each of ``wanted`` equal stretches of ``count`` places."""
-    return [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
-
-
-def _clip_array(array: np.ndarray, limits: Limits) -> np.ndarray:
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or not array.size:
-        found = f"array of {array.dtype}, shape {array.shape}"
-        raise MediaError(found=found, expected="bytes (uint8) of shape (frames, height, width, 3)")
-    _check_frame(array.shape[2], array.shape[1], array, limits)
-    _check_length(len(array), 0.0, array, limits)
-    return array
 
 
 @contextmanager
@@ -171,7 +180,8 @@ def _opened(cell: Any, root: Root, limits: Limits) -> Iterator[tuple[Any, Any]]:
             raise MediaError(found=found, expected="a clip", cure="Replace the file.")
         stream = moving[0]
         check_codec(stream, cell)
-        _check_frame(stream.codec_context.width, stream.codec_context.height, cell, limits)
+        _check_size(stream, cell, limits)
+        stream.codec_context.options = {"max_pixels": str(limits.pixels)}
         stream.codec_context.thread_count = 1  # threads would cost a short clip more than they save
         yield container, stream
 
@@ -184,6 +194,7 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
     """
     times: list[int] = []
     keys: list[int] = []
+    until = 0
     count, is_whole, end, end_of_all = 0, True, 0.0, 0.0
     with _opened(cell, root, limits) as (container, stream):
         declared = _declared_seconds(container, stream)
@@ -201,6 +212,7 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
             count, end = count + 1, max(end, own_end)
             if packet.pts is not None:
                 times.append(packet.pts)
+                until = max(until, packet.pts + (packet.duration or 0))
                 keys += [packet.pts] * packet.is_keyframe
             shown = end - float(times[0] * stream.time_base) if times else count / rate
             _check_length(count, max(declared, shown), cell, limits)
@@ -214,7 +226,7 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
     if not is_whole or missing > max(0.02 * declared, 2.5 / rate):
         raise _cut_short(cell, seconds, declared)
     if is_timed:
-        return _Index(sorted(set(times)), sorted(set(keys)), seconds)
+        return _Index(sorted(set(times)), sorted(set(keys)), seconds, until)
     return _Index(list(range(count)), [], seconds)
 
 
@@ -222,19 +234,20 @@ def _reach(
     container: Any, stream: Any, index: _Index, wanted: list[int], cell: Any, limits: Limits
 ) -> Iterator[av.VideoFrame]:
     """The frame shown at each of the ``wanted`` times, which ascend; decodes only what leads there."""
-    decoded = _decode(container, stream, index)
+    budget = _Budget(cell, limits)
+    decoded = budget.counted(_decode(container, stream, index))
     at: int | None = None
     frame: av.VideoFrame | None = None
     for time in wanted:
         key = index.jump(at, time)
         if key is not None and (at is None or at < time):
             container.seek(key, stream=stream)
-            decoded = _decode(container, stream, index)
+            decoded = budget.counted(_decode(container, stream, index))
             first = next(decoded, None)
             if first is None or first[0] > time:  # the file's own table of key frames is wrong
                 container.seek(index.times[0], stream=stream)
                 index = _Index(index.times, index.keys[:1], index.seconds)
-                decoded = _decode(container, stream, index)
+                decoded = budget.counted(_decode(container, stream, index))
             else:
                 at, frame = first
         while at is None or at < time:
@@ -249,8 +262,26 @@ def _reach(
         if frame.is_corrupt:
             found = f"{describe(cell)} is damaged: a frame is not whole"
             raise MediaError(found=found, expected="a whole clip", cure="Copy or record it again.")
-        _check_frame(frame.width, frame.height, cell, limits)
         yield frame
+
+
+class _Budget:
+    """Counts the pixels of a clip that come out of the decoder."""
+
+    def __init__(self, cell: Any, limits: Limits) -> None:
+        self._name, self._limits, self._pixels = describe(cell), limits, 0
+
+    def counted(self, decoded: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The same frames; refuses one that is too large, or too many of them.
+
+        Raises:
+            MediaError: If they have more pixels than the limits allow.
+        """
+        for time, frame in decoded:
+            self._pixels += frame.width * frame.height
+            check_frame(frame.width, frame.height, self._name, self._limits)
+            check_work(self._pixels, self._name, self._limits)
+            yield time, frame
 
 
 def _decode(container: Any, stream: Any, index: _Index) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -279,20 +310,23 @@ def _upright(image: Image.Image, degrees: int) -> Image.Image:
     return image.transpose(TURNS[90 * turns]) if turns else image
 
 
-def _check_frame(width: int, height: int, cell: Any, limits: Limits) -> None:
-    if width * height > limits.pixels:
-        found = f"{describe(cell)} has frames of {width} x {height} pixels"
-        raise MediaError(
-            found=found, expected=f"at most {limits.pixels:,} pixels", cure="Make the clip smaller."
-        )
+def _check_size(stream: Any, cell: Any, limits: Limits) -> None:
+    """Refuse frames that are too large, or of which the decoder would have to keep too many bytes."""
+    context = stream.codec_context
+    check_frame(context.width, context.height, describe(cell), limits)
+    bits = sum(component.bits for component in context.format.components) if context.format else 24
+    held = REFERENCES.get(context.name, 4) * context.width * context.height * max(12, bits) // 8
+    if held > limits.memory:
+        found = f"{describe(cell)}: decoding frames of {context.width} x {context.height} pixels may take "
+        found += f"{held:,} bytes"
+        expected = f"at most {limits.memory:,} bytes"
+        raise MediaError(found=found, expected=expected, cure="Make the clip smaller.")
 
 
 def _check_length(frames: int, seconds: float, cell: Any, limits: Limits) -> None:
     if seconds > limits.seconds:
         raise _too_long(cell, limits)
-    if frames > limits.frames:
-        found = f"{describe(cell)} has more than {limits.frames:,} frames"
-        raise MediaError(found=found, expected=f"at most {limits.frames:,} frames", cure="Cut the clip.")
+    check_count(frames, describe(cell), limits)
 
 
 def _too_long(cell: Any, limits: Limits) -> MediaError:

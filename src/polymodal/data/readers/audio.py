@@ -36,8 +36,7 @@ class AudioReader(Reader):
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """float32 ``(at most samples,)``."""
-        sound = media.load_audio(cell, root, rate=self.rate)
-        return sound if len(sound) <= self.samples else sound[: self.samples].copy()  # the rest is let go
+        return media.load_audio(cell, root, rate=self.rate, seconds=self.seconds)
 
     def blank(self) -> np.ndarray:
         """Silence."""

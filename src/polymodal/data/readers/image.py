@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from polymodal.data import media
 from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
 
+LARGEST = 2**25
+"""Pixels above which a picture is shrunk by a whole number before a checkpoint's image processor sees it."""
+
 
 @READERS.register("image")
 class ImageReader(Reader):
@@ -22,16 +26,18 @@ class ImageReader(Reader):
     Args:
         part: The image processor of a pretrained encoder.
         size: Side of the square, without one.
+        full_scale: What stands for white in pictures of more than 8 bits; None: each picture's own.
     """
 
     modality = "image"
 
-    def __init__(self, part: Any = None, *, size: int = 64) -> None:
-        self.part, self.size = part, size
+    def __init__(self, part: Any = None, *, size: int = 64, full_scale: float | None = None) -> None:
+        self.part, self.size, self.full_scale = part, size, full_scale
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """uint8 ``(3, size, size)``, or the image processor's floats."""
-        return self._pixels(media.load_image(cell, root, gray=self.part is None))
+        gray = self.part is None
+        return self._pixels(media.load_image(cell, root, gray=gray, full_scale=self.full_scale))
 
     def blank(self) -> np.ndarray:
         """A black picture."""
@@ -39,6 +45,8 @@ class ImageReader(Reader):
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
         if self.part is not None:
+            if image.width * image.height > LARGEST:  # a processor copies it several times
+                image = image.reduce(math.ceil((image.width * image.height / LARGEST) ** 0.5))
             return np.asarray(self.part(image, return_tensors="np")["pixel_values"][0])
         if image.size != (self.size, self.size):
             image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
@@ -53,4 +61,4 @@ class ImageReader(Reader):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Reader`."""
-        return {"size": self.size}
+        return {"size": self.size} | ({"full_scale": self.full_scale} if self.full_scale else {})

@@ -14,6 +14,11 @@ from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.values import as_label
 
+LONG = 4096
+"""Characters of a text that are always tokenized as a whole; 64 a kept token come on top."""
+MOST = 2**20
+"""Characters behind which nothing of a text is read, however few tokens they are."""
+
 
 @READERS.register("text")
 class TextReader(Reader):
@@ -35,8 +40,23 @@ class TextReader(Reader):
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """Token ids ``(length,)``."""
-        ids = self.part(_text(cell), truncation=True, max_length=self.max_length).input_ids
+        text = self._head(_text(cell))
+        ids = self.part(text, truncation=True, max_length=self.max_length).input_ids
         return np.asarray(ids, dtype=np.int64)
+
+    def _head(self, text: str) -> str:
+        """As much of a very long text as its kept tokens come from: tokenizing megabytes takes minutes.
+
+        A part of it is enough once it holds twice the tokens that are kept: what follows changes at most the
+        last of its words.
+        """
+        length = LONG + 64 * self.max_length
+        while len(text) > length < MOST:
+            head = text[:length]
+            if len(self.part(head, add_special_tokens=False, verbose=False).input_ids) > 2 * self.max_length:
+                return head
+            length *= 4
+        return text[:MOST]
 
     def length(self, text: str) -> int:
         """The tokens that ``text`` would have if nothing were cut."""

@@ -92,12 +92,14 @@ class CellReader:
     def _decode(self, cell: Any, root: Root) -> Any:
         reader = self.reader
         if isinstance(reader, ImageReader):
-            return self._sized(media.load_image(cell, root, gray=reader.part is None))
+            return self._sized(
+                media.load_image(cell, root, gray=reader.part is None, full_scale=reader.full_scale)
+            )
         if isinstance(reader, VideoReader):
             frames = sample_frames(cell, root, frames=reader.frames)
             return np.stack([np.asarray(self._sized(frame)) for frame in frames])
         if isinstance(reader, AudioReader):
-            return media.load_audio(cell, root, rate=reader.rate)[: reader.samples]
+            return media.load_audio(cell, root, rate=reader.rate, seconds=reader.seconds)
         if isinstance(reader, SequenceReader):
             return load_sequence(cell, root)[: reader.length]
         if isinstance(reader, NumberReader):
