@@ -183,7 +183,7 @@ def _pixel_bytes(image: Image.Image) -> int:
     elif image.format in ("WEBP", "AVIF"):
         decoding = WEBP_BYTES if image.format == "WEBP" else AVIF_BYTES
     turning = 2 * held if image.info and _orientation(image) > 1 else held
-    return max(decoding, turning, held + (0 if image.mode == "RGB" else 5))
+    return max(decoding, turning, held + (0 if image.mode == "RGB" else 5 if _is_deep(image) else 4))
 
 
 def _orientation(image: Image.Image) -> int:
