@@ -1,10 +1,16 @@
 """Warnings of what would make a test flatter the model."""
 
+import base64
+import io
+import shutil
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
+import polymodal as pm
 from tests.data.houses import ROWS, check_houses, make_houses
 
 
@@ -36,6 +42,47 @@ def test_rows_that_share_only_some_inputs_are_no_duplicates(run, columns):
 def test_rows_without_any_input_are_no_duplicates(run, columns):
     columns["note"][3] = columns["note"][36] = None
     assert not run(inputs=["note"]).warnings
+
+
+def test_rows_of_two_equal_inputs_and_nothing_else_are_no_duplicates(run, columns):
+    columns["age"] = [row % 5 for row in range(ROWS)]
+    for name in ("photo", "voice", "note"):
+        columns[name][36] = columns[name][37] = columns[name][4] = columns[name][5] = None
+    columns["city"][36], columns["age"][36] = columns["city"][4], columns["age"][4]
+    inputs = ["photo", "voice", "note", "city", "age"]
+    assert not run(inputs=inputs).warnings
+    columns["note"][36] = columns["note"][4] = "the very same words"
+    assert "1 of 6 test rows have the same inputs" in run(inputs=inputs).warnings[0].found
+
+
+def test_a_picture_under_two_names_in_two_splits_is_warned_of(run, columns, tmp_path):
+    for row in (36, 37):
+        shutil.copy(tmp_path / f"{row - 32}.png", tmp_path / f"copy {row}.png")
+        columns["photo"][row] = f"copy {row}.png"
+    (warning,) = run().warnings
+    assert warning.column == "photo" and warning.row == 37
+    assert "picture in 2 of 6 test rows" in warning.found and "train row 5" in warning.found
+    report = run(inputs=["photo"])
+    assert ["2 of 6 test rows have the same inputs" in entry.found for entry in report.warnings] == [True]
+
+
+@pytest.mark.parametrize("carrier", ["bytes", "uri", "array"])
+def test_media_in_the_cells_are_compared_by_content_too(tmp_path, carrier):
+    pictures = [
+        np.random.default_rng(row % 36).integers(0, 255, (8, 8, 3), dtype=np.uint8) for row in range(ROWS)
+    ]
+    cells = []
+    for picture in pictures:
+        stream = io.BytesIO()
+        Image.fromarray(picture).save(stream, "PNG")
+        uri = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+        cells.append({"bytes": stream.getvalue(), "uri": uri, "array": picture.tolist()}[carrier])
+    other = np.random.default_rng(0).normal(size=ROWS)
+    split = ["train"] * 28 + ["val"] * 6 + ["test"] * 6
+    table = pd.DataFrame({"photo": cells, "x": other, "split": split, "y": list("ab" * 20)})
+    report = pm.check(table, target="y", settings=["inputs.photo.modality=image"])
+    (warning,) = (entry for entry in report.warnings if entry.column == "photo")
+    assert "picture in 4 of 6 test rows" in warning.found
 
 
 def test_a_category_that_gives_the_class_is_warned_of(run, columns):

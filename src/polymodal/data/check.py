@@ -10,14 +10,17 @@ import numpy as np
 
 from polymodal.config import Declaration
 from polymodal.data.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
+from polymodal.data.check_copies import copies
+from polymodal.data.check_derived import giveaways
 from polymodal.data.check_labels import check_labels
 from polymodal.data.check_media import Decode, Progress, check_media, noted
 from polymodal.data.check_steps import check_steps
 from polymodal.data.check_truncation import check_text_length, cut_media
 from polymodal.data.check_values import check_values, count_marks, describe_marks
+from polymodal.data.contents import Contents
 from polymodal.data.describe import describe_classes
 from polymodal.data.guess import Guess
-from polymodal.data.leakage import duplicates, giveaways, group_overlap
+from polymodal.data.leakage import duplicates, equal_media, group_overlap
 from polymodal.data.parts import MEDIA, Parts
 from polymodal.data.readers import Reader
 from polymodal.data.table import Table
@@ -125,8 +128,8 @@ def check(
         for guess in guesses
         if guess.doubt
     ]
-    report.warnings += duplicates(parts, list(inputs if alike is None else alike))
-    if declaration.data.group in parts.train.columns:
+    report.warnings += copies(parts, list(inputs)) + _repeated(parts, list(inputs), alike)
+    if parts.train.has(str(declaration.data.group)):
         report.warnings += check_values(parts, str(declaration.data.group))
         report.warnings += group_overlap(parts, str(declaration.data.group))
     if (weight := declaration.data.sample_weight) is not None:
@@ -135,6 +138,15 @@ def check(
         report.warnings += warnings
     report.columns = _describe_columns(parts, declaration, guesses, details)
     return report
+
+
+def _repeated(parts: Parts, inputs: list[str], alike: Sequence[str] | None) -> list[Problem]:
+    """Warnings of rows, and of media, that stand in two splits."""
+    contents = Contents(parts, inputs)
+    repeated = duplicates(parts, inputs if alike is None else alike, contents)
+    media = [name for name in inputs if parts.roles[name] in MEDIA and parts.having(name)]
+    equal = [problem for name in media for problem in equal_media(parts, name, contents, repeated)]
+    return repeated.warnings + equal
 
 
 def _check_columns(
@@ -148,7 +160,7 @@ def _check_columns(
     """Check each input and target that is there; what stands in it, in words."""
     details = {}
     for name, config in declaration.inputs.items():
-        if name in parts.train.columns:
+        if parts.train.has(name):
             details[name] = check_input(parts, name, report)
             if config.modality in MEDIA:
                 opened = check_media(parts, name, config, decode, progress)
@@ -164,7 +176,7 @@ def _check_columns(
             if config.modality in ("category", "text"):
                 report.warnings += check_values(parts, name)
     for name, target in declaration.targets.items():
-        if name in parts.train.columns:
+        if parts.train.has(name):
             is_labels = target.family == "multilabel"
             details[name] = (
                 check_labels(parts, name, target.separator, report)
@@ -203,7 +215,7 @@ def _missing_columns(parts: Parts, weight: str | None) -> list[Problem]:
         Problem(file=table.name, found=f"no column '{name}'", cure=did_you_mean(name, table.columns))
         for table in parts.tables.values()
         for name in [*parts.roles, *([weight] if weight else [])]
-        if name not in table.columns
+        if not table.has(name)
     ]
     return list(dict.fromkeys(problems))  # the splits of one file all lack the same
 

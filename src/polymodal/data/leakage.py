@@ -1,90 +1,157 @@
-"""What would make a test flatter the model: rows in two splits, inputs that give the target away."""
+"""What would make a test flatter the model: rows, media and groups that stand in two splits."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-import os
-from collections.abc import Iterator
-from typing import Any
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
-from polymodal.data.cells import is_empty
-from polymodal.data.parts import MEDIA, Parts, each_cell
+from polymodal.data.cells import describe
+from polymodal.data.contents import Contents
+from polymodal.data.items import each_item
+from polymodal.data.parts import MEDIA, Parts
 from polymodal.errors import Problem
 
-SURE = 0.995  # share of the rows whose class an input column gives away
-ROWS_A_VALUE = 5  # with fewer, nearly unique values "give away" any target
-SURE_RANK = 0.999
-FEWEST_ROWS = 20  # on fewer rows two columns agree by chance
+IDENTIFIES = 0.5  # share of different values in a column by which rows with empty cells are known again
+COMMON = 0.01  # share of the training rows above which a picture is a mark, and no example
+FEW = 3  # rows of which no content is common
+TOGETHER = "Leave them out, or split by a column that keeps them together (data.group)."
+WORDS = {"image": "picture", "audio": "recording", "video": "clip", "sequence": "sequence"}
 
 
-def duplicates(parts: Parts, inputs: list[str]) -> list[Problem]:
-    """A warning for each split that has rows with the same inputs as a split before it."""
-    names = [column for column in inputs if all(column in table.columns for table in parts.tables.values())]
-    keys = _row_keys(parts, names)
-    first: dict[bytes, tuple[str, int]] = {}
-    warnings = []
+@dataclass
+class Repeated:
+    """Rows that stand in a split before theirs too.
+
+    Attributes:
+        warnings: One for each split that has such rows.
+        rows: Which these are, by split ``(rows,)`` bool.
+    """
+
+    warnings: list[Problem] = field(default_factory=list)
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repeated:
+    """The rows whose inputs are those of a row of a split before theirs.
+
+    A row that has empty cells counts only where one of the others tells rows apart: an equal age and an equal
+    city do not make two rows equal of which nothing else is known.
+    """
+    names = [column for column in inputs if all(table.has(column) for table in parts.tables.values())]
+    repeated = Repeated(rows={split: np.zeros(len(table), bool) for split, table in parts.tables.items()})
+    keys, counts = _row_keys(parts, names, contents)
+    first: dict[int, tuple[str, int]] = {}
     for split in parts.tables:
-        repeated = [(index, *first[key]) for index, key in enumerate(keys[split]) if key and key in first]
-        if repeated:
-            index, other, same = repeated[0]
+        listed = keys[split].tolist()
+        known = np.array([key in first for key in listed], dtype=bool) & counts[split]
+        repeated.rows[split] = known
+        if known.any():
+            index = int(known.argmax())
+            other, same = first[listed[index]]
             found = (
-                f"{len(repeated)} of {len(keys[split])} {split} rows have the same inputs as rows "
+                f"{known.sum()} of {len(known)} {split} rows have the same inputs as rows "
                 f"of other splits, the first as {other} row {parts.number(other, same)}"
             )
-            cure = "Leave them out, or split by a column that keeps them together (data.group)."
-            warnings.append(parts.problem(split, index, None, found, cure=cure))
-        for index, key in enumerate(keys[split]):
+            repeated.warnings.append(parts.problem(split, index, None, found, cure=TOGETHER))
+        for index in np.flatnonzero(counts[split]).tolist():
+            first.setdefault(listed[index], (split, index))
+    return repeated
+
+
+def _row_keys(
+    parts: Parts, names: Sequence[str], contents: Contents
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """By split, a number a row that stands for its inputs, and whether the row may count as a duplicate."""
+    rows = [len(table) for table in parts.tables.values()]
+    whole = np.zeros(sum(rows), dtype=np.uint64)
+    filled, known = np.zeros(sum(rows), dtype=np.int64), np.zeros(sum(rows), dtype=bool)
+    for name in names:
+        codes, distinct = _codes(parts, name, contents)
+        there = codes >= 0
+        whole = _mixed(whole ^ (codes + 1).astype(np.uint64))
+        filled += there
+        if distinct > IDENTIFIES * there.sum():
+            known |= there
+    counts = (filled > 0) & ((filled == len(names)) | known)
+    ends = np.cumsum(rows)[:-1]
+    splits = list(parts.tables)
+    return (
+        dict(zip(splits, np.split(whole, ends), strict=True)),
+        dict(zip(splits, np.split(counts, ends), strict=True)),
+    )
+
+
+def _codes(parts: Parts, name: str, contents: Contents) -> tuple[np.ndarray, int]:
+    """A number from 0 for each different value over all splits, -1 for none; and how many there are."""
+    role = parts.roles.get(name)
+    if role == "number":
+        numbers = np.concatenate([parts.numbers(split, name)[0] for split in parts.tables])
+        codes, values = pd.factorize(numbers)
+        return codes.astype(np.int64), len(values)
+    if role in MEDIA:
+        keys = [key for split in parts.tables for key in contents.keys(split, name)]
+        labels = np.array([key or None for key in keys], dtype=object)
+    else:
+        labels = np.concatenate([parts.labels(split, name) for split in parts.tables])
+        labels = np.where(labels == "", None, labels)
+    codes, values = pd.factorize(labels)
+    return codes.astype(np.int64), len(values)
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Spread over 64 bits, so that rows that differ hardly ever meet (SplitMix64, Steele et al. 2014)."""
+    numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
+
+
+def equal_media(parts: Parts, name: str, contents: Contents, repeated: Repeated) -> list[Problem]:
+    """A warning for each split with media whose content stands in a split before it, under another name.
+
+    Rows that are duplicates as a whole are named already, and contents of very many rows are marks.
+    """
+    word = WORDS[parts.roles[name]]
+    first: dict[bytes, tuple[str, int]] = {}
+    named: dict[bytes, set[tuple[str, ...]]] = defaultdict(set)
+    warnings = []
+    keys = {split: contents.keys(split, name) for split in parts.having(name)}
+    counts = pd.Series([key for key in keys.get("train", ()) if key], dtype=object).value_counts()
+    common = set(counts[counts > max(FEW, COMMON * len(parts.train))].index)
+    for split, own in keys.items():
+        files = contents.files(split, name)
+        done = repeated.rows.get(split, np.zeros(len(own), bool))
+        again = [
+            row
+            for row, key in enumerate(own)
+            if key in first and key not in common and not done[row] and files[row] not in named[key]
+        ]
+        if again:
+            other, same = first[own[again[0]]]
+            found = f"the {word} in {len(again)} of {len(own)} {split} rows is that of rows of other splits, "
+            found += (
+                f"under another name: the first{_named(parts, name, split, again[0])} is that of {other} "
+            )
+            found += f"row {parts.number(other, same)}{_named(parts, name, other, same)}"
+            warnings.append(parts.problem(split, again[0], name, found, cure=TOGETHER))
+        for row, key in enumerate(own):
             if key:
-                first.setdefault(key, (split, index))
+                first.setdefault(key, (split, row))
+                if files[row]:
+                    named[key].add(files[row])
     return warnings
 
 
-def _row_keys(parts: Parts, names: list[str]) -> dict[str, list[bytes]]:
-    """One digest a row over all its inputs; empty for a row without any."""
-    keys = {}
-    for split, table in parts.tables.items():
-        columns = [list(_cell_keys(parts, split, name)) for name in names]
-        keys[split] = [
-            hashlib.blake2b(b"\0".join(row), digest_size=16).digest() if any(row) else b""
-            for row in zip(*columns, strict=True)
-        ] or [b""] * len(table)
-    return keys
-
-
-def _cell_keys(parts: Parts, split: str, column: str) -> Iterator[bytes]:
-    table = parts.tables[split]
-    role = parts.roles.get(column)
-    if role in MEDIA:
-        yield from (_media_key(cell, os.fspath(table.root or "")) for cell in each_cell(table.values(column)))
-    elif role == "number":
-        numbers, _ = parts.numbers(split, column)
-        yield from (b"" if math.isnan(number) else repr(float(number)).encode() for number in numbers)
-    else:
-        yield from (label.encode("utf-8", "surrogatepass") for label in parts.labels(split, column))
-
-
-def _media_key(cell: Any, root: str) -> bytes:
-    """A path with the folder it starts from, or a digest of the bytes."""
-    if isinstance(cell, dict):
-        cell = cell.get("bytes") or cell.get("path")
-    if isinstance(cell, str) and cell.strip():
-        return f"{root}/{cell}".encode("utf-8", "surrogatepass")
-    if isinstance(cell, bytes) and cell:
-        return hashlib.blake2b(cell, digest_size=16).digest()
-    return b"" if is_empty(cell) else _list_key(cell)
-
-
-def _list_key(cell: Any) -> bytes:
-    """A list of numbers by their bytes: writing them out would take longer than reading them all."""
-    try:
-        array = np.asarray(cell)
-    except ValueError:  # of rows that differ in length
-        return repr(cell).encode()
-    numeric = array.dtype.kind in "fiub"
-    return repr(array.shape).encode() + array.tobytes() if numeric else repr(cell).encode()
+def _named(parts: Parts, name: str, split: str, row: int) -> str:
+    """The name of a row's first item, in brackets; nothing where it has none."""
+    cell = parts.tables[split].values(name)[row].as_py()
+    _, item = next(each_item(cell, parts.roles[name]))
+    path = item.get("path") if isinstance(item, dict) else item
+    return f" ('{describe(path)}')" if isinstance(path, str) and path[:5].lower() != "data:" else ""
 
 
 def group_overlap(parts: Parts, group: str) -> list[Problem]:
@@ -101,64 +168,3 @@ def group_overlap(parts: Parts, group: str) -> list[Problem]:
             warnings.append(parts.problem(split, None, group, found, cure=cure))
         first = dict.fromkeys(labels, split) | first
     return warnings
-
-
-def giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
-    """A warning for each number, category or text from which ``target`` follows almost surely."""
-    warnings = []
-    for column in inputs:
-        if parts.roles[column] in MEDIA or column not in parts.train.columns:
-            continue
-        if parts.roles[target] == "regression":
-            found = _gives_number(parts, column, target)
-        else:
-            found = _gives_class(parts, column, target)
-        if found:
-            cure = "If it is not known when predicting, leave it out of the inputs."
-            warnings.append(parts.problem("train", None, column, found, cure=cure))
-    return warnings
-
-
-def _gives_class(parts: Parts, column: str, target: str) -> str:
-    x, y = parts.labels("train", column), parts.labels("train", target)
-    both = (x != "") & (y != "")
-    x, y = x[both], y[both]
-    if len(x) < FEWEST_ROWS:
-        return ""
-    names, classes = np.unique(x, return_inverse=True), np.unique(y, return_inverse=True)
-    if np.bincount(classes[1]).max() >= SURE * len(y):
-        return ""  # one class is nearly all there is: anything would "give it away"
-    same = float(np.mean(x == y))
-    if same >= SURE:
-        return f"it says the same as the target '{target}' in {same:.1%} of {len(x)} rows"
-    if len(x) < ROWS_A_VALUE * len(names[0]):
-        return ""
-    pairs, counts = np.unique(names[1] * len(classes[0]) + classes[1], return_counts=True)
-    best = np.zeros(len(names[0]), dtype=np.int64)
-    np.maximum.at(best, pairs // len(classes[0]), counts)
-    right = best.sum() / len(x)
-    if right < SURE:
-        return ""
-    return f"its {len(names[0])} values alone give the target '{target}' in {right:.1%} of {len(x)} rows"
-
-
-def _gives_number(parts: Parts, column: str, target: str) -> str:
-    if parts.roles[column] != "number":
-        return ""
-    x, _ = parts.numbers("train", column)
-    y, _ = parts.numbers("train", target)
-    both = np.isfinite(x) & np.isfinite(y)
-    if both.sum() < FEWEST_ROWS:
-        return ""
-    x, y = _ranks(x[both]), _ranks(y[both])
-    spread = x.std() * y.std()
-    correlation = float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread else 0.0
-    if abs(correlation) < SURE_RANK:
-        return ""
-    return f"it orders the rows as the target '{target}' does (rank correlation {correlation:.4f})"
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share their mean rank (Spearman)."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -38,6 +38,8 @@ class Parts:
     formats: dict[str, str | None] = field(default_factory=dict)
     _labels: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _names: dict[str, Vocabulary] = field(default_factory=dict)
+    _numbers: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _empty: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def train(self) -> Table:
@@ -46,7 +48,7 @@ class Parts:
 
     def having(self, column: str) -> list[str]:
         """The splits whose table has the column."""
-        return [split for split, table in self.tables.items() if column in table.columns]
+        return [split for split, table in self.tables.items() if table.has(column)]
 
     def number(self, split: str, index: int) -> int:
         """The row's number as the user counts: from 1, the header not counted."""
@@ -66,20 +68,29 @@ class Parts:
         return self._labels[key]
 
     def numbers(self, split: str, column: str) -> tuple[np.ndarray, np.ndarray]:
-        """The column's cells as numbers, and which are none; see :func:`parse_numbers`."""
-        return parse_numbers(self.tables[split].values(column), self.formats.get(column))
+        """The column's cells as numbers, and which are none, computed once; see :func:`parse_numbers`."""
+        key = split, column
+        if key not in self._numbers:
+            self._numbers[key] = parse_numbers(self.tables[split].values(column), self.formats.get(column))
+        return self._numbers[key]
 
     def names(self, column: str) -> Vocabulary | None:
         """The values of a column's training cells; None where it holds no classes, categories or groups."""
         if self.roles.get(column) in (*MEDIA, "text", "number", "regression", "multilabel"):
             return None
-        values = self.train.values(column) if column in self.train.columns else None
+        values = self.train.values(column) if self.train.has(column) else None
         if column not in self._names and values is not None and not holds_objects(values.type):
             self._names[column] = vocabulary_of(values)
         return self._names.get(column)
 
     def empty(self, split: str, column: str) -> np.ndarray:
-        """Which cells of a column hold nothing: ``(rows,)`` bool."""
+        """Which cells of a column hold nothing, computed once: ``(rows,)`` bool."""
+        key = split, column
+        if key not in self._empty:
+            self._empty[key] = self._nothing(split, column)
+        return self._empty[key]
+
+    def _nothing(self, split: str, column: str) -> np.ndarray:
         values = self.tables[split].values(column)
         role = self.roles.get(column)
         if role in MEDIA:

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,19 @@ class Table:
         """Each row's place in what was read, from 0: ``(rows,)``."""
         return np.arange(len(self)) if self.numbers is None else self.numbers
 
+    @cached_property
+    def _names(self) -> dict[str, None]:
+        """The columns, gathered once: of a wide table that takes longer than looking for one of them."""
+        return dict.fromkeys(self.data.column_names)
+
     @property
     def columns(self) -> list[str]:
         """Names of the columns, in order."""
-        return list(self.data.column_names)
+        return list(self._names)
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a column."""
+        return column in self._names
 
     def __str__(self) -> str:
         return self.name
