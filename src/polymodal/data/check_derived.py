@@ -140,7 +140,7 @@ def _is_sure(wrong: int, others: int, rows: int) -> bool:
 
 
 def _says_the_same(x: _Column, y: _Column, target: str) -> str:
-    rows, same = len(y.codes), int((x.labels == y.labels).sum())
+    rows, same = len(y.codes), int(np.equal(x.labels, y.labels).sum())
     if not _is_sure(rows - same, _others(y.codes), rows):
         return ""
     return f"it says the same as the target '{target}' in {same / rows:.1%} of {rows} rows"

@@ -6,11 +6,11 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, MediaError, open_cell
 from polymodal.data.items import each_item
 from polymodal.data.parts import MEDIA, Parts, each_cell
@@ -31,7 +31,7 @@ class Contents:
         self._cells: dict[tuple[str, str], list[list[Hashable]]] = {}
         self._paths: dict[int, set[str]] = defaultdict(set)  # by size
         self._sizes: dict[str, int] = {}
-        self._items: dict[str, tuple[Any, Path | None]] = {}
+        self._items: dict[str, tuple[Any, Root]] = {}
         self._sizes_of_bytes: set[int] = set()
         self._keys: dict[str, bytes] = {}
         for name in names:
@@ -54,7 +54,7 @@ class Contents:
             for sources in self._cells[split, name]
         ]
 
-    def _source(self, item: Any, root: Path | None) -> Hashable:
+    def _source(self, item: Any, root: Root) -> Hashable:
         """The path of a file, or the digest of what is here."""
         if isinstance(item, Mapping) and item.get("array") is not None:
             return _digest(b"array", _of_numbers(item["array"]), repr(item.get("sampling_rate")).encode())
@@ -87,7 +87,7 @@ class Contents:
         return self._keys[source]
 
 
-def _path(item: Any, root: Path | None) -> str | None:
+def _path(item: Any, root: Root) -> str | None:
     """The file that an item names, if it names one."""
     if isinstance(item, Mapping) and item.get("bytes") is None:
         item = item.get("path")
@@ -104,7 +104,7 @@ def _size(path: str) -> int:
         return -1
 
 
-def _content(item: Any, root: Path | None) -> bytes | None:
+def _content(item: Any, root: Root) -> bytes | None:
     try:
         with open_cell(item, root, LIMITS) as stream:
             found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=32))  # type: ignore[arg-type]

@@ -96,8 +96,8 @@ def _codes(parts: Parts, name: str, contents: Contents) -> tuple[np.ndarray, int
         keys = [key for split in parts.tables for key in contents.keys(split, name)]
         labels = np.array([key or None for key in keys], dtype=object)
     else:
-        labels = np.concatenate([parts.labels(split, name) for split in parts.tables])
-        labels = np.where(labels == "", None, labels)
+        labels = np.concatenate([parts.labels(split, name) for split in parts.tables]).astype(object)
+        labels[labels == ""] = None
     codes, values = pd.factorize(labels)
     return codes.astype(np.int64), len(values)
 
