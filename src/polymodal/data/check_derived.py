@@ -140,6 +140,7 @@ def _is_sure(wrong: int, others: int, rows: int) -> bool:
 
 
 def _says_the_same(x: _Column, y: _Column, target: str) -> str:
+    assert x.labels is not None and y.labels is not None
     rows, same = len(y.codes), int(np.equal(x.labels, y.labels).sum())
     if not _is_sure(rows - same, _others(y.codes), rows):
         return ""
