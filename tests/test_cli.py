@@ -70,7 +70,7 @@ def test_the_installed_command_fits_and_prints_json_alone(tmp_path):
 
 def test_the_exit_status_of_a_failure_and_of_misuse(tmp_path):
     assert polymodal("fit", "none.csv", "-t", "kind", folder=tmp_path).status == 1
-    for misuse in (["fitt"], ["fit"], ["fit", "a.csv", "--nope"], ["predict", "run", "a.csv"], []):
+    for misuse in (["fitt"], ["fit"], ["fit", "a.csv", "--nope"], ["embed", "run", "a.csv"], []):
         result = polymodal(*misuse, folder=tmp_path)
         assert result.status == 2 and "Usage:" in result.err + result.out
     assert polymodal("--version").out.strip() == __import__("polymodal").__version__
@@ -217,7 +217,8 @@ def test_probabilities_on_demand(folder):
 def test_predict_and_embed_as_json(folder):
     for command in ("predict", "embed"):
         result = polymodal(command, "runs/both", "more.csv", "-o", "a.parquet", "--json", folder=folder)
-        assert result.status == 0 and result.json == {"output": "a.parquet", "rows": 9}
+        counts = {"missing": {"voice": 1, "bedrooms": 4, "district": 1}, "unseen": {}, "warnings": []}
+        assert result.status == 0 and result.json == {"output": "a.parquet", "rows": 9, **counts}
 
 
 def test_embed_gives_the_fused_vector_or_one_input_s(folder):

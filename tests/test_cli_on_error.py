@@ -198,7 +198,8 @@ def test_embedding_and_evaluating(broken):
     result = polymodal(
         "embed", "run", "new.csv", "-o", "e.parquet", "--on-error", "skip", "--json", folder=broken
     )
-    assert result.json == {"output": "e.parquet", "rows": 40, "rejected": 1}
+    counts = {"missing": {"photo": 4, "note": 6, "bedrooms": 2}, "unseen": {}, "warnings": []}
+    assert result.json == {"output": "e.parquet", "rows": 40, "rejected": 1, **counts}
     vectors = pd.read_parquet(broken / "e.parquet")
     lacking = [bool(np.isnan(vector).all()) for vector in vectors["embedding"]]
     assert lacking == vectors["error"].notna().tolist() == [row == 4 for row in range(40)]

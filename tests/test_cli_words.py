@@ -76,8 +76,15 @@ def test_answers_are_the_same_in_every_way_of_asking(houses):
     result = polymodal("predict", "run", "houses.csv", "-o", "said.parquet", folder=houses)
     assert result.status == 0 and "40 rows answered" in result.out
     said = pd.read_parquet(houses / "said.parquet")["kind"]
-    assert polymodal("predict", "run", "houses.csv", "-o", "again.parquet", "--batch-size", "7", "--json",
-                     folder=houses).json == {"output": "again.parquet", "rows": 40}  # fmt: skip
+    again = polymodal("predict", "run", "houses.csv", "-o", "again.parquet", "--batch-size", "7", "--json",
+                      folder=houses).json  # fmt: skip
+    assert again == {
+        "output": "again.parquet",
+        "rows": 40,
+        "warnings": [],
+        "missing": {"photo": 4},
+        "unseen": {},
+    }
     assert pd.read_parquet(houses / "again.parquet")["kind"].equals(said)
     measured = polymodal("evaluate", "run", "houses.csv", "--json", folder=houses).json["kind"]
     truth = pd.read_csv(houses / "houses.csv")["kind"]
@@ -162,7 +169,7 @@ def test_text_alone_is_the_same_job(tmp_path):
     assert found["without"] == {} and found["present"] == {} and set(found["test"]) == {"output"}
     assert found["run"] == "run" and "history" not in found
     answers = pm.load(tmp_path / "run").generate([{"note": "quiet street, 3 rooms"}, {"note": None}])
-    assert list(answers) == ["output"] and len(answers) == 2
+    assert list(answers) == ["output", "missing"] and len(answers) == 2
 
 
 def test_validation_and_test_rows_may_stand_in_files_of_their_own(tmp_path):

@@ -40,7 +40,7 @@ _HOMES = {
         "Objective", "SigmoidObjective", "OBJECTIVES",
     ),
     "polymodal.models.outputs": ("FusedState", "PolymodalOutput", "TokenSequence"),
-    "polymodal.errors": ("ConfigError", "DataError", "PolymodalError", "RunError"),
+    "polymodal.errors": ("ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME_OF]

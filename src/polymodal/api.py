@@ -16,13 +16,14 @@ from transformers import set_seed
 from polymodal.comparing.comparison import compare
 from polymodal.data.aside import discard, writing
 from polymodal.data.check import CheckReport
+from polymodal.data.kept import KeptColumns
 from polymodal.data.lock import claimed
 from polymodal.data.rejected import SKIP, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
-from polymodal.data.writing import write_parquet
+from polymodal.data.writing import check_output, write_table
 from polymodal.errors import ConfigError, DataError
-from polymodal.evaluation.inference import Batch, list_columns
+from polymodal.evaluation.inference import Batch, answer_types
 from polymodal.evaluation.unread import ERROR, errors_of
 from polymodal.exporting.door import export
 from polymodal.generation.fitting import fit_language
@@ -344,20 +345,23 @@ def predict_to(
     batch_size: int = 128,
     on_error: str = "refuse",
     rejected: list[str] | None = None,
+    keep: str | Sequence[str] = (),
 ) -> int:
-    """Write every row's answer to the Parquet file ``output``, batch after batch; returns their number.
+    """Write every row's answer to the file ``output``, batch after batch; returns their number.
 
-    With ``on_error="skip"`` the answers to a row that cannot be read are empty and the column ``error`` says
-    why; ``rejected`` takes these texts in.
+    The suffix says the format, see :func:`polymodal.data.writing.write_table`. ``keep`` names columns of the
+    table that stand before the answers. With ``on_error="skip"`` the answers to a row that cannot be read
+    are empty and the column ``error`` says why; ``rejected`` takes these texts in.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.
     """
+    check_output(output)
     table = read_table(source)
-    frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error), rejected)
+    frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error, keep), rejected)
     shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
-    lists = {} if isinstance(run, LanguageRun) else list_columns(run.model)
-    return write_parquet(shown, output, lists)
+    types = {} if isinstance(run, LanguageRun) else answer_types(run.model, run.processor.targets)
+    return write_table(shown, output, types | KeptColumns(table, keep).types)
 
 
 def note_errors(frames: Iterator[pd.DataFrame], rejected: list[str] | None) -> Iterator[pd.DataFrame]:
@@ -377,25 +381,33 @@ def embed_to(
     batch_size: int = 128,
     on_error: str = "refuse",
     rejected: list[str] | None = None,
+    keep: str | Sequence[str] = (),
 ) -> int:
     """Write a row's vector a row, as the list column ``embedding``; returns the number of rows.
 
-    With ``on_error="skip"`` as :func:`predict_to`.
+    Formats, ``keep`` and ``on_error="skip"`` as in :func:`predict_to`; CSV and Excel hold a vector as a JSON
+    list.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.
     """
+    check_output(output)
     table = read_table(source)
-    frames = embed_frames(run.embed_batches(table, input, batch_size, on_error), on_error == SKIP)
+    kept = KeptColumns(table, keep)
+    frames = embed_frames(run.embed_batches(table, input, batch_size, on_error), on_error == SKIP, kept)
     noted = note_errors(frames, rejected)
-    return write_parquet(progress(noted, "embedding", math.ceil(len(table) / batch_size)), output)
+    shown = progress(noted, "embedding", math.ceil(len(table) / batch_size))
+    return write_table(shown, output, kept.types)
 
 
-def embed_frames(batches: Iterator[tuple[np.ndarray, Batch]], skip: bool) -> Iterator[pd.DataFrame]:
+def embed_frames(
+    batches: Iterator[tuple[np.ndarray, Batch]], skip: bool, kept: KeptColumns
+) -> Iterator[pd.DataFrame]:
     """A batch's vectors as a column; where rows may be skipped, theirs are NaN beside an ``error``."""
     for vectors, batch in batches:
         frame = pd.DataFrame({"embedding": list(vectors)})
-        yield frame.assign(**{ERROR: pd.array(errors_of(batch), dtype="string")}) if skip else frame
+        errors = {ERROR: pd.array(errors_of(batch), dtype="string")} if skip else {}
+        yield kept.beside(frame.assign(**errors), batch.index)
 
 
 def index_to(run: Run, source: Any, output: Path, **options: Any) -> Indexed:

@@ -29,6 +29,10 @@ class RunError(PolymodalError):
     """A run folder is incomplete, of another version, or asked for what it cannot do."""
 
 
+class InputWarning(UserWarning):
+    """The rows to answer lack what a run reads, or hold values that its training never saw."""
+
+
 class ToldElsewhere(PolymodalError):
     """Another process of the same training failed, and tells why."""
 

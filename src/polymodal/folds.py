@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from polymodal.api import default_folder
 from polymodal.config import Declaration
 from polymodal.data.aside import aside, writing
 from polymodal.data.lock import claimed
 from polymodal.data.rejected import left_out as skipped_rows
+from polymodal.data.values import as_label
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.several import Fits, check_folders, fit_several, write_aside
 from polymodal.training.job import Job, open_job
@@ -204,15 +206,42 @@ def spreads(fits: Fits) -> dict[str, dict[str, Spread]]:
 
 def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
     """``predictions.parquet``: every row's answers by models that never saw it, in the order of the rows."""
-    frames = []
+    tables = []
     for name, declaration in varied.items():
         path = folder / name / "predictions.parquet"
         if not path.exists():  # all rows of its fold were left out
             continue
-        frame = pd.read_parquet(path)
-        frame.insert(0, "seed", declaration.train.seed)
-        frame.insert(0, "fold", declaration.data.fold)
-        frames.append(frame)
-    whole = pd.concat(frames, ignore_index=True).sort_values(["row", "seed"], ignore_index=True)
+        table = pq.read_table(path).replace_schema_metadata(None)
+        table = table.add_column(0, "seed", pa.array([declaration.train.seed] * len(table)))
+        fold = pa.array([declaration.data.fold] * len(table), pa.int64())
+        tables.append(table.add_column(0, "fold", fold))
+    whole = concat_answers(tables).sort_by([("row", "ascending"), ("seed", "ascending")])
     with writing(folder), aside(folder / "predictions.parquet") as part:
-        whole.to_parquet(part, index=False)
+        pq.write_table(whole, part)
+
+
+def concat_answers(tables: Sequence[pa.Table]) -> pa.Table:
+    """Answers of several fits under each other; a column that not all have is empty where it is not.
+
+    Labels that are numbers in the training rows of one fit and texts in those of another become texts.
+    """
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            types.setdefault(field.name, set()).add(field.type)
+    mixed = [name for name, found in types.items() if len(found) > 1]
+    return pa.concat_tables(
+        [_with_texts(table, [name for name in mixed if name in table.column_names]) for table in tables],
+        promote_options="default",
+    )
+
+
+def _with_texts(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    for name in names:
+        cells = [
+            [as_label(value) for value in cell] if isinstance(cell, list) else as_label(cell) or None
+            for cell in table.column(name).to_pylist()
+        ]
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(cells))
+    return table

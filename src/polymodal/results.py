@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
 import torch
 import transformers
 
 from polymodal.data.aside import aside, write_text, writing
 from polymodal.data.rejected import SKIP, count_rows
-from polymodal.data.values import parse_numbers
-from polymodal.evaluation.inference import Measure, answer_frame, run_batches
+from polymodal.data.writing import write_frames
+from polymodal.evaluation.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pages import try_page, write_about
 from polymodal.run import Run
 from polymodal.training.calibration import Calibration
@@ -64,23 +62,21 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
-        table = job.splits["test"]
-        truth = pa.table({name: table.values(name) for name in names}).to_pandas()
-        for name, target in run.declaration.targets.items():
-            if target.format is not None:  # the answers are numbers, and so is the truth beside them
-                truth[name] = parse_numbers(table.values(name), target.format)[0]
+        targets, test = job.processor.targets, job.splits["test"]
+        truth = {name: targets[name].truth(test.values(name)) for name in names}
         rows = job.rows("test")
         for batch in run_batches(run.model, rows, 128):
             measure.add(batch)
-            frame = answer_frame(run.model, batch, probabilities=True)
+            frame = answer_frame(run.model, batch, True, targets)
             frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
             for name in names:
-                frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].to_numpy())
+                frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].array)
             if rows.weights is not None:
                 frame[WEIGHT] = rows.weights[batch.index]
             frames.append(frame)
         with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
-            pd.concat(frames, ignore_index=True).to_parquet(part, index=False)
+            types = answer_types(run.model, targets)
+            write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
     return {"test": measure.metrics()}
 
 

@@ -15,6 +15,8 @@ import torch
 from polymodal.config import Declaration
 from polymodal.data.aside import writing
 from polymodal.data.collator import RowDataset
+from polymodal.data.findings import Findings, inspect_table
+from polymodal.data.kept import KeptColumns
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
@@ -91,29 +93,63 @@ class Run:
         return cls(path, model, processor, declaration, precision)
 
     def predict(
-        self, source: Any, *, batch_size: int = 128, probabilities: bool = False, on_error: str = "refuse"
+        self,
+        source: Any,
+        *,
+        batch_size: int = 128,
+        probabilities: bool = False,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
     ) -> pd.DataFrame:
         """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
 
-        Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`.
-        ``on_error="skip"`` answers a row that cannot be read by empty cells; a column ``error`` says why.
+        Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`. The
+        answers to a DataFrame have its index. What the table lacks, and values that training never saw, are
+        named in an ``InputWarning``.
+
+        Args:
+            source: The rows.
+            batch_size: Rows at once.
+            probabilities: A column a class as well.
+            on_error: ``skip`` answers a row that cannot be read by empty cells; a column ``error`` says why.
+            keep: Columns of the table that stand before the answers.
+
+        Raises:
+            DataError: If a cell cannot be read, or the table has none of the model's inputs.
+            ConfigError: If there is no such column to keep, or an answer has its name.
         """
-        frames = self.predict_batches(source, batch_size, probabilities, on_error)
-        return pd.concat(list(frames), ignore_index=True)
+        return pd.concat(list(self.predict_batches(source, batch_size, probabilities, on_error, keep)))
 
     def predict_batches(
-        self, source: Any, batch_size: int = 128, probabilities: bool = False, on_error: str = "refuse"
+        self,
+        source: Any,
+        batch_size: int = 128,
+        probabilities: bool = False,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
         """The same, batch by batch, in constant memory.
 
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
+            ConfigError: If there is no such column to keep, or an answer has its name.
         """
         self.require_targets()
-        rows = self.rows(read_table(source), on_error=on_error)
+        table = read_table(source)
+        rows = self.rows(table, on_error=on_error)
+        kept = KeptColumns(table, keep)
+        self.inspect(table).warn()
         for batch in self._batches(rows, batch_size):
-            frame = answer_frame(self.model, batch, probabilities)
-            yield blank_unread(frame, batch) if rows.skip else frame
+            frame = answer_frame(self.model, batch, probabilities, self.processor.targets)
+            yield kept.beside(blank_unread(frame, batch) if rows.skip else frame, batch.index)
+
+    def inspect(self, source: Any) -> Findings:
+        """What a table holds that training never saw, and what it lacks of what the run reads.
+
+        Raises:
+            DataError: If the table cannot be read.
+        """
+        return inspect_table(read_table(source).marking(self.processor.missing), self.processor.readers)
 
     def evaluate(
         self,
@@ -142,6 +178,7 @@ class Run:
         if lacking := self.lacks_weights(table):
             warnings.warn(lacking, stacklevel=2)
         rows = self.rows(table, self.model.config.head_names, on_error, self.weighted_by(table))
+        self.inspect(table).warn()
         for batch in self._batches(rows, batch_size):
             measure.add(batch)
             if rejected is not None:
@@ -187,7 +224,10 @@ class Run:
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
-        for batch in self._batches(self.rows(read_table(source), on_error=on_error), batch_size):
+        table = read_table(source)
+        rows = self.rows(table, on_error=on_error)
+        self.inspect(table).warn()
+        for batch in self._batches(rows, batch_size):
             yield self._vectors(batch, input), batch
 
     def vectors_batches(

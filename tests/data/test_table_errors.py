@@ -22,7 +22,7 @@ def problems(source) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xlsx", b"x", "extension '.xlsx', expected one of .csv, .tsv"),
+        ("t.xls", b"x", "extension '.xls', expected one of .csv, .tsv"),
         ("table", b"x", "no extension, expected one of .csv"),
         ("t.csv", b"", "the file is empty, expected column names and rows"),
         ("t.jsonl", b"\n \n", "the file is empty"),

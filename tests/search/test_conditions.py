@@ -8,7 +8,8 @@ import random
 import pytest
 
 import polymodal as pm
-from tests.search.made import QUERY, directions, rows_of, write_index
+from polymodal.search.writing import Writer
+from tests.search.made import QUERY, block, directions, rows_of, write_index
 
 ROWS = [
     {"year": 2009, "kind": "flat", "a.b": 1.5, "type": "x", "sold by": "Ann O'Neil", 'the "best"': True,
@@ -81,7 +82,7 @@ def test_what_a_condition_means(index, condition, rows):
     [
         ("yaer > 1", "there is no column 'yaer'. Did you mean 'year'? There are: year, kind,"),
         ("year >", "condition year >, character 7: found its end, expected a value"),
-        ("year 5", "character 6: found '5', expected =, !=, <, <=, >, >=, in, like, contains or is null"),
+        ("year 5", "character 6: found '5', expected =, !=, <, <=, >, >=, in, like, contains, is empty or"),
         ("year = 5 kind", "character 10: found 'kind', expected and, or, or its end"),
         ("kind = flat", "character 8: found 'flat', expected a value. A text stands in quotes"),
         ("(year = 5", "character 10: found its end, expected ')'"),
@@ -166,3 +167,93 @@ def _and(one, two):
 
 def _or(one, two):
     return True if True in (one, two) else None if None in (one, two) else False
+
+
+@pytest.fixture(scope="module")
+def moment_index(tmp_path_factory):
+    """Rows of dates, moments, times and truth values, and one without any."""
+    plus = datetime.timezone(datetime.timedelta(hours=2))
+    rows = [
+        {"day": datetime.date(2024, month, 1), "stamp": datetime.datetime(2024, month, 1, hour),
+         "zone": datetime.datetime(2024, month, 1, 1, tzinfo=plus), "at": datetime.time(hour),
+         "iso": f"2024-0{month}-01" + "T05:00:00" * bool(hour), "odd": f"{month}/1/2024", "ok": month == 1,
+         "long": datetime.timedelta(hours=month), "said": ("True", "FALSE ")[hour > 0], "n": "2.50"}
+        for month in (1, 2, 3) for hour in (0, 5)
+    ]  # fmt: skip
+    rows.append(dict.fromkeys(rows[0]))
+    return write_index(tmp_path_factory.mktemp("when") / "index", rows, {"item": directions(len(rows))})
+
+
+COMPARED = {
+    "day < '2024-02-01'": [1, 2],
+    "day <= '2024-02-01T00:00:00'": [1, 2, 3, 4],
+    "day > '2024-02-01 00:00'": [5, 6],
+    "day >= '2024-02-01 00:00:01'": [5, 6],
+    "day != '2024-02-01'": [1, 2, 5, 6],
+    "day in ('2024-02-01', '2024-03-01T00:00:00')": [3, 4, 5, 6],
+    "stamp = '2024-02-01'": [3],
+    "stamp <= '2024-02-01'": [1, 2, 3],
+    "stamp > '2024-02-01'": [4, 5, 6],
+    "not stamp > '2024-02-01'": [1, 2, 3],
+    "stamp = '2024-03-01T05:00'": [6],
+    "zone < '2024-02-01 01:00:00+02:00'": [1, 2],
+    "zone = '2024-01-31T23:00:00Z'": [3, 4],
+    "at > '04:00'": [2, 4, 6],
+    "at in ('00:00:00')": [1, 3, 5],
+    "iso = '2024-02-01'": [3],
+    "iso >= '2024-02-01 05:00:00'": [4, 5, 6],
+    "day is empty": [7],
+    "day is not EMPTY and ok = 'True'": [1, 2],
+    "ok = 'false' or ok is null": [3, 4, 5, 6, 7],
+    "ok = 1": [1, 2],
+    "said = true": [1, 3, 5],
+    "said != 'TRUE'": [2, 4, 6],
+    "n = '2.5'": [1, 2, 3, 4, 5, 6],
+    "odd like '2/%'": [3, 4],
+    "day like '2024-02-%'": [3, 4],
+}
+
+
+def test_dates_times_and_truth_values_are_compared_as_such(moment_index):
+    assert {condition: found(moment_index, condition) for condition in COMPARED} == COMPARED
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        (
+            "day < '2024-3-1'",
+            "expected a date such as '2024-03-01' or '2024-03-01 05:00:00': 'day' holds such",
+        ),
+        ("day >= '1.6.2024'", "expected a date such as"),
+        ("day > 2023", "expected a date such as"),
+        ("day = '2024-02-30'", "expected a date such as"),
+        ("day in ('2024-02-01', 5)", "expected a date such as"),
+        ("day = true", "expected a date such as"),
+        ("day = ''", "For empty cells write: is empty"),
+        ("odd = ' '", "For empty cells write: is empty"),
+        ("odd = null", "For empty cells write: is empty"),
+        ("zone > '2024-02-01'", "expected a moment with its offset from UTC"),
+        ("at > '2024-02-01'", "expected a time such as '05:00:00'"),
+        ("ok = 'yes'", "expected true or false: 'ok' holds truth values"),
+        ("ok > 2", "expected true or false"),
+        ("n = true", "expected a number: 'n' holds numbers"),
+        ("odd < '2024-02-01'", "'odd' holds texts that are not all dates"),
+        ("long > 3", "'long' holds durations"),
+    ],
+)
+def test_what_a_type_is_not_compared_with_is_refused(moment_index, condition, said):
+    with pytest.raises(pm.ConfigError) as caught:
+        found(moment_index, condition)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_cell_that_is_no_date_is_in_no_order_with_dates(tmp_path):
+    """A later table may hold anything; the column's kind stays."""
+    rows = [{"day": "2024-02-01"}, {"day": "2024-03-01"}]
+    index = write_index(tmp_path / "index", rows, {"item": directions(2)})
+    with Writer(tmp_path / "index", index.manifest) as writer:
+        writer.add(block([{"day": "soon"}], {"item": directions(1)}, index.manifest.fields, first=2))
+        writer.finish()
+    later = pm.Index.open(tmp_path / "index")
+    assert found(later, "day > '2024-02-15'") == [2] and found(later, "day != '2024-02-01'") == [2, 3]

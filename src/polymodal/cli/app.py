@@ -16,7 +16,7 @@ import typer
 
 from polymodal.cli import chatting, evaluating, exporting, fitting, insight, pretraining, searching, using
 from polymodal.cli.streams import write_any_character
-from polymodal.errors import PolymodalError, Terminated, ToldElsewhere, raise_terminated
+from polymodal.errors import InputWarning, PolymodalError, Terminated, ToldElsewhere, raise_terminated
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -57,6 +57,8 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    # Each command says itself, on standard error, what a table lacks and what training never saw.
+    warnings.filterwarnings("ignore", category=InputWarning)
     write_any_character()
     try:
         with ending_on_sigterm():

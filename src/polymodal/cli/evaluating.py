@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +23,10 @@ from polymodal.cli.options import (
     split,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.skipped import OnError, OnErrorOption, warn
+from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
+
+if TYPE_CHECKING:
+    from polymodal.data.findings import Findings
 
 
 class Split(StrEnum):
@@ -104,24 +108,25 @@ def evaluate(
         _refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
                          **{"as": instead})  # fmt: skip
         asked = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
-        _evaluate_words(opened, table, asked, as_json, title=f"{run} on {table}")
+        _evaluate_words(opened, read_table(table), asked, as_json, title=f"{run} on {table}")
         return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
-    rows = read_table(table)
+    rows, columns = read_table(table), parse_instead(instead or [], opened.model.config.input_names)
     found = _without_warning(
         measure, opened, rows,
         retrieval=retrieval,
         labels=labels | ({"prompts": prompts} if prompts else {}) if zero_shot is not None else None,
         probe={"target": linear_probe, "input": input, "task": task} if linear_probe is not None else None,
-        inputs=split(inputs), instead=parse_instead(instead or [], opened.model.config.input_names),
+        inputs=split(inputs), instead=columns,
         split=only, batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected,
         quiet=as_json,
     )  # fmt: skip
     warn(rejected, "left out")
     if only is None:
         tell_unseen(opened, rows, found)
-    plain = found["targets"] if [*found] == ["targets"] else found
+    told = tell_findings(_of_what_was_read(opened.inspect(rows.reading(columns) if columns else rows), found))
+    plain = with_warnings(found["targets"] if [*found] == ["targets"] else found, told)
     if "targets" in found:
         plain = _weighing(opened, rows) | plain
     if not printed(plain, as_json):
@@ -145,14 +150,26 @@ def _weighing(run: Any, table: Any) -> dict[str, Any]:
     return {"weighted": not lacking}
 
 
-def _evaluate_words(run: Any, table: str, asked: dict[str, Any], as_json: bool, title: str) -> None:
+def _of_what_was_read(findings: Findings, found: Mapping[str, Any]) -> Findings:
+    """``findings`` without absent inputs where only retrieval and labels by names were measured."""
+    needs_all = {"targets", "linear_probe"} & {*found}
+    return findings if needs_all else replace(findings, absent={})
+
+
+def with_warnings(found: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures for JSON, beside them the warnings about the table where there are any."""
+    return {**({"warnings": told["warnings"]} if told["warnings"] else {}), **found}
+
+
+def _evaluate_words(run: Any, table: Any, asked: dict[str, Any], as_json: bool, title: str) -> None:
     """The metrics of answers in words."""
     from polymodal.cli.show import show_metrics
 
     rejected: list[Any] = []
     found = run.evaluate(table, rejected=rejected, **asked)
     warn(rejected, "left out")
-    if not printed(found, as_json):
+    told = tell_findings(run.inspect(table))
+    if not printed(with_warnings(found, told), as_json):
         show_metrics(found, title=title)
 
 

@@ -21,6 +21,7 @@ from polymodal.cli.options import (
     split,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.skipped import tell_findings
 
 
 @reads_table
@@ -93,16 +94,19 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why rows are answered as they are: explanations.html and explanations.parquet."""
+    from polymodal.data.table import read_table
     from polymodal.explaining.frame import summary
     from polymodal.explaining.writing import explain as make
     from polymodal.explaining.writing import write_explanations
 
     opened = load_run(run, device, None, threads)
-    found = make(opened, table, rows, targets=target or None)
+    whole = read_table(table)
+    found = make(opened, whole, rows, targets=target or None)
     page, frame = write_explanations(found, opened, output or opened.folder)
     figures = {
         "page": str(page), "frame": str(frame), "told": found.sentences(),
-        "answers": [summary(entry) for entry in found.entries],
+        "answers": [summary(entry, opened.processor.targets) for entry in found.entries],
+        "warnings": tell_findings(opened.inspect(whole))["warnings"],
     }  # fmt: skip
     if not printed(figures, as_json):
         from polymodal.cli.show_explaining import show_explanations

@@ -35,7 +35,7 @@ class Task(StrEnum):
     generation = "generation"
 
 
-TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, or a saved dataset folder.")]
+TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, Excel, or a saved dataset folder.")]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
@@ -69,6 +69,16 @@ PrecisionOption = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads on a CPU. [training: the fastest; else the run's own]"),
+]
+TableOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o",
+        help="A .parquet, .csv, .tsv, .jsonl or .xlsx file, or - for CSV on standard output. [shows 10 rows]",
+    ),
+]  # fmt: skip
+Keep = Annotated[
+    str | None, typer.Option("--keep", help="Columns of the table to carry over, with commas between.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 

@@ -20,7 +20,7 @@ from polymodal.cli.options import (
     printed,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.skipped import OnError, OnErrorOption, warn
+from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
 
 IndexArg = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder that polymodal index wrote.")]
 
@@ -47,13 +47,16 @@ def index(
 ) -> None:
     """Embed every input of every row, to search in; called again, it goes on where it stopped."""
     from polymodal import api
+    from polymodal.data.table import read_table
 
+    opened, rows = load_run(run, device, precision, threads), read_table(table)
     done = api.index_to(
-        load_run(run, device, precision, threads), table, output, key=key, delete=delete,
-        batch_size=batch_size, on_error=on_error or OnError.refuse,
+        opened, rows, output, key=key, delete=delete, batch_size=batch_size,
+        on_error=on_error or OnError.refuse,
     )  # fmt: skip
     warn(done.rejected, "not indexed")
-    if not printed({"output": str(output), **done.plain()}, as_json):
+    told = tell_findings(opened.inspect(rows))
+    if not printed({"output": str(output), **done.plain(), **told}, as_json):
         from polymodal.cli.options import command_name
         from polymodal.cli.show_search import show_indexed
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,8 @@ from polymodal.data.rejected import count_rows
 from polymodal.errors import DataError, one_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from polymodal.data.check import CheckReport
     from polymodal.demo.run import DemoResult
     from polymodal.folds import Repeats
@@ -109,6 +112,24 @@ def show_metrics(results: Mapping[str, Mapping[str, float]], title: str) -> None
             table.add_column(name, justify="right")
         table.add_row(*map(brief, metrics.values()))
         print_titled(table, f"{title}: {target}")
+
+
+def show_rows(frame: pd.DataFrame, numbers: Iterable[int]) -> None:
+    """Rows of answers, each behind its number."""
+    table = titled_table()
+    for name in ("row", *frame.columns):
+        table.add_column(one_line(str(name), 40), overflow="fold")
+    for number, row in zip(numbers, frame.itertuples(index=False), strict=True):
+        table.add_row(str(number), *(_shown_cell(cell) for cell in row))
+    console().print(table)
+
+
+def _shown_cell(cell: Any) -> str:
+    if isinstance(cell, list):
+        return ", ".join(map(_shown_cell, cell))
+    if cell is None or cell != cell or type(cell).__name__ in ("NAType", "NaTType"):
+        return ""
+    return brief(float(cell)) if isinstance(cell, (float, np.floating)) else one_line(str(cell), 60)
 
 
 def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:

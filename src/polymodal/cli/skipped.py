@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from polymodal.data.findings import Findings
 
 SHOWN = 20
 
@@ -36,6 +39,15 @@ def warn(rejected: Sequence[Any], what: str) -> None:
         typer.echo(f"{what}: {problem}", err=True)
     if len(rejected) > SHOWN:
         typer.echo(f"{what}: … and {len(rejected) - SHOWN} more", err=True)
+
+
+def tell_findings(found: Findings) -> dict[str, Any]:
+    """Say on standard error what a table lacks, and what training never saw; returns the same for JSON."""
+    for line in found.warnings():
+        typer.echo(f"warning: {line}", err=True)
+    for line in found.notes():
+        typer.echo(f"note: {line}", err=True)
+    return found.plain()
 
 
 def written(output: Path, rows: int, rejected: Sequence[Any] | None) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,23 +13,31 @@ from polymodal.cli.options import (
     BatchSize,
     Device,
     Json,
+    Keep,
     PrecisionOption,
     RunArg,
     TableArg,
+    TableOutput,
     Threads,
+    command_name,
     load_any_run,
     load_run,
     printed,
+    split,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.skipped import OnError, OnErrorOption, counted, warn, written
+from polymodal.cli.skipped import OnError, OnErrorOption, counted, tell_findings, warn, written
+
+FIRST = 10
+"""Rows that are answered and shown where no file is named."""
 
 
 @reads_table
 def predict(
     run: RunArg,
     table: TableArg,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    output: TableOutput = None,
+    keep: Keep = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
@@ -36,24 +46,79 @@ def predict(
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
-    """Answer every row of a table; inputs may be missing."""
+    """Answer every row of a table, inputs may be missing; without -o the first rows, which are shown."""
     from polymodal import api
+    from polymodal.data.table import read_table
 
+    _check_output(output, as_json)
+    opened, rows = load_any_run(run, device, precision, threads), read_table(table)
+    asked: dict[str, Any] = {
+        "probabilities": probabilities, "batch_size": batch_size, "on_error": on_error or OnError.refuse,
+        "keep": split(keep),
+    }  # fmt: skip
+    if output is None:
+        _show_first(
+            opened, rows, asked, as_json, f"{command_name()} {shlex.join(['predict', str(run), rows.name])}"
+        )
+        return
     rejected: list = []
-    rows = api.predict_to(
-        load_any_run(run, device, precision, threads), table, output, probabilities=probabilities,
-        batch_size=batch_size, on_error=on_error or OnError.refuse, rejected=rejected,
-    )  # fmt: skip
+    count = api.predict_to(opened, rows, output, rejected=rejected, **asked)
     warn(rejected, "not answered")
-    if not printed(written(output, rows, rejected if on_error else None), as_json):
-        typer.echo(f"{counted(rows, rejected)} answered in {output}")
+    found = tell_findings(opened.inspect(rows))
+    _say_written(output, count, rejected if on_error else None, "answered", found, as_json)
+
+
+def _check_output(output: Path | None, as_json: bool) -> None:
+    """Refuse a file that no table is written to before a model is loaded."""
+    from polymodal.data.writing import STANDARD_OUTPUT, check_output
+
+    if output is None:
+        return
+    if as_json and str(output) == STANDARD_OUTPUT:
+        raise typer.BadParameter("standard output cannot hold CSV and JSON", param_hint="--json")
+    check_output(output)
+
+
+def _show_first(run: Any, rows: Any, asked: dict[str, Any], as_json: bool, command: str) -> None:
+    """Answer the first rows and print them, and say how to write all."""
+    import pandas as pd
+    import pyarrow as pa
+
+    from polymodal.cli.show import show_rows
+    from polymodal.data.written_rows import json_rows
+    from polymodal.errors import InputWarning
+
+    first = rows.select(range(min(FIRST, len(rows))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # said of the whole table instead
+        frame = pd.concat(list(run.predict_batches(first, **asked)))
+    found = tell_findings(run.inspect(rows))
+    answers = json_rows(pa.Table.from_pandas(frame, preserve_index=False))
+    if not printed({"rows": len(rows), "answers": answers, **found}, as_json):
+        show_rows(frame, first.places + 1)
+        what = f"The first {len(frame)} of {len(rows)}" if len(frame) < len(rows) else f"All {len(rows)}"
+        typer.echo(f"{what} rows. Write all with: {command} -o answers.csv")
+
+
+def _say_written(
+    output: Path, rows: int, rejected: list | None, what: str, found: dict[str, Any], as_json: bool
+) -> None:
+    """What was written: on standard error where the table itself is on standard output."""
+    if not printed({**written(output, rows, rejected), **found}, as_json):
+        to_screen = str(output) == "-"
+        where = "on standard output" if to_screen else f"in {output}"
+        typer.echo(f"{counted(rows, rejected or [])} {what} {where}", err=to_screen)
 
 
 @reads_table
 def embed(
     run: RunArg,
     table: TableArg,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="A .parquet, .csv, .tsv, .jsonl or .xlsx file, or - for CSV."),
+    ],
+    keep: Keep = None,
     input: Annotated[
         str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
     ] = None,
@@ -66,15 +131,18 @@ def embed(
 ) -> None:
     """Write every row's vector."""
     from polymodal import api
+    from polymodal.data.table import read_table
 
+    _check_output(output, as_json)
     rejected: list = []
-    rows = api.embed_to(
-        load_run(run, device, precision, threads), table, output, input=input, batch_size=batch_size,
-        on_error=on_error or OnError.refuse, rejected=rejected,
+    opened, rows = load_run(run, device, precision, threads), read_table(table)
+    count = api.embed_to(
+        opened, rows, output, input=input, batch_size=batch_size, on_error=on_error or OnError.refuse,
+        rejected=rejected, keep=split(keep),
     )  # fmt: skip
     warn(rejected, "without a vector")
-    if not printed(written(output, rows, rejected if on_error else None), as_json):
-        typer.echo(f"{counted(rows, rejected)} embedded in {output}")
+    found = tell_findings(opened.inspect(rows))
+    _say_written(output, count, rejected if on_error else None, "embedded", found, as_json)
 
 
 def cache(

@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
+from polymodal.data import excel
 from polymodal.data.delimited import Dialect, as_utf8, read_delimited
 from polymodal.data.json_tables import read_json
 from polymodal.data.parquet_tables import read_parquet
@@ -17,7 +18,7 @@ from polymodal.errors import DataError, Problem
 
 USUAL = {".csv": ",", ".tsv": "\t"}
 """What usually separates the cells of a file."""
-KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
 PACKED = ".gz"
 UNPACKED, TIMES = 64 * 2**20, 10
 """Bytes that a packed file may come to, or so many times its own size."""
@@ -44,6 +45,8 @@ def read_file(
     if suffix not in KNOWN:
         found = f"extension '{path.suffix}'" if suffix else "no extension"
         raise _error(name, found, f"one of {', '.join(KNOWN)}", "Save the table as CSV or Parquet.")
+    if suffix == ".xlsx":
+        return _tidied(excel.read_excel(path, name))
     try:
         if suffix == ".parquet":
             return _tidied(read_parquet(path, name))
@@ -58,6 +61,11 @@ def read_file(
     if suffix in USUAL:
         return _tidied(read_delimited(raw, name, USUAL[suffix], dialect, rejected, notes))
     return _tidied(read_json(raw, name, suffix == ".jsonl", rejected, notes))
+
+
+def holds_texts(path: Path) -> bool:
+    """Whether a file holds texts alone, no types: CSV and TSV, packed or not."""
+    return _suffix(path) in USUAL
 
 
 def _suffix(path: Path) -> str:

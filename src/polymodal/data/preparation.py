@@ -14,6 +14,7 @@ from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
 from polymodal.data.cells import MediaError
 from polymodal.data.items import each_item
+from polymodal.data.label_types import label_kind
 from polymodal.data.labels import label_vocabulary, readable_labels
 from polymodal.data.parts import each_cell
 from polymodal.data.pictures import own_full_scale
@@ -228,7 +229,9 @@ def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
         names = label_vocabulary(rows).names
     else:
         names = vocabulary_of(values).names
-    return TargetReader(config.family, class_names(names), config.separator, missing=train.missing)
+    ordered = class_names(names)
+    kind = label_kind(values, ordered, train.untyped)
+    return TargetReader(config.family, ordered, config.separator, missing=train.missing, kind=kind)
 
 
 def class_names(labels: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache
 from polymodal.data.cells import MediaError
 from polymodal.data.items import check_count, each_item, of_item, split_items
+from polymodal.data.label_types import TEXT
 from polymodal.data.missing import DEFAULT_MARKS, Marks
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.targets import TargetReader
@@ -226,7 +227,13 @@ class PolymodalProcessor(ProcessorMixin):
             "missing": self.missing.given,
             "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
             "targets": [
-                {"name": n, "task": t.task, "classes": t.classes, "separator": t.separator}
+                {
+                    "name": n,
+                    "task": t.task,
+                    "classes": t.classes,
+                    "separator": t.separator,
+                    "kind": t.kind,
+                }
                 | ({"written": t.written} if t.written is not None else {})
                 for n, t in self.targets.items()
             ],
@@ -255,7 +262,12 @@ class PolymodalProcessor(ProcessorMixin):
             missing = Marks.of(content.get("missing"))
             targets = {
                 e["name"]: TargetReader(
-                    e["task"], e["classes"], e.get("separator"), e.get("written"), missing
+                    e["task"],
+                    e["classes"],
+                    e.get("separator"),
+                    e.get("written"),
+                    missing,
+                    e.get("kind", TEXT),
                 )
                 for e in content["targets"]
             }

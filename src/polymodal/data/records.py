@@ -128,6 +128,15 @@ def _series(column: pd.Series) -> Any:
     return list(column) if is_text or kind.kind == "O" else column
 
 
+def from_cells(columns: Sequence[str], cells: Sequence[list[Any]], name: str) -> pa.Table:
+    """Columns of Python values → Arrow.
+
+    Raises:
+        DataError: If a column has no name of its own, or its cells cannot stand together.
+    """
+    return _by_column(list(columns), list(cells), name)
+
+
 def check_columns(columns: Sequence[str], name: str) -> None:
     """Refuse columns without a name of their own.
 

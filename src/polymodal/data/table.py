@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Table:
         rejected: The rows that could not be read as such and were left out.
         notes: How the file was read, where that is not a matter of course.
         missing: What stands for an empty cell; such cells are empty in all that the table gives.
+        index: A DataFrame's own index, which answers to its rows carry as well; ``None`` for other sources.
+        untyped: Whether the source holds texts alone, as a CSV does, so that numbers can only be guessed.
     """
 
     data: datasets.Dataset
@@ -51,6 +53,8 @@ class Table:
     rejected: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     missing: Marks = DEFAULT_MARKS
+    index: pd.Index | None = field(default=None, compare=False)
+    untyped: bool = False
 
     @property
     def places(self) -> np.ndarray:
@@ -102,7 +106,8 @@ class Table:
     def select(self, indices: Sequence[int] | np.ndarray) -> Table:
         """The table of these rows only, in this order."""
         rows = np.asarray(indices, dtype=np.int64)
-        return replace(self, data=self.data.select(rows), numbers=self.places[rows])
+        index = None if self.index is None else self.index.take(rows)
+        return replace(self, data=self.data.select(rows), numbers=self.places[rows], index=index)
 
     def marking(self, missing: Marks) -> Table:
         """The table with other marks of a missing value."""
@@ -212,7 +217,8 @@ def _read(source: Any, name: str | None, skip: bool, dialect: Dialect) -> Table:
         return _table(source, name or "dataset")
     if isinstance(source, pd.DataFrame):
         name = name or "DataFrame"
-        return _table(records.from_frame(source, name), name, records.index_notes(source))
+        table = _table(records.from_frame(source, name), name, records.index_notes(source))
+        return replace(table, index=source.index)
     if isinstance(source, Mapping):
         return _table(records.from_columns(source, name or "columns"), name or "columns")
     if hasattr(source, "collect") and type(source).__name__ == "LazyFrame":
@@ -238,7 +244,7 @@ def _read_path(path: Path, name: str, skip: bool, dialect: Dialect) -> Table:
     rejected: list[Problem] = []
     notes: list[str] = []
     read = files.read_file(path, name, dialect, rejected if skip else None, notes)
-    table = _table(read, name, notes)
+    table = replace(_table(read, name, notes), untyped=files.holds_texts(path))
     if not rejected:
         return table
     every = np.arange(len(table) + len(rejected))

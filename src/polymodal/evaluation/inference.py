@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.targets import TargetReader
 from polymodal.device import computing_in
 from polymodal.errors import Problem
 from polymodal.evaluation.metrics import evaluate
-from polymodal.models.heads import MultilabelClassifier, family_of
+from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 
@@ -89,18 +90,31 @@ def answers(model: PolymodalForPrediction, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: bool = False) -> pd.DataFrame:
+def answer_frame(
+    model: PolymodalForPrediction,
+    batch: Batch,
+    probabilities: bool = False,
+    targets: Mapping[str, TargetReader] | None = None,
+) -> pd.DataFrame:
     """A batch's answers as a user reads them.
 
+    Args:
+        model: That answered.
+        batch: The batch.
+        probabilities: Whether each class is to have a column.
+        targets: Know the type of their labels; without them labels are texts.
+
     Returns:
-        A row each: ``<target>``; for classes and labels ``<target>_confidence`` (and
-        ``<target>_probability_<class>`` on demand), for numbers ``<target>_low`` and ``<target>_high`` where
-        the head has an interval; ``missing`` (names of the inputs the row lacks) and ``no_input`` (it lacks
-        all of them).
+        A row each: ``<target>``, a label in its own type or a number; for classes and labels
+        ``<target>_confidence`` (and ``<target>_probability_<class>`` on demand), for numbers ``<target>_low``
+        and ``<target>_high`` where the head has an interval; ``missing`` (names of the inputs the row lacks)
+        and ``no_input`` (it lacks all of them).
     """
     columns: dict[str, Any] = {}
     for name, answer in answers(model, batch).items():
         columns |= model.head(name).columns(name, answer, probabilities)
+        if targets and name in targets and name in columns:
+            columns[name] = targets[name].answers(columns[name])
     present = batch.output.present.numpy()  # type: ignore[union-attr]
     names = np.array(model.config.input_names, dtype=object)
     patterns, pattern = np.unique(present, axis=0, return_inverse=True)
@@ -110,12 +124,17 @@ def answer_frame(model: PolymodalForPrediction, batch: Batch, probabilities: boo
     return pd.DataFrame(columns)
 
 
-def list_columns(model: PolymodalForPrediction) -> dict[str, pa.DataType]:
-    """The columns of :func:`answer_frame` whose cells are lists, and their types: a list may be empty."""
+def answer_types(
+    model: PolymodalForPrediction, targets: Mapping[str, TargetReader]
+) -> dict[str, pa.DataType]:
+    """The columns of :func:`answer_frame` whose first cells may not show their type, and this type."""
     types: dict[str, pa.DataType] = {}
     for name, head in model.named_heads():
+        found = targets[name].arrow_type() if isinstance(head, (Classifier, MultilabelClassifier)) else None
+        if found is not None:
+            types[name] = found
         if isinstance(head, MultilabelClassifier):
-            types |= {name: pa.list_(pa.string()), f"{name}_confidence": pa.list_(pa.float32())}
+            types[f"{name}_confidence"] = pa.list_(pa.float32())
     return types
 
 

@@ -20,7 +20,7 @@ def blank_unread(frame: pd.DataFrame, batch: Batch) -> pd.DataFrame:
 
     The columns become such as may be empty, in every batch alike.
     """
-    others = frame.select_dtypes(exclude="number")  # numbers have NaN
+    others = frame.select_dtypes(exclude="floating")  # these have NaN
     frame = frame.assign(**others.convert_dtypes())
     frame.loc[batch.unread, :] = None
     return frame.assign(**{ERROR: pd.array(errors_of(batch), dtype="string")})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
+from polymodal.data.label_types import plain
+from polymodal.data.targets import TargetReader
 from polymodal.explaining.making import Explanation
 from polymodal.explaining.parts import InputMap, Part
 
@@ -64,13 +66,21 @@ def _piece(part: Part) -> dict[str, Any]:
     return own | box | {"attribution": part.attribution}
 
 
-def summary(entry: Explanation) -> dict[str, Any]:
-    """One explanation in figures, JSON values all: what was said, how exact it is, what each input has."""
+def summary(entry: Explanation, targets: Mapping[str, TargetReader] | None = None) -> dict[str, Any]:
+    """One explanation in figures, JSON values all: what was said, how exact it is, what each input has.
+
+    Args:
+        entry: The explanation.
+        targets: Know the type of their labels; without them labels are texts.
+    """
     said, found = entry.said, entry.found
+    answer = said.answer
+    if targets and isinstance(answer, str):
+        answer = plain(targets[said.target].value_of.get(answer, answer))
     return {
         "row": entry.row,
         "target": said.target,
-        "answer": said.answer,
+        "answer": answer,
         "confidence": said.confidence,
         "unit": said.unit,
         "value": _finite(found.value),

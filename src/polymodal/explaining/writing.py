@@ -95,7 +95,9 @@ def explain(
     table = read_table(source)
     places = choose_rows(table, rows)
     named = [targets] if isinstance(targets, str) else targets
-    entries = explain_rows(run.model, run.rows(table), places, targets=named)
+    readable = run.rows(table)
+    run.inspect(table).warn()
+    entries = explain_rows(run.model, readable, places, targets=named)
     return Explanations(table.name, entries, len(table), rows is not None)
 
 

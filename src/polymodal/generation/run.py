@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pandas as pd
 
 from polymodal.config import Declaration
@@ -17,6 +18,8 @@ from polymodal.data.chat.messages import Conversation
 from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.data.chat.reading import ConversationReader
 from polymodal.data.chat.templates import RowReader
+from polymodal.data.findings import Findings, inspect_table
+from polymodal.data.kept import KeptColumns
 from polymodal.data.missing import Marks
 from polymodal.data.rejected import ON_ERROR, SKIP, in_order
 from polymodal.data.table import Table, read_table
@@ -31,8 +34,8 @@ from polymodal.training.language.opening import row_reader
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.splitting import split_tables
 
-OUTPUT = "output"
-"""The column of answers, where these are no single column's."""
+OUTPUT, MISSING = "output", "missing"
+"""The column of answers, where these are no single column's, and that of the inputs that a row lacked."""
 
 
 class LanguageRun:
@@ -90,53 +93,105 @@ class LanguageRun:
         return answer.columns[0] if answer is not None and alone else OUTPUT
 
     def generate(
-        self, source: Any, *, batch_size: int = 32, on_error: str = "refuse", **options: Any
+        self,
+        source: Any,
+        *,
+        batch_size: int = 32,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
+        **options: Any,
     ) -> pd.DataFrame:
         """Answers to every row of a table, a DataFrame or a list of dicts, in their order.
+
+        The column ``missing`` names the inputs that a row lacked. The answers to a DataFrame have its index.
+        Inputs that all rows lack are named in an ``InputWarning``.
 
         Args:
             source: With the columns of the prompt, or of messages.
             batch_size: Rows at once.
             on_error: ``skip`` leaves the answer to a row that cannot be read empty; a column ``error`` says
                 why.
+            keep: Columns of the table that stand before the answers.
             options: How to decode: ``max_new_tokens``, ``beams``, ``sample``, ``temperature``, ``top_p``, or
                 any other option of Transformers' ``generate``.
 
         Raises:
             DataError: If a row cannot be read, or a column is missing.
+            ConfigError: If there is no such column to keep, or no such option.
         """
-        chosen = decoding(self.generation.decoding, options)
         table = read_table(source)
+        chosen = decoding(self.generation.decoding, options)
+        kept = KeptColumns(table, keep)
+        frame = self._answer(table, chosen, batch_size, on_error)
+        self.inspect(table).warn()
+        return kept.beside(frame, np.arange(len(table)))
+
+    predict = generate
+
+    def _answer(self, table: Table, options: dict[str, Any], batch_size: int, on_error: str) -> pd.DataFrame:
+        """The answers to the rows of a table, which inputs they lack, and on demand their errors."""
         problems: list[Problem] = []
         rows = self.readable(table, on_error, problems)
         said: dict[int, str] = {}
-        made = answer_rows(self.model, rows, chosen, batch_size=batch_size, precision=self.precision)
+        made = answer_rows(self.model, rows, options, batch_size=batch_size, precision=self.precision)
         for batch, answers in made:
             said |= zip((int(rows.numbers[row]) for row in batch), answers, strict=True)
-        frame = pd.DataFrame({self.column: pd.array([said.get(n) for n in table.places], dtype="string")})
+        lacking = dict(zip(map(int, rows.numbers), self._lacking(rows), strict=True))
+        frame = pd.DataFrame({
+            MISSING: pd.array([lacking.get(n) for n in table.places], dtype="string"),
+            self.column: pd.array([said.get(n) for n in table.places], dtype="string"),
+        })[list(dict.fromkeys([self.column, MISSING]))]  # fmt: skip
         if on_error == SKIP:
             told = {problem.row: str(problem) for problem in problems}
             errors = [told.get(int(number) + 1) for number in table.places]
             frame["error"] = pd.array(errors, dtype="string")
         return frame
 
-    predict = generate
+    def _lacking(self, rows: ConversationRows) -> list[str]:
+        """The inputs of the prompt that each row lacks, with commas between."""
+        held = [{media.input for media in row.encoded.media} for row in rows.rows]
+        names = self._asked_inputs(rows.reader)
+        return [", ".join(name for name in names if name not in there) for there in held]
+
+    def _asked_inputs(self, reader: Any) -> list[str]:
+        """The inputs that a prompt names; of messages, which may hold any, all."""
+        asked = reader.prompt.columns if isinstance(reader, RowReader) else list(self.processor.readers)
+        return [name for name in self.processor.readers if name in asked]
+
+    def inspect(self, source: Any) -> Findings:
+        """What a table lacks of the inputs that the prompt names.
+
+        Raises:
+            DataError: If the table cannot be read.
+        """
+        reader = row_reader(self.declaration, self.generation)
+        names = self._asked_inputs(reader) if isinstance(reader, RowReader) else []
+        table = read_table(source).marking(Marks.of(self.declaration.data.missing))
+        return inspect_table(table, {name: self.processor.readers[name] for name in names})
 
     def predict_batches(
-        self, source: Any, batch_size: int = 32, probabilities: bool = False, on_error: str = "refuse"
+        self,
+        source: Any,
+        batch_size: int = 32,
+        probabilities: bool = False,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
         """The same, batch by batch, in constant memory.
 
         Raises:
             DataError: If a row cannot be read, or a column is missing.
             RunError: If probabilities are asked for: words have none that one column could hold.
+            ConfigError: If there is no such column to keep.
         """
         if probabilities:
             raise RunError(f"{self.folder}: answers in words, which have no probabilities a class")
         table = read_table(source)
+        kept, chosen = KeptColumns(table, keep), decoding(self.generation.decoding)
+        self.inspect(table).warn()
         for start in range(0, len(table), batch_size):
-            part = table.select(range(start, min(len(table), start + batch_size)))
-            yield self.generate(part, batch_size=batch_size, on_error=on_error)
+            places = np.arange(start, min(len(table), start + batch_size))
+            yield kept.beside(self._answer(table.select(places), chosen, batch_size, on_error), places)
 
     def rows(self, table: Table, *, reply: bool = True) -> ConversationRows:
         """The conversations of ``table``, to be answered or, without ``reply``, with their answers.
@@ -215,6 +270,7 @@ class LanguageRun:
         table = read_table(source)
         if split:
             table = split_tables(table, self.declaration)[0][split]
+        self.inspect(table).warn()
         return measure_table(
             self, table, batch_size=batch_size, options=options, on_error=on_error, rejected=rejected
         )

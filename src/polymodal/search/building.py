@@ -102,6 +102,7 @@ def index_table(
     manifest = _manifest(run, folder, table, key)
     keys = row_keys(table, manifest.key)
     rows = run.rows(table, on_error=on_error)  # refuses a table without inputs before anything is made
+    run.inspect(table).warn()
     with Writer(folder, manifest) as writer:
         work = _Work(run, rows.table, manifest, keys)
         changed, amended = work.compare(writer)

@@ -4,10 +4,12 @@
     test       = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
                | column ["not"] "in" "(" value {"," value} ")"
                | column ["not"] ("like" | "contains") text
-               | column "is" ["not"] "null"
+               | column "is" ["not"] ("null" | "empty")
 
 A column is a word, or anything in double quotes or backticks; a text stands in single or double quotes. What
 comes out holds the index's own names (``text_3``), signs, numbers and quoted texts, and is LanceDB's filter.
+A column is compared by its type: dates and times with a text in ISO 8601 (``'2024-03-01'``, see
+:mod:`polymodal.search.moments`), truth values with ``true`` and ``false``; any other value is refused.
 As in SQL, a test of an empty cell is neither true nor false, and ``not`` does not change that.
 """
 
@@ -17,6 +19,7 @@ import json
 from collections.abc import Sequence
 
 from polymodal.errors import ConfigError, did_you_mean, one_line
+from polymodal.search import moments
 from polymodal.search.fields import DECIMAL, Field
 from polymodal.search.store import quoted
 from polymodal.search.tokens import Token, refused, tokens
@@ -27,7 +30,8 @@ MOST_TESTS, DEEPEST = 500, 40
 """Beyond which the library that runs the filter would run out of stack."""
 EXACT = 2**53
 """Up to which whole numbers are exact as floats."""
-NUMERIC = ("int", "float", "bool")
+NUMERIC = ("int", "float")
+TRUTH = {"true": "1.0", "false": "0.0", "1": "1.0", "0": "0.0"}
 
 
 def build_filter(condition: str, fields: Sequence[Field]) -> str:
@@ -93,7 +97,10 @@ class _Parser:
             return self.compared(place, entry, sign, self.advance())
         if self.take("keyword", "is"):
             negated = self.take("keyword", "not")
-            self.must("keyword", "null")
+            if not (self.next.kind == "word" and self.next.text.lower() == "empty"):
+                self.must("keyword", "null")
+            else:
+                self.advance()
             return f"({text} IS {'NOT ' if negated else ''}NULL)"
         negated = self.take("keyword", "not")
         if self.take("keyword", "in"):
@@ -103,7 +110,7 @@ class _Parser:
         elif self.take("keyword", "contains"):
             built = self.contained(text, entry, self.text_value())
         else:
-            raise self.refused("=, !=, <, <=, >, >=, in, like, contains or is null")
+            raise self.refused("=, !=, <, <=, >, >=, in, like, contains, is empty or is null")
         return f"(NOT {built})" if negated else built
 
     def column(self) -> tuple[int, Field]:
@@ -123,35 +130,78 @@ class _Parser:
         """``in``: each value against the text or the number, as its own kind asks for."""
         self.must("sign", "(")
         groups: dict[str, list[str]] = {}
+        days: list[str] = []
         while True:
-            name, literal = self.operand(place, entry, "=", self.advance())
+            token = self.advance()
+            if entry.kind in moments.KINDS:
+                days.append(self.compared(place, entry, "=", token))
+                if not self.take("sign", ","):
+                    break
+                continue
+            name, literal = self.operand(place, entry, "=", token)
             groups.setdefault(name, []).append(literal)
             if not self.take("sign", ","):
                 break
         self.must("sign", ")")
-        return "(" + " OR ".join(f"{name} IN ({', '.join(group)})" for name, group in groups.items()) + ")"
+        found = [f"{name} IN ({', '.join(group)})" for name, group in groups.items()]
+        return "(" + " OR ".join([*days, *found]) + ")"
 
     def compared(self, place: int, entry: Field, sign: str, token: Token) -> str:
+        if entry.kind in moments.KINDS:
+            text = moments.iso_text(token.text, entry.kind) if token.kind in ("single", "double") else None
+            if text is None:
+                raise self.refused_value(token, f"{moments.FORMS[entry.kind]}: '{entry.name}' holds such")
+            return moments.compared(f"text_{place}", sign, text, entry.kind)
         name, literal = self.operand(place, entry, sign, token)
         return f"({name} {sign} {literal})"
 
     def operand(self, place: int, entry: Field, sign: str, token: Token) -> tuple[str, str]:
         """Which of a column's two sides a value is compared with, and the value as a literal."""
         text, number = f"text_{place}", f"number_{place}"
-        if token.kind == "keyword" and token.text in ("true", "false"):
-            return number, str(float(token.text == "true"))
+        if entry.kind == "duration":
+            raise self.refused_value(token, f"is empty, like or contains: '{entry.name}' holds durations")
+        if entry.kind == "bool":
+            return number, self.truth(entry, token)
+        if token.kind == "keyword" and token.text in TRUTH:
+            if entry.kind in NUMERIC:
+                raise self.refused_value(token, f"a number: '{entry.name}' holds numbers")
+            return number, TRUTH[token.text]
         if token.kind == "number":
             whole = int(token.text) if token.text.lstrip("+-").isdigit() else 0
             if abs(whole) > EXACT and sign not in ORDERING:
                 return text, quoted(str(whole))
             return number, self.finite(token)
         if token.kind not in ("single", "double"):
-            raise refused(self.condition, token, "a value", ". A text stands in quotes")
-        if entry.kind in NUMERIC and sign in ORDERING:
-            if not DECIMAL.fullmatch(token.text):
-                raise refused(self.condition, token, f"a number: '{entry.name}' holds numbers")
-            return number, self.finite(token)
-        return text, quoted(token.text)
+            raise self.refused_value(token, "a value", ". A text stands in quotes")
+        if not token.text.strip():
+            raise self.refused_value(token, "a value")
+        return self.text_operand(place, entry, sign, token)
+
+    def text_operand(self, place: int, entry: Field, sign: str, token: Token) -> tuple[str, str]:
+        """The same of a value in quotes."""
+        is_number = entry.kind in NUMERIC and DECIMAL.fullmatch(token.text)
+        if is_number and (sign in ORDERING or abs(float(token.text)) < EXACT):  # '2.50' is 2.5
+            return f"number_{place}", self.finite(token)
+        if sign in ORDERING and entry.kind in NUMERIC:
+            raise refused(self.condition, token, f"a number: '{entry.name}' holds numbers")
+        if sign in ORDERING and moments.iso_text(token.text, moments.DATE):
+            found = f"a text: '{entry.name}' holds texts that are not all dates such as '2024-03-01'"
+            raise self.refused_value(token, found)
+        return f"text_{place}", quoted(token.text)
+
+    def truth(self, entry: Field, token: Token) -> str:
+        """A truth value, also written as a text or as 1 and 0, as the number that stands for it."""
+        value = TRUTH.get(token.text.strip().lower()) if token.kind != "word" else None
+        if value is None:
+            raise self.refused_value(token, f"true or false: '{entry.name}' holds truth values")
+        return value
+
+    def refused_value(self, token: Token, expected: str, cure: str = "") -> ConfigError:
+        """A value that the column is not compared with; what to write where emptiness was meant."""
+        is_empty = token.text == "null" if token.kind == "keyword" else not token.text.strip()
+        if is_empty and token.kind != "end":
+            cure = ". For empty cells write: is empty"
+        return refused(self.condition, token, expected, cure)
 
     def finite(self, token: Token) -> str:
         value = float(token.text)

@@ -21,6 +21,7 @@ from polymodal.data.cells import RAW, describe
 from polymodal.data.items import split_items
 from polymodal.data.table import Table
 from polymodal.data.values import as_label, is_textual, parse_numbers
+from polymodal.search import moments
 
 LONGEST = 10_000
 """Characters of a text that is kept whole; of a longer list or address only what it is."""
@@ -36,7 +37,8 @@ class Field:
 
     Attributes:
         name: As the table has it.
-        kind: How its text is read back: ``int``, ``float``, ``bool``, ``date``, ``list`` or ``text``.
+        kind: How its text is read back: ``int``, ``float``, ``bool``, ``list``, ``text``, ``duration``, or
+            of :mod:`polymodal.search.moments` ``date``, ``zoned`` or ``time``.
     """
 
     name: str
@@ -56,10 +58,15 @@ def kind_of(values: pa.ChunkedArray) -> str:
         for name, pattern in (("int", WHOLE), ("float", DECIMAL)):
             if texts and all(pattern.fullmatch(text) for text in texts):
                 return name
-        return "bool" if texts and {text.lower() for text in texts} <= set(TRUTH) else "text"
+        if texts and {text.strip().lower() for text in texts} <= set(TRUTH):
+            return "bool"
+        return moments.kind_of_texts(texts) or "text"
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return moments.ZONED
     for name, is_kind in (
         ("bool", pa.types.is_boolean), ("int", pa.types.is_integer), ("float", pa.types.is_floating),
-        ("float", pa.types.is_decimal), ("date", pa.types.is_temporal), ("list", pa.types.is_nested),
+        ("float", pa.types.is_decimal), ("date", pa.types.is_date), ("date", pa.types.is_timestamp),
+        ("time", pa.types.is_time), ("duration", pa.types.is_temporal), ("list", pa.types.is_nested),
     ):  # fmt: skip
         if is_kind(kind):
             return name
@@ -75,7 +82,7 @@ def columns_of(table: Table, fields: Sequence[Field]) -> dict[str, pa.Array]:
             numbers = np.full(len(table), np.nan)
         else:
             values = table.values(entry.name)
-            texts = [text_of(cell) for cell in values.to_pylist()]
+            texts = [kept_text(cell, entry.kind) for cell in values.to_pylist()]
             numbers = parse_numbers(values)[0]
         columns[f"text_{place}"] = pa.array(texts, pa.string())
         columns[f"number_{place}"] = pa.array(numbers, pa.float64(), from_pandas=True)
@@ -91,6 +98,16 @@ def schema_of(places: Sequence[int]) -> list[tuple[str, pa.DataType]]:
     ]
 
 
+def kept_text(cell: Any, kind: str) -> str | None:
+    """:func:`text_of` a cell in a column of a kind: texts that are dates or times, in their one form."""
+    text = text_of(cell)
+    if text is None or not isinstance(cell, str):
+        return text
+    if kind in moments.KINDS:
+        return moments.iso_text(text, kind) or text
+    return text.strip() if kind == "bool" else text
+
+
 def text_of(cell: Any) -> str | None:
     """A cell as a text; of bytes, and of what is too long to keep, what it is; None where it is empty."""
     if cell is None or type(cell).__name__ in NAMELESS or (isinstance(cell, float) and math.isnan(cell)):
@@ -101,7 +118,7 @@ def text_of(cell: Any) -> str | None:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, (datetime.datetime, datetime.date, datetime.time)):
-        return cell.isoformat(" ") if isinstance(cell, datetime.datetime) else cell.isoformat()
+        return moments.moment_text(cell)
     if isinstance(cell, RAW):
         return describe(cell)
     if isinstance(cell, Mapping) and cell.keys() <= {"bytes", "path"}:
@@ -128,7 +145,7 @@ def restore(kind: str, text: str | None) -> Any:
     try:
         if kind == "bool":
             return {"true": True, "false": False}.get(text.lower(), text)
-        if kind == "date":
+        if kind in moments.KINDS:
             return datetime.datetime.fromisoformat(text) if " " in text else _day_or_time(text)
         return json.loads(text) if kind == "list" else (int if kind == "int" else float)(text)
     except ValueError:
