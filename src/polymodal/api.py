@@ -274,7 +274,7 @@ def fit_job(job: Job, folder: Path, *, resume: bool = False, quiet: bool = True)
 
 def _fit_job(job: Job, folder: Path, *, resume: bool, quiet: bool) -> Run:
     config = job.declaration.train
-    processes.on_main(lambda: write_rejected(folder, job.rejected))
+    processes.on_main(lambda: write_rejected(folder, job.rejected, private=job.declaration.data.private))
     set_seed(config.seed)
     model = build_started(job, job.declaration)
     tell_start(job, quiet)

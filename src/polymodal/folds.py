@@ -215,6 +215,8 @@ def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
         table = table.add_column(0, "seed", pa.array([declaration.train.seed] * len(table)))
         fold = pa.array([declaration.data.fold] * len(table), pa.int64())
         tables.append(table.add_column(0, "fold", fold))
+    if not tables:  # no fit keeps the answers to its rows
+        return
     whole = concat_answers(tables).sort_by([("row", "ascending"), ("seed", "ascending")])
     with writing(folder), aside(folder / "predictions.parquet") as part:
         pq.write_table(whole, part)

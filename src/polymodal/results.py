@@ -20,6 +20,7 @@ from polymodal.training.job import Job
 from polymodal.training.labelled import label_notes
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.skipping import skip_notes
+from polymodal.training.source import table_digests
 from polymodal.training.started import describe_start
 
 
@@ -74,9 +75,10 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
             if rows.weights is not None:
                 frame[WEIGHT] = rows.weights[batch.index]
             frames.append(frame)
-        with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
-            types = answer_types(run.model, targets)
-            write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
+        if run.declaration.keeps_rows:
+            with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
+                types = answer_types(run.model, targets)
+                write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
     return {"test": measure.metrics()}
 
 
@@ -88,6 +90,14 @@ def measure_space(run: Run, job: Job) -> dict[str, Any]:
     space, test = run.model.config.space, job.splits["test"]
     found = measure_retrieval(run, test) if space and len(test) else {}
     return {"test": {}, "space": space, "pairs": pairs, "retrieval": found}
+
+
+def check_warnings(job: Job) -> list[str]:
+    """What the check warned of; how much of it where rows are private, since warnings show values."""
+    warnings = job.report.warnings if job.report else []
+    if job.declaration.data.private and warnings:
+        return [f"{len(warnings)} warnings of the check are not written (data.private)"]
+    return [str(warning) for warning in warnings]
 
 
 def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
@@ -115,10 +125,8 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
             *calibration.notes,
         ],
         "calibration": calibration.targets,
-        "warnings": [
-            *(str(warning) for warning in (job.report.warnings if job.report else [])),
-            *calibration.warnings,
-        ],
+        "warnings": [*check_warnings(job), *calibration.warnings],
+        "data": table_digests(job.declaration, job.folder),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         **({"sample_weight": weight} if (weight := job.declaration.data.sample_weight) else {}),
         **({"start": start} if start else {}),

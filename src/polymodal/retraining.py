@@ -23,8 +23,9 @@ from polymodal.hub import literal_names
 from polymodal.run import Run
 from polymodal.run_folder import trained_threads
 from polymodal.several import fit_several
-from polymodal.training.folder import declared, has_begun
+from polymodal.training.folder import declared, has_begun, read_results
 from polymodal.training.job import Job, open_job
+from polymodal.training.source import require_own_tables
 
 FOLDER = "retrained"
 SEEDS = 3
@@ -90,6 +91,7 @@ def _retrain(
     seeds: int,
     quiet: bool,
 ) -> dict[str, Any]:
+    require_own_tables(run.folder, run.declaration, read_results(run.folder))
     job = open_job(run.folder / "run.yaml", settings=["report.write=false"])
     job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
     varied = dict(variations(job.declaration, seeds))

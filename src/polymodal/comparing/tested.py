@@ -111,6 +111,9 @@ def read_tested(folder: Path, name: str) -> Tested:
     results, processor = _json(folder / RESULTS), _json(folder / PROCESSOR)
     if not (folder / ANSWERS).is_file():
         cure = "Fit again with some, such as --set data.test=0.1"
+        if not load_yaml(folder / DECLARED).keeps_rows:
+            reason = "keeps no answers to its test rows (report.predictions: false, or data.private: true)"
+            raise RunError(f"{folder}: {reason}, so there is nothing to compare")
         raise RunError(f"{folder}: was fitted without test rows, so there is nothing to compare. {cure}")
     try:
         table = pq.read_table(folder / ANSWERS)

@@ -50,6 +50,14 @@ class DataConfig(Section):
         description="Let the cells of a table's file name media outside of its folder, or of data.root.",
     )
 
+    private: bool = Field(
+        False,
+        description="No file of the run holds rows, extreme values, or names that few training rows have.",
+    )
+    private_rows: int = Field(
+        10, ge=2, description="With private: training rows that a name, word or edge must be held by."
+    )
+
     cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
 

@@ -54,6 +54,8 @@ class Declaration(Section):
             raise ValueError("'generation' and 'start' exclude each other: give checkpoints of encoders")
         if self.generation and self.data.labels is not None:
             raise ValueError("'data.labels' chooses rows by their target, and 'generation' has none")
+        if self.generation and self.data.private:
+            raise ValueError("'data.private' does not go with 'generation': it may repeat what it has read")
         if self.stages and not self.generation:
             raise ValueError("'stages' are those of a language model: give 'generation' too")
         connected = [name for name, entry in self.inputs.items() if entry.connector]
@@ -62,6 +64,16 @@ class Declaration(Section):
                 f"inputs.{connected[0]}.connector leads to a language model: give 'generation' too"
             )
         return self
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether files of the run may hold answers to single rows."""
+        return self.report.predictions and not self.data.private
+
+    @property
+    def shows_cells(self) -> bool:
+        """Whether the report may show cells of single rows."""
+        return self.report.media and self.keeps_rows
 
     def to_yaml(self) -> str:
         """The declaration with every default written out, in declared order, and which version wrote it."""

@@ -120,6 +120,10 @@ class ReportConfig(Section):
     by: list[str] = Field(
         default_factory=list, description="Columns whose values are compared, inputs of the model or not."
     )
+    media: bool = Field(True, description="Whether the report shows cells of rows: media, texts, values.")
+    predictions: bool = Field(
+        True, description="Whether the run keeps the answers to its test rows, and its report shows rows."
+    )
     noise_rows: int = Field(
         500, ge=0, description="Rows whose cells are made worse, level by level; 0 leaves the noise out."
     )

@@ -28,6 +28,16 @@ def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> 
     return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
 
 
+def held_edges(known: np.ndarray, bins: int, rows: int) -> np.ndarray:
+    """Ends of quantile bins, each the mean of ``rows`` neighbouring numbers of ``known`` ``(rows,)``."""
+    ordered = np.sort(known)
+    if len(ordered) < 2 * rows:
+        return np.zeros(0)
+    centres = np.linspace(0, len(ordered) - 1, min(bins, len(ordered) // rows) + 1)
+    starts = np.clip(np.round(centres - rows / 2), 0, len(ordered) - rows).astype(int)
+    return np.unique([ordered[start : start + rows].mean() for start in starts])
+
+
 def read_number(cell: Any, written: str | None = None) -> float:
     """The number in a cell, NaN where the cell is empty.
 

@@ -58,6 +58,8 @@ def prepare_processor(
     inputs: Mapping[str, InputConfig],
     targets: Mapping[str, TargetConfig],
     known: Mapping[str, Reader] | None = None,
+    *,
+    held_by: int = 1,
 ) -> PolymodalProcessor:
     """The processor of a declaration; what it learns from data it learns from the training split alone.
 
@@ -66,6 +68,7 @@ def prepare_processor(
         inputs: By name.
         targets: By name.
         known: Readers that some of the inputs have already; they learn nothing more.
+        held_by: Training rows that each edge of a number's bins is the mean of.
 
     Raises:
         ConfigError: If the processor of a checkpoint cannot be had.
@@ -74,7 +77,7 @@ def prepare_processor(
     inputs_left = {name: config for name, config in inputs.items() if name not in readers}
     groups = [part for names in shared_inputs(inputs_left) for part in _of_one_width(train, names, inputs)]
     for names in groups:
-        reader = _reader(train, names, inputs[names[0]])
+        reader = _reader(train, names, inputs[names[0]], held_by)
         reader.items = inputs[names[0]].items
         readers |= dict.fromkeys(names, reader)
     return PolymodalProcessor(
@@ -104,7 +107,7 @@ def _of_one_width(train: Table, names: list[str], inputs: Mapping[str, InputConf
     return list(groups.values())
 
 
-def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
+def _reader(train: Table, names: list[str], config: InputConfig, held_by: int) -> Reader:
     checkpoint = config.encoder.checkpoint if config.encoder else None
     if config.modality == "text":
         return _text_reader(train, names, config, checkpoint)
@@ -120,7 +123,7 @@ def _reader(train: Table, names: list[str], config: InputConfig) -> Reader:
         return SequenceReader.fit(_headers(train, names, load_sequence, "sequence"), length=config.length)
     if config.modality == "number":
         written = config.format
-        return NumberReader.fit(parse_numbers(train.values(names[0]), written)[0], written)
+        return NumberReader.fit(parse_numbers(train.values(names[0]), written)[0], written, held_by)
     return CategoryReader.fit(vocabulary_of(train.values(names[0])).names)
 
 

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from polymodal.data.unwritable import how_to_fix
@@ -38,14 +39,18 @@ def left_out(problems: Sequence[Problem]) -> list[Problem]:
     return [Problem(file=problems[0].file, found=found, cure="polymodal check lists them.")]
 
 
-def write_rejected(folder: Path, problems: Sequence[Problem]) -> None:
+def write_rejected(folder: Path, problems: Sequence[Problem], *, private: bool = False) -> None:
     """Write ``rejected.csv``, a line a problem; without problems, take it away.
+
+    Where rows are private, it says which rows they are and nothing of their cells.
 
     Raises:
         RunError: If it cannot be written; what stood there before stays.
     """
     path = folder / NAME
     part = path.with_name(f".{NAME}.part")
+    if private:
+        problems = [replace(problem, found="not written (data.private)", expected="") for problem in problems]
     try:
         if not problems:
             path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -12,11 +13,14 @@ import numpy as np
 
 FILE = "arrays.sqlite"
 SCHEMA = """
-    CREATE TABLE IF NOT EXISTS arrays (digest BLOB PRIMARY KEY, at REAL, bytes INTEGER, array BLOB);
-    CREATE INDEX IF NOT EXISTS by_age ON arrays (at, bytes);
+    DROP TABLE IF EXISTS arrays;
+    CREATE TABLE IF NOT EXISTS entries
+        (digest BLOB PRIMARY KEY, at REAL, bytes INTEGER, shape TEXT, type TEXT, sum BLOB, array BLOB);
+    CREATE INDEX IF NOT EXISTS by_age ON entries (at, bytes);
 """
-INSERT = "INSERT OR REPLACE INTO arrays VALUES (?, ?, ?, ?)"
-OLDER = "SELECT digest, bytes FROM arrays WHERE at < ? ORDER BY at"
+"""``shape``, ``type`` and ``sum`` say what an array is; one that is not so is made again."""
+INSERT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
+OLDER = "SELECT digest, bytes FROM entries WHERE at < ? ORDER BY at"
 BUSY_SECONDS = 30.0
 """How long a process waits for another that writes."""
 
@@ -29,6 +33,23 @@ def default_folder() -> Path:
         if named
         else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "polymodal"
     )
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody else may look into; the default one is closed where an older version left it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    elif folder == default_folder() and not os.environ.get("POLYMODAL_CACHE"):
+        folder.chmod(0o700)
+
+
+def _sum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 class DiskStore:
@@ -54,12 +75,18 @@ class DiskStore:
         self._used: int | None = None  # other processes' writing is not counted: the limit is a soft one
 
     def get(self, digest: bytes) -> np.ndarray | None:
-        """The array kept under ``digest``."""
-        found = self._run("SELECT array FROM arrays WHERE digest = ?", digest)
-        try:
-            return np.load(BytesIO(found[0][0]), allow_pickle=False) if found else None
-        except (ValueError, EOFError):  # cut short by a power cut: it is made again and replaced
+        """The array kept under ``digest``; None where there is none, or one that is not as it was written."""
+        kept = self._run("SELECT shape, type, sum, array FROM entries WHERE digest = ?", digest)
+        if not kept:
             return None
+        shape, kind, total, content = kept[0]
+        if total != _sum(content):
+            return None
+        try:
+            array = np.load(BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError):
+            return None
+        return array if (str(array.shape), array.dtype.str) == (shape, kind) else None
 
     def put(self, digest: bytes, array: np.ndarray) -> bool:
         """Keep ``array`` if it fits, and say whether it did."""
@@ -67,20 +94,22 @@ class DiskStore:
             return False
         content = BytesIO()
         np.save(content, array, allow_pickle=False)
-        self._run(INSERT, digest, time.time(), array.nbytes, content.getvalue())
+        whole = content.getvalue()
+        about = str(array.shape), array.dtype.str, _sum(whole)
+        self._run(INSERT, digest, time.time(), array.nbytes, *about, whole)
         self._used = (self._used or 0) + array.nbytes
         return not self.broken
 
     def room(self) -> int:
         """Bytes that this process may still write: what others left gives way."""
-        own = self._run("SELECT coalesce(sum(bytes), 0) FROM arrays WHERE at >= ?", self._began)
+        own = self._run("SELECT coalesce(sum(bytes), 0) FROM entries WHERE at >= ?", self._began)
         return 0 if self.broken else self.limit - own[0][0]
 
     def size(self) -> tuple[int, int]:
         """How many arrays are kept, and their bytes."""
         if not self.path.exists():
             return 0, 0
-        found = self._run("SELECT count(*), coalesce(sum(bytes), 0) FROM arrays")
+        found = self._run("SELECT count(*), coalesce(sum(bytes), 0) FROM entries")
         return found[0] if found else (0, 0)
 
     def clear(self) -> None:
@@ -96,7 +125,7 @@ class DiskStore:
             self._used = self.size()[1]
         if self._used + wanted > self.limit:
             for digest, size in self._run(OLDER, self._began):
-                self._run("DELETE FROM arrays WHERE digest = ?", digest)
+                self._run("DELETE FROM entries WHERE digest = ?", digest)
                 self._used -= size
                 if self._used + wanted <= self.limit:
                     break
@@ -114,7 +143,7 @@ class DiskStore:
     def _open(self) -> sqlite3.Connection:
         """This process's own connection: one does not survive a fork."""
         if self._connection is None or self._owner != os.getpid():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path.parent)
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=OFF")  # what a power cut takes is made again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -37,6 +38,7 @@ def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) 
     )
     given: dict[str, Any] = {
         "name": name, "version": __version__, "inputs": " and ".join(modalities), "cell": cell,
+        "quoted": json.dumps,
         "language_model": f"`{named.checkpoint}`" if named.checkpoint else "from scratch",
         "lora": any(stage.lora for stage in declaration.stages.values()), "prompt": generation.prompt,
         "metrics": metrics, **{key: results[key] for key in ("rows", "train", "without", "stages")},

@@ -173,7 +173,7 @@ def write_language_results(
     for split, rows in job.asked.items():
         with working(f"answering {len(rows)} {split} rows") if not quiet else nullcontext():
             figures[split], frames[split] = measure_split(run, rows, ablate=split == "test")
-    if "test" in frames:
+    if "test" in frames and run.declaration.keeps_rows:
         with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
             pd.DataFrame(frames["test"]).to_parquet(part, index=False)
     report, last = job.report, trained[job.stages[-1].name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -11,9 +12,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from polymodal import __version__
 from polymodal.config import Declaration
+from polymodal.errors import one_line
 from polymodal.report import words
 
 CARD = "README.md"
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")
+"""What Markdown reads as its own."""
 TABULAR = {"number", "category"}
 HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "r2": "r_squared", "map": "mean_average_precision"}
 """The hub's names for ours, where they differ."""
@@ -50,7 +54,8 @@ def model_card(
     template = files("polymodal.report").joinpath("templates/card.md").read_text(encoding="utf-8")
     given: dict[str, Any] = {
         "name": name, "declaration": declaration, "results": results, "figures": figures,
-        "version": __version__, "words": words, "cell": cell, "told": _told(declaration, results),
+        "version": __version__, "words": words, "cell": cell, "quoted": json.dumps,
+        "told": _told(declaration, results),
         "media": _media(declaration),
     }  # fmt: skip
     text = str(ModelCard.from_template(data, template_str=template, **given))
@@ -99,8 +104,8 @@ def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[E
 
 
 def cell(value: Any) -> str:
-    """Text for a cell of a Markdown table."""
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    """Text as Markdown shows it as it is: in a paragraph, or in a cell of a table."""
+    return SPECIAL.sub(r"\\\1", one_line(str(value), 200))
 
 
 def _told(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[str, str, float]]:

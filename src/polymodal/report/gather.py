@@ -183,7 +183,7 @@ def _calibration(trial: Trials, metrics: Mapping[str, float], promised: float | 
 
 def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str, Any]:
     """The values of the columns that were asked for, compared; nothing where none was."""
-    if not asked.config.by:
+    if not asked.config.by or asked.run.declaration.data.private:  # values that few rows may have
         return {}
     columns = subgroup_columns(asked.rows.table, asked.config.by, trial.known)
     statistics = trial.of(trial.full)
@@ -196,11 +196,22 @@ def _failures(asked: Measuring, name: str, trial: Trials, take_apart: bool) -> d
     found = failures(
         run.model, asked.rows, name, trial, take_apart=take_apart, precision=run.precision, seed=asked.seed
     )
+    if not run.declaration.keeps_rows:
+        return _without_rows(found)
     for card in found.get("worst", ()):
         cells = table.row(card["row"])
         card["cells"] = {
             column: show_cell(cells[column], config.modality, table.root)
             for column, config in run.declaration.inputs.items()
-            if column in cells
+            if column in cells and run.declaration.shows_cells
         }
     return found
+
+
+def _without_rows(found: dict[str, Any]) -> dict[str, Any]:
+    """The figures that no single row stands behind."""
+    kept = {key: value for key, value in found.items() if key != "worst"}
+    if "residuals" in kept:
+        inner = [entry for entry in kept["residuals"]["quantiles"] if 0 < entry["share"] < 1]
+        kept["residuals"] = kept["residuals"] | {"points": [], "quantiles": inner}
+    return kept

@@ -21,8 +21,8 @@ from polymodal.report.kept import gather_kept, lost_media
 from polymodal.report.making import making
 from polymodal.report.page import render
 from polymodal.run import Run
-from polymodal.training.folder import RESULTS
-from polymodal.training.source import read_declared_table, resolve_of_run
+from polymodal.training.folder import read_results
+from polymodal.training.source import read_declared_table, require_own_tables, resolve_of_run
 from polymodal.training.splitting import split_and_skip
 
 PAGE, FIGURES = "report.html", "report.json"
@@ -142,26 +142,12 @@ def without_cells(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {**figures, "targets": targets}
 
 
-def read_results(folder: Path) -> dict[str, Any]:
-    """What ``metrics.json`` of a run says; nothing where it is not there.
-
-    Raises:
-        RunError: If it cannot be read.
-    """
-    path = folder / RESULTS
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
-
-
 def own_rows(run: Run) -> tuple[RowDataset, str]:
     """The rows that the run was tested on, found again as its declaration splits them."""
     named = run.declaration.data.train
     if not isinstance(named, str):
         raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
+    require_own_tables(run.folder, run.declaration, read_results(run.folder))
     skip = run.declaration.data.on_error == SKIP
     table = read_declared_table(resolve_of_run(named, run.folder), run.declaration.data, run.folder)
     splits, numbers, _ = split_and_skip(table, run.declaration, run.folder)

@@ -56,6 +56,21 @@ def write_metrics(folder: Path, results: dict[str, Any]) -> None:
         write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_results(folder: Path) -> dict[str, Any]:
+    """What ``metrics.json`` of a run says; nothing where it is not there.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    path = folder / RESULTS
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
+
+
 def has_begun(folder: Path) -> bool:
     """Whether ``folder`` holds more than a ``run.yaml``: weights, or checkpoints."""
     return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/**/checkpoint-*"))

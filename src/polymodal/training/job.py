@@ -281,7 +281,8 @@ def _settle_targets(declaration: Declaration, pretraining: bool | None, source: 
 def prepare(declaration: Declaration, train: Table, start: Start | None) -> PolymodalProcessor:
     """The processor of a declaration, with the readers of the run that it starts from."""
     known = start.readers(train, declaration.inputs) if start else {}
-    return prepare_processor(train, declaration.inputs, declaration.targets, known)
+    held_by = declaration.data.private_rows if declaration.data.private else 1
+    return prepare_processor(train, declaration.inputs, declaration.targets, known, held_by=held_by)
 
 
 def open_cache(data: DataConfig) -> ReadCache:

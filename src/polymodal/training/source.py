@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.config import DataConfig
+from polymodal.config import DataConfig, Declaration
 from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, RunError
 from polymodal.hub import expanded, literal_names
 from polymodal.settings import read_yaml
 
@@ -69,10 +70,8 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
 
 
-def resolve_of_run(path: str, folder: Path) -> Path:
-    """What :func:`resolve` makes of a path that a run folder names: ``$`` and ``~`` stay as they are."""
-    with literal_names():
-        return resolve(path, folder)
+from polymodal.errors import ConfigError, RunError
+from polymodal.hub import expanded, literal_names
 
 
 def resolve(path: str, folder: Path | None, section: str = "data") -> Path:

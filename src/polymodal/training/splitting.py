@@ -10,6 +10,7 @@ from polymodal.config import Declaration
 from polymodal.data.folds import fold_rows
 from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.missing import Marks
+from polymodal.data.private import generalise
 from polymodal.data.rejected import SKIP
 from polymodal.data.split import split_rows
 from polymodal.data.table import Table
@@ -32,6 +33,8 @@ def split_and_skip(
         splits, numbers = split_tables(table.without(unknown), declaration, folder)
     splits = (few_answers if declaration.objectives else few_labels)(splits, declaration)
     numbers["train"] = splits["train"].places
+    if declaration.data.private:
+        splits = generalise(splits, declaration.inputs, declaration.targets, declaration.data.private_rows)
     none = dict.fromkeys(problem for entry in splits.values() for problem in entry.rejected)
     return splits, numbers, [*none, *unknown]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polymodal.data.access import Root
 from polymodal.data.number_formats import number_format
-from polymodal.data.numbers import mean_and_deviation, read_number
+from polymodal.data.numbers import held_edges, mean_and_deviation, read_number
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.values import EMPTY_NUMBERS
 from polymodal.data.vocabulary import Vocabulary
@@ -50,12 +50,18 @@ class NumberReader(Reader):
             number_format(written)  # a saved run's may be damaged
 
     @classmethod
-    def fit(cls, numbers: np.ndarray, written: str | None = None) -> NumberReader:
-        """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty."""
+    def fit(cls, numbers: np.ndarray, written: str | None = None, held_by: int = 1) -> NumberReader:
+        """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty.
+
+        Each edge is the mean of ``held_by`` numbers where that is more than one.
+        """
         known = np.clip(numbers[~np.isnan(numbers)], -cls.MOST, cls.MOST)
         if not len(known):
             return cls(written=written)
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
+        if held_by > 1:
+            edges = held_edges(known, cls.BINS, held_by)
+        else:
+            edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
         mean, deviation = mean_and_deviation(known)
         return cls(mean=mean, deviation=deviation, edges=edges.tolist(), written=written)
 
