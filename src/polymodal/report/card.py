@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from polymodal import __version__
 from polymodal.config import Declaration
-from polymodal.errors import one_line
+from polymodal.errors import LONGEST, one_line
 from polymodal.report import words
 
 CARD = "README.md"
@@ -105,7 +105,7 @@ def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[E
 
 def cell(value: Any) -> str:
     """Text as Markdown shows it as it is: in a paragraph, or in a cell of a table."""
-    return SPECIAL.sub(r"\\\1", one_line(str(value), 200))
+    return SPECIAL.sub(r"\\\1", one_line(" ".join(str(value).split()), LONGEST))
 
 
 def _told(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[str, str, float]]:
