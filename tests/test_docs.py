@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = {
     "README": REPOSITORY / "README.md",
     "guide": REPOSITORY / "docs" / "guide.md",
+    "privacy": REPOSITORY / "docs" / "privacy.md",
     "values": REPOSITORY / "docs" / "values.md",
 }
 TABLES = {"houses.csv": 24, "more_houses.csv": 8, "new_houses.csv": 8}

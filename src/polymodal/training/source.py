@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.config import DataConfig, Declaration
+from polymodal.config import DataConfig
 from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
-from polymodal.errors import ConfigError, RunError
-from polymodal.hub import expanded, literal_names
+from polymodal.errors import ConfigError
+from polymodal.hub import expanded
 from polymodal.settings import read_yaml
 
 YAML = (".yaml", ".yml")
@@ -70,8 +69,6 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
 
 
-from polymodal.errors import ConfigError, RunError
-from polymodal.hub import expanded, literal_names
 
 
 def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
