@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.config import DataConfig
+from polymodal.config import DataConfig, Declaration
 from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
-from polymodal.errors import ConfigError
-from polymodal.hub import expanded
+from polymodal.errors import ConfigError, RunError
+from polymodal.hub import expanded, literal_names
 from polymodal.settings import read_yaml
 
 YAML = (".yaml", ".yml")
@@ -69,6 +70,48 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
 
 
+def resolve_of_run(path: str, folder: Path) -> Path:
+    """What :func:`resolve` makes of a path that a run folder names: ``$`` and ``~`` stay as they are."""
+    with literal_names():
+        return resolve(path, folder)
+
+
+def table_digests(declaration: Declaration, folder: Path | None) -> dict[str, str]:
+    """SHA-256 of the files that a declaration's tables are, by split; those that are no file are left out."""
+    named = {split: getattr(declaration.data, split) for split in ("train", "validation", "test")}
+    paths = {split: resolve(path, folder) for split, path in named.items() if isinstance(path, str)}
+    return {split: table_digest(path) for split, path in paths.items() if path.exists()}
+
+
+def table_digest(path: Path) -> str:
+    """SHA-256 of a table's file; of the files of a folder, by their names, where it is one."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for part in sorted(part for part in path.rglob("*") if part.is_file()):
+        whole.update(f"{part.relative_to(path).as_posix()} {table_digest(part)}\n".encode())
+    return whole.hexdigest()
+
+
+def require_own_tables(run: Path, declaration: Declaration, results: Mapping[str, Any]) -> None:
+    """See that the tables which a run folder names are those that it was fitted to.
+
+    A run of a stranger may name any file of this machine; none is opened for it.
+
+    Raises:
+        RunError: If a table is another one, or the run does not say which it was.
+    """
+    known = results.get("data")
+    cure = f"Name the table: polymodal report {run} TABLE"
+    if not isinstance(known, dict) or "train" not in known:
+        raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
+    with literal_names():
+        digests = table_digests(declaration, run)
+    for split, found in digests.items():
+        if found != known.get(split):
+            named = getattr(declaration.data, split)
+            raise RunError(f"{named}: is not the file that {run} was fitted to (its SHA-256 differs). {cure}")
 
 
 def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
