@@ -121,13 +121,16 @@ def _figures(cells: Cells, *, words: bool = False) -> str:
 
 
 def _is_yes_no(values: pa.ChunkedArray, cells: Cells) -> bool:
-    return pa.types.is_boolean(values.type) or {as_label(value).lower() for value in cells.distinct} <= YES_NO
+    return pa.types.is_boolean(values.type) or all(
+        as_label(value).lower() in YES_NO for value in cells.distinct
+    )
 
 
 def _is_constant(cells: Cells) -> bool:
     """One value everywhere; one value here and there still says something: where it stands."""
     whole = cells.rows > 1 and cells.filled == cells.rows
-    return whole and len({as_label(value) for value in cells.distinct}) == 1
+    first = as_label(cells.distinct[0]) if cells.distinct else ""
+    return whole and all(as_label(value) == first for value in cells.distinct)
 
 
 def _is_row_number(numbers: np.ndarray, bad: np.ndarray) -> bool:
@@ -162,6 +165,8 @@ def _media(cells: Cells, *, strict: bool = True) -> tuple[str, str] | None:
     """The kind of media at least half of the cells hold, and the figures; ``strict`` wants measurements."""
     counts: Counter[str] = Counter()
     forms: Counter[str] = Counter()
+    if all(isinstance(value, (int, float)) for value in cells.distinct):
+        return None
     kinds = [recognise(value) for value in cells.distinct]
     if strict and not _are_features(cells.distinct, kinds):
         kinds = [None if kind == "sequence" else kind for kind in kinds]

@@ -209,9 +209,14 @@ def look(values: pa.ChunkedArray) -> Cells:
         values = values.cast(kind.value_type)
     counted = pc.value_counts(values)
     pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
-    kept = [(value, count) for value, count in pairs if as_label(value)]
+    kept = [(value, count) for value, count in pairs if _says_something(value)]
     counts = np.array([count for _, count in kept], dtype=np.int64)
     return Cells([value for value, _ in kept], counts, rows, int(counts.sum()), rows)
+
+
+def _says_something(value: Any) -> bool:
+    """Whether a cell has a label; of a number that is told without writing it out."""
+    return value == value if isinstance(value, (int, float)) else bool(as_label(value))
 
 
 def _is_blank(value: Any) -> bool:

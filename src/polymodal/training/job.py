@@ -50,6 +50,7 @@ from polymodal.training.skipping import leave_out, leave_rows
 from polymodal.training.source import named_inputs, read_declared, read_declared_table, resolve, train_source
 from polymodal.training.splitting import split_and_skip
 from polymodal.training.starting import Start, open_start
+from polymodal.training.unseen import leave_out_unseen
 
 GB = 2**30
 
@@ -236,6 +237,7 @@ def open_job(
             lines=lines,
         )  # fmt: skip
         inputs, named = (), {}
+    given = [*inputs, *named, *(values.get("inputs") or ())]
     if named:
         inputs = _beside_named(values, table, targets, named)
     completed, guesses = complete(values, table, targets=targets, inputs=inputs)
@@ -244,6 +246,7 @@ def open_job(
     check_parts(declaration, written, lines, fusions, begun.encoders if begun else {})
     with located(written, lines, "data"):
         splits, numbers, rejected = split_and_skip(table, declaration, folder)
+    guesses = leave_out_unseen(declaration, guesses, splits, given)
     train = splits["train"]
     fill_in(declaration.train, len(train), targets=bool(declaration.targets))
     processor = prepare(declaration, train, begun)

@@ -16,6 +16,7 @@ from polymodal.training.language.apart import check_packing
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.leakage import asked_again
 from polymodal.training.language.rows import ConversationRows
+from polymodal.training.language.shown import shown_answers
 from polymodal.training.progress import progress
 
 LISTED = 20
@@ -64,7 +65,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
     if report.ok:
         _require_rows(job, report)
     if report.ok:
-        report.warnings += asked_again(job)
+        report.warnings += asked_again(job) + shown_answers(job)
         report.conversation = _describe(job)
     report.rejected = job.rejected = in_order(job.rejected)
     return report
