@@ -37,6 +37,7 @@ from polymodal.search.building import Indexed, index_table
 from polymodal.search.index import Index
 from polymodal.training import processes
 from polymodal.training.calibration import Calibration, calibrate
+from polymodal.training.fingerprint import describe_job, open_folder
 from polymodal.training.folder import (
     FAILED,
     FINISH,
@@ -44,7 +45,6 @@ from polymodal.training.folder import (
     check_folder,
     finished_results,
     has_begun,
-    prepare_folder,
 )
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job, open_job
@@ -249,7 +249,7 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
         return None
     require_sound(job, quiet)
     check_pairs(job)
-    goes_on = prepare_folder(folder, job.declaration, resume=resume)
+    goes_on = open_folder(folder, job.declaration, describe_job(job), resume=resume)
     if resume and not goes_on:
         note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
     return goes_on

@@ -20,12 +20,14 @@ from polymodal.data.lock import claimed
 from polymodal.errors import RunError
 from polymodal.pages import is_of_page
 from polymodal.run import Run
+from polymodal.training.fingerprint import describe_job, remember, require_same
 from polymodal.training.folder import (
     FAILED,
     PAGES_STATE,
     check_folder,
     clear_folder,
     finished_results,
+    is_finished,
     prepare_folder,
 )
 from polymodal.training.job import Job
@@ -141,11 +143,16 @@ def fit_several(
     """
     summary, fits, lines = folder / f"{varied}s.json", [], list(warnings)
     notes: dict[str, None] = {}
+    data = describe_job(next(iter(jobs.values())))
+    if resume and not all(is_finished(folder / name) for name in jobs):
+        require_same(folder, data)
     with writing(folder):
         summary.unlink(missing_ok=True)
         # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
         for path in () if resume else (folder, *(folder / name for name in jobs)):
             clear_folder(path)
+    if not resume:
+        remember(folder, data)  # fits that are finished have no checkpoints to keep it
     with quiet_libraries():
         for number, (name, job) in enumerate(jobs.items(), start=1):
             results = finished_results(folder / name) if resume else None
@@ -162,6 +169,7 @@ def fit_several(
             notes |= dict.fromkeys(results["notes"])
     metric = next(iter(jobs.values())).metric
     result = Fits(folder, varied, metric, fits, lines, list(notes))
+    discard(folder / "checkpoints")
     write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return result
 

@@ -13,6 +13,7 @@ from polymodal.data.lock import claimed
 from polymodal.errors import RunError
 from polymodal.run import Run
 from polymodal.several import write_aside
+from polymodal.training.fingerprint import describe_job, open_folder, remember, require_same
 from polymodal.training.folder import check_folder, is_finished, prepare_folder
 from polymodal.training.job import Job, open_job
 from polymodal.training.progress import quiet_libraries
@@ -127,18 +128,21 @@ def fit_searched(
             finish_pages(run, job)
             return run
         require_sound(job, quiet)
-        journal = folder / JOURNAL
+        journal, data = folder / JOURNAL, describe_job(job)
+        if resume:
+            require_same(folder, data)
         with quiet_libraries(), quiet_optuna():
             if not resume:
                 prepare_folder(folder, job.declaration, resume=False)
                 for path in (folder / RESULT, journal):
                     path.unlink(missing_ok=True)
                 begin_study(journal, job.declaration)
+                remember(folder, data)
             study = run_trials(job, journal, trials, quiet=quiet)
         search = summarize(study, job.metric)
         write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
         best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
-        goes_on = prepare_folder(folder, best, resume=resume)
+        goes_on = open_folder(folder, best, data, resume=resume)
         with quiet_libraries():
             run = fit_job(replace(job, declaration=best, features=None), folder, resume=goes_on, quiet=quiet)
         journal.unlink()

@@ -23,6 +23,7 @@ from polymodal.generation.run import LanguageRun
 from polymodal.pages import try_page, write_about
 from polymodal.report.card import CARD
 from polymodal.training import processes
+from polymodal.training.fingerprint import describe_language, open_folder
 from polymodal.training.folder import (
     FAILED,
     FINISH,
@@ -32,7 +33,6 @@ from polymodal.training.folder import (
     finished_results,
     has_begun,
     is_finished,
-    prepare_folder,
     write_metrics,
 )
 from polymodal.training.language.checking import check_language
@@ -97,7 +97,9 @@ def _open_and_fit(
     set_seed(job.declaration.train.seed)
     with quiet_libraries():
         processes.everywhere(lambda: _check(job, quiet))
-    goes_on = processes.on_main(lambda: prepare_folder(output, job.declaration, resume=resume))
+    goes_on = processes.on_main(
+        lambda: open_folder(output, job.declaration, describe_language(job), resume=resume)
+    )
     if resume and not goes_on:
         note(f"{output}: no checkpoint to resume from, training starts at the first step", quiet)
     with quiet_libraries(), training_threads(job.declaration.train):

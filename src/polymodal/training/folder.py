@@ -76,6 +76,12 @@ def has_begun(folder: Path) -> bool:
     return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/**/checkpoint-*"))
 
 
+def has_checkpoints(folder: Path) -> bool:
+    """Whether there is a whole checkpoint in ``folder`` to go on from."""
+    places = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
+    return any(checkpoints(place) for place in places)
+
+
 def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that a run cannot be written to; nothing is changed.
 
@@ -120,8 +126,7 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        places = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
-        goes_on = resume and any(checkpoints(place) for place in places)
+        goes_on = resume and has_checkpoints(folder)
         if not goes_on:
             clear_folder(folder)
         write_text(folder / "run.yaml", declaration.to_yaml())

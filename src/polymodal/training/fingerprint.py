@@ -1,0 +1,227 @@
+"""What a training learns from, in digests beside its checkpoints: it goes on with the same data or none.
+
+Where rows are added, taken away or put in another order the split gives other rows to the test, some of which
+the model has learned from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polymodal.config import Declaration
+from polymodal.data.aside import write_text, writing
+from polymodal.data.cells import LIMITS, RAW, MediaError, open_cell
+from polymodal.data.items import each_item
+from polymodal.data.lists import written_list
+from polymodal.data.parts import MEDIA, each_cell
+from polymodal.errors import RunError
+from polymodal.training.folder import has_checkpoints, prepare_folder
+from polymodal.training.progress import note
+
+if TYPE_CHECKING:
+    from polymodal.training.job import Job
+    from polymodal.training.language.job import LanguageJob
+
+FILE = "data.json"
+WHOLE = 64 * 2**20
+"""Bytes of a file up to which all of it is digested; of a larger one its size, beginning and end."""
+END = 8 * 2**20
+Columns = dict[str, tuple[Mapping[str, np.ndarray], str]]
+"""By name the digest of each cell by split, ``(rows,)`` uint64, and the words for what the cells hold."""
+
+
+def open_folder(folder: Path, declaration: Declaration, data: Mapping[str, Any], *, resume: bool) -> bool:
+    """What :func:`polymodal.training.folder.prepare_folder` does and returns, for the same data alone.
+
+    Args:
+        folder: Of the run.
+        declaration: Of the run.
+        data: What is trained on now: :func:`describe_job` or :func:`describe_language`.
+        resume: Go on from the last checkpoint, if there is one.
+
+    Raises:
+        RunError: If the checkpoints are of other data, or the folder cannot be written.
+    """
+    if resume and has_checkpoints(folder):
+        require_same(folder, data)
+    goes_on = prepare_folder(folder, declaration, resume=resume)
+    if not goes_on:
+        remember(folder, data)
+    return goes_on
+
+
+def remember(folder: Path, data: Mapping[str, Any]) -> None:
+    """Keep what the training in ``folder`` learns from beside its checkpoints.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    with writing(folder):
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        write_text(folder / "checkpoints" / FILE, json.dumps(data))
+
+
+def require_same(folder: Path, data: Mapping[str, Any]) -> None:
+    """Refuse to go on with other data than the training in ``folder`` began with.
+
+    A training that was begun by a version that kept no digests goes on after a warning.
+
+    Raises:
+        RunError: If the data have changed; says in what.
+    """
+    file = folder / "checkpoints" / FILE
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        note(f"warning: {folder}: keeps no digests of its data. It goes on as if they were the same")
+        return
+    except (OSError, ValueError):
+        raise RunError(f"{file}: cannot be read. Begin anew with --overwrite") from None
+    changed = what_changed(before, _plain(data))
+    if changed:
+        cure = "Put the data back as they were, or begin anew with --overwrite"
+        raise RunError(f"{folder}: its data have changed since it was begun: {changed}. {cure}")
+
+
+def is_same(folder: Path, data: Mapping[str, Any]) -> bool:
+    """Whether the training in ``folder`` is known to have begun with these data."""
+    file = folder / "checkpoints" / FILE
+    return file.is_file() and not what_changed(json.loads(file.read_text(encoding="utf-8")), _plain(data))
+
+
+def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In what two descriptions of data differ, in words; an empty text where they are the same."""
+    rows, earlier = now.get("rows", {}), before.get("rows", {})
+    counts = [
+        f"{rows.get(name, 0)} {name} rows, {earlier.get(name, 0)} before"
+        for name in dict.fromkeys([*rows, *earlier])
+        if rows.get(name) != earlier.get(name)
+    ]
+    if counts:
+        return "; ".join(counts)
+    columns, known = now.get("columns", {}), before.get("columns", {})
+    other = [name for name in dict.fromkeys([*columns, *known]) if columns.get(name) != known.get(name)]
+    if other:
+        cells = [name for name in other if _unordered(columns.get(name)) != _unordered(known.get(name))]
+        if not cells:
+            return "the rows are in another order"
+        named = ", ".join(f"'{name}'" for name in cells[:5]) + (", …" if len(cells) > 5 else "")
+        return f"{(columns.get(cells[0]) or known[cells[0]])['holds']} of {named}"
+    made, before_made = now.get("made", {}), before.get("made", {})
+    other = [name for name in dict.fromkeys([*made, *before_made]) if made.get(name) != before_made.get(name)]
+    return f"the values of '{other[0]}' are in another order, or read in another way" if other else ""
+
+
+def _plain(data: Mapping[str, Any]) -> Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(data))
+
+
+def _unordered(column: Mapping[str, Any] | None) -> Any:
+    return column and column["in any order"]
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """What a fit or a pre-training learns from, once it is checked: rows, their order, cells, classes."""
+    declaration = job.declaration
+    roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}
+    names = [*declaration.targets, declaration.data.split, declaration.data.group]
+    roles |= {name: "" for name in names if name and name not in roles}
+    columns: Columns = {}
+    for name, role in roles.items():
+        cells = {
+            split: np.fromiter(_cells(table, name, role), np.uint64, len(table))
+            for split, table in job.splits.items()
+            if name in table.columns
+        }
+        columns[name] = cells, "the content of files or cells" if role in MEDIA else "cells"
+    made = {name: _text(reader.settings()) for name, reader in job.processor.readers.items()}
+    made |= {name: _text(reader.classes) for name, reader in job.processor.targets.items()}
+    return _description({split: len(table) for split, table in job.splits.items()}, columns, made)
+
+
+def describe_language(job: LanguageJob) -> dict[str, Any]:
+    """The same of a training of a language model: the conversations of each stage, and their items."""
+    columns: Columns = {}
+    rows: dict[str, int] = {}
+    named = [(stage.name, split, held) for stage in job.stages for split, held in stage.rows.items()]
+    named += [("answered", split, held) for split, held in job.asked.items()]
+    for stage, split, held in named:
+        rows[f"{stage} {split}"] = len(held)
+        said = [_number(row.encoded.ids.tobytes(), row.encoded.learned.tobytes()) for row in held.rows]
+        items = [
+            _number(*(_item(media.cell, job.processor.readers[media.input].modality, held.table.root)
+                      for media in row.encoded.media))
+            for row in held.rows
+        ]  # fmt: skip
+        columns[f"{stage} {split}"] = {split: np.array(said, np.uint64)}, "conversations"
+        columns[f"items of {stage} {split}"] = {split: np.array(items, np.uint64)}, "the content of files"
+    return _description(rows, columns, {})
+
+
+def _description(rows: Mapping[str, int], columns: Columns, made: Mapping[str, str]) -> dict[str, Any]:
+    told = {}
+    for name, (splits, holds) in columns.items():
+        every = np.concatenate([*splits.values(), np.zeros(0, np.uint64)])
+        told[name] = {
+            "holds": holds,
+            "in any order": _number(np.sort(every).tobytes()),
+            **{split: _number(cells.tobytes()) for split, cells in splits.items()},
+        }
+    return {"rows": dict(rows), "columns": told, "made": dict(made)}
+
+
+def _cells(table: Any, name: str, role: str) -> Iterable[int]:
+    """The digest of each cell of a column."""
+    for cell in each_cell(table.values(name)):
+        if role in MEDIA:
+            yield _number(*(_item(item, role, table.root) for _, item in each_item(cell, role)))
+        else:
+            yield _number(repr(cell).encode("utf-8", "surrogatepass"))
+
+
+def _item(item: Any, modality: str, root: Any) -> bytes:
+    """The digest of an item: of a file its content, wherever it lies and whatever it is called."""
+    is_path = isinstance(item, str) and written_list(item) is None
+    is_file = isinstance(item, RAW) or (isinstance(item, Mapping) and item.get("array") is None)
+    if modality not in MEDIA or not (is_path or is_file):
+        content = (
+            item.tobytes() if isinstance(item, np.ndarray) else repr(item).encode("utf-8", "surrogatepass")
+        )
+        return hashlib.blake2b(content, digest_size=16).digest()
+    try:
+        with open_cell(item, root, LIMITS) as stream:
+            return _content(stream)
+    except MediaError as error:  # what cannot be read is refused, or left out, by the check
+        return str(error.found).encode("utf-8", "surrogatepass")
+
+
+def _content(stream: Any) -> bytes:
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    if size <= WHOLE:
+        return hashlib.file_digest(stream, "blake2b").digest()
+    whole = hashlib.blake2b(f"{size}".encode())
+    whole.update(stream.read(END))
+    stream.seek(-END, 2)
+    whole.update(stream.read(END))
+    return whole.digest()
+
+
+def _number(*parts: bytes) -> int:
+    """64 bits that stand for ``parts``."""
+    whole = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "little"))
+        whole.update(part)
+    return int.from_bytes(whole.digest(), "little")
+
+
+def _text(value: Any) -> str:
+    return f"{_number(json.dumps(value, default=str).encode()):x}"
