@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from unittest import mock
 
 import pytest
 
@@ -50,6 +51,20 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, name, require):
     (tmp_path / "file").touch()
     with pytest.raises(pm.RunError, match="cannot be written"):
         require(tmp_path / name)
+
+
+@pytest.mark.parametrize("command", ["predict", "embed", "report", "explain", "compare", "fit"])
+def test_an_output_is_refused_before_the_work(fitted_houses, command):
+    """``houses.csv`` is a file, in which no folder can be made."""
+    given = {"report": ["run"], "compare": ["run", "run"], "fit": ["houses.csv", "-t", "kind"]}
+    words = given.get(command, ["run", "houses.csv"])
+    with (
+        mock.patch("polymodal.evaluation.inference.run_model", side_effect=AssertionError),
+        mock.patch("polymodal.training.job.Job.check", side_effect=AssertionError),
+    ):
+        said = error(fitted_houses, command, *words, "-o", "houses.csv/new.parquet")
+    assert said.startswith("houses.csv/new.parquet: cannot be written (")
+    assert "A file lies where a folder is needed: give another place with -o" in said
 
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path):

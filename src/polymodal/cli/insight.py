@@ -129,10 +129,13 @@ def compare(
     """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
     from polymodal import api
     from polymodal.comparing.comparison import default_output
+    from polymodal.data.aside import require_folder
 
     compute_with(threads, runs[0])
+    folder = output or default_output(runs)
+    require_folder(folder)
     found = api.compare(runs, group=group)
-    page = found.write(output or default_output(runs))
+    page = found.write(folder)
     if not printed({"page": str(page), **found.figures}, as_json):
         from polymodal.cli.show_compare import show_comparison
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polymodal.data.aside import require_file
 from polymodal.data.excel import ExcelWriter, require_openpyxl
 from polymodal.data.unwritable import how_to_fix
 from polymodal.data.written_rows import DelimitedWriter, JsonLinesWriter
@@ -38,7 +39,8 @@ def check_output(output: Path) -> None:
     """Refuse a file that no table is written to, before anything is computed for it.
 
     Raises:
-        PolymodalError: If its suffix is none of :data:`SUFFIXES`, or openpyxl is needed and not installed.
+        PolymodalError: If its suffix is none of :data:`SUFFIXES`, openpyxl is needed and not
+            installed, or the file cannot be written.
     """
     suffix = output.suffix.lower()
     if str(output) != STANDARD_OUTPUT and suffix not in SUFFIXES:
@@ -47,6 +49,8 @@ def check_output(output: Path) -> None:
         raise PolymodalError(f"{output}: {found}, expected one of {others}")
     if suffix == ".xlsx":
         require_openpyxl(str(output))
+    if str(output) != STANDARD_OUTPUT:
+        require_file(output)
 
 
 def write_table(

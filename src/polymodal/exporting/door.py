@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from polymodal.data.aside import writing
+from polymodal.data.aside import require_folder, writing
 from polymodal.errors import RunError
 from polymodal.exporting.formats import Exported, find_format, load_writer
 from polymodal.generation.run import LanguageRun
@@ -37,6 +37,7 @@ def export(
     """
     folder = Path(output)
     check_empty(folder)
+    require_folder(folder)
     with working("exporting"):
         writer = load_writer(to)
         loaded = load_run(run) if isinstance(run, (str, Path)) else run
@@ -76,7 +77,8 @@ def check_empty(folder: Path) -> None:
     Raises:
         RunError: If ``folder`` is a file, or is not empty.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, expected a folder to export to")
+    with writing(folder):
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder}: is a file, expected a folder to export to")
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder}: is not empty. Give another folder with -o, or empty it")

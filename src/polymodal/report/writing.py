@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from polymodal import __version__
-from polymodal.data.aside import write_text, writing
+from polymodal.data.aside import require_folder, write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
@@ -74,6 +74,7 @@ def report(
         update={name: value for name, value in given.items() if value not in (None, [])}
     )
     folder = Path(output) if output else opened.folder
+    require_folder(folder)
     figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
     if retrain:
         from polymodal.retraining import add_retrained  # which fits, and whoever fits writes a report

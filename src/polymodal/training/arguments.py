@@ -16,6 +16,7 @@ from polymodal.config import TrainConfig
 from polymodal.device import find_device, known_devices
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.training import processes
+from polymodal.training.workers import require_main_guard
 
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 """The default number of epochs gives about this many steps, within these limits."""
@@ -165,6 +166,10 @@ def training_arguments(
         ConfigError: If Transformers refuses a value.
     """
     assert config.epochs is not None and config.batch_size is not None
+    require_main_guard(config.workers)
+    device = training_device(config.device)
+    if config.precision == "fp16" and device == "cpu":
+        raise ConfigError("'train.precision' is 'fp16', which a CPU does not train in. Give bf16 or fp32")
     given = {name: check_argument(name, value) for name, value in config.arguments.items()}
     if given.get(CHECKPOINTING[1]) is not None:
         given[CHECKPOINTING[0]] = given.pop(CHECKPOINTING[1])
@@ -181,7 +186,7 @@ def training_arguments(
         "warmup_steps": math.ceil(config.warmup * total),
         "bf16": config.precision == "bf16",
         "fp16": config.precision == "fp16",
-        "use_cpu": training_device(config.device) == "cpu",
+        "use_cpu": device == "cpu",
         "seed": config.seed,
         "dataloader_num_workers": config.workers,
         "eval_steps": every,
