@@ -1,5 +1,6 @@
 """What the processor learns from the training split, and from it alone."""
 
+import time
 import wave
 
 import numpy as np
@@ -15,8 +16,12 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+import polymodal as pm
 from polymodal.config import InputConfig, TargetConfig
+from polymodal.data.cells import MediaError
 from polymodal.data.preparation import prepare_processor, shared_inputs
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import TextReader
 from polymodal.data.table import read_table
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.errors import ConfigError
@@ -191,3 +196,52 @@ def test_a_checkpoint_that_cannot_be_had_is_one_line():
     with pytest.raises(ConfigError, match="give the folder") as caught:
         prepare({"x": ["a"]}, {"x": {"modality": "text", "encoder": "nobody/such-model"}})
     assert "\n" not in str(caught.value)
+
+
+def deep(level, side=16):
+    """A gray picture of 16 bits."""
+    return np.full((side, side), level, np.uint16)
+
+
+def test_pictures_of_an_input_have_one_full_scale_so_that_a_dark_one_stays_dark(tmp_path):
+    cells = (
+        [deep(200)] * 300 + [deep(4000)] + [np.full((16, 16, 3), 200, np.uint8)]
+    )  # the bright one comes late
+    processor = prepare({"x": cells}, {"x": {"modality": "image"}})
+    processor.save_pretrained(tmp_path)
+    for reader in (processor.readers["x"], PolymodalProcessor.from_pretrained(tmp_path).readers["x"]):
+        assert reader.full_scale == 4095
+        assert reader.read(deep(200), None).max() == round(200 / 4095 * 255)
+        assert reader.read(cells[-1], None).max() == 200
+        with pytest.raises(MediaError, match="values to 9000, expected at most 4095 as in the training rows"):
+            reader.read(deep(9000), None)
+
+
+def test_a_full_scale_may_be_declared_and_pictures_of_8_bits_have_none():
+    cells = [deep(200)] * 4
+    given = prepare({"x": cells}, {"x": {"modality": "image", "full_scale": 1000}}).readers["x"]
+    assert (given.full_scale, given.read(cells[0], None).max()) == (1000, 51)
+    plain = prepare({"x": [np.zeros((16, 16), np.uint8)] * 4}, {"x": {"modality": "image"}}).readers["x"]
+    assert plain.full_scale is None and plain.settings() == {"size": 32}
+
+
+def test_the_check_says_what_is_white_and_what_was_clipped():
+    loud = {"array": np.linspace(-2, 2, 800).astype(np.float32), "sampling_rate": 8000}
+    rows = [{"p": deep(100 + 40 * row), "s": loud, "y": "ab"[row % 2]} for row in range(30)]
+    report = pm.check(rows, target="y", inputs=["p", "s"])
+    assert report.ok
+    (column,) = [column for column in report.columns if column.column == "p"]
+    assert column.detail.endswith("4095 is white")
+    found = {(warning.column, warning.found) for warning in report.warnings}
+    assert ("s", "30 of its cells: louder than full scale, clipped at it") in found
+
+
+@pytest.mark.parametrize("text", ["the quick brown fox ", "a", " ", "é漢"])
+def test_a_text_of_megabytes_is_read_in_no_time_and_as_before(text):
+    reader = TextReader(train_tokenizer(["the quick brown fox"] * 9), max_length=32)
+    short, long = text * (20_000 // len(text)), text * (2_000_000 // len(text))
+    began = time.process_time()
+    ids = reader.read(long, None)
+    assert time.process_time() - began < 5
+    if len(set(text)) > 1:
+        np.testing.assert_array_equal(ids, reader.part(short, truncation=True, max_length=32).input_ids)

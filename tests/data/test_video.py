@@ -2,19 +2,23 @@
 
 import base64
 import resource
+from fractions import Fraction
 from io import BytesIO
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
-from polymodal.data import video
-from polymodal.data.cells import Limits, MediaError
+from polymodal.data import decoding, video
+from polymodal.data.cells import Limits, MediaError, recognise
+from polymodal.data.table import read_table
 from polymodal.data.video import VideoInfo, load_video, sample_frames, video_info
 from tests.clips import ramp, write_clip
-from tests.data.test_audio import PLAYLISTS, encoded
+from tests.data.test_audio import PLAYLISTS, TEXTS, encoded
 
 TIMED = [".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".flv", ".gif", ".apng"]
 LONG = 120
@@ -73,6 +77,95 @@ def test_a_clip_of_a_phone_held_on_its_side_is_upright(tmp_path, rotation):
     assert image.getpixel((x, y))[0] > 200
     assert image.size == ((64, 32) if rotation == 180 else (32, 64))
     assert video_info("a.mp4", tmp_path)[1:3] == image.size
+
+
+SHADES = (10, 90, 170, 250)
+
+
+def uneven(tmp_path, suffix):
+    """Four shades, of which the first is shown for 2 seconds and each other for 0.1."""
+    frames = [Image.new("RGB", (32, 32), (shade,) * 3) for shade in SHADES]
+    path = tmp_path / f"a{suffix}"
+    if suffix in (".mp4", ".mkv"):
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=10, options={"crf": "0"})
+            stream.width = stream.height = 32
+            stream.pix_fmt, stream.codec_context.time_base = "yuv420p", Fraction(1, 10)
+            for image, time in zip(frames, (0, 20, 21, 22), strict=True):
+                frame = av.VideoFrame.from_image(image)
+                frame.pts, frame.time_base = time, Fraction(1, 10)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path
+    options = {"lossless": True} if suffix == ".webp" else {"quality": 90} if suffix == ".avif" else {}
+    form = {".apng": "PNG"}.get(suffix, suffix[1:])
+    shown = [2000, 100, 100, 100]
+    frames[0].save(path, form, save_all=True, append_images=frames[1:], duration=shown, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".apng", ".webp", ".avif", ".mp4", ".mkv"])
+def test_a_frame_that_is_shown_longer_is_taken_more_often(tmp_path, suffix):
+    path = uneven(tmp_path, suffix)
+    clip = load_video(path, frames=23, size=8)
+    shades = [min(SHADES, key=lambda shade: abs(shade - frame.mean())) for frame in clip]
+    assert shades == [10] * 20 + [90, 170, 250]
+    assert video_info(path)[1:] == (32, 32, 4)
+
+
+@pytest.mark.parametrize("form", ["webp", "avif"])
+def test_a_still_picture_is_no_clip(form):
+    with pytest.raises(MediaError, match="holds one picture and no clip"):
+        load_video(still(form), frames=2, size=8)
+
+
+FORMS = {
+    "bytes": lambda clip: clip,
+    "channels first": lambda clip: np.moveaxis(clip, -1, 1),
+    "floats": lambda clip: clip.astype(np.float32) / 255,
+    "16 bits": lambda clip: clip.astype(np.uint16) * 257,
+    "tensor": lambda clip: torch.from_numpy(clip),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_array_of_frames_is_a_clip_alone_and_in_a_table(form):
+    clip = ramp(8, 24, 16)
+    array = FORMS[form](clip)
+    cell = read_table(pd.DataFrame({"a": [None, array]})).row(1)["a"]
+    assert recognise(array) == recognise(cell) == "video"
+    for each in (array, cell):
+        np.testing.assert_array_equal(
+            load_video(each, frames=4, size=16), load_video(clip, frames=4, size=16)
+        )
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_is_no_clip(tmp_path, name):
+    (tmp_path / name).write_text(TEXTS[name])
+    for load in (video_info, lambda *cell: load_video(*cell, frames=2, size=8)):
+        with pytest.raises(MediaError, match=r"cannot be decoded \(.+\), expected a clip"):
+            load(name, tmp_path)
+
+
+def test_a_codec_beside_those_on_the_list_is_not_opened(tmp_path, monkeypatch):
+    write_clip(tmp_path / "a.avi", ramp(4))
+    monkeypatch.setattr(decoding, "CODECS", ("h264",))
+    with pytest.raises(MediaError, match=r"a\.avi is encoded as mpeg4, which is not opened"):
+        load_video("a.avi", tmp_path, frames=2, size=8)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(decoded=32 * 64 * 48 // 2), "pixels lie before the frames that are read"),
+        (Limits(memory=50_000), "decoding frames of 64 x 48 pixels may take"),
+    ],
+)
+def test_what_decoding_takes_is_limited(tmp_path, limits, message):
+    write_clip(tmp_path / "a.mp4", ramp(), gop=100)
+    with pytest.raises(MediaError, match=message):
+        load_video("a.mp4", tmp_path, frames=8, size=8, limits=limits)
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ class Limits:
     frames: int = 100_000
     samples: int = 2**28
     memory: int = 448 * 2**20
-    decoded: int = 4_000_000_000
+    decoded: int = 6_000_000_000
 
 
 LIMITS = Limits()
