@@ -110,8 +110,8 @@ def _decode(
 ) -> tuple[np.ndarray, int]:
     """Sound in [-1, 1] and its samples a second, which are ``rate`` where it was resampled on the way."""
     with open_cell(cell, root, limits) as stream:
-        check_whole(stream, cell)  # before all: a plain WAV cut short would read as a shorter one
-        plain = _plain_wave(stream, cell, limits, seconds)
+        head = check_whole(stream, cell)  # before all: a plain WAV cut short would read as a shorter one
+        plain = _plain_wave(stream, cell, limits, seconds) if _is_wave(head) else None
     if plain is not None:
         return plain
     with open_cell(cell, root, limits) as stream, _container(stream, cell) as container:
@@ -239,8 +239,6 @@ def _plain_wave(
     stream: BinaryIO, cell: Any, limits: Limits, seconds: float | None
 ) -> tuple[np.ndarray, int] | None:
     """A WAV of 16-bit samples, which the standard library reads in a fraction of libav's time, or None."""
-    if not _is_wave(stream):
-        return None
     content = BytesIO(stream.read())
     try:
         with wave.open(content) as sound:
@@ -330,7 +328,9 @@ def _mono(samples: np.ndarray) -> np.ndarray:
 @contextmanager
 def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     """The recording's file, opened by libav, with at least one audio stream."""
-    with open_container(stream, **(WAV_OPTIONS if _is_wave(stream) else {})) as container:
+    head = stream.read(12)
+    stream.seek(0)
+    with open_container(stream, **(WAV_OPTIONS if _is_wave(head) else {})) as container:
         if not container.streams.audio:
             found = f"{describe(cell)} has no audio in it"
             raise MediaError(found=found, expected="a recording", cure="Replace the file.")
@@ -338,8 +338,5 @@ def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
         yield container
 
 
-def _is_wave(stream: BinaryIO) -> bool:
-    """Whether it is a WAV; the stream is left at its start."""
-    head = stream.read(12)
-    stream.seek(0)
+def _is_wave(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"WAVE"

@@ -34,8 +34,11 @@ class _Mpeg(NamedTuple):
     tag: int
 
 
-def check_whole(stream: BinaryIO, cell: Any) -> None:
+def check_whole(stream: BinaryIO, cell: Any) -> bytes:
     """Refuse a recording whose container says that more should follow; the stream is left at its start.
+
+    Returns:
+        The first bytes.
 
     Raises:
         MediaError: If it is cut short.
@@ -48,6 +51,7 @@ def check_whole(stream: BinaryIO, cell: Any) -> None:
         raise cut_short(cell, "its last page is not whole")
     if declared - size > max(64, declared // 100):
         raise cut_short(cell, f"{size:,} of {declared:,} bytes")
+    return head
 
 
 def cut_short(cell: Any, of: str) -> MediaError:
