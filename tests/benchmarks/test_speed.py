@@ -129,3 +129,15 @@ def test_vectors_lie_around_their_centres(script: Any) -> None:
     nearest = (vectors @ clusters.centres.T).max(axis=1)
     assert nearest.mean() == pytest.approx(1 / (1 + 0.5**2) ** 0.5, abs=0.02)
     assert (clusters.draw(200, seed=3) == vectors).all()
+
+
+@pytest.mark.parametrize("script", ["threads"], indirect=True)
+def test_threads_prints_the_choice_over_the_better(
+    script: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = iter([50.0, 100.0, 150.0, 140.0] * 2)
+    monkeypatch.setattr(script, "fit", lambda *_: (next(speeds), 2))
+    script.main(["--rounds", "1", "--tables", "demo"])
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(r"demo, alone +100 +150 +140 +0.93  2$", lines[2])
+    assert lines[3].startswith("demo, beside a busy core")
