@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
-from tests.tables import house_rows
+from tests.tables import house_rows, tiny
 
 CODECS = {
     "flac.flac": "flac", "lame.mp3": "libmp3lame", "aac.m4a": "aac", "opus.ogg": "libopus",
@@ -164,10 +164,26 @@ def tables(folder: Path) -> dict[str, bytes]:
     }
 
 
+def runs(folder: Path) -> dict[str, bytes]:
+    """The files of a run in ``folder``, that loading reads."""
+    import polymodal as pm  # not needed for media, and it loads torch
+
+    rows = house_rows(folder, 24)
+    inputs, settings = ["photo", "note", "bedrooms"], tiny("photo", train__epochs=1)
+    (folder / "houses.csv").write_bytes(pd.DataFrame(rows).convert_dtypes().to_csv(index=False).encode())
+    run = pm.fit(
+        folder / "houses.csv", target="kind", inputs=inputs, output=folder / "run", settings=settings
+    )
+    read = json.loads((run.folder / "checksums.json").read_text())["sha256"]
+    return {f"run/{name}": (run.folder / name).read_bytes() for name in read}
+
+
 def samples(kind: str, folder: Path) -> dict[str, bytes]:
     """Whole files of ``kind`` by name; what they refer to is written to ``folder``."""
     if kind == "tables":
         return tables(folder)
+    if kind == "runs":
+        return runs(folder)
     if kind == "declarations":
         (folder / "houses.csv").write_bytes(tables(folder)["houses.csv"])
         return {"run.yaml": YAML.encode()}

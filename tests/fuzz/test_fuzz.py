@@ -1,6 +1,6 @@
 """Damaged files of every kind: no crash, no hang, no traceback, only results and clear lines.
 
-``pytest -m slow tests/fuzz`` tries 2,000 of them; the usual run a few.
+``pytest -m slow tests/fuzz`` tries 10,000 of them; the usual run a few.
 """
 
 import json
@@ -16,7 +16,7 @@ from tests.fuzz.samples import samples
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SEED = 20240
-FEW, MANY = 60, 2000
+FEW, MANY = 63, 10_000
 
 
 def run_cases(kind, count, folder):

@@ -25,11 +25,13 @@ from tests.fuzz.mutator import mutate
 from tests.fuzz.samples import samples
 from tests.fuzz.structures import damage_cells, damage_values
 
-SECONDS = 30
-"""Of the processor: a case that takes more hangs; a whole file takes a tenth of one, a whole check one."""
+SECONDS = 20
+"""Of the processor: the limit of what a cell or a small table may take."""
 PATIENCE = 300
 """Seconds by the clock, on a machine that does other things as well."""
 MEMORY = 16 * 2**30
+GROWTH = 512 * 2**20
+"""Bytes that a case may take above what the whole files took."""
 TEXT = ("yaml", "csv", "tsv", "jsonl", "json")
 
 
@@ -37,15 +39,21 @@ def run_case(seed: int, kind: str, number: int, whole: dict[str, bytes], folder:
     """Damage a file and open it; its name and what was said. The first cases are the whole files."""
     random = np.random.default_rng([seed, list(DOORS).index(kind), number])
     name = list(whole)[number % len(whole)]
-    path = folder / f"case.{name.rpartition('.')[2]}"
+    path = folder / (name if kind == "runs" else f"case.{name.rpartition('.')[2]}")
     path.write_bytes(whole[name] if number < len(whole) else damage(kind, name, whole, random))
-    return name, try_door(kind, path)
+    try:
+        return name, try_door(kind, path)
+    finally:
+        if kind == "runs":  # its other files stay as they are
+            path.write_bytes(whole[name])
 
 
 def damage(kind: str, name: str, whole: dict[str, bytes], random: np.random.Generator) -> bytes:
     """The file ``name`` of ``whole``, damaged; three in five tables and declarations keep their form."""
     if kind == "declarations" and random.random() < 0.6:
         return damage_values(yaml.safe_load(whole[name]), random)
+    if kind == "runs" and name.endswith(".json") and random.random() < 0.6:
+        return json.dumps(yaml.safe_load(damage_values(json.loads(whole[name]), random)), default=str).encode()
     if kind == "tables" and random.random() < 0.6:
         return damage_cells(pd.DataFrame(json.loads(whole["houses.json"])).convert_dtypes(), name, random)
     return mutate(whole[name], random, text=name.rpartition(".")[2] in TEXT)
@@ -56,7 +64,7 @@ def main(seed: int, kind: str, first: int, last: int) -> None:
     faulthandler.enable()
     warnings.simplefilter("error", RuntimeWarning)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    if kind in ("tables", "declarations"):
+    if kind in ("tables", "declarations", "runs"):
         import_module("polymodal.api")  # which takes longer than any case
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -64,15 +72,21 @@ def main(seed: int, kind: str, first: int, last: int) -> None:
         for number in range(first, last):
             _say({"begin": number})
             faulthandler.dump_traceback_later(PATIENCE, exit=True)
-            began = time.process_time()
+            began, base = time.process_time(), _peak()
             try:
                 name, said = run_case(seed, kind, number, whole, folder)
                 assert time.process_time() - began < SECONDS, f"{name} took too long"
+                assert number < len(whole) or _peak() - base < GROWTH, f"{name} took too much memory"
                 ended = {"end": number, "file": name, "said": said}
             except Exception:
                 ended = {"end": number, "failed": traceback.format_exc()}
             faulthandler.cancel_dump_traceback_later()
             _say({**ended, "seconds": time.process_time() - began})
+
+
+def _peak() -> int:
+    """Bytes that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _say(content: dict) -> None:

@@ -271,7 +271,7 @@ class PolymodalProcessor(ProcessorMixin):
                 )
                 for e in content["targets"]
             }
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
             problem = f"no readable {FILE} and its folders ({reason})"
             raise RunError(f"{folder}: {problem}; the run is incomplete") from None

@@ -42,11 +42,15 @@ LARGEST = {
 """What a saved setting may be at most: a run folder that says more would take all memory."""
 
 
+TRIAL = "".join(map(chr, range(32, 592)))
+"""Every byte and many letters: a tokenizer whose vocabulary is damaged fails on it."""
+
+
 def load_reader(modality: str, settings: dict[str, Any], folder: Path | None) -> Reader:
     """The reader with these settings, its part loaded from ``folder`` where it has one.
 
     Raises:
-        ValueError: If a setting is larger than a declaration allows.
+        ValueError: If a setting is larger than a declaration allows, or the part cannot be read.
     """
     kind: Any = READERS[modality]
     loader: Any = PARTS.get(modality)
@@ -56,4 +60,21 @@ def load_reader(modality: str, settings: dict[str, Any], folder: Path | None) ->
             raise ValueError(f"a reader of {modality} with {name} {value:g}, expected at most {most:,}")
     if folder is None:
         return kind(**settings)
-    return kind(loader.from_pretrained(folder, trust_remote_code=False, local_files_only=True), **settings)
+    return kind(load_part(loader, folder), **settings)
+
+
+def load_part(loader: Any, folder: Path) -> Any:
+    """What ``loader`` makes of a folder of Transformers' own files.
+
+    Raises:
+        ValueError: If they cannot be read; Transformers raises whatever its reading of damage comes to.
+    """
+    try:
+        part = loader.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        if loader is AutoTokenizer:
+            part(TRIAL)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of tokenizers' Rust is no Exception
+        raise ValueError(f"{folder.name}: {str(error) or type(error).__name__}") from error
+    return part
