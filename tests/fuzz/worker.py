@@ -53,7 +53,8 @@ def damage(kind: str, name: str, whole: dict[str, bytes], random: np.random.Gene
     if kind == "declarations" and random.random() < 0.6:
         return damage_values(yaml.safe_load(whole[name]), random)
     if kind == "runs" and name.endswith(".json") and random.random() < 0.6:
-        return json.dumps(yaml.safe_load(damage_values(json.loads(whole[name]), random)), default=str).encode()
+        damaged = yaml.safe_load(damage_values(json.loads(whole[name]), random))
+        return json.dumps(damaged, default=str).encode()
     if kind == "tables" and random.random() < 0.6:
         return damage_cells(pd.DataFrame(json.loads(whole["houses.json"])).convert_dtypes(), name, random)
     return mutate(whole[name], random, text=name.rpartition(".")[2] in TEXT)
