@@ -108,7 +108,7 @@ def test_the_inferred_declaration_says_why_and_fits(folder):
     result = polymodal("fit", "run.yaml", "-o", "runs/inferred", *settings("photo", "voice"), folder=folder)
     assert result.status == 0, result.err
     declared = yaml.safe_load((folder / "runs/inferred/run.yaml").read_text())
-    assert list(declared["inputs"]) == ["id", *COLUMNS, "price"]
+    assert list(declared["inputs"]) == [*COLUMNS, "price"]
 
 
 def test_a_declaration_names_its_table_from_where_it_lies(folder, tmp_path):
@@ -244,5 +244,5 @@ def test_a_setting_of_one_input_leaves_the_others_in(folder):
                        *settings("photo", "voice", train__seed=5), folder=folder)  # fmt: skip
     assert result.status == 0, result.err
     declared = yaml.safe_load((folder / "runs/set/run.yaml").read_text())
-    assert list(declared["inputs"]) == ["id", *COLUMNS, "price"]
+    assert list(declared["inputs"]) == [*COLUMNS, "price"]
     assert declared["inputs"]["photo"]["size"] == 16 and declared["train"]["seed"] == 5

@@ -104,9 +104,9 @@ def test_dates_are_named_and_not_read(guess, written):
     assert "inputs.x.modality=text" in found.cure
 
 
-def test_lists_of_categories_are_as_those_with_a_separator():
-    found = guess_modality(read_table(pd.DataFrame({"x": LISTS})), "x")
-    assert found.modality is None and "lists of categories" in found.doubt
+def test_lists_of_categories_are_named(guess):
+    found = guess([[str(part) for part in parts] for parts in LISTS])
+    assert found.modality == "text" and "lists of categories" in found.doubt
 
 
 REPEATED = [

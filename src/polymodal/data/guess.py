@@ -21,7 +21,7 @@ from polymodal.data.recognition import (
     Guess,
     amounts_guess,
     checked_number,
-    left_out,
+    listed_texts,
     numbers_that_identify,
     recognised_texts,
     texts_that_identify,
@@ -70,11 +70,7 @@ def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Gues
     if media:
         return Guess(column, *media)
     if holds_texts(values.type):
-        if looks_multilabel(values):
-            return left_out(column, "lists of categories, which are not read yet", "text")
-        return Guess(
-            column, "text", f"lists of texts in {cells.filled} cells{_empty(cells.looked_at - cells.filled)}"
-        )
+        return listed_texts(column, values, cells)
     if holds_objects(values.type):
         reason = f"cells of type {values.type}, in which no picture or sound was recognised"
         return Guess(column, None, reason)

@@ -183,7 +183,10 @@ def recognised_texts(
     if form == "dates":
         return left_out(column, "dates, which are not read yet", "text", "category")
     if is_textual(values.type) and _have_parts(texts) and looks_multilabel(values):
-        found = f"several categories in a cell, '{guess_separator(values) or '[]'}' between them"
+        separator = guess_separator(values)
+        if separator is None:
+            return listed_texts(column, values, cells)
+        found = f"several categories in a cell, '{separator}' between them"
         if repeats:
             return Guess(column, "category", figures, doubt=f"{found}, each set of them read as one category",
                          cure=f"To read them otherwise: {setting(column, 'text')}")  # fmt: skip
@@ -199,6 +202,16 @@ def recognised_texts(
         return None
     cure = f"To read them otherwise: {setting(column, 'category')}, or leave the column out"
     return Guess(column, "text", figures, doubt=doubt, cure=cure)
+
+
+def listed_texts(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
+    """The guess of lists of texts, each of which is read on its own."""
+    empty = cells.looked_at - cells.filled
+    reason = f"lists of texts in {cells.filled} cells" + (f", {empty} empty" if empty else "")
+    if not looks_multilabel(values):
+        return Guess(column, "text", reason)
+    cure = f"To say that they are texts: {setting(column, 'text')}"
+    return Guess(column, "text", reason, doubt="lists of categories, each read as a text", cure=cure)
 
 
 def _temporal(kind: pa.DataType) -> str | None:
