@@ -76,6 +76,7 @@ NAMED = {
     "codes": ("text", [f"{n * 37:05d}" for n in SHUFFLED % 50]),
     "times or durations": ("text", [f"{n % 9}h {n}m" for n in SHUFFLED]),
     "coordinates": ("text", [f"{n / 7:.3f}, {n / 3:.3f}" for n in SHUFFLED]),
+    "fractions": ("text", [f"{n}/60" for n in SHUFFLED]),
     "ranges": ("text", [f"{n}-{n + 10}" for n in SHUFFLED]),
     "different units": ("text", [f"{n} {'km' if n % 2 else 'mi'}" for n in SHUFFLED]),
     "one word a cell": ("text", ["".join(chr(97 + d) for d in (n // 8, n % 8, 3)) for n in SHUFFLED]),
@@ -146,6 +147,25 @@ def test_doubts_are_warnings_unless_the_setting_is_given():
     assert {c.column: c.modality for c in given.columns}["when"] == "text"
     chosen = pm.check(frame, target="y", inputs=["x"])
     assert not {"when", "size"} & {warning.column for warning in chosen.warnings}
+
+
+@pytest.mark.parametrize(("given", "first"), [("1.234", 1000 + 2000 / 7), ("1234.5", 1 + 2 / 7)])
+def test_the_setting_decides_what_a_lone_sign_means(given, first):
+    cells = [f"{1 + n / 7:.3f}" for n in range(2, ROWS + 2)]
+    frame = pd.DataFrame({"x": RANDOM.normal(size=ROWS), "y": cells})
+    report = pm.check(frame, target="y")
+    (doubt,) = [warning for warning in report.warnings if "decimal sign" in warning.found]
+    assert doubt.column == "y" and "targets.y.format=1.234" in doubt.cure
+    settled = pm.check(frame, target="y", settings=["targets.y.task=regression", f"targets.y.format={given}"])
+    assert not any("decimal sign" in warning.found for warning in settled.warnings)
+    (detail,) = [column.detail for column in settled.columns if column.column == "y"]
+    assert detail.startswith(f"{first:,.0f}" if first > 1000 else f"{first:.4g}")
+
+
+def test_a_setting_of_one_input_leaves_the_doubts_about_others():
+    frame = pd.DataFrame({"when": DAYS, "x": RANDOM.normal(size=ROWS), "y": ["a", "b"] * (ROWS // 2)})
+    report = pm.check(frame, target="y", settings=["inputs.x.format=1234.5"])
+    assert [warning.column for warning in report.warnings if "dates" in warning.found] == ["when"]
 
 
 TARGETS = {

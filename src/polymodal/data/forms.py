@@ -43,6 +43,7 @@ _FORMS = {
     "ISBN or article numbers": r"(?:97[89][\s-]?)?\d{1,5}[\s-]\d{1,7}[\s-]\d{1,7}[\s-][\dx]",
     "coordinates": rf"\(?{_NUMBER}°?\s*[ns]?\s*[,;]\s*{_NUMBER}°?\s*[ewo]?\)?|\d+°.*[nsewo]|point\s*\(.*\)",
     "phone numbers": r"(?:\+|00|0|\(\d)[\d\s()/.-]{6,20}\d|\d{3}[-.\s]\d{3}[-.\s]\d{4}|\d{3}-\d{4}",
+    "fractions": r"\d+\s*(?:/|of|out of|von)\s*\d+",
     "ranges": rf"{_AMOUNT}\s*(?:-|to|bis|\.\.+|~)\s*{_AMOUNT}\s*[a-z%]{{0,8}}|[<>≤≥=~]+\s*{_NUMBER}"
     rf"|{_NUMBER}\s*\+",
     "measures of several sides": rf"{_NUMBER}(?:\s*[x×*]\s*{_NUMBER})+\s*[a-z]{{0,3}}",

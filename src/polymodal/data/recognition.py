@@ -118,7 +118,7 @@ def checked_number(guess: Guess, values: pa.ChunkedArray, cells: Cells, *, repea
     whole = all(text.removesuffix(".0").lstrip("+-").isdigit() for text in texts)
     if not whole:
         doubt = ambiguous_dots(texts) if is_textual(values.type) else ""
-        cure = f"If so: inputs.{column}.format=1.234, else inputs.{column}.format=1234.5"
+        cure = f"If it does: inputs.{column}.format=1.234, else inputs.{column}.format=1234.5"
         return replace(guess, doubt=doubt, cure=cure) if doubt else guess
     return _whole_numbers(guess, [text.removesuffix(".0") for text in texts], cells, repeats)
 
@@ -168,7 +168,8 @@ def amounts_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> tuple[A
     empty = cells.looked_at - cells.filled
     reason = f"{amounts.count} of {cells.filled} cells are numbers, written as {amounts.format}"
     reason += f", {empty} empty" if empty else ""
-    cure = f"If so: inputs.{column}.format=1234{',' if ',' in amounts.format else '.'}5"
+    sign = "," if "," in amounts.format else "."
+    cure = f"If it is: inputs.{column}.format=1234{sign}5, else inputs.{column}.format={amounts.format}"
     return amounts, Guess(
         column, "number", reason, amounts.format, amounts.doubt, cure if amounts.doubt else ""
     )

@@ -31,7 +31,12 @@ __all__ = [
 
 
 def complete(
-    values: dict[str, Any], table: Table, *, targets: Sequence[str] = (), inputs: Sequence[str] = ()
+    values: dict[str, Any],
+    table: Table,
+    *,
+    targets: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    beside: bool = False,
 ) -> tuple[dict[str, Any], list[Guess]]:
     """Add to a declaration what it leaves open, from what stands in the table.
 
@@ -40,6 +45,7 @@ def complete(
         table: The training table.
         targets: Columns to learn, beside those declared.
         inputs: Columns to read; where given, only these, with the settings declared for them.
+        beside: Whether ``inputs`` are those guessed and a few more, so that columns left out are named.
 
     Returns:
         The completed sections, and what each column of the table was taken for, in the table's order.
@@ -65,8 +71,9 @@ def complete(
         read = {name: read.get(name) for name in table.columns if name in chosen}
     values["inputs"] = {name: _input(table, name, entry) for name, entry in read.items()}
     values["targets"] = {name: _target(table, name, entry) for name, entry in learnt.items()}
-    is_chosen = bool(inputs) or bool(given[0])
-    guesses = [_in_doubt(guess, values, read.get(guess.column), is_chosen=is_chosen) for guess in guesses]
+    is_chosen = not beside and bool(inputs or given[0])
+    entries = read | learnt
+    guesses = [_in_doubt(guess, values, entries.get(guess.column), is_chosen=is_chosen) for guess in guesses]
     return values, [_label_reason(guess, values["targets"].get(guess.column)) for guess in guesses]
 
 
@@ -76,7 +83,7 @@ def _in_doubt(guess: Guess, values: dict[str, Any], entry: Any, *, is_chosen: bo
     target, read = values["targets"].get(column), values["inputs"].get(column)
     is_open = not (isinstance(entry, dict) and (entry.get("modality") or entry.get("format")))
     if isinstance(target, dict):
-        is_read = guess.format is not None and target.get("format") == guess.format
+        is_read = is_open and target.get("task") == "regression" and guess.modality == "number"
         cure = guess.cure.replace(f"inputs.{column}.", f"targets.{column}.")
         return replace(guess, doubt=guess.doubt if is_read else "", cure=cure)
     if read is None:
@@ -160,6 +167,8 @@ def _with_format(
     Raises:
         ConfigError: If the format given is none.
     """
+    if isinstance(entry.get("format"), int | float):  # as YAML reads 1234.5 without quotes
+        entry = entry | {"format": str(entry["format"])}
     if isinstance(entry.get("format"), str):
         try:
             number_format(entry["format"])

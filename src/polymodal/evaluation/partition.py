@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from polymodal.data.amounts import find_format
 from polymodal.data.table import Table
 from polymodal.data.values import as_label, as_labels, holds_objects, holds_texts, parse_numbers
 from polymodal.errors import DataError, Problem, did_you_mean, one_line
@@ -84,6 +85,8 @@ def partition(values: Any, most: int = MOST_VALUES) -> Partition:
     """
     cells = _as_arrow(values)
     numbers, bad = parse_numbers(cells)
+    if len(bad):
+        numbers, bad = parse_numbers(cells, find_format(cells))
     distinct = len(np.unique(numbers[~np.isnan(numbers)]))
     if not len(bad) and distinct > MOST_NUMBERS:
         return _quarters(numbers, distinct)

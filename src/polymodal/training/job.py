@@ -240,7 +240,7 @@ def open_job(
     given = [*inputs, *named, *(values.get("inputs") or ())]
     if named:
         inputs = _beside_named(values, table, targets, named)
-    completed, guesses = complete(values, table, targets=targets, inputs=inputs)
+    completed, guesses = complete(values, table, targets=targets, inputs=inputs, beside=bool(named))
     declaration = parse(completed, source=written, lines=lines)
     _settle_targets(declaration, pretraining, written)
     check_parts(declaration, written, lines, fusions, begun.encoders if begun else {})
