@@ -92,12 +92,12 @@ def test_a_target_of_one_class(folder):
 
 
 def test_a_number_to_learn_with_text_in_it(folder):
-    table_with(folder, "price", {7: "about two", 9: "1,20"})
+    table_with(folder, "price", {7: "about two", 9: "1,2,3"})
     cures = ["Correct the cell or leave it empty, or set the target's task to classification.",
              "Write it as the others are, nothing between thousands."]  # fmt: skip
     assert errors(folder, "fit", "bad.csv", "-t", "price", "-o", "other") == [
         f"bad.csv, row 7, column 'price': 'about two', expected a number. {cures[0]}",
-        f"bad.csv, row 9, column 'price': '1,20', expected a number. {cures[1]}",
+        f"bad.csv, row 9, column 'price': '1,2,3', expected a number. {cures[1]}",
     ]
 
 
