@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 LONGEST = 1000
 """Characters of a line: a message shows what it is about, not all of it."""
+TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that change the direction of the text behind them."""
 _CLASS = re.compile(r"<class '([\w.]+)'>")
 
 
@@ -105,6 +108,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     return (f"Did you mean '{near[0]}'? " if near else "") + f"There are: {listed}"
+
+
+def terminal_text(text: str) -> str:
+    """Lines of text with what a terminal would obey written out: control characters, turns of direction."""
+    obeyed = (c for c in set(text) if (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in TURNS)
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in obeyed})
 
 
 def one_line(text: str, longest: int) -> str:

@@ -85,10 +85,12 @@ def _answer(talk: Talk, line: str) -> None:
 
 
 def _speak(talk: Talk, line: str) -> None:
+    from polymodal.errors import terminal_text
+
     pieces = talk.say(line)
     try:
         for piece in pieces:
-            typer.echo(piece, nl=False)
+            typer.echo(terminal_text(piece), nl=False)
             sys.stdout.flush()
     except KeyboardInterrupt:
         typer.echo(" (stopped)", err=True, nl=False)

@@ -15,10 +15,10 @@ from polymodal.comparing.tested import Tested, read_cells
 from polymodal.data.cells import MediaError
 from polymodal.data.missing import Marks
 from polymodal.data.table import Table
-from polymodal.errors import ConfigError, DataError, RunError
+from polymodal.errors import DataError, RunError
 from polymodal.evaluation.grouping import row_groups
 from polymodal.report.words import listed
-from polymodal.training.source import read_declared_table, resolve_of_run
+from polymodal.training.source import read_declared_table, resolve
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,7 @@ def _test_path(run: Tested) -> Path | None:
     named = _test_file(run)
     if named is None:
         return None
-    try:
-        path = resolve_of_run(named, run.folder)
-    except ConfigError:  # a variable of another machine
-        return None
+    path = resolve(named, run.folder)
     return path if path.exists() else None
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from polymodal.data.unwritable import how_to_fix
-from polymodal.errors import Problem, RunError
+from polymodal.errors import LONGEST, Problem, RunError, one_line
 
 NAME = "rejected.csv"
 COLUMNS = ("file", "row", "column", "found", "expected")
 ON_ERROR = ("refuse", "skip")
 """What may be done with a table that has rows that cannot be read."""
 SKIP = "skip"
+ABSOLUTE = re.compile(r"(?:(?<=file://)|(?<![\w.…~/]))(?:[A-Za-z]:\\|/)(?:[^\s/\\'\",:;]+[/\\])+")
+"""The folders of an absolute path."""
+COMPUTED = ("=", "+", "-", "@")
+"""How a cell begins that a spreadsheet would compute."""
 
 
 def count_rows(problems: Sequence[Problem]) -> int:
@@ -39,6 +45,16 @@ def left_out(problems: Sequence[Problem]) -> list[Problem]:
     return [Problem(file=problems[0].file, found=found, cure="polymodal check lists them.")]
 
 
+def _cell(column: str, value: Any) -> Any:
+    """A value as it may be shared and opened: no folder of the machine, no control character, no formula."""
+    if not isinstance(value, str):
+        return value
+    if column == "file" and os.path.isabs(value):
+        value = os.path.basename(value)
+    text = one_line(ABSOLUTE.sub("…/", value), LONGEST)
+    return f"'{text}" if text.startswith(COMPUTED) else text
+
+
 def write_rejected(folder: Path, problems: Sequence[Problem], *, private: bool = False) -> None:
     """Write ``rejected.csv``, a line a problem; without problems, take it away.
 
@@ -58,7 +74,9 @@ def write_rejected(folder: Path, problems: Sequence[Problem], *, private: bool =
         with part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            writer.writerows([getattr(problem, column) for column in COLUMNS] for problem in problems)
+            writer.writerows(
+                [_cell(column, getattr(problem, column)) for column in COLUMNS] for problem in problems
+            )
         os.replace(part, path)
     except OSError as error:
         fix = how_to_fix(error, "Free space or give another folder with -o")

@@ -12,7 +12,7 @@ from polymodal.data.parts import Parts
 from polymodal.data.table import Table
 from polymodal.run import Run
 from polymodal.training.selection import metric_name
-from polymodal.training.source import resolve_of_run
+from polymodal.training.source import resolve
 
 FREE = ("data.train", "data.validation", "data.test")
 """Settings that say where the data lie rather than how to learn from them."""
@@ -101,5 +101,5 @@ def training_file(run: Run) -> Path | None:
     named = run.declaration.data.train
     if not isinstance(named, str):
         return None
-    path = resolve_of_run(named, run.folder)
+    path = resolve(named, run.folder)
     return path if path.is_file() else None

@@ -22,7 +22,7 @@ from polymodal.report.making import making
 from polymodal.report.page import render
 from polymodal.run import Run
 from polymodal.training.folder import read_results
-from polymodal.training.source import read_declared_table, require_own_tables, resolve_of_run
+from polymodal.training.source import read_declared_table, require_own_tables, resolve
 from polymodal.training.splitting import split_and_skip
 
 PAGE, FIGURES = "report.html", "report.json"
@@ -150,7 +150,7 @@ def own_rows(run: Run) -> tuple[RowDataset, str]:
         raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
     require_own_tables(run.folder, run.declaration, read_results(run.folder))
     skip = run.declaration.data.on_error == SKIP
-    table = read_declared_table(resolve_of_run(named, run.folder), run.declaration.data, run.folder)
+    table = read_declared_table(resolve(named, run.folder), run.declaration.data, run.folder)
     splits, numbers, _ = split_and_skip(table, run.declaration, run.folder)
     split, what = ("test", TEST) if len(splits["test"]) else ("validation", VALIDATION)
     return _rows(run, splits[split], numbers[split], skip), what

@@ -47,7 +47,13 @@ from polymodal.training.inherited import take_over
 from polymodal.training.progress import progress
 from polymodal.training.selection import metric_name
 from polymodal.training.skipping import leave_out, leave_rows
-from polymodal.training.source import named_inputs, read_declared, read_declared_table, resolve, train_source
+from polymodal.training.source import (
+    named_inputs,
+    read_declared,
+    read_declared_table,
+    resolve_start,
+    train_source,
+)
 from polymodal.training.splitting import split_and_skip
 from polymodal.training.starting import Start, open_start
 from polymodal.training.unseen import leave_out_unseen
@@ -351,4 +357,4 @@ def _open_start(
     if not isinstance(name, str):
         return None
     with located(source, lines, "start"):
-        return open_start(name, resolve(name, folder, "start"))
+        return open_start(name, resolve_start(name, folder))

@@ -13,10 +13,12 @@ from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, RunError
-from polymodal.hub import expanded, literal_names
+from polymodal.hub import expanded
 from polymodal.settings import read_yaml
 
 YAML = (".yaml", ".yml")
+PATHS = ("train", "validation", "test", "root")
+"""Keys of the section ``data`` that may hold a path."""
 
 
 def read_declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:
@@ -34,10 +36,16 @@ def named_inputs(settings: Sequence[str]) -> dict[str, None]:
 
 
 def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
-    """The training table: what was given, or what the declaration names."""
+    """The training table: what was given, or what the declaration names.
+
+    Variables and ``~`` in the paths of its tables are filled in, unless a run folder holds it.
+    """
     section = values.get("data") or {}
     if not isinstance(section, dict):
         raise ConfigError(f"'data' is {section!r}, expected a section, such as data: {{train: houses.csv}}")
+    if folder is None or not is_run_folder(folder):
+        _fill_in(values)
+        section = values.get("data") or {}
     named = section.get("train")
     if folder is not None:
         if not isinstance(named, str):
@@ -62,7 +70,7 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     """
     given = data.model_dump() if isinstance(data, DataConfig) else data
     root = given.get("root")
-    root = resolve(root, folder, "data.root") if isinstance(root, str) else None
+    root = resolve(root, folder) if isinstance(root, str) else None
     texts = {key: text for key in ("sep", "encoding") if isinstance(text := given.get(key), str)}
     skip, anywhere = given.get("on_error") == SKIP, given.get("media_anywhere") is True
     table = read_table(path, skip=skip, root=root, media_anywhere=anywhere, **texts)
@@ -70,10 +78,9 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
     return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
 
 
-def resolve_of_run(path: str, folder: Path) -> Path:
-    """What :func:`resolve` makes of a path that a run folder names: ``$`` and ``~`` stay as they are."""
-    with literal_names():
-        return resolve(path, folder)
+def is_run_folder(folder: Path) -> bool:
+    """Whether a training wrote ``folder``: what its ``run.yaml`` names may be a stranger's choice."""
+    return (folder / "config.json").is_file()
 
 
 def table_digests(declaration: Declaration, folder: Path | None) -> dict[str, str]:
@@ -106,16 +113,35 @@ def require_own_tables(run: Path, declaration: Declaration, results: Mapping[str
     cure = f"Name the table: polymodal report {run} TABLE"
     if not isinstance(known, dict) or "train" not in known:
         raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
-    with literal_names():
-        digests = table_digests(declaration, run)
+    digests = table_digests(declaration, run)
     for split, found in digests.items():
         if found != known.get(split):
             named = getattr(declaration.data, split)
             raise RunError(f"{named}: is not the file that {run} was fitted to (its SHA-256 differs). {cure}")
 
 
-def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
-    """``path`` with its environment variables filled in, in ``folder`` if it lies there.
+def _fill_in(values: dict[str, Any]) -> None:
+    """Environment variables and ``~`` in the paths of a declaration's tables, written out.
+
+    The run's own ``run.yaml`` then names files that are found without them.
+
+    Raises:
+        ConfigError: If a variable is not set.
+    """
+    data, stages = values.get("data"), values.get("stages")
+    named: list[tuple[dict[str, Any], str, str]] = []
+    if isinstance(data, dict):
+        named += [(data, key, "data") for key in PATHS]
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        if isinstance(stage, dict):
+            named.append((stage, "data", f"stages.{name}.data"))
+    for section, key, place in named:
+        if isinstance(section.get(key), str):
+            section[key] = filled_in(section[key], place)
+
+
+def filled_in(path: str, section: str) -> str:
+    """``path`` with its environment variables and ``~`` written out.
 
     Raises:
         ConfigError: If a variable is not set.
@@ -123,5 +149,16 @@ def resolve(path: str, folder: Path | None, section: str = "data") -> Path:
     name = expanded(path)
     if "$" in name and not os.path.exists(name):
         raise ConfigError(f"{section}: '{path}' names an environment variable that is not set")
-    beside = (folder or Path()) / name
-    return beside if os.path.exists(beside) else Path(name)  # False where a name is too long, too
+    return name
+
+
+def resolve_start(path: str, folder: Path | None) -> Path:
+    """The run that a declaration goes on from; variables are filled in as in :func:`train_source`."""
+    is_own = folder is None or not is_run_folder(folder)
+    return resolve(filled_in(path, "start") if is_own else path, folder)
+
+
+def resolve(path: str, folder: Path | None) -> Path:
+    """``path`` in ``folder`` if it lies there, else from the current one; no variable is filled in."""
+    beside = (folder or Path()) / path
+    return beside if os.path.exists(beside) else Path(path)  # False where a name is too long, too

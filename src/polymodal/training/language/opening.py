@@ -189,7 +189,7 @@ def _stage(
         cleared = {"prompt": None, "answer": None} if "messages" in own else {}
         asked = generation.model_copy(update=base | cleared | own)
     if stage.data is not None:
-        path = resolve(stage.data, folder, f"stages.{name}.data")
+        path = resolve(stage.data, folder)
         table = read_declared_table(path, declaration.data, folder)
         splits, _, wrong = split_and_skip(table, _of_its_own(declaration), folder)
         rejected += [problem for problem in wrong if problem not in rejected]
