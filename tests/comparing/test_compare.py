@@ -178,7 +178,7 @@ def test_without_the_table_every_row_stands_by_itself(place):
         api.compare(runs, group="owner")
     changed = pd.read_csv(place / "gone.csv").assign(kind="flat")
     changed.to_csv(place / "table.csv", index=False)
-    assert "has changed since" in api.compare(runs).figures["notes"][0]
+    assert "is not the file that" in api.compare(runs).figures["notes"][0]
 
 
 def test_other_rows_are_refused(place):

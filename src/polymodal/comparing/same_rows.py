@@ -18,7 +18,7 @@ from polymodal.data.table import Table
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.grouping import row_groups
 from polymodal.report.words import listed
-from polymodal.training.source import read_declared_table, resolve
+from polymodal.training.source import read_declared_table, require_own_tables, resolve
 
 
 @dataclass(frozen=True)
@@ -198,13 +198,14 @@ def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> 
 
     Raises:
         DataError: If it cannot be read.
-        RunError: If it is not there, or holds other rows by now.
+        RunError: If it is not there, or is not the file that the run was fitted to.
     """
     found = [(run, path) for run in runs if (path := _test_path(run)) is not None]
     if not found:
         named = _test_file(runs[0])
         raise RunError(f"{named}: is not there" if named else "the runs were not fitted to a file")
     run, path = found[0]
+    require_own_tables(run.folder, run.declaration, run.results, "Fit again")
     missing = Marks.of(run.declaration.data.missing)
     table = read_declared_table(path, run.declaration.data, run.folder)
     places = np.searchsorted(table.places, rows - 1)

@@ -101,7 +101,12 @@ def table_digest(path: Path) -> str:
     return whole.hexdigest()
 
 
-def require_own_tables(run: Path, declaration: Declaration, results: Mapping[str, Any]) -> None:
+NAME_IT = "Name the table: polymodal report RUN TABLE"
+
+
+def require_own_tables(
+    run: Path, declaration: Declaration, results: Mapping[str, Any], cure: str = NAME_IT
+) -> None:
     """See that the tables which a run folder names are those that it was fitted to.
 
     A run of a stranger may name any file of this machine; none is opened for it.
@@ -110,7 +115,6 @@ def require_own_tables(run: Path, declaration: Declaration, results: Mapping[str
         RunError: If a table is another one, or the run does not say which it was.
     """
     known = results.get("data")
-    cure = f"Name the table: polymodal report {run} TABLE"
     if not isinstance(known, dict) or "train" not in known:
         raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
     digests = table_digests(declaration, run)
