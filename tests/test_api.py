@@ -60,7 +60,9 @@ def test_whatever_holds_rows_is_fitted_and_answered_alike(folder, run, tmp_path,
 
 def test_a_saved_dataset_folder_is_a_table(folder, run, tmp_path):
     datasets.Dataset.from_list(rows_of(folder)).save_to_disk(tmp_path / "set")
-    same(run.predict(tmp_path / "set"), run.predict(folder / "houses.csv"))
+    same(run.predict(datasets.load_from_disk(tmp_path / "set")), run.predict(folder / "houses.csv"))
+    with pytest.raises(pm.DataError, match="lies outside the table's folder"):  # a folder may be a stranger's
+        run.predict(tmp_path / "set")
 
 
 def test_media_may_stand_in_the_cells(folder, run):

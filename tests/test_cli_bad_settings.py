@@ -87,7 +87,9 @@ def test_an_input_read_as_what_it_is_not(folder):
     assert said[-1].startswith("… and ")
     (folder / "run.yaml").write_text(HEAD + "inputs:\n  photo: {modality: video}\n")
     said = errors(folder, "fit", "run.yaml", "-o", "other")
-    assert all(".png has no video in it that can be decoded, expected a clip" in line for line in said[:-1])
+    assert all(
+        ".png cannot be decoded (no format that is opened), expected a clip" in line for line in said[:-1]
+    )
 
 
 def with_encoder(folder, name, column="note"):
@@ -207,7 +209,7 @@ def test_an_input_or_file_that_cannot_be(folder):
         "run: there is no input 'foto'. Did you mean 'photo'?"
     )
     predict = ["predict", "run", "houses.csv", "-o"]
-    assert error(folder, *predict, "a.csv") == "a.csv: expected a name that ends in .parquet"
+    assert error(folder, *predict, "a.doc").startswith("a.doc: expected a name that ends in .parquet")
     assert error(folder, *predict, "houses.csv/a.parquet").startswith(
         "houses.csv/a.parquet: cannot be written ("
     )

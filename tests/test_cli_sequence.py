@@ -177,7 +177,9 @@ def test_a_bad_item_is_named_with_its_place(folder):
     cells = {2: ["photos/1_0.png", "page.png"], 3: ["gone.png"], 4: ["photos/1_0.png"] * 9}
     said = errors(folder, "fit", *write_bad(folder, "photos", cells))
     cure = "Raise the input's setting 'items', or give fewer."
-    assert sorted(line.split("'photos': ")[1].split(" in ")[0].split(" (")[0] for line in said) == [
+    assert sorted(
+        line.split("'photos': ")[1].split(" in ")[0].split(" (")[0].split(". Rel")[0] for line in said
+    ) == [
         f"a list of 9 items, expected at most 8. {cure}",
         "item 1: gone.png does not exist",
         "item 2: page.png cannot be decoded",

@@ -41,7 +41,7 @@ def test_a_fit_writes_a_run_and_says_what_to_do_with_it(houses):
     run = houses / "run"
     assert {path.name for path in run.iterdir()} == {
         "README.md", "chat_template.jinja", "config.json", "generation_config.json", "metrics.json",
-        "model.safetensors", "predictions.parquet", "processor_config.json", "run.yaml", "tokenizer.json",
+        "checksums.json", "model.safetensors", "predictions.parquet", "processor_config.json", "run.yaml", "tokenizer.json",
         "tokenizer_config.json",
     }  # fmt: skip
     found = results(houses)
