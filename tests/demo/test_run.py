@@ -35,7 +35,8 @@ def test_the_answers_shown_are_unseen_rows_with_their_truth(demo):
     table = pd.read_csv(demo.table, dtype=str, keep_default_na=False)
     unseen = table[table.split == "test"].head(len(demo.answers))
     assert list(demo.answers.truth.astype(str)) == list(unseen.digit)
-    assert set(demo.answers.answer) <= set(table.digit)
+    assert set(demo.answers.answer.astype(str)) <= set(table.digit)
+    assert demo.answers.answer.dtype == demo.answers.truth.dtype == "int64"
 
 
 def test_it_ends_with_a_command_that_works_and_its_report(demo, capsys, monkeypatch):
