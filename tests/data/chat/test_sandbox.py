@@ -26,6 +26,9 @@ HONEST = [
     "{% for m in messages %}{% if loop.index0 * 2 > 1 %}{% break %}{% endif %}"
     "{% generation %}{{ m.role.upper() }}{% endgeneration %}{% endfor %}",
     "{{ messages[0].content.replace('be', 'is').strip() }}{{ '-' * 20 }}{{ dict(a=1) }}{{ bos_token }}",
+    "{% set a, b = 1, [2, {'c': 3}] %}{{ a }}{{ b[1].c }}{{ ['x', 'y'] | join(', ') }}"
+    "{{ 'a-b' | replace('-', '+') }}",
+    "{% for k, v in {'p': 1, 'q': 2}.items() %}{{ ', '.join([k, 'z']) }}{{ v ~ none ~ [1] }}{% endfor %}",
     "{% macro say(m) %}<{{ m.role }}>{% endmacro %}{% for m in messages %}{{ say(m) }}{% endfor %}",
     "   {% if add_generation_prompt %}\n  assistant{% endif %}\n",
 ]
@@ -56,6 +59,15 @@ HOSTILE = {
     "formatting by a filter": "{{ '%1000000000d' | format(1) }}",
     "replacing": "{{ ('x' * 100000).replace('x', 'y' * 100000) }}",
     "indent": "{{ 'x' | indent(1000000000, true) }}",
+    "replacing by a filter": "{{ (('x' * 10000) | replace('x', 'y' * 100000)) | length }}",
+    "joining many": "{% set a = 'x' * 1000000 %}{{ (" + "~".join(["a"] * 500) + ") | length }}",
+    "joining letters": "{{ ('x' * 100000) | join('y' * 100000) | length }}",
+    "a method that joins": "{{ ('y' * 100000).join(['x'] * 100000) | length }}",
+    "nested lists": "{% set a = [0] %}" + "{% set a = [a, a] %}" * 40 + "{{ a == a }}{{ a }}",
+    "nested dicts": "{% set a = {} %}" + "{% set a = {'a': a, 'b': a} %}" * 40 + "{{ a | tojson }}",
+    "dicts by a call": "{% set a = 1 %}" + "{% set a = dict(a=a, b=a) %}" * 40 + "{{ a | string }}",
+    "namespaces": "{% set a = namespace() %}" + "{% set a = namespace(a=a, b=a) %}" * 40 + "{{ a }}",
+    "filling": "{{ [1] | batch(100000000, 0) | list | length }}",
     "python's own": "{{ ''.__class__.__mro__ }}",
     "a long source": "x" * 300_000,
 }

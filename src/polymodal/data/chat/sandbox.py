@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -17,11 +17,13 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
 try:
     import resource
@@ -36,21 +38,106 @@ MOST_MEMORY = 256 * 2**20
 """Bytes by which the process may grow meanwhile."""
 MOST_SOURCE = 200_000
 """Characters of a template."""
-PADDING = ("center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "replace", "translate")
-"""Methods of texts that make long texts of short ones; ``replace`` is measured, the others are refused."""
-_MEASURED = ("replace",)
+PADDING = ("center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "translate")
+"""Methods of texts that make long texts of short ones."""
+LEFT_OUT = ("batch", "center", "format", "indent", "pprint", "slice", "sum", "urlize", "wordwrap", "xmlattr")
+"""Filters that do the same, and that no chat template needs."""
+TOO_LONG = f"a text or list of more than {MOST_CHARACTERS:,} characters"
+
+
+def bounded(value: Any) -> Any:
+    """``value``, if all that is nested in it is not too large to be written, compared or copied.
+
+    Raises:
+        SecurityError: If it is.
+    """
+    rest, held = MOST_CHARACTERS, [value]
+    while held:
+        entry = held.pop()
+        if isinstance(entry, Namespace):
+            entry = entry._Namespace__attrs  # type: ignore[attr-defined]
+        rest -= 1 + (len(entry) if isinstance(entry, str) else 0)
+        if rest < 0:
+            raise SecurityError(TOO_LONG)
+        if isinstance(entry, dict):
+            held += [*entry.keys(), *entry.values()]
+        elif isinstance(entry, list | tuple | set):
+            held += entry
+    return value
+
+
+def joined(parts: Iterable[Any], between: str = "", attribute: Any = None) -> str:
+    """The texts of ``parts``, if they are not too long together.
+
+    Raises:
+        SecurityError: If they are.
+    """
+    if attribute is not None:
+        raise SecurityError("texts are not joined by an attribute")
+    texts, length = [], 0
+    for part in parts:
+        texts.append(part if isinstance(part, str) else str(bounded(part)))
+        length += len(texts[-1]) + len(str(between))
+        if length > MOST_CHARACTERS:
+            raise SecurityError(TOO_LONG)
+    return str(between).join(texts)
+
+
+def replaced(text: Any, old: str, new: str, count: int = -1) -> str:
+    """``text`` with ``new`` in the place of ``old``, if it does not grow too long.
+
+    Raises:
+        SecurityError: If it does.
+    """
+    text = text if isinstance(text, str) else str(bounded(text))
+    if text.count(old) * len(new) > MOST_CHARACTERS:
+        raise SecurityError(TOO_LONG)
+    return text.replace(old, new, -1 if count is None else count)
+
+
+class LimitedCode(CodeGenerator):
+    """Code in which what is joined, or gathered in a list, is measured."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+        """``a ~ b``."""
+        self.write("environment.joined((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+    def visit_List(self, node: nodes.List, frame: Frame) -> None:
+        """``[a, b]``."""
+        self.write("environment.bounded(")
+        super().visit_List(node, frame)
+        self.write(")")
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:
+        """``(a, b)``; what is assigned to is no value."""
+        if node.ctx != "load":
+            return super().visit_Tuple(node, frame)
+        self.write("environment.bounded(")
+        super().visit_Tuple(node, frame)
+        self.write(")")
+
+    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:
+        """``{a: b}``."""
+        self.write("environment.bounded(")
+        super().visit_Dict(node, frame)
+        self.write(")")
 
 
 class LimitedEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox in which Transformers renders chat templates, with texts of a bounded length."""
 
     intercepted_binops = frozenset({"*", "**", "%", "+"})
+    code_generator_class = LimitedCode
+    bounded = staticmethod(bounded)
+    joined = staticmethod(joined)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Methods that pad a text to any length are none of a template's business."""
-        if isinstance(obj, str) and attr in PADDING and attr not in _MEASURED:
-            return False
-        return super().is_safe_attribute(obj, attr, value)
+        return not (isinstance(obj, str) and attr in PADDING) and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """``left operator right``, if the result is not too large.
@@ -62,23 +149,20 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         numbers = [abs(side) for side in (left, right) if isinstance(side, int | float)]
         if operator == "%" and lengths and isinstance(left, str):
             raise SecurityError("texts are not formatted by %")
-        if operator == "**" and any(number > MOST_CHARACTERS for number in numbers):
-            raise SecurityError("a power that is too large")
-        if operator == "**" and len(numbers) == 2 and numbers[1] > 64:
+        if operator == "**" and (max(numbers, default=0) > MOST_CHARACTERS or numbers[-1:] > [64]):
             raise SecurityError("a power that is too large")
         size = lengths[0] * numbers[0] if operator == "*" and lengths and numbers else sum(lengths)
         if size > MOST_CHARACTERS:
-            raise SecurityError(f"a text of more than {MOST_CHARACTERS:,} characters")
-        return super().call_binop(context, operator, left, right)
+            raise SecurityError(TOO_LONG)
+        return bounded(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Call what a template calls, if what it makes is not too large."""
-        owner = getattr(function, "__self__", None)
-        if isinstance(owner, str) and getattr(function, "__name__", "") in _MEASURED and len(args) > 1:
-            grown = owner.count(args[0]) * len(args[1]) if isinstance(args[1], str) else 0
-            if grown > MOST_CHARACTERS:
-                raise SecurityError(f"a text of more than {MOST_CHARACTERS:,} characters")
-        return super().call(context, function, *args, **kwargs)
+        owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+        if isinstance(owner, str) and name in ("join", "replace"):
+            return joined(*args, between=owner) if name == "join" else replaced(owner, *args)
+        made = super().call(context, function, *args, **kwargs)
+        return made if isinstance(made, range) else bounded(made)
 
 
 class Generation(Extension):
@@ -105,7 +189,7 @@ def _refuse(message: str) -> None:
 
 def _tojson(value: Any, **options: Any) -> str:
     options["indent"] = min(int(options["indent"]), 16) if options.get("indent") is not None else None
-    return json.dumps(value, **({"ensure_ascii": False} | options))
+    return json.dumps(bounded(value), **({"ensure_ascii": False} | options))
 
 
 def _now(form: str) -> str:
@@ -124,9 +208,12 @@ def compiled(source: str) -> jinja2.Template:
     environment = LimitedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
-    for name in ("center", "indent", "format", "wordwrap", "xmlattr"):
+    for name in LEFT_OUT:
         environment.filters.pop(name)
-    environment.filters["tojson"] = _tojson
+    for name in ("lipsum", "cycler", "joiner"):
+        environment.globals.pop(name)
+    environment.finalize = bounded
+    environment.filters |= {"tojson": _tojson, "join": joined, "replace": replaced}
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _now, "dict": _Dict()}
     try:
         return environment.from_string(source)
