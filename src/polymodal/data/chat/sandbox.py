@@ -160,7 +160,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         """Call what a template calls, if what it makes is not too large."""
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
         if isinstance(owner, str) and name in ("join", "replace"):
-            return joined(*args, between=owner) if name == "join" else replaced(owner, *args)
+            return joined(args[0], owner) if name == "join" and args else replaced(owner, *args)
         made = super().call(context, function, *args, **kwargs)
         return made if isinstance(made, range) else bounded(made)
 
