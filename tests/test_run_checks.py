@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import polymodal
 import polymodal as pm
+from polymodal.data.readers.saved import check_settings
 from polymodal.errors import RunError
 from polymodal.run_checks import CHECKSUMS
 from tests.command import error
@@ -94,14 +96,73 @@ def test_tokenizers_that_bring_code_are_refused(run):
     assert "'auto_map' names code" in error(run.parent, "predict", "run", "houses.csv", "-o", "o.parquet")
 
 
-@pytest.mark.parametrize(("key", "value"), [("size", 200_000), ("max_length", 10**9), ("size", 1e300)])
-def test_readers_larger_than_any_declaration_are_refused(run, key, value):
-    def grow(content):
+READERS = [
+    ("size", 200_000), ("size", 1e300), ("size", "9"), ("size", True), ("max_length", 10**9),
+    ("mean", float("nan")), ("deviation", 0), ("edges", [3, 2]), ("edges", "abc"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), READERS)
+def test_readers_that_no_fit_writes_are_refused(run, key, value):
+    def change(content):
         next(r for r in content["readers"] if key in r["settings"])["settings"][key] = value
 
-    changed(unlisted(run), grow, "processor_config.json")
+    changed(unlisted(run), change, "processor_config.json")
     line = error(run.parent, "predict", "run", "houses.csv", "-o", "o.parquet")
-    assert f"{key} {value:g}, expected at most" in line
+    assert f"with {key} " in line and ", expected a" in line
+
+
+def test_readers_are_bounded_by_what_they_hold_and_by_their_items(run):
+    with pytest.raises(ValueError, match=r"holds 460,800,000 values of an item, expected at most 67,108,864"):
+        check_settings("audio", {"rate": 768_000, "seconds": 600})
+    with pytest.raises(ValueError, match="categories of the type str"):
+        check_settings("category", {"categories": "abc"})
+    changed(unlisted(run), lambda c: c["readers"][0].update(items="x"), "processor_config.json")
+    assert "with items of the type str" in error(
+        run.parent, "predict", "run", "houses.csv", "-o", "o.parquet"
+    )
+
+
+DISAGREEING = {
+    "has size 16": lambda c: c["readers"][0]["settings"].update(size=8192),
+    "has features": lambda c: next(r for r in c["readers"] if r["modality"] == "number")["settings"].update(
+        edges=[1, 2]
+    ),
+    "has modality image": lambda c: c["inputs"][0].update(reader=1),
+    "other classes": lambda c: c["targets"][0].update(classes=["flat", "house", "tent"]),
+}
+
+
+@pytest.mark.parametrize("words", DISAGREEING)
+def test_a_processor_that_the_model_was_not_built_for_is_refused(run, words):
+    changed(unlisted(run), DISAGREEING[words], "processor_config.json")
+    line = error(run.parent, "predict", "run", "houses.csv", "-o", "o.parquet")
+    assert words in line and "processor_config.json" in line
+
+
+PIPES = ["config.json", "run.yaml", "checksums.json", "metrics.json", "reader_1/tokenizer.json"]
+
+
+@pytest.mark.parametrize("name", PIPES)
+@pytest.mark.parametrize("arguments", [("predict", "run", "houses.csv"), ("compare", "run", "run")])
+def test_pipes_are_not_waited_for(run, name, arguments):
+    (unlisted(run) / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    assert name in error(run.parent, *arguments, "-o", "o.csv")
+
+
+def test_json_of_millions_of_values_is_one_line(run):
+    def grow(content):
+        content["readers"].append({"categories": list(range(6_000_000))})
+
+    changed(unlisted(run), grow, "processor_config.json")
+    assert "values, expected at most 6,000,000" in error(run.parent, "evaluate", "run", "houses.csv")
+
+
+def test_a_declaration_of_megabytes_is_not_parsed(run):
+    with (unlisted(run) / "run.yaml").open("a") as file:
+        file.write("#" * 3 * 2**20)
+    assert "expected a declaration of at most" in error(run.parent, "evaluate", "run", "houses.csv")
 
 
 def test_json_nested_too_deeply_is_one_line(run):

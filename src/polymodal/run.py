@@ -26,6 +26,7 @@ from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_bat
 from polymodal.evaluation.unread import blank_unread
 from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import load_yaml
+from polymodal.run_checks import check_agreement
 from polymodal.run_folder import answers_in_words, kind_of, load_model, refuse_words, require_files, write_run
 
 
@@ -89,6 +90,7 @@ class Run:
         for file in found:
             if found[file] != names:
                 raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
+        check_agreement(model.config, processor, path)
         model.to(place)  # type: ignore[arg-type]
         return cls(path, model, processor, declaration, precision)
 

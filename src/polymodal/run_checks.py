@@ -21,6 +21,7 @@ from torch import nn
 
 from polymodal.data.aside import write_text
 from polymodal.errors import RunError
+from polymodal.json_files import read_json
 
 CHECKSUMS = "checksums.json"
 """SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
@@ -34,8 +35,6 @@ IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_imple
 """Settings whose value may name a kernel on the hub."""
 DEEPEST = 64
 """Levels of JSON; ours have fewer than ten."""
-MOST_JSON = 512 * 2**20
-"""Bytes of a JSON file of a run; a large vocabulary takes some 30 MB."""
 
 
 def check_run_files(folder: Path) -> None:
@@ -45,13 +44,14 @@ def check_run_files(folder: Path) -> None:
         RunError: One line with the file and the reason.
     """
     check_links(folder)
+    check_kinds(folder)
     for name in FOREIGN:
         if (folder / name).exists():
             raise RunError(f"{folder}: {name} is no part of a run. Remove it, or fit again")
     check_sums(folder)
     for path in sorted([*folder.glob("*.json"), *folder.glob("reader_*/**/*.json")]):
         if path.name not in ABOUT:
-            refuse_outside(read_json(path), path)
+            refuse_outside(_content(path), path)
 
 
 def check_links(folder: Path) -> None:
@@ -69,18 +69,25 @@ def check_links(folder: Path) -> None:
             raise RunError(f"{path}: is a link out of the run folder, to {os.readlink(path)}. Copy the file")
 
 
-def read_json(path: Path) -> Any:
+def check_kinds(folder: Path) -> None:
+    """Refuse pipes and devices: reading one might never end.
+
+    Raises:
+        RunError: Naming the first.
+    """
+    for path in sorted([*folder.glob("*"), *folder.glob("reader_*/**/*")]):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise RunError(f"{path}: is a pipe or a device, expected a file. Do not trust this folder")
+
+
+def _content(path: Path) -> Any:
     """The content of a JSON file of a run; None where it is none, which its own reader names.
 
     Raises:
         RunError: If it is too large or too deep to be one of ours.
     """
     try:
-        if path.stat().st_size > MOST_JSON:
-            raise RunError(f"{path}: {path.stat().st_size >> 20} MB, expected at most {MOST_JSON >> 20} MB")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise RunError(f"{path}: nested too deeply to be a file of a run. Fit again") from None
+        return read_json(path)
     except (OSError, ValueError):
         return None
 
@@ -131,7 +138,7 @@ def check_sums(folder: Path) -> None:
     path = folder / CHECKSUMS
     if not path.is_file():
         return
-    sums = read_json(path)
+    sums = _content(path)
     sums = sums.get("sha256") if isinstance(sums, dict) else None
     if not isinstance(sums, dict):
         raise RunError(f"{path}: holds no checksums. Copy the run again")
@@ -161,6 +168,36 @@ def check_finite(model: nn.Module, folder: Path) -> None:
     for name, weight in model.named_parameters():
         if weight.is_floating_point() and not bool(weight.detach().isfinite().all()):
             raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
+
+
+def check_agreement(config: Any, processor: Any, folder: Path) -> None:
+    """Refuse a processor that makes of the cells what the model's encoders were not built for.
+
+    Raises:
+        RunError: Naming the input and the setting.
+    """
+    for entry in config.inputs:
+        encoder, reader = config.encoders[entry["encoder"]], processor.readers[entry["name"]]
+        for name, (built, made) in _compared(encoder, reader).items():
+            if built != made:
+                differs = f"input '{entry['name']}' has {name} {built} in config.json and {made}"
+                raise RunError(f"{folder}: {differs} in processor_config.json. Fit again")
+    for head in getattr(config, "heads", ()):
+        target = processor.targets.get(head["name"])
+        if target is not None and list(target.classes) != list(head.get("classes") or []):
+            differs = f"target '{head['name']}' has other classes in config.json"
+            raise RunError(f"{folder}: {differs} than in processor_config.json. Fit again")
+
+
+def _compared(encoder: dict[str, Any], reader: Any) -> dict[str, tuple[Any, Any]]:
+    """By name, what an encoder was built for and what a reader makes, as far as both say."""
+    both = {"modality": (encoder.get("kind"), reader.modality)}
+    for name in ("features", "size", "rate", "seconds", "frames", "length"):
+        if encoder.get(name) is not None and hasattr(reader, name) and reader.part is None:
+            both[name] = encoder[name], getattr(reader, name)
+    if "categories" in encoder and hasattr(reader, "categories"):
+        both["categories"] = encoder["categories"], len(reader.categories)
+    return both
 
 
 _loading, _lock = 0, Lock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from polymodal.config import Declaration
 from polymodal.data.aside import folder_aside, write_text
 from polymodal.errors import PolymodalError, RunError
+from polymodal.json_files import read_json
 from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
 from polymodal.models.base import PolymodalPreTrainedModel
 from polymodal.run_checks import CHECKSUMS, check_finite, check_run_files, without_hub, write_sums
@@ -45,7 +45,7 @@ def kind_of(path: Path) -> type[PolymodalForPrediction]:
 def configuration_of(path: Path) -> dict[str, Any] | None:
     """What ``config.json`` says; None where it cannot be read, which is told when the model is."""
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "config.json")
     except (OSError, ValueError):
         return None
     return config if isinstance(config, dict) else None
@@ -96,7 +96,7 @@ def load_model(path: Path, kind: type[M]) -> M:
 def trained_threads(path: Path) -> int | None:
     """The threads that the run in a folder was trained with; None where it does not say."""
     try:
-        trained = json.loads((path / "metrics.json").read_text(encoding="utf-8"))["train"]
+        trained = read_json(path / "metrics.json")["train"]
         return int(trained["threads"])
     except (OSError, ValueError, KeyError, TypeError):  # of an older version, or another device
         return None

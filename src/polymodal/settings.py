@@ -15,6 +15,8 @@ from polymodal.errors import ConfigError, one_line
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What PyYAML raises at values that look like dates or numbers and are none, or lie too deep."""
 MOST_VALUES = 100_000
+LONGEST = 2 * 2**20
+"""Bytes of a declaration; PyYAML takes seconds for each megabyte."""
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 
@@ -24,7 +26,13 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
     Raises:
         ConfigError: If it cannot be read, is no mapping, or gives a key twice.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe or a device might never end
+        raise ConfigError(f"{path}: is no file, expected a declaration")
     try:
+        if path.stat().st_size > LONGEST:
+            raise ConfigError(
+                f"{path}: {path.stat().st_size:,} bytes, expected a declaration of at most {LONGEST:,}"
+            )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"

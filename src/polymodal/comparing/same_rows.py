@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from polymodal.data.missing import Marks
 from polymodal.data.table import Table
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.grouping import row_groups
+from polymodal.json_files import read_json
 from polymodal.report.words import listed
 from polymodal.training.source import read_declared_table, require_own_tables, resolve
 
@@ -159,7 +159,7 @@ def _recorded(run: Tested) -> str | None:
     if isinstance(run.declaration.data.test, str) or not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["making"]["data"]["sha256"]
+        return read_json(path)["making"]["data"]["sha256"]
     except (ValueError, KeyError, TypeError):
         raise RunError(
             f"{path}: is no report of a run. Make it again: polymodal report {run.folder}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from polymodal.data.numbers import read_number
 from polymodal.data.rejected import NAME as REJECTED
 from polymodal.data.vocabulary import Vocabulary
 from polymodal.errors import RunError
+from polymodal.json_files import read_json
 from polymodal.parsing import load_yaml
 from polymodal.run_folder import answers_in_words, refuse_words
 from polymodal.training.declared import WEIGHT
@@ -173,7 +173,7 @@ def _check_run(folder: Path) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
     if not isinstance(content, dict):

@@ -20,9 +20,11 @@ from polymodal.data.items import check_count, each_item, of_item, split_items
 from polymodal.data.label_types import TEXT
 from polymodal.data.missing import DEFAULT_MARKS, Marks
 from polymodal.data.readers import Reader, load_reader
+from polymodal.data.readers.saved import check_settings
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.hub import local_folder
+from polymodal.json_files import read_json
 
 FILE = "processor_config.json"
 
@@ -252,11 +254,12 @@ class PolymodalProcessor(ProcessorMixin):
         """
         folder = local_folder(pretrained_model_name_or_path, **kwargs)
         try:
-            content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            content = read_json(folder / FILE)
             readers = []
             for place, entry in enumerate(content["readers"]):
                 part = folder / f"reader_{place}" if entry["part"] else None
                 readers.append(load_reader(entry["modality"], entry["settings"], part))
+                check_settings(entry["modality"], {"items": entry.get("items", MOST_ITEMS)})
                 readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
             missing = Marks.of(content.get("missing"))

@@ -29,6 +29,7 @@ from polymodal.generation.answering import answer_rows, answer_turns, context_of
 from polymodal.generation.streaming import stream_turn
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.parsing import load_yaml
+from polymodal.run_checks import check_agreement
 from polymodal.run_folder import load_model, refuse_words, require_files, write_run
 from polymodal.training.language.opening import row_reader
 from polymodal.training.language.rows import ConversationRows
@@ -81,6 +82,7 @@ class LanguageRun:
         declaration = load_yaml(path / "run.yaml")
         if not declaration.generation or list(processor.readers) != model.config.input_names:
             raise RunError(f"{path}: config.json and the other files are of different runs. Fit again")
+        check_agreement(model.config, processor, path)
         model.to(place)  # type: ignore[arg-type]
         return cls(path, model, processor, declaration, precision)
 

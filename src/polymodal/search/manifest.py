@@ -11,6 +11,7 @@ from typing import Any
 from polymodal import __version__
 from polymodal.data.aside import write_text
 from polymodal.errors import RunError
+from polymodal.json_files import read_json
 from polymodal.search.fields import Field
 
 FILE = "index.json"
@@ -77,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise RunError(f"{folder}: not an index, {FILE} is missing. {make}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if int(content["format"]) > FORMAT:
             raise RunError(
                 f"{folder}: written by polymodal {content.get('polymodal_version')} in index format "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,11 @@ from polymodal.data.readers import CategoryReader, Reader
 from polymodal.data.table import Table
 from polymodal.data.values import as_labels
 from polymodal.errors import ConfigError, RunError
+from polymodal.json_files import read_json
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.modeling import PolymodalModel
 from polymodal.parsing import load_yaml
+from polymodal.run_checks import check_agreement
 from polymodal.run_folder import answers_in_words, load_model, refuse_words, require_files
 from polymodal.training.folder import SEVERAL
 
@@ -111,6 +112,7 @@ def open_start(name: str, folder: Path) -> Start:
     processor, declaration = PolymodalProcessor.from_pretrained(folder), load_yaml(folder / "run.yaml")
     if not config.input_names == list(processor.readers) == list(declaration.inputs):
         raise RunError(f"{folder}: config.json, processor_config.json and run.yaml are of different runs")
+    check_agreement(config, processor, folder)
     return Start(name, folder, declaration, config, processor)
 
 
@@ -132,7 +134,7 @@ def load_config(folder: Path) -> PolymodalConfig:
 def _kind(written: Path) -> str | None:
     """The class of the model in a ``config.json``; None where it is none of ours."""
     try:
-        values = json.loads(written.read_text(encoding="utf-8"))
+        values = read_json(written)
         is_ours = values["model_type"] == PolymodalConfig.model_type
         return str(values["architectures"][0]) if is_ours else None
     except (OSError, ValueError, LookupError, TypeError):

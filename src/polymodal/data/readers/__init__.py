@@ -7,10 +7,10 @@ from typing import Any
 
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
-from polymodal.config.base import MOST
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.image import ImageReader
+from polymodal.data.readers.saved import check_settings
 from polymodal.data.readers.sequence import SequenceReader
 from polymodal.data.readers.table import CategoryReader, NumberReader
 from polymodal.data.readers.text import TextReader
@@ -30,18 +30,6 @@ PARTS = {
 """How a reader's ``part`` is loaded."""
 
 
-LARGEST = {
-    "size": 8192,
-    "frames": 10_000,
-    "rate": 768_000,
-    "seconds": 600,
-    "length": MOST,
-    "max_length": MOST,
-    "features": MOST,
-}
-"""What a saved setting may be at most: a run folder that says more would take all memory."""
-
-
 TRIAL = "".join(map(chr, range(32, 592)))
 """Every byte and many letters: a tokenizer whose vocabulary is damaged fails on it."""
 
@@ -50,14 +38,11 @@ def load_reader(modality: str, settings: dict[str, Any], folder: Path | None) ->
     """The reader with these settings, its part loaded from ``folder`` where it has one.
 
     Raises:
-        ValueError: If a setting is larger than a declaration allows, or the part cannot be read.
+        ValueError: If a setting is none that a fit writes, or the part cannot be read.
     """
     kind: Any = READERS[modality]
     loader: Any = PARTS.get(modality)
-    for name, most in LARGEST.items():
-        value = settings.get(name)
-        if isinstance(value, int | float) and not 0 < value <= most:
-            raise ValueError(f"a reader of {modality} with {name} {value:g}, expected at most {most:,}")
+    check_settings(modality, settings)
     if folder is None:
         return kind(**settings)
     return kind(load_part(loader, folder), **settings)

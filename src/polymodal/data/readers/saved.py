@@ -1,0 +1,91 @@
+"""The settings of a reader that a run folder holds: of their types, within what a declaration allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from polymodal.config.base import MOST
+
+WHOLE = {
+    "size": (1, 8192),
+    "frames": (1, 10_000),
+    "rate": (1, 768_000),
+    "length": (1, MOST),
+    "max_length": (1, MOST),
+    "features": (1, MOST),
+    "items": (1, MOST),
+}
+"""Whole numbers, each with the least and the most that it may be."""
+NUMBERS = {"seconds": (0.0, 600.0), "full_scale": (0.0, 2.0**31 - 1)}
+"""Numbers above the first of the two, at most the second."""
+MOST_VALUES = 2**26
+"""Pixels of a picture or of all frames of a clip, samples of a recording: what is held of an item."""
+
+
+def check_settings(modality: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that no fit writes: a reader with such would fail later, or take all memory.
+
+    Raises:
+        ValueError: Naming the first such setting.
+    """
+    for name, value in settings.items():
+        if value is None and name in ("full_scale", "written"):
+            continue
+        is_right, expected = _rule(modality, name)
+        if not is_right(value):
+            raise ValueError(f"a reader of {modality} with {name} {_shown(value)}, expected {expected}")
+    held = values_of(settings)
+    if held > MOST_VALUES:
+        most = f"expected at most {MOST_VALUES:,}"
+        raise ValueError(f"a reader of {modality} that holds {held:,} values of an item, {most}")
+
+
+def values_of(settings: Mapping[str, Any]) -> int:
+    """Pixels or samples that a reader with these settings holds of an item; 1 where it holds neither."""
+    samples = math.ceil(settings.get("rate", 1) * settings.get("seconds", 1.0))
+    return settings.get("frames", 1) * settings.get("size", 1) ** 2 * samples
+
+
+def _rule(modality: str, name: str) -> tuple[Callable[[Any], bool], str]:
+    """What tells whether the value of a setting is right, and what it is expected to be."""
+    if name in WHOLE:
+        low, high = WHOLE[name]
+        return lambda value: type(value) is int and low <= value <= high, f"a whole number, at most {high:,}"
+    if name in NUMBERS:
+        low, high = NUMBERS[name]
+        return lambda value: _is_number(value) and low < value <= high, f"a number, at most {high:,.0f}"
+    if name == "categories":
+        return _are_categories, "a list of different texts"
+    if name == "edges":
+        return _are_edges, "a list of ascending numbers"
+    if name in ("mean", "deviation"):
+        check = _is_number if name == "mean" else _is_above_zero
+        if modality == "sequence":
+            return lambda value: isinstance(value, list) and all(map(check, value)), "a list of numbers"
+        return check, "a number" if name == "mean" else "a number above 0"
+    return lambda value: True, ""
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf
+
+
+def _is_above_zero(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _are_categories(value: Any) -> bool:
+    return isinstance(value, list) and all(type(v) is str for v in value) and len(set(value)) == len(value)
+
+
+def _are_edges(value: Any) -> bool:
+    is_list = isinstance(value, list) and all(map(_is_number, value))
+    return is_list and all(low < high for low, high in pairwise(value))
+
+
+def _shown(value: Any) -> str:
+    """A number as it is, else the type of the value: it may be long."""
+    return f"{value:g}" if type(value) in (int, float) else f"of the type {type(value).__name__}"
