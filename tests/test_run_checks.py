@@ -144,11 +144,10 @@ PIPES = ["config.json", "run.yaml", "checksums.json", "metrics.json", "reader_1/
 
 
 @pytest.mark.parametrize("name", PIPES)
-@pytest.mark.parametrize("arguments", [("predict", "run", "houses.csv"), ("compare", "run", "run")])
-def test_pipes_are_not_waited_for(run, name, arguments):
+def test_pipes_are_not_waited_for(run, name):
     (unlisted(run) / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
-    assert name in error(run.parent, *arguments, "-o", "o.csv")
+    assert name in error(run.parent, "predict", "run", "houses.csv", "-o", "o.csv")
 
 
 def test_json_of_millions_of_values_is_one_line(run):

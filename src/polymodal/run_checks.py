@@ -20,6 +20,7 @@ from huggingface_hub import constants
 from torch import nn
 
 from polymodal.data.aside import write_text
+from polymodal.data.readers import READERS
 from polymodal.errors import RunError
 from polymodal.json_files import read_json
 
@@ -184,14 +185,16 @@ def check_agreement(config: Any, processor: Any, folder: Path) -> None:
                 raise RunError(f"{folder}: {differs} in processor_config.json. Fit again")
     for head in getattr(config, "heads", ()):
         target = processor.targets.get(head["name"])
-        if target is not None and list(target.classes) != list(head.get("classes") or []):
+        if target is not None and "classes" in head and list(target.classes) != list(head["classes"]):
             differs = f"target '{head['name']}' has other classes in config.json"
             raise RunError(f"{folder}: {differs} than in processor_config.json. Fit again")
 
 
 def _compared(encoder: dict[str, Any], reader: Any) -> dict[str, tuple[Any, Any]]:
     """By name, what an encoder was built for and what a reader makes, as far as both say."""
-    both = {"modality": (encoder.get("kind"), reader.modality)}
+    both: dict[str, tuple[Any, Any]] = {}
+    if encoder.get("kind") in READERS:  # a kind of a plugin's own says no modality
+        both["modality"] = encoder["kind"], reader.modality
     for name in ("features", "size", "rate", "seconds", "frames", "length"):
         if encoder.get(name) is not None and hasattr(reader, name) and reader.part is None:
             both[name] = encoder[name], getattr(reader, name)

@@ -83,7 +83,7 @@ def _are_categories(value: Any) -> bool:
 
 def _are_edges(value: Any) -> bool:
     is_list = isinstance(value, list) and all(map(_is_number, value))
-    return is_list and all(low < high for low, high in pairwise(value))
+    return is_list and all(low <= high for low, high in pairwise(value))
 
 
 def _shown(value: Any) -> str:
