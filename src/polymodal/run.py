@@ -26,7 +26,7 @@ from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_bat
 from polymodal.evaluation.unread import blank_unread
 from polymodal.models import PolymodalForPrediction
 from polymodal.parsing import load_yaml
-from polymodal.run_checks import check_agreement
+from polymodal.run_checks import check_agreement, without_hub
 from polymodal.run_folder import answers_in_words, kind_of, load_model, refuse_words, require_files, write_run
 
 
@@ -80,7 +80,8 @@ class Run:
         if answers_in_words(path):
             refuse_words(path)
         model = load_model(path, kind_of(path))
-        processor = PolymodalProcessor.from_pretrained(path)
+        with without_hub():
+            processor = PolymodalProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
         names = model.config.input_names, model.config.head_names
         found = {

@@ -55,6 +55,14 @@ def check_run_files(folder: Path) -> None:
             refuse_outside(_content(path), path)
 
 
+def _loaded(folder: Path) -> list[Path]:
+    """What loading may read: all that lies in the folder itself, in its readers' and its templates' folders."""
+    inner = (
+        path for name in ("reader_*", "additional_chat_templates") for path in folder.glob(f"{name}/**/*")
+    )
+    return sorted([*folder.glob("*"), *inner])
+
+
 def check_links(folder: Path) -> None:
     """Refuse links that lead out of a run folder, save into the blobs of the hub's cache.
 
@@ -65,7 +73,7 @@ def check_links(folder: Path) -> None:
     allowed = [whole]
     if whole.parent.name == "snapshots":
         allowed.append(whole.parent.parent / "blobs")
-    for path in [*folder.glob("*"), *folder.glob("reader_*/**/*")]:
+    for path in _loaded(folder):
         if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
             raise RunError(f"{path}: is a link out of the run folder, to {os.readlink(path)}. Copy the file")
 
@@ -76,7 +84,7 @@ def check_kinds(folder: Path) -> None:
     Raises:
         RunError: Naming the first.
     """
-    for path in sorted([*folder.glob("*"), *folder.glob("reader_*/**/*")]):
+    for path in _loaded(folder):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise RunError(f"{path}: is a pipe or a device, expected a file. Do not trust this folder")
 

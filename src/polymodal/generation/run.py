@@ -29,7 +29,7 @@ from polymodal.generation.answering import answer_rows, answer_turns, context_of
 from polymodal.generation.streaming import stream_turn
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.parsing import load_yaml
-from polymodal.run_checks import check_agreement
+from polymodal.run_checks import check_agreement, without_hub
 from polymodal.run_folder import load_model, refuse_words, require_files, write_run
 from polymodal.training.language.opening import row_reader
 from polymodal.training.language.rows import ConversationRows
@@ -78,7 +78,8 @@ class LanguageRun:
             raise RunError(f"{path}: no such run folder")
         require_files(path)
         model = load_model(path, PolymodalForConditionalGeneration)
-        processor = ConversationProcessor.from_pretrained(path)
+        with without_hub():
+            processor = ConversationProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
         if not declaration.generation or list(processor.readers) != model.config.input_names:
             raise RunError(f"{path}: config.json and the other files are of different runs. Fit again")
