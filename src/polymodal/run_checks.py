@@ -56,7 +56,7 @@ def check_run_files(folder: Path) -> None:
 
 
 def _loaded(folder: Path) -> list[Path]:
-    """What loading may read: all that lies in the folder itself, in its readers' and its templates' folders."""
+    """What loading may read: what lies in the folder itself, and in its readers' and templates' folders."""
     inner = (
         path for name in ("reader_*", "additional_chat_templates") for path in folder.glob(f"{name}/**/*")
     )
