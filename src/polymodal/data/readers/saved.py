@@ -52,8 +52,8 @@ def values_of(settings: Mapping[str, Any]) -> int:
 def _rule(modality: str, name: str) -> tuple[Callable[[Any], bool], str]:
     """What tells whether the value of a setting is right, and what it is expected to be."""
     if name in WHOLE:
-        low, high = WHOLE[name]
-        return lambda value: type(value) is int and low <= value <= high, f"a whole number, at most {high:,}"
+        least, most = WHOLE[name]
+        return lambda value: type(value) is int and least <= value <= most, f"a whole number, at most {most:,}"
     if name in NUMBERS:
         low, high = NUMBERS[name]
         return lambda value: _is_number(value) and low < value <= high, f"a number, at most {high:,.0f}"
