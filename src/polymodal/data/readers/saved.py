@@ -53,7 +53,10 @@ def _rule(modality: str, name: str) -> tuple[Callable[[Any], bool], str]:
     """What tells whether the value of a setting is right, and what it is expected to be."""
     if name in WHOLE:
         least, most = WHOLE[name]
-        return lambda value: type(value) is int and least <= value <= most, f"a whole number, at most {most:,}"
+        return (
+            lambda value: type(value) is int and least <= value <= most,
+            f"a whole number, at most {most:,}",
+        )
     if name in NUMBERS:
         low, high = NUMBERS[name]
         return lambda value: _is_number(value) and low < value <= high, f"a number, at most {high:,.0f}"
