@@ -155,6 +155,16 @@ def test_every_problem_is_in_the_exception(folder):
     }
 
 
+def test_columns_may_be_called_by_numbers():
+    frame = pd.DataFrame({1: ["a", "b"] * 20, 0: range(100, 140)})
+    assert [column.role for column in pm.check(frame, target=0).columns] == ["input", "target"]
+
+
+def test_a_name_in_another_form_of_unicode_is_pointed_out():
+    with pytest.raises(pm.PolymodalError, match="Did you mean 'e\u0301'"):
+        pm.check(pd.DataFrame({"x": range(40), "e\u0301": ["a", "b"] * 20}), target="é")
+
+
 def test_what_is_no_table_is_refused():
     for source in (3, {"a": 1}, [1, 2], []):
         with pytest.raises(pm.PolymodalError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -333,7 +333,11 @@ def _weighing(settings: Sequence[str], sample_weight: str | None) -> list[str]:
 
 
 def _names(target: str | Sequence[str] | None) -> list[str]:
-    return [target] if isinstance(target, str) else list(target or [])
+    if target is None:
+        return []
+    # a DataFrame may have numbers for names; a table calls them by their digits
+    given = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
+    return [str(name) for name in given]
 
 
 def predict_to(

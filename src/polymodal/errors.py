@@ -102,10 +102,17 @@ class DataError(PolymodalError):
         super().__init__("\n".join(lines))
 
 
+def _plain_name(name: str) -> str:
+    """``name`` without capitals and blanks, in one form of Unicode."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest known name and lists the others (at most twenty)."""
     known = [one_line(str(entry), 80) for entry in known]
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    plain = _plain_name(str(name))
+    near = [entry for entry in known if _plain_name(entry) == plain]
+    near = near or difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     return (f"Did you mean '{near[0]}'? " if near else "") + f"There are: {listed}"
 

@@ -80,6 +80,9 @@ NAMED = {
     "ranges": ("text", [f"{n}-{n + 10}" for n in SHUFFLED]),
     "different units": ("text", [f"{n} {'km' if n % 2 else 'mi'}" for n in SHUFFLED]),
     "one word a cell": ("text", ["".join(chr(97 + d) for d in (n // 8, n % 8, 3)) for n in SHUFFLED]),
+    "fractions or rates": ("text", [f"{n / 12:.2f}/5" for n in SHUFFLED]),
+    "feet and inches": ("text", [f"{4 + n % 3}'{n % 12}\"" for n in SHUFFLED]),
+    "the others not ('<5')": ("text", ["<5" if n % 4 == 0 else str(n) for n in SHUFFLED]),
     "addresses on the network": ("text", [f"https://example.org/{n}/page" for n in SHUFFLED]),
     "look like dates": ("number", DAYS.strftime("%Y%m%d").astype(int)),
     "decimal sign": ("number", [f"{1 + n / 7:.3f}" for n in SHUFFLED]),
@@ -93,7 +96,7 @@ def test_what_is_in_doubt_is_named_with_the_setting(guess, what):
     modality, cells = NAMED[what]
     found = guess(cells)
     assert found.modality == modality and what in found.doubt
-    assert "inputs.x." in found.cure or "in one way" in found.cure
+    assert "inputs.x." in found.cure or "to be read as numbers" in found.cure
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,11 @@ REPEATED = [
 @pytest.mark.parametrize("cells", REPEATED, ids=lambda cells: cells[0])
 def test_what_comes_back_is_a_category(guess, cells):
     assert guess(cells * (ROWS // 2)).modality == "category"
+
+
+def test_records_are_left_out_by_name():
+    found = guess_modality(read_table([{"x": {"a": int(n), "b": "t"}} for n in SHUFFLED]), "x")
+    assert found.modality is None and "records (a, b)" in found.doubt
 
 
 def test_codes_are_told_by_their_name(guess):

@@ -118,6 +118,12 @@ def test_a_value_has_one_name(names, kind, carrier, tmp_path):
     assert as_labels(table.values("c")).tolist() == list(names)
 
 
+@pytest.mark.parametrize("carrier", ["frame", "dicts", "parquet", "dataset"])
+def test_texts_may_be_stored_as_bytes(carrier, tmp_path):
+    table = read_table(CARRIERS[carrier](["é b".encode(), b"NA"], tmp_path))
+    assert as_labels(table.values("c")).tolist() == ["é b", "NA"]
+
+
 @pytest.mark.parametrize("listed", [False, True])
 def test_class_labels_of_a_dataset_are_their_names(listed):
     label = datasets.ClassLabel(names=["cat", "dog"])

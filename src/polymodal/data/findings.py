@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ def _nearest(name: str, columns: Sequence[str]) -> str | None:
 
 
 def _plain_name(name: str) -> str:
-    return "".join(name.casefold().split())
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _meant(name: str, near: str | None) -> str:

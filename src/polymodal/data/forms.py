@@ -47,6 +47,8 @@ _FORMS = {
     "ranges": rf"{_AMOUNT}\s*(?:-|to|bis|\.\.+|~)\s*{_AMOUNT}\s*[a-z%]{{0,8}}|[<>≤≥=~]+\s*{_NUMBER}"
     rf"|{_NUMBER}\s*\+",
     "measures of several sides": rf"{_NUMBER}(?:\s*[x×*]\s*{_NUMBER})+\s*[a-z]{{0,3}}",
+    "fractions or rates": rf"{_NUMBER}\s*(?:/|out of|von)\s*{_NUMBER}",
+    "feet and inches": r"\d+\s*(?:'|′|ft\.?|feet)\s*\d+(?:\.\d+)?\s*(?:\"|″|''|in\.?|inch(?:es)?)?",
     "versions": r"v?\d+(?:\.\d+){2,}\S{0,12}",
 }
 FORMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _FORMS.items()}

@@ -27,10 +27,20 @@ from polymodal.data.recognition import (
     texts_that_identify,
 )
 from polymodal.data.table import Table
-from polymodal.data.values import Cells, as_label, holds_objects, holds_texts, is_textual, look, parse_numbers
-from polymodal.errors import ConfigError
+from polymodal.data.values import (
+    Cells,
+    as_label,
+    holds_objects,
+    holds_records,
+    holds_texts,
+    is_textual,
+    look,
+    parse_numbers,
+)
+from polymodal.errors import ConfigError, one_line
 
 NUMERIC_SHARE = 0.9  # a few stray words do not make a column of numbers a text
+MIXED_SHARE = 0.5  # of numbers among texts is named: what they measure is lost in a text
 ROWS_A_CATEGORY = 5  # a value seen less often says too little to have a vector of its own
 MOST_CATEGORIES = 1000
 WORDS_OF_A_CATEGORY = 3  # longer values carry meaning in their words, which a category cannot read
@@ -47,6 +57,10 @@ def guess_modality(table: Table, column: str) -> Guess:
     """Say what ``column`` holds, and by which figures."""
     values = table.values(column)
     cells = look(values)
+    if not cells.filled and holds_records(values):
+        fields = ", ".join(one_line(field.name, 40) for field in [*values.type][:5])
+        doubt, cure = f"records ({fields}), which are not read", "Make a column of each of their fields"
+        return Guess(column, None, doubt, doubt=f"{doubt}: left out", cure=cure)
     if not cells.filled:
         return Guess(column, None, f"all {cells.rows} cells are empty")
     if _is_constant(cells):
@@ -102,12 +116,25 @@ def _words(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     written, _ = amounts_guess(column, values, cells)
     guess = Guess(column, "category" if repeats else "text", figures)
     if written is None or not written.doubt:
-        return guess
+        return replace(guess, **_partly_numbers(values, cells)) if guess.modality == "text" else guess
     doubt, cure = (
         f"{written.doubt}, read as {guess.modality}",
-        "Write them in one way, to be read as numbers.",
+        "Write them in one way, to be read as numbers",
     )
     return replace(guess, doubt=doubt, cure=cure)
+
+
+def _partly_numbers(values: pa.ChunkedArray, cells: Cells) -> dict[str, str]:
+    """The doubt and cure of texts of which most are numbers, but too few for a column of numbers."""
+    if not is_textual(values.type):
+        return {}
+    numbers, bad = parse_numbers(values)
+    numeric = int(np.isfinite(numbers).sum())
+    if numeric < MIXED_SHARE * cells.filled or not len(bad):
+        return {}
+    other = one_line(str(values[int(bad[0])].as_py()), 40)
+    doubt = f"{numeric} of {numeric + len(bad)} cells are numbers, the others not ('{other}'), read as text"
+    return {"doubt": doubt, "cure": "Correct or empty the others, to be read as numbers"}
 
 
 def _figures(cells: Cells, *, words: bool = False) -> str:

@@ -14,7 +14,10 @@ _CELL = re.compile(
     r"(?P<suffix>[^\d\s.,+\-()'](?:[^\d()]|(?<=[A-Za-z])[23](?!\d)){0,19})?\s*(?P<close>\))?",
     re.ASCII,
 )
-_SAMPLE = re.compile(r"(?P<prefix>\D*?)1(?P<thousands>[., ']?)234(?:(?P<decimal>[.,])5)?(?P<suffix>\D*)")
+_SAMPLE = re.compile(
+    r"(?P<prefix>\D*?)1(?P<thousands>[., ']?)234(?:(?P<decimal>[.,])5)?"
+    r"(?P<suffix>(?:\D|(?<=[A-Za-z])[23](?!\d))*)"
+)
 _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}([.,]\d{3})+")
 _MULTIPLE = re.compile(
     r"(k|tsd|thousand|mn|mio|mln|million|m|bn|mrd|billion|b)(?![^\W\d_])\.?\s*(.*)", re.IGNORECASE
@@ -37,6 +40,7 @@ _UNITS = (
     "km/h kmh kph m/s ppm pt pts"
 )
 UNITS = frozenset(_UNITS.split())
+_TRAILING_MINUS = re.compile(r"\d[\d.,' ]*\s?-", re.ASCII)
 _SPACES = [0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _DIGITS = (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10)
 _SAME = (
@@ -52,12 +56,17 @@ _SAME = (
 def clean(text: str) -> str:
     """``text`` with the spaces, minus signs, apostrophes and digits of Unicode as ASCII's.
 
-    A leading apostrophe, with which a spreadsheet marks a text, goes; ``12,-`` is ``12,0``.
+    A leading apostrophe, with which a spreadsheet marks a text, goes; ``12,-`` is ``12,0``,
+    and ``12.50-``, as accounts write it, ``-12.50``.
     """
     text = text.translate(_SAME).strip()
     if len(text) > 1 and text[0] == "'":
         text = text[1:].lstrip()
-    return f"{text[:-1]}0" if len(text) > 2 and text[-1] == "-" and text[-2] in ".," else text
+    if len(text) < 2 or text[-1] != "-":
+        return text
+    if text[-2] in ".,":
+        return f"{text[:-1]}0" if len(text) > 2 else text
+    return f"-{text[:-1].rstrip()}" if _TRAILING_MINUS.fullmatch(text) else text
 
 
 @dataclass(frozen=True)

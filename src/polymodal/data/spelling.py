@@ -107,6 +107,8 @@ def _plain_label(value: Any) -> str:
         return _number_label(value)
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
+    if isinstance(value, bytes):  # as Parquet files hold texts that do not say they are
+        return value_in(clean(value.decode(errors="backslashreplace")))
     return value_in(clean(str(value)))
 
 

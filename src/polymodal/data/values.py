@@ -17,8 +17,8 @@ from polymodal.data.spelling import as_label, as_written, clean, is_number_spell
 from polymodal.data.vocabulary import Vocabulary, value_names
 
 __all__ = [
-    "EMPTY_NUMBERS", "Cells", "as_label", "as_labels", "holds_objects", "holds_texts", "is_textual", "look",
-    "parse_numbers", "vocabulary_of",
+    "EMPTY_NUMBERS", "Cells", "as_label", "as_labels", "holds_objects", "holds_records", "holds_texts",
+    "is_textual", "look", "parse_numbers", "vocabulary_of",
 ]  # fmt: skip
 
 EMPTY_NUMBERS = (
@@ -107,6 +107,13 @@ def is_textual(kind: pa.DataType) -> bool:
 def holds_objects(kind: pa.DataType) -> bool:
     """Whether cells of this Arrow type are bytes, records or lists."""
     return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def holds_records(values: pa.ChunkedArray) -> bool:
+    """Whether the cells are records of other fields than a medium has."""
+    if not pa.types.is_struct(values.type) or values.null_count == len(values):
+        return False
+    return not {field.name for field in values.type} & {"path", "bytes", "array"}
 
 
 def holds_texts(kind: pa.DataType) -> bool:
