@@ -81,7 +81,7 @@ NAMED = {
     "different units": ("text", [f"{n} {'km' if n % 2 else 'mi'}" for n in SHUFFLED]),
     "one word a cell": ("text", ["".join(chr(97 + d) for d in (n // 8, n % 8, 3)) for n in SHUFFLED]),
     "fractions or rates": ("text", [f"{n / 12:.2f}/5" for n in SHUFFLED]),
-    "feet and inches": ("text", [f"{4 + n % 3}'{n % 12}\"" for n in SHUFFLED]),
+    "feet and inches": ("text", [f"{1 + n // 12}'{n % 12}\"" for n in SHUFFLED]),
     "the others not ('<5')": ("text", ["<5" if n % 4 == 0 else str(n) for n in SHUFFLED]),
     "addresses on the network": ("text", [f"https://example.org/{n}/page" for n in SHUFFLED]),
     "look like dates": ("number", DAYS.strftime("%Y%m%d").astype(int)),
