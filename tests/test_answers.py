@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import polymodal as pm
+from polymodal.data.findings import inspect_table
 from polymodal.data.label_types import label_kind
 from polymodal.data.preparation import class_names
 from polymodal.data.table import read_table
@@ -170,6 +171,23 @@ def test_predict_to_standard_output_and_without_a_file(run, base):
     assert {type(row["stars"]) for row in first["answers"]} == {int}
     assert polymodal("predict", "run", "rows.csv", "-o", "-", "--json", folder=base).status == 2
     assert "expected one of .parquet, .csv" in error(base, "predict", "none", "rows.csv", "-o", "a.txt")
+
+
+@pytest.mark.parametrize("command", ["predict", "embed"])
+def test_the_table_that_is_read_is_never_replaced(run, base, command):
+    rows().to_csv(base / "kept.csv", index=False)
+    before = (base / "kept.csv").read_bytes()
+    line = error(base, command, "run", "kept.csv", "-o", base / "kept.csv")
+    assert "the table that is read" in line and (base / "kept.csv").read_bytes() == before
+
+
+def test_numbers_in_another_format_than_training_s_are_named():
+    table = read_table([{"price": f"{n},000"} for n in range(1, 30)])
+    (line,) = inspect_table(table, {}, {"price": "1.234,5 €"}).warnings()
+    assert "'1,000' is read as 1, by the format of training (1.234,5 €)" in line and "gives 1,000" in line
+    assert not inspect_table(
+        read_table([{"price": "1,5"}, {"price": "3.000,25"}]), {}, {"price": "1.234,5 €"}
+    ).warnings()
 
 
 UNSEEN = {

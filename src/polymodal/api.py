@@ -362,6 +362,7 @@ def predict_to(
     """
     check_output(output)
     table = read_table(source)
+    check_output(output, table.name)
     frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error, keep), rejected)
     shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
     types = {} if isinstance(run, LanguageRun) else answer_types(run.model, run.processor.targets)
@@ -397,6 +398,7 @@ def embed_to(
     """
     check_output(output)
     table = read_table(source)
+    check_output(output, table.name)
     kept = KeptColumns(table, keep)
     frames = embed_frames(run.embed_batches(table, input, batch_size, on_error), on_error == SKIP, kept)
     noted = note_errors(frames, rejected)

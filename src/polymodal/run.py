@@ -152,7 +152,9 @@ class Run:
         Raises:
             DataError: If the table cannot be read.
         """
-        return inspect_table(read_table(source).marking(self.processor.missing), self.processor.readers)
+        table = read_table(source).marking(self.processor.missing)
+        written = {name: target.written for name, target in self.processor.targets.items()}
+        return inspect_table(table, self.processor.readers, written)
 
     def evaluate(
         self,

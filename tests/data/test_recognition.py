@@ -207,6 +207,8 @@ def test_amounts_are_learnt_and_answered_as_numbers(tmp_path):
     same = frame.assign(area=SHUFFLED + 0.5, price=prices)
     assert run.evaluate(frame) == run.evaluate(same)
     assert run.predict(frame)["price"].tolist() == run.predict(same)["price"].tolist()
+    with pytest.warns(pm.InputWarning, match=r"'area': '900,100 m²' is read as 900.1, .* gives 900,100"):
+        run.predict(frame.assign(area="900,100 m²"))
     frame.assign(area="12 ft").to_csv(tmp_path / "other.csv", index=False)
     line = errors(tmp_path, "predict", "run", "other.csv", "-o", "out.parquet")[0]
     assert "row 1, column 'area': '12 ft', expected a number, written as 1234,5 m²" in line

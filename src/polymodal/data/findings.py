@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.readers import CategoryReader, Reader
+from polymodal.data.amounts import find_amounts
+from polymodal.data.number_formats import number_format
+from polymodal.data.readers import CategoryReader, NumberReader, Reader
 from polymodal.data.table import Table
 from polymodal.data.values import as_label, is_textual, look, parse_numbers
 from polymodal.errors import InputWarning, one_line
@@ -54,6 +56,7 @@ class Findings:
         absent: Inputs that no column of the table is called by, and the column that may be meant, if any.
         empty: Empty cells by input, of the columns that are there; inputs without any left out.
         unseen: Values that training never saw, by input.
+        written: Numbers that the table seems to write in another way than training, by column: a sentence.
     """
 
     table: str
@@ -61,6 +64,7 @@ class Findings:
     absent: dict[str, str | None] = field(default_factory=dict)
     empty: dict[str, int] = field(default_factory=dict)
     unseen: dict[str, Unseen] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
 
     def warnings(self) -> list[str]:
         """A line for each input that all rows lack, and for each with unseen values."""
@@ -75,6 +79,7 @@ class Findings:
             if count == self.rows
         ]
         lines += [_unseen_line(name, found) for name, found in self.unseen.items()]
+        lines += [f"column '{one_line(name, 80)}': {sentence}" for name, sentence in self.written.items()]
         return [f"{one_line(self.table, 250)}: {line}" for line in lines]
 
     def notes(self) -> list[str]:
@@ -98,16 +103,24 @@ class Findings:
             warnings.warn(line, InputWarning, stacklevel=3)
 
 
-def inspect_table(table: Table, readers: Mapping[str, Reader]) -> Findings:
+def inspect_table(
+    table: Table, readers: Mapping[str, Reader], targets: Mapping[str, str | None] | None = None
+) -> Findings:
     """Compare a table with what ``readers`` know, column by column; no medium is opened.
 
     Args:
         table: All rows that are to be answered.
         readers: By input.
+        targets: How training wrote the numbers of each target.
     """
     there = {name: reader for name, reader in readers.items() if name in table.columns}
     spare = [column for column in table.columns if column not in readers]
     empty, unseen = {}, {}
+    written = {
+        name: otherwise_written(table.values(name), sample)
+        for name, sample in (targets or {}).items()
+        if name in table.columns
+    }
     for name, reader in there.items():
         values = table.values(name)
         if isinstance(reader, CategoryReader):
@@ -117,9 +130,12 @@ def inspect_table(table: Table, readers: Mapping[str, Reader]) -> Findings:
                 unseen[name] = found
         else:
             empty[name] = _empty_cells(values, reader.modality)
+        if isinstance(reader, NumberReader):
+            written[name] = otherwise_written(values, reader.written, reader.edges)
     return Findings(
         table=table.name, rows=len(table), absent={n: _nearest(n, spare) for n in readers if n not in there},
         empty={name: count for name, count in empty.items() if count}, unseen=unseen,
+        written={name: sentence for name, sentence in written.items() if sentence},
     )  # fmt: skip
 
 
@@ -152,6 +168,33 @@ def _empty_cells(values: pa.ChunkedArray, modality: str) -> int:
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         return values.null_count + (pc.sum(pc.equal(pc.list_value_length(values), 0)).as_py() or 0)
     return values.null_count
+
+
+def otherwise_written(values: pa.ChunkedArray, written: str | None, edges: Sequence[float] = ()) -> str:
+    """In what the numbers of a column differ from those read by the signs that it seems to have itself.
+
+    Args:
+        values: The cells.
+        written: How training wrote them; None where plainly, so that others are refused.
+        edges: Numbers from the smallest to the largest of training; what lies between them is no doubt.
+    """
+    if written is None or not is_textual(values.type):
+        return ""
+    cells = look(values)
+    found = find_amounts(cells)
+    if found is None or found.format is None:
+        return ""
+    ours, theirs = number_format(written), number_format(found.format)
+    for text in cells.distinct:
+        number, other = ours.parse(text), theirs.parse(text)
+        if number is None or other is None or number == other:
+            continue
+        if not (len(edges) and edges[0] <= number <= edges[-1]):
+            return (
+                f"'{one_line(text, 40)}' is read as {number:,.10g}, by the format of training ({written}); "
+                f"the table itself seems to be written as {found.format}, which gives {other:,.10g}"
+            )
+    return ""
 
 
 def _unseen(values: pa.ChunkedArray, reader: CategoryReader) -> tuple[int, Unseen | None]:

@@ -35,11 +35,15 @@ class TableWriter(Protocol):
         """Finish the file; what was closed already stays as it is."""
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, table: str | None = None) -> None:
     """Refuse a file that no table is written to, before anything is computed for it.
 
+    Args:
+        output: The file.
+        table: The name of the table that is read; where it is this file, its rows would be lost.
+
     Raises:
-        PolymodalError: If its suffix is none of :data:`SUFFIXES`, openpyxl is needed and not
+        PolymodalError: If it is the table, its suffix is none of :data:`SUFFIXES`, openpyxl is needed and not
             installed, or the file cannot be written.
     """
     suffix = output.suffix.lower()
@@ -47,6 +51,10 @@ def check_output(output: Path) -> None:
         found = f"the suffix '{output.suffix}'" if suffix else "no suffix"
         others = f"{', '.join(SUFFIXES)}, or - for CSV on standard output"
         raise PolymodalError(f"{output}: {found}, expected one of {others}")
+    if table is not None and output.exists() and os.path.exists(table) and output.samefile(table):
+        raise PolymodalError(
+            f"{output}: the table that is read, which the answers would replace. Name another file"
+        )
     if suffix == ".xlsx":
         require_openpyxl(str(output))
     if str(output) != STANDARD_OUTPUT:
