@@ -110,7 +110,7 @@ def plain_rows(
             samples = reader.samples
             plain[name] = partial(read_sound, rate=reader.rate, samples=samples)
     ((target, classes),) = (answers or {"": np.zeros(len(table), int)}).items()
-    rows = PlainRows(list(table.rows()), table.root or Path(), plain, classes)
+    rows = PlainRows(list(table.rows()), Path(os.fspath(table.root or "")), plain, classes)
     return rows, partial(collate, target=target, samples=samples)
 
 

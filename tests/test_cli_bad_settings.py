@@ -209,7 +209,7 @@ def test_an_input_or_file_that_cannot_be(folder):
         "run: there is no input 'foto'. Did you mean 'photo'?"
     )
     predict = ["predict", "run", "houses.csv", "-o"]
-    assert error(folder, *predict, "a.doc").startswith("a.doc: expected a name that ends in .parquet")
+    assert error(folder, *predict, "a.doc").startswith("a.doc: the suffix '.doc', expected one of .parquet")
     assert error(folder, *predict, "houses.csv/a.parquet").startswith(
         "houses.csv/a.parquet: cannot be written ("
     )

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from polymodal.data.cells import MediaError, is_empty
+from polymodal.data.contents import Contents
 from polymodal.data.items import each_item, holds_nothing, split_items
-from polymodal.data.leakage import _media_key
+from polymodal.data.parts import Parts
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, ImageReader, NumberReader, SequenceReader, TextReader
 from polymodal.data.schema import guess_modality
@@ -169,6 +170,11 @@ def test_arrays_of_a_dataset_are_sequences():
 
 
 def test_equal_lists_in_two_splits_are_found():
-    lists = [[[0.5, 1.0]], [[2.0, 3.0]], [[0.5, 1.0], [1.0, 1.0]], [[2.0, 3.0]], [[1.0], [2.0, 3.0]]]
-    keys = [_media_key(cell, "") for cell in [*lists, ["a.jpg", "b.jpg"], ["a.jpg", "c.jpg"], [], None]]
-    assert keys[1] == keys[3] and len(set(keys[:3] + keys[4:7])) == 6 and keys[7:] == [b"", b""]
+    lists = [[[0.5, 1.0]], [[2.0, 3.0]], [[0.5, 1.0], [1.0, 1.0]], [[2.0, 3.0]], [[1.0, 2.0], [2.0, 3.0]]]
+    cells = [{"x": cell, "p": ["a.jpg", "b.jpg"] if place % 2 else []} for place, cell in enumerate(lists)]
+    parts = Parts({"train": read_table(cells)}, {}, {"x": "sequence", "p": "image"})
+    contents = Contents(parts, ["x", "p"])
+    keys = contents.keys("train", "x")
+    assert keys[1] == keys[3] and len(set(keys)) == 4
+    keys = contents.keys("train", "p")
+    assert keys[0] == keys[2] == keys[4] == b"" and keys[1] == keys[3] != b""

@@ -85,11 +85,9 @@ def parts_of(case, targets, rows):
     return [{**collate(rows[s]), "targets": {n: t[s] for n, t in targets.items()}} for s in cut]
 
 
-@pytest.mark.parametrize(
-    "weight", [None, torch.tensor([0, 1e-6, 3e-6, 2e-6, 0, 5e-6])], ids=["even", "weighted"]
-)
+@pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_the_parts_of_a_step_add_up_to_its_loss(weighting, weight):
+def test_the_parts_of_a_step_add_up_to_its_loss(weighting, weighted):
     torch.manual_seed(0)
     case = make_case("fusion", "concat")
     case.model.weighting = WEIGHTINGS[weighting]({n: h.variance_factor for n, h in case.model.named_heads()})
@@ -98,6 +96,7 @@ def test_the_parts_of_a_step_add_up_to_its_loss(weighting, weight):
     rows = case.rows()
     targets = case.answers(len(rows))
     targets["half"][:3] = torch.nan
+    weight = 1e-6 * (torch.arange(len(rows)) % 4) if weighted else None
     whole = case.model(**collate(rows), targets=targets, weight=weight).loss
     parts = parts_of(case, targets, rows)
     for part, cut in zip(parts, (slice(0, 3), slice(3, None)), strict=True):

@@ -11,6 +11,7 @@ import yaml
 from safetensors.torch import save_file
 
 import polymodal as pm
+from polymodal.run_checks import CHECKSUMS
 from polymodal.training.progress import TrainingProgress
 from tests.command import polymodal, settings
 from tests.training.starts import FIT, INPUTS, begun, body, fit, told
@@ -100,6 +101,7 @@ def test_a_pre_trained_run_has_objectives_and_no_heads(folder):
         file.write_text(json.dumps(json.loads(file.read_text()) | change))
     declared = yaml.safe_load((folder / "pre/run.yaml").read_text()) | {"targets": {}}
     (folder / "pre/run.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
+    (folder / "pre" / CHECKSUMS).unlink()
     _, model = begun(folder)
     assert all(torch.equal(model.state_dict()[key], kept[key]) for key in body(folder / "pre"))
     fit(folder, "-i", "note,bedrooms", train__epochs=1)

@@ -23,10 +23,18 @@ def fit(tmp_path_factory):
     return words, folder
 
 
+@pytest.fixture
+def heard():
+    """SIGINT is heard, which a shell lets be ignored where it runs the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("number", "status", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
 )
-def test_a_signal_ends_a_fit_with_a_checkpoint_in_the_middle_of_an_epoch(fit, number, status, word):
+def test_a_signal_ends_a_fit_with_a_checkpoint_in_the_middle_of_an_epoch(fit, heard, number, status, word):
     words, folder = fit
     add = LossWatch.add
 
