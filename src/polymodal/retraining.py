@@ -23,7 +23,7 @@ from polymodal.hub import literal_names
 from polymodal.run import Run
 from polymodal.run_folder import trained_threads
 from polymodal.several import fit_several
-from polymodal.training.fingerprint import describe_job, is_same
+from polymodal.training.fingerprint import describe_job, has_changed
 from polymodal.training.folder import declared, has_begun, read_results
 from polymodal.training.job import Job, open_job
 from polymodal.training.source import require_own_tables
@@ -98,8 +98,8 @@ def _retrain(
     varied = dict(variations(job.declaration, seeds))
     jobs = make_jobs(job, {name: declaration for name, (_, declaration) in varied.items()}, quiet)
     with claimed(folder):
-        same = is_same(folder, describe_job(next(iter(jobs.values()))))
-        fit_several(jobs, folder, varied="subset", resume=same and _goes_on(folder, jobs), quiet=quiet)
+        changed = has_changed(folder, describe_job(next(iter(jobs.values()))))
+        fit_several(jobs, folder, varied="subset", resume=not changed and _goes_on(folder, jobs), quiet=quiet)
     on_error = "skip" if job.declaration.data.on_error == SKIP else "refuse"
     found: dict[Subset, list[dict[str, dict[str, float]]]] = {}
     for name, (subset, _) in varied.items():

@@ -89,10 +89,10 @@ def require_same(folder: Path, data: Mapping[str, Any]) -> None:
         raise RunError(f"{folder}: its data have changed since it was begun: {changed}. {cure}")
 
 
-def is_same(folder: Path, data: Mapping[str, Any]) -> bool:
-    """Whether the training in ``folder`` is known to have begun with these data."""
+def has_changed(folder: Path, data: Mapping[str, Any]) -> bool:
+    """Whether the training in ``folder`` is known to have begun with other data than these."""
     file = folder / "checkpoints" / FILE
-    return file.is_file() and not what_changed(json.loads(file.read_text(encoding="utf-8")), _plain(data))
+    return file.is_file() and bool(what_changed(json.loads(file.read_text(encoding="utf-8")), _plain(data)))
 
 
 def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
