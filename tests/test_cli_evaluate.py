@@ -224,10 +224,31 @@ def test_on_real_emoji(data_folder, tmp_path):
         )
     rows.to_csv(tmp_path / "emoji.csv", index=False)
     tiny = [*settings(), "--set", "inputs.image.size=16"]
-    fit = ["fit", "emoji.csv", "-t", "group", "-i", "image,label_en", "-o", "emoji", *tiny]
+    fit = [
+        "fit",
+        "emoji.csv",
+        "-t",
+        "group",
+        "-i",
+        "image,label_en",
+        "-o",
+        "emoji",
+        *tiny,
+        "--media-anywhere",
+    ]
     assert polymodal(*fit, folder=tmp_path).status == 0
     others = ["--as", "label_en=label_zh", "--as", "image=image_fxemoji"]
-    asked = ["evaluate", "emoji", "emoji.csv", "--retrieval", "--split", "test", "--json", *others]
+    asked = [
+        "evaluate",
+        "emoji",
+        "emoji.csv",
+        "--retrieval",
+        "--split",
+        "test",
+        "--json",
+        *others,
+        "--media-anywhere",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         share_space(patch)
         result = polymodal(*asked, folder=tmp_path)
