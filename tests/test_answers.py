@@ -19,6 +19,8 @@ from polymodal.data.preparation import class_names
 from polymodal.data.table import read_table
 from polymodal.data.targets import TargetReader
 from polymodal.data.values import as_label
+from polymodal.evaluation import inference
+from polymodal.evaluation.inference import bytes_of_row
 from polymodal.folds import concat_answers
 from tests.command import error, polymodal
 from tests.tables import tiny
@@ -246,3 +248,33 @@ def test_folds_whose_labels_differ_in_type_are_put_together():
     one = pa.table({"row": [1], "y": [1], "only": [0.5]})
     two = pa.table({"row": [2], "y": ["n"]})
     assert concat_answers([one, two]).to_pydict() == {"row": [1, 2], "y": ["1", "n"], "only": [0.5, None]}
+
+
+def test_recordings_that_are_clipped_are_named(tmp_path):
+    def waves(loudest):
+        wave = np.sin(np.arange(800) * 0.3).astype(np.float32)
+        return [{"array": loudest[n] * wave, "sampling_rate": 16000} for n in range(len(loudest))]
+
+    frame = pd.DataFrame({"hum": waves([0.5, 0.1] * 15), "kind": ["loud", "soft"] * 15})
+    run = pm.fit(frame, target="kind", output=tmp_path / "run", settings=tiny("hum"))
+    loud = frame.assign(hum=waves([1.4, 1.3] + [0.5] * 28))
+    with pytest.warns(pm.InputWarning) as told:
+        run.predict(loud)
+    (line,) = [str(warning.message) for warning in told]
+    assert line == "DataFrame: column 'hum': 2 of its cells: louder than full scale, clipped at it"
+    loud.to_parquet(tmp_path / "loud.parquet")
+    for command in (["predict"], ["predict", "-o", "answers.csv"], ["evaluate"]):
+        done = polymodal(command[0], "run", "loud.parquet", *command[1:], folder=tmp_path)
+        assert done.err.count("warning: loud.parquet: column 'hum': 2 of its cells: louder") == 1, done.err
+
+
+def test_large_media_are_answered_in_small_batches(fitted_houses, monkeypatch):
+    run = pm.load(fitted_houses / "run")
+    rows = run.rows(read_table(fitted_houses / "houses.csv"))
+    whole = run.predict(rows.table)
+    media = bytes_of_row(rows)
+    assert media >= 12 * run.processor.readers["photo"].size ** 2
+    monkeypatch.setattr(inference, "MOST_BYTES", 3 * media)
+    parts = list(run.predict_batches(rows.table, batch_size=8))
+    assert {len(part) for part in parts[:-1]} == {3}
+    pd.testing.assert_frame_equal(pd.concat(parts), whole, rtol=1e-4)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.command import polymodal, settings
+from tests.command import error, polymodal, settings
 from tests.tables import COLUMNS, house_rows, write_houses, write_table
 
 HEAVY = ("torch", "transformers", "numpy", "pandas", "pyarrow", "PIL", "polymodal.api", "pydantic")
@@ -109,6 +109,18 @@ def test_the_inferred_declaration_says_why_and_fits(folder):
     assert result.status == 0, result.err
     declared = yaml.safe_load((folder / "runs/inferred/run.yaml").read_text())
     assert list(declared["inputs"]) == [*COLUMNS, "price"]
+
+
+def test_the_inferred_declaration_keeps_how_the_table_is_read(folder, tmp_path):
+    frame = pd.read_csv(folder / "houses.csv")
+    frame.to_csv(tmp_path / "houses.csv", sep="!", index=False, encoding="utf-16")
+    options = ["--sep", "!", "--encoding", "utf-16", "--root", folder, "--set", "data.missing=[none]"]
+    text = polymodal("init", "houses.csv", "-t", "kind", *options, folder=tmp_path).out
+    (tmp_path / "run.yaml").write_text(text)
+    read = {"sep": "!", "encoding": "utf-16", "root": str(folder), "missing": ["none"]}
+    assert yaml.safe_load(text)["data"].items() >= read.items()
+    assert polymodal("check", "run.yaml", folder=tmp_path).status == 0
+    assert "'data' is 3, expected a section" in error(tmp_path, "init", "houses.csv", "--set", "data=3")
 
 
 def test_a_declaration_names_its_table_from_where_it_lies(folder, tmp_path):

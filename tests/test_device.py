@@ -67,6 +67,24 @@ def test_in_half_precision_no_other_row_changes_a_row_much(folder):
     assert together["kind_confidence"].tolist() == pytest.approx(alone["kind_confidence"].tolist(), abs=0.05)
 
 
+def test_answers_that_are_no_numbers_are_refused(folder):
+    run = pm.load(folder / "run", precision="bf16")
+    head = run.model.head("kind")
+    with mock.patch.object(type(head), "forward", lambda self, state: torch.full((60, 2), torch.nan)):
+        with pytest.raises(pm.PolymodalError, match=r"kind: .* 60 of 60 rows \(bf16\). Use --precision fp32"):
+            run.predict(folder / "houses.csv")
+
+
+@pytest.mark.parametrize(("width", "stride"), [(2, 2), (5, 3)])
+def test_convolutions_one_pixel_wide_are_right_in_half_precision(width, stride):
+    convolve = torch.nn.Conv2d(64, 128, 3, stride=stride, padding=1 if width == 2 else 0, bias=False)
+    pixels = torch.randn(54, 64, 8, width)
+    with torch.inference_mode(), computing_in(torch.device("cpu"), "bf16"):
+        halved = [convolve(pixels).float() for _ in range(3)]
+    for found in halved:
+        assert found.shape[-1] == 1 and (found - convolve(pixels)).abs().max() < 0.05
+
+
 @pytest.mark.parametrize("command", ["evaluate", "predict", "embed"])
 def test_a_device_that_is_not_there(folder, command):
     output = [] if command == "evaluate" else ["-o", "a.parquet"]

@@ -35,6 +35,7 @@ from polymodal.run import Run
 from polymodal.run_folder import answers_in_words
 from polymodal.search.building import Indexed, index_table
 from polymodal.search.index import Index
+from polymodal.settings import apply_settings
 from polymodal.training import processes
 from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.fingerprint import describe_job, open_folder
@@ -53,6 +54,7 @@ from polymodal.training.language.opening import asks_for_words, open_language_jo
 from polymodal.training.pairing import check_pairs
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
+from polymodal.training.source import read_declared_table, train_source
 from polymodal.training.started import build_started, tell_start
 from polymodal.training.starting import refuse_own_start
 from polymodal.training.thread_timing import training_threads
@@ -76,14 +78,24 @@ def load(folder: str | Path, *, device: str | None = None, precision: str = "fp3
     return Run.load(folder, device=device, precision=precision)
 
 
-def init(source: Any, *, target: str | Sequence[str] | None = None, inputs: Sequence[str] = ()) -> str:
+def init(
+    source: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> str:
     """The declaration inferred from a table, as YAML with a comment a column saying why.
 
     Raises:
         DataError: If the table cannot be read, or a column named is not there.
+        ConfigError: If a setting is none.
     """
-    table = read_table(source)
-    values, guesses = complete({"data": {"train": str(source)}}, table, targets=_names(target), inputs=inputs)
+    values: dict[str, Any] = {}
+    apply_settings(values, settings)
+    train_source(source, values, None)
+    table = read_declared_table(source, values["data"], None)
+    values, guesses = complete(values, table, targets=_names(target), inputs=inputs)
     return render_yaml(parse(values), guesses, table.name)
 
 

@@ -36,6 +36,10 @@ class InputWarning(UserWarning):
     """The rows to answer lack what a run reads, or hold values that its training never saw."""
 
 
+class ReadingWarning(InputWarning):
+    """Cells of the rows to answer were changed as they were read, such as clipped at full scale."""
+
+
 class ToldElsewhere(PolymodalError):
     """Another process of the same training failed, and tells why."""
 

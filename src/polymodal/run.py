@@ -21,7 +21,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.device import computing_in, find_device
-from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.evaluation.unread import blank_unread
 from polymodal.models import PolymodalForPrediction
@@ -404,7 +404,10 @@ class Run:
         write_run(folder, self.model, self.processor, self.declaration)
 
     def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
-        return run_batches(self.model, rows, batch_size, precision=self.precision)
+        yield from run_batches(self.model, rows, batch_size, precision=self.precision)
+        for (column, what), cells in rows.notes.items():
+            text = f"{rows.table.name}: column '{one_line(column, 80)}': {cells} of its cells: {what}"
+            warnings.warn(text, ReadingWarning, stacklevel=3)
 
     def rows(
         self, table: Table, targets: Any = (), on_error: str = "refuse", weight: str | None = None

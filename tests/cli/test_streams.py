@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from polymodal.cli.options import printed
+from polymodal.cli.show import print_remarks
 from polymodal.cli.streams import write_any_character
 
 
@@ -31,3 +32,11 @@ def test_json_stays_json(encoding):
         printed({"é€😀": "→"}, True)
     stream.flush()
     assert json.loads(stream.buffer.getvalue().decode(encoding)) == {"é€😀": "→"}
+
+
+def test_remarks_are_one_line_each_and_obeyed_by_no_terminal(capsys):
+    print_remarks(["red \x1b[31m\nerror: not ours", "x" * 5000], ["\u202eback"])
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first == r"warning: red \x1b[31m\nerror: not ours"
+    assert second.startswith("warning: xxx") and len(second) < 1100
+    assert third == r"note: \u202eback"

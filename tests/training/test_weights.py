@@ -111,6 +111,11 @@ def test_evaluate_states_on_the_command_line_whether_it_weighs_rows(runs, frame,
         result = polymodal("evaluate", runs[0].folder, f"{name}.jsonl", "--json", folder=tmp_path)
         assert result.status == 0 and line in result.err and "UserWarning" not in result.err
         assert result.json["weighted"] is (name == "rows") and "rmse" in result.json["price"]
+    frame.drop(columns="tags").to_csv(tmp_path / "all.csv", index=False)
+    probe = ["--linear-probe", "kind", "--json"]
+    result = polymodal("evaluate", runs[0].folder, "all.csv", *probe, folder=tmp_path)
+    assert "note: every row counts the same in linear probe" in result.err
+    assert result.json["weighted"] is False
 
 
 class Deaf(Regressor):

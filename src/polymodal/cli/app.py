@@ -10,13 +10,20 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from polymodal.cli import chatting, evaluating, exporting, fitting, insight, pretraining, searching, using
 from polymodal.cli.streams import write_any_character
-from polymodal.errors import InputWarning, PolymodalError, Terminated, ToldElsewhere, raise_terminated
+from polymodal.errors import (
+    InputWarning,
+    PolymodalError,
+    ReadingWarning,
+    Terminated,
+    ToldElsewhere,
+    raise_terminated,
+)
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -59,6 +66,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     # Each command says itself, on standard error, what a table lacks and what training never saw.
     warnings.filterwarnings("ignore", category=InputWarning)
+    warnings.filterwarnings("always", category=ReadingWarning)
+    warnings.showwarning = tell_warning
     write_any_character()
     try:
         with ending_on_sigterm():
@@ -75,6 +84,14 @@ def main() -> None:
             for line in str(told).splitlines():
                 typer.echo(f"error: {line}", err=True)
         sys.exit(1)
+
+
+def tell_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Say one of our own warnings in a line; others with the place in the code that they come from."""
+    if issubclass(category, InputWarning):
+        typer.echo(f"warning: {message}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
 
 
 def run_app() -> None:

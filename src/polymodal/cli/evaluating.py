@@ -127,8 +127,7 @@ def evaluate(
         tell_unseen(opened, rows, found)
     told = tell_findings(_of_what_was_read(opened.inspect(rows.reading(columns) if columns else rows), found))
     plain = with_warnings(found["targets"] if [*found] == ["targets"] else found, told)
-    if "targets" in found:
-        plain = _weighing(opened, rows) | plain
+    plain = _weighing(opened, rows, found) | plain
     if not printed(plain, as_json):
         show_measured(found, title=f"{run} on {table}")
 
@@ -140,11 +139,15 @@ def _without_warning(measure: Callable[..., Any], *given: Any, **asked: Any) -> 
         return measure(*given, **asked)
 
 
-def _weighing(run: Any, table: Any) -> dict[str, Any]:
+def _weighing(run: Any, table: Any, found: Mapping[str, Any]) -> dict[str, Any]:
     """Say whether the metrics weigh rows, where the fit did; ``weighted`` for JSON."""
     column = run.declaration.data.sample_weight
     if column is None:
         return {}
+    if others := [name.replace("_", " ") for name in found if name != "targets"]:
+        typer.echo(f"note: every row counts the same in {' and '.join(others)}", err=True)
+    if "targets" not in found:
+        return {"weighted": False}
     lacking = run.lacks_weights(table)
     typer.echo(f"warning: {lacking}" if lacking else f"note: rows count by '{column}'", err=True)
     return {"weighted": not lacking}

@@ -88,11 +88,12 @@ def check(
         raise typer.Exit(1)
 
 
-def init(table: TableArg, target: Target = None, inputs: Inputs = None) -> None:
+@reads_table
+def init(table: TableArg, target: Target = None, inputs: Inputs = None, settings: Settings = None) -> None:
     """Print the inferred declaration, to edit: polymodal init TABLE > run.yaml."""
     from polymodal import api
 
-    typer.echo(api.init(table, target=target, inputs=split(inputs)), nl=False)
+    typer.echo(api.init(table, target=target, inputs=split(inputs), settings=settings or ()), nl=False)
 
 
 @reads_table

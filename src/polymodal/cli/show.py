@@ -15,7 +15,7 @@ from rich.text import Text
 
 from polymodal.data.describe import brief
 from polymodal.data.rejected import count_rows
-from polymodal.errors import DataError, one_line
+from polymodal.errors import LONGEST, DataError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +39,16 @@ def console() -> Console:
     )
 
 
-def unsaid(warnings: Iterable[str]) -> list[str]:
-    """The warnings of a fit that were not printed when they came up."""
+def print_remarks(warnings: Iterable[str] = (), notes: Iterable[str] = ()) -> None:
+    """Warnings and notes on standard error, a line each; what was printed when it came up is not repeated."""
     from polymodal.pages import is_of_page
 
-    return [warning for warning in warnings if not is_of_page(warning)]
+    out = Console(stderr=True, highlight=False)
+    for warning in warnings:
+        if not is_of_page(warning):
+            out.print(Text(f"warning: {one_line(warning, LONGEST)}", style="yellow"), soft_wrap=True)
+    for note in notes:
+        out.print(Text(f"note: {one_line(note, LONGEST)}"), soft_wrap=True)
 
 
 def titled_table() -> Table:
@@ -141,10 +146,7 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     out.print(
         f"Trained on {results['rows']['train']} rows, {spent}; best epoch {round(best, 2):g}.", soft_wrap=True
     )
-    for warning in unsaid(results["warnings"]):
-        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
-    for note in results["notes"]:
-        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    print_remarks(results["warnings"], results["notes"])
     if (folder / "report.html").exists():
         out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
@@ -204,10 +206,7 @@ def show_fits(fits: Fits, command: str) -> None:
         counts = f"{fit.parameters:,}", f"{fit.seconds:.0f}", f"{fit.rows_per_second:.0f}"
         table.add_row(fit.name + mark, brief(fit.validation), *tested, *counts)
     out.print(table)
-    for warning in unsaid(fits.warnings):
-        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
-    for note in fits.notes:
-        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    print_remarks(fits.warnings, fits.notes)
     out.print("* best on the validation rows; the test rows have no say in it.")
     if fits.page:
         out.print(f"Which is better by more than chance, on the test rows: {fits.page}", soft_wrap=True)
@@ -234,8 +233,7 @@ def show_repeats(repeats: Repeats, command: str) -> None:
             table.add_row(name, *map(brief, (spread.mean, spread.lowest, spread.highest)))
     if repeats.test:
         out.print(table)
-    for warning in unsaid(fits.warnings):
-        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+    print_remarks(fits.warnings)
     answers = ", every row's answers in predictions.parquet" if repeats.folds else ""
     every = f"all figures in summary.json{answers}"
     out.print(f"The runs lie in {fits.folder}, {every}. Use one:", soft_wrap=True)

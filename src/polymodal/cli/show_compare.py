@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.cli.show import console
+from polymodal.cli.show import console, print_remarks
 from polymodal.report.words import NAMES, number, points, span
 
 
@@ -24,8 +23,7 @@ def show_comparison(figures: Mapping[str, Any], page: Path) -> None:
         for sentence in target["sentences"]:
             out.print(Text(sentence), soft_wrap=True)
         out.print()
-    for note in figures["notes"]:
-        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    print_remarks(notes=figures["notes"])
     out.print(f"The comparison lies in {page}.", soft_wrap=True)
 
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from polymodal.cli.show import console, unsaid
+from polymodal.cli.show import console, print_remarks
 from polymodal.cli.show_probing import show_retrieval
 
 
@@ -32,10 +30,7 @@ def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, sou
         show_retrieval(results["retrieval"], f"{results['rows']['test']} test rows")
     spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
     out.print(f"Learned from {rows} rows, {spent}; best epoch {round(best['epoch'], 2):g}.", soft_wrap=True)
-    for warning in unsaid(results["warnings"]):
-        Console(stderr=True).print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
-    for note in results["notes"]:
-        Console(stderr=True).print(Text(f"note: {note}"), soft_wrap=True)
+    print_remarks(results["warnings"], results["notes"])
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     run = shlex.quote(str(folder))
     out.print(f"  {command} fit TABLE --target COLUMN --from {run} -o runs/tuned", soft_wrap=True)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.cli.show import print_titled, show_metrics, titled_table
+from polymodal.cli.show import print_remarks, print_titled, show_metrics, titled_table
 from polymodal.data.describe import brief
 from polymodal.errors import one_line
 from polymodal.evaluation.bootstrap import FEWEST_GROUPS
@@ -44,7 +44,7 @@ def tell_unseen(run: Run, rows: Rows, found: Mapping[str, Any]) -> None:
 
     if {"retrieval", "zero_shot"} & {*found} and (seen := trained_on(run, rows)):
         said = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
-        Console(stderr=True).print(Text(f"note: {said}"), soft_wrap=True)
+        print_remarks(notes=[said])
 
 
 def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from polymodal.cli.show import brief, console, print_titled, titled_table
+from polymodal.cli.show import brief, console, print_remarks, print_titled, titled_table
 from polymodal.generation.measuring import NONE
 
 
@@ -25,9 +23,7 @@ def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
     speed = f"{trained['tokens_per_second']:.0f} tokens a second"
     best = f"best epoch {round(results['validation']['epoch'], 2):g}"
     out.print(f"Trained on {results['rows']['train']} rows, {epochs}, {speed}; {best}.", soft_wrap=True)
-    for kind, style in (("warning", "yellow"), ("note", "")):
-        for line in results[f"{kind}s"]:
-            Console(stderr=True).print(Text(f"{kind}: {line}", style=style), soft_wrap=True)
+    print_remarks(results["warnings"], results["notes"])
     out.print(f"The run lies in {folder}, its answers in predictions.parquet. Use it:", soft_wrap=True)
     run = shlex.quote(str(folder))
     out.print(f"  {command} chat {run}", soft_wrap=True)

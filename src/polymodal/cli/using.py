@@ -86,11 +86,12 @@ def _show_first(run: Any, rows: Any, asked: dict[str, Any], as_json: bool, comma
 
     from polymodal.cli.show import show_rows
     from polymodal.data.written_rows import json_rows
-    from polymodal.errors import InputWarning
+    from polymodal.errors import InputWarning, ReadingWarning
 
     first = rows.select(range(min(FIRST, len(rows))))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # said of the whole table instead
+        warnings.simplefilter("always", ReadingWarning)
         frame = pd.concat(list(run.predict_batches(first, **asked)))
     found = tell_findings(run.inspect(rows))
     answers = json_rows(pa.Table.from_pandas(frame, preserve_index=False))

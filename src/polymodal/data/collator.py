@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ class RowDataset(Dataset):
 
     Attributes:
         weights: ``(rows,)`` what each row counts, float64; None where all count the same.
+        notes: What was done to cells that were read so far beyond reading them, by column and what: cells.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class RowDataset(Dataset):
         self.skip = skip
         present = [name for name in processor.readers if name in table.columns]
         self._data = table.data.select_columns([*present, *self.targets])
+        self.notes: Counter[tuple[str, str]] = Counter()
         self.weight = weight
         self.weights: np.ndarray | None = None
         self._no_weight: dict[int, Problem] = {}
@@ -96,6 +99,7 @@ class RowDataset(Dataset):
         for place, index in enumerate(map(int, indices)):
             cells = {name: column[place] if index >= 0 else None for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
+            self.notes.update(kept.pop("notes", ()))
             bad = place_problems(wrong, self.table.name, int(self.numbers[index])) if wrong else []
             bad += [self._no_weight[index]] if index in self._no_weight else []
             if bad and self.skip:

@@ -19,6 +19,7 @@ from polymodal.data.cells import MediaError
 from polymodal.data.items import check_count, each_item, of_item, split_items
 from polymodal.data.label_types import TEXT
 from polymodal.data.missing import DEFAULT_MARKS, Marks
+from polymodal.data.notes import collect_notes
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.readers.saved import check_settings
 from polymodal.data.targets import TargetReader
@@ -145,9 +146,12 @@ class PolymodalProcessor(ProcessorMixin):
         wrong = []
         for name in self.readers:
             try:
-                kept["cells"][name] = self.read(name, row.get(name), root, cache)
+                with collect_notes() as notes:
+                    kept["cells"][name] = self.read(name, row.get(name), root, cache)
             except MediaError as error:
                 wrong.append((name, error))
+            if notes:
+                kept["notes"] = kept.get("notes", []) + [(name, text) for text in notes]
         for name in targets:
             try:
                 kept["targets"][name] = self.targets[name].read(self.missing.cleared(row.get(name)))

@@ -251,7 +251,15 @@ def _render_data(data: DataConfig, columns: set[str], table_name: str) -> list[s
         lines.append(f"  group: {_scalar(data.group)}{_comment('equal values never stand in two splits')}")
     if data.sample_weight is not None:
         lines.append(f"  sample_weight: {_scalar(data.sample_weight)}{_comment('how much each row counts')}")
+    rest = data.model_dump(exclude_defaults=True)
+    written = ("train", "split", "validation", "test", "group", "sample_weight")
+    lines += [f"  {key}: {_flow_list(value)}" for key, value in rest.items() if key not in written]
     return lines
+
+
+def _flow_list(value: Any) -> str:
+    """A value on one line, be it a list."""
+    return _dump(value, default_flow_style=True) if isinstance(value, list) else _scalar(value)
 
 
 def _unused(guess: Guess) -> str:

@@ -14,13 +14,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.readers.saved import values_of
 from polymodal.data.targets import TargetReader
 from polymodal.device import computing_in
-from polymodal.errors import Problem
+from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.metrics import evaluate
 from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
+
+MOST_BYTES = 2**30
+"""Of the media of one batch, as tensors: a run says how large its pictures are, and may be a stranger's."""
 
 
 @dataclass
@@ -54,13 +58,43 @@ def run_batches(
     workers: int = 0,
     precision: str = "fp32",
 ) -> Iterator[Batch]:
-    """Every batch of ``rows`` through ``model`` in evaluation mode."""
+    """Every batch of ``rows`` through ``model`` in evaluation mode.
+
+    A batch holds fewer than ``batch_size`` rows where their media would take more than :data:`MOST_BYTES`.
+
+    Raises:
+        PolymodalError: If an answer is not of finite numbers.
+    """
     model.eval()
-    loader = DataLoader(rows, batch_size=batch_size, collate_fn=Collator(rows.processor), num_workers=workers)
+    size = min(batch_size, max(1, MOST_BYTES // bytes_of_row(rows)))
+    loader = DataLoader(rows, batch_size=size, collate_fn=Collator(rows.processor), num_workers=workers)
     for batch in loader:
         output = run_model(model, batch, precision)
+        require_finite(output, precision)
         problems, weight = batch.get("problems", {}), batch.get("weight")
         yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
+
+
+def bytes_of_row(rows: RowDataset) -> int:
+    """Bytes of a row's media as tensors, three channels of float32 a pixel, one item an input; at least 1."""
+    readers = rows.processor.readers.values()
+    return sum(12 * values_of(reader.settings()) for reader in readers) or 1
+
+
+def require_finite(output: PolymodalOutput, precision: str) -> None:
+    """Refuse answers that are no numbers: the first class would be taken for the most likely one.
+
+    Raises:
+        PolymodalError: Saying in how many rows.
+    """
+    for name, logits in (output.logits or {}).items():
+        broken = int((~logits.isfinite()).reshape(len(logits), -1).any(dim=1).sum())
+        if broken:
+            fix = "Use --precision fp32" if precision != "fp32" else "Fit again with a lower train.learning_rate"
+            raise PolymodalError(
+                f"{name}: the model's answers are not finite numbers in {broken} of {len(logits)} rows "
+                f"({precision}). {fix}"
+            )
 
 
 def run_model(
