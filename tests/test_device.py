@@ -70,9 +70,9 @@ def test_in_half_precision_no_other_row_changes_a_row_much(folder):
 def test_answers_that_are_no_numbers_are_refused(folder):
     run = pm.load(folder / "run", precision="bf16")
     head = run.model.head("kind")
-    with mock.patch.object(type(head), "forward", lambda self, state: torch.full((60, 2), torch.nan)):
-        with pytest.raises(pm.PolymodalError, match=r"kind: .* 60 of 60 rows \(bf16\). Use --precision fp32"):
-            run.predict(folder / "houses.csv")
+    nothing = mock.patch.object(type(head), "forward", lambda self, state: torch.full((60, 2), torch.nan))
+    with nothing, pytest.raises(pm.PolymodalError, match=r"60 of 60 rows \(bf16\). Use --precision fp32"):
+        run.predict(folder / "houses.csv")
 
 
 @pytest.mark.parametrize(("width", "stride"), [(2, 2), (5, 3)])

@@ -90,7 +90,11 @@ def require_finite(output: PolymodalOutput, precision: str) -> None:
     for name, logits in (output.logits or {}).items():
         broken = int((~logits.isfinite()).reshape(len(logits), -1).any(dim=1).sum())
         if broken:
-            fix = "Use --precision fp32" if precision != "fp32" else "Fit again with a lower train.learning_rate"
+            fix = (
+                "Use --precision fp32"
+                if precision != "fp32"
+                else "Fit again with a lower train.learning_rate"
+            )
             raise PolymodalError(
                 f"{name}: the model's answers are not finite numbers in {broken} of {len(logits)} rows "
                 f"({precision}). {fix}"
