@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 
 # Read once, when torch is loaded: threads that wait sleep, so that a busy neighbour does not stall them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Read once, at the first convolution: with AMX, torch's bf16 convolutions are wrong, without a word, where the
-# result is one pixel wide and the stride is larger than 1 (pytorch/pytorch issue 169688).
+# Read once, at the first convolution: with AMX, bf16 convolutions of torch are wrong, silently, where the
+# result is one pixel wide and the stride is above 1 (pytorch/pytorch issue 169688).
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 _HOMES = {
