@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 
@@ -86,12 +86,19 @@ def main() -> None:
         sys.exit(1)
 
 
-def tell_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+def tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Say one of our own warnings in a line; others with the place in the code that they come from."""
     if issubclass(category, InputWarning):
         typer.echo(f"warning: {message}", err=True)
     else:
-        typer.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
+        typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
 
 
 def run_app() -> None:
