@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, BinaryIO
 
 import av
+from av import frame
 from PIL import Image, UnidentifiedImageError
 
+from polymodal.data.boxes import check_boxes
 from polymodal.data.cells import LIMITS, MediaError, describe, not_opened
 
 # Pillow would try all it knows: EPS starts Ghostscript, others are rarely looked after.
@@ -23,7 +27,7 @@ DEMUXERS = (
 )  # fmt: skip
 """By libav's names. Its demuxers of text (``tty``, subtitles) would show a ``.txt`` as a film; playlists,
 lists of files and still pictures are no formats of a clip or a recording."""
-CODECS = (
+SOUND_CODECS = (
     "aac", "aac_latm", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf", "adpcm_yamaha",
     "alac", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "dca", "eac3", "flac", "g722",
     "g726", "gsm", "gsm_ms", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "nellymoser",
@@ -32,19 +36,27 @@ CODECS = (
     "pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_s64be", "pcm_s64le", "pcm_s8",
     "pcm_s8_planar", "pcm_u16be", "pcm_u16le", "pcm_u24be", "pcm_u24le", "pcm_u32be", "pcm_u32le",
     "pcm_u8", "speex", "vorbis", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice",
+)  # fmt: skip
+"""By libav's names."""
+PICTURE_CODECS = (
     "apng", "av1", "libdav1d", "libaom-av1", "cinepak", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flv",
     "gif", "h261", "h263", "h263i", "h263p", "h264", "hevc", "huffyuv", "mjpeg", "mpeg1video",
     "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "msrle", "msvideo1", "png", "prores",
     "qtrle", "rawvideo", "rpza", "svq1", "svq3", "theora", "utvideo", "vc1", "vp3", "vp6", "vp6a",
     "vp6f", "vp8", "vp9", "libvpx", "libvpx-vp9", "vvc", "wmv1", "wmv2", "wmv3",
 )  # fmt: skip
-"""By libav's names."""
+"""The same of moving pictures."""
+CODECS = SOUND_CODECS + PICTURE_CODECS
 # A playlist may name other files and addresses; what a cell holds must never make us open those.
 OPTIONS = {
     "protocol_whitelist": "none",
     "format_whitelist": ",".join(DEMUXERS),
     "codec_whitelist": ",".join(CODECS),
 }
+SOUND_ALONE = {"codec_whitelist": ",".join(SOUND_CODECS)}
+"""For recordings: libav would decode the pictures of their covers while it opens them."""
+LARGEST_BLOCK = 256 * 2**20
+"""Bytes that libav may allocate at once: a header of 4 KB may declare an index of gigabytes."""
 # A title in an old encoding is no reason to refuse a file; from version 19 on that is PyAV's own way.
 OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 # What decoders are known to raise on damaged bytes.
@@ -57,12 +69,27 @@ INVALID = 22
 """The number of libav's error at a format that is not among those opened (EINVAL)."""
 
 
+@cache
+def _limit_blocks() -> None:
+    """Set :data:`LARGEST_BLOCK` in this process; PyAV does not offer it.
+
+    Where a module does not show the functions of the libraries that it is linked to (Windows), libav's own
+    limit of 2 GiB stays.
+    """
+    limit = getattr(ctypes.CDLL(frame.__file__), "av_max_alloc", None)
+    if limit is not None:
+        limit(ctypes.c_size_t(LARGEST_BLOCK))
+
+
 def open_container(stream: BinaryIO, **options: str) -> Any:
     """The file, opened by libav; the caller closes it.
 
     Raises:
-        av.FFmpegError: If it is damaged, or of a format that is not opened.
+        av.FFmpegError: If it is damaged.
+        ValueError: If it is of a format that is not opened, or declares more than it holds.
     """
+    _limit_blocks()
+    check_boxes(stream)
     try:
         return av.open(stream, mode="r", options=OPTIONS | options, **OPEN)
     except av.FFmpegError as error:

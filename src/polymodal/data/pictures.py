@@ -20,6 +20,10 @@ STRIP = 2**20
 """Pixels that are converted at once."""
 WEBP_BYTES, AVIF_BYTES, DEEP_BYTES = 16, 16, 24
 """Bytes a pixel that these take while they are decoded, measured with Pillow 13."""
+SCAN, MOST_SCANS = b"\xff\xda", 2000
+"""How a scan of a JPEG begins, and how many there may be; encoders write some 10, of 12 bits at most 200."""
+BITS, SAMPLES, STRIP_LINES, TILE = 258, 277, 278, (322, 323)
+"""Tags of a TIFF."""
 EXPECTED = "numbers of shape (height, width) or (height, width, channels)"
 IN_MEMORY = (Image.Image, np.ndarray, list, tuple)
 
@@ -161,8 +165,11 @@ def _check_pixels(image: Image.Image, cell: Any, limits: Limits) -> None:
         raise MediaError(
             found=found, expected=f"at most {limits.pixels:,} pixels", cure="Make the picture smaller."
         )
-    if image.width * image.height * DEEP_BYTES > limits.memory:  # the most that any takes
-        _check_memory(image.width * image.height * _pixel_bytes(image), cell, limits)
+    tile = _tile_bytes(image) if image.format == "TIFF" else 0
+    if image.width * image.height * DEEP_BYTES + tile > limits.memory:  # the most that any takes
+        _check_memory(image.width * image.height * _pixel_bytes(image) + tile, cell, limits)
+    if image.format == "JPEG" and image.info.get("progressive"):
+        _check_scans(image, cell)
 
 
 def _check_memory(size: int, cell: Any, limits: Limits) -> None:
@@ -170,6 +177,25 @@ def _check_memory(size: int, cell: Any, limits: Limits) -> None:
         found = f"{describe(cell)} takes {size:,} bytes to decode"
         expected = f"at most {limits.memory:,} bytes"
         raise MediaError(found=found, expected=expected, cure="Make the picture smaller.")
+
+
+def _tile_bytes(image: Any) -> int:
+    """Bytes of a tile or strip of a TIFF, which is unpacked whole however small the picture is."""
+    tags = image.tag_v2
+    bits = sum(tags.get(BITS, (1,)) * (1 if len(tags.get(BITS, (1,))) > 1 else tags.get(SAMPLES, 1)))
+    lines = min(image.height, tags.get(STRIP_LINES, image.height))
+    return int(tags.get(TILE[0], image.width) * tags.get(TILE[1], lines) * bits // 8)
+
+
+def _check_scans(image: Any, cell: Any) -> None:
+    """Refuse a progressive JPEG of more scans than an encoder writes: each of them passes all pixels again."""
+    place = image.fp.tell()
+    image.fp.seek(0)
+    scans = image.fp.read().count(SCAN)
+    image.fp.seek(place)
+    if scans > MOST_SCANS:
+        found, expected = f"{describe(cell)} is a JPEG of {scans:,} scans", f"at most {MOST_SCANS}"
+        raise MediaError(found=found, expected=expected, cure="Save the picture anew.")
 
 
 def _pixel_bytes(image: Image.Image) -> int:

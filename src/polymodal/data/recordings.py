@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 import soxr
+from av.audio.frame import format_dtypes
 
 from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
-from polymodal.data.decoding import check_codec, damage, open_container
+from polymodal.data.decoding import SOUND_ALONE, check_codec, damage, open_container
 from polymodal.data.notes import note
 from polymodal.data.whole import check_whole, cut_short, last_frame_is_cut
 
@@ -169,8 +170,7 @@ class _Kept:
             found = f"{describe(self.cell)} has more than {self.limits.samples:,} samples in all channels"
             cure = "Cut the recording, or write it at fewer samples a second."
             raise MediaError(found=found, expected=f"at most {self.limits.samples:,}", cure=cure)
-        samples = frame.to_ndarray()  # planar: (channels, samples); packed: (1, samples * channels)
-        self._parts.append(_mono(samples if frame.format.is_planar else samples.reshape(-1, channels).T))
+        self._parts.append(_mono(_by_channel(frame, channels)))
         self._waiting += frame.samples
         if self._waiting > STREAMED and self.own != self.rate:
             self._resample(last=False)
@@ -314,6 +314,15 @@ def _too_long(cell: Any, limits: Limits) -> MediaError:
     return MediaError(found=found, expected=f"at most {limits.seconds:g} seconds", cure="Cut the recording.")
 
 
+def _by_channel(frame: Any, channels: int) -> np.ndarray:
+    """The samples of a decoded frame: ``(channels, samples)``."""
+    if not frame.format.is_planar:
+        return frame.to_ndarray().reshape(-1, channels).T
+    # Of 8 channels and more PyAV's own ``to_ndarray`` reads beyond the last: the process would crash.
+    kind = np.dtype(format_dtypes[frame.format.name])
+    return np.stack([np.frombuffer(plane, kind, frame.samples) for plane in frame.planes[:channels]])
+
+
 def _mono(samples: np.ndarray) -> np.ndarray:
     """Channels by samples of any sample format → their mean as float32, full scale at 1."""
     values = samples.astype(np.float32)
@@ -330,7 +339,7 @@ def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     """The recording's file, opened by libav, with at least one audio stream."""
     head = stream.read(12)
     stream.seek(0)
-    with open_container(stream, **(WAV_OPTIONS if _is_wave(head) else {})) as container:
+    with open_container(stream, **SOUND_ALONE, **(WAV_OPTIONS if _is_wave(head) else {})) as container:
         if not container.streams.audio:
             found = f"{describe(cell)} has no audio in it"
             raise MediaError(found=found, expected="a recording", cure="Replace the file.")

@@ -17,6 +17,8 @@ from polymodal.data.pictures import load_image, own_full_scale
 
 EXPECTED = "numbers of shape (frames, height, width, channels) or (frames, height, width)"
 CHANNELS = (1, 3, 4)
+CANVAS_BYTES = 32
+"""Bytes a pixel that an animation's decoder, its frame and copies of it take, measured with Pillow 13."""
 
 
 def open_stills(cell: Any, root: Root, limits: Limits) -> ArrayClip | Animation | None:
@@ -53,6 +55,14 @@ def check_frame(width: int, height: int, name: str, limits: Limits) -> None:
         found = f"{name} has frames of {width} x {height} pixels"
         cure = "Make the clip smaller."
         raise MediaError(found=found, expected=f"at most {limits.pixels:,} pixels", cure=cure)
+
+
+def _check_canvas(size: tuple[int, int], name: str, limits: Limits) -> None:
+    held = CANVAS_BYTES * size[0] * size[1]
+    if held > limits.memory:
+        found = f"{name}: frames of {size[0]} x {size[1]} pixels take {held:,} bytes to decode"
+        expected = f"at most {limits.memory:,} bytes"
+        raise MediaError(found=found, expected=expected, cure="Make the clip smaller.")
 
 
 def check_count(frames: int, name: str, limits: Limits) -> None:
@@ -139,6 +149,7 @@ class Animation:
             found = f"{name} holds one picture and no clip"
             raise MediaError(found=found, expected="a clip", cure="Replace the file.")
         check_frame(self.size[0], self.size[1], name, limits)
+        _check_canvas(self.size, name, limits)
         check_count(self.count, name, limits)
         check_work(2 * self.count * self.size[0] * self.size[1], name, limits)
         self._ends: list[float] = []  # in milliseconds

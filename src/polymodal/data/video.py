@@ -180,9 +180,12 @@ def _opened(cell: Any, root: Root, limits: Limits) -> Iterator[tuple[Any, Any]]:
             raise MediaError(found=found, expected="a clip", cure="Replace the file.")
         stream = moving[0]
         check_codec(stream, cell)
-        _check_size(stream, cell, limits)
-        stream.codec_context.options = {"max_pixels": str(limits.pixels)}
-        stream.codec_context.thread_count = 1  # threads would cost a short clip more than they save
+        context = stream.codec_context
+        _check_size(context.name, context, cell, limits)
+        # Frames may grow behind the header, where only the decoder sees it.
+        most = min(limits.pixels, 8 * limits.memory // _pixel_bits(context.name, context))
+        context.options = {"max_pixels": str(most)}
+        context.thread_count = 1  # threads would cost a short clip more than they save
         yield container, stream
 
 
@@ -234,7 +237,7 @@ def _reach(
     container: Any, stream: Any, index: _Index, wanted: list[int], cell: Any, limits: Limits
 ) -> Iterator[av.VideoFrame]:
     """The frame shown at each of the ``wanted`` times, which ascend; decodes only what leads there."""
-    budget = _Budget(cell, limits)
+    budget = _Budget(stream.codec_context.name, cell, limits)
     decoded = budget.counted(_decode(container, stream, index))
     at: int | None = None
     frame: av.VideoFrame | None = None
@@ -268,8 +271,8 @@ def _reach(
 class _Budget:
     """Counts the pixels of a clip that come out of the decoder."""
 
-    def __init__(self, cell: Any, limits: Limits) -> None:
-        self._name, self._limits, self._pixels = describe(cell), limits, 0
+    def __init__(self, codec: str, cell: Any, limits: Limits) -> None:
+        self._codec, self._cell, self._limits, self._pixels = codec, cell, limits, 0
 
     def counted(self, decoded: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
         """The same frames; refuses one that is too large, or too many of them.
@@ -279,8 +282,8 @@ class _Budget:
         """
         for time, frame in decoded:
             self._pixels += frame.width * frame.height
-            check_frame(frame.width, frame.height, self._name, self._limits)
-            check_work(self._pixels, self._name, self._limits)
+            _check_size(self._codec, frame, self._cell, self._limits)
+            check_work(self._pixels, describe(self._cell), self._limits)
             yield time, frame
 
 
@@ -310,17 +313,28 @@ def _upright(image: Image.Image, degrees: int) -> Image.Image:
     return image.transpose(TURNS[90 * turns]) if turns else image
 
 
-def _check_size(stream: Any, cell: Any, limits: Limits) -> None:
-    """Refuse frames that are too large, or of which the decoder would have to keep too many bytes."""
-    context = stream.codec_context
-    check_frame(context.width, context.height, describe(cell), limits)
-    bits = sum(component.bits for component in context.format.components) if context.format else 24
-    held = REFERENCES.get(context.name, 4) * context.width * context.height * max(12, bits) // 8
+def _check_size(codec: str, shown: Any, cell: Any, limits: Limits) -> None:
+    """Refuse frames that are too large, or of which the decoder would have to keep too many bytes.
+
+    Args:
+        codec: Of the clip.
+        shown: What has ``width``, ``height`` and ``format``: a decoder, or a frame.
+        cell: What is read, for messages.
+        limits: The most that is read.
+    """
+    check_frame(shown.width, shown.height, describe(cell), limits)
+    held = _pixel_bits(codec, shown) * shown.width * shown.height // 8
     if held > limits.memory:
-        found = f"{describe(cell)}: decoding frames of {context.width} x {context.height} pixels may take "
+        found = f"{describe(cell)}: decoding frames of {shown.width} x {shown.height} pixels may take "
         found += f"{held:,} bytes"
         expected = f"at most {limits.memory:,} bytes"
         raise MediaError(found=found, expected=expected, cure="Make the clip smaller.")
+
+
+def _pixel_bits(codec: str, shown: Any) -> int:
+    """Bits that a decoder may keep a pixel, in all its frames."""
+    bits = sum(component.bits for component in shown.format.components) if shown.format else 24
+    return REFERENCES.get(codec, 4) * max(12, bits)
 
 
 def _check_length(frames: int, seconds: float, cell: Any, limits: Limits) -> None:
