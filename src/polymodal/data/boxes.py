@@ -1,4 +1,4 @@
-"""What an MP4 or MOV file declares, read before libav builds its index: a few bytes may stand for all of memory."""
+"""What an MP4 or MOV file declares, read before libav indexes it: a few bytes may stand for all of memory."""
 
 from __future__ import annotations
 

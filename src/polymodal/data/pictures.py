@@ -188,7 +188,7 @@ def _tile_bytes(image: Any) -> int:
 
 
 def _check_scans(image: Any, cell: Any) -> None:
-    """Refuse a progressive JPEG of more scans than an encoder writes: each of them passes all pixels again."""
+    """Refuse a progressive JPEG of more scans than an encoder writes: each passes all pixels again."""
     place = image.fp.tell()
     image.fp.seek(0)
     scans = image.fp.read().count(SCAN)
