@@ -13,6 +13,7 @@ from tests.tables import write_table
 
 CODECS = {
     ".webm": "libvpx", ".avi": "mpeg4", ".mpg": "mpeg2video", ".gif": "gif", ".apng": "apng",
+    ".wmv": "wmv2",
 }  # fmt: skip
 """By suffix; any other is H.264."""
 PIXELS = {".gif": "rgb8", ".apng": "rgb24"}

@@ -259,7 +259,7 @@ CUT = {
     "a.ogg": ("libopus", {}), "a.m4a": ("aac", {}), "first.m4a": ("aac", {"movflags": "+faststart"}),
     "a.aac": ("aac", {}), "a.aiff": ("pcm_s16be", {}), "a.au": ("pcm_s16be", {}), "a.caf": ("pcm_s16le", {}),
     "a.w64": ("pcm_s16le", {}), "24.wav": ("pcm_s24le", {}), "a.mka": ("aac", {}), "a.webm": ("libopus", {}),
-    "a.mp2": ("mp2", {}), "a.flv": ("libmp3lame", {}), "a.avi": ("libmp3lame", {}),
+    "a.mp2": ("mp2", {}), "a.ac3": ("ac3", {}), "a.flv": ("libmp3lame", {}), "a.avi": ("libmp3lame", {}),
 }  # fmt: skip
 
 

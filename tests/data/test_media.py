@@ -42,6 +42,8 @@ PNG = saved(Image.fromarray(photo()))
         {"path": "elsewhere.png", "bytes": PNG},
         photo(),
         photo().tolist(),
+        {"array": photo()},
+        {"array": photo().transpose(2, 0, 1).tolist(), "path": None},
         Image.fromarray(photo()),
     ],
     ids=lambda cell: describe(cell)[:30],
@@ -52,6 +54,24 @@ def test_every_kind_of_cell_gives_the_same_picture(tmp_path, cell):
     assert image.mode == "RGB"
     np.testing.assert_array_equal(np.asarray(image), photo())
     assert image_size(cell, tmp_path) == (40, 30)
+
+
+@pytest.mark.parametrize("as_tensor", [torch.Tensor.bfloat16, torch.Tensor.half, torch.Tensor.double])
+def test_a_tensor_of_any_float_is_read(as_tensor):
+    values = as_tensor(torch.tensor(photo() // 4 / 64.0))  # exact in 8 bits of fraction
+    expected = np.rint(photo() // 4 / 64 * 255)
+    for cell in (values, {"array": values}):
+        table = read_table([{"picture": cell}])
+        for found in (cell, table.row(0)["picture"]):
+            np.testing.assert_array_equal(np.asarray(load_image(found)), expected)
+
+
+def test_floats_a_little_above_white_are_cut_and_not_taken_for_bytes():
+    ramp = np.linspace(0, 1.06, 64).reshape(8, 8)
+    expected = np.rint(np.minimum(ramp, 1) * 255)
+    for full_scale in (None, 1.0):
+        picture = load_image(ramp, full_scale=full_scale)
+        np.testing.assert_array_equal(np.asarray(picture)[:, :, 0], expected)
 
 
 def test_absolute_path_needs_no_root(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import polymodal as pm
 from polymodal.data.guess import guess_modality
 from polymodal.data.table import read_table
+from polymodal.errors import PolymodalError
 from tests.command import error, errors, polymodal, settings
 
 RANDOM = np.random.default_rng(0)
@@ -83,6 +84,8 @@ NAMED = {
     "fractions or rates": ("text", [f"{n / 12:.2f}/5" for n in SHUFFLED]),
     "feet and inches": ("text", [f"{1 + n // 12}'{n % 12}\"" for n in SHUFFLED]),
     "the others not ('<5')": ("text", ["<5" if n % 4 == 0 else str(n) for n in SHUFFLED]),
+    "a number and the same signs": ("text", [f"#{n % 30}" for n in SHUFFLED]),
+    "between thousands; it might be the decimal sign": ("number", [f"1.{n + 300} €/l" for n in SHUFFLED]),
     "addresses on the network": ("text", [f"https://example.org/{n}/page" for n in SHUFFLED]),
     "look like dates": ("number", DAYS.strftime("%Y%m%d").astype(int)),
     "decimal sign": ("number", [f"{1 + n / 7:.3f}" for n in SHUFFLED]),
@@ -155,6 +158,24 @@ def test_doubts_are_warnings_unless_the_setting_is_given():
     assert {c.column: c.modality for c in given.columns}["when"] == "text"
     chosen = pm.check(frame, target="y", inputs=["x"])
     assert not {"when", "size"} & {warning.column for warning in chosen.warnings}
+
+
+@pytest.mark.parametrize("cells", ["{:.3f} km", "1,{:03.0f} kg", "1.{:03.0f} €/l"])
+def test_the_cure_of_a_doubt_reads_the_cells_in_the_other_way(cells):
+    frame = pd.DataFrame({"size": [cells.format(n + 100.5) for n in SHUFFLED], "y": ["a", "b"] * (ROWS // 2)})
+    (doubt,) = [warning for warning in pm.check(frame, target="y").warnings if "decimal" in warning.found]
+    other = doubt.cure.split("inputs.size.format=")[1].split(", else")[0]
+    report = pm.check(frame, target="y", settings=["inputs.size.modality=number", f"inputs.size.format={other}"])
+    assert not report.problems
+    assert not any("decimal" in warning.found for warning in report.warnings)
+
+
+@pytest.mark.parametrize("setting", ["inputs.x.modality=category", "targets.x.task=classification"])
+@pytest.mark.parametrize("cell", [["u"], {"a": 1}], ids=["list", "record"])
+def test_lists_and_records_are_no_categories_and_no_classes(setting, cell):
+    rows = [{"x": cell, "z": 0.1 * n, "y": "ab"[n % 2]} for n in range(20)]
+    with pytest.raises(PolymodalError, match=r"^rows, column 'x': (lists|records), expected one value a cell"):
+        pm.check(rows, target="y", inputs=["z", "x"] if "inputs" in setting else ["z"], settings=[setting])
 
 
 @pytest.mark.parametrize(("given", "first"), [("1.234", 1000 + 2000 / 7), ("1234.5", 1 + 2 / 7)])

@@ -256,6 +256,15 @@ def test_a_clip_cut_short_is_refused(tmp_path, suffix, share):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.96])
+@pytest.mark.parametrize("suffix", [".gif", ".wmv", ".mkv", ".webm"])
+def test_a_clip_that_lacks_its_end_is_refused(tmp_path, suffix, share):
+    whole = write_clip(tmp_path / f"a{suffix}", ramp()).read_bytes()
+    assert load_video(whole, frames=4, size=8).shape == (4, 8, 8, 3)
+    with pytest.raises(MediaError, match=r"is cut short: .* expected a whole clip"):
+        load_video(whole[: int(share * len(whole))], frames=4, size=8)
+
+
 def test_damage_in_the_middle_is_no_other_kind_of_error(tmp_path):
     for suffix in (".mp4", ".mkv", ".avi"):
         whole = write_clip(tmp_path / f"a{suffix}", ramp(16)).read_bytes()

@@ -34,7 +34,7 @@ def report(
         str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--by", help="Columns whose values are compared, with commas between.")
+        list[str] | None, typer.Option("--by", help="Columns whose values are compared, with commas between.")
     ] = None,
     noise_rows: Annotated[
         int | None, typer.Option("--noise-rows", min=0, help="Rows to make worse step by step; 0 for none.")

@@ -39,7 +39,10 @@ TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, Excel, 
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
-Inputs = Annotated[str | None, typer.Option("--inputs", "-i", help="Columns to read, with commas between.")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--inputs", "-i", help="Columns to read, with commas between; may be repeated."),
+]
 TaskOption = Annotated[
     Task | None, typer.Option("--task", help="generation: answer in words, by --prompt and --answer.")
 ]
@@ -78,7 +81,8 @@ TableOutput = Annotated[
     ),
 ]  # fmt: skip
 Keep = Annotated[
-    str | None, typer.Option("--keep", help="Columns of the table to carry over, with commas between.")
+    list[str] | None,
+    typer.Option("--keep", help="Columns of the table to carry over, with commas between; may be repeated."),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
@@ -161,9 +165,10 @@ def resumable(stop: BaseException) -> typer.Exit:
     return typer.Exit(143 if terminated else 130)
 
 
-def split(names: str | None) -> list[str]:
-    """Names with commas between."""
-    return [name.strip() for name in names.split(",") if name.strip()] if names else []
+def split(names: str | list[str] | None) -> list[str]:
+    """Names with commas between, of an option that may be repeated."""
+    given = [names] if isinstance(names, str) else names or []
+    return [name.strip() for some in given for name in some.split(",") if name.strip()]
 
 
 def command_name() -> str:

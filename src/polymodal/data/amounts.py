@@ -16,6 +16,7 @@ from polymodal.data.number_formats import (
     is_currency,
     is_known_unit,
     is_plain,
+    is_rate,
     split_cell,
 )
 from polymodal.data.values import Cells, is_textual, look, parse_numbers
@@ -40,12 +41,14 @@ class Amounts:
         count: Cells that fit.
         plain: Cells that are plain numbers.
         doubt: What else the cells might mean, or why there is no one format; ``""`` where it is certain.
+        other: The sample of the format that reads the cells in the other way; ``""`` where it is certain.
     """
 
     format: str | None
     count: int
     plain: int
     doubt: str = ""
+    other: str = ""
 
     @property
     def is_needed(self) -> bool:
@@ -155,7 +158,15 @@ def _signs(
     thousands, decimal = _shown_signs(bodies, best) if unit != ("", "") or best[0] else best
     shown = Counter(part.shown for part, _ in parts if _affix(part) == unit)
     written = NumberFormat(decimal, thousands, *shown.most_common(1)[0][0], multiples)
-    return Amounts(str(written), fits[best], plain, _doubt(bodies, best, fits, unit))
+    doubt = _doubt(bodies, best, fits, unit)
+    return Amounts(str(written), fits[best], plain, doubt, str(_exchanged(written)) if doubt else "")
+
+
+def _exchanged(written: NumberFormat) -> NumberFormat:
+    """The format in which the sign between thousands is the decimal one, or the other way round."""
+    if written.thousands:
+        return replace(written, thousands="", decimal=written.thousands)
+    return replace(written, thousands=written.decimal or ".", decimal="")
 
 
 def _fitting(bodies: Counter[str], thousands: str, decimal: str) -> int:
@@ -202,7 +213,9 @@ def _doubt(
 ) -> str:
     """Where ``1,234`` may be a thousand or a fraction, which this column does not settle."""
     thousands, decimal = best
-    if any(is_currency(affix) for affix in unit):
+    if any(is_currency(affix) for affix in unit) and not (
+        any(is_rate(affix) for affix in unit) and all(thousands and thousands in body for body in bodies)
+    ):
         return ""
     if best == ("", "."):
         return ambiguous_dots([*bodies])

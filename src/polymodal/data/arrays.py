@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import IO, Any
 
@@ -13,6 +14,8 @@ HEADERS: dict[tuple[int, int], Any] = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 CHANNELS = (1, 2, 3, 4)
+UNKNOWN_TO_NUMPY = ("torch.bfloat16", "torch.float8")
+"""Types of tensors that NumPy has not: their values are exact in 32 bits."""
 
 
 def as_array(cell: Any) -> np.ndarray:
@@ -23,7 +26,16 @@ def as_array(cell: Any) -> np.ndarray:
     """
     if hasattr(cell, "detach"):  # a tensor that is learned, or lies on a GPU
         cell = cell.detach().cpu()
+        if str(cell.dtype).startswith(UNKNOWN_TO_NUMPY):
+            cell = cell.float()
     return np.asarray(cell)
+
+
+def is_bare_array(cell: Any) -> bool:
+    """Whether a cell is ``{"array": …}``, pixels or frames without the samples a second of a recording."""
+    if not isinstance(cell, Mapping) or cell.get("array") is None or isinstance(cell["array"], (str, bytes)):
+        return False
+    return all(value is None for key, value in cell.items() if key != "array")
 
 
 def packed(array: np.ndarray) -> bytes:

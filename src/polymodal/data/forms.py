@@ -54,6 +54,8 @@ _FORMS = {
 FORMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _FORMS.items()}
 IDS = ("UUIDs", "hashes", "e-mail addresses")
 """Forms that name one thing each, wherever they come back."""
+_LONE_NUMBER = re.compile(r"\d+(?:[.,'_€$£ ]\d+)*", re.ASCII)
+LONGEST_FORM, FEWEST_NUMBERS = 12, 5
 _WORD = re.compile(r"[A-Za-z0-9_\-./:]+")
 _LETTERS = re.compile(r"[A-Z]+")
 _LATIN = re.compile(r"[^\W\d_]+", re.ASCII)
@@ -114,6 +116,17 @@ def id_of(texts: Sequence[str]) -> str | None:
     if len(lengths) == 1 and max(lengths) <= LONGEST_NAME and all(map(_LETTERS.fullmatch, texts)):
         return f"{max(lengths)} capitals"
     return None
+
+
+def numbers_with_more(texts: Sequence[str]) -> str:
+    """A text of those that hold one number each, and around it always the same: ``#12``; ``""`` for others."""
+    some = [text.strip() for text in _some(texts)]
+    forms = Counter(_LONE_NUMBER.sub("0", text) for text in some)
+    form, having = forms.most_common(1)[0] if forms else ("", 0)
+    is_short = len(form) <= LONGEST_FORM and len(form.split()) <= MOST_WORDS and form.count("0") == 1 < len(form)
+    if not is_short or having < SHARE * len(some) or len(some) < FEWEST_NUMBERS:
+        return ""
+    return next(text for text in some if _LONE_NUMBER.sub("0", text) == form)
 
 
 def are_words(texts: Sequence[str]) -> bool:

@@ -40,6 +40,7 @@ _UNITS = (
     "km/h kmh kph m/s ppm pt pts"
 )
 UNITS = frozenset(_UNITS.split())
+_FIRST_WORD = re.compile(r"[^\s/*]*")
 _TRAILING_MINUS = re.compile(r"\d[\d.,' ]*\s?-", re.ASCII)
 _SPACES = [0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _DIGITS = (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10)
@@ -56,12 +57,14 @@ _SAME = (
 def clean(text: str) -> str:
     """``text`` with the spaces, minus signs, apostrophes and digits of Unicode as ASCII's.
 
-    A leading apostrophe, with which a spreadsheet marks a text, goes; ``12,-`` is ``12,0``,
+    A leading apostrophe, with which a spreadsheet marks a text, goes; ``12,-`` and ``12,--`` are ``12,0``,
     and ``12.50-``, as accounts write it, ``-12.50``.
     """
     text = text.translate(_SAME).strip()
     if len(text) > 1 and text[0] == "'":
         text = text[1:].lstrip()
+    if text[-3:] in (".--", ",--"):
+        text = text[:-1]
     if len(text) < 2 or text[-1] != "-":
         return text
     if text[-2] in ".,":
@@ -100,7 +103,7 @@ def split_cell(text: str) -> Written | None:
     if found is None or bool(found["open"]) != bool(found["close"]) or (found["sign"] and found["inner"]):
         return None
     prefix = _normal(found["prefix"] or "")
-    if prefix and not is_currency(prefix):
+    if prefix and prefix != "%" and not is_currency(prefix):
         return None
     body, suffix = found["body"], (found["suffix"] or "").strip()
     is_attached = not found["gap"] and not body.endswith(" ")
@@ -129,10 +132,18 @@ def _normal(affix: str) -> str:
 
 
 def is_currency(affix: str) -> bool:
-    """Whether a normalized affix is a sign or code of money, such as ``$``, ``us$`` or ``chf``."""
+    """Whether a normalized affix is a sign or code of money, such as ``$``, ``us$``, ``chf`` or ``€/month``."""
     if affix in CURRENCIES:
         return True
-    return len(affix) <= 4 and any(unicodedata.category(letter) == "Sc" for letter in affix)
+    first = _FIRST_WORD.match(affix)[0]  # type: ignore[index]  # it matches nothing too
+    if first in CURRENCIES - UNITS and (len(first) == 3 or affix[len(first) :].startswith("/")):
+        return True
+    return len(first) <= 4 and any(unicodedata.category(letter) == "Sc" for letter in first)
+
+
+def is_rate(affix: str) -> bool:
+    """Whether more than the currency follows, as in ``€/month`` or ``eur per l``: rates may have 3 decimals."""
+    return is_currency(affix) and _FIRST_WORD.fullmatch(affix) is None
 
 
 def is_plain(text: str) -> bool:

@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from polymodal.data.access import Root
-from polymodal.data.arrays import MAGIC, as_array, channels_last, read_header
+from polymodal.data.arrays import MAGIC, as_array, channels_last, is_bare_array, read_header
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import PICTURES, damage
 
 FULL_SCALES = (255, 1023, 4095, 65535, 2**31 - 1)
 """What may stand for white in a picture of more than 8 bits: 8, 10, 12, 16 and 31 bits."""
+OVERSHOOT = 1.1
+"""Floats up to this are on the scale of 1: resizing and rounding go a little beyond white, which is cut."""
 STRIP = 2**20
 """Pixels that are converted at once."""
 WEBP_BYTES, AVIF_BYTES, DEEP_BYTES = 16, 16, 24
@@ -54,6 +56,7 @@ def load_image(
         MediaError: If there is no such file, it is empty, too large, damaged or cut short, no picture, holds
             values below 0 or above ``full_scale``, or such as are no numbers.
     """
+    cell = cell["array"] if is_bare_array(cell) else cell
     with damage(cell, "a picture"):
         if _is_array(cell):
             return _from_array(as_array(cell), limits, gray, full_scale, cell)
@@ -71,7 +74,7 @@ def image_size(cell: Any, root: Root = None) -> tuple[int, int]:
     Raises:
         MediaError: As ``load_image``, except for damage behind the header.
     """
-    if _is_array(cell) or isinstance(cell, Image.Image):
+    if _is_array(cell) or is_bare_array(cell) or isinstance(cell, Image.Image):
         return load_image(cell, root).size
     with damage(cell, "a picture"), open_cell(cell, root, LIMITS) as stream:
         try:
@@ -92,6 +95,7 @@ def own_full_scale(cell: Any, root: Root = None) -> float | None:
     Raises:
         MediaError: As ``load_image``.
     """
+    cell = cell["array"] if is_bare_array(cell) else cell
     with damage(cell, "a picture"):
         if _is_array(cell):
             return _array_scale(as_array(cell), cell)
@@ -112,10 +116,15 @@ def _held_by(peak: float, *, whole: bool) -> float:
         ValueError: If none does.
     """
     scales = FULL_SCALES if whole else (1, *FULL_SCALES)
-    held = next((scale for scale in scales if peak <= scale), None)
+    held = next((scale for scale in scales if peak <= _most(scale)), None)
     if held is None:
         raise ValueError(f"values to {peak:.6g}, expected at most {FULL_SCALES[-1]}")
     return float(held)
+
+
+def _most(scale: float) -> float:
+    """The largest value that a full scale holds."""
+    return OVERSHOOT if scale == 1 else scale
 
 
 def _is_array(cell: Any) -> bool:
@@ -333,7 +342,7 @@ def _range(values: np.ndarray, cell: Any) -> tuple[float, float]:
 
 
 def _scale(peak: float, whole: bool, full_scale: float | None, cell: Any) -> float:
-    if full_scale is not None and peak > full_scale:
+    if full_scale is not None and peak > _most(full_scale):
         found = f"{describe(cell)} holds values to {peak:.6g}"
         cure = "Give it on the scale of those, or train with 'full_scale' of the input set to what is white."
         raise MediaError(found=found, expected=f"at most {full_scale:.6g} as in the training rows", cure=cure)

@@ -18,6 +18,7 @@ from polymodal.data.forms import (
     is_code_name,
     is_id_name,
     is_saved_index,
+    numbers_with_more,
     unknown_suffixes,
 )
 from polymodal.data.labels import guess_separator, looks_joined, looks_multilabel
@@ -168,8 +169,7 @@ def amounts_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> tuple[A
     empty = cells.looked_at - cells.filled
     reason = f"{amounts.count} of {cells.filled} cells are numbers, written as {amounts.format}"
     reason += f", {empty} empty" if empty else ""
-    sign = "," if "," in amounts.format else "."
-    cure = f"If it is: inputs.{column}.format=1234{sign}5, else inputs.{column}.format={amounts.format}"
+    cure = f"If it does: inputs.{column}.format={amounts.other}, else inputs.{column}.format={amounts.format}"
     return amounts, Guess(
         column, "number", reason, amounts.format, amounts.doubt, cure if amounts.doubt else ""
     )
@@ -232,6 +232,8 @@ def _word_doubt(values: pa.ChunkedArray, cells: Cells, texts: list[str]) -> str:
     """Why texts without a form may not be worth reading as text."""
     if all_different(cells) and are_words(texts):
         return "one word a cell, all different, read as text: they may only name the rows"
+    if is_textual(values.type) and (example := numbers_with_more(texts)):
+        return f"a number and the same signs in each cell ('{example}'), read as text; alone it is a number"
     if is_textual(values.type) and (mark := looks_joined(cells)):
         return f"several values in a cell, '{mark}' between them, read as text"
     return ""

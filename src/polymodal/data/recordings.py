@@ -32,7 +32,7 @@ UNTYPED = 8
 """Bytes of a whole number as Python's lists and Arrow hold it: no recording was written in so many."""
 LONGEST = ("matroska,webm", "flv")
 """Formats that declare the length of their longest stream."""
-FRAMED = ("mp3", "aac")
+FRAMED = ("ac3", "eac3", "mp3", "aac")
 """Formats that are nothing but frames, each of which says its length."""
 ALONE = ("flac", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb")
 """Codecs whose frames can be decoded without those before, and which refuse one that is not whole."""

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from polymodal.data.arrays import as_array, channels_last, kind_of, packed
+from polymodal.data.arrays import as_array, channels_last, is_bare_array, kind_of, packed
 from polymodal.data.arrow_types import DEEPEST, TEXTED, value_text
 from polymodal.data.spelling import as_label
 from polymodal.errors import DataError, Problem
@@ -234,6 +234,8 @@ def _storable(cell: Any, depth: int = 1) -> Any:
     if isinstance(cell, Image.Image):
         return {"bytes": _picture_bytes(cell), "path": None}
     if isinstance(cell, Mapping):
+        if is_bare_array(cell):
+            return _storable(cell["array"], depth)
         if cell.get("array") is not None and cell.get("sampling_rate") is not None:
             deeper = depth + 1
             return {str(k): _samples(v) if k == "array" else _storable(v, deeper) for k, v in cell.items()}

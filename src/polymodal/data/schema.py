@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
@@ -71,10 +72,25 @@ def complete(
         read = {name: read.get(name) for name in table.columns if name in chosen}
     values["inputs"] = {name: _input(table, name, entry) for name, entry in read.items()}
     values["targets"] = {name: _target(table, name, entry) for name, entry in learnt.items()}
+    _require_single_values(table, values)
     is_chosen = not beside and bool(inputs or given[0])
     entries = read | learnt
     guesses = [_in_doubt(guess, values, entries.get(guess.column), is_chosen=is_chosen) for guess in guesses]
     return values, [_label_reason(guess, values["targets"].get(guess.column)) for guess in guesses]
+
+
+def _require_single_values(table: Table, values: dict[str, Any]) -> None:
+    """Refuse lists and records as categories or classes, which are one value a cell."""
+    roles = (("inputs", "modality", "category"), ("targets", "task", "classification"))
+    for section, key, single in roles:
+        for name, entry in values[section].items():
+            if isinstance(entry, dict) and entry.get(key) == single:
+                kind = table.values(name).type
+                if pa.types.is_nested(kind):
+                    found = "records" if pa.types.is_struct(kind) else "lists"
+                    cure = "Make a column of each value, or set the task 'multilabel' for a target of lists."
+                    raise DataError(Problem(file=table.name, column=name, found=found,
+                                            expected=f"one value a cell for {single}", cure=cure))  # fmt: skip
 
 
 def _in_doubt(guess: Guess, values: dict[str, Any], entry: Any, *, is_chosen: bool) -> Guess:

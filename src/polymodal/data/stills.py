@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from polymodal.data.access import Root
-from polymodal.data.arrays import MAGIC, as_array, read_header
+from polymodal.data.arrays import MAGIC, as_array, is_bare_array, read_header
 from polymodal.data.cells import Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import damage
 from polymodal.data.pictures import load_image, own_full_scale
@@ -27,6 +27,7 @@ def open_stills(cell: Any, root: Root, limits: Limits) -> ArrayClip | Animation 
     Raises:
         MediaError: If there is no such file, or it is damaged, too large or no clip.
     """
+    cell = cell["array"] if is_bare_array(cell) else cell
     if isinstance(cell, (np.ndarray, list, tuple)) or hasattr(cell, "detach"):
         with damage(cell, "a clip"):
             return ArrayClip(as_array(cell), describe(cell), limits)

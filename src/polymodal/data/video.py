@@ -17,6 +17,7 @@ from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.decoding import check_codec, damage, open_container
 from polymodal.data.stills import check_count, check_frame, check_work, middles, open_stills
+from polymodal.data.whole import check_whole
 
 __all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
 
@@ -228,6 +229,8 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
     missing = declared - max(seconds, end_of_all) if is_timed else 0.0
     if not is_whole or missing > max(0.02 * declared, 2.5 / rate):
         raise _cut_short(cell, seconds, declared)
+    with open_cell(cell, root, limits) as file:
+        check_whole(file, cell, "clip")
     if is_timed:
         return _Index(sorted(set(times)), sorted(set(keys)), seconds, until)
     return _Index(list(range(count)), [], seconds)
