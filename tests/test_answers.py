@@ -144,8 +144,8 @@ def test_columns_are_carried_over(run, base):
         assert result.status == 0 and not result.err
         written = pd.read_csv(base / "a.csv", dtype=str)
         assert written["zip"].tolist() == frame["zip"].tolist() and list(written)[:2] == ["id", "zip"]
-    repeated = polymodal("predict", "run", "rows.csv", "--keep", "id", "--keep", "zip", "-o", "-", folder=base)
-    assert repeated.out.startswith("id,zip,")
+    repeated = ["--keep", "id", "--keep", "zip", "-o", "-"]
+    assert polymodal("predict", "run", "rows.csv", *repeated, folder=base).out.startswith("id,zip,")
     said = error(base, "predict", "run", "rows.csv", "--keep", "idd", "-o", "a.csv")
     assert said.startswith("rows.csv: no column 'idd' to keep. Did you mean 'id'?")
     said = error(base, "predict", "run", "rows.csv", "--keep", "day", "-o", "a.csv")

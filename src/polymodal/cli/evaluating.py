@@ -76,7 +76,8 @@ def evaluate(
         Task | None, typer.Option("--task", help="With --linear-probe: how to read the target. [as it looks]")
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--inputs", "-i", help="Only these find and are found, or are labelled by.")
+        list[str] | None,
+        typer.Option("--inputs", "-i", help="Only these find and are found, or are labelled by."),
     ] = None,
     instead: Annotated[
         list[str] | None,

@@ -119,12 +119,12 @@ def id_of(texts: Sequence[str]) -> str | None:
 
 
 def numbers_with_more(texts: Sequence[str]) -> str:
-    """A text of those that hold one number each, and around it always the same: ``#12``; ``""`` for others."""
+    """A text of those that hold one number and around it always the same: ``#12``; ``""`` for others."""
     some = [text.strip() for text in _some(texts)]
     forms = Counter(_LONE_NUMBER.sub("0", text) for text in some)
     form, having = forms.most_common(1)[0] if forms else ("", 0)
-    is_short = len(form) <= LONGEST_FORM and len(form.split()) <= MOST_WORDS and form.count("0") == 1 < len(form)
-    if not is_short or having < SHARE * len(some) or len(some) < FEWEST_NUMBERS:
+    is_short = 1 < len(form) <= LONGEST_FORM and len(form.split()) <= MOST_WORDS
+    if not is_short or form.count("0") != 1 or having < SHARE * len(some) or len(some) < FEWEST_NUMBERS:
         return ""
     return next(text for text in some if _LONE_NUMBER.sub("0", text) == form)
 

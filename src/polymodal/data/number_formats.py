@@ -132,7 +132,7 @@ def _normal(affix: str) -> str:
 
 
 def is_currency(affix: str) -> bool:
-    """Whether a normalized affix is a sign or code of money, such as ``$``, ``us$``, ``chf`` or ``€/month``."""
+    """Whether a normalized affix is money by its sign or code: ``$``, ``us$``, ``chf``, ``€/month``."""
     if affix in CURRENCIES:
         return True
     first = _FIRST_WORD.match(affix)[0]  # type: ignore[index]  # it matches nothing too
@@ -142,7 +142,7 @@ def is_currency(affix: str) -> bool:
 
 
 def is_rate(affix: str) -> bool:
-    """Whether more than the currency follows, as in ``€/month`` or ``eur per l``: rates may have 3 decimals."""
+    """Whether more follows the currency, as in ``€/month`` or ``eur per l``: rates may have 3 decimals."""
     return is_currency(affix) and _FIRST_WORD.fullmatch(affix) is None
 
 

@@ -88,9 +88,10 @@ def _require_single_values(table: Table, values: dict[str, Any]) -> None:
                 kind = table.values(name).type
                 if pa.types.is_nested(kind):
                     found = "records" if pa.types.is_struct(kind) else "lists"
-                    cure = "Make a column of each value, or set the task 'multilabel' for a target of lists."
-                    raise DataError(Problem(file=table.name, column=name, found=found,
-                                            expected=f"one value a cell for {single}", cure=cure))  # fmt: skip
+                    cure = "Make a column of each value; a target of lists has the task 'multilabel'."
+                    expected = f"one value a cell for {single}"
+                    problem = Problem(file=table.name, column=name, found=found, expected=expected, cure=cure)
+                    raise DataError(problem)
 
 
 def _in_doubt(guess: Guess, values: dict[str, Any], entry: Any, *, is_chosen: bool) -> Guess:
