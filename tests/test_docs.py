@@ -13,6 +13,7 @@ from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
 from polymodal.parsing import parse
+from polymodal.training import arguments
 from tests.command import polymodal
 from tests.tables import house_rows, write_table
 
@@ -44,6 +45,8 @@ def folder(tmp_path, monkeypatch):
         rows = house_rows(tmp_path, count, seed)
         write_table(tmp_path / name, [{k: row[k] for k in row if k not in ("id", "voice")} for row in rows])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(arguments, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(arguments, "MOST_EPOCHS", 2)  # where a command names none
     monkeypatch.setattr(sys, "stdin", io.StringIO("flat or house?\n"))  # what is typed to polymodal chat
     return tmp_path
 

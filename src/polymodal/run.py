@@ -345,8 +345,11 @@ class Run:
             DataError: If table or cell cannot be read, or there is no such row.
             RunError: If there is no such target, or the files cannot be written.
         """
+        from polymodal.data.aside import require_folder
         from polymodal.explaining.writing import explain, write_explanations
 
+        if output is not None:
+            require_folder(Path(output))
         found = explain(self, source, rows, targets=targets)
         if output is not None:
             write_explanations(found, self, output)

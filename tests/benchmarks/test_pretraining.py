@@ -25,16 +25,21 @@ def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 @pytest.mark.parametrize("script", ["pretraining"], indirect=True)
-def test_it_prints_a_ratio_a_line_and_the_memory_of_pieces(
-    script: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script.main(["--smoke"])
+def test_it_prints_a_ratio_a_line(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--smoke", "--parts", "speed"])
     heading, _, *lines = capsys.readouterr().out.splitlines()
     assert "image + audio, 32 rows, batches of 16" in heading
     for name, line in zip(script.LINES, lines[:2], strict=True):
         ours, plain, ratio = map(float, re.match(rf"{name} +(\S+) +(\S+) +(\S+)", line).groups())
         assert ours > 0 and ratio == pytest.approx(ours / plain, abs=0.01)
-    steps = {line[:26].strip(): [float(cell) for cell in line[26:].split()] for line in lines[3:5]}
+
+
+@pytest.mark.slow  # two processes that import torch
+@pytest.mark.parametrize("script", ["pretraining"], indirect=True)
+def test_it_prints_the_memory_of_pieces(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--smoke", "--parts", "memory"])
+    lines = capsys.readouterr().out.splitlines()
+    steps = {line[:26].strip(): [float(cell) for cell in line[26:].split()] for line in lines[1:3]}
     assert list(steps) == ["whole", "in pieces of 5"]
     for peak, before, seconds, _, _ in steps.values():
         assert peak >= before > 100 and seconds > 0

@@ -81,12 +81,18 @@ def test_frozen_prints_a_ratio(script: Any, tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("script", ["prediction"], indirect=True)
-def test_prediction_prints_a_ratio_and_the_memory(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    script.main(["--smoke"])
+def test_prediction_prints_a_ratio(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--smoke", "--parts", "speed"])
     lines = capsys.readouterr().out.splitlines()
-    assert "image,audio -> digit, 60 rows" in lines[0]
+    assert "image,audio -> digit, 60 rows" in lines[0] and len(lines) == 3
     compared(lines[2], "predict")
-    for line, rows in zip(lines[4:], (40, 80), strict=True):
+
+
+@pytest.mark.slow  # four processes that import torch
+@pytest.mark.parametrize("script", ["prediction"], indirect=True)
+def test_prediction_prints_the_memory(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(["--smoke", "--parts", "memory"])
+    for line, rows in zip(capsys.readouterr().out.splitlines()[1:], (40, 80), strict=True):
         found, most = re.match(rf" +{rows} +(\S+) .* (\S+)$", line).groups()
         assert float(found) > 100 and float(most) == pytest.approx(1, abs=0.2)
 

@@ -106,13 +106,13 @@ def folder(tmp_path_factory):
     """A model that is sure of a rule which three of ten rows break, save those it learned from."""
     place = tmp_path_factory.mktemp("sure")
     random = np.random.default_rng(0)
-    names = np.array(["train"] * 300 + ["val"] * 2000 + ["test"] * 4000)
+    names = np.array(["train"] * 300 + ["val"] * 1500 + ["test"] * 3000)
     x = np.sign(random.normal(size=len(names))) * random.uniform(1, 2, len(names))
     label = (x > 0) ^ ((random.random(len(names)) < 0.3) & (names != "train"))
     frame = pd.DataFrame({"x": x, "label": np.where(label, "yes", "no"), "split": names})
     frame.to_csv(place / "t.csv", index=False)
     learned = settings(
-        train__epochs=20, train__learning_rate=0.01, report__write="true", report__noise_rows=0
+        train__epochs=8, train__learning_rate=0.03, report__write="true", report__noise_rows=0
     )
     fit = ["fit", "t.csv", "-t", "label", "-i", "x", *learned]
     for name, more in (("run", []), ("plain", ["--set", "targets.label.temperature=false"])):
@@ -125,7 +125,7 @@ def test_a_fit_keeps_the_temperature_and_predicts_with_it(folder):
     written = [json.loads((folder / name / "metrics.json").read_text()) for name in ("run", "plain")]
     chosen = written[0]["calibration"]["label"]
     head = pm.load(folder / "run").model.head("label")
-    assert chosen["temperature"] == float(head.temperature) > 2 and chosen["rows"] == 2000
+    assert chosen["temperature"] == float(head.temperature) > 2 and chosen["rows"] == 1500
     assert chosen["after"]["nll"] < chosen["before"]["nll"]
     assert written[1]["calibration"] == {}
     with_it, without = (entry["test"]["label"] for entry in written)

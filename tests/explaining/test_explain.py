@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
             }
         )
     pd.DataFrame(rows).to_csv(place / "t.csv", index=False)
-    learned = settings("picture", train__epochs=20, train__learning_rate=0.01)
+    learned = settings("picture", train__epochs=8, train__learning_rate=0.004)
     fit = ["fit", "t.csv", "-t", "word", "-t", "corner", "-t", "sign", "-i", "picture,note,x,y", "-o", "run"]
     result = polymodal(*fit, *learned, "--set", "inputs.picture.size=16", folder=place)
     assert result.status == 0, result.err

@@ -16,7 +16,7 @@ from tests.fuzz.samples import samples
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SEED = 20240
-FEW, MANY = 63, 10_000
+FEW, MANY = 35, 10_000
 
 
 def run_cases(kind, count, folder):

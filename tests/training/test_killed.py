@@ -47,7 +47,7 @@ def test_killed_again_and_again(houses, unbroken, tmp_path):
     whole, touches = unbroken
     resume = options(houses, tmp_path / "run") | {"resume": True}
     in_the_middle = random.Random(0).randrange(touches // 4, touches // 2)
-    for touch in (".part/checkpoint-2/", in_the_middle, ".part/processor_config.json", ".metrics.json"):
+    for touch in (in_the_middle, ".part/processor_config.json"):
         assert die(resume, touch=touch)
     finish(resume)
     assert_same_run(tmp_path / "run", whole)

@@ -94,6 +94,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why rows are answered as they are: explanations.html and explanations.parquet."""
+    from polymodal.data.aside import require_folder
     from polymodal.data.table import read_table
     from polymodal.explaining.frame import summary
     from polymodal.explaining.writing import explain as make
@@ -101,8 +102,10 @@ def explain(
 
     opened = load_run(run, device, None, threads)
     whole = read_table(table)
+    folder = output or opened.folder
+    require_folder(folder)
     found = make(opened, whole, rows, targets=target or None)
-    page, frame = write_explanations(found, opened, output or opened.folder)
+    page, frame = write_explanations(found, opened, folder)
     figures = {
         "page": str(page), "frame": str(frame), "told": found.sentences(),
         "answers": [summary(entry, opened.processor.targets) for entry in found.entries],
