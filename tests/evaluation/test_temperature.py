@@ -111,9 +111,7 @@ def folder(tmp_path_factory):
     label = (x > 0) ^ ((random.random(len(names)) < 0.3) & (names != "train"))
     frame = pd.DataFrame({"x": x, "label": np.where(label, "yes", "no"), "split": names})
     frame.to_csv(place / "t.csv", index=False)
-    learned = settings(
-        train__epochs=8, train__learning_rate=0.03, report__write="true", report__noise_rows=0
-    )
+    learned = settings(train__epochs=8, train__learning_rate=0.03, report__write="true", report__noise_rows=0)
     fit = ["fit", "t.csv", "-t", "label", "-i", "x", *learned]
     for name, more in (("run", []), ("plain", ["--set", "targets.label.temperature=false"])):
         result = polymodal(*fit, *more, "-o", name, folder=place)
