@@ -59,6 +59,11 @@ def test_a_finished_run_is_replaced_on_demand_only(tmp_path):
         "run: holds a run already. Give another folder with -o, or --overwrite, or --resume"
     ]
     assert (tmp_path / "run/metrics.json").read_bytes() == before
+    table = (tmp_path / "houses.csv").read_bytes()
+    (tmp_path / "houses.csv").write_bytes(table[: table.rindex(b"\n", 0, -1) + 1])  # a row less
+    said = "run: was finished with another houses.csv: the file has changed since. Fit anew with --overwrite"
+    assert polymodal(*fit, "--resume", folder=tmp_path).errors[0].startswith(said)
+    (tmp_path / "houses.csv").write_bytes(table)
     assert polymodal(*fit, "--set", "train.seed=1", "--overwrite", folder=tmp_path).status == 0
     assert (tmp_path / "run/metrics.json").read_bytes() != before
 

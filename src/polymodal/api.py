@@ -54,7 +54,7 @@ from polymodal.training.language.opening import asks_for_words, open_language_jo
 from polymodal.training.pairing import check_pairs
 from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
-from polymodal.training.source import read_declared_table, train_source
+from polymodal.training.source import read_declared_table, require_same_tables, train_source
 from polymodal.training.started import build_started, tell_start
 from polymodal.training.starting import refuse_own_start
 from polymodal.training.thread_timing import training_threads
@@ -256,6 +256,7 @@ def begin(job: Job, folder: Path, *, resume: bool, overwrite: bool, quiet: bool)
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
     results = finished_results(folder) if resume and has_begun(folder) else None
     if results is not None:
+        require_same_tables(folder, job.declaration, job.folder, results)
         discard(folder / "checkpoints")
         note(f"{folder}: was finished already", quiet)
         return None

@@ -62,6 +62,11 @@ def test_a_finished_run_is_kept_unless_it_is_to_be_replaced(houses, tmp_path):
     assert "holds a run already. Give another folder with -o, or --overwrite" in error(tmp_path, *words)
     again = polymodal(*words, "--resume", folder=tmp_path)
     assert again.status == 0 and "run: was finished already" in again.err
+    metrics = tmp_path / "run/metrics.json"
+    told = metrics.read_text()
+    metrics.write_text(told.replace(json.loads(told)["data"]["train"], "0" * 64))
+    assert "the file has changed since" in error(tmp_path, *words, "--resume")
+    metrics.write_text(told)
     other = [*words, "--set", "train.seed=1"]
     assert "its run.yaml declares something else" in error(tmp_path, *other, "--resume")
     assert polymodal(*other, "--overwrite", folder=tmp_path).status == 0

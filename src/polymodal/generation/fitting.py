@@ -32,7 +32,6 @@ from polymodal.training.folder import (
     check_folder,
     finished_results,
     has_begun,
-    is_finished,
     write_metrics,
 )
 from polymodal.training.language.checking import check_language
@@ -42,6 +41,7 @@ from polymodal.training.language.opening import open_language_job
 from polymodal.training.language.stages import train_stages
 from polymodal.training.progress import note, quiet_libraries, working
 from polymodal.training.skipping import skip_notes
+from polymodal.training.source import require_same_tables, table_digests
 from polymodal.training.thread_timing import training_threads
 
 SPARE = 1.5
@@ -109,10 +109,12 @@ def _open_and_fit(
 def _is_done(job: LanguageJob, folder: Path, *, resume: bool, overwrite: bool) -> bool:
     """Refuse a folder that cannot be written to; whether the run in it is finished already."""
     check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
-    done = resume and has_begun(folder) and is_finished(folder)
-    if done:
-        discard(folder / "checkpoints")
-    return done
+    results = finished_results(folder) if resume and has_begun(folder) else None
+    if results is None:
+        return False
+    require_same_tables(folder, job.declaration, job.folder, results)
+    discard(folder / "checkpoints")
+    return True
 
 
 def _finish_pages(run: LanguageRun) -> None:
@@ -193,6 +195,7 @@ def write_language_results(
         "tokens": report.conversation.get("tokens", {}) if report else {},
         "warnings": [str(warning) for warning in report.warnings] if report else [],
         "notes": [*job.notes, *skip_notes(job)],
+        "data": table_digests(job.declaration, job.folder),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "history": [entry | {"stage": name} for name, told in trained.items() for entry in told["history"]],
         PAGES_STATE: PENDING,

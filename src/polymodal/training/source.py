@@ -124,6 +124,29 @@ def require_own_tables(
             raise RunError(f"{named}: is not the file that {run} was fitted to (its SHA-256 differs). {cure}")
 
 
+def require_same_tables(
+    run: Path, declaration: Declaration, folder: Path | None, results: Mapping[str, Any]
+) -> None:
+    """See that a finished run, which is not fitted again, was fitted to the tables as they are now.
+
+    Args:
+        run: Its folder.
+        declaration: What is asked for now, the same as the run's.
+        folder: Where the paths of its tables start.
+        results: What the run's ``metrics.json`` says. Tables in memory have no digest in it.
+
+    Raises:
+        RunError: If the file of a table has changed.
+    """
+    known = results.get("data")
+    now = table_digests(declaration, folder) if isinstance(known, dict) else {}
+    changed = [split for split in now if split in known and now[split] != known[split]]
+    if changed:
+        named = getattr(declaration.data, changed[0])
+        cure = "Fit anew with --overwrite, or give another folder with -o"
+        raise RunError(f"{run}: was finished with another {named}: the file has changed since. {cure}")
+
+
 def _fill_in(values: dict[str, Any]) -> None:
     """Environment variables and ``~`` in the paths of a declaration's tables, written out.
 
