@@ -10,6 +10,7 @@ import numpy as np
 
 from polymodal.config import Declaration
 from polymodal.data.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
+from polymodal.data.check_combined import combined_giveaways
 from polymodal.data.check_copies import copies
 from polymodal.data.check_derived import giveaways
 from polymodal.data.check_labels import check_labels
@@ -187,8 +188,15 @@ def _check_columns(
                 report.warnings += check_values(parts, name, target.separator)
             if target.transform == "log":
                 report.warnings += below_zero(parts, name)
-            report.warnings += giveaways(parts, list(declaration.inputs), name)
+            report.warnings += _giveaways(parts, list(declaration.inputs), name)
     return details
+
+
+def _giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
+    """Warnings of inputs that give ``target`` alone, and of the others that give it together."""
+    alone = giveaways(parts, inputs, target)
+    named = {problem.column for problem in alone}
+    return alone + combined_giveaways(parts, [name for name in inputs if name not in named], target)
 
 
 def _white(reader: Reader | None) -> str:
