@@ -87,7 +87,7 @@ def _whole_rows(
 
 
 def _added(columns: np.ndarray, wanted: np.ndarray, *, whole: bool = False) -> tuple[list[int], float]:
-    """Which columns ``(rows, inputs)``, each times a number, add up to ``wanted``, and R²; none if they do not.
+    """Which columns ``(rows, inputs)``, each times a number, add up to ``wanted``, and R²; none if not.
 
     Args:
         columns: The inputs.
