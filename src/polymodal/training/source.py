@@ -139,7 +139,9 @@ def require_same_tables(
         RunError: If the file of a table has changed.
     """
     known = results.get("data")
-    now = table_digests(declaration, folder) if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return
+    now = table_digests(declaration, folder)
     changed = [split for split in now if split in known and now[split] != known[split]]
     if changed:
         named = getattr(declaration.data, changed[0])
