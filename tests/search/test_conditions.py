@@ -93,6 +93,8 @@ def test_what_a_condition_means(index, condition, rows):
         ("kind contains 5", "expected a text in quotes"),
         ("kind = 'flat", "found ''', expected a column, a value or a sign. Close the quote"),
         ("year > 'many'", "expected a number: 'year' holds numbers"),
+        ("kind > 5", "character 8: found '5', expected a text in quotes: no cell of 'kind' is a number"),
+        ("year = 1 or tags in (5, 6)", "expected a text in quotes: no cell of 'tags' is a number"),
         ("year = 1e999", "expected a number of at most 1.8e308"),
         ("", "found its end, expected a column"),
         ("year = 5; drop table rows", "character 9: found ';'"),

@@ -9,14 +9,15 @@
 A column is a word, or anything in double quotes or backticks; a text stands in single or double quotes. What
 comes out holds the index's own names (``text_3``), signs, numbers and quoted texts, and is LanceDB's filter.
 A column is compared by its type: dates and times with a text in ISO 8601 (``'2024-03-01'``, see
-:mod:`polymodal.search.moments`), truth values with ``true`` and ``false``; any other value is refused.
+:mod:`polymodal.search.moments`), truth values with ``true`` and ``false``; any other value is refused, and so
+is a number where no cell is one (``$1,200`` is a text).
 As in SQL, a test of an empty cell is neither true nor false, and ``not`` does not change that.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from polymodal.errors import ConfigError, did_you_mean, one_line
 from polymodal.search import moments
@@ -34,20 +35,29 @@ NUMERIC = ("int", "float")
 TRUTH = {"true": "1.0", "false": "0.0", "1": "1.0", "0": "0.0"}
 
 
-def build_filter(condition: str, fields: Sequence[Field]) -> str:
+def build_filter(
+    condition: str, fields: Sequence[Field], holds_numbers: Callable[[int], bool] = lambda place: True
+) -> str:
     """The filter that ``condition`` means in tables of these ``fields``.
+
+    Args:
+        condition: As a user writes it.
+        fields: The columns.
+        holds_numbers: Whether a cell of the field at a place is a number, though its column holds texts.
 
     Raises:
         ConfigError: If it is no condition, or there is no such column: one line that says where.
     """
-    return _Parser(condition, fields).whole()
+    return _Parser(condition, fields, holds_numbers).whole()
 
 
 class _Parser:
     """One condition, word by word."""
 
-    def __init__(self, condition: str, fields: Sequence[Field]) -> None:
-        self.condition, self.fields = condition, fields
+    def __init__(
+        self, condition: str, fields: Sequence[Field], holds_numbers: Callable[[int], bool]
+    ) -> None:
+        self.condition, self.fields, self.holds_numbers = condition, fields, holds_numbers
         self.tokens, self.place, self.depth, self.tests = tokens(condition), 0, 0, 0
 
     @property
@@ -167,6 +177,8 @@ class _Parser:
                 raise self.refused_value(token, f"a number: '{entry.name}' holds numbers")
             return number, TRUTH[token.text]
         if token.kind == "number":
+            if entry.kind not in NUMERIC and not self.holds_numbers(place):
+                raise self.refused_value(token, f"a text in quotes: no cell of '{entry.name}' is a number")
             whole = int(token.text) if token.text.lstrip("+-").isdigit() else 0
             if abs(whole) > EXACT and sign not in ORDERING:
                 return text, quoted(str(whole))

@@ -122,13 +122,20 @@ class Index:
             raise RunError(
                 f"{self.folder}: there is no input '{input}'. {did_you_mean(input, self.manifest.inputs)}"
             )
-        condition = None if where is None else build_filter(where, fields)
+        condition = None if where is None else self._filter(where)
         vector, searched = self._maker.vector(asked, input)
         found: list[Hit] = []
         for place, name in enumerate(self.manifest.inputs):
             if name in searched:
                 found += self._nearest(place, name, vector, k, condition)
         return heapq.nlargest(k, found, key=lambda hit: hit.score)
+
+    def _filter(self, where: str) -> str:
+        """The filter that a condition means here."""
+        return build_filter(where, self.manifest.fields, self._holds_numbers)
+
+    def _holds_numbers(self, place: int) -> bool:
+        return self._store.count(ROWS, f"number_{place} IS NOT NULL") > 0
 
     def _nearest(self, place: int, name: str, vector: np.ndarray, k: int, where: str | None) -> list[Hit]:
         table, ann = input_table(place), self.manifest.ann.get(name)
@@ -159,7 +166,7 @@ class Index:
             ConfigError: If it is no condition, or there is no such column.
             RunError: If another process writes to the index.
         """
-        condition = build_filter(where, self.manifest.fields)
+        condition = self._filter(where)
         with Writer(self.folder, self.manifest) as writer:
             keys = [
                 key for batch in writer.store.scan(ROWS, [KEY], condition) for key in batch[KEY].to_pylist()
