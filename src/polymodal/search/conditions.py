@@ -54,9 +54,7 @@ def build_filter(
 class _Parser:
     """One condition, word by word."""
 
-    def __init__(
-        self, condition: str, fields: Sequence[Field], holds_numbers: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, condition: str, fields: Sequence[Field], holds_numbers: Callable[[int], bool]) -> None:
         self.condition, self.fields, self.holds_numbers = condition, fields, holds_numbers
         self.tokens, self.place, self.depth, self.tests = tokens(condition), 0, 0, 0
 

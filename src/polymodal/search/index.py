@@ -115,7 +115,6 @@ class Index:
         self, asked: Asked, *, input: str | None = None, where: str | None = None, k: int = 10
     ) -> list[Hit]:
         """The same as objects; see :meth:`search`."""
-        fields = self.manifest.fields
         if k < 1:
             raise ConfigError(f"k is {k}, expected 1 or more")
         if input is not None and input not in self.manifest.inputs:
