@@ -31,6 +31,12 @@ def told(prompt, answer="{a}", **columns):
             "hint",
             "contains the answer in 100.0%",
         ),
+        (
+            "{q} {hint}",
+            {"hint": [f"The colour of thing {n} is {a}, of course." for n, a in enumerate(ANSWERS)]},
+            "hint",
+            "contains the answer in 100.0%",
+        ),
         ("{q} {code}", {"code": [COLOURS.index(a) for a in ANSWERS]}, "code", "4 values alone give"),
         ("{q}", {}, None, None),
         ("{q} Red, green, blue or black?", {}, None, None),

@@ -19,6 +19,7 @@ FEWEST_ROWS = 10
 LOOKED_AT = 2000
 SURE = 0.97
 MORE_THAN_OTHERS = 0.6  # share of the rows that show their own answer, and not another row's
+ROWS_AN_ANSWER, TIMES_OF_CLASSES = 5, 40  # answers that come back so often are classes: a sentence says one
 TIMES = 10  # a text longer than so many answers may be one to pick the answer from
 CURE = "If it is not known when asking, leave it out of the prompt"
 
@@ -80,7 +81,9 @@ def _in_messages(stage: Stage, table: Table) -> list[Problem]:
 def _share_shown(pairs: Sequence[tuple[str, str]]) -> float:
     """The share of texts that contain the answer beside them; 0 where it is no surprise, or there are few."""
     known = [(text.casefold(), answer.strip().casefold()) for text, answer in pairs if answer.strip()]
-    if len(known) < FEWEST_ROWS or np.median([len(text) / len(answer) for text, answer in known]) > TIMES:
+    come_back = len({answer for _, answer in known}) * ROWS_AN_ANSWER <= len(known)
+    times = TIMES_OF_CLASSES if come_back else TIMES
+    if len(known) < FEWEST_ROWS or np.median([len(text) / len(answer) for text, answer in known]) > times:
         return 0.0
     share = float(np.mean([answer in text for text, answer in known]))
     order = np.random.default_rng(0).permutation(len(known))
