@@ -5,8 +5,10 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import polymodal as pm
 from polymodal.config import DataConfig
 from polymodal.data.split import split_rows
 from polymodal.data.table import read_table
@@ -233,3 +235,19 @@ def test_too_few_rows_or_groups():
 def test_shares_that_leave_nothing(shares):
     with pytest.raises(ConfigError, match=r"^data"):
         split_rows(table(9), DataConfig(**shares), None, 0)
+
+
+@pytest.mark.parametrize(
+    "targets", [["kind", "style"], ["price", "style"], ["kind", "tags"], ["style", "tags"]]
+)
+def test_rare_classes_of_every_target_have_a_training_row(targets):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.normal(size=90), "price": random.normal(size=90)})
+    frame["kind"], frame["style"] = ["flat", "house"] * 45, ["old", "new", "new"] * 30
+    frame.loc[[3, 50], "style"], frame.loc[70, "style"] = "rare", "single"
+    frame["tags"] = [["lift"] if n % 2 else ["lift", "garden"] for n in range(90)]
+    frame.at[9, "tags"], frame.at[19, "tags"] = ["lift", "pool", "seldom"], ["garden", "pool"]
+    for seed in range(8):
+        report = pm.check(frame, target=targets, inputs=["x"], settings=[f"train.seed={seed}"])
+        assert not report.problems and report.rows == {"train": 72, "validation": 9, "test": 9}
+        assert not [line for line in report.warnings if "never saw" in line.found]

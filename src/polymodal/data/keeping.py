@@ -26,7 +26,7 @@ def keep_each_class(
     Args:
         train: What trains.
         held: What each other split holds out.
-        classes: A class a row; None for none.
+        classes: A class per row, or a set of labels; None for none.
     """
     if classes is None:
         return train, held
@@ -66,18 +66,21 @@ def groups_of_own_class(units: Sequence[Unit], classes: Sequence | None) -> list
     return alone if 2 * sum(map(len, alone)) < sum(map(len, units)) else []
 
 
-def _labels(unit: Unit, classes: Sequence) -> set[str]:
-    """The classes in a unit; an empty cell is none."""
-    return {as_label(classes[row]) for row in unit.tolist() if not is_empty(classes[row])}
+def _labels(unit: Unit, classes: Sequence) -> set:
+    """The classes or labels in a unit; an empty cell is none."""
+    cells = [classes[row] for row in unit.tolist()]
+    if cells and isinstance(cells[0], set):
+        return set().union(*cells)
+    return {as_label(cell) for cell in cells if not is_empty(cell)}
 
 
-def _spare(train: list[Unit], classes: Sequence, counts: Counter[str]) -> Iterator[Unit]:
+def _spare(train: list[Unit], classes: Sequence, counts: Counter) -> Iterator[Unit]:
     """Units that may leave training, those of the commonest classes first; each is offered once."""
     rarest = [min((counts[label] for label in _labels(unit, classes)), default=0) for unit in train]
     return (train[place] for place in np.argsort([-count for count in rarest], kind="stable"))
 
 
-def _next(spare: Iterator[Unit], classes: Sequence, counts: Counter[str], most: int) -> Unit | None:
+def _next(spare: Iterator[Unit], classes: Sequence, counts: Counter, most: int) -> Unit | None:
     """The next unit of at most ``most`` rows whose classes training has elsewhere too."""
     for unit in spare:
         labels = _labels(unit, classes)

@@ -21,7 +21,11 @@ DEFAULT_COLUMN = "split"
 
 
 def split_rows(
-    table: Table, config: DataConfig, stratify: str | Sequence[str] | None, seed: int
+    table: Table,
+    config: DataConfig,
+    stratify: str | Sequence[str] | None,
+    seed: int,
+    labels: Sequence[set] | None = None,
 ) -> dict[str, np.ndarray]:
     """Which rows train, validate and test; the same for the same seed, on any machine.
 
@@ -32,6 +36,8 @@ def split_rows(
         stratify: Column whose values are kept in equal shares in all splits, or a value a row; ``None`` for
             none.
         seed: Decides which rows are held out by share.
+        labels: The labels per row, of all targets: each is to be in training; without them the values of
+            ``stratify`` are.
 
     Returns:
         Sorted row numbers from 0 of ``train``, ``validation`` and ``test``; an absent split is empty.
@@ -51,7 +57,7 @@ def split_rows(
     if len(parts.get("validation", ())):
         shares["validation"] = 0.0
     rest = parts["train"] if "train" in parts else np.arange(len(table))
-    parts |= _held_out(table, rest, shares, config.group, stratify, seed)
+    parts |= _held_out(table, rest, shares, config.group, stratify, seed, labels)
     return {
         name: np.sort(np.asarray(parts.get(name, ()), dtype=np.int64))
         for name in ("train", "validation", "test")
@@ -132,6 +138,7 @@ def _held_out(
     group: str | None,
     stratify: str | Sequence[str] | None,
     seed: int,
+    labels: Sequence[set] | None = None,
 ) -> dict[str, np.ndarray]:
     """Take each share out of ``rows``; what is left trains."""
     units = _units(table, rows, group)
@@ -155,7 +162,7 @@ def _held_out(
         held = _pick(units, round(shares[name] * len(rows)), spare=len(wanted) - position)
         parts[name] = [unit for unit, is_held in zip(units, held, strict=True) if is_held]
         units = [unit for unit, is_held in zip(units, held, strict=True) if not is_held]
-    train, parts = keep_each_class([*units, *scarce], parts, classes)
+    train, parts = keep_each_class([*units, *scarce], parts, classes if labels is None else labels)
     return {name: np.concatenate(found) for name, found in parts.items()} | {"train": np.concatenate(train)}
 
 

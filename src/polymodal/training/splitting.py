@@ -12,7 +12,7 @@ from polymodal.data.labels import rarest_label, readable_labels
 from polymodal.data.missing import Marks
 from polymodal.data.private import generalise
 from polymodal.data.rejected import SKIP
-from polymodal.data.split import split_rows
+from polymodal.data.split import class_labels, split_rows
 from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem
 from polymodal.training.labelled import few_answers, few_labels
@@ -46,8 +46,11 @@ def split_tables(
     data = declaration.data
     table = table.marking(Marks.of(data.missing))
     seed = declaration.train.seed if data.seed is None else data.seed
-    divide = fold_rows if data.folds else split_rows
-    numbers = divide(table, data, _stratify(table, declaration), seed)
+    stratify = _stratify(table, declaration)
+    if data.folds:
+        numbers = fold_rows(table, data, stratify, seed)
+    else:
+        numbers = split_rows(table, data, stratify, seed, _labels(table, declaration))
     splits = {name: table.select(rows) for name, rows in numbers.items()}
     numbers = {name: part.places for name, part in splits.items()}
     for name in ("validation", "test"):
@@ -56,6 +59,21 @@ def split_tables(
             splits[name] = read_declared_table(resolve(given, folder), data, folder)
             numbers[name] = splits[name].places
     return splits, numbers
+
+
+def _labels(table: Table, declaration: Declaration) -> list[set[tuple[str, str]]]:
+    """The labels per row of all targets of classes and of labels, each beside its target."""
+    labels: list[set[tuple[str, str]]] = [set() for _ in range(len(table))]
+    for name, target in declaration.targets.items():
+        if name not in table.columns or target.family == "regression":
+            continue
+        if target.family == "multilabel":
+            cells = readable_labels(table.values(name), target.separator, table.missing)
+        else:
+            cells = [[label] if label else [] for label in class_labels(table, name)]
+        for row, cell in zip(labels, cells, strict=True):
+            row.update((name, label) for label in cell or ())
+    return labels
 
 
 def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
