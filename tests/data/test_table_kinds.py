@@ -58,6 +58,15 @@ def test_carriers_of_rows(source):
     assert list(read_table(source).rows()) == ROWS
 
 
+@pytest.mark.parametrize("kind", [set, frozenset])
+@pytest.mark.parametrize("carrier", [pd.DataFrame, lambda columns: columns, lambda columns: [
+    {"tags": cell} for cell in columns["tags"]]], ids=["frame", "columns", "rows"])  # fmt: skip
+def test_sets_are_lists_in_one_order_in_every_process(kind, carrier):
+    words = [f"tag {n:02d}" for n in range(30)]  # 30 texts are in this order by chance in no process
+    table = read_table(carrier({"tags": [kind(words), kind(words[:2])]}))
+    assert table.row(0)["tags"] == words and table.row(1)["tags"] == words[:2]
+
+
 @pytest.mark.parametrize("index", [None, pd.Index(["x", "y", "z"]), pd.date_range("2020", periods=3)])
 @pytest.mark.parametrize("orient", ["records", "columns", "index", "split", "table"])
 def test_every_orientation_of_pandas_json_that_names_its_columns(tmp_path, orient, index):

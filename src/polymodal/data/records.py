@@ -20,6 +20,7 @@ from polymodal.data.arrow_types import DEEPEST, TEXTED, value_text
 from polymodal.data.spelling import as_label
 from polymodal.errors import DataError, Problem
 
+SETS = (set, frozenset)
 SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 UNSAVED = {"HSV": "RGB", "RGBa": "RGBA", "RGBX": "RGB", "La": "LA", "I;16L": "I;16", "I;16N": "I;16"}
@@ -186,10 +187,16 @@ def _array(cells: Any, name: str, column: str) -> Any:
     if isinstance(cells, (pa.Array, pa.ChunkedArray)):
         return cells
     try:
-        values = cells if isinstance(cells, pd.Series) else _all_storable(cells, name, column)
+        is_plain = isinstance(cells, pd.Series) and not _holds_sets(cells)
+        values = cells if is_plain else _all_storable(cells, name, column)
         return pa.array(values, from_pandas=True)
     except REFUSED:  # cells of several kinds
         return pa.array(_alike(_all_storable(cells, name, column), name, column), from_pandas=True)
+
+
+def _holds_sets(cells: pd.Series) -> bool:
+    """Whether there are sets, whose order is another one in every process."""
+    return cells.dtype == object and any(isinstance(cell, SETS) for cell in cells)
 
 
 def _all_storable(cells: Any, name: str, column: str) -> list[Any]:
@@ -244,6 +251,8 @@ def _storable(cell: Any, depth: int = 1) -> Any:
         return bytes(cell)
     if isinstance(cell, os.PathLike):
         return os.fspath(cell)
+    if isinstance(cell, SETS):
+        cell = sorted(cell, key=as_label)
     if isinstance(cell, (list, tuple)):
         is_flat = bool(cell) and isinstance(cell[0], (int, float))
         return list(cell) if is_flat else [_storable(value, depth + 1) for value in cell]
