@@ -4,13 +4,19 @@ import json
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from io import BytesIO
 
 import av
 import numpy as np
+import openpyxl
+import pytest
 from PIL import Image
+
+import polymodal as pm
+from polymodal.errors import DataError
 
 READ = """
 import json, os, resource, sys, time
@@ -188,3 +194,49 @@ def test_small_files_take_no_more_than_the_limits(tmp_path):
         grown, seconds, outcome = taken[name]
         assert grown < 512 and seconds < 20, name
         assert expected in outcome, name
+
+
+def workbook(rows, texts=b""):
+    """A sheet of ``rows`` in XML, below two columns; ``texts`` are shared by its cells."""
+    file = BytesIO()
+    book = openpyxl.Workbook()
+    book.active.append(["x", "kind"])
+    book.save(file)
+    packed = BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            content = old.read(entry).replace(b"</sheetData>", rows + b"</sheetData>")
+            new.writestr(entry.filename, content.replace(b"</sst>", texts + b"</sst>"))
+    return packed.getvalue()
+
+
+TABLES = {
+    "lines of comments": ("t.csv", lambda: b"# a\n" * 1_500_000 + b"x,x\n", "same name"),
+    "keys in cells": (
+        "t.jsonl",
+        lambda: b"".join(b'{"x": [{"k%d": 1}], "kind": "a"}\n' % at for at in range(20_000)),
+        "20,000 different keys",
+    ),
+    "cells far to the right": (
+        "t.xlsx",
+        lambda: workbook(b"".join(b'<row><c r="XFD%d"><v>1</v></c></row>' % at for at in range(2, 90))),
+        "too many cells",
+    ),
+    "a row far below": ("t.xlsx", lambda: workbook(b'<row r="900000000"><c><v>1</v></c></row>'), "cells"),
+    "one text in all cells": (
+        "t.xlsx",
+        lambda: workbook(b'<row><c t="s"><v>2</v></c></row>' * 400, b"<si><t>" + b"a" * 2**20 + b"</t></si>"),
+        "too much text",
+    ),
+    "a workbook of blanks": ("t.xlsx", lambda: workbook(b" " * 2**25), "MB unpacked"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_small_tables_that_unfold_are_one_line(tmp_path, name):
+    file, make, expected = TABLES[name]
+    (tmp_path / file).write_bytes(make())
+    began = time.process_time()
+    with pytest.raises(DataError, match=expected):
+        pm.check(tmp_path / file, target=["kind"])
+    assert time.process_time() - began < 10

@@ -29,6 +29,7 @@ MOST_LISTED = 1000
 """Rows of another length that are listed one by one; more are only counted."""
 MOST_SKIPPED = 100_000
 SEP_LINE = re.compile(rb'"?sep=(.)"?$', re.IGNORECASE)
+FIRST_LINE = re.compile(rb"[^\r\n]*[\r\n]*")
 NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?\s*")
 
 
@@ -166,17 +167,25 @@ def _first_line(raw: bytes) -> tuple[bytes, bytes]:
     return raw[:end], raw[end + (2 if raw[end : end + 2] == b"\r\n" else 1) :]
 
 
+def _behind_line(raw: bytes, at: int) -> int:
+    """Where the line after that at ``at`` begins; blank lines do not count."""
+    line = FIRST_LINE.match(raw, at)
+    return line.end() if line else len(raw)
+
+
 def _below_comments(raw: bytes, head: str, sep: str, is_whole: bool, notes: list[str]) -> tuple[bytes, str]:
     """The text below lines that begin with ``#``, unless the last of them names the columns."""
-    passed = 0
-    while raw.startswith(b"#"):
-        line, rest = _first_line(raw)
-        below = rest.lstrip(b"\r\n")
-        if not below.startswith(b"#") and _names_columns(head, is_whole, sep, line):
+    at = passed = 0
+    while raw.startswith(b"#", at):
+        below = _behind_line(raw, at)
+        is_last = not raw.startswith(b"#", below)
+        head = raw[at : at + SAMPLE].decode("utf-8", "ignore") if is_last else head
+        if is_last and _names_columns(head, is_whole, sep, raw[at:below].rstrip()):
             notes.append("the first line begins with '#': it is read as the names of the columns")
             break
-        raw, passed = below, passed + 1
-        head = raw[:SAMPLE].decode("utf-8", "ignore")
+        at, passed = below, passed + 1
+    raw = raw[at:]
+    head = raw[:SAMPLE].decode("utf-8", "ignore") if passed else head
     if passed:
         notes.append(
             f"{passed} line{'s' * (passed > 1)} that begin{'s' * (passed == 1)} with '#' passed over"

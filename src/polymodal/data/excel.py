@@ -7,7 +7,7 @@ import json
 import math
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from polymodal.errors import ConfigError, DataError, PolymodalError, Problem, on
 
 MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767
 """What a sheet and a cell of Excel hold."""
-LARGEST_FILE = 2**29
-"""Bytes of a workbook, unpacked, that is read."""
+UNPACKED, FEW_CELLS, TEXTS, TIMES = 16 * 2**20, 1_000_000, 256 * 2**20, 20
+"""Bytes of a workbook unpacked, its cells (the empty ones that a row is filled up with too), and characters of
+all of its texts; bytes and characters may also come to so many times the file, cells to its bytes."""
 EXACT = 2**53
 """Excel's numbers are floats: larger whole numbers are written as text."""
 DAMAGED = (
@@ -64,8 +65,7 @@ def read_excel(path: Path, name: str) -> pa.Table:
     """
     require_openpyxl(name)
     try:
-        _check_size(path, name)
-        sheets = _filled_sheets(path, name)
+        sheets = _filled_sheets(path, name, _check_size(path, name))
         if len(sheets) > 1:
             cure = "Save the sheet as a file of its own."
             raise _error(name, f"{len(sheets)} sheets ({', '.join(sheets)})", "one sheet with rows", cure)
@@ -85,13 +85,23 @@ def _error(name: str, found: str, expected: str = "", cure: str = "") -> DataErr
     return DataError(Problem(found=found, expected=expected, cure=cure, file=name))
 
 
-def _check_size(path: Path, name: str) -> None:
-    """Refuse a file that unpacks to more than memory should take."""
+def _check_size(path: Path, name: str) -> int:
+    """Refuse a file that unpacks to more than memory should take; its own bytes.
+
+    Raises:
+        DataError: If it does.
+    """
     with zipfile.ZipFile(path) as file:
         size = sum(entry.file_size for entry in file.infolist())
-    if size > LARGEST_FILE:
-        found = f"a workbook of {size / 2**20:,.0f} MB unpacked"
-        raise _error(name, found, f"at most {LARGEST_FILE // 2**20} MB", "Save the table as CSV or Parquet.")
+    packed = path.stat().st_size
+    limit = max(UNPACKED, TIMES * packed)
+    if size > limit:
+        raise _too_large(name, f"a workbook of {size / 2**20:,.0f} MB unpacked", f"{limit // 2**20:,} MB")
+    return packed
+
+
+def _too_large(name: str, found: str, most: str) -> DataError:
+    return _error(name, found, f"at most {most}", "Save the table as CSV or Parquet.")
 
 
 @contextmanager
@@ -108,13 +118,32 @@ def _opened(path: Path, *, values: bool) -> Iterator[Any]:
             book.close()
 
 
-def _filled_sheets(path: Path, name: str) -> dict[str, list[tuple[Any, ...]]]:
+def _counted(rows: Iterable[tuple[Any, ...]], name: str, packed: int) -> Iterator[tuple[Any, ...]]:
+    """The same rows: a cell far to the right or below makes many, and one text may stand in all of them.
+
+    Raises:
+        DataError: If there are more cells or characters than memory should take.
+    """
+    cells, texts = max(FEW_CELLS, packed), max(TEXTS, TIMES * packed)
+    for row in rows:
+        cells -= 1 + len(row)
+        texts -= sum(len(cell) for cell in row if isinstance(cell, str))
+        if cells < 0:
+            raise _too_large(
+                name, "too many cells, most of them empty or alike", f"{max(FEW_CELLS, packed):,}"
+            )
+        if texts < 0:
+            raise _too_large(name, "too much text", f"{max(TEXTS, TIMES * packed):,} characters")
+        yield row
+
+
+def _filled_sheets(path: Path, name: str, packed: int) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of each sheet that holds any, by title; empty rows at the end left out."""
     found = {}
     with _opened(path, values=True) as book:
         for sheet in book.worksheets:
             sheet.reset_dimensions()  # what a file says of its size may be wrong
-            rows = list(sheet.iter_rows(values_only=True))
+            rows = list(_counted(sheet.iter_rows(values_only=True), name, packed))
             while rows and all(_is_blank(cell) for cell in rows[-1]):
                 rows.pop()
             if rows:

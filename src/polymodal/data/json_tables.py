@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from polymodal.data import records
+from polymodal.data.arrow_types import DEEPEST
 from polymodal.errors import DataError, Problem, one_line
 
 BAD_JSON = (ValueError, RecursionError)
@@ -105,21 +106,38 @@ def _rows(
     return records.from_rows(rows, name)
 
 
-def _check_cells(rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Refuse rows whose keys are so many that nearly all cells would be empty.
+def _check_cells(rows: Sequence[Mapping[str, Any]], name: str, depth: int = 0) -> None:
+    """Refuse rows whose keys are so many that nearly all cells would be empty; objects in cells are rows too.
 
     Raises:
         DataError: If the cells are very many more than those that are there.
     """
-    keys: set[str] = set()
+    inner: dict[str, list[Mapping[str, Any]]] = {}
     filled = 0
     for row in rows:
-        keys.update(row)
         filled += len(row)
-    cells = len(keys) * len(rows)
+        for key, cell in row.items():
+            known = inner.setdefault(key, [])
+            if isinstance(cell, (dict, list)):
+                known.extend(_objects(cell))
+    cells = len(inner) * len(rows)
     if cells > max(FEW_CELLS, SPARSE * filled):
-        found = f"{len(rows):,} rows with {len(keys):,} different keys, of which they hold {filled:,} in all"
+        found = f"{len(rows):,} rows with {len(inner):,} different keys, of which they hold {filled:,} in all"
         raise _error(name, found, "keys that rows share", "Write what only some rows have as one list.")
+    for known in inner.values() if depth < DEEPEST else ():
+        if known:
+            _check_cells(known, name, depth + 1)
+
+
+def _objects(cell: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects in a cell, also in lists of lists; those inside of objects are not looked for."""
+    waiting = [cell]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+        else:
+            waiting += [entry for entry in part if isinstance(entry, (dict, list))]
 
 
 def _oriented(value: Mapping[str, Any], name: str, notes: list[str]) -> pa.Table | None:
