@@ -211,7 +211,7 @@ def workbook(rows, texts=b""):
 
 
 TABLES = {
-    "lines of comments": ("t.csv", lambda: b"# a\n" * 1_500_000 + b"x,x\n", "same name"),
+    "lines of comments": ("t.csv", lambda: b"# a\n" * 500_000 + b"x,x\n", "same name"),
     "keys in cells": (
         "t.jsonl",
         lambda: b"".join(b'{"x": [{"k%d": 1}], "kind": "a"}\n' % at for at in range(20_000)),
@@ -236,6 +236,8 @@ TABLES = {
 def test_small_tables_that_unfold_are_one_line(tmp_path, name):
     file, make, expected = TABLES[name]
     (tmp_path / file).write_bytes(make())
+    with pytest.raises(DataError, match="no rows"):
+        pm.check({})  # imports what the time of the check is not to hold
     began = time.process_time()
     with pytest.raises(DataError, match=expected):
         pm.check(tmp_path / file, target=["kind"])
