@@ -21,7 +21,7 @@ from polymodal.errors import ConfigError, DataError, PolymodalError, Problem, on
 MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767
 """What a sheet and a cell of Excel hold."""
 UNPACKED, FEW_CELLS, TEXTS, TIMES = 16 * 2**20, 1_000_000, 256 * 2**20, 20
-"""Bytes of a workbook unpacked, its cells (also the empty ones that fill up a row), and characters of its texts;
+"""Bytes of a workbook unpacked, its cells (also the empty ones that fill a row), and characters of its texts;
 bytes and characters may also come to so many times the file, cells to its bytes."""
 EXACT = 2**53
 """Excel's numbers are floats: larger whole numbers are written as text."""
