@@ -19,6 +19,7 @@ from polymodal.data import recordings
 from polymodal.data.media import Limits, MediaError, audio_info, load_audio
 from polymodal.data.notes import collect_notes
 from polymodal.data.table import read_table
+from tests.tables import write_sound
 
 
 def tone(seconds: float = 0.5, rate: int = 8000, hertz: float = 440.0, level: float = 0.5) -> np.ndarray:
@@ -356,3 +357,12 @@ def test_playlist_opens_no_other_file(tmp_path, monkeypatch, name):
     for cell in (name, PLAYLISTS[name].encode()):
         with pytest.raises(MediaError):
             load_audio(cell, tmp_path, rate=8000)
+
+
+def test_a_codec_that_libav_does_not_know_is_one_line(tmp_path):
+    write_sound(tmp_path / "a.wav", 440)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[20:22] = b"\x34\x12"  # the codec's number
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(MediaError, match=r"a\.wav is encoded as something unknown, which is not opened"):
+        load_audio("a.wav", tmp_path, rate=8000)

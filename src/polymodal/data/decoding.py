@@ -104,7 +104,8 @@ def check_codec(stream: Any, cell: Any) -> None:
     Raises:
         MediaError: If it is not.
     """
-    name = stream.codec_context.name
+    context = stream.codec_context  # none where libav has no decoder
+    name = "something unknown" if context is None else context.name
     if name not in CODECS:
         found = f"{describe(cell)} is encoded as {name}, which is not opened"
         raise MediaError(found=found, expected="a usual codec", cure="Convert the file.")

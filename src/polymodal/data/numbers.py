@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.cells import MediaError, describe
-from polymodal.data.values import as_label, parse_numbers
+from polymodal.data.values import LARGEST, as_label, parse_numbers
 
 
 def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
@@ -54,7 +54,7 @@ def read_number(cell: Any, written: str | None = None) -> float:
         number = math.inf if isinstance(cell, int) and abs(cell) > 1e308 else float(cell)
     else:
         number = math.inf if as_label(cell) else math.nan
-    if math.isinf(number):
+    if abs(number) > LARGEST:
         found = str(cell) if isinstance(cell, int | float) else describe(cell)
         expected = f"a number, written as {written}" if written else "a number"
         cure = "Write the number alone, or leave it empty"

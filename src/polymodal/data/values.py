@@ -29,6 +29,8 @@ EMPTY_NUMBERS = (
 LOOKED_AT = 500
 """Cells that hold bytes or records are sampled: reading all of them to guess would read the whole table."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that a model computes with, about 3.4e38; what is beyond is infinite to it."""
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$"
 
 
@@ -36,7 +38,8 @@ def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[
     """The cells as numbers, and which of them hold something that is no number.
 
     Numbers, truth values (1 and 0, also written out) and texts such as ``" 1.5e3 "`` are read. Empty are null
-    and the words of ``EMPTY_NUMBERS``; NaN in a column of numbers too. Infinity is no number to learn from.
+    and the words of ``EMPTY_NUMBERS``; NaN in a column of numbers too. What is beyond :data:`LARGEST` is no
+    number to learn from.
 
     Args:
         values: The cells.
@@ -90,7 +93,7 @@ def _to_numpy(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def _refuse_infinity(numbers: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    bad = bad | np.isinf(numbers)
+    bad = bad | (np.abs(numbers) > LARGEST)
     numbers[bad] = np.nan
     return numbers, np.flatnonzero(bad)
 
