@@ -23,7 +23,9 @@ def test_words_for_nothing_are_empty_numbers(cell):
     assert np.isnan(numbers[0]) and not len(bad)
 
 
-@pytest.mark.parametrize("cell", ["1,200", "ten", "inf", "-Infinity", "0x10", "1_000", "1e999", "1e39", "1 2"])
+@pytest.mark.parametrize(
+    "cell", ["1,200", "ten", "inf", "-Infinity", "0x10", "1_000", "1e999", "1e39", "1 2"]
+)
 def test_what_is_no_number_is_pointed_out(cell):
     numbers, bad = parse_numbers(pa.chunked_array([["7", cell]]))
     assert numbers[0] == 7 and np.isnan(numbers[1]) and bad.tolist() == [1]
