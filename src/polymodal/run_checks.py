@@ -34,6 +34,8 @@ REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transfor
 """Settings that name code or weights elsewhere."""
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 """Settings whose value may name a kernel on the hub."""
+MOST_TOKENS, MOST_GROWN = 2**22, 1000
+"""The largest number of a token (libraries keep a list that long), and how long a character may become."""
 DEEPEST = 64
 """Levels of JSON; ours have fewer than ten."""
 
@@ -52,7 +54,10 @@ def check_run_files(folder: Path) -> None:
     check_sums(folder)
     for path in sorted([*folder.glob("*.json"), *folder.glob("reader_*/**/*.json")]):
         if path.name not in ABOUT:
-            refuse_outside(_content(path), path)
+            content = _content(path)
+            refuse_outside(content, path)
+            if path.name == "tokenizer.json" and isinstance(content, dict):
+                _check_tokenizer(content, path)
 
 
 def _loaded(folder: Path) -> list[Path]:
@@ -116,6 +121,34 @@ def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:
     for value in values:
         if isinstance(value, dict | list):
             refuse_outside(value, path, depth + 1)
+
+
+def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
+    """Refuse a tokenizer that takes memory by a number in it, or makes very long texts of short ones.
+
+    Raises:
+        RunError: Naming the file and what it holds.
+    """
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    largest = max((at for at in ids if isinstance(at, int)), default=0)
+    if largest > MOST_TOKENS:
+        raise RunError(f"{path}: a token has the number {largest:,}, expected at most {MOST_TOKENS:,}")
+    grown = 1
+    for step in _steps(content.get("normalizer")):
+        grown *= max(1, len(str(step.get("content") or "")), len(str(step.get("prepend") or "")))
+    if grown > MOST_GROWN:
+        raise RunError(f"{path}: its normalizer makes a character {grown:,} long. Do not trust this folder")
+
+
+def _steps(normalizer: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a normalizer, those of sequences in it too."""
+    if isinstance(normalizer, dict):
+        yield normalizer
+        inner = normalizer.get("normalizers")
+        for step in inner if isinstance(inner, list) else ():
+            yield from _steps(step)
 
 
 def _outside(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:

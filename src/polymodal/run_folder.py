@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from polymodal.config import Declaration
@@ -65,6 +66,13 @@ def refuse_words(path: Path) -> NoReturn:
     raise RunError(f"{path}: answers in words, and can do no such thing. Use predict, evaluate or chat")
 
 
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
+    SafetensorError, StrictDataclassError, PolymodalError,
+)  # fmt: skip
+"""What a library raises at a configuration that no fit wrote: no heads, a type that is not there."""
+
+
 def load_model(path: Path, kind: type[M]) -> M:
     """The model of a run folder, or its part of another ``kind``, every weight of it read.
 
@@ -76,7 +84,7 @@ def load_model(path: Path, kind: type[M]) -> M:
             model, found = kind.from_pretrained(
                 str(path), output_loading_info=True, trust_remote_code=False, use_safetensors=True
             )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError, PolymodalError) as error:
+    except UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "ignore_mismatched_sizes" in reason:
             reason = "config.json and model.safetensors are of different models"

@@ -1,5 +1,6 @@
 """Runs that answer in words: any input, any source of rows, saved and loaded, each row by itself."""
 
+import json
 from pathlib import Path
 
 import datasets
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.errors import RunError
 from polymodal.run_checks import CHECKSUMS
 from tests.clips import write_moves
 from tests.tables import house_rows, write_houses
@@ -171,3 +173,46 @@ def test_folders_that_hold_no_whole_run_are_refused(spoken, tmp_path):
     (tmp_path / "mixed" / CHECKSUMS).unlink()
     with pytest.raises(pm.RunError, match=r"config\.json and the other files are of different runs"):
         pm.load(tmp_path / "mixed")
+
+
+HOSTILE = {
+    "a type that is not there": ("config.json", ["text_config", "dtype"], "evil", "cannot be read"),
+    "no heads": ("config.json", ["text_config", "num_attention_heads"], 0, "cannot be read"),
+    "a million layers": ("config.json", ["text_config", "num_hidden_layers"], 10**6, "cannot be read"),
+    "an encoder that is not there": ("config.json", ["encoders"], [], "cannot be read"),
+    "a token's number": ("tokenizer.json", ["model", "vocab", "zz"], 2**31, "has the number"),
+    "a long prefix": (
+        "tokenizer.json", ["normalizer"], {"type": "Prepend", "prepend": "x" * 10**5}, "100,000 long"
+    ),
+    "texts that grow": (
+        "tokenizer.json", ["normalizer"],
+        {"type": "Sequence",
+         "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}] * 9},
+        "1,000,000,000 long",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_stranger_changed_in_a_run_is_one_line(spoken_houses, tmp_path, name):
+    file, place, value, expected = HOSTILE[name]
+    run = tmp_path / "run"
+    shutil.copytree(spoken_houses / "run", run)
+    (run / "checksums.json").unlink()
+    content = json.loads((run / file).read_text())
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (run / file).write_text(json.dumps(content))
+    with pytest.raises(RunError, match=expected):
+        pm.load(run)
+
+
+def test_a_run_without_its_chat_template_is_one_line(spoken_houses, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(spoken_houses / "run", run)
+    (run / "checksums.json").unlink()
+    (run / "chat_template.jinja").unlink()
+    with pytest.raises(RunError, match="no chat template"):
+        pm.load(run)

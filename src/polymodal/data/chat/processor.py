@@ -18,6 +18,7 @@ from polymodal.data.chat.messages import Conversation, Media
 from polymodal.data.chat.rendering import Encoded, Renderer
 from polymodal.data.processor import Form, PolymodalProcessor
 from polymodal.data.readers import Reader
+from polymodal.errors import RunError
 from polymodal.hub import load_pretrained, local_folder
 
 Count = Callable[[str, Mapping[str, Tensor]], Tensor]
@@ -151,9 +152,12 @@ class ConversationProcessor(PolymodalProcessor):
         """Read back what :meth:`save_pretrained` wrote, from a folder or the hub.
 
         Raises:
-            RunError: If there is no processor there.
+            RunError: If there is no processor there, or no chat template.
             ConfigError: If there is no tokenizer there.
         """
         folder = local_folder(pretrained_model_name_or_path, **kwargs)
         readers = PolymodalProcessor.from_pretrained(folder).readers
-        return cls(readers, load_pretrained(AutoTokenizer, str(folder), expand=False))
+        tokenizer = load_pretrained(AutoTokenizer, str(folder), expand=False)
+        if not tokenizer.chat_template:
+            raise RunError(f"{folder}: the tokenizer has no chat template. Copy the run again")
+        return cls(readers, tokenizer)
