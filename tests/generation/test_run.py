@@ -1,6 +1,7 @@
 """Runs that answer in words: any input, any source of rows, saved and loaded, each row by itself."""
 
 import json
+import shutil
 from pathlib import Path
 
 import datasets

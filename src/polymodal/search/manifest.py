@@ -15,6 +15,8 @@ from polymodal.json_files import read_json
 from polymodal.search.fields import Field
 
 FILE = "index.json"
+WIDEST = 2**16
+"""Numbers of a vector."""
 FORMAT = 1
 """Number of the index's format; grows when an older version could no longer read it."""
 
@@ -65,6 +67,20 @@ def relative_run(run: Path, folder: Path) -> str:
         return run.resolve().as_posix()
 
 
+def _checked(manifest: Manifest) -> Manifest:
+    """The same, whose values have the types and sizes that an index is written with.
+
+    Raises:
+        TypeError: If one has not: memory of ``width`` is taken before a vector is read.
+    """
+    inputs = manifest.inputs
+    named = isinstance(inputs, dict) and all(isinstance(entry, str) for entry in inputs.values())
+    sized = isinstance(manifest.width, int) and 0 < manifest.width <= WIDEST
+    if not (named and sized and isinstance(manifest.run, str) and isinstance(manifest.model, str)):
+        raise TypeError("no index writes this")
+    return manifest
+
+
 def read_manifest(folder: Path) -> Manifest:
     """What ``folder`` says of itself.
 
@@ -85,7 +101,7 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{content['format']}, this is {__version__} and knows formats up to {FORMAT}. "
                 "Upgrade: pip install -U polymodal"
             )
-        return Manifest(**content | {"fields": [Field(**entry) for entry in content["fields"]]})
+        return _checked(Manifest(**content | {"fields": [Field(**entry) for entry in content["fields"]]}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise RunError(f"{path}: cannot be read ({reason}). {make}") from None
