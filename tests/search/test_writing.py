@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import os
 import signal
 import subprocess
@@ -222,3 +223,12 @@ def test_a_damaged_index_is_one_line(tmp_path):
     with pytest.raises(pm.RunError) as caught:
         Index.open(index.folder).search(vector=directions(1)[0])
     assert "make the index again in a new folder" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("width", 10**9), ("run", 3), ("inputs", ["item"])])
+def test_what_no_index_says_of_itself_is_one_line(tmp_path, key, value):
+    index = write_index(tmp_path / "index", frame(5), {"item": directions(5)})
+    path = index.folder / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(pm.RunError, match=r"index\.json: cannot be read"):
+        Index.open(index.folder)
