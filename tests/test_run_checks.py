@@ -102,6 +102,17 @@ READERS = [
 ]  # fmt: skip
 
 
+def test_a_tokenizer_with_tokens_that_the_encoder_does_not_know_is_refused(run):
+    path = next(run.glob("reader_*/tokenizer_config.json"))
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"unk_token": "no such token"}))
+    (run / "checksums.json").unlink()
+    with pytest.raises(
+        pm.RunError, match=r"input 'note' has a tokenizer with token \d+, and \d+ tokens in config"
+    ):
+        pm.load(run)
+
+
 @pytest.mark.parametrize(("key", "value"), READERS)
 def test_readers_that_no_fit_writes_are_refused(run, key, value):
     def change(content):

@@ -224,11 +224,24 @@ def check_agreement(config: Any, processor: Any, folder: Path) -> None:
             if built != made:
                 differs = f"input '{entry['name']}' has {name} {built} in config.json and {made}"
                 raise RunError(f"{folder}: {differs} in processor_config.json. Fit again")
+        known, token = _vocabulary(encoder), max(getattr(reader.part, "all_special_ids", None) or [0])
+        if known is not None and token >= known:
+            differs = f"input '{entry['name']}' has a tokenizer with token {token}, and {known} tokens"
+            raise RunError(f"{folder}: {differs} in config.json. Fit again")
     for head in getattr(config, "heads", ()):
         target = processor.targets.get(head["name"])
         if target is not None and "classes" in head and list(target.classes) != list(head["classes"]):
             differs = f"target '{head['name']}' has other classes in config.json"
             raise RunError(f"{folder}: {differs} than in processor_config.json. Fit again")
+
+
+def _vocabulary(encoder: dict[str, Any]) -> int | None:
+    """How many tokens the backbone of a text encoder knows, where it says so."""
+    backbone = encoder.get("backbone")
+    if encoder.get("kind") != "text" or not isinstance(backbone, dict):
+        return None
+    size = backbone.get("vocab_size") or (backbone.get("text_config") or {}).get("vocab_size")
+    return size if isinstance(size, int) else None
 
 
 def _compared(encoder: dict[str, Any], reader: Any) -> dict[str, tuple[Any, Any]]:

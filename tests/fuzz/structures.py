@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from copy import deepcopy
 from io import BytesIO
 from typing import Any
 
@@ -91,7 +92,8 @@ def damage_values(values: dict[str, Any], random: np.random.Generator) -> bytes:
         keys = [*section]
         if not keys:
             continue
-        key, value = keys[int(random.integers(0, len(keys)))], VALUES[int(random.integers(0, len(VALUES)))]
+        key = keys[int(random.integers(0, len(keys)))]
+        value = deepcopy(VALUES[int(random.integers(0, len(VALUES)))])
         kind = random.random()
         if kind < 0.5 and isinstance(section[key], (int, float)):
             section[key] *= (0, 0.1, 0.5, 2, 10, 1000)[int(random.integers(0, 6))]

@@ -243,7 +243,8 @@ def open_job(
             lines=lines,
         )  # fmt: skip
         inputs, named = (), {}
-    given = [*inputs, *named, *(values.get("inputs") or ())]
+    declared = values.get("inputs")
+    given = [*inputs, *named, *(declared if isinstance(declared, dict) else ())]
     if named:
         inputs = _beside_named(values, table, targets, named)
     completed, guesses = complete(values, table, targets=targets, inputs=inputs, beside=bool(named))
