@@ -105,8 +105,16 @@ def trained_threads(path: Path) -> int | None:
     """The threads that the run in a folder was trained with; None where it does not say."""
     try:
         trained = read_json(path / "metrics.json")["train"]
-        return int(trained["threads"])
-    except (OSError, ValueError, KeyError, TypeError):  # of an older version, or another device
+        threads = int(trained["threads"])
+        return threads if threads > 0 else None
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        RunError,
+    ):  # of an older version, or another device
         return None
 
 

@@ -225,6 +225,36 @@ def test_what_is_no_run_is_refused(place):
     assert "metrics.json: is no JSON" in error(place, "compare", "a", "cut")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([], "holds no JSON object"),
+        (3, "holds no JSON object"),
+        (None, "holds no JSON object"),
+        ({"train": "x"}, "'train' is 'x'"),
+        ({"train": {"seconds": [1]}}, "'train.seconds' is [1]"),
+        ({"rows": {"train": None}}, "'rows.train' is None"),
+        ({"warnings": [{}]}, "'warnings.0' is {}"),
+        ({"history": [{"loss": 1.0}]}, "'history.0.epoch' is"),
+        ({"history": [{"epoch": 1.0, "eval_loss": "x"}]}, "'eval_loss' is 'x'"),
+    ],
+)
+def test_metrics_of_another_shape_are_one_line_everywhere(place, content, reason):
+    """Whoever changes the file cannot make a command fail with a traceback."""
+    plant(place, "a")
+    (plant(place, "odd") / "metrics.json").write_text(json.dumps(content))
+    commands = [("compare", "a", "odd"), ("report", "odd", "table.csv")]
+    for command in commands:
+        message = error(place, *command)
+        assert message.startswith("odd/metrics.json: ") and reason in message and message.count("\n") == 0
+
+
+def test_metrics_of_an_earlier_version_lack_keys(place):
+    plant(place, "a")
+    (plant(place, "old") / "metrics.json").write_text('{"test": {}, "train": {"seconds": 2}}')
+    assert polymodal("compare", "a", "old", folder=place).status == 0
+
+
 def drop_targets(folder, *names):
     """Make a run one that never learnt ``names``."""
     for file in ("run.yaml", "processor_config.json"):

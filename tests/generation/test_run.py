@@ -210,6 +210,44 @@ def test_what_a_stranger_changed_in_a_run_is_one_line(spoken_houses, tmp_path, n
         pm.load(run)
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "value", "expected"),
+    [
+        ("generation_config.json", "eos_token_id", "x", "generation_config.json: the model cannot generate"),
+        ("generation_config.json", "repetition_penalty", 0, "strictly positive"),
+        ("generation_config.json", "penalty_alpha", 0.6, "generation_config.json: .*Contrastive"),
+        ("generation_config.json", "stop_strings", ["a"], "generation_config.json: .*stop strings"),
+        (
+            "tokenizer.json", "pre_tokenizer",
+            {"type": "Split", "pattern": {"Regex": "(a*)*b"}, "behavior": "Isolated", "invert": False},
+            "tokenizer.json: cannot be used on a text",
+        ),
+        (
+            "tokenizer.json", "model",
+            {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": {"a": 0},
+             "max_input_chars_per_word": 100},
+            "tokenizer.json: cannot be used on a text",
+        ),
+    ],
+)  # fmt: skip
+def test_what_fails_in_use_is_one_line(spoken_houses, tmp_path, file, key, value, expected):
+    run = tmp_path / "run"
+    shutil.copytree(spoken_houses / "run", run)
+    (run / "checksums.json").unlink()
+    content = json.loads((run / file).read_text())
+    content[key] = value
+    (run / file).write_text(json.dumps(content))
+    row = {"note": "a" * 40 + " b", "district": "a", "photo": None}
+    with pytest.raises(RunError, match=expected) as raised:
+        loaded = pm.load(run)
+        loaded.generate([row])
+    assert "\n" not in str(raised.value)
+    if file == "generation_config.json":
+        asked = [{"role": "user", "content": "hello"}]
+        with pytest.raises(RunError, match=r"generation_config\.json"):
+            list(loaded.chat(asked, stream=True))
+
+
 def test_a_run_without_its_chat_template_is_one_line(spoken_houses, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(spoken_houses / "run", run)

@@ -24,7 +24,7 @@ from polymodal.json_files import read_json
 from polymodal.parsing import load_yaml
 from polymodal.run_folder import answers_in_words, refuse_words
 from polymodal.training.declared import WEIGHT
-from polymodal.training.folder import RESULTS, SEVERAL
+from polymodal.training.folder import RESULTS, SEVERAL, read_results
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
 FAMILIES = ("classification", "multilabel", "regression")
@@ -108,7 +108,7 @@ def read_tested(folder: Path, name: str) -> Tested:
         RunError: If the folder holds none, or none with test rows, or a file of it cannot be read.
     """
     _check_run(folder)
-    results, processor = _json(folder / RESULTS), _json(folder / PROCESSOR)
+    results, processor = read_results(folder), _json(folder / PROCESSOR)
     if not (folder / ANSWERS).is_file():
         cure = "Fit again with some, such as --set data.test=0.1"
         if not load_yaml(folder / DECLARED).keeps_rows:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
+
+from polymodal.errors import RunError
 
 VOCABULARY = 8192
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "mask_token": "[MASK]"}
@@ -40,6 +43,22 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int = VOCABULARY) -> Pr
         single=f"{start} $A", special_tokens=[(start, tokenizer.token_to_id(start))]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL)
+
+
+@contextmanager
+def tokenizing() -> Iterator[None]:
+    """Inside, a tokenizer of a stranger may fail at a text; its library then raises no class of its own.
+
+    Raises:
+        RunError: If it does.
+    """
+    try:
+        yield
+    except BaseException as error:  # a panic of Rust is no Exception
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(f"tokenizer.json: cannot be used on a text ({reason}). Fit again") from None
 
 
 def _trainable(text: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from transformers import GenerationConfig, GenerationMixin
 from polymodal.config import DecodingConfig
 from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.device import computing_in
-from polymodal.errors import ConfigError, did_you_mean
+from polymodal.errors import ConfigError, RunError, did_you_mean
 from polymodal.evaluation.inference import move
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.training.language.collation import padded
@@ -42,6 +44,9 @@ def answer_rows(
         options: Of ``generate``; see :func:`decoding`.
         batch_size: Rows at once.
         precision: What the model computes in.
+
+    Raises:
+        RunError: If the model cannot generate so.
     """
     context, most = context_of(model), _most(model, options)
     shared = None if context is None or most is None else context - most
@@ -92,9 +97,29 @@ def answer_turns(
     """The answers to several conversations at once."""
     batch = reply_batch(processor, turns)
     chosen = within_context(model, options, batch["input_ids"].shape[1])
-    with torch.inference_mode(), computing_in(model.device, precision):
+    with torch.inference_mode(), computing_in(model.device, precision), generating(model):
         made = model.generate(**move(batch, model.device), **chosen)
+        if len(made) != len(turns):
+            raise ValueError(f"{len(made)} answers to {len(turns)} conversations")
     return [processor.renderer.answer(ids) for ids in made.cpu().numpy()]
+
+
+@contextmanager
+def generating(model: PolymodalForConditionalGeneration) -> Iterator[None]:
+    """Inside, ``generate`` of a model may fail at values of ``generation_config.json``, or at its options.
+
+    Raises:
+        RunError: If it does.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        file = Path(model.name_or_path or "") / "generation_config.json"
+        cure = "Correct the file or the options of generate, or fit again"
+        raise RunError(f"{file}: the model cannot generate as it says ({reason}). {cure}") from error
 
 
 def reply_batch(processor: ConversationProcessor, turns: list[Turn]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStr
 from polymodal.data.chat.processor import ConversationProcessor, Turn
 from polymodal.device import computing_in
 from polymodal.evaluation.inference import move
-from polymodal.generation.answering import answer_turns, reply_batch, within_context
+from polymodal.generation.answering import answer_turns, generating, reply_batch, within_context
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 
 WAIT = 0.2
@@ -42,7 +42,7 @@ def stream_turn(
     Of several beams none is the answer before the end: it then comes in one piece.
 
     Raises:
-        ValueError: Whatever went wrong while generating.
+        RunError: If the model cannot generate so.
     """
     if options.get("num_beams", 1) > 1:
         yield from answer_turns(model, processor, [turn], options, precision)
@@ -54,7 +54,7 @@ def stream_turn(
     def make() -> None:
         batch = move(reply_batch(processor, [turn]), model.device)
         try:
-            with torch.inference_mode(), computing_in(model.device, precision):
+            with torch.inference_mode(), computing_in(model.device, precision), generating(model):
                 model.generate(
                     **batch, **chosen, streamer=streamer, stopping_criteria=StoppingCriteriaList([stopped])
                 )

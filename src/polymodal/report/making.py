@@ -33,7 +33,7 @@ def making(run: Run, table: Table, results: Mapping[str, Any]) -> dict[str, Any]
         "seconds": trained.get("seconds"),
         "rows_per_second": trained.get("rows_per_second"),
         "epochs": trained.get("epochs"),
-        "best_epoch": results.get("validation", {}).get("epoch"),
+        "best_epoch": (results.get("validation") or {}).get("epoch"),
         "parameters": run.model.num_parameters(),
         "metric": metric,
         "curves": curves(results.get("history", []), metric),

@@ -21,6 +21,7 @@ from polymodal.data.items import each_item
 from polymodal.data.lists import written_list
 from polymodal.data.parts import MEDIA, each_cell
 from polymodal.errors import RunError
+from polymodal.json_files import read_json
 from polymodal.training.folder import has_checkpoints, prepare_folder
 from polymodal.training.progress import note
 
@@ -77,12 +78,10 @@ def require_same(folder: Path, data: Mapping[str, Any]) -> None:
     """
     file = folder / "checkpoints" / FILE
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = _kept(file)
     except FileNotFoundError:
         note(f"warning: {folder}: keeps no digests of its data. It goes on as if they were the same")
         return
-    except (OSError, ValueError):
-        raise RunError(f"{file}: cannot be read. Begin anew with --overwrite") from None
     changed = what_changed(before, _plain(data))
     if changed:
         cure = "Put the data back as they were, or begin anew with --overwrite"
@@ -92,7 +91,31 @@ def require_same(folder: Path, data: Mapping[str, Any]) -> None:
 def has_changed(folder: Path, data: Mapping[str, Any]) -> bool:
     """Whether the training in ``folder`` is known to have begun with other data than these."""
     file = folder / "checkpoints" / FILE
-    return file.is_file() and bool(what_changed(json.loads(file.read_text(encoding="utf-8")), _plain(data)))
+    return file.is_file() and bool(what_changed(_kept(file), _plain(data)))
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """The description of data in a file.
+
+    Raises:
+        RunError: If it cannot be read, or has another shape than :func:`remember` writes.
+        FileNotFoundError: If it is not there.
+    """
+    try:
+        content = read_json(file)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError):
+        content = None
+    parts = (
+        [content.get(name, {}) for name in ("rows", "columns", "made")] if isinstance(content, dict) else []
+    )
+    if not parts or not all(isinstance(part, dict) for part in parts) or not all(
+        isinstance(column, dict) and isinstance(column.get("holds"), str) and "in any order" in column
+        for column in parts[1].values()
+    ):  # fmt: skip
+        raise RunError(f"{file}: cannot be read. Begin anew with --overwrite")
+    return content
 
 
 def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 from polymodal.config import Declaration
 from polymodal.data.aside import discard, write_text, writing
 from polymodal.errors import RunError
+from polymodal.json_files import read_json
 from polymodal.run_checks import CHECKSUMS
 from polymodal.run_folder import FILES
 from polymodal.training.checkpoints import checkpoints
+from polymodal.training.recorded import check_recorded
 
 RESULTS = "metrics.json"
 """Written when all is measured, before the pages: a run that has it can be used."""
@@ -36,12 +38,17 @@ def is_finished(folder: Path) -> bool:
 
 
 def finished_results(folder: Path) -> dict[str, Any] | None:
-    """What ``metrics.json`` says; None if the fit into ``folder`` has not come to its end."""
+    """What ``metrics.json`` says; None if the fit into ``folder`` has not come to its end.
+
+    Raises:
+        RunError: If it has another shape than a fit writes.
+    """
     try:
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        results = read_json(folder / RESULTS)
     except (OSError, ValueError):
         return None
-    if not isinstance(results, dict) or results.get(PAGES_STATE) == PENDING:
+    results = {"notes": [], "warnings": []} | check_recorded(folder / RESULTS, results)
+    if results.get(PAGES_STATE) == PENDING:
         return None
     return results if all((folder / name).is_file() for name in FILES) else None
 
@@ -60,14 +67,14 @@ def read_results(folder: Path) -> dict[str, Any]:
     """What ``metrics.json`` of a run says; nothing where it is not there.
 
     Raises:
-        RunError: If it cannot be read.
+        RunError: If it cannot be read, or has another shape than a fit writes.
     """
     path = folder / RESULTS
     if not path.exists():
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return check_recorded(path, read_json(path))
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
 
 

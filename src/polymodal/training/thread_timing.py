@@ -13,6 +13,8 @@ from torch import nn
 
 from polymodal.config import TrainConfig
 from polymodal.data.aside import write_text, writing
+from polymodal.errors import RunError
+from polymodal.json_files import read_json
 from polymodal.threads import (
     ThreadChoice,
     available_threads,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 FILE = "threads.json"
 """Beside the checkpoints: rounding depends on the number, so that a resumed training must keep it."""
+MOST = 4096
+"""Threads that a file may name; more than any machine has cores."""
 
 
 def training_threads(config: TrainConfig) -> AbstractContextManager[None]:
@@ -50,7 +54,7 @@ def settle_threads(trainer: WholeCheckpoints, config: TrainConfig, *, resumed: b
         return
     file = Path(str(trainer.args.output_dir)) / FILE
     if resumed and file.is_file():
-        choice = ThreadChoice.from_json(json.loads(file.read_text(encoding="utf-8")))
+        choice = _kept_choice(file)
     else:
         choice = fixed_threads(config.workers, config.threads) or time_threads(trainer, config.workers)
         with writing(file):
@@ -59,6 +63,22 @@ def settle_threads(trainer: WholeCheckpoints, config: TrainConfig, *, resumed: b
     torch.set_num_threads(choice.threads)
     if choice.reason == "timed":
         note(f"computing with {choice}; --threads fixes the number", quiet)
+
+
+def _kept_choice(file: Path) -> ThreadChoice:
+    """The choice in a file.
+
+    Raises:
+        RunError: If it holds none.
+    """
+    try:
+        choice = ThreadChoice.from_json(read_json(file))
+        if not 1 <= choice.threads <= MOST:
+            raise ValueError(f"{choice.threads} threads")
+        str(choice)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise RunError(f"{file}: cannot be read. Remove it, or begin anew with --overwrite") from None
+    return choice
 
 
 def time_threads(trainer: WholeCheckpoints, workers: int) -> ThreadChoice:

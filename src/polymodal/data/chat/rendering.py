@@ -15,6 +15,7 @@ from polymodal.data.chat.messages import ASSISTANT, Conversation, Media, Message
 from polymodal.data.chat.skeletons import Mark, Skeleton, Skeletons
 from polymodal.data.chat.specials import BREAK, breaking, control_tokens, pattern_of, special_tokens
 from polymodal.data.chat.tokenizer import add_placeholders, placeholders_of
+from polymodal.data.tokenizer import tokenizing
 from polymodal.errors import did_you_mean
 
 _THERE, _MISSING = 1, 2
@@ -164,7 +165,8 @@ class Renderer:
         """Token ids, and which are learned, both ``(length,)``; every item is one token."""
         text = "".join(draft.pieces)
         try:
-            encoding = self._backend.encode(text, add_special_tokens=False)
+            with tokenizing():
+                encoding = self._backend.encode(text, add_special_tokens=False)
         except (TypeError, UnicodeError):
             if text.isascii() or _is_whole(text):
                 raise
@@ -212,7 +214,8 @@ class Renderer:
         return [self.tokenizer.convert_tokens_to_ids(token) for token in tokens]  # type: ignore[misc]
 
     def _decode(self, ids: list[int], *, skip_special_tokens: bool) -> str:
-        return self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
+        with tokenizing():
+            return self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
 
 
 def _runs(learned: np.ndarray, items: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -38,8 +38,11 @@ MOST_MEMORY = 256 * 2**20
 """Bytes by which the process may grow meanwhile."""
 MOST_SOURCE = 200_000
 """Characters of a template."""
-PADDING = ("center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "translate")
-"""Methods of texts that make long texts of short ones."""
+PADDING = (
+    "center", "encode", "expandtabs", "format", "format_map", "ljust", "rjust", "to_bytes", "translate",
+    "zfill",
+)  # fmt: skip
+"""Methods of texts and numbers that make long texts, or bytes that nothing measures, of short ones."""
 LEFT_OUT = ("batch", "center", "format", "indent", "pprint", "slice", "sum", "urlize", "wordwrap", "xmlattr")
 """Filters that do the same, and that no chat template needs."""
 TOO_LONG = f"a text or list of more than {MOST_CHARACTERS:,} characters"
@@ -137,7 +140,19 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Methods that pad a text to any length are none of a template's business."""
-        return not (isinstance(obj, str) and attr in PADDING) and super().is_safe_attribute(obj, attr, value)
+        return not (isinstance(obj, str | int) and attr in PADDING) and super().is_safe_attribute(
+            obj, attr, value
+        )
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Refuse ``format`` of texts, which Jinja hands out before it asks :meth:`is_safe_attribute`.
+
+        Raises:
+            SecurityError: If ``value`` is that method: ``'{:>999999999}'.format(1)`` takes a gigabyte.
+        """
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("texts are not formatted by format")
+        return None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """``left operator right``, if the result is not too large.

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polymodal.data.access import Root
 from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.tokenizer import tokenizing
 from polymodal.data.values import as_label
 
 LONG = 4096
@@ -41,7 +42,7 @@ class TextReader(Reader):
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """Token ids ``(length,)``."""
         text = self._head(_text(cell))
-        ids = self.part(text, truncation=True, max_length=self.max_length).input_ids
+        ids = self._tokens(text, truncation=True, max_length=self.max_length)
         return np.asarray(ids, dtype=np.int64)
 
     def _head(self, text: str) -> str:
@@ -53,14 +54,18 @@ class TextReader(Reader):
         length = LONG + 64 * self.max_length
         while len(text) > length < MOST:
             head = text[:length]
-            if len(self.part(head, add_special_tokens=False, verbose=False).input_ids) > 2 * self.max_length:
+            if len(self._tokens(head, add_special_tokens=False, verbose=False)) > 2 * self.max_length:
                 return head
             length *= 4
         return text[:MOST]
 
     def length(self, text: str) -> int:
         """The tokens that ``text`` would have if nothing were cut."""
-        return len(self.part(text, truncation=False, verbose=False).input_ids)
+        return len(self._tokens(text, truncation=False, verbose=False))
+
+    def _tokens(self, text: str, **options: Any) -> list[int]:
+        with tokenizing():
+            return self.part(text, **options).input_ids  # type: ignore[no-any-return]
 
     def blank(self) -> np.ndarray:
         """The empty text."""
