@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from polymodal.errors import RunError
 from tests.talks import user
 
 
@@ -33,5 +34,6 @@ def test_what_goes_wrong_meanwhile_is_raised(spoken, asked, monkeypatch):
         raise ValueError("out of words")
 
     monkeypatch.setattr(spoken.model, "generate", fail)
-    with pytest.raises(ValueError, match="out of words"):
+    with pytest.raises(RunError, match="out of words") as raised:
         list(spoken.chat(asked, stream=True))
+    assert isinstance(raised.value.__cause__, ValueError)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import polymodal as pm
 from polymodal.data.aside import aside, folder_aside, why_not_written
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.training.checkpoints import checkpoints, publish
+from polymodal.training.checkpoints import checkpoints, last_readable, publish
 from tests.command import polymodal, settings
 from tests.tables import write_houses
 
@@ -37,6 +37,38 @@ def test_a_checkpoint_whose_file_was_cut_off_is_passed_over(tmp_path, file):
     content = (broken / file).read_bytes()
     (broken / file).write_bytes(content[: len(content) // 2])
     assert checkpoints(tmp_path) == [whole]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": float("nan")},
+        {"best_metric": "x"},
+        {"log_history": [3]},
+        {"save_steps": "x"},
+        {"stateful_callbacks": {}},
+        {"stateful_callbacks": {"TrainerControl": 3}},
+    ],
+)
+def test_a_state_that_no_training_wrote_is_no_checkpoint_to_go_on_from(tmp_path, change):
+    control = {"args": {"should_training_stop": False}, "attributes": {}}
+    state = {"global_step": 9, "epoch": 1.0, "stateful_callbacks": {"TrainerControl": control}}
+    file = write_checkpoint(tmp_path, 9) / "trainer_state.json"
+    file.write_text(json.dumps(state))
+    assert last_readable(tmp_path) == [file.parent]
+    file.write_text(json.dumps(state | change))
+    with pytest.raises(pm.RunError, match=r"trainer_state\.json"):
+        last_readable(tmp_path)
+
+
+def test_an_optimizer_of_one_number_that_claims_terabytes_is_refused(tmp_path):
+    control = {"args": {"should_training_stop": False}, "attributes": {}}
+    state = {"global_step": 9, "epoch": 1.0, "stateful_callbacks": {"TrainerControl": control}}
+    checkpoint = write_checkpoint(tmp_path, 9)
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    torch.save({"state": {0: {"exp_avg": torch.zeros(1).expand(10**10)}}}, checkpoint / "optimizer.pt")
+    with pytest.raises(pm.RunError, match=r"optimizer\.pt"):
+        last_readable(tmp_path)
 
 
 @pytest.mark.parametrize(

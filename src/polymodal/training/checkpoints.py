@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
+import re
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,21 @@ from transformers.trainer_pt_utils import safe_globals
 
 from polymodal.data.aside import discard
 from polymodal.errors import RunError
+from polymodal.json_files import read_json
 from polymodal.training.progress import note
+from polymodal.training.trainer_state import has_shape
 
 PREFIX = "checkpoint-"
+NUMBERED = re.compile(rf"{PREFIX}[0-9]{{1,18}}")
 PART = ".part"
 """Where the Trainer writes a checkpoint; it moves out of there when it is whole."""
 STATE = "trainer_state.json"
-KNOWN: dict[str, Any] = {"global_step": int, "epoch": (int, float), "stateful_callbacks": dict}
-"""What the state of a training has to say for it to go on."""
 DAMAGED = "Remove this folder, and --resume goes on from the checkpoint before it; or begin with --overwrite"
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints in ``folder``, in the order of their steps."""
-    found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
+    found = [path for path in folder.glob(f"{PREFIX}*") if NUMBERED.fullmatch(path.name)]
     return sorted(filter(is_whole, found), key=step)
 
 
@@ -49,12 +51,14 @@ def is_whole(checkpoint: Path) -> bool:
         if not isinstance(state, dict):
             return False
         for path in checkpoint.iterdir():
+            if not path.is_file() and not path.is_dir():  # reading a pipe might never end
+                return False
             if path.suffix == ".safetensors":
                 with safe_open(path, "pt"):
                     pass
             elif path.suffix in (".pt", ".pth") and not zipfile.is_zipfile(path):
                 return False
-    except (OSError, ValueError, SafetensorError):
+    except (OSError, ValueError, SafetensorError, RunError):
         return False
     return True
 
@@ -85,8 +89,7 @@ def damage(checkpoint: Path) -> str:
 
     The weights' own file is read by :func:`is_whole`. Nothing in these files is run.
     """
-    state = state_of(checkpoint)
-    if not all(isinstance(state.get(name), kind) for name, kind in KNOWN.items()):
+    if not has_shape(state_of(checkpoint)):
         return STATE
     for path in sorted(checkpoint.iterdir()):
         if path.suffix not in (".pt", ".pth"):
@@ -97,14 +100,28 @@ def damage(checkpoint: Path) -> str:
                 content = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
             return path.name
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or not all(map(_is_stored, _tensors(content))):
             return path.name
     return ""
 
 
+def _tensors(content: Any) -> Iterator[torch.Tensor]:
+    """The tensors in nested dicts, lists and tuples."""
+    if isinstance(content, torch.Tensor):
+        yield content
+    elif isinstance(content, dict | list | tuple):
+        for entry in content.values() if isinstance(content, dict) else content:
+            yield from _tensors(entry)
+
+
+def _is_stored(tensor: torch.Tensor) -> bool:
+    """Whether a file held all elements: strides of 0 make terabytes of a single one."""
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
 def state_of(checkpoint: Path) -> dict[str, Any]:
     """What the Trainer knew of the training there."""
-    return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    return read_json(checkpoint / STATE)  # type: ignore[no-any-return]
 
 
 def has_ended(checkpoint: Path) -> bool:

@@ -73,8 +73,8 @@ def _kept_choice(file: Path) -> ThreadChoice:
     """
     try:
         choice = ThreadChoice.from_json(read_json(file))
-        if not 1 <= choice.threads <= MOST:
-            raise ValueError(f"{choice.threads} threads")
+        if not all(type(count) is int and 1 <= count <= MOST for count in (choice.threads, choice.available)):
+            raise ValueError("no number of threads")
         str(choice)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         raise RunError(f"{file}: cannot be read. Remove it, or begin anew with --overwrite") from None

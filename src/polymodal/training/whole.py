@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerState
 from transformers.trainer import TRAINING_ARGS_NAME
@@ -27,11 +29,20 @@ from polymodal.training.checkpoints import (
     point_to_best,
     publish,
     state_of,
+    step,
 )
 from polymodal.training.compiling import compiling
 from polymodal.training.processes import on_main
 from polymodal.training.stopping import EpochOfRows, StopAtStep
 from polymodal.training.thread_timing import settle_threads
+
+REFUSED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, pickle.UnpicklingError)
+"""What libraries raise at a checkpoint of another model, or that no training wrote."""
+
+
+def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}")
 
 
 class WholeCheckpoints(Trainer):
@@ -70,8 +81,23 @@ class WholeCheckpoints(Trainer):
             self.take_best(last[0])
         else:
             with compiling(self.args), stop.listening(self.args.world_size):
-                self.train(resume_from_checkpoint=str(last[0]) if last else None)
+                self._train_on(last[0]) if last else self.train()
         return begun
+
+    def _train_on(self, checkpoint: Path) -> None:
+        """Train on from a checkpoint; what it holds may fail as late as in the first step.
+
+        Raises:
+            RunError: If it does.
+        """
+        try:
+            self.train(resume_from_checkpoint=str(checkpoint))
+        except torch.OutOfMemoryError:
+            raise
+        except REFUSED as error:
+            if self.state.global_step > step(checkpoint):
+                raise
+            raise _not_fitting(checkpoint, error) from error
 
     def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
         """Loss and output of a batch; ``items`` is what the losses of a step are divided by."""
@@ -131,9 +157,21 @@ class WholeCheckpoints(Trainer):
         """
         try:
             super()._load_optimizer_and_scheduler(checkpoint)
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}") from None
+            self._check_moments()
+        except REFUSED as error:
+            raise _not_fitting(checkpoint, error) from None
+
+    def _check_moments(self) -> None:
+        """See that what the optimizer keeps of a weight has its shape: its kernels read without looking.
+
+        Raises:
+            ValueError: If it has not.
+        """
+        for weight, kept in getattr(self.optimizer, "state", {}).items():
+            for name, value in kept.items() if isinstance(weight, torch.Tensor) else ():
+                is_moment = name.startswith("exp_avg") or name == "momentum_buffer"
+                if is_moment and getattr(value, "shape", None) != weight.shape:
+                    raise ValueError(f"'{name}' has another shape than its weight")
 
     def _publish(self, part: Path) -> None:
         """Give a whole checkpoint its place; its state names the best one without the folder's path."""
