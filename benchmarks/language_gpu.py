@@ -51,7 +51,7 @@ from polymodal.data.readers import ImageReader
 from polymodal.training.language import trainer as training
 from polymodal.training.language.packing import pack
 from polymodal.training.language.rows import ConversationRows
-from polymodal.training.progress import quiet_libraries
+from polymodal.utils.progress import quiet_libraries
 
 SIDE, PATCH, FILES = 224, 16, 64
 SIGLIP = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}

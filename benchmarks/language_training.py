@@ -44,7 +44,7 @@ from polymodal.training.language import trainer as training
 from polymodal.training.language.collation import ConversationCollator
 from polymodal.training.language.packing import pack, padding_share
 from polymodal.training.language.rows import ConversationRows
-from polymodal.training.progress import quiet_libraries
+from polymodal.utils.progress import quiet_libraries
 
 SHORTEST, LONGEST = 16, 512
 VALIDATION = 2

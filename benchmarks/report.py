@@ -26,11 +26,11 @@ import torch
 
 import polymodal as pm
 from polymodal.data.collator import RowDataset
+from polymodal.evaluation.clusters import row_groups
 from polymodal.evaluation.emap import emap
-from polymodal.evaluation.grouping import row_groups
+from polymodal.evaluation.importance import input_worth, try_inputs
 from polymodal.evaluation.robustness import noise_curves
 from polymodal.evaluation.scores import Score, score_of
-from polymodal.evaluation.worth import input_worth, try_inputs
 from polymodal.models.modeling import PolymodalModel
 from polymodal.report.gather import judged_by
 from polymodal.report.verdict import verdict

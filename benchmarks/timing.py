@@ -19,7 +19,7 @@ from transformers import TrainerCallback, set_seed
 from polymodal.data.collator import RowDataset
 from polymodal.training import trainer as training
 from polymodal.training.job import Job
-from polymodal.training.progress import quiet_libraries
+from polymodal.utils.progress import quiet_libraries
 
 DATA = Path(os.environ.get("POLYMODAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 VALIDATION_ROWS = 64  # not timed

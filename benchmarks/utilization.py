@@ -19,7 +19,7 @@ from transformers import Trainer, TrainerCallback
 
 from polymodal.training import trainer as training
 from polymodal.training.job import Job
-from polymodal.training.progress import quiet_libraries
+from polymodal.utils.progress import quiet_libraries
 
 PEAK = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
 """Dense bf16 FLOPs a second by a part of the device's name, from NVIDIA's data sheets."""

@@ -21,7 +21,7 @@ from polymodal.data.targets import TargetReader
 from polymodal.data.values import as_label
 from polymodal.evaluation import inference
 from polymodal.evaluation.inference import bytes_of_row
-from polymodal.folds import concat_answers
+from polymodal.pipelines.cross_validation import concat_answers
 from tests.command import error, polymodal
 from tests.tables import tiny
 

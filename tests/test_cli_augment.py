@@ -8,9 +8,9 @@ import torch
 from transformers import WhisperFeatureExtractor
 
 import polymodal as pm
+from polymodal.config.parsing import load_yaml
 from polymodal.models.encoders import ENCODERS, ImageEncoder
-from polymodal.parsing import load_yaml
-from polymodal.training.progress import TrainingProgress
+from polymodal.utils.progress import TrainingProgress
 from tests.command import error, polymodal, settings
 from tests.models.cases import CNN
 from tests.models.checkpoints import CHECKPOINTS, whisper

@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel
 
 from polymodal import __version__ as polymodal_version
 from polymodal.data.tokenizer import train_tokenizer
-from polymodal.run_checks import CHECKSUMS
+from polymodal.runs.checks import CHECKSUMS
 from tests.command import error, errors, polymodal, settings
 
 HEAD = "data: {train: houses.csv}\ntargets: {price: {}}\n"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from polymodal.training.progress import TrainingProgress
+from polymodal.utils.progress import TrainingProgress
 from tests.command import polymodal, settings
 from tests.tables import house_rows, write_houses, write_table
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import polymodal as pm
 from polymodal.data.readers.image import ImageReader
-from polymodal.training.progress import TrainingProgress
+from polymodal.utils.progress import TrainingProgress
 from tests.command import error, polymodal, settings
 from tests.tables import tiny, write_houses
 
@@ -92,7 +92,7 @@ def test_what_is_there_is_not_replaced_unasked(folder):
 
 def test_finished_fits_are_not_repeated(folder):
     before = (folder / "runs/concat/model.safetensors").stat().st_mtime_ns
-    with mock.patch("polymodal.several.fit_job", side_effect=AssertionError("was fitted again")):
+    with mock.patch("polymodal.pipelines.multi_fit.fit_job", side_effect=AssertionError("was fitted again")):
         result = fits(folder, "-o", "runs", "--resume", "--json")
     assert result.status == 0, result.err
     assert result.json == json.loads((folder / "runs/fusions.json").read_text())

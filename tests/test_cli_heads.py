@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import polymodal as pm
-from polymodal.training.progress import TrainingProgress
+from polymodal.utils.progress import TrainingProgress
 from tests.command import error, polymodal, settings
 from tests.tables import house_rows, write_table
 

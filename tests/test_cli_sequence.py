@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polymodal.parsing import load_yaml
+from polymodal.config.parsing import load_yaml
 from tests.command import error, errors, polymodal, settings
 from tests.tables import write_picture
 

@@ -9,8 +9,8 @@ import yaml
 from transformers import BertModel
 
 import polymodal as pm
-from polymodal.training.progress import TrainingProgress
 from polymodal.training.trainer import PolymodalTrainer
+from polymodal.utils.progress import TrainingProgress
 from tests.command import error, polymodal, settings
 from tests.models.checkpoints import CHECKPOINTS
 from tests.tables import write_houses

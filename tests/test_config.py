@@ -3,9 +3,9 @@
 import pytest
 
 from polymodal.config import Declaration
+from polymodal.config.overrides import apply_settings, read_yaml
+from polymodal.config.parsing import load_yaml, parse
 from polymodal.errors import ConfigError
-from polymodal.parsing import load_yaml, parse
-from polymodal.settings import apply_settings, read_yaml
 
 WHOLE = """\
 data:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from polymodal.config.parsing import parse
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
-from polymodal.parsing import parse
 from polymodal.training import arguments
 from tests.command import polymodal
 from tests.tables import house_rows, write_table

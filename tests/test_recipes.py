@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polymodal.parsing import load_yaml
+from polymodal.config.parsing import load_yaml
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
 

@@ -12,9 +12,9 @@ import polymodal as pm
 from polymodal.config import TrainConfig
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.training.arguments import fill_in, steps_an_epoch, training_arguments
-from polymodal.training.progress import TrainingProgress
-from polymodal.training.selection import metric_name, selection
+from polymodal.training.model_selection import metric_name, selection
 from polymodal.training.trainer import PolymodalTrainer
+from polymodal.utils.progress import TrainingProgress
 from tests.tables import house_rows, tiny, write_houses, write_table
 
 

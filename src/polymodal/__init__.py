@@ -16,14 +16,14 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 _HOMES = {
     "polymodal.api": ("check", "compare", "export", "fit", "init", "load", "pretrain"),
-    "polymodal.fusions": ("fit_fusions",),
-    "polymodal.folds": ("fit_folds",),
+    "polymodal.pipelines.fusion_comparison": ("fit_fusions",),
+    "polymodal.pipelines.cross_validation": ("fit_folds",),
     "polymodal.run": ("Run",),
     "polymodal.generation.run": ("LanguageRun",),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
     "polymodal.search.index": ("Index",),
-    "polymodal.several": ("Fits",),
-    "polymodal.tuning": ("fit_searched",),
+    "polymodal.pipelines.multi_fit": ("Fits",),
+    "polymodal.pipelines.hyperparameter_search": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.models": (
         "PolymodalConfig", "PolymodalForConditionalGeneration", "PolymodalForPreTraining",

@@ -14,29 +14,26 @@ import pandas as pd
 from transformers import set_seed
 
 from polymodal.comparing.comparison import compare
-from polymodal.data.aside import discard, writing
+from polymodal.config.overrides import apply_settings
+from polymodal.config.parsing import parse
 from polymodal.data.check import CheckReport
 from polymodal.data.kept import KeptColumns
-from polymodal.data.lock import claimed
 from polymodal.data.rejected import SKIP, left_out, write_rejected
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.writing import check_output, write_table
 from polymodal.errors import ConfigError, DataError
 from polymodal.evaluation.inference import Batch, answer_types
-from polymodal.evaluation.unread import ERROR, errors_of
+from polymodal.evaluation.row_errors import ERROR, errors_of
 from polymodal.exporting.door import export
 from polymodal.generation.fitting import fit_language
 from polymodal.generation.run import LanguageRun
 from polymodal.models import PolymodalForPrediction
-from polymodal.parsing import parse
-from polymodal.results import write_pages, write_results
+from polymodal.pipelines.fit_results import write_pages, write_results
 from polymodal.run import Run
-from polymodal.run_folder import answers_in_words
+from polymodal.runs.folder import answers_in_words
 from polymodal.search.building import Indexed, index_table
 from polymodal.search.index import Index
-from polymodal.settings import apply_settings
-from polymodal.training import processes
 from polymodal.training.calibration import Calibration, calibrate
 from polymodal.training.fingerprint import describe_job, open_folder
 from polymodal.training.folder import (
@@ -52,13 +49,16 @@ from polymodal.training.job import Job, open_job
 from polymodal.training.language.checking import check_language
 from polymodal.training.language.opening import asks_for_words, open_language_job
 from polymodal.training.pairing import check_pairs
-from polymodal.training.progress import note, progress, quiet_libraries
 from polymodal.training.skipping import leave_out_too
 from polymodal.training.source import read_declared_table, require_same_tables, train_source
-from polymodal.training.started import build_started, tell_start
-from polymodal.training.starting import refuse_own_start
 from polymodal.training.thread_timing import training_threads
 from polymodal.training.trainer import train
+from polymodal.training.warm_start.load import build_started, tell_start
+from polymodal.training.warm_start.start import refuse_own_start
+from polymodal.utils import distributed as processes
+from polymodal.utils.atomic import discard, writing
+from polymodal.utils.lock import claimed
+from polymodal.utils.progress import note, progress, quiet_libraries
 
 __all__ = [
     "check", "compare", "embed_to", "export", "fit", "index_to", "init", "load", "open_index", "predict_to",

@@ -13,21 +13,28 @@ import pandas as pd
 import torch
 
 from polymodal.config import Declaration
-from polymodal.data.aside import writing
+from polymodal.config.parsing import load_yaml
 from polymodal.data.collator import RowDataset
 from polymodal.data.findings import Findings, inspect_table
 from polymodal.data.kept import KeptColumns
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import ON_ERROR, SKIP
 from polymodal.data.table import Table, read_table
-from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
 from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
-from polymodal.evaluation.unread import blank_unread
+from polymodal.evaluation.row_errors import blank_unread
 from polymodal.models import PolymodalForPrediction
-from polymodal.parsing import load_yaml
-from polymodal.run_checks import check_agreement, without_hub
-from polymodal.run_folder import answers_in_words, kind_of, load_model, refuse_words, require_files, write_run
+from polymodal.runs.checks import check_agreement, without_hub
+from polymodal.runs.folder import (
+    answers_in_words,
+    kind_of,
+    load_model,
+    refuse_words,
+    require_files,
+    write_run,
+)
+from polymodal.utils.atomic import writing
+from polymodal.utils.device import computing_in, find_device
 
 
 class Run:
@@ -256,7 +263,7 @@ class Run:
         """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
 
         Args:
-            items: What each is, see :func:`polymodal.encoding.as_cells`. One that is in no list gives
+            items: What each is, see :func:`polymodal.runs.encode.as_cells`. One that is in no list gives
                 ``(width,)``.
             normalize: To unit length, so that the dot product of two is their cosine.
             batch_size: Items at once.
@@ -264,7 +271,7 @@ class Run:
         Raises:
             DataError: If an item is empty, cannot be read, or no input reads such: one line for each.
         """
-        from polymodal.encoding import encode
+        from polymodal.runs.encode import encode
 
         return encode(self, items, normalize=normalize, batch_size=batch_size)
 
@@ -339,14 +346,14 @@ class Run:
             output: A folder for ``explanations.html`` and ``explanations.parquet``; none is written without.
 
         Returns:
-            See :func:`polymodal.explaining.frame.explanation_frame`.
+            See :func:`polymodal.explaining.dataframe.explanation_frame`.
 
         Raises:
             DataError: If table or cell cannot be read, or there is no such row.
             RunError: If there is no such target, or the files cannot be written.
         """
-        from polymodal.data.aside import require_folder
         from polymodal.explaining.writing import explain, write_explanations
+        from polymodal.utils.atomic import require_folder
 
         if output is not None:
             require_folder(Path(output))

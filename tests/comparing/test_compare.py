@@ -12,7 +12,7 @@ import polymodal as pm
 from polymodal import api
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.bootstrap import Bootstrap
-from polymodal.evaluation.paired import paired_p
+from polymodal.evaluation.paired_test import paired_p
 from polymodal.evaluation.scores import Score
 from polymodal.models.modeling import PolymodalModel
 from tests.command import error, polymodal, settings

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from polymodal.config.parsing import parse
 from polymodal.data.check import check
 from polymodal.data.schema import complete
 from polymodal.data.table import read_table
-from polymodal.parsing import parse
 
 ROWS = 40
 SPLITS = {"train": range(0, 28), "validation": range(28, 34), "test": range(34, 40)}

@@ -6,11 +6,11 @@ from functools import partial
 import pandas as pd
 import pytest
 
+from polymodal.config.parsing import parse
 from polymodal.data.check import check
 from polymodal.data.media import MediaError
 from polymodal.data.schema import complete
 from polymodal.data.table import read_table
-from polymodal.parsing import parse
 from tests.data.houses import ROWS, SPLITS, check_houses, make_houses
 
 

@@ -10,10 +10,10 @@ from PIL import Image
 from polymodal.data.cells import MediaError, is_empty
 from polymodal.data.contents import Contents
 from polymodal.data.items import each_item, holds_nothing, split_items
-from polymodal.data.parts import Parts
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, ImageReader, NumberReader, SequenceReader, TextReader
 from polymodal.data.schema import guess_modality
+from polymodal.data.split_view import Parts
 from polymodal.data.table import read_table
 from polymodal.data.tokenizer import train_tokenizer
 

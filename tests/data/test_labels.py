@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from polymodal.config import Declaration
+from polymodal.config.parsing import parse
 from polymodal.data.cells import MediaError
 from polymodal.data.check import check
 from polymodal.data.labels import guess_separator, read_labels
 from polymodal.data.schema import complete, guess_target, render_yaml
 from polymodal.data.table import read_table
 from polymodal.data.targets import TargetReader
-from polymodal.parsing import parse
 from polymodal.training.splitting import split_tables
 
 FREE = ["a|b", "a", "b|c", "c", "a|c", "a|b|c", "b"] * 6

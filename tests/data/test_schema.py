@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
+from polymodal.config.parsing import load_yaml, parse
 from polymodal.data.schema import complete, render_yaml
 from polymodal.data.table import read_table
 from polymodal.errors import ConfigError, DataError
-from polymodal.parsing import load_yaml, parse
 
 
 def table(tmp_path, columns, name="table.csv"):

@@ -9,9 +9,9 @@ import pytest
 
 from polymodal.data.table import read_table
 from polymodal.errors import DataError
-from polymodal.evaluation.exchange import exchange_p
-from polymodal.evaluation.partition import EMPTY, MOST_VALUES, partition, subgroup_columns
+from polymodal.evaluation.permutation_test import exchange_p
 from polymodal.evaluation.scores import Score
+from polymodal.evaluation.subgroup_columns import EMPTY, MOST_VALUES, partition, subgroup_columns
 from polymodal.evaluation.subgroups import FEWEST, holm, subgroups
 
 ACCURACY = Score("accuracy")

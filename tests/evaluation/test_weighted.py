@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from polymodal.evaluation.calibration import fit_temperature, reliability
 from polymodal.evaluation.conformal import conformal_quantile
 from polymodal.evaluation.metrics import METRICS, evaluate, weighs_metrics
-from polymodal.evaluation.temperature import fit_temperature, reliability
 from polymodal.evaluation.thresholds import class_thresholds, label_thresholds
 from polymodal.evaluation.weighted import effective_rows
 

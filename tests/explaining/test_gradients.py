@@ -11,9 +11,9 @@ import torch
 import polymodal as pm
 from polymodal.evaluation.subsets import embed_rows, logits_of
 from polymodal.explaining.answers import LOG_ODDS, said_of, value_of
+from polymodal.explaining.attribution_sites import Inlet
+from polymodal.explaining.explain import explain_rows
 from polymodal.explaining.gradients import AIM, LIMIT, Attribution, attribute
-from polymodal.explaining.inlets import Inlet
-from polymodal.explaining.making import explain_rows
 from tests.evaluation.small import small_model, small_rows
 
 

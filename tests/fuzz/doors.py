@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
+from polymodal.config.parsing import load_yaml, parse
 from polymodal.data.media import audio_info, image_size, load_audio, load_image
 from polymodal.data.sequences import load_sequence
 from polymodal.data.video import load_video, video_info
 from polymodal.errors import DataError, PolymodalError
-from polymodal.parsing import load_yaml, parse
 
 LONGEST = 1600
 """Characters of a line: a message shows what it found, not all of it."""

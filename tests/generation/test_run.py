@@ -12,7 +12,7 @@ import torch
 
 import polymodal as pm
 from polymodal.errors import RunError
-from polymodal.run_checks import CHECKSUMS
+from polymodal.runs.checks import CHECKSUMS
 from tests.clips import write_moves
 from tests.tables import house_rows, write_houses
 from tests.talks import language, save_speaker

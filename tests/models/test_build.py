@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
+from polymodal.config.parsing import parse
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.table import read_table
 from polymodal.errors import ConfigError
 from polymodal.models.build import build_model
 from polymodal.models.encoders import ENCODERS, NumberEncoder
-from polymodal.parsing import parse
 from tests.models.cases import BERT, CNN
 
 COLUMNS = {

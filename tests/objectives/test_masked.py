@@ -7,9 +7,9 @@ import torch
 
 import polymodal as pm
 from polymodal.models.outputs import TokenSequence
-from polymodal.objectives.chance import gumbel_pairs, salt, uniform
 from polymodal.objectives.joint import seen
 from polymodal.objectives.patches import ClipPatches, PicturePatches, SoundPatches, StepPatches
+from polymodal.objectives.row_rng import gumbel_pairs, salt, uniform
 from tests.objectives.cases import make_case, write_rows
 
 ROWS = range(12)

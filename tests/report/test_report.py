@@ -12,8 +12,8 @@ import pytest
 import polymodal as pm
 from polymodal.data.video import load_video
 from polymodal.models.modeling import PolymodalModel
-from polymodal.report import embedding
-from polymodal.report.embedding import show_cell
+from polymodal.report import html_cells as embedding
+from polymodal.report.html_cells import show_cell
 from tests.command import error, polymodal, settings
 from tests.pages import Page
 from tests.tables import write_houses

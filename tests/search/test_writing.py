@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
-from polymodal.data.lock import locked
 from polymodal.search import approximate, writing
 from polymodal.search.index import Index
 from polymodal.search.manifest import read_manifest
 from polymodal.search.store import Store
 from polymodal.search.writing import Writer
+from polymodal.utils.lock import locked
 from tests.search.made import WIDTH, block, directions, rows_of, write_index
 
 REPOSITORY = Path(__file__).parents[2]

@@ -53,7 +53,7 @@ def polymodal_together(
 
 def _run(arguments: Any, folder: Any, environment: dict[str, Any], die_at: str | None, answer: Any) -> None:
     os.environ.update({name: str(value) for name, value in environment.items()})
-    from polymodal.training import progress
+    from polymodal.utils import progress
     from tests.command import polymodal
 
     if die_at:

@@ -4,7 +4,7 @@ from safetensors.torch import load_file
 
 import polymodal as pm
 from polymodal.training.job import open_job
-from polymodal.training.started import build_started
+from polymodal.training.warm_start.load import build_started
 from tests.command import polymodal, settings
 from tests.models.checkpoints import CHECKPOINTS
 from tests.tables import house_rows, write_table

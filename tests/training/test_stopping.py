@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 import torch
 
-from polymodal.training.watching import LossWatch
+from polymodal.training.loss_monitor import LossWatch
 from tests.command import polymodal, settings
 from tests.tables import write_houses
 from tests.training.killing import weights

@@ -36,6 +36,8 @@ app = typer.Typer(
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE)
 """What the system says of files and folders that it does not let us use."""
 
+SHOW_OTHERS = warnings.showwarning
+
 for command in (
     fitting.demo, fitting.check, fitting.init, fitting.fit, pretraining.pretrain,
     evaluating.evaluate, using.predict, using.embed,
@@ -98,7 +100,7 @@ def tell_warning(
     if issubclass(category, InputWarning):
         typer.echo(f"warning: {message}", err=True)
     else:
-        typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
+        SHOW_OTHERS(message, category, filename, lineno, file, line)
 
 
 def run_app() -> None:
@@ -130,7 +132,7 @@ def told_error(error: Exception) -> PolymodalError | None:
         return error
     if not isinstance(error, OSError):
         return None
-    from polymodal.data.unwritable import FULL, how_to_fix
+    from polymodal.utils.unwritable import FULL, how_to_fix
 
     if error.errno in FULL:
         if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go

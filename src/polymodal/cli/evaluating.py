@@ -101,7 +101,7 @@ def evaluate(
     from polymodal.cli.show_probing import show_measured, tell_unseen
     from polymodal.data.table import read_table
     from polymodal.generation.run import LanguageRun
-    from polymodal.probing.instead import parse_instead
+    from polymodal.probing.column_override import parse_instead
     from polymodal.probing.measuring import measure
 
     opened = load_any_run(run, device, precision, threads)

@@ -134,7 +134,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
-    from polymodal.training import processes
+    from polymodal.utils import distributed as processes
 
     ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
     asked = [name for name, value in ways.items() if value is not None]
@@ -166,12 +166,12 @@ def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
     from polymodal import api
     from polymodal.cli.show import show_fit, show_search
     from polymodal.cli.show_words import show_words
-    from polymodal.training import processes
+    from polymodal.utils import distributed as processes
 
     found: dict[str, Any] = {}
     run: Any
     if search:
-        from polymodal.tuning import fit_searched
+        from polymodal.pipelines.hyperparameter_search import fit_searched
 
         run = fit_searched(source, trials=search, **options)
         found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
@@ -195,13 +195,13 @@ def _fit_several(
     from polymodal.cli.show import show_fits, show_repeats
 
     if fusions is not None:
-        from polymodal.fusions import fit_fusions
+        from polymodal.pipelines.fusion_comparison import fit_fusions
 
         fits = fit_fusions(source, fusions=fusions, **options)
         if not printed(fits.to_json(), options["quiet"]):
             show_fits(fits, command=command_name())
         return
-    from polymodal.folds import fit_folds
+    from polymodal.pipelines.cross_validation import fit_folds
 
     repeats = fit_folds(source, folds=folds, seeds=seeds, **options)
     if not printed(repeats.to_json(), options["quiet"]):

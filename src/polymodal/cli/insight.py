@@ -54,8 +54,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """What each input is worth, and how sure that is: report.html and report.json."""
+    from polymodal.pipelines.ablation import SEEDS
     from polymodal.report.writing import report as make
-    from polymodal.retraining import SEEDS
 
     if seeds is not None and not retrain:
         raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
@@ -94,11 +94,11 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why rows are answered as they are: explanations.html and explanations.parquet."""
-    from polymodal.data.aside import require_folder
     from polymodal.data.table import read_table
-    from polymodal.explaining.frame import summary
+    from polymodal.explaining.dataframe import summary
     from polymodal.explaining.writing import explain as make
     from polymodal.explaining.writing import write_explanations
+    from polymodal.utils.atomic import require_folder
 
     opened = load_run(run, device, None, threads)
     whole = read_table(table)
@@ -132,7 +132,7 @@ def compare(
     """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
     from polymodal import api
     from polymodal.comparing.comparison import default_output
-    from polymodal.data.aside import require_folder
+    from polymodal.utils.atomic import require_folder
 
     compute_with(threads, runs[0])
     folder = output or default_output(runs)

@@ -109,8 +109,8 @@ def compute_with(threads: int | None, run: Path) -> None:
     """Let this process compute with ``threads``, by default with as many as ``run`` was trained with."""
     import torch
 
-    from polymodal.run_folder import trained_threads
-    from polymodal.threads import available_threads
+    from polymodal.runs.folder import trained_threads
+    from polymodal.utils.threads import available_threads
 
     available = available_threads()
     torch.set_num_threads(threads or min(available, trained_threads(run) or available))

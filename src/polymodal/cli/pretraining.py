@@ -55,7 +55,7 @@ def pretrain(
     """Learn from rows without targets; then: polymodal fit TABLE --target COLUMN --from RUN."""
     from polymodal import api
     from polymodal.cli.show_pretraining import show_pretraining
-    from polymodal.training import processes
+    from polymodal.utils import distributed as processes
 
     try:
         run = api.pretrain(

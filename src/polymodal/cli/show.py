@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from polymodal.data.check import CheckReport
     from polymodal.demo.run import DemoResult
-    from polymodal.folds import Repeats
-    from polymodal.several import Fits
+    from polymodal.pipelines.cross_validation import Repeats
+    from polymodal.pipelines.multi_fit import Fits
 
 NARROWEST = 100
 """Columns where standard output is no terminal: a file has no width to respect."""
@@ -41,7 +41,7 @@ def console() -> Console:
 
 def print_remarks(warnings: Iterable[str] = (), notes: Iterable[str] = ()) -> None:
     """Warnings and notes on standard error, a line each; what was printed when it came up is not repeated."""
-    from polymodal.pages import is_of_page
+    from polymodal.pipelines.pages import is_of_page
 
     out = Console(stderr=True, highlight=False)
     for warning in warnings:

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from polymodal import __version__
+from polymodal.comparing.alignment import Rows, pick, same_rows
+from polymodal.comparing.loaded_runs import Tested, read_all
 from polymodal.comparing.ranking import classes_of, rank, score_for, statistics
-from polymodal.comparing.same_rows import Rows, pick, same_rows
-from polymodal.comparing.tested import Tested, read_all
 from polymodal.comparing.words import cheapest, sentences
-from polymodal.data.aside import write_text, writing
 from polymodal.errors import RunError
 from polymodal.report.words import listed
+from polymodal.utils.atomic import write_text, writing
 
 PAGE, FIGURES = "compare.html", "compare.json"
 FORMAT = 1

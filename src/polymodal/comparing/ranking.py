@@ -12,8 +12,8 @@ from torch import Tensor
 
 from polymodal.data.targets import IGNORED, TargetReader
 from polymodal.evaluation.bootstrap import Bootstrap, estimate
-from polymodal.evaluation.correction import holm
-from polymodal.evaluation.paired import paired_p
+from polymodal.evaluation.multiple_testing import holm
+from polymodal.evaluation.paired_test import paired_p
 from polymodal.evaluation.scores import Score, score_of
 from polymodal.models.heads import build_head
 from polymodal.report.words import is_above
@@ -62,7 +62,8 @@ def rank(
     Intervals are of 95 %, from groups of rows drawn with replacement, the same draws for all runs: a
     difference is that of two runs on the same rows, and varies less than either. A run beats another if the
     interval of the difference leaves zero out and its p-value (see
-    :func:`polymodal.evaluation.paired.paired_p`), corrected for all pairs (Holm 1979), is at most ``LEVEL``.
+    :func:`polymodal.evaluation.paired_test.paired_p`), corrected for all pairs (Holm 1979), is at most
+    ``LEVEL``.
 
     Args:
         score: The metric.

@@ -22,8 +22,8 @@ from polymodal.data.contents import Contents
 from polymodal.data.describe import describe_classes
 from polymodal.data.guess import Guess
 from polymodal.data.leakage import duplicates, equal_media, group_overlap
-from polymodal.data.parts import MEDIA, Parts
 from polymodal.data.readers import Reader
+from polymodal.data.split_view import MEDIA, Parts
 from polymodal.data.table import Table
 from polymodal.data.weights import check_weights, describe_weights
 from polymodal.errors import Problem, did_you_mean

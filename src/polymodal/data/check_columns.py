@@ -9,8 +9,8 @@ import numpy as np
 
 from polymodal.data.describe import describe_classes, describe_numbers, describe_text
 from polymodal.data.forms import form_of
-from polymodal.data.parts import Parts
 from polymodal.data.recognition import looks_like
+from polymodal.data.split_view import Parts
 from polymodal.data.targets import LARGEST
 from polymodal.errors import Problem
 

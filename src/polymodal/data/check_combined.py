@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from polymodal.data.association import codes_of, separates, wrong_by_value
-from polymodal.data.parts import Parts
+from polymodal.data.split_view import Parts
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 40

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from polymodal.data.association import codes_of
-from polymodal.data.parts import MEDIA, Parts
+from polymodal.data.split_view import MEDIA, Parts
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20

@@ -18,7 +18,7 @@ from polymodal.data.association import (
     separates,
     wrong_by_value,
 )
-from polymodal.data.parts import MEDIA, Parts
+from polymodal.data.split_view import MEDIA, Parts
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20  # on fewer rows two columns agree by chance

@@ -16,7 +16,7 @@ from polymodal.data.check_columns import (
     named,
 )
 from polymodal.data.labels import describe_labels, label_vocabulary, read_labels
-from polymodal.data.parts import Parts
+from polymodal.data.split_view import Parts
 from polymodal.data.vocabulary import Vocabulary
 from polymodal.errors import Problem
 

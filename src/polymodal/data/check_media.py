@@ -18,8 +18,8 @@ from polymodal.data.items import check_count, each_item, of_item
 from polymodal.data.lists import written_list
 from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
 from polymodal.data.notes import collect_notes
-from polymodal.data.parts import Parts, each_cell
 from polymodal.data.sequences import load_sequence
+from polymodal.data.split_view import Parts, each_cell
 from polymodal.data.video import sample_frames, video_info
 from polymodal.errors import Problem
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from polymodal.data.check_columns import Findings
 from polymodal.data.check_media import Opened
-from polymodal.data.parts import Parts
+from polymodal.data.split_view import Parts
 from polymodal.errors import Problem
 
 FEWEST = 5  # of fewer sequences, equal lengths say nothing

@@ -10,8 +10,8 @@ from polymodal.config import InputConfig
 from polymodal.data.cells import MediaError
 from polymodal.data.check_columns import Findings
 from polymodal.data.items import check_count, each_item
-from polymodal.data.parts import Parts, each_cell
 from polymodal.data.readers import AudioReader, Reader, SequenceReader, TextReader, fixed_seconds
+from polymodal.data.split_view import Parts, each_cell
 from polymodal.data.values import as_label, holds_objects
 
 COUNTED = 1000

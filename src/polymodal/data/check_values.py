@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from polymodal.data.labels import readable_labels
 from polymodal.data.missing import number_marks
-from polymodal.data.parts import Parts
 from polymodal.data.spelling import as_label
+from polymodal.data.split_view import Parts
 from polymodal.data.values import as_labels, is_textual
 from polymodal.data.vocabulary import Vocabulary, value_names
 from polymodal.errors import Problem

@@ -13,7 +13,7 @@ import numpy as np
 from polymodal.data.access import Root
 from polymodal.data.cells import LIMITS, MediaError, open_cell
 from polymodal.data.items import each_item
-from polymodal.data.parts import MEDIA, Parts, each_cell
+from polymodal.data.split_view import MEDIA, Parts, each_cell
 
 
 class Contents:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polymodal.data.parts import Parts
+from polymodal.data.split_view import Parts
 
 
 def brief(number: float) -> str:

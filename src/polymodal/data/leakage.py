@@ -12,7 +12,7 @@ import pandas as pd
 from polymodal.data.cells import describe
 from polymodal.data.contents import Contents
 from polymodal.data.items import each_item
-from polymodal.data.parts import MEDIA, Parts
+from polymodal.data.split_view import MEDIA, Parts
 from polymodal.errors import Problem
 
 IDENTIFIES = 0.5  # share of different values in a column by which rows with empty cells are known again

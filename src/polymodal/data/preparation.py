@@ -16,7 +16,6 @@ from polymodal.data.cells import MediaError
 from polymodal.data.items import each_item
 from polymodal.data.label_types import label_kind
 from polymodal.data.labels import label_vocabulary, readable_labels
-from polymodal.data.parts import each_cell
 from polymodal.data.pictures import own_full_scale
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
@@ -31,13 +30,14 @@ from polymodal.data.readers import (
     fixed_seconds,
 )
 from polymodal.data.sequences import load_sequence
+from polymodal.data.split_view import each_cell
 from polymodal.data.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.tokenizer import train_tokenizer
 from polymodal.data.values import as_label, parse_numbers, vocabulary_of
 from polymodal.data.video import video_info
 from polymodal.errors import ConfigError
-from polymodal.hub import load_pretrained
+from polymodal.utils.hub import load_pretrained
 
 SAMPLE = 256
 """Files whose headers are read to choose a size and a length."""

@@ -24,8 +24,8 @@ from polymodal.data.readers import Reader, load_reader
 from polymodal.data.readers.saved import check_settings
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError, Problem, RunError
-from polymodal.hub import local_folder
-from polymodal.json_files import read_json
+from polymodal.utils.hub import local_folder
+from polymodal.utils.json_files import read_json
 
 FILE = "processor_config.json"
 
@@ -58,7 +58,7 @@ class PolymodalProcessor(ProcessorMixin):
 
     @classmethod
     def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
-        """The processor that feeds ``model``; see :func:`polymodal.models.feeding.processor_for_model`.
+        """The processor of ``model``; see :func:`polymodal.models.processor_for_model.processor_for_model`.
 
         Args:
             model: A model made by ``from_parts``, or loaded.

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.data.unwritable import how_to_fix
 from polymodal.errors import LONGEST, Problem, RunError, one_line
+from polymodal.utils.unwritable import how_to_fix
 
 NAME = "rejected.csv"
 COLUMNS = ("file", "row", "column", "found", "expected")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from polymodal.data.parts import Parts
+from polymodal.data.split_view import Parts
 from polymodal.data.table import Table
 from polymodal.data.values import parse_numbers
 from polymodal.errors import DataError, Problem, did_you_mean

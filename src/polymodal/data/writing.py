@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polymodal.data.aside import require_file
 from polymodal.data.excel import ExcelWriter, require_openpyxl
-from polymodal.data.unwritable import how_to_fix
 from polymodal.data.written_rows import DelimitedWriter, JsonLinesWriter
 from polymodal.errors import PolymodalError
+from polymodal.utils.atomic import require_file
+from polymodal.utils.unwritable import how_to_fix
 
 ROW_GROUP = 4096
 """Rows that are written at once, at least."""

@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.data.readers.saved import values_of
 from polymodal.data.targets import TargetReader
-from polymodal.device import computing_in
 from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.metrics import evaluate
 from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
+from polymodal.utils.device import computing_in
 
 MOST_BYTES = 2**30
 """Of the media of one batch, as tensors: a run says how large its pictures are, and may be a stranger's."""

@@ -15,7 +15,7 @@ from torchmetrics import functional as M
 from polymodal.errors import PolymodalError
 from polymodal.evaluation import weighted
 from polymodal.evaluation.weighted import CALIBRATION_BINS
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 NO_ANSWER = -100
 """The class of a row whose target cell is empty, as PyTorch's losses have it."""

@@ -11,7 +11,7 @@ import torch
 
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.bootstrap import finite
-from polymodal.evaluation.games import Game, make_game
+from polymodal.evaluation.shapley import Game, make_game
 from polymodal.evaluation.subsets import EmbeddedRows, embed_rows, logits_of, pick
 from polymodal.models.modeling import PolymodalForPrediction
 
@@ -71,7 +71,7 @@ def answer_shares(
     The game's players are the inputs that the row has, its value the answer itself: for a class its
     probability, for a number the number (Shapley 1953; Lundberg & Lee 2017 for single answers). An input
     is taken away as a row lacks it: the model reads its learned token in its place. Up to
-    :data:`polymodal.evaluation.games.MOST_INPUTS` present inputs the values are exact.
+    :data:`polymodal.evaluation.shapley.MOST_INPUTS` present inputs the values are exact.
 
     Args:
         model: In any mode; left in that of evaluation.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from polymodal.evaluation.bootstrap import Bootstrap, estimate
-from polymodal.evaluation.correction import holm
-from polymodal.evaluation.exchange import exchange_p
-from polymodal.evaluation.partition import MOST_VALUES, Partition, partition
+from polymodal.evaluation.multiple_testing import holm
+from polymodal.evaluation.permutation_test import exchange_p
 from polymodal.evaluation.scores import Score
+from polymodal.evaluation.subgroup_columns import MOST_VALUES, Partition, partition
 
 LEVEL = 0.05
 """The chance, over all comparisons of a report, of one flag or more where there is nothing."""
@@ -55,7 +55,7 @@ def subgroups(
 
     The intervals of 95 % are from resampled groups of rows, the same resamples for both sides of a gap. The
     p-value is from exchanging groups of rows between the subgroup and the rest (see
-    :func:`polymodal.evaluation.exchange.exchange_p`), corrected for all comparisons of the call (Holm
+    :func:`polymodal.evaluation.permutation_test.exchange_p`), corrected for all comparisons of the call (Holm
     1979): the chance of one false flag or more, over all columns together, is at most ``level``. A gap is
     flagged whose corrected p-value is at most ``level`` and whose interval leaves zero out. Subgroups of
     fewer than ``FEWEST`` rows, or groups of rows, are shown and never flagged.

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.device import computing_in
 from polymodal.evaluation.inference import move
 from polymodal.models.embedding import choose, pick
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import EmbeddedInput
+from polymodal.utils.device import computing_in
 
 Embedded = Mapping[str, EmbeddedInput]
 

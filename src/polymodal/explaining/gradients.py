@@ -19,7 +19,7 @@ from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from polymodal.explaining.answers import value_of
-from polymodal.explaining.inlets import Inlet, encode_at
+from polymodal.explaining.attribution_sites import Inlet, encode_at
 from polymodal.models.encoders import Encoder
 from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction

@@ -15,7 +15,7 @@ from torch import Tensor
 from polymodal.data.readers import AudioReader, Reader
 from polymodal.data.values import as_label
 from polymodal.explaining import pixels, sounds
-from polymodal.explaining.inlets import Inlet
+from polymodal.explaining.attribution_sites import Inlet
 from polymodal.explaining.words import words_of
 
 BOXES = 8

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from polymodal import __version__
-from polymodal.data.aside import write_text, writing
 from polymodal.data.table import read_table
 from polymodal.data.writing import write_parquet
 from polymodal.explaining.baselines import WORDS
 from polymodal.explaining.choosing import choose_rows
-from polymodal.explaining.drawing import plain, row_content, spoken_confidence
-from polymodal.explaining.frame import explanation_frame
+from polymodal.explaining.dataframe import explanation_frame
+from polymodal.explaining.explain import Explanation, explain_rows
 from polymodal.explaining.gradients import LIMIT
-from polymodal.explaining.making import Explanation, explain_rows
+from polymodal.explaining.render import plain, row_content, spoken_confidence
 from polymodal.report.page import render
+from polymodal.utils.atomic import write_text, writing
 
 if TYPE_CHECKING:
     from polymodal.run import Run
@@ -49,7 +49,7 @@ class Explanations:
         return len({entry.row for entry in self.entries})
 
     def frame(self) -> pd.DataFrame:
-        """See :func:`polymodal.explaining.frame.explanation_frame`."""
+        """See :func:`polymodal.explaining.dataframe.explanation_frame`."""
         return explanation_frame(self.entries)
 
     def sentences(self) -> list[str]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from polymodal.data.aside import require_folder, writing
 from polymodal.errors import RunError
 from polymodal.exporting.formats import Exported, find_format, load_writer
 from polymodal.generation.run import LanguageRun
 from polymodal.run import Run
-from polymodal.run_folder import answers_in_words
-from polymodal.training.progress import quiet_libraries, working
+from polymodal.runs.folder import answers_in_words
+from polymodal.utils.atomic import require_folder, writing
+from polymodal.utils.progress import quiet_libraries, working
 
 
 def export(

@@ -27,7 +27,6 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import Tensor
 
 from polymodal import __version__
-from polymodal.data.aside import folder_aside, write_text
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.exporting.cards import tower_card
@@ -36,6 +35,7 @@ from polymodal.exporting.formats import Exported
 from polymodal.exporting.samples import MESSAGE, read_sample, with_prompt
 from polymodal.exporting.towers import TowerModel
 from polymodal.run import Run
+from polymodal.utils.atomic import folder_aside, write_text
 
 TENSORS = {"text": ("input_ids", "attention_mask"), "image": ("pixel_values",)}
 """By modality, the tensors of a batch, under the names that both libraries give them."""

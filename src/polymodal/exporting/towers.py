@@ -14,7 +14,7 @@ from polymodal.models.base import Inputs
 from polymodal.models.embedding import choose
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.outputs import EmbeddedInput
-from polymodal.models.space import SharedSpace
+from polymodal.models.projection import SharedSpace
 
 
 class TowerModel(PolymodalModel):

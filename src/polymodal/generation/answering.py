@@ -16,12 +16,12 @@ from transformers import GenerationConfig, GenerationMixin
 
 from polymodal.config import DecodingConfig
 from polymodal.data.chat.processor import ConversationProcessor, Turn
-from polymodal.device import computing_in
 from polymodal.errors import ConfigError, RunError, did_you_mean
 from polymodal.evaluation.inference import move
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.training.language.collation import padded
 from polymodal.training.language.rows import ConversationRows
+from polymodal.utils.device import computing_in
 
 NAMES = {"beams": "num_beams", "sample": "do_sample"}
 """What Transformers calls them."""

@@ -13,16 +13,13 @@ import torch
 import transformers
 from transformers import set_seed
 
-from polymodal.data.aside import aside, discard, write_text, writing
-from polymodal.data.lock import claimed
 from polymodal.data.rejected import left_out, write_rejected
 from polymodal.errors import DataError
 from polymodal.generation.card import words_card
 from polymodal.generation.measuring import longest_answer, measure_split
 from polymodal.generation.run import LanguageRun
-from polymodal.pages import try_page, write_about
+from polymodal.pipelines.pages import try_page, write_about
 from polymodal.report.card import CARD
-from polymodal.training import processes
 from polymodal.training.fingerprint import describe_language, open_folder
 from polymodal.training.folder import (
     FAILED,
@@ -39,10 +36,13 @@ from polymodal.training.language.features import encode_frozen_items
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.opening import open_language_job
 from polymodal.training.language.stages import train_stages
-from polymodal.training.progress import note, quiet_libraries, working
 from polymodal.training.skipping import skip_notes
 from polymodal.training.source import require_same_tables, table_digests
 from polymodal.training.thread_timing import training_threads
+from polymodal.utils import distributed as processes
+from polymodal.utils.atomic import aside, discard, write_text, writing
+from polymodal.utils.lock import claimed
+from polymodal.utils.progress import note, quiet_libraries, working
 
 SPARE = 1.5
 """How many times the longest training answer is generated at most, where nothing else is said."""

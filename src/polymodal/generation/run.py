@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from polymodal.config import Declaration
+from polymodal.config.parsing import load_yaml
 from polymodal.data.access import Root
-from polymodal.data.aside import writing
 from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import Conversation
 from polymodal.data.chat.processor import ConversationProcessor
@@ -23,17 +23,17 @@ from polymodal.data.kept import KeptColumns
 from polymodal.data.missing import Marks
 from polymodal.data.rejected import ON_ERROR, SKIP, in_order
 from polymodal.data.table import Table, read_table
-from polymodal.device import computing_in, find_device
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.generation.answering import answer_rows, answer_turns, context_of, decoding
 from polymodal.generation.streaming import stream_turn
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
-from polymodal.parsing import load_yaml
-from polymodal.run_checks import check_agreement, without_hub
-from polymodal.run_folder import load_model, refuse_words, require_files, write_run
+from polymodal.runs.checks import check_agreement, without_hub
+from polymodal.runs.folder import load_model, refuse_words, require_files, write_run
 from polymodal.training.language.opening import row_reader
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.splitting import split_tables
+from polymodal.utils.atomic import writing
+from polymodal.utils.device import computing_in, find_device
 
 OUTPUT, MISSING = "output", "missing"
 """The column of answers, where these are no single column's, and that of the inputs that a row lacked."""

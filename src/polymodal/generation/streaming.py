@@ -11,10 +11,10 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 
 from polymodal.data.chat.processor import ConversationProcessor, Turn
-from polymodal.device import computing_in
 from polymodal.evaluation.inference import move
 from polymodal.generation.answering import answer_turns, generating, reply_batch, within_context
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
+from polymodal.utils.device import computing_in
 
 WAIT = 0.2
 """Seconds between two looks whether the thread that generates is still there."""

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import fixed_weights, hold_fixed, own_memory
-from polymodal.models.feeding import processor_for_model
 from polymodal.models.outputs import TokenSequence
+from polymodal.models.processor_for_model import processor_for_model
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, in one of three forms:

@@ -45,7 +45,7 @@ from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import LearningModel, PolymodalModel
 from polymodal.objectives.base import build_objective
-from polymodal.registry import accepted
+from polymodal.utils.registry import accepted
 
 SHIFT, MASKING = 0.08, 0.15
 """How far ``augment`` moves pictures and clips, and how much of recordings and sequences it masks: shares."""

@@ -11,7 +11,7 @@ from polymodal.errors import ConfigError
 from polymodal.models.fusion.base import require_positive
 from polymodal.models.fusion.cross import CrossAttentionLayer
 from polymodal.models.outputs import TokenSequence
-from polymodal.registry import Registry, accepted
+from polymodal.utils.registry import Registry, accepted
 
 DEVIATION = 0.02
 """Of what is learned from nothing: that of language models' own embeddings."""

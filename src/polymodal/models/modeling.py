@@ -18,7 +18,7 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head, divisor
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
-from polymodal.models.space import SharedSpace
+from polymodal.models.projection import SharedSpace
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
 from polymodal.objectives.base import Objective, build_objective
 from polymodal.objectives.joint import is_learning, learn, seen

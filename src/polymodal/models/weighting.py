@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.errors import ConfigError
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 LEARNING_RATE = 10.0
 """How many times the learning rate of everything new the learned weights have: Adam moves a number by about

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.objectives.view import View
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 if TYPE_CHECKING:
     from polymodal.models.modeling import PolymodalModel

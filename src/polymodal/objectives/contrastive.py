@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
-from polymodal.objectives.chance import mixed, salt, uniform
 from polymodal.objectives.cutmix import cut_and_mixed
 from polymodal.objectives.pairs import equal_contents, gathered, info_nce, sigmoid_pairs
+from polymodal.objectives.row_rng import mixed, salt, uniform
 from polymodal.objectives.view import View, by_pieces
 
 if TYPE_CHECKING:

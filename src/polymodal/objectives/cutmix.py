@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from polymodal.objectives.chance import item_draws, salt, uniform
 from polymodal.objectives.pairs import gathered
+from polymodal.objectives.row_rng import item_draws, salt, uniform
 from polymodal.objectives.view import View
 
 

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from polymodal.models.encoders import Encoder
 from polymodal.models.outputs import FusedState, TokenSequence
 from polymodal.objectives.base import OBJECTIVES, Objective
-from polymodal.objectives.chance import item_draws, salt, uniform
 from polymodal.objectives.masked import Found, MaskedObjective, item_tokens, teller
 from polymodal.objectives.patches import PATCHES, Patches
+from polymodal.objectives.row_rng import item_draws, salt, uniform
 from polymodal.objectives.view import View
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer
 
 from polymodal.errors import ConfigError
-from polymodal.hub import load_pretrained
 from polymodal.models.encoders import Encoder
 from polymodal.models.outputs import FusedState, TokenSequence
 from polymodal.objectives.base import OBJECTIVES, Objective
-from polymodal.objectives.chance import item_draws, salt, uniform
 from polymodal.objectives.masked import Found, MaskedObjective, item_tokens, teller
+from polymodal.objectives.row_rng import item_draws, salt, uniform
 from polymodal.objectives.view import View
+from polymodal.utils.hub import load_pretrained
 
 if TYPE_CHECKING:
     from polymodal.models.modeling import PolymodalModel

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from polymodal.models.embedding import choose, padded, pick
 from polymodal.models.outputs import EmbeddedInput
 from polymodal.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
-from polymodal.objectives.chance import gumbel_pairs, salt, uniform
 from polymodal.objectives.pairs import gathered, processes
+from polymodal.objectives.row_rng import gumbel_pairs, salt, uniform
 from polymodal.objectives.view import View
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ class View:
         index: ``(batch,)`` numbers of the rows.
         inputs: See :data:`polymodal.models.modeling.Inputs`.
         contents: By input ``(batch,)`` int64, equal where two rows hold the same.
-        draws: ``(batch,)`` int64, what chance hangs on: see :mod:`polymodal.objectives.chance`.
+        draws: ``(batch,)`` int64, what chance hangs on: see :mod:`polymodal.objectives.row_rng`.
         piece: Rows that may go through the encoders at once; None for all.
     """
 

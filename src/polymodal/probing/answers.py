@@ -15,7 +15,7 @@ from polymodal.data.preparation import class_names
 from polymodal.data.table import Table
 from polymodal.data.values import as_labels
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
-from polymodal.evaluation.grouping import row_groups
+from polymodal.evaluation.clusters import row_groups
 
 if TYPE_CHECKING:
     from polymodal.run import Run

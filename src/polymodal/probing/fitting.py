@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from polymodal.training.progress import progress
+from polymodal.utils.progress import progress
 
 PENALTIES = (1e4, 1e3, 1e2, 10.0, 1.0, 1e-1, 1e-2)
 """Weights of the squared coefficients beside the error, summed over rows; from much held back to little."""

@@ -13,8 +13,8 @@ from polymodal.evaluation.estimates import class_estimates, number_estimates
 from polymodal.probing.answers import classes_of, find_task, majority
 from polymodal.probing.fitting import fit_classes, fit_numbers
 from polymodal.probing.inputs import chosen_inputs
-from polymodal.probing.part import Part, part_of
 from polymodal.probing.reading import Reading
+from polymodal.probing.split_data import Part, part_of
 from polymodal.probing.splits import NAMES, own_splits
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from polymodal.errors import RunError
-from polymodal.probing.instead import blamed_on
+from polymodal.probing.column_override import blamed_on
 from polymodal.probing.linear import linear_probe
 from polymodal.probing.reading import Reading
 from polymodal.probing.retrieving import required_retrieval

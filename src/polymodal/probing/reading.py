@@ -12,9 +12,9 @@ import numpy as np
 from polymodal.data.table import Table, read_table
 from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.inference import Batch
-from polymodal.probing.instead import blamed_on, check_instead, renamed
+from polymodal.probing.column_override import blamed_on, check_instead, renamed
 from polymodal.probing.splits import only
-from polymodal.training.progress import progress
+from polymodal.utils.progress import progress
 
 if TYPE_CHECKING:
     from polymodal.run import Run

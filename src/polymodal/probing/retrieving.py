@@ -11,10 +11,10 @@ import numpy as np
 from polymodal.data.table import read_table
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.evaluation.retrieval import both_ways
-from polymodal.probing.contents import contents
+from polymodal.probing.content_ids import contents
 from polymodal.probing.inputs import chosen_inputs, require_space
 from polymodal.probing.reading import Reading
-from polymodal.training.progress import progress
+from polymodal.utils.progress import progress
 
 if TYPE_CHECKING:
     from polymodal.run import Run

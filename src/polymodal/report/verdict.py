@@ -30,7 +30,7 @@ def verdict(
     """What the figures of one target come to.
 
     Args:
-        worth: See :func:`polymodal.evaluation.worth.input_worth`; one target's.
+        worth: See :func:`polymodal.evaluation.importance.input_worth`; one target's.
         emap: See :func:`polymodal.evaluation.emap.emap`; the same target's.
         compared: See :func:`polymodal.evaluation.subgroups.subgroups`; the same target's.
 

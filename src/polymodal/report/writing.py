@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from polymodal import __version__
-from polymodal.data.aside import require_folder, write_text, writing
 from polymodal.data.collator import RowDataset
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.report.cached import gather_kept, lost_media
 from polymodal.report.gather import Measuring, gather
-from polymodal.report.kept import gather_kept, lost_media
-from polymodal.report.making import making
 from polymodal.report.page import render
+from polymodal.report.provenance import making
 from polymodal.run import Run
 from polymodal.training.folder import read_results
 from polymodal.training.source import read_declared_table, require_own_tables, resolve
 from polymodal.training.splitting import split_and_skip
+from polymodal.utils.atomic import require_folder, write_text, writing
 
 PAGE, FIGURES = "report.html", "report.json"
 TEST = "test rows"
@@ -52,7 +52,7 @@ def report(
         by: Columns whose values are compared, whether the model reads them or not; by default those declared.
         noise_rows: How many rows are made worse; by default as declared.
         retrain: With how many seeds subsets of the inputs are fitted afresh (see
-            :func:`polymodal.retraining.retrain`), into ``retrained/`` in ``output``; 0 for none.
+            :func:`polymodal.pipelines.ablation.retrain`), into ``retrained/`` in ``output``; 0 for none.
         output: A folder for ``report.html`` and ``report.json``; the run's own by default.
         seed: Of whatever is drawn.
         quiet: Show no progress.
@@ -77,7 +77,7 @@ def report(
     require_folder(folder)
     figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
     if retrain:
-        from polymodal.retraining import add_retrained  # which fits, and whoever fits writes a report
+        from polymodal.pipelines.ablation import add_retrained  # which fits, and whoever fits writes a report
 
         add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
     return write(figures, folder)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.encoding import unit
+from polymodal.runs.encode import unit
 from polymodal.search.store import DISTANCE, VECTOR, Probing, Store, input_table
 
 EXACT_BELOW = 20_000

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.cache import digest
-from polymodal.data.lock import LOCK, WRITER
 from polymodal.data.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
-from polymodal.search.digests import model_digest, row_digest
 from polymodal.search.fields import columns_of, fields_of, text_of
+from polymodal.search.fingerprints import model_digest, row_digest
 from polymodal.search.manifest import FILE, Manifest, read_manifest, relative_run
 from polymodal.search.previews import preview
 from polymodal.search.store import DATA, load_lancedb
 from polymodal.search.writing import Block, Writer
-from polymodal.training.progress import progress
+from polymodal.utils.lock import LOCK, WRITER
+from polymodal.utils.progress import progress
 
 if TYPE_CHECKING:
     from polymodal.run import Run

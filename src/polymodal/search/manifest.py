@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from polymodal import __version__
-from polymodal.data.aside import write_text
 from polymodal.errors import RunError
-from polymodal.json_files import read_json
 from polymodal.search.fields import Field
+from polymodal.utils.atomic import write_text
+from polymodal.utils.json_files import read_json
 
 FILE = "index.json"
 WIDEST = 2**16
@@ -26,7 +26,7 @@ class Manifest:
     """What is known of an index beside its rows.
 
     Attributes:
-        model: The digest of the model that made the vectors; see :mod:`polymodal.search.digests`.
+        model: The digest of the model that made the vectors; see :mod:`polymodal.search.fingerprints`.
         run: That model's folder, from the index's own folder where both are on one drive.
         width: Of a vector.
         inputs: Modality by input; each has a table of its own, in this order.

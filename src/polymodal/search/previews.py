@@ -10,7 +10,7 @@ from PIL import Image
 from polymodal.data import media
 from polymodal.data.access import Root
 from polymodal.data.items import each_item
-from polymodal.data.parts import MEDIA
+from polymodal.data.split_view import MEDIA
 from polymodal.data.video import sample_frames
 from polymodal.errors import one_line
 from polymodal.search.fields import text_of

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.cells import describe, is_empty
-from polymodal.encoding import as_cells, encode, input_of, inputs_read
 from polymodal.errors import ConfigError, DataError, Problem, RunError
+from polymodal.runs.encode import as_cells, encode, input_of, inputs_read
 from polymodal.search.building import check_model
-from polymodal.search.digests import model_digest
+from polymodal.search.fingerprints import model_digest
 from polymodal.search.manifest import Manifest
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from polymodal.data.aside import writing
-from polymodal.data.lock import locked
 from polymodal.errors import RunError
 from polymodal.search.approximate import EXACT_BELOW, GROWN, approximate
 from polymodal.search.fields import schema_of
 from polymodal.search.manifest import Manifest
 from polymodal.search.store import DIGEST, KEY, ROW, ROWS, STATE, THUMBNAIL, VECTOR, WORDS, Store, input_table
-from polymodal.training.progress import working
+from polymodal.utils.atomic import writing
+from polymodal.utils.lock import locked
+from polymodal.utils.progress import working
 
 WRITTEN_AT_ONCE = 4096
 """Rows; each time makes a version and a file of its own."""
@@ -37,7 +37,7 @@ class Block:
     Attributes:
         keys: What tells each from all others.
         rows: ``(rows,)`` their numbers, from 1.
-        digests: What its inputs hold; see :func:`polymodal.search.digests.row_digest`.
+        digests: What its inputs hold; see :func:`polymodal.search.fingerprints.row_digest`.
         states: The digest of all else that is kept of it.
         fields: See :func:`polymodal.search.fields.columns_of`.
         vectors: ``(rows, width)`` by input, NaN where a row lacks it.

@@ -13,10 +13,10 @@ from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 
 from polymodal.config import TrainConfig
-from polymodal.device import find_device, known_devices
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.training import processes
 from polymodal.training.workers import require_main_guard
+from polymodal.utils import distributed as processes
+from polymodal.utils.device import find_device, known_devices
 
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 """The default number of epochs gives about this many steps, within these limits."""

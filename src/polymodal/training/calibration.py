@@ -13,7 +13,7 @@ from polymodal.config import Declaration, TargetConfig
 from polymodal.data.check_columns import named
 from polymodal.data.collator import RowDataset
 from polymodal.errors import Problem
-from polymodal.evaluation import temperature
+from polymodal.evaluation import calibration as temperature
 from polymodal.evaluation.conformal import conformal_quantile, fewest_rows
 from polymodal.evaluation.inference import run_batches
 from polymodal.evaluation.thresholds import DECISIVE, FEWEST_ROWS, class_thresholds, label_thresholds

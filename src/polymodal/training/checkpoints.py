@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import safe_globals
 
-from polymodal.data.aside import discard
 from polymodal.errors import RunError
-from polymodal.json_files import read_json
-from polymodal.training.progress import note
 from polymodal.training.trainer_state import has_shape
+from polymodal.utils.atomic import discard
+from polymodal.utils.json_files import read_json
+from polymodal.utils.progress import note
 
 PREFIX = "checkpoint-"
 NUMBERED = re.compile(rf"{PREFIX}[0-9]{{1,18}}")

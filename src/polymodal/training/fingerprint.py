@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.aside import write_text, writing
 from polymodal.data.cells import LIMITS, RAW, MediaError, open_cell
 from polymodal.data.items import each_item
 from polymodal.data.lists import written_list
-from polymodal.data.parts import MEDIA, each_cell
+from polymodal.data.split_view import MEDIA, each_cell
 from polymodal.errors import RunError
-from polymodal.json_files import read_json
 from polymodal.training.folder import has_checkpoints, prepare_folder
-from polymodal.training.progress import note
+from polymodal.utils.atomic import write_text, writing
+from polymodal.utils.json_files import read_json
+from polymodal.utils.progress import note
 
 if TYPE_CHECKING:
     from polymodal.training.job import Job

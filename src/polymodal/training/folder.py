@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.config import Declaration
-from polymodal.data.aside import discard, write_text, writing
 from polymodal.errors import RunError
-from polymodal.json_files import read_json
-from polymodal.run_checks import CHECKSUMS
-from polymodal.run_folder import FILES
+from polymodal.runs.checks import CHECKSUMS
+from polymodal.runs.folder import FILES
 from polymodal.training.checkpoints import checkpoints
 from polymodal.training.recorded import check_recorded
+from polymodal.utils.atomic import discard, write_text, writing
+from polymodal.utils.json_files import read_json
 
 RESULTS = "metrics.json"
 """Written when all is measured, before the pages: a run that has it can be used."""

@@ -21,7 +21,7 @@ from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import training_device
 from polymodal.training.job import GB, Job
-from polymodal.training.progress import progress
+from polymodal.utils.progress import progress
 
 FEWEST_EPOCHS = 2
 """With fewer, every cell is encoded about once anyhow."""

@@ -10,27 +10,37 @@ from typing import Any
 import numpy as np
 
 from polymodal.config import DataConfig, Declaration
+from polymodal.config.overrides import apply_settings
+from polymodal.config.parsing import located, parse
 from polymodal.data.access import Root
 from polymodal.data.cache import ReadCache
 from polymodal.data.check import CheckReport, check
 from polymodal.data.collator import RowDataset
 from polymodal.data.items import each_item
-from polymodal.data.parts import MEDIA, each_cell
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.rejected import SKIP
 from polymodal.data.schema import Guess, complete
+from polymodal.data.split_view import MEDIA, each_cell
 from polymodal.data.store import DiskStore, default_folder
 from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem
-from polymodal.evaluation.grouping import check_group
-from polymodal.evaluation.partition import subgroup_columns
-from polymodal.models.continuing import Continued
-from polymodal.parsing import located, parse
-from polymodal.settings import apply_settings
+from polymodal.evaluation.clusters import check_group
+from polymodal.evaluation.subgroup_columns import subgroup_columns
 from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
-from polymodal.training.changes import check_changes
-from polymodal.training.declared import (
+from polymodal.training.augmentation_check import check_changes
+from polymodal.training.model_selection import metric_name
+from polymodal.training.skipping import leave_out, leave_rows
+from polymodal.training.source import (
+    named_inputs,
+    read_declared,
+    read_declared_table,
+    resolve_start,
+    train_source,
+)
+from polymodal.training.splitting import split_and_skip
+from polymodal.training.unseen import leave_out_unseen
+from polymodal.training.validation import (
     check_checkpointing,
     check_columns,
     check_encoder,
@@ -43,20 +53,10 @@ from polymodal.training.declared import (
     name_objectives,
     without_targets,
 )
-from polymodal.training.inherited import take_over
-from polymodal.training.progress import progress
-from polymodal.training.selection import metric_name
-from polymodal.training.skipping import leave_out, leave_rows
-from polymodal.training.source import (
-    named_inputs,
-    read_declared,
-    read_declared_table,
-    resolve_start,
-    train_source,
-)
-from polymodal.training.splitting import split_and_skip
-from polymodal.training.starting import Start, open_start
-from polymodal.training.unseen import leave_out_unseen
+from polymodal.training.warm_start.inheritance import take_over
+from polymodal.training.warm_start.start import Start, open_start
+from polymodal.training.warm_start.transfer import Continued
+from polymodal.utils.progress import progress
 
 GB = 2**30
 

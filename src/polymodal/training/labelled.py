@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.few_labels import choose_labelled
+from polymodal.data.label_budget import choose_labelled
 from polymodal.data.labels import readable_labels
 from polymodal.data.table import Table
 from polymodal.data.values import as_labels, parse_numbers

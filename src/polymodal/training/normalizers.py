@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from polymodal.models.heads import Head
-from polymodal.training.processes import waiting_group
+from polymodal.utils.distributed import waiting_group
 
 
 def step_normalizers(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polymodal.data.parts import each_cell
+from polymodal.data.split_view import each_cell
 from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem
 from polymodal.objectives.base import OBJECTIVES

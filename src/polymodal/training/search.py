@@ -20,13 +20,13 @@ from polymodal.errors import ConfigError, PolymodalError, Terminated
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
-from polymodal.training.declared import check_fusion, fusion_configs
 from polymodal.training.frozen import encode_frozen
 from polymodal.training.job import Job
-from polymodal.training.progress import CONSOLE
-from polymodal.training.selection import best_epoch, validation_metrics
-from polymodal.training.started import build_started
+from polymodal.training.model_selection import best_epoch, validation_metrics
 from polymodal.training.trainer import PolymodalTrainer
+from polymodal.training.validation import check_fusion, fusion_configs
+from polymodal.training.warm_start.load import build_started
+from polymodal.utils.progress import CONSOLE
 
 RANGE = 10.0
 """How many times more, and less, than declared a learning rate may become."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.config import DataConfig, Declaration
+from polymodal.config.overrides import read_yaml
 from polymodal.data.missing import Marks
 from polymodal.data.rejected import SKIP
 from polymodal.data.table import Table, read_table
 from polymodal.errors import ConfigError, RunError
-from polymodal.hub import expanded
-from polymodal.settings import read_yaml
+from polymodal.utils.hub import expanded
 
 YAML = (".yaml", ".yml")
 PATHS = ("train", "validation", "test", "root")

@@ -12,21 +12,21 @@ import torch
 from torch import nn
 
 from polymodal.config import TrainConfig
-from polymodal.data.aside import write_text, writing
 from polymodal.errors import RunError
-from polymodal.json_files import read_json
-from polymodal.threads import (
+from polymodal.utils import distributed as processes
+from polymodal.utils.atomic import write_text, writing
+from polymodal.utils.json_files import read_json
+from polymodal.utils.progress import note
+from polymodal.utils.threads import (
     ThreadChoice,
     available_threads,
     choose_threads,
     computing_threads,
     fixed_threads,
 )
-from polymodal.training import processes
-from polymodal.training.progress import note
 
 if TYPE_CHECKING:
-    from polymodal.training.whole import WholeCheckpoints
+    from polymodal.training.trainer_base import WholeCheckpoints
 
 FILE = "threads.json"
 """Beside the checkpoints: rounding depends on the number, so that a resumed training must keep it."""

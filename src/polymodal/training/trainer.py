@@ -17,14 +17,14 @@ from polymodal.data.collator import Collator, RowDataset
 from polymodal.models.modeling import LearningModel
 from polymodal.training.arguments import training_arguments
 from polymodal.training.compiling import batch_form
-from polymodal.training.groups import parameter_groups
+from polymodal.training.loss_monitor import LossWatch
+from polymodal.training.model_selection import validation_metrics
 from polymodal.training.normalizers import Rest, encoders_at_rest, step_normalizers
-from polymodal.training.processes import is_main
-from polymodal.training.progress import TrainingProgress
+from polymodal.training.parameter_groups import parameter_groups
 from polymodal.training.sampling import EvenSampler
-from polymodal.training.selection import validation_metrics
-from polymodal.training.watching import LossWatch
-from polymodal.training.whole import WholeCheckpoints
+from polymodal.training.trainer_base import WholeCheckpoints
+from polymodal.utils.distributed import is_main
+from polymodal.utils.progress import TrainingProgress
 
 
 class PolymodalTrainer(WholeCheckpoints):
@@ -116,7 +116,7 @@ class PolymodalTrainer(WholeCheckpoints):
         super().log(logs | self.watch.means() if "loss" in logs else logs, start_time)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """See :func:`polymodal.training.groups.parameter_groups`."""
+        """See :func:`polymodal.training.parameter_groups.parameter_groups`."""
         model = self.prediction_model
         return parameter_groups(
             model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
@@ -144,7 +144,7 @@ def train(
         validation: Rows that pick the best epoch.
         config: The ``train`` section, its epochs a number.
         folder: The run folder; ``checkpoints/`` is written in it.
-        metric: See :func:`polymodal.training.selection.metric_name`.
+        metric: See :func:`polymodal.training.model_selection.metric_name`.
         resume: Go on from the last whole checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from polymodal.training.language import attention
-from polymodal.training.language.apart import keeps_apart
 from polymodal.training.language.attention import NAME, attending_apart
 from polymodal.training.language.collation import packed, padded
+from polymodal.training.language.packing_check import keeps_apart
 from tests.training.language.small import conversations, language_model
 
 LENGTHS = (5, 1, 9, 2, 1, 12)

@@ -19,7 +19,7 @@ from polymodal.data.chat.rendering import Encoded, Renderer
 from polymodal.data.processor import Form, PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.errors import RunError
-from polymodal.hub import load_pretrained, local_folder
+from polymodal.utils.hub import load_pretrained, local_folder
 
 Count = Callable[[str, Mapping[str, Tensor]], Tensor]
 """How many vectors items of an input take among the words: name and tensors in, ``(items,)`` out."""

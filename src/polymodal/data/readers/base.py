@@ -19,7 +19,7 @@ from polymodal.config import MOST_ITEMS
 from polymodal.data import media
 from polymodal.data.access import Root
 from polymodal.data.cache import cell_key, digest
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 
 class Reader:

@@ -26,9 +26,9 @@ from scipy.integrate import trapezoid
 from torch import Tensor
 
 from polymodal.evaluation.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.importance import Trials
 from polymodal.evaluation.scores import Score
 from polymodal.evaluation.subsets import Embedded, EmbeddedRows, logits_of
-from polymodal.evaluation.worth import Trials
 from polymodal.models.modeling import PolymodalForPrediction
 
 Answers = dict[str, Tensor]

@@ -10,6 +10,7 @@ import torch
 
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.bootstrap import Bootstrap
+from polymodal.evaluation.importance import BATCH, Trials
 from polymodal.evaluation.robustness.curves import (
     BatchAnswers,
     add,
@@ -19,7 +20,6 @@ from polymodal.evaluation.robustness.curves import (
 )
 from polymodal.evaluation.scores import Score
 from polymodal.evaluation.subsets import embed_rows
-from polymodal.evaluation.worth import BATCH, Trials
 from polymodal.models.modeling import PolymodalForPrediction
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

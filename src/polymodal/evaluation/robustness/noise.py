@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from polymodal.data.collator import RowDataset
-from polymodal.device import computing_in
 from polymodal.evaluation.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.corruptions import LEVELS, CellReader, Corruption, corruptions_of, random_of
+from polymodal.evaluation.importance import Trials
 from polymodal.evaluation.inference import move
 from polymodal.evaluation.robustness.curves import (
     BatchAnswers,
@@ -22,9 +22,9 @@ from polymodal.evaluation.robustness.curves import (
 )
 from polymodal.evaluation.scores import Score
 from polymodal.evaluation.subsets import EmbeddedRows, embed_rows
-from polymodal.evaluation.worth import Trials
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import EmbeddedInput
+from polymodal.utils.device import computing_in
 
 MOST_ROWS = 500
 BATCH = 128

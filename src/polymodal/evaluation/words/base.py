@@ -9,7 +9,7 @@ from functools import wraps
 import numpy as np
 
 from polymodal.evaluation.words.texts import cleaned
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 References = Sequence[Sequence[str]]
 """One or several accepted answers a row."""

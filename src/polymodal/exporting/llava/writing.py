@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.data.aside import folder_aside, write_text
 from polymodal.data.chat.tokenizer import placeholders_of
 from polymodal.errors import RunError, did_you_mean
 from polymodal.exporting.formats import Exported
@@ -15,6 +14,7 @@ from polymodal.exporting.llava.card import llava_card
 from polymodal.exporting.llava.fitness import check_fits
 from polymodal.generation.answering import decoding
 from polymodal.generation.run import LanguageRun
+from polymodal.utils.atomic import folder_aside, write_text
 
 
 def write(run: LanguageRun, folder: Path, inputs: Sequence[str]) -> Exported:

@@ -12,7 +12,6 @@ from transformers import AutoFeatureExtractor
 
 from polymodal.data.readers import fixed_seconds
 from polymodal.errors import ConfigError
-from polymodal.hub import load_pretrained
 from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
 from polymodal.models.encoders.augment.sounds import add_noise, shift_time
 from polymodal.models.encoders.backbone import (
@@ -25,6 +24,7 @@ from polymodal.models.encoders.backbone import (
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.hub import load_pretrained
 
 
 @ENCODERS.register("audio")

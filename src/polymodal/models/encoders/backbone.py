@@ -15,9 +15,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.hub import load_pretrained
 from polymodal.models.encoders.base import Encoder
 from polymodal.models.encoders.tuning import fixed_parts, tune
+from polymodal.utils.hub import load_pretrained
 
 TOWERS = {
     "text": "text_model",

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from polymodal.errors import RunError
 from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.outputs import TokenSequence
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 
 class Encoder(nn.Module):

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from transformers import AutoImageProcessor
 
 from polymodal.errors import ConfigError
-from polymodal.hub import load_pretrained
 from polymodal.models.encoders.augment.pictures import Levels, levels_of, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
@@ -24,6 +23,7 @@ from polymodal.models.encoders.backbone import (
 )
 from polymodal.models.encoders.base import ENCODERS, pool_grid
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.hub import load_pretrained
 
 COLOURS = 3
 """Channels of a picture."""

@@ -12,11 +12,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from polymodal.data.tokenizer import VOCABULARY
 from polymodal.errors import ConfigError
-from polymodal.hub import load_pretrained
 from polymodal.models.encoders.augment.texts import drop_words, word_marks
 from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_checkpoint, known_sizes
 from polymodal.models.encoders.base import ENCODERS, pool_sequence
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.hub import load_pretrained
 
 
 @ENCODERS.register("text")

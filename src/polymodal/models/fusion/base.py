@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.outputs import EmbeddedInput, FusedState
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 
 class Fusion(nn.Module):

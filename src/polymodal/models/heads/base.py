@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.models.outputs import FusedState
-from polymodal.registry import Registry
+from polymodal.utils.registry import Registry
 
 IGNORED = -100
 """What stands for an empty target of a classification (an empty number or list of labels is NaN)."""

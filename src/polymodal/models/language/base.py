@@ -12,7 +12,6 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from polymodal.config import LanguageModelConfig
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.hub import REFUSED, expanded, load_pretrained
 from polymodal.models.encoders.backbone import (
     fixed_weights,
     from_scratch,
@@ -20,7 +19,8 @@ from polymodal.models.encoders.backbone import (
     known_sizes,
     own_memory,
 )
-from polymodal.training.progress import quiet_libraries
+from polymodal.utils.hub import REFUSED, expanded, load_pretrained
+from polymodal.utils.progress import quiet_libraries
 
 DEFAULT_TYPE = "qwen3"
 SMALL: dict[str, Any] = {

@@ -8,11 +8,11 @@ from transformers import AutoConfig
 
 from polymodal.config import ConnectorConfig, Declaration, LanguageModelConfig
 from polymodal.data.chat.processor import ConversationProcessor
-from polymodal.hub import load_pretrained
 from polymodal.models.build import build_encoders
 from polymodal.models.encoders.backbone import known_sizes
 from polymodal.models.language.base import DEFAULT_TYPE, SMALL, build_language_model
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
+from polymodal.utils.hub import load_pretrained
 
 
 def build_speaker(

@@ -9,15 +9,15 @@ import numpy as np
 from polymodal.data.chat.templates import Template
 from polymodal.data.check import CheckReport, check
 from polymodal.data.check_values import check_values
-from polymodal.data.parts import Parts
 from polymodal.data.rejected import SKIP, in_order
+from polymodal.data.split_view import Parts
 from polymodal.errors import Problem
-from polymodal.training.language.apart import check_packing
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.leakage import asked_again
+from polymodal.training.language.packing_check import check_packing
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.language.shown import shown_answers
-from polymodal.training.progress import progress
+from polymodal.utils.progress import progress
 
 LISTED = 20
 """Rows that are too long, and are named one by one."""

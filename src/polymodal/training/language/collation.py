@@ -78,7 +78,7 @@ def packed(rows: Sequence[Row]) -> dict[str, Tensor]:
     - Checkpointed layers in training switch the cache off and are exact; the same model in evaluation is not,
       without ``use_cache=False``.
     - Some language models do not look at positions for this at all: see
-      :func:`polymodal.training.language.apart.check_packing`.
+      :func:`polymodal.training.language.packing_check.check_packing`.
 
     Returns:
         ``input_ids``, ``position_ids`` and ``labels``, ``(1, tokens of all rows)`` each.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from polymodal.config import Declaration, GenerationConfig, TrainConfig
+from polymodal.config.parsing import parse
 from polymodal.data.chat.reading import ConversationReader
 from polymodal.data.chat.sources import KINDS
 from polymodal.data.chat.templates import RowReader, Template
 from polymodal.data.table import Table
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean, one_line
-from polymodal.parsing import parse
 from polymodal.training.arguments import check_argument
 from polymodal.training.language.rows import RowToConversation
-from polymodal.training.selection import metric_name
+from polymodal.training.model_selection import metric_name
 
 
 def check_stage(name: str, declaration: Declaration) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from polymodal.config import DataConfig, Declaration, GenerationConfig, StageConfig
+from polymodal.config.overrides import apply_settings
+from polymodal.config.parsing import located, parse
 from polymodal.data.cells import MediaError
 from polymodal.data.chat.columns import kinds_in, with_items
 from polymodal.data.chat.processor import ConversationProcessor
@@ -22,16 +24,14 @@ from polymodal.data.schema import complete
 from polymodal.data.table import Table
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.evaluation.words import WORD_METRICS
-from polymodal.hub import load_pretrained
 from polymodal.models.connectors import CONNECTORS
-from polymodal.parsing import located, parse
-from polymodal.settings import apply_settings
 from polymodal.training.arguments import fill_in
 from polymodal.training.job import check_parts, open_cache
 from polymodal.training.language.declared import check_stage, refuse_idle, require_columns, stage_train
 from polymodal.training.language.job import LanguageJob, Stage
 from polymodal.training.source import read_declared, read_declared_table, resolve, train_source
 from polymodal.training.splitting import split_and_skip
+from polymodal.utils.hub import load_pretrained
 
 READ_AS_ITEMS = ("image", "audio", "video", "sequence")
 """Columns of a template that an encoder reads, where nothing else is declared; others are written as text."""

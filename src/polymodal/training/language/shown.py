@@ -10,7 +10,7 @@ from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import ASSISTANT, Conversation
 from polymodal.data.chat.templates import RowReader, Template, text_of
 from polymodal.data.check_derived import giveaways
-from polymodal.data.parts import Parts
+from polymodal.data.split_view import Parts
 from polymodal.data.table import Table
 from polymodal.errors import Problem
 from polymodal.training.language.job import LanguageJob, Stage

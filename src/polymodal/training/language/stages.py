@@ -10,15 +10,15 @@ from typing import Any, cast
 from transformers import set_seed
 
 from polymodal.config import StageConfig
-from polymodal.data.aside import write_text
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import hold_fixed
 from polymodal.models.language.modeling import PolymodalForConditionalGeneration
 from polymodal.training.checkpoints import checkpoints
 from polymodal.training.language.job import LanguageJob
 from polymodal.training.language.trainer import train_language
-from polymodal.training.processes import on_main
-from polymodal.training.progress import note
+from polymodal.utils.atomic import write_text
+from polymodal.utils.distributed import on_main
+from polymodal.utils.progress import note
 
 TOLD = "told.json"
 """What was measured of a stage, for a training that is resumed in a later one."""

@@ -18,8 +18,8 @@ from polymodal.models.language.modeling import LEFT_OUT, PolymodalForConditional
 from polymodal.training.arguments import training_arguments
 from polymodal.training.language.attention import attending_apart
 from polymodal.training.language.collation import ConversationCollator
+from polymodal.training.language.idle_gradients import InputsAtRest
 from polymodal.training.language.packing import pack
-from polymodal.training.language.resting import InputsAtRest
 from polymodal.training.language.rows import ConversationRows
 from polymodal.training.language.sampling import (
     BatchesByEpoch,
@@ -27,10 +27,10 @@ from polymodal.training.language.sampling import (
     LengthGroupedSampler,
     PackSampler,
 )
-from polymodal.training.processes import count, is_main
-from polymodal.training.progress import TrainingProgress
-from polymodal.training.watching import LossWatch
-from polymodal.training.whole import WholeCheckpoints
+from polymodal.training.loss_monitor import LossWatch
+from polymodal.training.trainer_base import WholeCheckpoints
+from polymodal.utils.distributed import count, is_main
+from polymodal.utils.progress import TrainingProgress
 
 
 class LanguageTrainer(WholeCheckpoints):

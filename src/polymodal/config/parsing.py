@@ -1,0 +1,116 @@
+"""A declaration from its text: YAML, settings over it, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+
+from polymodal.config import Declaration, Section
+from polymodal.config.overrides import apply_settings, read_yaml
+from polymodal.errors import ConfigError, did_you_mean, one_line
+
+NO_SECTION = ("model_type", "dict_type")
+"""What pydantic calls a value where a section should be."""
+
+
+def parse(
+    values: Mapping[str, Any], *, source: str = "declaration", lines: Mapping[tuple, int] | None = None
+) -> Declaration:
+    """Check ``values`` and make them a declaration.
+
+    Args:
+        values: Sections by name.
+        source: What to call it in an error message.
+        lines: Line of each key path, for the error messages.
+
+    Raises:
+        ConfigError: One line for every unknown key and every value of a wrong type.
+    """
+    try:
+        return Declaration.model_validate({k: v for k, v in values.items() if v is not None})
+    except ValidationError as error:
+        messages = [_explain(entry, source, lines or {}) for entry in _causes(error.errors())]
+        raise ConfigError("\n".join(messages)) from None
+
+
+@contextmanager
+def located(source: str, lines: Mapping[tuple, int], *path: str) -> Iterator[None]:
+    """Put file and line before the text of a ``ConfigError`` that what stands under ``path`` causes."""
+    try:
+        yield
+    except ConfigError as error:
+        line = _line(lines, path)
+        raise ConfigError(f"{source}, line {line}: {error}" if line else str(error)) from None
+
+
+def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
+    """Read a declaration from ``path``; ``settings`` such as ``train.epochs=3`` are put over it.
+
+    Raises:
+        ConfigError: If the file is no readable YAML or says something unknown, with its line.
+    """
+    path = Path(path)
+    values, lines = read_yaml(path)
+    apply_settings(values, settings)
+    return parse(values, source=str(path), lines=lines)
+
+
+def _causes(errors: list[Any]) -> list[Any]:
+    """The errors without those that only follow from a section that is none."""
+    sections = all(error["type"] not in NO_SECTION for error in errors)
+    return [error for error in errors if sections or error["type"] != "missing"]
+
+
+def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
+    path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part in ("float", "str")))
+    line = _line(lines, path)
+    place = f"{source}, line {line}" if line else source
+    name = one_line(".".join(map(str, path)), 100) or "declaration"
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
+    if error["type"] == "missing":
+        return f"{place}: '{name}' is missing"
+    if error["type"] == "value_error":
+        about = f"'{name}': " if path else ""
+        return f"{place}: {about}{error['msg'].removeprefix('Value error, ')}"
+    found = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
+    if error["type"] in NO_SECTION:
+        return f"{place}: '{name}' is {found}, expected a section: keys, each with its value"
+    return f"{place}: '{name}' is {found}; {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _shown(value: Any) -> str:
+    plain = isinstance(value, (str, int, float, list, type(None)))
+    return one_line(repr(value) if plain else str(value), 100)
+
+
+def _line(lines: Mapping[tuple, int], path: tuple) -> int | None:
+    """The line of ``path``, or of the section it stands in."""
+    return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+
+
+def _known_keys(path: tuple) -> list[str]:
+    """The keys of the section at ``path``."""
+    section: type[Section] = Declaration
+    parts = [str(part) for part in path]
+    while parts and parts[0] in section.model_fields:
+        annotation = section.model_fields[parts[0]].annotation
+        inner = [kind for kind in _kinds(annotation) if issubclass(kind, Section)]
+        if not inner:
+            break
+        section = inner[0]
+        parts = parts[2 if get_origin(annotation) is dict else 1 :]  # a dict's key is no field
+    return list(section.model_fields)
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation such as ``dict[str, X]`` or ``X | None``."""
+    if get_args(annotation):
+        for part in get_args(annotation):
+            yield from _kinds(part)
+    elif isinstance(annotation, type):
+        yield annotation

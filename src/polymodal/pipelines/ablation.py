@@ -1,0 +1,201 @@
+"""What an input is worth to a model that was trained without it: subsets of the inputs, fitted afresh.
+
+A trained model whose input is taken away was taught to lean on it. The same training without the input may
+find what it needs elsewhere; so these figures stand beside those of :mod:`polymodal.evaluation.importance`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from polymodal.config import Declaration
+from polymodal.data.collator import RowDataset
+from polymodal.data.rejected import SKIP, left_out
+from polymodal.errors import DataError, RunError
+from polymodal.pipelines.multi_fit import fit_several
+from polymodal.run import Run
+from polymodal.runs.folder import trained_threads
+from polymodal.training.fingerprint import describe_job, has_changed
+from polymodal.training.folder import declared, has_begun, read_results
+from polymodal.training.job import Job, open_job
+from polymodal.training.source import require_own_tables
+from polymodal.utils.hub import literal_names
+from polymodal.utils.lock import claimed
+
+FOLDER = "retrained"
+SEEDS = 3
+
+Subset = tuple[str, ...]
+
+
+def add_retrained(
+    figures: Mapping[str, Any], run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool = True
+) -> None:
+    """Put into the figures of a report what comes of :func:`retrain`, into ``retrained/`` in ``folder``."""
+    worth = {name: target["worth"] for name, target in figures["targets"].items()}
+    found = retrain(run, rows, worth, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
+    for name, target in figures["targets"].items():
+        target["retrained"] = found[name]
+
+
+def retrain(
+    run: Run,
+    rows: RowDataset,
+    worth: Mapping[str, Mapping[str, Any]],
+    *,
+    folder: Path,
+    seeds: int = SEEDS,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Fit every single input, every leave-one-out and all inputs anew, and measure them on the same rows.
+
+    Everything else is as in the run: rows, split, settings, and what the processor learns from the training
+    rows. Fits that an earlier call has finished are taken as they are.
+
+    Args:
+        run: Fitted to a file, which is read again.
+        rows: With targets; no row that the run was trained on.
+        worth: By target what :func:`polymodal.evaluation.importance.input_worth` found on these rows.
+        folder: Gets a run folder a fit.
+        seeds: Their number, counted from ``train.seed``; the split stays that of the run.
+        quiet: Show no progress.
+
+    Returns:
+        By target ``score``, ``seeds``, ``subsets`` (each ``inputs``, ``values`` by seed, ``mean``,
+        ``deviation``, that of a sample of seeds, None of one, and ``masked``, the estimate of the trained
+        model), and ``agreement`` (see :func:`agreement`).
+
+    Raises:
+        RunError: If the run was not fitted to a file or reads one input, or the folder cannot be written.
+        DataError: If the file has changed so that it cannot be trained on.
+    """
+    if not isinstance(run.declaration.data.train, str):
+        raise RunError(f"{run.folder}: was not fitted to a file, so that nothing can be retrained")
+    if len(run.declaration.inputs) < 2:
+        raise RunError(f"{run.folder}: reads one input, so that there is nothing to retrain without")
+    with literal_names():  # a run may come from a stranger, who has no say over this machine's variables
+        return _retrain(run, rows, worth, folder=folder, seeds=seeds, quiet=quiet)
+
+
+def _retrain(
+    run: Run,
+    rows: RowDataset,
+    worth: Mapping[str, Mapping[str, Any]],
+    *,
+    folder: Path,
+    seeds: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    require_own_tables(run.folder, run.declaration, read_results(run.folder))
+    job = open_job(run.folder / "run.yaml", settings=["report.write=false"])
+    job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
+    varied = dict(variations(job.declaration, seeds))
+    jobs = make_jobs(job, {name: declaration for name, (_, declaration) in varied.items()}, quiet)
+    with claimed(folder):
+        changed = has_changed(folder, describe_job(next(iter(jobs.values()))))
+        fit_several(jobs, folder, varied="subset", resume=not changed and _goes_on(folder, jobs), quiet=quiet)
+    on_error = "skip" if job.declaration.data.on_error == SKIP else "refuse"
+    found: dict[Subset, list[dict[str, dict[str, float]]]] = {}
+    for name, (subset, _) in varied.items():
+        measured = Run.load(folder / name).evaluate(rows.table, on_error=on_error)
+        found.setdefault(subset, []).append(measured)
+    return {name: _figures(name, own, found, seeds) for name, own in worth.items()}
+
+
+def subsets(inputs: Sequence[str]) -> list[Subset]:
+    """All inputs, each alone, and all but each; none of them twice."""
+    singles = [(name,) for name in inputs]
+    fewer = [tuple(other for other in inputs if other != name) for name in inputs]
+    return list(dict.fromkeys([tuple(inputs), *singles, *fewer]))
+
+
+def variations(declaration: Declaration, seeds: int) -> Iterator[tuple[str, tuple[Subset, Declaration]]]:
+    """Names of folders, each with its inputs and its declaration."""
+    data, train = declaration.data, declaration.train
+    split = train.seed if data.seed is None else data.seed
+    for place, subset in enumerate(subsets(list(declaration.inputs))):
+        words = re.sub(r"[^\w.-]+", "_", "+".join(subset))[:60]
+        for seed in range(train.seed, train.seed + seeds):
+            changed = {
+                "inputs": {name: declaration.inputs[name] for name in subset},
+                "data": data.model_copy(update={"seed": split}),
+                "train": train.model_copy(update={"seed": seed}),
+            }
+            yield f"{place}_{words}_seed{seed}", (subset, declaration.model_copy(update=changed))
+
+
+def make_jobs(first: Job, varied: Mapping[str, Declaration], quiet: bool) -> dict[str, Job]:
+    """A job a fit; the files are read and checked once for all of them.
+
+    Raises:
+        DataError: If the rows cannot be trained on.
+    """
+    report = first.check(quiet)
+    if not report.ok:
+        raise DataError([*report.problems, *left_out(report.rejected)])
+    jobs, processors = {}, {}
+    for name, declaration in varied.items():
+        job = first.varied(declaration)
+        subset = tuple(declaration.inputs)
+        if subset not in processors:
+            processors[subset] = job.prepared()
+        job.processor, job.report = processors[subset], None
+        jobs[name] = job
+    return jobs
+
+
+def _goes_on(folder: Path, jobs: Mapping[str, Job]) -> bool:
+    """Whether the fits in ``folder`` are of these declarations; others are begun anew."""
+    begun = {name: folder / name / "run.yaml" for name in jobs if has_begun(folder / name)}
+    return bool(begun) and all(
+        path.exists()
+        and declared(path.read_text(encoding="utf-8")) == declared(jobs[name].declaration.to_yaml())
+        for name, path in begun.items()
+    )
+
+
+def _figures(
+    target: str,
+    worth: Mapping[str, Any],
+    found: Mapping[Subset, Sequence[Mapping[str, Mapping[str, float]]]],
+    seeds: int,
+) -> dict[str, Any]:
+    """One target's figures."""
+    score = worth["score"]
+    masked = {tuple(entry["inputs"]): entry for entry in worth["subsets"]}
+    entries = []
+    for subset, measured in found.items():
+        values = [fit[target][score] for fit in measured if score in fit.get(target, {})]
+        entries.append(
+            {
+                "inputs": list(subset),
+                "values": values,
+                "mean": float(np.mean(values)) if values else None,
+                "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                "masked": {key: masked[subset][key] for key in ("value", "low", "high")},
+            }
+        )
+    return {"score": score, "seeds": seeds, "subsets": entries, "agreement": agreement(entries)}
+
+
+def agreement(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether taking inputs away and training without them put the subsets in one order.
+
+    Returns:
+        ``same``, whether it is one, and ``tau``, Kendall's rank correlation (1938; its tau-b, from -1 to 1);
+        both over all subsets but the whole; None where a score is not defined.
+    """
+    proper = [entry for entry in entries if len(entry["inputs"]) < max(len(e["inputs"]) for e in entries)]
+    pairs = [(entry["mean"], entry["masked"]["value"]) for entry in proper]
+    if any(value is None for pair in pairs for value in pair):
+        return {"same": None, "tau": None}
+    means, masked = (np.array(values) for values in zip(*pairs, strict=True))
+    tau = float(kendalltau(means, masked).statistic)
+    same = bool(np.array_equal(np.argsort(means, kind="stable"), np.argsort(masked, kind="stable")))
+    return {"same": same, "tau": None if np.isnan(tau) else tau}

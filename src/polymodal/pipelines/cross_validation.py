@@ -1,0 +1,249 @@
+"""Cross-validation and seeds: one declaration fitted several times, and what the fits come to together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polymodal.api import default_folder
+from polymodal.config import Declaration
+from polymodal.data.rejected import left_out as skipped_rows
+from polymodal.data.values import as_label
+from polymodal.errors import ConfigError, DataError, Problem
+from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
+from polymodal.training.job import Job, open_job
+from polymodal.training.warm_start.start import refuse_own_start
+from polymodal.utils.atomic import aside, writing
+from polymodal.utils.lock import claimed
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What one metric came to over several fits: its mean, its range, and its value in each."""
+
+    mean: float
+    lowest: float
+    highest: float
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Several fits of one declaration.
+
+    Attributes:
+        fits: Each fit, and where it lies.
+        test: By target and metric, over the fits that define it.
+        rows: Of the test, over all folds; each is answered once a seed.
+        folds: Their number, or None.
+        seeds: Those that were trained with.
+    """
+
+    fits: Fits
+    test: dict[str, dict[str, Spread]]
+    rows: int
+    folds: int | None
+    seeds: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        counts = {"folds": self.folds, "seeds": self.seeds, "rows": self.rows}
+        test = {name: {key: asdict(spread) for key, spread in m.items()} for name, m in self.test.items()}
+        return counts | {"test": test} | self.fits.to_json()
+
+
+def fit_folds(
+    source: Any,
+    *,
+    folds: int | None = None,
+    seeds: int = 1,
+    target: str | Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Repeats:
+    """Fit a declaration once a fold and a seed, each into a run folder of its own such as ``fold0_seed1``.
+
+    With ``folds`` each part of the rows is the test of the models that never saw it, and their answers stand
+    together in ``predictions.parquet``. Rows that a split column marks for the test are in no fold. Seeds
+    change the training alone: the split stays that of the first.
+
+    Args:
+        source: See :func:`polymodal.api.fit`, and so for what is not listed here.
+        folds: Their number; None for the one split of a plain fit.
+        seeds: Their number, counted from ``train.seed``.
+        target: Column, or columns, to learn.
+        inputs: The only columns to read.
+        output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
+        settings: Such as ``train.epochs=3``, for all fits.
+        resume: Leave finished fits as they are and go on with the others.
+        overwrite: Replace the runs in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line for everything that is wrong; nothing was trained then.
+    """
+    if seeds < 1:
+        raise ConfigError(f"seeds is {seeds}, expected at least 1")
+    targets = [target] if isinstance(target, str) else list(target or [])
+    given = [*settings, f"data.folds={folds}"] if folds is not None else settings
+    first = open_job(source, targets=targets, inputs=inputs, settings=given)
+    varied = dict(variations(first.declaration, folds, seeds))
+    folder = Path(output) if output else default_folder(source)
+    refuse_own_start(first.start, folder, several=True)
+    with claimed(folder):
+        check_folders(folder, varied, resume=resume, overwrite=overwrite)
+        jobs = make_jobs(first, varied, quiet)
+        warnings = list(map(str, next(iter(jobs.values())).report.warnings))  # type: ignore[union-attr]
+        warnings += left_out(jobs) if folds else []
+        with writing(folder):
+            for path in (folder / SUMMARY, folder / "predictions.parquet"):
+                path.unlink(missing_ok=True)
+        fits = fit_several(jobs, folder, varied="fit", resume=resume, quiet=quiet, warnings=warnings)
+        rows = len({row for job in jobs.values() for row in job.numbers["test"].tolist()})
+        used = list(dict.fromkeys(declaration.train.seed for declaration in varied.values()))
+        result = Repeats(fits, spreads(fits), rows, folds, used)
+        if folds:
+            write_predictions(folder, varied)
+        write_aside(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+        return result
+
+
+def variations(declaration: Declaration, folds: int | None, seeds: int) -> Iterator[tuple[str, Declaration]]:
+    """Names and declarations of the fits: fold after fold (or the one declared), in each seed after seed."""
+    data, train = declaration.data, declaration.train
+    split = train.seed if data.seed is None else data.seed
+    for fold in range(folds) if folds else [data.fold]:
+        for seed in range(train.seed, train.seed + seeds):
+            parts = [f"fold{fold}"] * bool(folds) + [f"seed{seed}"] * (seeds > 1 or not folds)
+            changed = {
+                "data": data.model_copy(update={"fold": fold, "seed": split}),
+                "train": train.model_copy(update={"seed": seed}),
+            }
+            yield "_".join(parts), declaration.model_copy(update=changed)
+
+
+def make_jobs(first: Job, varied: dict[str, Declaration], quiet: bool) -> dict[str, Job]:
+    """A checked job a fit; those of one fold share their rows, and all share what was read.
+
+    Raises:
+        DataError: If a fold cannot be trained on.
+    """
+    jobs: dict[str, Job] = {}
+    by_fold: dict[int, Job] = {}
+    for name, declaration in varied.items():
+        fold = declaration.data.fold
+        # Of another fold's job, if there is one: it knows which files cannot be read.
+        job = by_fold.get(fold, next(iter(by_fold.values()), first)).varied(declaration)
+        if fold not in by_fold:
+            report = job.check(quiet, media=not by_fold)  # the first check has read every file
+            if not report.ok:
+                problems = in_fold(report.problems, fold if declaration.data.folds else None)
+                raise DataError([*problems, *skipped_rows(report.rejected)])
+            by_fold[fold] = job
+        jobs[name] = job
+    return jobs
+
+
+def in_fold(problems: Sequence[Problem], fold: int | None) -> list[Problem]:
+    """Problems with the fold in which they were found, after the first: these are of the table as such."""
+    if not fold:
+        return list(problems)
+    return [
+        Problem(**{**asdict(problem), "found": f"in fold {fold}: {problem.found}"}) for problem in problems
+    ]
+
+
+def left_out(jobs: dict[str, Job]) -> list[str]:
+    """Which rows are no fold's test, and why."""
+    job, lines = next(iter(jobs.values())), []
+    data, names = job.declaration.data, ["train", "test"]
+    assert job.table is not None
+    if not isinstance(data.validation, str):
+        names.append("validation")
+    every = [problem for other in jobs.values() for problem in other.rejected]
+    whole, column = job.table.without(every).places, data.split
+    used = np.intersect1d(np.concatenate([job.numbers[name] for name in names]), whole)
+    marked = len(whole) - len(used)
+    if marked:
+        lines.append(f"{_count(marked)} marked test in '{column}', in no fold; data.split=null takes them in")
+    tested = np.unique(np.concatenate([other.numbers["test"] for other in jobs.values()]))
+    alone = np.setdiff1d(used, tested)
+    if len(alone):
+        found = f"{_count(len(alone))} the only one of a class"
+        lines.append(f"{found}: trained on in every fold, never tested")
+    return lines
+
+
+def _count(rows: int) -> str:
+    return f"{rows} rows are" if rows > 1 else "1 row is"
+
+
+def spreads(fits: Fits) -> dict[str, dict[str, Spread]]:
+    """Mean and range of every metric by target."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for fit in fits.fits:
+        for name, metrics in fit.test.items():
+            for key, value in metrics.items():
+                found.setdefault(name, {}).setdefault(key, []).append(value)
+    return {
+        name: {key: Spread(float(np.mean(v)), min(v), max(v), v) for key, v in metrics.items()}
+        for name, metrics in found.items()
+    }
+
+
+def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
+    """``predictions.parquet``: every row's answers by models that never saw it, in the order of the rows."""
+    tables = []
+    for name, declaration in varied.items():
+        path = folder / name / "predictions.parquet"
+        if not path.exists():  # all rows of its fold were left out
+            continue
+        table = pq.read_table(path).replace_schema_metadata(None)
+        table = table.add_column(0, "seed", pa.array([declaration.train.seed] * len(table)))
+        fold = pa.array([declaration.data.fold] * len(table), pa.int64())
+        tables.append(table.add_column(0, "fold", fold))
+    if not tables:  # no fit keeps the answers to its rows
+        return
+    whole = concat_answers(tables).sort_by([("row", "ascending"), ("seed", "ascending")])
+    with writing(folder), aside(folder / "predictions.parquet") as part:
+        pq.write_table(whole, part)
+
+
+def concat_answers(tables: Sequence[pa.Table]) -> pa.Table:
+    """Answers of several fits under each other; a column that not all have is empty where it is not.
+
+    Labels that are numbers in the training rows of one fit and texts in those of another become texts.
+    """
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            types.setdefault(field.name, set()).add(field.type)
+    mixed = [name for name, found in types.items() if len(found) > 1]
+    return pa.concat_tables(
+        [_with_texts(table, [name for name in mixed if name in table.column_names]) for table in tables],
+        promote_options="default",
+    )
+
+
+def _with_texts(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    for name in names:
+        cells = [
+            [as_label(value) for value in cell] if isinstance(cell, list) else as_label(cell) or None
+            for cell in table.column(name).to_pylist()
+        ]
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(cells))
+    return table

@@ -1,0 +1,180 @@
+"""What a fit says of itself: ``metrics.json``, the answers to the test rows, and the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+
+from polymodal.data.rejected import SKIP, count_rows
+from polymodal.data.writing import write_frames
+from polymodal.evaluation.inference import Measure, answer_frame, answer_types, run_batches
+from polymodal.pipelines.pages import try_page, write_about
+from polymodal.run import Run
+from polymodal.training.calibration import Calibration
+from polymodal.training.folder import FINISH, PAGES_STATE, PENDING, write_metrics
+from polymodal.training.job import Job
+from polymodal.training.labelled import label_notes
+from polymodal.training.pairing import count_pairs, presence
+from polymodal.training.skipping import skip_notes
+from polymodal.training.source import table_digests
+from polymodal.training.validation import WEIGHT
+from polymodal.training.warm_start.load import describe_start
+from polymodal.utils.atomic import aside, write_text, writing
+
+
+def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """Measure the test rows; write ``predictions.parquet`` and ``metrics.json``, whose content is returned.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
+    learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
+    results = learned | describe_fit(run, job, trained, calibration) | {PAGES_STATE: PENDING}
+    write_metrics(run.folder, results)
+    return results
+
+
+def write_pages(run: Run, job: Job, results: dict[str, Any]) -> None:
+    """Report and model card of a run whose results are written; neither can cost the run.
+
+    Args:
+        run: Its weights lie in its folder.
+        job: Its rows.
+        results: What ``metrics.json`` says, which is written anew: warnings and state change.
+
+    Raises:
+        RunError: If ``metrics.json`` cannot be written.
+    """
+    of_file = isinstance(run.declaration.data.train, str)
+
+    def make(warnings: list[str]) -> None:
+        again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
+        figures = try_page("report.html", lambda: write_fit_report(run, job, results), again, warnings)
+        again = "the same fit with --resume"
+        try_page("README.md", lambda: write_card(run, results, figures or {}), again, warnings)
+
+    write_about(run.folder, results, make)
+
+
+def measure_tests(run: Run, job: Job) -> dict[str, Any]:
+    """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
+    measure, frames = Measure(run.model), []
+    names = list(run.declaration.targets)
+    if len(job.splits["test"]):
+        targets, test = job.processor.targets, job.splits["test"]
+        truth = {name: targets[name].truth(test.values(name)) for name in names}
+        rows = job.rows("test")
+        for batch in run_batches(run.model, rows, 128):
+            measure.add(batch)
+            frame = answer_frame(run.model, batch, True, targets)
+            frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
+            for name in names:
+                frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].array)
+            if rows.weights is not None:
+                frame[WEIGHT] = rows.weights[batch.index]
+            frames.append(frame)
+        if run.declaration.keeps_rows:
+            with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
+                types = answer_types(run.model, targets)
+                write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
+    return {"test": measure.metrics()}
+
+
+def measure_space(run: Run, job: Job) -> dict[str, Any]:
+    """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
+    from polymodal.probing.retrieving import measure_retrieval
+
+    pairs = {split: count_pairs(presence(table, job)) for split, table in job.splits.items() if len(table)}
+    space, test = run.model.config.space, job.splits["test"]
+    found = measure_retrieval(run, test) if space and len(test) else {}
+    return {"test": {}, "space": space, "pairs": pairs, "retrieval": found}
+
+
+def check_warnings(job: Job) -> list[str]:
+    """What the check warned of; how much of it where rows are private, since warnings show values."""
+    warnings = job.report.warnings if job.report else []
+    if job.declaration.data.private and warnings:
+        return [f"{len(warnings)} warnings of the check are not written (data.private)"]
+    return [str(warning) for warning in warnings]
+
+
+def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Of each part of the training loss its mean at the first look and at the last."""
+    logs = [entry for entry in history if "loss" in entry]
+    names = [key for key in (logs[0] if logs else {}) if key.startswith("loss.")]
+    return {name.removeprefix("loss."): [logs[0][name], logs[-1][name]] for name in names}
+
+
+def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """What ``metrics.json`` holds beside the metrics of the test rows."""
+    history, start = trained.pop("history"), describe_start(job)
+    return {
+        "validation": trained.pop("best"),
+        "train": trained,
+        "losses": first_and_last(history),
+        "parameters": run.model.num_parameters(),
+        "rows": count_splits(job),
+        "notes": [
+            *job.notes,
+            *label_notes(job),
+            *skip_notes(job),
+            *cache_notes(job),
+            *weight_notes(job),
+            *calibration.notes,
+        ],
+        "calibration": calibration.targets,
+        "warnings": [*check_warnings(job), *calibration.warnings],
+        "data": table_digests(job.declaration, job.folder),
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **({"sample_weight": weight} if (weight := job.declaration.data.sample_weight) else {}),
+        **({"start": start} if start else {}),
+        "history": history,
+    }
+
+
+def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> dict[str, Any]:
+    """The report on the test rows, or where there are none on those of validation; its figures."""
+    from polymodal.report.gather import Measuring
+    from polymodal.report.writing import TEST, VALIDATION, measure, write
+
+    split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
+    rows = job.rows(split)
+    rows.processor = job.processor
+    known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
+    if not run.declaration.report.write or all(cell is None for cells in known for cell in cells):
+        return {}
+    figures = measure(Measuring(run, rows, run.declaration.report), results, what=what)
+    write(figures, run.folder)
+    return figures
+
+
+def write_card(run: Run, results: dict[str, Any], figures: dict[str, Any]) -> None:
+    """``README.md`` in the hub's form."""
+    from polymodal.report.card import CARD, model_card
+
+    write_text(run.folder / CARD, model_card(run.folder.name, run.declaration, results, figures))
+
+
+def count_splits(job: Job) -> dict[str, int]:
+    """Rows by split, and those ``rejected`` where rows may be left out."""
+    rows = {name: len(table) for name, table in job.splits.items()}
+    return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
+
+
+def weight_notes(job: Job) -> list[str]:
+    """By which column rows count, where they do not all count the same."""
+    column = job.declaration.data.sample_weight
+    return [f"rows count by '{column}' in losses, metrics and all that is chosen by them"] if column else []
+
+
+def cache_notes(job: Job) -> list[str]:
+    """What the cache could not keep."""
+    notes, cache = [], job.cache
+    if cache.refused:
+        cure = "Raise data.cache_memory or data.cache_disk"
+        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {cure}")
+    if cache.store and cache.store.broken:
+        notes.append(f"the cache on disk was not used: {cache.store.broken}")
+    return notes

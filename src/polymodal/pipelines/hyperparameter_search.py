@@ -1,0 +1,187 @@
+"""``fit --search``: settings are searched on the validation rows, the best are fitted, and tested once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from polymodal.api import default_folder, finish_pages, fit_job, require_sound
+from polymodal.errors import RunError
+from polymodal.pipelines.multi_fit import write_aside
+from polymodal.run import Run
+from polymodal.training.fingerprint import describe_job, open_folder, remember, require_same
+from polymodal.training.folder import check_folder, is_finished, prepare_folder
+from polymodal.training.job import Job, open_job
+from polymodal.training.search import (
+    DECLARATION,
+    SECONDS,
+    Choice,
+    begin_study,
+    chosen,
+    finished,
+    load_optuna,
+    quiet_optuna,
+    read_study,
+    run_trials,
+)
+from polymodal.training.warm_start.start import refuse_own_start
+from polymodal.utils.lock import claimed
+from polymodal.utils.progress import quiet_libraries
+
+RESULT, JOURNAL = "search.json", "search.journal"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial.
+
+    Attributes:
+        number: From 0; the first is what was declared.
+        choice: Its settings.
+        state: ``complete``, ``pruned`` (cut short, being worse than most were by then) or ``fail``.
+        validation: The metric of its best epoch, a loss where there are several targets; None if it failed.
+        seconds: That it took.
+    """
+
+    number: int
+    choice: Choice
+    state: str
+    validation: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search came to.
+
+    Attributes:
+        metric: The validation metric by which trials were judged.
+        best: Number of the trial whose settings were fitted.
+        trials: In their order.
+    """
+
+    metric: str
+    best: int
+    trials: list[Trial]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Search:
+        """The search that a run came from.
+
+        Raises:
+            RunError: If it came from none.
+        """
+        try:
+            values = json.loads((Path(folder) / RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunError(f"{folder}: no readable {RESULT}, the run comes from no search") from None
+        return cls(values["metric"], values["best"], [Trial(**trial) for trial in values["trials"]])
+
+
+def fit_searched(
+    source: Any,
+    *,
+    trials: int = 20,
+    target: str | Sequence[str] | None = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.api.fit` would.
+
+    Every trial is a fit from the same seed on the same rows; it is judged on the validation rows, and cut
+    short if it is worse there than most were. The test rows are seen once, by the run that is kept.
+
+    Args:
+        source: See :func:`polymodal.api.fit`, and so for what is not listed here.
+        trials: Their number; the first is what was declared.
+        target: Column, or columns, to learn.
+        inputs: The only columns to read.
+        output: The run folder, which gets ``search.json`` too.
+        settings: Such as ``train.epochs=3``, for all trials.
+        resume: Go on with an interrupted search, or with the fit after it.
+        overwrite: Replace the run in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line for everything that is wrong; nothing was trained then.
+    """
+    load_optuna()
+    targets = [target] if isinstance(target, str) else list(target or [])
+    job = open_job(source, targets=targets, inputs=inputs, settings=settings)
+    folder = Path(output) if output else default_folder(source)
+    refuse_own_start(job.start, folder)
+    with claimed(folder):
+        check_search(folder, job, resume=resume, overwrite=overwrite)
+        if resume and (folder / RESULT).exists() and is_finished(folder):
+            run = Run.load(folder)
+            finish_pages(run, job)
+            return run
+        require_sound(job, quiet)
+        journal, data = folder / JOURNAL, describe_job(job)
+        if resume:
+            require_same(folder, data)
+        with quiet_libraries(), quiet_optuna():
+            if not resume:
+                prepare_folder(folder, job.declaration, resume=False)
+                for path in (folder / RESULT, journal):
+                    path.unlink(missing_ok=True)
+                begin_study(journal, job.declaration)
+                remember(folder, data)
+            study = run_trials(job, journal, trials, quiet=quiet)
+        search = summarize(study, job.metric)
+        write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
+        best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
+        goes_on = open_folder(folder, best, data, resume=resume)
+        with quiet_libraries():
+            run = fit_job(replace(job, declaration=best, features=None), folder, resume=goes_on, quiet=quiet)
+        journal.unlink()
+        return run
+
+
+def check_search(folder: Path, job: Job, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that cannot be searched into; nothing is changed.
+
+    Raises:
+        RunError: If it holds a run or a search already, or there is nothing to resume, or something else.
+    """
+    has_search = (folder / JOURNAL).exists()
+    if not resume:
+        check_folder(folder, job.declaration, resume=False, overwrite=overwrite)
+        if has_search and not overwrite:
+            cure = "Give another folder with -o, or --overwrite, or --resume"
+            raise RunError(f"{folder}: holds a search already. {cure}")
+    elif has_search:
+        with quiet_optuna():
+            declared = read_study(folder / JOURNAL).user_attrs[DECLARATION]
+        if declared != job.declaration.to_yaml():
+            found = "its search is of another declaration"
+            raise RunError(f"{folder}: {found}; resume with the same table and settings")
+    elif not ((folder / RESULT).exists() and is_finished(folder)):
+        raise RunError(f"{folder}: no search to resume. Start without --resume")
+
+
+def summarize(study: Any, metric: str) -> Search:
+    """A finished study as plain values."""
+    trials = [
+        Trial(
+            number=number,
+            choice=dict(trial.params),
+            state=trial.state.name.lower(),
+            validation=trial.user_attrs.get("validation"),
+            seconds=trial.user_attrs[SECONDS],
+        )
+        for number, trial in enumerate(finished(study))
+    ]
+    best = next(n for n, trial in enumerate(finished(study)) if trial.number == study.best_trial.number)
+    return Search(metric, best, trials)

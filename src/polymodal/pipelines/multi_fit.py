@@ -1,0 +1,215 @@
+"""Several fits into one folder: each a whole run in a folder of its own, resumable, one table of all.
+
+Whoever varies something (the fusion, the fold, the seed) names its jobs, calls :func:`check_folders` before
+the data are checked, and :func:`fit_several` after.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from polymodal.api import finish_pages, fit_job
+from polymodal.config import Declaration
+from polymodal.errors import RunError
+from polymodal.pipelines.pages import is_of_page
+from polymodal.run import Run
+from polymodal.training.fingerprint import describe_job, remember, require_same
+from polymodal.training.folder import (
+    FAILED,
+    PAGES_STATE,
+    check_folder,
+    clear_folder,
+    finished_results,
+    is_finished,
+    prepare_folder,
+)
+from polymodal.training.job import Job
+from polymodal.training.model_selection import best_epoch
+from polymodal.utils.atomic import discard, write_text, writing
+from polymodal.utils.lock import claimed
+from polymodal.utils.progress import CONSOLE, quiet_libraries
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one of several fits came to.
+
+    Attributes:
+        name: Of the fit and of its folder.
+        selection: What picked its best epoch, the higher the better: the metric, ties broken by the loss.
+        validation: The same metric as it is read, of that epoch; a loss where there are several targets.
+        test: Metrics of the test rows by target.
+        parameters: Of the whole model.
+        seconds: Of the training.
+        rows_per_second: Trained on.
+        epoch: The best one.
+    """
+
+    name: str
+    selection: float
+    validation: float
+    test: dict[str, dict[str, float]]
+    parameters: int
+    seconds: float
+    rows_per_second: float
+    epoch: float
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Several fits in one folder.
+
+    Attributes:
+        folder: Holds a run folder a fit, and ``<varied>s.json``.
+        varied: What they differ in, such as ``fusion``.
+        metric: The validation metric that compares them: the one that picks the best epoch of each.
+        fits: In the order in which they were made.
+        warnings: What should be known of the data and of the comparison.
+        notes: What was done in any of the fits that one may want to know.
+        page: Where the fits are compared on their test rows; None where they are not.
+    """
+
+    folder: Path
+    varied: str
+    metric: str
+    fits: list[Fit]
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    page: Path | None = None
+
+    @property
+    def best(self) -> str:
+        """The name of the fit that is best on the validation rows; the test rows have no say."""
+        return max(self.fits, key=lambda fit: _number(fit.selection)).name
+
+    def load(self, name: str | None = None) -> Run:
+        """The run of a fit, by default of the best one."""
+        return Run.load(self.folder / (name or self.best))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        values: dict[str, Any] = {"run": str(self.folder), "best": self.best, "metric": self.metric}
+        values[f"{self.varied}s"] = [asdict(fit) for fit in self.fits]
+        values |= {"warnings": self.warnings, "notes": self.notes}
+        return values | ({"page": str(self.page)} if self.page else {})
+
+
+def check_folders(
+    folder: Path, declarations: Mapping[str, Declaration], *, resume: bool, overwrite: bool
+) -> None:
+    """Refuse a folder that several runs cannot be written to; nothing is changed.
+
+    Raises:
+        RunError: If it or a folder in it holds a run already, is a file, is of other declarations that are to
+            be resumed, or has nothing to resume.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, expected a folder to write the runs to")
+    if (folder / "model.safetensors").exists() and not overwrite:
+        cure = "Give another folder with -o" if resume else "Give another folder with -o, or --overwrite"
+        raise RunError(f"{folder}: holds the run of a single fit. {cure}")
+    if resume and not any((folder / name / "run.yaml").exists() for name in declarations):
+        raise RunError(f"{folder}: no fit to resume. Start without --resume")
+    for name, declaration in declarations.items():
+        check_folder(folder / name, declaration, resume=resume, overwrite=overwrite)
+
+
+def fit_several(
+    jobs: Mapping[str, Job],
+    folder: Path,
+    *,
+    varied: str,
+    resume: bool = False,
+    quiet: bool = True,
+    warnings: Iterable[str] = (),
+) -> Fits:
+    """Fit every job into a folder of its name, and write what they came to.
+
+    Args:
+        jobs: Checked jobs by name; those that share a cache decode every file once.
+        folder: Gets a run folder a job, and ``<varied>s.json`` once all are done.
+        varied: What the jobs differ in, in the singular.
+        resume: Leave finished fits as they are, go on with those that were interrupted.
+        quiet: Show no progress.
+        warnings: Handed on to the result.
+
+    Raises:
+        PolymodalError: If a run cannot be written, or a fit fails.
+    """
+    summary, fits, lines = folder / f"{varied}s.json", [], list(warnings)
+    notes: dict[str, None] = {}
+    data = describe_job(next(iter(jobs.values())))
+    if resume and not all(is_finished(folder / name) for name in jobs):
+        require_same(folder, data)
+    with writing(folder):
+        summary.unlink(missing_ok=True)
+        # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
+        for path in () if resume else (folder, *(folder / name for name in jobs)):
+            clear_folder(path)
+    if not resume:
+        remember(folder, data)  # fits that are finished have no checkpoints to keep it
+    with quiet_libraries():
+        for number, (name, job) in enumerate(jobs.items(), start=1):
+            results = finished_results(folder / name) if resume else None
+            if not quiet:
+                done = ": done before" if results else ""
+                CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
+            if results and results.get(PAGES_STATE) == FAILED:
+                finish_pages(Run.load(folder / name), job)
+                results = finished_results(folder / name)
+            results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
+            discard(folder / name / "checkpoints")  # a kill may have left them
+            fits.append(summarize(name, results, job.metric))
+            lines += [f"{name}: {line}" for line in results["warnings"] if is_of_page(line)]
+            notes |= dict.fromkeys(results["notes"])
+    metric = next(iter(jobs.values())).metric
+    result = Fits(folder, varied, metric, fits, lines, list(notes))
+    discard(folder / "checkpoints")
+    write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
+    """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
+    with claimed(folder):
+        goes_on = prepare_folder(folder, job.declaration, resume=resume)
+        # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
+        fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
+    results = finished_results(folder)
+    assert results is not None
+    return results
+
+
+def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:
+    """One fit's row of the table, from its ``metrics.json``; see :attr:`Fits.metric` for ``metric``."""
+    best, validation = best_epoch(results["history"], metric)
+    return Fit(
+        name=name,
+        selection=best["eval_selection"],
+        validation=validation,
+        test=results["test"],
+        parameters=results["parameters"],
+        seconds=results["train"]["seconds"],
+        rows_per_second=results["train"]["rows_per_second"],
+        epoch=best["epoch"],
+    )
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a file that is whole or not there.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    with writing(path):
+        write_text(path, text)
+
+
+def _number(value: float) -> float:
+    """What is no number (a fit that diverged) is worse than any."""
+    return -math.inf if math.isnan(value) else value

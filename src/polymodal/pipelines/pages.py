@@ -1,0 +1,70 @@
+"""What is written about a run once its results are: a page that fails costs nothing but itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from polymodal.errors import PolymodalError, one_line
+from polymodal.training.folder import FAILED, PAGES_STATE, WRITTEN, write_metrics
+from polymodal.utils.progress import note
+
+T = TypeVar("T")
+NOT_WRITTEN = "not written"
+LOG = logging.getLogger(__name__)
+
+
+def try_page(name: str, make: Callable[[], T], again: str, warnings: list[str]) -> T | None:
+    """What ``make`` returns; None where it fails, after a line that says why.
+
+    The one place where whatever an analysis or a drawing raises is caught: the results are written by now,
+    and no page is worth a run. The traceback goes to the log of this module, at level DEBUG.
+
+    Args:
+        name: Of the page.
+        make: Writes it.
+        again: The command that tries again, and shows the traceback of an error in the program.
+        warnings: Takes the line in, which is printed on standard error too.
+    """
+    try:
+        return make()
+    except Exception as error:
+        LOG.debug("%s was not written", name, exc_info=True)
+        line = f"{name}: {NOT_WRITTEN} ({_reason(error)}). To try again, and to see the whole error: {again}"
+        warnings.append(line)
+        note(f"warning: {line}")
+        return None
+
+
+def write_about(folder: Path, results: dict[str, Any], make: Callable[[list[str]], None]) -> None:
+    """Write the pages about a run whose results are written.
+
+    Args:
+        folder: Of the run.
+        results: What its ``metrics.json`` says; it is written anew, for warnings and state change.
+        make: Calls :func:`try_page` for each page, with the list of warnings that it is given.
+
+    Raises:
+        RunError: If ``metrics.json`` cannot be written.
+    """
+    warnings = [line for line in results["warnings"] if not is_of_page(line)]
+    known = len(warnings)
+    make(warnings)
+    results["warnings"], results[PAGES_STATE] = warnings, FAILED if len(warnings) > known else WRITTEN
+    write_metrics(folder, results)
+
+
+def is_of_page(warning: str) -> bool:
+    """Whether :func:`try_page` has printed this warning already."""
+    return f": {NOT_WRITTEN} (" in warning
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, with its kind where it is no message of ours; no path of this machine."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    first = (str(error).strip().splitlines() or [""])[0]
+    named = first if isinstance(error, PolymodalError) else f"{type(error).__name__}: {first}"
+    return one_line(named.rstrip(": ."), 300)

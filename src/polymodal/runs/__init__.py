@@ -1,0 +1,1 @@
+"""Run folders: their files, the checks on loading, and vectors of single items."""

@@ -1,0 +1,278 @@
+"""A run folder may come from a stranger: what it may hold, and whether it is as it was written.
+
+Loading a run runs nothing that came with it and calls nobody. Weights are safetensors; a backbone is the
+dictionary of its configuration; settings by which Transformers would fetch code or weights are refused; links
+lead nowhere outside; and the hub is out of reach meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from huggingface_hub import constants
+from torch import nn
+
+from polymodal.data.readers import READERS
+from polymodal.errors import RunError
+from polymodal.utils.atomic import write_text
+from polymodal.utils.json_files import read_json
+
+CHECKSUMS = "checksums.json"
+"""SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
+FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
+"""Files that no run holds and Transformers would read: weights as a pickle, or of another model."""
+ABOUT = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
+"""Files that say something of a run; loading does not read them."""
+REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
+"""Settings that name code or weights elsewhere."""
+IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+"""Settings whose value may name a kernel on the hub."""
+MOST_TOKENS, MOST_GROWN = 2**22, 1000
+"""The largest number of a token (libraries keep a list that long), and how long a character may become."""
+DEEPEST = 64
+"""Levels of JSON; ours have fewer than ten."""
+
+
+def check_run_files(folder: Path) -> None:
+    """Refuse a run folder that leads elsewhere, names code or weights, or is not as it was written.
+
+    Raises:
+        RunError: One line with the file and the reason.
+    """
+    check_links(folder)
+    check_kinds(folder)
+    for name in FOREIGN:
+        if (folder / name).exists():
+            raise RunError(f"{folder}: {name} is no part of a run. Remove it, or fit again")
+    check_sums(folder)
+    for path in sorted([*folder.glob("*.json"), *folder.glob("reader_*/**/*.json")]):
+        if path.name not in ABOUT:
+            content = _content(path)
+            refuse_outside(content, path)
+            if path.name == "tokenizer.json" and isinstance(content, dict):
+                _check_tokenizer(content, path)
+
+
+def _loaded(folder: Path) -> list[Path]:
+    """What loading may read: what lies in the folder itself, and in its readers' and templates' folders."""
+    inner = (
+        path for name in ("reader_*", "additional_chat_templates") for path in folder.glob(f"{name}/**/*")
+    )
+    return sorted([*folder.glob("*"), *inner])
+
+
+def check_links(folder: Path) -> None:
+    """Refuse links that lead out of a run folder, save into the blobs of the hub's cache.
+
+    Raises:
+        RunError: Naming the link and where it leads.
+    """
+    whole = folder.resolve()
+    allowed = [whole]
+    if whole.parent.name == "snapshots":
+        allowed.append(whole.parent.parent / "blobs")
+    for path in _loaded(folder):
+        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
+            raise RunError(f"{path}: is a link out of the run folder, to {os.readlink(path)}. Copy the file")
+
+
+def check_kinds(folder: Path) -> None:
+    """Refuse pipes and devices: reading one might never end.
+
+    Raises:
+        RunError: Naming the first.
+    """
+    for path in _loaded(folder):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise RunError(f"{path}: is a pipe or a device, expected a file. Do not trust this folder")
+
+
+def _content(path: Path) -> Any:
+    """The content of a JSON file of a run; None where it is none, which its own reader names.
+
+    Raises:
+        RunError: If it is too large or too deep to be one of ours.
+    """
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return None
+
+
+def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:
+    """Refuse settings by which loading would fetch or run something.
+
+    Raises:
+        RunError: Naming the file and the setting.
+    """
+    if depth > DEEPEST:
+        raise RunError(f"{path}: nested too deeply to be a file of a run. Fit again")
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    if isinstance(content, dict):
+        for key, reason in _outside(content):
+            raise RunError(f"{path}: '{key}' {reason}, which no run needs. Do not trust this folder")
+    for value in values:
+        if isinstance(value, dict | list):
+            refuse_outside(value, path, depth + 1)
+
+
+def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
+    """Refuse a tokenizer that takes memory by a number in it, or makes very long texts of short ones.
+
+    Raises:
+        RunError: Naming the file and what it holds.
+    """
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    largest = max((at for at in ids if isinstance(at, int)), default=0)
+    if largest > MOST_TOKENS:
+        raise RunError(f"{path}: a token has the number {largest:,}, expected at most {MOST_TOKENS:,}")
+    grown = 1
+    for step in _steps(content.get("normalizer")):
+        grown *= max(1, len(str(step.get("content") or "")), len(str(step.get("prepend") or "")))
+    if grown > MOST_GROWN:
+        raise RunError(f"{path}: its normalizer makes a character {grown:,} long. Do not trust this folder")
+
+
+def _steps(normalizer: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a normalizer, those of sequences in it too."""
+    if isinstance(normalizer, dict):
+        yield normalizer
+        inner = normalizer.get("normalizers")
+        for step in inner if isinstance(inner, list) else ():
+            yield from _steps(step)
+
+
+def _outside(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The settings that lead outside, each with what it does."""
+    for key in REFUSED_KEYS:
+        if settings.get(key):
+            yield key, "names code or weights elsewhere"
+    if isinstance(settings.get("backbone"), str) and ("model_type" in settings or "tokens" in settings):
+        yield "backbone", "is the name of a model to fetch, expected its configuration"
+    if settings.get("use_pretrained_backbone") or settings.get("use_timm_backbone"):
+        yield "use_pretrained_backbone", "fetches weights"
+    for key in IMPLEMENTATIONS:
+        if any(mark in str(settings.get(key) or "") for mark in "/:"):
+            yield key, "names a kernel to fetch"
+
+
+def write_sums(folder: Path, names: list[str]) -> None:
+    """Write ``checksums.json`` of the files ``names``, relative to ``folder``."""
+    sums = {name: digest_of(folder / name) for name in sorted(names)}
+    write_text(folder / CHECKSUMS, json.dumps({"sha256": sums}, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_sums(folder: Path) -> None:
+    """See that every file is as ``checksums.json`` has it; nothing where a run has none.
+
+    Raises:
+        RunError: If a file has changed or is missing.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return
+    sums = _content(path)
+    sums = sums.get("sha256") if isinstance(sums, dict) else None
+    if not isinstance(sums, dict):
+        raise RunError(f"{path}: holds no checksums. Copy the run again")
+    for name, expected in sums.items():
+        file = folder / name
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            raise RunError(f"{path}: '{name}' is no file of the run. Copy the run again")
+        if not file.is_file():
+            raise RunError(f"{folder}: {name} is missing. Copy the run again, or fit again")
+        if digest_of(file) != expected:
+            cure = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
+            raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {cure}")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_finite(model: nn.Module, folder: Path) -> None:
+    """Refuse weights that are not finite: every answer would be.
+
+    Raises:
+        RunError: Naming the first such weight.
+    """
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.detach().isfinite().all()):
+            raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
+
+
+def check_agreement(config: Any, processor: Any, folder: Path) -> None:
+    """Refuse a processor that makes of the cells what the model's encoders were not built for.
+
+    Raises:
+        RunError: Naming the input and the setting.
+    """
+    for entry in config.inputs:
+        encoder, reader = config.encoders[entry["encoder"]], processor.readers[entry["name"]]
+        for name, (built, made) in _compared(encoder, reader).items():
+            if built != made:
+                differs = f"input '{entry['name']}' has {name} {built} in config.json and {made}"
+                raise RunError(f"{folder}: {differs} in processor_config.json. Fit again")
+        known, token = _vocabulary(encoder), max(getattr(reader.part, "all_special_ids", None) or [0])
+        if known is not None and token >= known:
+            differs = f"input '{entry['name']}' has a tokenizer with token {token}, and {known} tokens"
+            raise RunError(f"{folder}: {differs} in config.json. Fit again")
+    for head in getattr(config, "heads", ()):
+        target = processor.targets.get(head["name"])
+        if target is not None and "classes" in head and list(target.classes) != list(head["classes"]):
+            differs = f"target '{head['name']}' has other classes in config.json"
+            raise RunError(f"{folder}: {differs} than in processor_config.json. Fit again")
+
+
+def _vocabulary(encoder: dict[str, Any]) -> int | None:
+    """How many tokens the backbone of a text encoder knows, where it says so."""
+    backbone = encoder.get("backbone")
+    if encoder.get("kind") != "text" or not isinstance(backbone, dict):
+        return None
+    size = backbone.get("vocab_size") or (backbone.get("text_config") or {}).get("vocab_size")
+    return size if isinstance(size, int) else None
+
+
+def _compared(encoder: dict[str, Any], reader: Any) -> dict[str, tuple[Any, Any]]:
+    """By name, what an encoder was built for and what a reader makes, as far as both say."""
+    both: dict[str, tuple[Any, Any]] = {}
+    if encoder.get("kind") in READERS:  # a kind of a plugin's own says no modality
+        both["modality"] = encoder["kind"], reader.modality
+    for name in ("features", "size", "rate", "seconds", "frames", "length"):
+        if encoder.get(name) is not None and hasattr(reader, name) and reader.part is None:
+            both[name] = encoder[name], getattr(reader, name)
+    if "categories" in encoder and hasattr(reader, "categories"):
+        both["categories"] = encoder["categories"], len(reader.categories)
+    return both
+
+
+_loading, _lock = 0, Lock()
+_before = False
+
+
+@contextmanager
+def without_hub() -> Iterator[None]:
+    """Inside, nothing reaches the hub, whatever a file may name."""
+    global _loading, _before
+    with _lock:
+        if _loading == 0:
+            _before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+        _loading += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _loading -= 1
+            if _loading == 0:
+                constants.HF_HUB_OFFLINE = _before

@@ -1,0 +1,71 @@
+"""What tells models from each other, and rows from what they were before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from polymodal.data.access import Root
+from polymodal.data.cache import digest
+from polymodal.data.cells import LIMITS, RAW, MediaError, open_cell
+from polymodal.data.items import each_item
+from polymodal.data.lists import written_list
+from polymodal.data.split_view import MEDIA
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+SETTINGS = ("inputs", "encoders", "fusion", "space")
+"""What of a model's configuration decides its vectors, or might; heads do not, nor does who wrote it when."""
+ANSWERS = ("heads.", "weighting.")
+
+
+def model_digest(run: Run) -> str:
+    """Sixteen bytes, in hexadecimal, that stand for settings and weights, from memory and from disk alike.
+
+    A tokenizer is not part of it: it changes with use. With other words the weights would be others too.
+    """
+    config = {name: getattr(run.model.config, name, None) for name in SETTINGS}
+    whole = hashlib.blake2b(json.dumps(config, sort_keys=True, default=str).encode(), digest_size=16)
+    for name, tensor in sorted(run.model.state_dict().items()):
+        if not name.startswith(ANSWERS):
+            raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            whole.update(memoryview(raw.numpy()))
+    for name, reader in run.processor.readers.items():
+        whole.update(json.dumps([name, reader.modality, reader.settings()], default=str).encode())
+    return whole.hexdigest()
+
+
+def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Root) -> bytes | None:
+    """Sixteen bytes that stand for what a row's inputs hold: of files, their content.
+
+    Args:
+        row: Cells by column.
+        modalities: Of the inputs.
+        root: The folder that relative paths start from.
+
+    Returns:
+        None where a file cannot be read: whoever reads it as an input says why.
+    """
+    parts: list[bytes] = []
+    try:
+        for name, modality in modalities.items():
+            for place, item in each_item(row.get(name), modality):
+                parts += [f"{name} {place}".encode(), _item_digest(item, modality, root)]
+    except MediaError:
+        return None
+    return digest(*parts)
+
+
+def _item_digest(item: Any, modality: str, root: Root) -> bytes:
+    is_path = isinstance(item, str) and written_list(item) is None
+    is_file = isinstance(item, RAW) or (isinstance(item, Mapping) and item.get("array") is None)
+    if modality not in MEDIA or not (is_path or is_file):
+        return json.dumps(item, sort_keys=True, default=str).encode()
+    with open_cell(item, root, LIMITS) as stream:
+        return hashlib.file_digest(stream, "blake2b").digest()  # type: ignore[arg-type]

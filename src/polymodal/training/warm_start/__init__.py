@@ -1,0 +1,1 @@
+"""Trainings that start from another run: what is loaded, and what is inherited."""

@@ -1,0 +1,81 @@
+"""The model of a fit that starts from a run, and what is said of it: what was loaded, what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from polymodal.config import Declaration
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import CategoryReader
+from polymodal.models.build import build_model
+from polymodal.models.modeling import LearningModel
+from polymodal.training.job import Job
+from polymodal.training.warm_start.start import Start
+from polymodal.training.warm_start.transfer import continue_from
+from polymodal.utils.distributed import is_main
+from polymodal.utils.progress import note
+
+SHOWN = 5
+"""New categories that are named."""
+
+
+def build_started(job: Job, declaration: Declaration) -> LearningModel:
+    """The model of a declaration before its first step, with the weights of the run that ``job`` starts from.
+
+    What was loaded is kept in ``job.started``.
+
+    Raises:
+        PolymodalError: If the model cannot be built, or the run's weights not be read.
+    """
+    start = job.start
+    known = start.encoders if start else None
+    model = build_model(declaration, job.processor, job.answers(), known, job.weights())
+    if start is not None:
+        heads = [f"head of {name}" for name in declaration.targets]
+        job.started = continue_from(start.model(), model.model)
+        job.started.new += [*_new_categories(start, job.processor), *heads]
+    return model
+
+
+def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str]:
+    for name, reader in processor.readers.items():
+        known = start.processor.readers.get(name)
+        if isinstance(reader, CategoryReader) and isinstance(known, CategoryReader):
+            new = reader.categories[len(known.categories) :]
+            listed = ", ".join(new[:SHOWN]) + ", …" * (len(new) > SHOWN)
+            if new:
+                yield f"{len(new)} categor{'ies' if len(new) > 1 else 'y'} of {name} ({listed})"
+
+
+def describe_start(job: Job) -> dict[str, Any] | None:
+    """What ``metrics.json`` says of the start: ``from``, ``loaded``, ``new`` and ``dropped``."""
+    if job.start is None or job.started is None:
+        return None
+    names = [name for name in job.start.inputs if name not in job.declaration.inputs]
+    dropped = [f"{name} ({job.start.dropped.get(name, 'not among the inputs')})" for name in names]
+    loaded, new = job.started.loaded, job.started.new
+    return {"from": str(job.start.folder), "loaded": loaded, "new": new, "dropped": dropped}
+
+
+def tell_start(job: Job, quiet: bool) -> None:
+    """Print what :func:`describe_start` says."""
+    told = describe_start(job)
+    if told:
+        listed = {name: "; ".join(gathered(told[name])) for name in ("loaded", "new", "dropped")}
+        line = f"from {told['from']}: loaded {listed['loaded']}. New: {listed['new']}"
+        line += f". Left out: {listed['dropped']}" if listed["dropped"] else ""
+        note(line, quiet or not is_main())
+
+
+def gathered(parts: Sequence[str]) -> list[str]:
+    """``parts`` such as ``head of a`` and ``head of b`` as ``heads of a, b``."""
+    kinds: dict[str, list[str]] = {}
+    for part in parts:
+        kind, of, name = part.partition(" of ")
+        one_word = of and " " not in kind
+        kinds.setdefault(kind if one_word else part, []).extend([name] if one_word else [])
+    return [
+        f"{kind}{'s' * (len(names) > 1)} of {', '.join(names)}" if names else kind
+        for kind, names in kinds.items()
+    ]

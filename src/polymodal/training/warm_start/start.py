@@ -1,0 +1,171 @@
+"""``start: RUN``: a fit whose encoders, embedding and fusion go on from a run."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polymodal.config import Declaration, InputConfig
+from polymodal.config.parsing import load_yaml
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import CategoryReader, Reader
+from polymodal.data.table import Table
+from polymodal.data.values import as_labels
+from polymodal.errors import ConfigError, RunError
+from polymodal.models.configuration import PolymodalConfig
+from polymodal.models.modeling import PolymodalModel
+from polymodal.runs.checks import check_agreement
+from polymodal.runs.folder import answers_in_words, load_model, refuse_words, require_files
+from polymodal.training.folder import SEVERAL
+from polymodal.utils.json_files import read_json
+
+KINDS = ("PolymodalModel", "PolymodalForPrediction", "PolymodalForPreTraining")
+"""The models that hold encoders, embedding and fusion."""
+
+
+@dataclass
+class Start:
+    """The run that a fit starts from, without its weights.
+
+    Attributes:
+        name: As the declaration gives it.
+        folder: Where it lies.
+        declaration: What it was made from.
+        config: Of its model.
+        processor: Its readers.
+        dropped: Its inputs that the fit leaves out, each with the reason.
+    """
+
+    name: str
+    folder: Path
+    declaration: Declaration
+    config: PolymodalConfig
+    processor: PolymodalProcessor
+    dropped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> list[str]:
+        """Its inputs, in order."""
+        return self.config.input_names
+
+    @property
+    def encoders(self) -> dict[str, dict[str, Any]]:
+        """By input what builds its encoder again; see :func:`polymodal.models.encoders.build_encoder`."""
+        return {entry["name"]: self.config.encoders[entry["encoder"]] for entry in self.config.inputs}
+
+    def sharing(self, name: str) -> list[str]:
+        """The inputs that share the encoder of ``name``, itself among them."""
+        place = {entry["name"]: entry["encoder"] for entry in self.config.inputs}
+        return [other for other in self.inputs if place[other] == place[name]]
+
+    def readers(self, train: Table, inputs: Mapping[str, InputConfig]) -> dict[str, Reader]:
+        """The run's own readers of ``inputs``; to a category's, what is new in ``train`` is added."""
+        known: dict[str, Reader] = {}
+        made: dict[int, Reader] = {}
+        for name in inputs:
+            if name not in self.inputs:
+                continue
+            reader = self.processor.readers[name]
+            if id(reader) not in made:
+                made[id(reader)] = copy.copy(reader)
+                made[id(reader)].items = inputs[name].items
+            known[name] = made[id(reader)]
+            if isinstance(reader, CategoryReader) and name in train.columns:
+                known[name] = reader.grown(as_labels(train.values(name)))
+        return known
+
+    def model(self) -> PolymodalModel:
+        """The run's encoders, embedding and fusion, with their weights.
+
+        Raises:
+            RunError: If these cannot be read.
+        """
+        return load_model(self.folder, PolymodalModel)
+
+
+def open_start(name: str, folder: Path) -> Start:
+    """The run in ``folder``, to start from.
+
+    Raises:
+        RunError: If there is none, it is incomplete or of a newer format, or it has no such parts.
+    """
+    if not os.path.isdir(folder):
+        raise RunError(f"{folder}: no such run folder to start from")
+    written = folder / "config.json"
+    kind = _kind(written) if written.is_file() else ""
+    if kind is None:
+        if answers_in_words(folder):
+            refuse_words(folder)
+        raise RunError(
+            f"{folder}: is no run of polymodal. Give the folder that a fit or a pre-training wrote"
+        )
+    if any((folder / several).exists() for several in SEVERAL):
+        raise RunError(f"{folder}: holds several runs. Give the folder of one of them")
+    require_files(folder)
+    if kind not in KINDS:
+        raise RunError(f"{folder}: is a run of {kind}, which has no encoders, embedding and fusion to go on")
+    config = load_config(folder)
+    processor, declaration = PolymodalProcessor.from_pretrained(folder), load_yaml(folder / "run.yaml")
+    if not config.input_names == list(processor.readers) == list(declaration.inputs):
+        raise RunError(f"{folder}: config.json, processor_config.json and run.yaml are of different runs")
+    check_agreement(config, processor, folder)
+    return Start(name, folder, declaration, config, processor)
+
+
+def load_config(folder: Path) -> PolymodalConfig:
+    """The configuration of a run's model.
+
+    Raises:
+        RunError: If it cannot be read, or is of a newer format.
+    """
+    try:
+        return PolymodalConfig.from_pretrained(str(folder), trust_remote_code=False)
+    except RunError as error:
+        raise RunError(f"{folder}: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder}: the model cannot be read ({reason})") from None
+
+
+def _kind(written: Path) -> str | None:
+    """The class of the model in a ``config.json``; None where it is none of ours."""
+    try:
+        values = read_json(written)
+        is_ours = values["model_type"] == PolymodalConfig.model_type
+        return str(values["architectures"][0]) if is_ours else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def refuse_own_start(start: Start | None, folder: Path, *, several: bool = False) -> None:
+    """Refuse to write over the run that is started from.
+
+    Args:
+        start: The run.
+        folder: Of the run, or of several runs, to be written.
+        several: Whether each run goes into a folder of its own in ``folder``.
+
+    Raises:
+        RunError: If it lies there.
+    """
+    if start is None:
+        return
+    whole = start.folder.resolve()
+    if folder.resolve() in ((whole, whole.parent) if several else (whole,)):
+        raise RunError(f"{folder}: holds the run to start from. Give another folder with -o")
+
+
+def require_common(start: Start, names: Sequence[str], table: str) -> None:
+    """See that there is something to go on with.
+
+    Raises:
+        ConfigError: If the run reads none of the inputs ``names``.
+    """
+    if not set(names) & set(start.inputs):
+        reads = ", ".join(f"'{name}'" for name in start.inputs)
+        found = f"nothing to load from {start.folder}: it reads {reads}, and {table} gives none of these"
+        raise ConfigError(f"{found}. Leave 'start' (--from) out")

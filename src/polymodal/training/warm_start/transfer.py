@@ -1,0 +1,199 @@
+"""A model goes on from another: what means the same in both is copied, and nothing else.
+
+- An encoder goes on whole. Adapters that both have alike go on; others are folded in before. A table of
+  categories goes on row by row: those known before keep their row.
+- The embedding goes on where the shared width is the same: projection and positions with their encoder,
+  segment and missing token by the name of the input.
+- The shared space goes on where both span one of the same width, input by input.
+- The fusion goes on where the embedding does and it is the same but for its dropout; see
+  :mod:`polymodal.training.warm_start.fusion_tensors` for its tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from polymodal.errors import RunError
+from polymodal.models.encoders import CategoryEncoder, Encoder
+from polymodal.models.encoders.tuning import fold_adapters
+from polymodal.models.fusion import FeatureFusion
+from polymodal.models.modeling import PolymodalModel
+from polymodal.training.warm_start.fusion_tensors import Meaning, is_like, meanings
+
+BASE = ".base_layer"
+"""What stands in the name of a weight that has an adapter beside it."""
+
+
+@dataclass
+class Continued:
+    """What a model took over from another.
+
+    Attributes:
+        loaded: Its parts that go on.
+        new: Those that do not.
+        whole: Names of the parameters of which nothing is new.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+    whole: set[str] = field(default_factory=set)
+
+
+def continue_from(old: PolymodalModel, model: PolymodalModel) -> Continued:
+    """Give ``model`` the weights of ``old``, which is changed (its adapters may be folded in).
+
+    Inputs go by their name; one of the same name must have the encoder that it has in ``old``.
+
+    Raises:
+        RunError: If an encoder is another one.
+    """
+    done = Continued()
+    pairs: dict[int, int] = {}  # places of encoders in the model, and in the old one
+    for name, place in model.encoder_of.items():
+        if name in old.encoder_of:
+            pairs[place] = old.encoder_of[name]
+        else:
+            done.new.append(f"input {name}")
+    with torch.no_grad():
+        for place, before in pairs.items():
+            names = ", ".join(name for name, own in model.encoder_of.items() if own == place)
+            _encoder(old, before, model, place, names, done)
+        same_width = old.config.fusion["width"] == model.config.fusion["width"]
+        if same_width:
+            _embedding(old, model, pairs, done)
+            _fusion(old, model, done)
+            _space(old, model, done)
+        else:
+            widths = f"width {model.config.fusion['width']}, before {old.config.fusion['width']}"
+            done.new += [f"embedding ({widths})", f"fusion '{model.fusion.name}'"]
+    model.continued = frozenset(done.whole)
+    return done
+
+
+def _encoder(
+    old: PolymodalModel, before: int, model: PolymodalModel, place: int, names: str, done: Continued
+) -> None:
+    """Copy an encoder."""
+    source, encoder = cast(Encoder, old.encoders[before]), cast(Encoder, model.encoders[place])
+    said, lora, wanted = f"encoder of {names}", getattr(source, "lora", None), getattr(encoder, "lora", None)
+    if lora and wanted and _alike(lora, wanted):
+        said += " with its adapters"
+    elif lora:
+        fold_adapters(source)  # type: ignore[arg-type]
+        lora, said = None, f"{said}, its adapters folded in"
+    if wanted and not lora:
+        done.new.append(f"adapters of {names}")
+    weights, rows = source.state_dict(), 0
+    if isinstance(encoder, CategoryEncoder) and isinstance(source, CategoryEncoder):
+        rows = encoder.categories - source.categories
+    for name, tensor in encoder.state_dict().items():
+        if (".lora_" in name and not lora) or name == "marks":  # those hang on the tokenizer alone
+            continue
+        value = weights.get(name if lora else name.replace(BASE, ""))
+        known = tensor[: len(tensor) - rows] if rows else tensor
+        if value is None or value.shape != known.shape:
+            raise RunError(f"the encoder of {names} is another than in the run that is started from ({name})")
+        known.copy_(value)
+        if not rows:
+            done.whole.add(f"encoders.{place}.{name}")
+    done.loaded.append(said)
+
+
+def _space(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
+    """Copy the projections of inputs that both have, where both span a space of one width."""
+    before, space = old.space, model.space
+    if before is None or space is None:
+        return
+    known = [name for name in space.inputs if name in before.inputs]
+    kinds = [(config.space, config.space_projection) for config in (old.config, model.config)]
+    if kinds[0] != kinds[1] or not known:
+        done.new.append("space")
+        return
+    for name in known:
+        place = space.inputs.index(name)
+        source = before.project[before.inputs.index(name)]
+        space.project[place].load_state_dict(source.state_dict())
+        done.whole.update(f"space.project.{place}.{key}" for key in source.state_dict())
+    done.loaded.append("space")
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("rank", "alpha", "targets"))
+
+
+def _embedding(old: PolymodalModel, model: PolymodalModel, pairs: dict[int, int], done: Continued) -> None:
+    """Copy what belongs to encoders that go on, and the rows of inputs that do."""
+    source, embedding = old.embedding, model.embedding
+    for place, before in pairs.items():
+        for kind in ("project", "position"):
+            part = cast(nn.ModuleDict, getattr(embedding, kind))[str(place)]
+            part.load_state_dict(cast(nn.ModuleDict, getattr(source, kind))[str(before)].state_dict())
+            done.whole |= {f"embedding.{kind}.{place}.{name}" for name, _ in part.named_parameters()}
+    embedding.norm.load_state_dict(source.norm.state_dict())
+    done.whole |= {"embedding.norm.weight", "embedding.norm.bias"}
+    names, known = list(model.encoder_of), list(old.encoder_of)
+    for table in ("segment", "missing"):
+        rows, values = getattr(embedding, table).weight, getattr(source, table).weight
+        for place, name in enumerate(names):
+            if name in known:
+                rows[place] = values[known.index(name)]
+        if set(names) <= set(known):
+            done.whole.add(f"embedding.{table}.weight")
+    done.loaded.append("embedding")
+
+
+def _fusion(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
+    """Copy the tensors of the fusion that mean the same."""
+    fusion, name = model.fusion, f"fusion '{model.fusion.name}'"
+    if not is_like(old.fusion, fusion):
+        other = old.fusion.name != fusion.name
+        done.new.append(f"{name} (before '{old.fusion.name}')" if other else f"{name} (other options)")
+        return
+    if list(old.encoder_of) == list(model.encoder_of):
+        fusion.load_state_dict(old.fusion.state_dict())
+        whole = list(fusion.state_dict())
+    else:
+        whole = copy_fusion(old.fusion, fusion)
+    done.whole |= {f"fusion.{tensor}" for tensor in whole}
+    count = len(fusion.state_dict())
+    if len(whole) == count:
+        done.loaded.append(name)
+    else:
+        part = f"{count - len(whole)} of {count} tensors of {name}, wholly or for new inputs"
+        done.loaded += [f"{name} in part"] * bool(whole)
+        done.new.append(part if whole else f"{name} (other inputs)")
+
+
+def copy_fusion(source: FeatureFusion, fusion: FeatureFusion) -> list[str]:
+    """Copy what means the same; returns the names of the tensors of which nothing is new."""
+    before = {meaning.name: (name, meaning) for name, meaning in meanings(source).items()}
+    weights, tensors, whole = source.state_dict(), fusion.state_dict(), []
+    for name, meaning in meanings(fusion).items():
+        if meaning.name not in before:
+            continue
+        other, known = before[meaning.name]
+        tensor, value = tensors[name], weights[other]
+        if not meaning.blocks:
+            if tensor.shape == value.shape:  # some are smaller the more inputs there are
+                tensor.copy_(value)
+                whole.append(name)
+            continue
+        both = {dim: [n for n in meaning.blocks[dim] if n in known.blocks[dim]] for dim in meaning.blocks}
+        if all(both.values()):
+            tensor[_places(tensor, meaning, both)] = value[_places(value, known, both)]
+        if all(len(both[dim]) == len(meaning.blocks[dim]) for dim in both):
+            whole.append(name)
+    return whole
+
+
+def _places(tensor: Tensor, meaning: Meaning, names: dict[int, list[str]]) -> tuple[Tensor, ...]:
+    """The index of a tensor's blocks of ``names``, by dimension."""
+    axes = [torch.arange(length) for length in tensor.shape]
+    for dim, chosen in names.items():
+        blocks = axes[dim].chunk(len(meaning.blocks[dim]))
+        axes[dim] = torch.cat([blocks[meaning.blocks[dim].index(name)] for name in chosen])
+    return torch.meshgrid(*axes, indexing="ij")

@@ -1,0 +1,1 @@
+"""What every room stands on: atomic writes, locks, progress, devices, the hub, registries."""
