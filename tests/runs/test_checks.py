@@ -102,10 +102,11 @@ READERS = [
 ]  # fmt: skip
 
 
-def test_a_tokenizer_with_tokens_that_the_encoder_does_not_know_is_refused(run):
+@pytest.mark.parametrize("token", ["no such token", None])
+def test_a_tokenizer_with_tokens_that_the_encoder_does_not_know_is_refused(run, token):
     path = next(run.glob("reader_*/tokenizer_config.json"))
     settings = json.loads(path.read_text())
-    path.write_text(json.dumps(settings | {"unk_token": "no such token"}))
+    path.write_text(json.dumps(settings | {"unk_token": token, "cls_token": "not there"}))
     (run / "checksums.json").unlink()
     with pytest.raises(
         pm.RunError, match=r"input 'note' has a tokenizer with token \d+, and \d+ tokens in config"

@@ -224,8 +224,8 @@ def check_agreement(config: Any, processor: Any, folder: Path) -> None:
             if built != made:
                 differs = f"input '{entry['name']}' has {name} {built} in config.json and {made}"
                 raise RunError(f"{folder}: {differs} in processor_config.json. Fit again")
-        known, token = _vocabulary(encoder), max(getattr(reader.part, "all_special_ids", None) or [0])
-        if known is not None and token >= known:
+        known = _vocabulary(encoder)
+        if known is not None and (token := _last_special(reader.part)) >= known:
             differs = f"input '{entry['name']}' has a tokenizer with token {token}, and {known} tokens"
             raise RunError(f"{folder}: {differs} in config.json. Fit again")
     for head in getattr(config, "heads", ()):
@@ -242,6 +242,19 @@ def _vocabulary(encoder: dict[str, Any]) -> int | None:
         return None
     size = backbone.get("vocab_size") or (backbone.get("text_config") or {}).get("vocab_size")
     return size if isinstance(size, int) else None
+
+
+UNKNOWN = 2**31
+"""Stands for a token that is in no vocabulary."""
+
+
+def _last_special(tokenizer: Any) -> int:
+    """The largest number of a special token; what no encoder knows where the vocabulary lacks one."""
+    try:
+        numbers = getattr(tokenizer, "all_special_ids", ())
+    except RecursionError:  # it looks for the unknown token in place of the unknown token
+        return UNKNOWN
+    return max((number for number in numbers if number is not None), default=0)
 
 
 def _compared(encoder: dict[str, Any], reader: Any) -> dict[str, tuple[Any, Any]]:
