@@ -96,7 +96,7 @@ def check_warnings(job: Job) -> list[str]:
     """What the check warned of; how much of it where rows are private, since warnings show values."""
     warnings = job.report.warnings if job.report else []
     if job.declaration.data.private and warnings:
-        return [f"{len(warnings)} warnings of the check are not written (data.private)"]
+        return [f"warnings of the check that are not written, for data.private: {len(warnings)}"]
     return [str(warning) for warning in warnings]
 
 
