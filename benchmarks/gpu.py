@@ -6,7 +6,7 @@ For a picture (224x224 JPEG), a recording (30 s WAV) and both together, compiled
 and the share of time that the loop waits for data. Nothing is downloaded: the towers are built from their
 sizes, Whisper's with its feature extractor as a checkpoint folder, and the files are made here.
 
-Training is `polymodal.training.trainer.train`, as a fit calls it, with workers that decode every cell in
+Training is `polymodal.training.loop.trainer.train`, as a fit calls it, with workers that decode every cell in
 every epoch (the cache is switched off). Two epochs; what is timed runs from the end of the second one's first
 step, when the workers are under way and all is compiled, to the end of its last.
 
@@ -34,7 +34,7 @@ from plain_loop import DEVICE
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel, set_seed
 from utilization import count_flops, device_name, share_of_peak, train, write_pictures
 
-from polymodal.data.cache import ReadCache
+from polymodal.data.cache.memory import ReadCache
 from polymodal.data.collator import Collator
 from polymodal.models.build import build_model
 from polymodal.training.job import Job, open_job

@@ -25,7 +25,7 @@ from plain_loop import DEVICE, now, to_device
 from transformers import LlamaConfig
 
 import polymodal as pm
-from polymodal.data.chat.processor import ConversationProcessor, Turn
+from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
 from polymodal.data.readers import ImageReader
 from polymodal.generation.answering import reply_batch
 

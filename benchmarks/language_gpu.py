@@ -48,9 +48,9 @@ from utilization import Watching, device_name, share_of_peak, write_pictures
 import polymodal as pm
 from polymodal.config import TrainConfig
 from polymodal.data.readers import ImageReader
-from polymodal.training.language import trainer as training
-from polymodal.training.language.packing import pack
-from polymodal.training.language.rows import ConversationRows
+from polymodal.training.language.conversation_rows import ConversationRows
+from polymodal.training.loop import language_trainer as training
+from polymodal.training.loop.packing import pack
 from polymodal.utils.progress import quiet_libraries
 
 SIDE, PATCH, FILES = 224, 16, 64

@@ -1,6 +1,6 @@
 """The training part of `language.py`: what `polymodal fit` trains with against a plain loop of Transformers.
 
-Ours is `polymodal.training.language.trainer.train_language` as a fit calls it. Plain is the loop of
+Ours is `polymodal.training.loop.language_trainer.train_language` as a fit calls it. Plain is the loop of
 `plain_loop.py` over `plain_language.py`'s padded batches, with the loss that the language model itself
 computes. Both get copies of one model of random weights, the same conversations (encoded before), batch
 size, AdamW, parameter groups, schedule and clipping. The clock is that of `training.py`: an epoch, from its
@@ -40,10 +40,10 @@ from transformers import LlamaConfig, set_seed
 import polymodal as pm
 from polymodal.config import TrainConfig
 from polymodal.data.readers import ImageReader
-from polymodal.training.language import trainer as training
-from polymodal.training.language.collation import ConversationCollator
-from polymodal.training.language.packing import pack, padding_share
-from polymodal.training.language.rows import ConversationRows
+from polymodal.training.language.conversation_collator import ConversationCollator
+from polymodal.training.language.conversation_rows import ConversationRows
+from polymodal.training.loop import language_trainer as training
+from polymodal.training.loop.packing import pack, padding_share
 from polymodal.utils.progress import quiet_libraries
 
 SHORTEST, LONGEST = 16, 512

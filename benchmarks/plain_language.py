@@ -14,7 +14,7 @@ from conversations import PICTURE
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from polymodal.training.language.rows import ConversationRows
+from polymodal.training.language.conversation_rows import ConversationRows
 
 IGNORED = -100
 

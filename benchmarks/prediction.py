@@ -33,8 +33,8 @@ from startup import command_line
 from timing import DATA, heading
 
 import polymodal as pm
-from polymodal.data.table import Table, read_table
-from polymodal.demo.data import write_demo
+from polymodal.data.tables.table import Table, read_table
+from polymodal.demo.demo_table import write_demo
 from polymodal.run import Run
 
 TRAINED_ON = 400

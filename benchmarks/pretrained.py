@@ -24,7 +24,7 @@ import pandas as pd
 from real_input import DATA, ROOT, SEEDS, made_once, minilm, paired, right
 
 import polymodal as pm
-from polymodal.data.label_budget import choose_labelled
+from polymodal.data.splits.label_budget import choose_labelled
 
 LABELS = 100
 DIGITS, EMOJI = DATA / "av_digits" / "digits.csv", DATA / "emoji_captions" / "emoji.csv"

@@ -4,7 +4,7 @@
     python benchmarks/pretraining.py --parts memory --threads 2
     python benchmarks/pretraining.py --gpu --workers 14
 
-Speed: ours is `polymodal.training.trainer.train` as `polymodal pretrain` calls it, by the objective
+Speed: ours is `polymodal.training.loop.trainer.train` as `polymodal pretrain` calls it, by the objective
 `contrastive` between two inputs, without fused parts. Plain is `plain_loop.py` with the same encoders,
 embedding and shared space, and InfoNCE written by hand (`pairs.py`). Both get copies of one model, the same
 rows, batch size, AdamW, parameter groups, schedule and clipping; augmentation is the model's own. All cells
@@ -40,7 +40,7 @@ from timing import DATA, Line, check_equal, heading, measure, our_epochs, plain_
 from transformers import set_seed
 
 from polymodal.data.collator import Collator
-from polymodal.demo.data import write_demo
+from polymodal.demo.demo_table import write_demo
 from polymodal.training.job import Job
 
 LINES = ("first epoch", "second epoch")

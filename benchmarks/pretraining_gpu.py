@@ -34,7 +34,7 @@ from pairs import built, open_pairs
 from plain_loop import DEVICE
 from utilization import count_flops, device_name, share_of_peak, train, write_pictures
 
-from polymodal.data.cache import ReadCache
+from polymodal.data.cache.memory import ReadCache
 from polymodal.data.collator import Collator
 from polymodal.training.job import Job
 

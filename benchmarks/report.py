@@ -26,15 +26,15 @@ import torch
 
 import polymodal as pm
 from polymodal.data.collator import RowDataset
-from polymodal.evaluation.clusters import row_groups
-from polymodal.evaluation.emap import emap
-from polymodal.evaluation.importance import input_worth, try_inputs
-from polymodal.evaluation.robustness import noise_curves
-from polymodal.evaluation.scores import Score, score_of
+from polymodal.evaluation.metrics.scores import Score, score_of
+from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.importance.emap import emap
+from polymodal.importance.importance import input_worth, try_inputs
 from polymodal.models.modeling import PolymodalModel
 from polymodal.report.gather import judged_by
+from polymodal.report.report_writing import own_rows, report
 from polymodal.report.verdict import verdict
-from polymodal.report.writing import own_rows, report
+from polymodal.robustness import noise_curves
 from polymodal.run import Run
 
 

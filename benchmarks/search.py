@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from polymodal.search.index import Index
+from polymodal.search.index_writing import Block, Writer
 from polymodal.search.manifest import Manifest
-from polymodal.search.writing import Block, Writer
 
 K = 10
 INPUT = "item"

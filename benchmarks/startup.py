@@ -61,7 +61,7 @@ def command_line() -> list[str]:
 def make_run(folder: Path) -> tuple[Path, Path]:
     """A run of one epoch on a small table, and the table."""
     import polymodal as pm
-    from polymodal.demo.data import write_demo
+    from polymodal.demo.demo_table import write_demo
 
     table = write_demo(folder / "data", rows=40)
     pm.fit(table, target="digit", output=folder / "run", settings=["train.epochs=1", "report.write=false"])

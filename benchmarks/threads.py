@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 
 from joblib import cpu_count
 
-from polymodal.demo.data import write_demo
+from polymodal.demo.demo_table import write_demo
 
 DATA = Path(os.environ.get("POLYMODAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 BUSY = "while True: pass"

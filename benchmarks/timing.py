@@ -17,8 +17,8 @@ from plain_loop import Epoch, now
 from transformers import TrainerCallback, set_seed
 
 from polymodal.data.collator import RowDataset
-from polymodal.training import trainer as training
 from polymodal.training.job import Job
+from polymodal.training.loop import trainer as training
 from polymodal.utils.progress import quiet_libraries
 
 DATA = Path(os.environ.get("POLYMODAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -3,7 +3,7 @@
     python benchmarks/training.py --rounds 5 --threads 2
     python benchmarks/training.py --photographs 300 --lines "from the second epoch on"
 
-Ours is `polymodal.training.trainer.train` as a fit calls it: RowDataset, Collator, Trainer. Plain is
+Ours is `polymodal.training.loop.trainer.train` as a fit calls it: RowDataset, Collator, Trainer. Plain is
 `plain_loop.py`. Both get copies of one model, the same rows, batch size, AdamW, parameter groups, schedule
 and clipping; augmentation is the model's own. Modality dropout is off; validation and saving are not timed.
 The clock runs from an epoch's begin, before its first batch is read, to the end of its last step.
@@ -34,9 +34,9 @@ from plain_loop import Epoch, plain_rows, train_epochs
 from timing import DATA, Line, check_equal, heading, keep_rows, measure, our_epochs, plain_settings, report
 from transformers import set_seed
 
-from polymodal.data.cache import DEFAULT_LIMIT, ReadCache
+from polymodal.data.cache.memory import DEFAULT_LIMIT, ReadCache
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.demo.data import write_demo
+from polymodal.demo.demo_table import write_demo
 from polymodal.models.build import build_model
 from polymodal.training.job import Job, open_job
 

@@ -17,8 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Trainer, TrainerCallback
 
-from polymodal.training import trainer as training
 from polymodal.training.job import Job
+from polymodal.training.loop import trainer as training
 from polymodal.utils.progress import quiet_libraries
 
 PEAK = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}

@@ -32,7 +32,7 @@ import pandas as pd
 from real_input import DATA, ROOT, made_once, minilm
 
 import polymodal as pm
-from polymodal.evaluation.words import measure_words
+from polymodal.evaluation.text_metrics import measure_words
 
 DIGITS, VQA, EMOJI = DATA / "av_digits", DATA / "easy_vqa", DATA / "emoji_captions"
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -47,8 +47,8 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with its media, and ``run``, fitted to both targets."""
-    from tests.command import polymodal, settings
-    from tests.tables import write_houses
+    from tests.support.command import polymodal, settings
+    from tests.support.tables import write_houses
 
     folder = tmp_path_factory.mktemp("base")
     write_houses(folder)
@@ -60,9 +60,9 @@ def fitted_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spoken_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table with its media, ``run``, fitted to answer most of it in words, and what that fit printed."""
-    from tests.command import polymodal
-    from tests.tables import write_houses
-    from tests.talks import language_options
+    from tests.support.command import polymodal
+    from tests.support.tables import write_houses
+    from tests.support.talks import language_options
 
     folder = tmp_path_factory.mktemp("words")
     write_houses(folder)

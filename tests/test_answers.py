@@ -13,17 +13,17 @@ import pyarrow as pa
 import pytest
 
 import polymodal as pm
-from polymodal.data.findings import inspect_table
-from polymodal.data.label_types import label_kind
+from polymodal.data.checks.findings import inspect_table
 from polymodal.data.preparation import class_names
-from polymodal.data.table import read_table
+from polymodal.data.tables.table import read_table
 from polymodal.data.targets import TargetReader
-from polymodal.data.values import as_label
-from polymodal.evaluation import inference
-from polymodal.evaluation.inference import bytes_of_row
+from polymodal.data.values.column_values import as_label
+from polymodal.data.values.label_types import label_kind
+from polymodal.models import inference
+from polymodal.models.inference import bytes_of_row
 from polymodal.pipelines.cross_validation import concat_answers
-from tests.command import error, polymodal
-from tests.tables import tiny
+from tests.support.command import error, polymodal
+from tests.support.tables import tiny
 
 ZIPS = ["01067", "02134", "90210"]
 

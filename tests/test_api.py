@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
 import polymodal as pm
-from tests.tables import COLUMNS, house_rows, tiny, write_houses
+from tests.support.tables import COLUMNS, house_rows, tiny, write_houses
 
 
 @pytest.fixture(scope="module")

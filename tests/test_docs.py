@@ -13,9 +13,9 @@ from polymodal.config.parsing import parse
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
-from polymodal.training import arguments
-from tests.command import polymodal
-from tests.tables import house_rows, write_table
+from polymodal.training.loop import arguments
+from tests.support.command import polymodal
+from tests.support.tables import house_rows, write_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = {

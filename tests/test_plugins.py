@@ -10,8 +10,8 @@ import yaml
 
 import polymodal as pm
 from polymodal.models.heads import HEADS
-from tests.command import error, polymodal, settings
-from tests.tables import write_houses
+from tests.support.command import error, polymodal, settings
+from tests.support.tables import write_houses
 
 PACKAGE = """
     import torch

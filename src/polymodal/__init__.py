@@ -19,7 +19,7 @@ _HOMES = {
     "polymodal.pipelines.fusion_comparison": ("fit_fusions",),
     "polymodal.pipelines.cross_validation": ("fit_folds",),
     "polymodal.run": ("Run",),
-    "polymodal.generation.run": ("LanguageRun",),
+    "polymodal.generation.language_run": ("LanguageRun",),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
     "polymodal.search.index": ("Index",),
     "polymodal.pipelines.multi_fit": ("Fits",),
@@ -38,7 +38,7 @@ _HOMES = {
     "polymodal.models.heads": (
         "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",
     ),
-    "polymodal.objectives": (
+    "polymodal.models.objectives": (
         "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective", "MatchingObjective",
         "Objective", "SigmoidObjective", "OBJECTIVES",
     ),

@@ -13,30 +13,38 @@ import numpy as np
 import pandas as pd
 from transformers import set_seed
 
-from polymodal.comparing.comparison import compare
+from polymodal.comparison.comparison import compare
 from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import parse
-from polymodal.data.check import CheckReport
-from polymodal.data.kept import KeptColumns
-from polymodal.data.rejected import SKIP, left_out, write_rejected
-from polymodal.data.schema import complete, render_yaml
-from polymodal.data.table import read_table
-from polymodal.data.writing import check_output, write_table
+from polymodal.data.checks.check import CheckReport
+from polymodal.data.checks.rejected import SKIP, left_out, write_rejected
+from polymodal.data.schema.schema import complete, render_yaml
+from polymodal.data.tables.kept_columns import KeptColumns
+from polymodal.data.tables.table import read_table
+from polymodal.data.tables.table_writing import check_output, write_table
 from polymodal.errors import ConfigError, DataError
-from polymodal.evaluation.inference import Batch, answer_types
-from polymodal.evaluation.row_errors import ERROR, errors_of
-from polymodal.exporting.door import export
-from polymodal.generation.fitting import fit_language
-from polymodal.generation.run import LanguageRun
+from polymodal.exporting.export import export
+from polymodal.generation.language_fit import fit_language
+from polymodal.generation.language_run import LanguageRun
 from polymodal.models import PolymodalForPrediction
+from polymodal.models.inference import Batch, answer_types
 from polymodal.pipelines.fit_results import write_pages, write_results
 from polymodal.run import Run
-from polymodal.runs.folder import answers_in_words
-from polymodal.search.building import Indexed, index_table
+from polymodal.runs.row_errors import ERROR, errors_of
+from polymodal.runs.run_folder import answers_in_words
 from polymodal.search.index import Index
-from polymodal.training.calibration import Calibration, calibrate
+from polymodal.search.index_building import Indexed, index_table
+from polymodal.training.calibrate import Calibration, calibrate
+from polymodal.training.declaration.skipping import leave_out_too
+from polymodal.training.declaration.source import read_declared_table, require_same_tables, train_source
 from polymodal.training.fingerprint import describe_job, open_folder
-from polymodal.training.folder import (
+from polymodal.training.frozen_features import encode_frozen
+from polymodal.training.job import Job, open_job
+from polymodal.training.language.language_check import check_language
+from polymodal.training.language.language_opening import asks_for_words, open_language_job
+from polymodal.training.loop.thread_timing import training_threads
+from polymodal.training.loop.trainer import train
+from polymodal.training.output_folder import (
     FAILED,
     FINISH,
     PAGES_STATE,
@@ -44,15 +52,7 @@ from polymodal.training.folder import (
     finished_results,
     has_begun,
 )
-from polymodal.training.frozen import encode_frozen
-from polymodal.training.job import Job, open_job
-from polymodal.training.language.checking import check_language
-from polymodal.training.language.opening import asks_for_words, open_language_job
 from polymodal.training.pairing import check_pairs
-from polymodal.training.skipping import leave_out_too
-from polymodal.training.source import read_declared_table, require_same_tables, train_source
-from polymodal.training.thread_timing import training_threads
-from polymodal.training.trainer import train
 from polymodal.training.warm_start.load import build_started, tell_start
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils import distributed as processes
@@ -151,7 +151,7 @@ def fit(
     """Train, evaluate and save a model.
 
     With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it answers in words, and
-    the run is a :class:`polymodal.generation.run.LanguageRun`.
+    the run is a :class:`polymodal.generation.language_run.LanguageRun`.
 
     Args:
         source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
@@ -366,7 +366,8 @@ def predict_to(
 ) -> int:
     """Write every row's answer to the file ``output``, batch after batch; returns their number.
 
-    The suffix says the format, see :func:`polymodal.data.writing.write_table`. ``keep`` names columns of the
+    The suffix says the format, see :func:`polymodal.data.tables.table_writing.write_table`. ``keep`` names
+    columns of the
     table that stand before the answers. With ``on_error="skip"`` the answers to a row that cannot be read
     are empty and the column ``error`` says why; ``rejected`` takes these texts in.
 
@@ -430,7 +431,8 @@ def embed_frames(
 
 
 def index_to(run: Run, source: Any, output: Path, **options: Any) -> Indexed:
-    """Make an index of a table, or bring it up to date; see :func:`polymodal.search.building.index_table`.
+    """Make an index of a table, or bring it up to date; see
+    :func:`~polymodal.search.index_building.index_table`.
 
     Raises:
         PolymodalError: If the table cannot be read, or the folder is no index of this run.

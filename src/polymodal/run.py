@@ -14,18 +14,18 @@ import torch
 
 from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
+from polymodal.data.checks.findings import Findings, inspect_table
+from polymodal.data.checks.rejected import ON_ERROR, SKIP
 from polymodal.data.collator import RowDataset
-from polymodal.data.findings import Findings, inspect_table
-from polymodal.data.kept import KeptColumns
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.rejected import ON_ERROR, SKIP
-from polymodal.data.table import Table, read_table
+from polymodal.data.tables.kept_columns import KeptColumns
+from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
-from polymodal.evaluation.inference import Batch, Measure, answer_frame, run_batches
-from polymodal.evaluation.row_errors import blank_unread
 from polymodal.models import PolymodalForPrediction
-from polymodal.runs.checks import check_agreement, without_hub
-from polymodal.runs.folder import (
+from polymodal.models.inference import Batch, Measure, answer_frame, run_batches
+from polymodal.runs.integrity import check_agreement, without_hub
+from polymodal.runs.row_errors import blank_unread
+from polymodal.runs.run_folder import (
     answers_in_words,
     kind_of,
     load_model,
@@ -263,15 +263,15 @@ class Run:
         """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
 
         Args:
-            items: What each is, see :func:`polymodal.runs.encode.as_cells`. One that is in no list gives
-                ``(width,)``.
+            items: What each is, see :func:`polymodal.runs.encode_items.as_cells`. One that is in no list
+                gives ``(width,)``.
             normalize: To unit length, so that the dot product of two is their cosine.
             batch_size: Items at once.
 
         Raises:
             DataError: If an item is empty, cannot be read, or no input reads such: one line for each.
         """
-        from polymodal.runs.encode import encode
+        from polymodal.runs.encode_items import encode
 
         return encode(self, items, normalize=normalize, batch_size=batch_size)
 
@@ -289,12 +289,12 @@ class Run:
 
         Args:
             source: A table with pairs of inputs.
-            asked: See :func:`polymodal.probing.retrieving.measure_retrieval`.
+            asked: See :func:`polymodal.embedding_eval.retrieval_eval.measure_retrieval`.
 
         Raises:
             PolymodalError: If the run shares no space, or the table cannot be read or holds no pairs.
         """
-        from polymodal.probing.retrieving import required_retrieval
+        from polymodal.embedding_eval.retrieval_eval import required_retrieval
 
         return required_retrieval(self, source, **asked)
 
@@ -305,12 +305,12 @@ class Run:
             source: A table with the target.
             target: A column of classes; the run need not know it.
             asked: ``prompts``, such as ``["a drawing of {}"]``, and more: see
-                :func:`polymodal.probing.zero_shot.zero_shot`.
+                :func:`polymodal.embedding_eval.zero_shot.zero_shot`.
 
         Raises:
             PolymodalError: If the run shares no space or reads no text, or the table does not fit.
         """
-        from polymodal.probing.zero_shot import zero_shot
+        from polymodal.embedding_eval.zero_shot import zero_shot
 
         return zero_shot(self, source, target, **asked)
 
@@ -320,12 +320,12 @@ class Run:
         Args:
             source: A table with the target.
             target: A column of classes or numbers.
-            asked: See :func:`polymodal.probing.linear.linear_probe`.
+            asked: See :func:`polymodal.embedding_eval.linear_probe.linear_probe`.
 
         Raises:
             PolymodalError: If there is no such input, or the table does not fit.
         """
-        from polymodal.probing.linear import linear_probe
+        from polymodal.embedding_eval.linear_probe import linear_probe
 
         return linear_probe(self, source, target, **asked)
 
@@ -346,13 +346,13 @@ class Run:
             output: A folder for ``explanations.html`` and ``explanations.parquet``; none is written without.
 
         Returns:
-            See :func:`polymodal.explaining.dataframe.explanation_frame`.
+            See :func:`polymodal.attribution.explanation_table.explanation_frame`.
 
         Raises:
             DataError: If table or cell cannot be read, or there is no such row.
             RunError: If there is no such target, or the files cannot be written.
         """
-        from polymodal.explaining.writing import explain, write_explanations
+        from polymodal.attribution.explanation_page import explain, write_explanations
         from polymodal.utils.atomic import require_folder
 
         if output is not None:
@@ -367,12 +367,12 @@ class Run:
 
         Args:
             source: A table with the targets; by default the run's own test rows.
-            asked: See :func:`polymodal.report.writing.report`.
+            asked: See :func:`polymodal.report.report_writing.report`.
 
         Raises:
             PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
-        from polymodal.report.writing import report
+        from polymodal.report.report_writing import report
 
         return report(self, source, **asked)
 

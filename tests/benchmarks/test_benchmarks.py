@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polymodal.data.sequences import load_sequence
-from polymodal.data.table import read_table
-from tests.tables import write_sound
+from polymodal.data.media.sequence import load_sequence
+from polymodal.data.tables.table import read_table
+from tests.support.tables import write_sound
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

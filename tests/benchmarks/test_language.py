@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.training.language.collation import ConversationCollator
+from polymodal.training.language.conversation_collator import ConversationCollator
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

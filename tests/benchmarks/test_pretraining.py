@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from polymodal.data.collator import Collator
-from polymodal.demo.data import write_demo
+from polymodal.demo.demo_table import write_demo
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.models.checkpoints import CHECKPOINTS
-from tests.tables import write_houses
+from tests.support.checkpoints import CHECKPOINTS
+from tests.support.tables import write_houses
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

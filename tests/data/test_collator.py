@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, NumberReader
-from polymodal.data.table import read_table
+from polymodal.data.tables.table import read_table
 from polymodal.data.targets import TargetReader
 from polymodal.errors import DataError
 

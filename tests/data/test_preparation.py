@@ -18,14 +18,14 @@ from transformers import (
 
 import polymodal as pm
 from polymodal.config import InputConfig, TargetConfig
-from polymodal.data.cells import MediaError
+from polymodal.data.media.cells import MediaError
 from polymodal.data.preparation import prepare_processor, shared_inputs
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import TextReader
-from polymodal.data.table import read_table
-from polymodal.data.tokenizer import train_tokenizer
+from polymodal.data.tables.table import read_table
+from polymodal.data.text_tokenizer import train_tokenizer
 from polymodal.errors import ConfigError
-from tests.clips import ramp, write_clip
+from tests.support.clips import ramp, write_clip
 
 
 def prepare(columns, inputs, targets=None, root=None):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from polymodal.data.cache import ReadCache, cell_key
+from polymodal.data.cache.memory import ReadCache, cell_key
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, TextReader
 from polymodal.data.targets import TargetReader
-from polymodal.data.tokenizer import train_tokenizer
+from polymodal.data.text_tokenizer import train_tokenizer
 from polymodal.errors import DataError, PolymodalError, RunError
 
 

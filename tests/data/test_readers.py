@@ -12,9 +12,8 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from polymodal.data.cache import ReadCache
-from polymodal.data.cells import MediaError
-from polymodal.data.numbers import mean_and_deviation
+from polymodal.data.cache.memory import ReadCache
+from polymodal.data.media.cells import MediaError
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     READERS,
@@ -29,7 +28,8 @@ from polymodal.data.readers import (
     load_reader,
 )
 from polymodal.data.targets import TargetReader
-from polymodal.data.tokenizer import train_tokenizer
+from polymodal.data.text_tokenizer import train_tokenizer
+from polymodal.data.values.numbers import mean_and_deviation
 
 
 def sound(samples, rate=1000):

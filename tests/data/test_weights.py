@@ -7,9 +7,9 @@ import pytest
 import polymodal as pm
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.data.readers import NumberReader
-from polymodal.data.table import read_table
+from polymodal.data.tables.table import read_table
 from polymodal.errors import ConfigError, DataError
-from tests.command import error, errors, polymodal
+from tests.support.command import error, errors, polymodal
 
 SPLIT = ["train"] * 16 + ["val"] * 4 + ["test"] * 4
 

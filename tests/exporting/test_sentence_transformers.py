@@ -10,9 +10,9 @@ from PIL import Image
 from transformers import BertConfig, BertModel
 
 import polymodal as pm
-from polymodal.data.tokenizer import train_tokenizer
-from tests.command import polymodal
-from tests.tables import house_rows, tiny, write_table
+from polymodal.data.text_tokenizer import train_tokenizer
+from tests.support.command import polymodal
+from tests.support.tables import house_rows, tiny, write_table
 
 library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
 TEXTS = ["bright, balcony", "a garden", "third floor, a lift and many more words than the others have"]

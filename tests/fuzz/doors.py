@@ -12,8 +12,8 @@ import yaml
 
 from polymodal.config.parsing import load_yaml, parse
 from polymodal.data.media import audio_info, image_size, load_audio, load_image
-from polymodal.data.sequences import load_sequence
-from polymodal.data.video import load_video, video_info
+from polymodal.data.media.sequence import load_sequence
+from polymodal.data.media.video import load_video, video_info
 from polymodal.errors import DataError, PolymodalError
 
 LONGEST = 1600

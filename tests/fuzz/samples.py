@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
-from tests.tables import house_rows, tiny
+from tests.support.tables import house_rows, tiny
 
 CODECS = {
     "flac.flac": "flac", "lame.mp3": "libmp3lame", "aac.m4a": "aac", "opus.ogg": "libopus",

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from polymodal.errors import RunError
-from tests.talks import user
+from tests.support.talks import user
 
 
 @pytest.fixture

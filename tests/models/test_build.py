@@ -8,11 +8,11 @@ from PIL import Image
 
 from polymodal.config.parsing import parse
 from polymodal.data.preparation import prepare_processor
-from polymodal.data.table import read_table
+from polymodal.data.tables.table import read_table
 from polymodal.errors import ConfigError
 from polymodal.models.build import build_model
 from polymodal.models.encoders import ENCODERS, NumberEncoder
-from tests.models.cases import BERT, CNN
+from tests.support.component_cases import BERT, CNN
 
 COLUMNS = {
     "note": ["a red house", "a blue house", None, "a red boat"],

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.heads import IGNORED
-from tests.models.cases import COMPONENTS, Case, Item, blanks, collate, collate_dense, make_case
+from tests.support.component_cases import COMPONENTS, Case, Item, blanks, collate, collate_dense, make_case
 
 
 @pytest.fixture(params=COMPONENTS, ids=lambda component: " ".join(component))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import polymodal as pm
 from polymodal.errors import ConfigError, RunError
 from polymodal.models.fusion import FUSIONS
-from tests.models.cases import BERT, CNN, collate, make_case
+from tests.support.component_cases import BERT, CNN, collate, make_case
 
 
 def write_sound(path, pitch, rate=8000):

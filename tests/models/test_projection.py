@@ -7,8 +7,8 @@ import torch
 
 import polymodal as pm
 from polymodal.models.fusion.base import masked_mean
-from tests.command import error
-from tests.tables import house_rows, tiny, write_table
+from tests.support.command import error
+from tests.support.tables import house_rows, tiny, write_table
 
 SETTINGS = ["fusion.space_projection=false", "train.epochs=1", *tiny("photo")]
 

@@ -10,7 +10,7 @@ import torch
 import polymodal as pm
 from polymodal.errors import ConfigError
 from polymodal.models.weighting import WEIGHTINGS, FixedWeighting, Term, UncertaintyWeighting
-from tests.models.cases import Case, collate, make_case
+from tests.support.component_cases import Case, collate, make_case
 
 FACTORS = {"kind": 1.0, "price": 0.5}
 

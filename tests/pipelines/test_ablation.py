@@ -8,7 +8,7 @@ import pytest
 
 import polymodal as pm
 from polymodal.pipelines.ablation import agreement, subsets
-from tests.command import error, polymodal, settings
+from tests.support.command import error, polymodal, settings
 
 INPUTS = ["x", "y", "z"]
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 import polymodal as pm
 from polymodal.utils.progress import TrainingProgress
-from tests.command import error, polymodal, settings
-from tests.tables import house_rows, write_houses, write_table
+from tests.support.command import error, polymodal, settings
+from tests.support.tables import house_rows, write_houses, write_table
 
 FIT = ["fit", "houses.csv", "-t", "kind", "-i", "photo,bedrooms", "-o", "run"]
 

@@ -6,8 +6,8 @@ from unittest import mock
 import pytest
 
 import polymodal as pm
-from tests.command import polymodal, settings
-from tests.tables import write_houses
+from tests.support.command import polymodal, settings
+from tests.support.tables import write_houses
 
 FIT = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms,note", "-o", "run"]
 

@@ -8,8 +8,8 @@ import pytest
 from polymodal.config.parsing import load_yaml
 from polymodal.errors import DataError, Problem
 from polymodal.report.cached import lost_media
-from tests.command import error, errors, polymodal, settings
-from tests.tables import write_houses
+from tests.support.command import error, errors, polymodal, settings
+from tests.support.tables import write_houses
 
 FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", "photo,note,bedrooms", *settings("photo")]
 FIT += ["--set", "report.write=true", "--set", "report.noise_rows=0", "--set", "data.test=0.4"]

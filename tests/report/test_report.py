@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
-from polymodal.data.video import load_video
+from polymodal.data.media.video import load_video
 from polymodal.models.modeling import PolymodalModel
 from polymodal.report import html_cells as embedding
 from polymodal.report.html_cells import show_cell
-from tests.command import error, polymodal, settings
-from tests.pages import Page
-from tests.tables import write_houses
+from tests.support.command import error, polymodal, settings
+from tests.support.pages import Page
+from tests.support.tables import write_houses
 
 INPUTS = "photo,voice,note,bedrooms,district"
 FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", INPUTS, *settings("photo", "voice")]

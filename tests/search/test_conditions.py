@@ -8,8 +8,8 @@ import random
 import pytest
 
 import polymodal as pm
-from polymodal.search.writing import Writer
-from tests.search.made import QUERY, block, directions, rows_of, write_index
+from polymodal.search.index_writing import Writer
+from tests.support.indexes import QUERY, block, directions, rows_of, write_index
 
 ROWS = [
     {"year": 2009, "kind": "flat", "a.b": 1.5, "type": "x", "sold by": "Ann O'Neil", 'the "best"': True,

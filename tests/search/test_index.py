@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 import polymodal as pm
-from polymodal.search import building
+from polymodal.search import index_building as building
+from polymodal.search.lance_store import Store
 from polymodal.search.previews import HEAVIEST, SIDE, preview
-from polymodal.search.store import Store
-from tests.command import error, errors, polymodal
-from tests.tables import tiny, write_sound
+from tests.support.command import error, errors, polymodal
+from tests.support.tables import tiny, write_sound
 
 
 def index(folder, *options, table="houses.csv", run="run", status=0):
@@ -180,7 +180,7 @@ def test_columns_that_come_later_can_be_searched(indexed):
 
 
 def test_an_interrupted_build_goes_on(folder, monkeypatch):
-    monkeypatch.setattr("polymodal.search.writing.WRITTEN_AT_ONCE", 8)
+    monkeypatch.setattr("polymodal.search.index_writing.WRITTEN_AT_ONCE", 8)
     add, calls = Store.add, []
 
     def dying(self, name, records):

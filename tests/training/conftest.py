@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from tests.training.starts import make_houses
+from tests.support.starts import make_houses
 
 
 @pytest.fixture(scope="session")
 def houses_once(tmp_path_factory):
-    """See :func:`tests.training.starts.make_houses`."""
+    """See :func:`tests.support.starts.make_houses`."""
     folder = tmp_path_factory.mktemp("started")
     make_houses(folder)
     return folder

@@ -13,12 +13,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 import polymodal as pm
 from polymodal.models.weighting import WEIGHTINGS
-from polymodal.training.normalizers import step_normalizers
-from polymodal.training.trainer import PolymodalTrainer
-from tests.command import error
-from tests.models.cases import collate, make_case
-from tests.models.checkpoints import CHECKPOINTS
-from tests.tables import house_rows, tiny, write_houses, write_table
+from polymodal.training.loop.loss_normalizers import step_normalizers
+from polymodal.training.loop.trainer import PolymodalTrainer
+from tests.support.checkpoints import CHECKPOINTS
+from tests.support.command import error
+from tests.support.component_cases import collate, make_case
+from tests.support.tables import house_rows, tiny, write_houses, write_table
 
 PLAIN = {"fusion__dropout": 0, "train__modality_dropout": 0, "train__patience": 0, "train__epochs": 2}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polymodal.training.calibration import calibrate
+from polymodal.training.calibrate import calibrate
 from polymodal.training.fingerprint import FILE, what_changed
-from tests.command import error, polymodal, settings
-from tests.tables import write_houses, write_picture
-from tests.talks import language_options
+from tests.support.command import error, polymodal, settings
+from tests.support.tables import write_houses, write_picture
+from tests.support.talks import language_options
 
 FIT = ["fit", "houses.csv", "-t", "kind", "-i", "photo,bedrooms", *settings("photo"), "-o", "run"]
 
@@ -73,7 +73,7 @@ def test_conversations_and_classes_are_compared_too(tmp_path):
     write_houses(tmp_path, rows=24)
     ask = ["--prompt", "{photo} {note}: flat or house?", "--answer", "{kind}", "-o", "run"]
     fit = ["fit", "houses.csv", *ask, "--set", "inputs.photo.size=16", *language_options(train__epochs=1)]
-    with mock.patch("polymodal.generation.fitting.finish", side_effect=KeyboardInterrupt):
+    with mock.patch("polymodal.generation.language_fit.finish", side_effect=KeyboardInterrupt):
         assert polymodal(*fit, folder=tmp_path).status == 130
     change(tmp_path, "file")
     assert "have changed since it was begun: the content of files" in error(tmp_path, *fit, "--resume")

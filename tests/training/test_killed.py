@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import polymodal as pm
-from tests.tables import tiny, write_houses
-from tests.training.killing import count_touches, die, finish, weights
+from tests.support.killing import count_touches, die, finish, weights
+from tests.support.tables import tiny, write_houses
 
 INPUTS = ("photo", "voice", "note", "bedrooms", "district")
 

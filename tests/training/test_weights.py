@@ -10,10 +10,10 @@ import pytest
 
 import polymodal as pm
 from polymodal.errors import ConfigError, DataError
-from polymodal.evaluation.metrics import METRICS
+from polymodal.evaluation.metrics.metrics import METRICS
 from polymodal.models.heads import HEADS, Regressor
-from tests.command import polymodal
-from tests.tables import tiny
+from tests.support.command import polymodal
+from tests.support.tables import tiny
 
 ONE_STEP = {
     "fusion__dropout": 0, "train__modality_dropout": 0, "train__epochs": 1, "train__batch_size": 512,

@@ -10,10 +10,10 @@ import yaml
 
 import polymodal as pm
 from polymodal.config import TrainConfig
-from polymodal.training.arguments import training_arguments
+from polymodal.training.loop.arguments import training_arguments
 from polymodal.utils.device import computing_in, find_device, known_devices
-from tests.command import error, polymodal, settings
-from tests.tables import write_houses
+from tests.support.command import error, polymodal, settings
+from tests.support.tables import write_houses
 
 FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", "photo,voice,note,bedrooms,district"]
 CUDA = {"is_available": lambda: True, "device_count": lambda: 2}

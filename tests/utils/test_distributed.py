@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.command import polymodal
-from tests.tables import house_rows, tiny, write_houses, write_table
-from tests.training.killing import weights
-from tests.training.several import polymodal_together
+from tests.support.command import polymodal
+from tests.support.killing import weights
+from tests.support.processes import polymodal_together
+from tests.support.tables import house_rows, tiny, write_houses, write_table
 
 INPUTS = ("photo", "voice", "note", "bedrooms", "district")
 STILL = {

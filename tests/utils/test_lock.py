@@ -10,7 +10,7 @@ import pytest
 import polymodal as pm
 from polymodal.utils.atomic import require_file, require_folder, writing
 from polymodal.utils.lock import claimed
-from tests.command import error
+from tests.support.command import error
 
 
 def test_the_second_fit_into_a_folder_is_refused(tmp_path, fitted_houses):
@@ -59,7 +59,7 @@ def test_an_output_is_refused_before_the_work(fitted_houses, command):
     given = {"report": ["run"], "compare": ["run", "run"], "fit": ["houses.csv", "-t", "kind"]}
     words = given.get(command, ["run", "houses.csv"])
     with (
-        mock.patch("polymodal.evaluation.inference.run_model", side_effect=AssertionError),
+        mock.patch("polymodal.models.inference.run_model", side_effect=AssertionError),
         mock.patch("polymodal.training.job.Job.check", side_effect=AssertionError),
     ):
         said = error(fitted_houses, command, *words, "-o", "houses.csv/new.parquet")

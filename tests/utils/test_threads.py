@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from polymodal.training import thread_timing
+from polymodal.training.loop import thread_timing
 from polymodal.utils import threads
 from polymodal.utils.threads import ThreadChoice, available_threads, choose_threads, computing_threads
-from tests.command import polymodal, settings
+from tests.support.command import polymodal, settings
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def chat(
     precision: PrecisionOption = None,
 ) -> None:
     """Talk to a run: attach files by /image, /audio, /video PATH; /reset; Ctrl-C stops an answer."""
-    from polymodal.generation.run import LanguageRun
+    from polymodal.generation.language_run import LanguageRun
     from polymodal.generation.talking import Talk
 
     opened = load_any_run(run, device, precision, threads)

@@ -26,7 +26,7 @@ from polymodal.cli.reading import reads_table
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
 
 if TYPE_CHECKING:
-    from polymodal.data.findings import Findings
+    from polymodal.data.checks.findings import Findings
 
 
 class Split(StrEnum):
@@ -99,10 +99,10 @@ def evaluate(
     if only and linear_probe is not None:
         raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
     from polymodal.cli.show_probing import show_measured, tell_unseen
-    from polymodal.data.table import read_table
-    from polymodal.generation.run import LanguageRun
-    from polymodal.probing.column_override import parse_instead
-    from polymodal.probing.measuring import measure
+    from polymodal.data.tables.table import read_table
+    from polymodal.embedding_eval.column_override import parse_instead
+    from polymodal.embedding_eval.embedding_metrics import measure
+    from polymodal.generation.language_run import LanguageRun
 
     opened = load_any_run(run, device, precision, threads)
     if isinstance(opened, LanguageRun):

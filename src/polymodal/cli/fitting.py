@@ -38,7 +38,7 @@ from polymodal.cli.skipped import OnErrorOption
 from polymodal.errors import Terminated
 
 if TYPE_CHECKING:
-    from polymodal.data.check import CheckReport
+    from polymodal.data.checks.check import CheckReport
 
 
 def demo(
@@ -47,7 +47,7 @@ def demo(
 ) -> None:
     """The whole road on data it makes: fit, evaluate, predict; writes runs/demo."""
     from polymodal.cli.show import show_demo
-    from polymodal.demo.run import run_demo
+    from polymodal.demo.demo_run import run_demo
 
     result = run_demo(output, quiet=as_json)
     if not printed(result.to_json(), as_json):

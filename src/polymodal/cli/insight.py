@@ -55,7 +55,7 @@ def report(
 ) -> None:
     """What each input is worth, and how sure that is: report.html and report.json."""
     from polymodal.pipelines.ablation import SEEDS
-    from polymodal.report.writing import report as make
+    from polymodal.report.report_writing import report as make
 
     if seeds is not None and not retrain:
         raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
@@ -94,10 +94,10 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why rows are answered as they are: explanations.html and explanations.parquet."""
-    from polymodal.data.table import read_table
-    from polymodal.explaining.dataframe import summary
-    from polymodal.explaining.writing import explain as make
-    from polymodal.explaining.writing import write_explanations
+    from polymodal.attribution.explanation_page import explain as make
+    from polymodal.attribution.explanation_page import write_explanations
+    from polymodal.attribution.explanation_table import summary
+    from polymodal.data.tables.table import read_table
     from polymodal.utils.atomic import require_folder
 
     opened = load_run(run, device, None, threads)
@@ -131,7 +131,7 @@ def compare(
 ) -> None:
     """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
     from polymodal import api
-    from polymodal.comparing.comparison import default_output
+    from polymodal.comparison.comparison import default_output
     from polymodal.utils.atomic import require_folder
 
     compute_with(threads, runs[0])

@@ -17,7 +17,7 @@ from polymodal.cli.streams import holds_all_characters
 from polymodal.errors import Terminated
 
 if TYPE_CHECKING:
-    from polymodal.generation.run import LanguageRun
+    from polymodal.generation.language_run import LanguageRun
     from polymodal.run import Run
 
 
@@ -109,7 +109,7 @@ def compute_with(threads: int | None, run: Path) -> None:
     """Let this process compute with ``threads``, by default with as many as ``run`` was trained with."""
     import torch
 
-    from polymodal.runs.folder import trained_threads
+    from polymodal.runs.run_folder import trained_threads
     from polymodal.utils.threads import available_threads
 
     available = available_threads()

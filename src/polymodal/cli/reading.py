@@ -61,7 +61,7 @@ def _settings(chosen: dict[str, Any]) -> list[str]:
 
 
 def _read(table: str | None, chosen: dict[str, Any]) -> Any:
-    from polymodal.data.table import read_table
+    from polymodal.data.tables.table import read_table
 
     if table is None:
         option = f"--{next(iter(chosen)).replace('_', '-')}"

@@ -47,7 +47,7 @@ def index(
 ) -> None:
     """Embed every input of every row, to search in; called again, it goes on where it stopped."""
     from polymodal import api
-    from polymodal.data.table import read_table
+    from polymodal.data.tables.table import read_table
 
     opened, rows = load_run(run, device, precision, threads), read_table(table)
     done = api.index_to(

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polymodal.data.describe import brief
-from polymodal.data.rejected import count_rows
+from polymodal.data.checks.rejected import count_rows
+from polymodal.data.schema.column_summary import brief
 from polymodal.errors import LONGEST, DataError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from polymodal.data.check import CheckReport
-    from polymodal.demo.run import DemoResult
+    from polymodal.data.checks.check import CheckReport
+    from polymodal.demo.demo_run import DemoResult
     from polymodal.pipelines.cross_validation import Repeats
     from polymodal.pipelines.multi_fit import Fits
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.cli.show import console, print_remarks
-from polymodal.report.words import NAMES, number, points, span
+from polymodal.report.number_text import NAMES, number, points, span
 
 
 def show_comparison(figures: Mapping[str, Any], page: Path) -> None:

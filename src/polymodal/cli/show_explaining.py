@@ -12,13 +12,13 @@ from polymodal.cli.show import console
 from polymodal.errors import one_line
 
 if TYPE_CHECKING:
-    from polymodal.explaining.explain import Explanation
-    from polymodal.explaining.writing import Explanations
+    from polymodal.attribution.explain import Explanation
+    from polymodal.attribution.explanation_page import Explanations
 
 
 def show_explanations(found: Explanations, page: Path) -> None:
     """A line an answer: its inputs' shares, its strongest part, its error; then where the page lies."""
-    from polymodal.explaining.render import plain, spoken_confidence, spoken_share
+    from polymodal.attribution.explanation_html import plain, spoken_confidence, spoken_share
 
     table = Table(box=None, pad_edge=False)
     for name in ("row", "target", "answer", "shares of the inputs", "strongest part", "error"):

@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.cli.show import print_remarks, print_titled, show_metrics, titled_table
-from polymodal.data.describe import brief
+from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
-from polymodal.evaluation.bootstrap import FEWEST_GROUPS
-from polymodal.report.words import MINUS, NAMES, SHARES, listed
+from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
+from polymodal.report.number_text import MINUS, NAMES, SHARES, listed
 
 if TYPE_CHECKING:
-    from polymodal.data.table import Table as Rows
+    from polymodal.data.tables.table import Table as Rows
     from polymodal.run import Run
 
 RECALLS = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10"}
@@ -40,7 +40,7 @@ def show_measured(found: Mapping[str, Any], title: str) -> None:
 
 def tell_unseen(run: Run, rows: Rows, found: Mapping[str, Any]) -> None:
     """Say on standard error that rows were measured which the run may have been trained on."""
-    from polymodal.probing.splits import trained_on
+    from polymodal.embedding_eval.probe_splits import trained_on
 
     if {"retrieval", "zero_shot"} & {*found} and (seen := trained_on(run, rows)):
         said = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"

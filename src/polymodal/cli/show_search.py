@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.cli.show import console
-from polymodal.data.describe import brief
+from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
 
 if TYPE_CHECKING:
-    from polymodal.search.building import Indexed
     from polymodal.search.hits import Hit
+    from polymodal.search.index_building import Indexed
 
 COLUMNS = 4
 """Fields of a hit that a terminal has room for; --json gives all."""

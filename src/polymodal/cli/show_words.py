@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from polymodal.cli.show import brief, console, print_remarks, print_titled, titled_table
-from polymodal.generation.measuring import NONE
+from polymodal.generation.language_metrics import NONE
 
 
 def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:

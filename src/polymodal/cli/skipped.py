@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from polymodal.data.findings import Findings
+    from polymodal.data.checks.findings import Findings
 
 SHOWN = 20
 

@@ -48,7 +48,7 @@ def predict(
 ) -> None:
     """Answer every row of a table, inputs may be missing; without -o the first rows, which are shown."""
     from polymodal import api
-    from polymodal.data.table import read_table
+    from polymodal.data.tables.table import read_table
 
     _check_output(output, as_json)
     opened, rows = load_any_run(run, device, precision, threads), read_table(table)
@@ -70,7 +70,7 @@ def predict(
 
 def _check_output(output: Path | None, as_json: bool) -> None:
     """Refuse a file that no table is written to before a model is loaded."""
-    from polymodal.data.writing import STANDARD_OUTPUT, check_output
+    from polymodal.data.tables.table_writing import STANDARD_OUTPUT, check_output
 
     if output is None:
         return
@@ -85,7 +85,7 @@ def _show_first(run: Any, rows: Any, asked: dict[str, Any], as_json: bool, comma
     import pyarrow as pa
 
     from polymodal.cli.show import show_rows
-    from polymodal.data.written_rows import json_rows
+    from polymodal.data.tables.written_rows import json_rows
     from polymodal.errors import InputWarning, ReadingWarning
 
     first = rows.select(range(min(FIRST, len(rows))))
@@ -132,7 +132,7 @@ def embed(
 ) -> None:
     """Write every row's vector."""
     from polymodal import api
-    from polymodal.data.table import read_table
+    from polymodal.data.tables.table import read_table
 
     _check_output(output, as_json)
     rejected: list = []
@@ -150,7 +150,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False, as_json: Json = False
 ) -> None:
     """Show what is kept of decoded files and frozen encoders, or empty it."""
-    from polymodal.data.store import DiskStore, default_folder
+    from polymodal.data.cache.disk import DiskStore, default_folder
     from polymodal.errors import RunError
 
     store = DiskStore(default_folder(), limit=0)

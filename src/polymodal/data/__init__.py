@@ -1,0 +1,1 @@
+"""Tables, media and conversations: from whatever holds rows to batches for a model."""

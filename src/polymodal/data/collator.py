@@ -11,9 +11,9 @@ import torch
 import xxhash
 from torch.utils.data import Dataset
 
-from polymodal.data.cache import ReadCache
+from polymodal.data.cache.memory import ReadCache
 from polymodal.data.processor import Form, PolymodalProcessor, Row, place_problems
-from polymodal.data.table import Table
+from polymodal.data.tables.table import Table
 from polymodal.data.weights import read_weights, weight_problem
 from polymodal.errors import DataError, Problem
 

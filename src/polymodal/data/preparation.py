@@ -12,11 +12,12 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, A
 
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data import media
-from polymodal.data.cells import MediaError
-from polymodal.data.items import each_item
-from polymodal.data.label_types import label_kind
-from polymodal.data.labels import label_vocabulary, readable_labels
-from polymodal.data.pictures import own_full_scale
+from polymodal.data.checks.split_view import each_cell
+from polymodal.data.media.cells import MediaError
+from polymodal.data.media.image import own_full_scale
+from polymodal.data.media.items import each_item
+from polymodal.data.media.sequence import load_sequence
+from polymodal.data.media.video import video_info
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -29,13 +30,12 @@ from polymodal.data.readers import (
     VideoReader,
     fixed_seconds,
 )
-from polymodal.data.sequences import load_sequence
-from polymodal.data.split_view import each_cell
-from polymodal.data.table import Table
+from polymodal.data.tables.table import Table
 from polymodal.data.targets import TargetReader
-from polymodal.data.tokenizer import train_tokenizer
-from polymodal.data.values import as_label, parse_numbers, vocabulary_of
-from polymodal.data.video import video_info
+from polymodal.data.text_tokenizer import train_tokenizer
+from polymodal.data.values.column_values import as_label, parse_numbers, vocabulary_of
+from polymodal.data.values.label_types import label_kind
+from polymodal.data.values.labels import label_vocabulary, readable_labels
 from polymodal.errors import ConfigError
 from polymodal.utils.hub import load_pretrained
 

@@ -13,16 +13,16 @@ from torch import Tensor
 from transformers import ProcessorMixin
 
 from polymodal.config import MOST_ITEMS
-from polymodal.data.access import Root
-from polymodal.data.cache import ReadCache
-from polymodal.data.cells import MediaError
-from polymodal.data.items import check_count, each_item, of_item, split_items
-from polymodal.data.label_types import TEXT
-from polymodal.data.missing import DEFAULT_MARKS, Marks
-from polymodal.data.notes import collect_notes
+from polymodal.data.cache.memory import ReadCache
+from polymodal.data.media.cells import MediaError
+from polymodal.data.media.items import check_count, each_item, of_item, split_items
+from polymodal.data.media.path_access import Root
+from polymodal.data.media.reading_notes import collect_notes
 from polymodal.data.readers import Reader, load_reader
-from polymodal.data.readers.saved import check_settings
+from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.targets import TargetReader
+from polymodal.data.values.label_types import TEXT
+from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.utils.hub import local_folder
 from polymodal.utils.json_files import read_json
@@ -109,7 +109,7 @@ class PolymodalProcessor(ProcessorMixin):
         Args:
             rows: At least one.
             root: The folder that relative paths start from; or, as a
-                :class:`polymodal.data.access.MediaAccess`, also which files may be named.
+                :class:`polymodal.data.media.path_access.MediaAccess`, also which files may be named.
             cache: Keeps what was read.
             numbers: Of the rows in their table, from 0, for messages.
             source: Name of the table, for messages.

@@ -12,14 +12,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from polymodal.data.cells import MediaError
-from polymodal.data.label_types import TEXT, as_series, as_value
-from polymodal.data.labels import read_labels
-from polymodal.data.missing import DEFAULT_MARKS, Marks
-from polymodal.data.number_formats import number_format
-from polymodal.data.numbers import read_number
-from polymodal.data.values import as_label
-from polymodal.data.vocabulary import Vocabulary
+from polymodal.data.media.cells import MediaError
+from polymodal.data.values.column_values import as_label
+from polymodal.data.values.label_types import TEXT, as_series, as_value
+from polymodal.data.values.labels import read_labels
+from polymodal.data.values.missing import DEFAULT_MARKS, Marks
+from polymodal.data.values.number_formats import number_format
+from polymodal.data.values.numbers import read_number
+from polymodal.data.values.vocabulary import Vocabulary
 
 IGNORED = -100
 """The class of an empty cell; an empty number is NaN, as is every class of a row of unknown labels."""
@@ -38,7 +38,7 @@ class TargetReader:
         written: For numbers, how the texts of the column write 1234.5, where not plainly.
         missing: What stands for no label among several.
         kind: The type of the training column's labels, which answers have as well; see
-            :mod:`polymodal.data.label_types`. Runs of older versions answer in texts.
+            :mod:`polymodal.data.values.label_types`. Runs of older versions answer in texts.
     """
 
     task: str

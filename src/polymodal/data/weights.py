@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from polymodal.data.split_view import Parts
-from polymodal.data.table import Table
-from polymodal.data.values import parse_numbers
+from polymodal.data.checks.split_view import Parts
+from polymodal.data.tables.table import Table
+from polymodal.data.values.column_values import parse_numbers
 from polymodal.errors import DataError, Problem, did_you_mean
 
 SMALLEST, LARGEST = 1e-18, 1e18

@@ -29,10 +29,10 @@ from torch import Tensor
 from polymodal import __version__
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.errors import DataError, Problem, RunError
-from polymodal.exporting.cards import tower_card
-from polymodal.exporting.choosing import choose_inputs
 from polymodal.exporting.formats import Exported
-from polymodal.exporting.samples import MESSAGE, read_sample, with_prompt
+from polymodal.exporting.sample_modality import MESSAGE, read_sample, with_prompt
+from polymodal.exporting.tower_card import tower_card
+from polymodal.exporting.tower_inputs import choose_inputs
 from polymodal.exporting.towers import TowerModel
 from polymodal.run import Run
 from polymodal.utils.atomic import folder_aside, write_text

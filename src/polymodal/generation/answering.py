@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from transformers import GenerationConfig, GenerationMixin
 
 from polymodal.config import DecodingConfig
-from polymodal.data.chat.processor import ConversationProcessor, Turn
+from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
 from polymodal.errors import ConfigError, RunError, did_you_mean
-from polymodal.evaluation.inference import move
-from polymodal.models.language.modeling import PolymodalForConditionalGeneration
-from polymodal.training.language.collation import padded
-from polymodal.training.language.rows import ConversationRows
+from polymodal.models.inference import move
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
+from polymodal.training.language.conversation_collator import padded
+from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.utils.device import computing_in
 
 NAMES = {"beams": "num_beams", "sample": "do_sample"}

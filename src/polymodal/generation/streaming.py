@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 
-from polymodal.data.chat.processor import ConversationProcessor, Turn
-from polymodal.evaluation.inference import move
+from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
 from polymodal.generation.answering import answer_turns, generating, reply_batch, within_context
-from polymodal.models.language.modeling import PolymodalForConditionalGeneration
+from polymodal.models.inference import move
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.utils.device import computing_in
 
 WAIT = 0.2

@@ -9,7 +9,7 @@ from typing import Any
 from polymodal.data.chat.messages import Media
 from polymodal.data.chat.sources import KINDS
 from polymodal.errors import RunError, did_you_mean
-from polymodal.generation.run import LanguageRun
+from polymodal.generation.language_run import LanguageRun
 
 
 class Talk:

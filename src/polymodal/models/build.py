@@ -15,7 +15,6 @@ from polymodal.config import (
     ObjectiveConfig,
     TargetConfig,
 )
-from polymodal.data.numbers import mean_and_deviation
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -28,6 +27,7 @@ from polymodal.data.readers import (
     VideoReader,
 )
 from polymodal.data.targets import TargetReader
+from polymodal.data.values.numbers import mean_and_deviation
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import (
     ENCODERS,
@@ -44,7 +44,7 @@ from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import LearningModel, PolymodalModel
-from polymodal.objectives.base import build_objective
+from polymodal.models.objectives.base import build_objective
 from polymodal.utils.registry import accepted
 
 SHIFT, MASKING = 0.08, 0.15

@@ -17,11 +17,11 @@ from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head, divisor
+from polymodal.models.objectives.base import Objective, build_objective
+from polymodal.models.objectives.joint import is_learning, learn, seen
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
 from polymodal.models.projection import SharedSpace
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
-from polymodal.objectives.base import Objective, build_objective
-from polymodal.objectives.joint import is_learning, learn, seen
 
 
 class PolymodalModel(PolymodalPreTrainedModel):
@@ -242,7 +242,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
                 step; by default :meth:`Head.normalizer` of the batch itself.
             weight: ``(batch,)`` how much each row counts in the losses of the targets, not of the objectives;
                 by default all the same.
-            learned: See :func:`polymodal.objectives.joint.learn`: ``contents``, ``draws`` and ``share``.
+            learned: See :func:`polymodal.models.objectives.joint.learn`: ``contents``, ``draws`` and
+            ``share``.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
@@ -335,8 +336,8 @@ class PolymodalForPreTraining(PolymodalPreTrainedModel):
             return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
             normalizers: Not read here.
             weight: Not read here.
-            learned: See :func:`polymodal.objectives.joint.learn`: ``contents``, ``draws``, ``share``, and
-                ``piece``, rows that go through the encoders at once.
+            learned: See :func:`polymodal.models.objectives.joint.learn`: ``contents``, ``draws``, ``share``,
+                and ``piece``, rows that go through the encoders at once.
         """
         if not is_learning(self, learned):
             return self.model.output(*self.model.fuse(index, inputs))

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from polymodal.data.items import each_item
-from polymodal.data.numbers import mean_and_deviation
+from polymodal.data.media.items import each_item
+from polymodal.data.media.sequence import load_sequence
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     AudioReader,
@@ -22,10 +22,10 @@ from polymodal.data.readers import (
     TextReader,
     VideoReader,
 )
-from polymodal.data.sequences import load_sequence
 from polymodal.data.targets import TargetReader
-from polymodal.data.tokenizer import VOCABULARY, train_tokenizer
-from polymodal.data.values import as_label, parse_numbers
+from polymodal.data.text_tokenizer import VOCABULARY, train_tokenizer
+from polymodal.data.values.column_values import as_label, parse_numbers
+from polymodal.data.values.numbers import mean_and_deviation
 from polymodal.models.encoders import Encoder
 from polymodal.models.heads import HEADS, family_of
 from polymodal.utils.hub import load_pretrained

@@ -1,7 +1,7 @@
 """What an input is worth to a model that was trained without it: subsets of the inputs, fitted afresh.
 
 A trained model whose input is taken away was taught to lean on it. The same training without the input may
-find what it needs elsewhere; so these figures stand beside those of :mod:`polymodal.evaluation.importance`.
+find what it needs elsewhere; so these figures stand beside those of :mod:`polymodal.importance.importance`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from polymodal.config import Declaration
+from polymodal.data.checks.rejected import SKIP, left_out
 from polymodal.data.collator import RowDataset
-from polymodal.data.rejected import SKIP, left_out
 from polymodal.errors import DataError, RunError
 from polymodal.pipelines.multi_fit import fit_several
 from polymodal.run import Run
-from polymodal.runs.folder import trained_threads
+from polymodal.runs.run_folder import trained_threads
+from polymodal.training.declaration.source import require_own_tables
 from polymodal.training.fingerprint import describe_job, has_changed
-from polymodal.training.folder import declared, has_begun, read_results
 from polymodal.training.job import Job, open_job
-from polymodal.training.source import require_own_tables
+from polymodal.training.output_folder import declared, has_begun, read_results
 from polymodal.utils.hub import literal_names
 from polymodal.utils.lock import claimed
 
@@ -61,7 +61,7 @@ def retrain(
     Args:
         run: Fitted to a file, which is read again.
         rows: With targets; no row that the run was trained on.
-        worth: By target what :func:`polymodal.evaluation.importance.input_worth` found on these rows.
+        worth: By target what :func:`polymodal.importance.importance.input_worth` found on these rows.
         folder: Gets a run folder a fit.
         seeds: Their number, counted from ``train.seed``; the split stays that of the run.
         quiet: Show no progress.

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from polymodal.api import default_folder
 from polymodal.config import Declaration
-from polymodal.data.rejected import left_out as skipped_rows
-from polymodal.data.values import as_label
+from polymodal.data.checks.rejected import left_out as skipped_rows
+from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
 from polymodal.training.job import Job, open_job

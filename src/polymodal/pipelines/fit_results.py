@@ -7,19 +7,19 @@ from typing import Any
 import torch
 import transformers
 
-from polymodal.data.rejected import SKIP, count_rows
-from polymodal.data.writing import write_frames
-from polymodal.evaluation.inference import Measure, answer_frame, answer_types, run_batches
+from polymodal.data.checks.rejected import SKIP, count_rows
+from polymodal.data.tables.table_writing import write_frames
+from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.pages import try_page, write_about
 from polymodal.run import Run
-from polymodal.training.calibration import Calibration
-from polymodal.training.folder import FINISH, PAGES_STATE, PENDING, write_metrics
+from polymodal.training.calibrate import Calibration
+from polymodal.training.declaration.labelled import label_notes
+from polymodal.training.declaration.skipping import skip_notes
+from polymodal.training.declaration.source import table_digests
+from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.job import Job
-from polymodal.training.labelled import label_notes
+from polymodal.training.output_folder import FINISH, PAGES_STATE, PENDING, write_metrics
 from polymodal.training.pairing import count_pairs, presence
-from polymodal.training.skipping import skip_notes
-from polymodal.training.source import table_digests
-from polymodal.training.validation import WEIGHT
 from polymodal.training.warm_start.load import describe_start
 from polymodal.utils.atomic import aside, write_text, writing
 
@@ -84,7 +84,7 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
 
 def measure_space(run: Run, job: Job) -> dict[str, Any]:
     """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
-    from polymodal.probing.retrieving import measure_retrieval
+    from polymodal.embedding_eval.retrieval_eval import measure_retrieval
 
     pairs = {split: count_pairs(presence(table, job)) for split, table in job.splits.items() if len(table)}
     space, test = run.model.config.space, job.splits["test"]
@@ -137,7 +137,7 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
 def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> dict[str, Any]:
     """The report on the test rows, or where there are none on those of validation; its figures."""
     from polymodal.report.gather import Measuring
-    from polymodal.report.writing import TEST, VALIDATION, measure, write
+    from polymodal.report.report_writing import TEST, VALIDATION, measure, write
 
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
@@ -152,7 +152,7 @@ def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> dict[str, A
 
 def write_card(run: Run, results: dict[str, Any], figures: dict[str, Any]) -> None:
     """``README.md`` in the hub's form."""
-    from polymodal.report.card import CARD, model_card
+    from polymodal.report.model_card import CARD, model_card
 
     write_text(run.folder / CARD, model_card(run.folder.name, run.declaration, results, figures))
 

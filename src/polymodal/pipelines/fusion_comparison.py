@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.api import default_folder
-from polymodal.comparing.comparison import compare
+from polymodal.comparison.comparison import compare
 from polymodal.config import FusionConfig
-from polymodal.data.rejected import left_out
+from polymodal.data.checks.rejected import left_out
 from polymodal.errors import ConfigError, DataError
 from polymodal.models.fusion import FUSIONS
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several
 from polymodal.pipelines.pages import try_page
+from polymodal.training.declaration.validation import fusion_configs
 from polymodal.training.job import open_job
-from polymodal.training.validation import fusion_configs
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 
@@ -37,7 +37,7 @@ def fit_fusions(
 
     Every cell is checked and decoded once for all of them. Where two fits or more have test rows, and
     ``report.write`` is not false, ``compare.html`` in the folder sets them side by side (see
-    :func:`polymodal.comparing.comparison.compare`). An option under ``fusion`` goes to the fusions
+    :func:`polymodal.comparison.comparison.compare`). An option under ``fusion`` goes to the fusions
     that have it; the others are named in the result's warnings.
 
     Args:

@@ -13,9 +13,8 @@ from polymodal.errors import RunError
 from polymodal.pipelines.multi_fit import write_aside
 from polymodal.run import Run
 from polymodal.training.fingerprint import describe_job, open_folder, remember, require_same
-from polymodal.training.folder import check_folder, is_finished, prepare_folder
 from polymodal.training.job import Job, open_job
-from polymodal.training.search import (
+from polymodal.training.optuna_search import (
     DECLARATION,
     SECONDS,
     Choice,
@@ -27,6 +26,7 @@ from polymodal.training.search import (
     read_study,
     run_trials,
 )
+from polymodal.training.output_folder import check_folder, is_finished, prepare_folder
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import quiet_libraries

@@ -19,7 +19,9 @@ from polymodal.errors import RunError
 from polymodal.pipelines.pages import is_of_page
 from polymodal.run import Run
 from polymodal.training.fingerprint import describe_job, remember, require_same
-from polymodal.training.folder import (
+from polymodal.training.job import Job
+from polymodal.training.loop.model_selection import best_epoch
+from polymodal.training.output_folder import (
     FAILED,
     PAGES_STATE,
     check_folder,
@@ -28,8 +30,6 @@ from polymodal.training.folder import (
     is_finished,
     prepare_folder,
 )
-from polymodal.training.job import Job
-from polymodal.training.model_selection import best_epoch
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import CONSOLE, quiet_libraries

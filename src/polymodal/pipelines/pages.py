@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from polymodal.errors import PolymodalError, one_line
-from polymodal.training.folder import FAILED, PAGES_STATE, WRITTEN, write_metrics
+from polymodal.training.output_folder import FAILED, PAGES_STATE, WRITTEN, write_metrics
 from polymodal.utils.progress import note
 
 T = TypeVar("T")

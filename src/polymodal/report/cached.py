@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from polymodal.config import Declaration
-from polymodal.data.split_view import MEDIA
+from polymodal.data.checks.split_view import MEDIA
 from polymodal.errors import DataError, RunError
-from polymodal.evaluation.bootstrap import Bootstrap, estimate
-from polymodal.evaluation.clusters import row_groups
-from polymodal.evaluation.importance import Trials
-from polymodal.evaluation.scores import score_of
+from polymodal.evaluation.metrics.scores import score_of
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.importance.importance import Trials
 from polymodal.models.heads import Classifier, MultilabelClassifier
 from polymodal.report.gather import Measuring, frame, judged_by, target_figures
 from polymodal.report.verdict import how_good

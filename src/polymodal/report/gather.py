@@ -13,18 +13,18 @@ import torch
 from polymodal import __version__
 from polymodal.config import ReportConfig
 from polymodal.data.collator import RowDataset
-from polymodal.evaluation.calibration import before_and_after
-from polymodal.evaluation.clusters import row_groups
-from polymodal.evaluation.emap import emap
-from polymodal.evaluation.error_analysis import failures
-from polymodal.evaluation.importance import Trials, input_worth, try_inputs
-from polymodal.evaluation.metrics import evaluate
-from polymodal.evaluation.robustness import missing_curves, noise_curves
-from polymodal.evaluation.subgroup_columns import subgroup_columns
-from polymodal.evaluation.subgroups import subgroups
+from polymodal.error_analysis.error_analysis import failures
+from polymodal.error_analysis.subgroup_columns import subgroup_columns
+from polymodal.error_analysis.subgroups import subgroups
+from polymodal.evaluation.metrics.calibration import before_and_after
+from polymodal.evaluation.metrics.metrics import evaluate
+from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.importance.emap import emap
+from polymodal.importance.importance import Trials, input_worth, try_inputs
 from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.report.html_cells import show_cell
 from polymodal.report.verdict import verdict
+from polymodal.robustness import missing_curves, noise_curves
 from polymodal.run import Run
 from polymodal.utils.progress import working
 

@@ -11,12 +11,12 @@ import av
 import numpy as np
 from PIL import Image
 
-from polymodal.data.access import Root
-from polymodal.data.cells import MediaError
-from polymodal.data.describe import brief
-from polymodal.data.items import each_item
 from polymodal.data.media import load_audio, load_image
-from polymodal.data.video import load_video
+from polymodal.data.media.cells import MediaError
+from polymodal.data.media.items import each_item
+from polymodal.data.media.path_access import Root
+from polymodal.data.media.video import load_video
+from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
 
 SIDE = 220

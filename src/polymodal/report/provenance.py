@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.config import Declaration
-from polymodal.data.split_view import Parts
-from polymodal.data.table import Table
+from polymodal.data.checks.split_view import Parts
+from polymodal.data.tables.table import Table
 from polymodal.run import Run
-from polymodal.training.model_selection import metric_name
-from polymodal.training.source import resolve
+from polymodal.training.declaration.source import resolve
+from polymodal.training.loop.model_selection import metric_name
 
 FREE = ("data.train", "data.validation", "data.test")
 """Settings that say where the data lie rather than how to learn from them."""

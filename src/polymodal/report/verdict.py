@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polymodal.evaluation.bootstrap import FEWEST_GROUPS
-from polymodal.report.words import (
+from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
+from polymodal.report.number_text import (
     NAMES,
     covers_zero,
     difference,
@@ -30,9 +30,9 @@ def verdict(
     """What the figures of one target come to.
 
     Args:
-        worth: See :func:`polymodal.evaluation.importance.input_worth`; one target's.
-        emap: See :func:`polymodal.evaluation.emap.emap`; the same target's.
-        compared: See :func:`polymodal.evaluation.subgroups.subgroups`; the same target's.
+        worth: See :func:`polymodal.importance.importance.input_worth`; one target's.
+        emap: See :func:`polymodal.importance.emap.emap`; the same target's.
+        compared: See :func:`polymodal.error_analysis.subgroups.subgroups`; the same target's.
 
     Returns:
         ``fusing`` (``wins``, ``even``, ``loses`` or ``single``), ``nothing``, ``redundant`` and ``harmful``

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.runs.encode import unit
-from polymodal.search.store import DISTANCE, VECTOR, Probing, Store, input_table
+from polymodal.runs.encode_items import unit
+from polymodal.search.lance_store import DISTANCE, VECTOR, Probing, Store, input_table
 
 EXACT_BELOW = 20_000
 """Vectors of an input up to which all are compared: on two cores in about ten milliseconds."""

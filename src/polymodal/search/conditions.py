@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from polymodal.errors import ConfigError, did_you_mean, one_line
 from polymodal.search import moments
 from polymodal.search.fields import DECIMAL, Field
-from polymodal.search.store import quoted
+from polymodal.search.lance_store import quoted
 from polymodal.search.tokens import Token, refused, tokens
 
 SIGNS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from polymodal.data.cells import RAW, describe
-from polymodal.data.items import split_items
-from polymodal.data.table import Table
-from polymodal.data.values import as_label, is_textual, parse_numbers
+from polymodal.data.media.cells import RAW, describe
+from polymodal.data.media.items import split_items
+from polymodal.data.tables.table import Table
+from polymodal.data.values.column_values import as_label, is_textual, parse_numbers
 from polymodal.search import moments
 
 LONGEST = 10_000

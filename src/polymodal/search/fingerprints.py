@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from polymodal.data.access import Root
-from polymodal.data.cache import digest
-from polymodal.data.cells import LIMITS, RAW, MediaError, open_cell
-from polymodal.data.items import each_item
-from polymodal.data.lists import written_list
-from polymodal.data.split_view import MEDIA
+from polymodal.data.cache.memory import digest
+from polymodal.data.checks.split_view import MEDIA
+from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
+from polymodal.data.media.items import each_item
+from polymodal.data.media.path_access import Root
+from polymodal.data.tables.lists import written_list
 
 if TYPE_CHECKING:
     from polymodal.run import Run

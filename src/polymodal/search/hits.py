@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polymodal.search.fields import Field, restore
-from polymodal.search.store import DISTANCE, KEY, ROW, THUMBNAIL, WORDS
+from polymodal.search.lance_store import DISTANCE, KEY, ROW, THUMBNAIL, WORDS
 
 OWN = ("score", "row", "input", "key", "preview")
 """Columns of the frame that are ours; a column of the table of such a name gets a ``_`` behind it."""

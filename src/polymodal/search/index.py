@@ -11,13 +11,13 @@ import pandas as pd
 
 from polymodal.errors import ConfigError, RunError, did_you_mean
 from polymodal.search.approximate import EXACT_BELOW
-from polymodal.search.building import Indexed, index_table
 from polymodal.search.conditions import build_filter
 from polymodal.search.hits import Hit, as_hits, hit_frame, wanted_columns
+from polymodal.search.index_building import Indexed, index_table
+from polymodal.search.index_writing import Writer
+from polymodal.search.lance_store import KEY, ROWS, Probing, Store, input_table
 from polymodal.search.manifest import Manifest, read_manifest
 from polymodal.search.querying import Asked, QueryMaker
-from polymodal.search.store import KEY, ROWS, Probing, Store, input_table
-from polymodal.search.writing import Writer
 
 if TYPE_CHECKING:
     from polymodal.run import Run
@@ -58,7 +58,7 @@ class Index:
             folder: Where it lies.
             run: Embeds.
             source: The table.
-            options: See :func:`polymodal.search.building.index_table`.
+            options: See :func:`polymodal.search.index_building.index_table`.
 
         Raises:
             PolymodalError: If the table cannot be read, or the folder is no index of this run.
@@ -149,7 +149,7 @@ class Index:
         return as_hits(found, name, self.manifest.fields)
 
     def update(self, source: Any, **options: Any) -> Indexed:
-        """Bring it up to date with a table; see :func:`polymodal.search.building.index_table`.
+        """Bring it up to date with a table; see :func:`polymodal.search.index_building.index_table`.
 
         Raises:
             PolymodalError: If the table cannot be read, or the run is not to be found.

@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 
 from polymodal.data import media
-from polymodal.data.access import Root
-from polymodal.data.items import each_item
-from polymodal.data.split_view import MEDIA
-from polymodal.data.video import sample_frames
+from polymodal.data.checks.split_view import MEDIA
+from polymodal.data.media.items import each_item
+from polymodal.data.media.path_access import Root
+from polymodal.data.media.video import sample_frames
 from polymodal.errors import one_line
 from polymodal.search.fields import text_of
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polymodal.data.cells import describe, is_empty
+from polymodal.data.media.cells import describe, is_empty
 from polymodal.errors import ConfigError, DataError, Problem, RunError
-from polymodal.runs.encode import as_cells, encode, input_of, inputs_read
-from polymodal.search.building import check_model
+from polymodal.runs.encode_items import as_cells, encode, input_of, inputs_read
 from polymodal.search.fingerprints import model_digest
+from polymodal.search.index_building import check_model
 from polymodal.search.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class QueryMaker:
 
     @staticmethod
     def _stored(vector: np.ndarray) -> np.ndarray:
-        from polymodal.search.writing import MULTIPLE
+        from polymodal.search.index_writing import MULTIPLE
 
         return np.pad(vector, (0, -len(vector) % MULTIPLE))
 

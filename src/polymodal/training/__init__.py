@@ -1,0 +1,1 @@
+"""Training: the declaration read and checked, the loop, and what follows it."""

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.cells import LIMITS, RAW, MediaError, open_cell
-from polymodal.data.items import each_item
-from polymodal.data.lists import written_list
-from polymodal.data.split_view import MEDIA, each_cell
+from polymodal.data.checks.split_view import MEDIA, each_cell
+from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
+from polymodal.data.media.items import each_item
+from polymodal.data.tables.lists import written_list
 from polymodal.errors import RunError
-from polymodal.training.folder import has_checkpoints, prepare_folder
+from polymodal.training.output_folder import has_checkpoints, prepare_folder
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import note
 
 if TYPE_CHECKING:
     from polymodal.training.job import Job
-    from polymodal.training.language.job import LanguageJob
+    from polymodal.training.language.language_job import LanguageJob
 
 FILE = "data.json"
 WHOLE = 64 * 2**20
@@ -38,7 +38,7 @@ Columns = dict[str, tuple[Mapping[str, np.ndarray], str]]
 
 
 def open_folder(folder: Path, declaration: Declaration, data: Mapping[str, Any], *, resume: bool) -> bool:
-    """What :func:`polymodal.training.folder.prepare_folder` does and returns, for the same data alone.
+    """What :func:`polymodal.training.output_folder.prepare_folder` does and returns, for the same data alone.
 
     Args:
         folder: Of the run.

@@ -12,35 +12,33 @@ import numpy as np
 from polymodal.config import DataConfig, Declaration
 from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import located, parse
-from polymodal.data.access import Root
-from polymodal.data.cache import ReadCache
-from polymodal.data.check import CheckReport, check
+from polymodal.data.cache.disk import DiskStore, default_folder
+from polymodal.data.cache.memory import ReadCache
+from polymodal.data.checks.check import CheckReport, check
+from polymodal.data.checks.rejected import SKIP
+from polymodal.data.checks.split_view import MEDIA, each_cell
 from polymodal.data.collator import RowDataset
-from polymodal.data.items import each_item
+from polymodal.data.media.items import each_item
+from polymodal.data.media.path_access import Root
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.rejected import SKIP
-from polymodal.data.schema import Guess, complete
-from polymodal.data.split_view import MEDIA, each_cell
-from polymodal.data.store import DiskStore, default_folder
-from polymodal.data.table import Table
+from polymodal.data.schema.schema import Guess, complete
+from polymodal.data.tables.table import Table
+from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.errors import ConfigError, DataError, Problem
-from polymodal.evaluation.clusters import check_group
-from polymodal.evaluation.subgroup_columns import subgroup_columns
-from polymodal.training.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
-from polymodal.training.augmentation_check import check_changes
-from polymodal.training.model_selection import metric_name
-from polymodal.training.skipping import leave_out, leave_rows
-from polymodal.training.source import (
+from polymodal.evaluation.statistics.clusters import check_group
+from polymodal.training.declaration.augmentation_check import check_changes
+from polymodal.training.declaration.skipping import leave_out, leave_rows
+from polymodal.training.declaration.source import (
     named_inputs,
     read_declared,
     read_declared_table,
     resolve_start,
     train_source,
 )
-from polymodal.training.splitting import split_and_skip
-from polymodal.training.unseen import leave_out_unseen
-from polymodal.training.validation import (
+from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.declaration.unseen import leave_out_unseen
+from polymodal.training.declaration.validation import (
     check_checkpointing,
     check_columns,
     check_encoder,
@@ -53,6 +51,8 @@ from polymodal.training.validation import (
     name_objectives,
     without_targets,
 )
+from polymodal.training.loop.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.loop.model_selection import metric_name
 from polymodal.training.warm_start.inheritance import take_over
 from polymodal.training.warm_start.start import Start, open_start
 from polymodal.training.warm_start.transfer import Continued
@@ -211,7 +211,7 @@ def open_job(
     """Read ``source``, a table or a YAML file, and fill in what it leaves open.
 
     Args:
-        source: See :func:`polymodal.data.table.read_table`; or the path of a declaration.
+        source: See :func:`polymodal.data.tables.table.read_table`; or the path of a declaration.
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read, where given.
         settings: Such as ``train.epochs=3``.

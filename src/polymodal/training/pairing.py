@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polymodal.data.split_view import each_cell
-from polymodal.data.table import Table
+from polymodal.data.checks.split_view import each_cell
+from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem
-from polymodal.objectives.base import OBJECTIVES
+from polymodal.models.objectives.base import OBJECTIVES
 
 if TYPE_CHECKING:
     from polymodal.training.job import Job

@@ -8,7 +8,7 @@ from tokenizers import processors
 from polymodal.data.chat.chat_templates import CHATML, set_chat_template
 from polymodal.data.chat.rendering import Renderer
 from polymodal.errors import ConfigError
-from tests.data.chat import made
+from tests.support import chats as made
 
 TALK = [
     {"role": "system", "content": " Be kind. "},

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import Media, Message, check_learned
 from polymodal.data.chat.templates import RowReader, Template
+from polymodal.data.media.cells import MediaError
 from polymodal.errors import ConfigError
 
 INPUTS = {"image": "image", "scans": "image", "voice": "audio", "note": "text", "rooms": "number"}

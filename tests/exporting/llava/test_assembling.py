@@ -10,7 +10,7 @@ import polymodal as pm
 from polymodal.data.chat.messages import Media, Message
 from polymodal.exporting.llava import to_llava
 from polymodal.generation.answering import reply_batch
-from tests.exporting.llava.made import NAME, TALKS, Made, asked, read_by, save_tower
+from tests.support.llava_runs import NAME, TALKS, Made, asked, read_by, save_tower
 
 PAIRS = [
     ("clip", "llama", -2, False), ("clip", "qwen3", -1, True), ("siglip", "qwen3", -2, False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import transformers as hf
 
-from tests.models.language.speakers import (
+from tests.support.speakers import (
     ENCODERS,
     LANGUAGE_MODELS,
     Before,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polymodal.errors import ConfigError
 from polymodal.models import PolymodalForConditionalGeneration
-from tests.models.language.speakers import (
+from tests.support.speakers import (
     LANGUAGE_MODELS,
     Before,
     Speaker,

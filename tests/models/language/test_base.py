@@ -17,8 +17,8 @@ from polymodal.config import LanguageModelConfig
 from polymodal.errors import ConfigError
 from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.models.language.base import SMALL, build_language_model
-from tests.models.checkpoints import CHECKPOINTS
-from tests.models.language.speakers import (
+from tests.support.checkpoints import CHECKPOINTS
+from tests.support.speakers import (
     EOS,
     LANGUAGE_MODELS,
     LLAMA,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.models.encoders.backbone import fixed_weights
-from tests.models.language.speakers import (
+from tests.support.speakers import (
     CONNECTORS,
     ENCODERS,
     LANGUAGE_MODELS,

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import torch
 
-from polymodal.training.language.collation import packed, padded
-from polymodal.training.language.sampling import LengthGroupedSampler, PackSampler
-from tests.training.language.small import Encoded, conversations, language_model
-from tests.training.language.trainers import trainer
+from polymodal.training.language.conversation_collator import packed, padded
+from polymodal.training.loop.language_sampler import LengthGroupedSampler, PackSampler
+from tests.support.language_trainers import trainer
+from tests.support.small_conversations import Encoded, conversations, language_model
 
 LENGTHS = (3, 30, 4, 17, 2, 12, 5, 9)
 EXACT = {"atol": 1e-6, "rtol": 1e-5}

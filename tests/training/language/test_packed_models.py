@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from polymodal.training.language.collation import packed, padded
-from tests.training.language.small import conversations, language_model
+from polymodal.training.language.conversation_collator import packed, padded
+from tests.support.small_conversations import conversations, language_model
 
 LENGTHS = (5, 1, 9, 2, 1, 12)
 EXACT = {"atol": 1e-5, "rtol": 1e-5}

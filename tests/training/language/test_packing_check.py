@@ -4,7 +4,7 @@ import pytest
 
 from polymodal.errors import ConfigError
 from polymodal.training.language.packing_check import check_packing, keeps_apart
-from tests.training.language.small import language_model
+from tests.support.small_conversations import language_model
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "qwen3 sliding", "gpt2"])

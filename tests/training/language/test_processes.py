@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from tests.command import polymodal
-from tests.tables import house_rows, write_table
-from tests.talks import language_options
-from tests.training.killing import weights
-from tests.training.several import polymodal_together
+from tests.support.command import polymodal
+from tests.support.killing import weights
+from tests.support.processes import polymodal_together
+from tests.support.tables import house_rows, write_table
+from tests.support.talks import language_options
 
 STILL = {
     "inputs__photo__size": 16, "inputs__photo__augment": "false", "train__optim": "sgd", "train__epochs": 2,

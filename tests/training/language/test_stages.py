@@ -7,11 +7,11 @@ import torch
 import yaml
 
 import polymodal as pm
-from polymodal.training.language import trainer
-from tests.models.checkpoints import CHECKPOINTS
-from tests.tables import write_houses
-from tests.talks import language, save_speaker
-from tests.training.killing import die, finish, weights
+from polymodal.training.loop import language_trainer as trainer
+from tests.support.checkpoints import CHECKPOINTS
+from tests.support.killing import die, finish, weights
+from tests.support.tables import write_houses
+from tests.support.talks import language, save_speaker
 
 STAGES = {
     "align": {"learn": ["connectors"], "data": "captions.csv", "answer": "{district}",

@@ -11,10 +11,10 @@ import yaml
 from safetensors.torch import save_file
 
 import polymodal as pm
-from polymodal.runs.checks import CHECKSUMS
+from polymodal.runs.integrity import CHECKSUMS
 from polymodal.utils.progress import TrainingProgress
-from tests.command import polymodal, settings
-from tests.training.starts import FIT, INPUTS, begun, body, fit, told
+from tests.support.command import polymodal, settings
+from tests.support.starts import FIT, INPUTS, begun, body, fit, told
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from unittest import mock
 
 import pytest
 
-from polymodal.runs.checks import CHECKSUMS
+from polymodal.runs.integrity import CHECKSUMS
 from polymodal.training.job import open_job
 from polymodal.training.warm_start.load import build_started
-from tests.command import error
+from tests.support.command import error
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import polymodal as pm
-from polymodal.training.trainer import PolymodalTrainer
-from tests.training.starts import begun, body, fit, pre, told
+from polymodal.training.loop.trainer import PolymodalTrainer
+from tests.support.starts import begun, body, fit, pre, told
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polymodal.data.cells import MediaError
 from polymodal.data.chat.messages import Media
-from polymodal.data.chat.reading import ConversationReader
+from polymodal.data.chat.messages_reading import ConversationReader
 from polymodal.data.chat.sources import KINDS
-from polymodal.data.table import Table, read_table
+from polymodal.data.media.cells import MediaError
+from polymodal.data.tables.table import Table, read_table
 
 
 def kinds_in(table: Table, column: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polymodal.data.cells import MediaError
+from polymodal.data.media.cells import MediaError
 
 SYSTEM, USER, ASSISTANT = ROLES = ("system", "user", "assistant")
 

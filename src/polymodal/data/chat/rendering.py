@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from polymodal.data.cells import MediaError
+from polymodal.data.chat.chat_tokenizer import add_placeholders, placeholders_of
 from polymodal.data.chat.messages import ASSISTANT, Conversation, Media, Message, Part
 from polymodal.data.chat.skeletons import Mark, Skeleton, Skeletons
 from polymodal.data.chat.specials import BREAK, breaking, control_tokens, pattern_of, special_tokens
-from polymodal.data.chat.tokenizer import add_placeholders, placeholders_of
-from polymodal.data.tokenizer import tokenizing
+from polymodal.data.media.cells import MediaError
+from polymodal.data.text_tokenizer import tokenizing
 from polymodal.errors import did_you_mean
 
 _THERE, _MISSING = 1, 2

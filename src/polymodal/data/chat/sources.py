@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from polymodal.data.cells import MediaError, describe, is_empty
-from polymodal.data.items import split_items
+from polymodal.data.media.cells import MediaError, describe, is_empty
+from polymodal.data.media.items import split_items
 
 KINDS = {"image": "a picture", "audio": "a recording", "video": "a clip"}
 """Types of media parts, and what messages call them."""

@@ -10,7 +10,7 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.image import ImageReader
-from polymodal.data.readers.saved import check_settings
+from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.readers.sequence import SequenceReader
 from polymodal.data.readers.table import CategoryReader, NumberReader
 from polymodal.data.readers.text import TextReader

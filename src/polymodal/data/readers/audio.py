@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polymodal.data import media
-from polymodal.data.access import Root
+from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 
 

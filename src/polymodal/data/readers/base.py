@@ -17,8 +17,8 @@ from torch import Tensor
 
 from polymodal.config import MOST_ITEMS
 from polymodal.data import media
-from polymodal.data.access import Root
-from polymodal.data.cache import cell_key, digest
+from polymodal.data.cache.memory import cell_key, digest
+from polymodal.data.media.path_access import Root
 from polymodal.utils.registry import Registry
 
 

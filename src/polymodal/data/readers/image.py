@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from polymodal.data import media
-from polymodal.data.access import Root
+from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 
 LARGEST = 2**25

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.data.access import Root
-from polymodal.data.cells import MediaError, describe
-from polymodal.data.lists import written_list
+from polymodal.data.media.cells import MediaError, describe
+from polymodal.data.media.path_access import Root
+from polymodal.data.media.sequence import load_sequence
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.sequences import load_sequence
+from polymodal.data.tables.lists import written_list
 
 
 @READERS.register("sequence")

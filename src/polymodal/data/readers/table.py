@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.data.access import Root
-from polymodal.data.number_formats import number_format
-from polymodal.data.numbers import held_edges, mean_and_deviation, read_number
+from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.values import EMPTY_NUMBERS
-from polymodal.data.vocabulary import Vocabulary
+from polymodal.data.values.column_values import EMPTY_NUMBERS
+from polymodal.data.values.number_formats import number_format
+from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
+from polymodal.data.values.vocabulary import Vocabulary
 
 
 @READERS.register("number")

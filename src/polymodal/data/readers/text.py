@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from polymodal.data.access import Root
+from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.tokenizer import tokenizing
-from polymodal.data.values import as_label
+from polymodal.data.text_tokenizer import tokenizing
+from polymodal.data.values.column_values import as_label
 
 LONG = 4096
 """Characters of a text that are always tokenized as a whole; 64 a kept token come on top."""

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from polymodal.data.access import Root
+from polymodal.data.media.path_access import Root
+from polymodal.data.media.video import load_video, sample_frames
 from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.video import load_video, sample_frames
 
 
 @READERS.register("video")

@@ -6,6 +6,6 @@ SigLIP, and the connector ``mlp``. What it cannot express is refused before anyt
 """
 
 from polymodal.exporting.llava.assembling import to_llava
-from polymodal.exporting.llava.writing import write
+from polymodal.exporting.llava.llava_writing import write
 
 __all__ = ["to_llava", "write"]

@@ -13,9 +13,9 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from polymodal.data.chat.rendering import Renderer
 from polymodal.errors import RunError
-from polymodal.exporting.llava.comparing import check_same_logits, check_same_tokens
-from polymodal.exporting.llava.fitness import TOWERS, check_fits
-from polymodal.exporting.llava.reading import reading_parts
+from polymodal.exporting.llava.equivalence import check_same_logits, check_same_tokens
+from polymodal.exporting.llava.expressible import TOWERS, check_fits
+from polymodal.exporting.llava.llava_processor import reading_parts
 from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.models.encoders import ImageEncoder
 from polymodal.models.encoders.tuning import fold_adapters, fold_layers

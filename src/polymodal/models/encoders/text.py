@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from polymodal.data.tokenizer import VOCABULARY
+from polymodal.data.text_tokenizer import VOCABULARY
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.texts import drop_words, word_marks
 from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_checkpoint, known_sizes

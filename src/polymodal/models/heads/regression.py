@@ -22,7 +22,7 @@ class Regressor(Head):
         deviation: Of the same.
         transform: ``log`` learns ``log(1 + x)``, for amounts that span orders of magnitude.
         half_width: Of the prediction interval, in the unit of the target after ``transform``; None for no
-            interval. See :func:`polymodal.evaluation.conformal.conformal_quantile`.
+            interval. See :func:`polymodal.evaluation.statistics.conformal.conformal_quantile`.
         weight: Share of this target in the model's loss.
         dropout: Before the last layer.
     """

@@ -12,10 +12,10 @@ from transformers import set_seed
 from polymodal.config import StageConfig
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import hold_fixed
-from polymodal.models.language.modeling import PolymodalForConditionalGeneration
-from polymodal.training.checkpoints import checkpoints
-from polymodal.training.language.job import LanguageJob
-from polymodal.training.language.trainer import train_language
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
+from polymodal.training.language.language_job import LanguageJob
+from polymodal.training.loop.checkpoints import checkpoints
+from polymodal.training.loop.language_trainer import train_language
 from polymodal.utils.atomic import write_text
 from polymodal.utils.distributed import on_main
 from polymodal.utils.progress import note

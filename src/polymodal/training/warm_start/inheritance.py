@@ -7,7 +7,7 @@ from typing import Any
 
 from polymodal.config import TUNING, EncoderConfig, InputConfig
 from polymodal.config.parsing import located, parse
-from polymodal.data.table import Table
+from polymodal.data.tables.table import Table
 from polymodal.errors import ConfigError
 from polymodal.training.warm_start.start import Start, require_common
 

@@ -13,14 +13,14 @@ from polymodal.config import Declaration, InputConfig
 from polymodal.config.parsing import load_yaml
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, Reader
-from polymodal.data.table import Table
-from polymodal.data.values import as_labels
+from polymodal.data.tables.table import Table
+from polymodal.data.values.column_values import as_labels
 from polymodal.errors import ConfigError, RunError
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.modeling import PolymodalModel
-from polymodal.runs.checks import check_agreement
-from polymodal.runs.folder import answers_in_words, load_model, refuse_words, require_files
-from polymodal.training.folder import SEVERAL
+from polymodal.runs.integrity import check_agreement
+from polymodal.runs.run_folder import answers_in_words, load_model, refuse_words, require_files
+from polymodal.training.output_folder import SEVERAL
 from polymodal.utils.json_files import read_json
 
 KINDS = ("PolymodalModel", "PolymodalForPrediction", "PolymodalForPreTraining")

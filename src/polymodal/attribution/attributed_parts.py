@@ -1,0 +1,208 @@
+"""What integrated gradients found in an input, as parts that a person can point at.
+
+Each modality has its own cutting; whatever is cut, the parts of an input add up to what the input has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from polymodal.attribution import image_maps as pixels
+from polymodal.attribution import time_maps as sounds
+from polymodal.attribution.attribution_sites import Inlet
+from polymodal.attribution.word_spans import words_of
+from polymodal.data.readers import AudioReader, Reader
+from polymodal.data.values.column_values import as_label
+
+BOXES = 8
+"""A picture is cut into so many boxes a side, a frame of a clip into none."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an input.
+
+    Attributes:
+        kind: ``word``, ``cell``, ``box``, ``frame``, ``span`` (seconds) or ``step``.
+        attribution: In the unit of what is taken apart.
+        item: Of the cell, from 1.
+        text: The word or the cell.
+        start: First letter from 0, second, step or frame from 1.
+        end: Behind the last letter, second, last step or frame.
+        box: Left, top, right and bottom, as shares of what the encoder sees of the picture.
+    """
+
+    kind: str
+    attribution: float
+    item: int = 1
+    text: str = ""
+    start: float | None = None
+    end: float | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a page draws of an item: a heat over a picture, or a text.
+
+    Attributes:
+        kind: ``heat`` or ``text``.
+        under: ``(height, width, 3)`` uint8 picture below the heat.
+        heat: ``(height, width)`` signed.
+        text: Of which ``parts`` are words.
+        parts: The item's words.
+        axis: What runs from left to right, in words.
+    """
+
+    kind: str
+    under: np.ndarray | None = None
+    heat: np.ndarray | None = None
+    text: str = ""
+    parts: tuple[Part, ...] = ()
+    axis: str = ""
+
+
+@dataclass
+class InputMap:
+    """What was found in one input of a row.
+
+    Attributes:
+        name: Of the input.
+        modality: Of the same.
+        attribution: Of the whole input; NaN where there is no map.
+        share: The input's Shapley share in the answer, in probability or the target's unit.
+        parts: Add up to ``attribution``.
+        drawings: An entry an item.
+        note: Why there is no map, or what else is to be known.
+    """
+
+    name: str
+    modality: str
+    attribution: float = float("nan")
+    share: float = float("nan")
+    parts: list[Part] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
+    note: str = ""
+
+
+Found = tuple[list[Part], Drawing | None]
+Cut = Callable[[Reader, Inlet, dict[str, Tensor], np.ndarray, Any, int], Found]
+"""Reader, inlet, the input's tensors, an item's attributions, its cell, its place from 0."""
+
+
+def cut_input(
+    entry: InputMap, reader: Reader, values: dict[str, Tensor], found: Iterable[tuple[Inlet, np.ndarray]],
+    items: list[Any],
+) -> None:  # fmt: skip
+    """Fill ``entry`` with the parts and drawings of every item.
+
+    Args:
+        entry: Of the input.
+        reader: Of the input.
+        values: Its tensors, in main memory.
+        found: Inlets and what they have, ``(items, …)``.
+        items: What the row's cell holds.
+    """
+    entry.attribution = 0.0
+    for inlet, attributions in found:
+        entry.attribution += float(attributions.sum())
+        cut = CUTS.get(reader.modality)
+        for place, item in enumerate(items):
+            parts, drawing = (
+                cut(reader, inlet, values, attributions[place], item, place) if cut else ([], None)
+            )
+            if not parts:
+                entry.note = "values of a shape that has no map: the whole input alone"
+            entry.parts += parts
+            entry.drawings += [drawing] if drawing else []
+
+
+def cut_text(
+    reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """A word each."""
+    text, words = words_of(reader, cell, found.reshape(len(found), -1).sum(axis=1))
+    parts = [Part("word", w.attribution, place + 1, w.text, w.start, w.end) for w in words]
+    return parts, Drawing("text", text=text, parts=tuple(parts))
+
+
+def cut_cell(
+    reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """The cell as a whole."""
+    return [Part("cell", float(found.sum()), place + 1, as_label(cell))], None
+
+
+def cut_picture(
+    reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """Boxes of a grid over what the encoder sees of the picture."""
+    laid = pixels.channels_last(found)
+    if laid is None or laid.ndim != 3:
+        return [], None
+    heat = laid.sum(axis=2)
+    parts = [
+        Part("box", value, place + 1, box=box) for box, value in pixels.boxes(heat, min(BOXES, *heat.shape))
+    ]
+    under = pixels.shown(values[inlet.key][place].numpy(), reader.part)
+    return parts, Drawing("heat", under, heat)
+
+
+def cut_clip(
+    reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """Frames."""
+    laid = pixels.channels_last(found)
+    if laid is None or laid.ndim != 4:
+        return [], None
+    heat = laid.sum(axis=3)
+    parts = [
+        Part("frame", float(frame.sum()), place + 1, start=number, end=number)
+        for number, frame in enumerate(heat, start=1)
+    ]
+    under = pixels.shown(values[inlet.key][place].numpy(), reader.part)
+    return parts, Drawing("heat", pixels.strip(under), pixels.strip(heat), axis="frames in order")
+
+
+def cut_sound(
+    reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """Stretches of time, and what is padding behind the sound."""
+    assert isinstance(reader, AudioReader)
+    heard = min(int(values["length"][place]) / reader.rate, reader.seconds)
+    laid = sounds.frequency_by_time(found, reader.part)
+    if laid is None:
+        return [], None
+    parts = [
+        Part("span", value, place + 1, text, start, end)
+        for text, start, end, value in sounds.spans(laid.sum(axis=0), heard, reader.seconds)
+    ]
+    there = inlet.value[place].detach().cpu().numpy()
+    under, heat = sounds.drawn(there, laid, reader, heard)
+    return parts, Drawing("heat", under, heat, axis=f"0 to {heard:.2g} s")
+
+
+def cut_steps(
+    reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """Steps of time."""
+    length = min(int(values["length"][place]), len(found))
+    kept, there = found[:length], inlet.value[place][:length].detach().cpu().numpy()
+    parts = [
+        Part("step", float(step.sum()), place + 1, start=number, end=number)
+        for number, step in enumerate(kept, start=1)
+    ]
+    parts_drawn = sounds.grey(there.T), kept.T
+    return parts, Drawing("heat", *parts_drawn, axis=f"steps 1 to {length}, a line a feature")
+
+
+CUTS: dict[str, Cut] = {
+    "text": cut_text, "number": cut_cell, "category": cut_cell, "image": cut_picture, "video": cut_clip,
+    "audio": cut_sound, "sequence": cut_steps,
+}  # fmt: skip
+"""How the inputs of each modality are cut; of another one the whole input alone is told."""

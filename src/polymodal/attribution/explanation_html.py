@@ -1,0 +1,144 @@
+"""Explanations as a page shows them: heat as pictures inside the page, marked words, bars."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from polymodal.attribution.attributed_parts import Drawing, InputMap, Part
+from polymodal.attribution.explain import Explanation
+from polymodal.data.schema.column_summary import brief
+from polymodal.report.number_text import MINUS, number, points
+
+FOR, AGAINST = np.array([217.0, 130.0, 43.0]), np.array([61.0, 125.0, 216.0])
+"""Orange speaks for the answer, blue against it."""
+TALLEST, WIDEST = 200, 420
+"""Pixels of a drawing."""
+BLUR = 0.02
+"""Deviation by which a heat is smoothed for the eye alone, as a share of its longer side."""
+TABLE = ("number", "category")
+MOST_CELLS = 20
+
+
+def row_content(entry: Explanation) -> dict[str, Any]:
+    """What the template draws of one answer to one row."""
+    maps = list(entry.inputs.values())
+    scale = max([abs(part.share) for part in maps] or [0.0])
+    return {
+        "entry": entry,
+        "answer": entry.said.answer if isinstance(entry.said.answer, str) else plain(entry.said.answer),
+        "shares": [bar(part.name, part.share, scale, spoken_share(part.share, entry)) for part in maps],
+        "cells": table_bars(maps),
+        "maps": [(part, [drawn(drawing, part) for drawing in part.drawings]) for part in maps],
+    }
+
+
+def spoken_share(share: float, entry: Explanation) -> str:
+    """A share with its sign: percentage points of probability, or the target's own unit."""
+    if entry.said.unit:
+        return points("accuracy", share) if share < 0 else f"+{points('accuracy', share)}"
+    return plain(share, sign=True)
+
+
+def table_bars(maps: Iterable[InputMap]) -> list[dict[str, Any]]:
+    """All cells of numbers and categories together, the strongest first."""
+    cells = [(part.name, piece) for part in maps if part.modality in TABLE for piece in part.parts]
+    cells.sort(key=lambda named: -abs(named[1].attribution))
+    scale = abs(cells[0][1].attribution) if cells else 0.0
+    return [
+        bar(f"{name} = {piece.text}", piece.attribution, scale, plain(piece.attribution, sign=True))
+        for name, piece in cells[:MOST_CELLS]
+    ]
+
+
+def bar(name: str, value: float, scale: float, text: str) -> dict[str, Any]:
+    """A bar from the middle: its width in percent of the half, and to which side."""
+    width = 100 * min(1.0, abs(value) / scale) if scale else 0.0
+    return {"name": name, "width": round(width, 1), "side": "for" if value >= 0 else "against", "text": text}
+
+
+def plain(value: float, *, sign: bool = False) -> str:
+    """A number as a person reads it, with a minus that is one."""
+    text = brief(value)
+    return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
+
+
+def drawn(drawing: Drawing, part: InputMap) -> dict[str, Any]:
+    """A drawing as ``kind`` and ``content``: marked text, or data URIs of what there is and of its heat."""
+    if drawing.kind == "text":
+        return {"kind": "text", "content": marked(drawing.text, drawing.parts), "axis": ""}
+    assert drawing.under is not None and drawing.heat is not None
+    size = shown_size(
+        drawing.heat.shape[1], max(drawing.heat.shape[0], drawing.under.shape[0]), part.modality
+    )
+    under = Image.fromarray(drawing.under).resize(size, Image.Resampling.NEAREST)
+    return {
+        "kind": "heat",
+        "plain": uri(under),
+        "content": uri(heated(under, drawing.heat)),
+        "axis": drawing.axis,
+    }
+
+
+def shown_size(width: int, height: int, modality: str) -> tuple[int, int]:
+    """Width and height in pixels: pictures keep their shape, sounds and steps fill the width."""
+    if modality not in ("image", "video"):
+        return WIDEST, min(TALLEST, max(24, height * 3))
+    scale = min(2 * WIDEST / width, (TALLEST if modality == "image" else 1.5 * TALLEST) / height)
+    return max(1, round(scale * width)), max(1, round(scale * height))
+
+
+def heated(under: Image.Image, heat: np.ndarray) -> Image.Image:
+    """A heat ``(height, width)`` laid over a picture that is made grey and pale."""
+    smooth = gaussian_filter(heat, BLUR * max(heat.shape)) if min(heat.shape) > 8 else heat
+    scale = np.quantile(np.abs(smooth), 0.995) or np.abs(smooth).max() or 1.0
+    laid = Image.fromarray((smooth / scale).clip(-1, 1).astype(np.float32))
+    strength = np.asarray(laid.resize(under.size, Image.Resampling.BILINEAR))[..., np.newaxis]
+    grey = 96 + np.asarray(under.convert("L"), dtype=float)[..., np.newaxis] * 0.55
+    colour = np.where(strength > 0, FOR, AGAINST)
+    share = 0.9 * np.abs(strength) ** 0.7
+    return Image.fromarray((grey * (1 - share) + colour * share).clip(0, 255).astype(np.uint8))
+
+
+def uri(picture: Image.Image) -> str:
+    """A picture as a data URI."""
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def marked(text: str, parts: Iterable[Part]) -> Markup:
+    """The text with its words coloured by what they add; what was not read is pale."""
+    words = list(parts)
+    scale = max([abs(word.attribution) for word in words] or [0.0]) or 1.0
+    shown, end = Markup(""), 0
+    for word in words:
+        if word.start is None or word.end is None:  # the tokenizer does not say where it stands
+            shown += _word(word.text, word.attribution, scale) + " "
+            end = len(text)
+            continue
+        start, behind = int(word.start), int(word.end)
+        shown += escape(text[end:start]) + _word(text[start:behind], word.attribution, scale)
+        end = behind
+    rest = text[end:].strip()
+    return shown + (Markup(' <span class="unread">{}</span>').format(rest) if rest else "")
+
+
+def _word(text: str, attribution: float, scale: float) -> Markup:
+    side = "for" if attribution >= 0 else "against"
+    strength = round(70 * abs(attribution) / scale)
+    return Markup('<span class="w" title="{}" style="--s:{}%;--c:var(--{})">{}</span>').format(
+        plain(attribution, sign=True), strength, side, text
+    )
+
+
+def spoken_confidence(entry: Explanation) -> str:
+    """``97.2 %``; nothing for a number."""
+    return "" if entry.said.confidence is None else number("accuracy", entry.said.confidence)

@@ -1,0 +1,139 @@
+"""Explanations of a run's answers: one page and one tidy table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from polymodal import __version__
+from polymodal.attribution.baselines import WORDS
+from polymodal.attribution.explain import Explanation, explain_rows
+from polymodal.attribution.explanation_html import plain, row_content, spoken_confidence
+from polymodal.attribution.explanation_table import explanation_frame
+from polymodal.attribution.integrated_gradients import LIMIT
+from polymodal.attribution.row_choice import choose_rows
+from polymodal.data.tables.table import read_table
+from polymodal.data.tables.table_writing import write_parquet
+from polymodal.report.report_page import render
+from polymodal.utils.atomic import write_text, writing
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+PAGE, FRAME = "explanations.html", "explanations.parquet"
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """What was explained of a table.
+
+    Attributes:
+        table: Its name.
+        entries: Row by row, target by target.
+        rows: How many rows the table has.
+        chosen: Whether the rows were named; else they are the first ones.
+    """
+
+    table: str
+    entries: list[Explanation]
+    rows: int
+    chosen: bool
+
+    @property
+    def explained(self) -> int:
+        """How many rows were explained."""
+        return len({entry.row for entry in self.entries})
+
+    def frame(self) -> pd.DataFrame:
+        """See :func:`polymodal.attribution.explanation_table.explanation_frame`."""
+        return explanation_frame(self.entries)
+
+    def sentences(self) -> list[str]:
+        """Which rows they are, how exact the attributions are, and which are not."""
+        told = f"{self.explained} of {self.rows} rows of {self.table}"
+        if not self.chosen and self.explained < self.rows:
+            told = f"The first {told}; name others with --rows 3,8"
+        worst = max(self.entries, key=lambda entry: (entry.found.relative, entry.found.error))
+        most = max(entry.found.steps for entry in self.entries)
+        exact = (
+            f"Completeness error of the attributions: at most {worst.found.relative:.2%} of what is "
+            f"explained ({plain(worst.found.error)} in row {worst.row}, {worst.said.target}), "
+            f"with up to {most} Gauss–Legendre steps"
+        )
+        flagged = [entry for entry in self.entries if entry.found.flagged]
+        sentences = [f"{told}.", f"{exact}."]
+        if flagged:
+            named = ", ".join(dict.fromkeys(f"{e.row} ({e.said.target})" for e in flagged))
+            sentences.append(f"Not to be relied on, with an error above {LIMIT:.0%}: row {named}.")
+        return sentences
+
+
+def explain(
+    run: Run,
+    source: Any,
+    rows: str | int | Sequence[int] | None = None,
+    *,
+    targets: str | Sequence[str] | None = None,
+) -> Explanations:
+    """Explain a run's answers to some rows of a table.
+
+    Args:
+        run: The run.
+        source: A table, with or without the targets.
+        rows: Their numbers from 1, the header not counted; by default the first 8.
+        targets: One or several; by default all.
+
+    Raises:
+        DataError: If table or cell cannot be read, or there is no such row.
+        RunError: If there is no such target.
+    """
+    run.require_targets()
+    table = read_table(source)
+    places = choose_rows(table, rows)
+    named = [targets] if isinstance(targets, str) else targets
+    readable = run.rows(table)
+    run.inspect(table).warn()
+    entries = explain_rows(run.model, readable, places, targets=named)
+    return Explanations(table.name, entries, len(table), rows is not None)
+
+
+def write_explanations(found: Explanations, run: Run, output: str | Path) -> tuple[Path, Path]:
+    """Write ``explanations.html`` and ``explanations.parquet`` to a folder, and say where they lie.
+
+    Args:
+        found: To be written.
+        run: It is of.
+        output: The folder; made if it is not there.
+
+    Raises:
+        PolymodalError: If they cannot be written.
+    """
+    folder = Path(output)
+    modalities = {name: run.processor.readers[name].modality for name in run.model.config.input_names}
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_parquet([found.frame()], folder / FRAME)
+        page = render(
+            "explain.html",
+            title=f"Explained: {', '.join(dict.fromkeys(entry.said.target for entry in found.entries))}",
+            sentences=found.sentences(),
+            groups=_by_row(found.entries),
+            baselines={kind: WORDS[kind] for kind in dict.fromkeys(modalities.values()) if kind in WORDS},
+            limit=LIMIT,
+            plain=plain,
+            confidence=spoken_confidence,
+            footer=f"Run {run.folder}, written by Polymodal {__version__}. All figures: {FRAME}.",
+        )
+        write_text(folder / PAGE, page)
+    return folder / PAGE, folder / FRAME
+
+
+def _by_row(entries: Sequence[Explanation]) -> dict[int, list[dict[str, Any]]]:
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for entry in entries:
+        groups.setdefault(entry.row, []).append(row_content(entry))
+    return groups

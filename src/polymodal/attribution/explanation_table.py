@@ -1,0 +1,117 @@
+"""Explanations as one tidy table, and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from polymodal.attribution.attributed_parts import InputMap, Part
+from polymodal.attribution.explain import Explanation
+from polymodal.data.targets import TargetReader
+from polymodal.data.values.label_types import plain
+
+COLUMNS: dict[str, str] = {
+    "row": "int64", "target": "str", "answer": "str", "confidence": "float64", "input": "str",
+    "modality": "str", "item": "Int64", "part": "str", "text": "str", "start": "float64", "end": "float64",
+    "left": "float64", "top": "float64", "right": "float64", "bottom": "float64", "share": "float64",
+    "attribution": "float64", "unit": "str", "error": "float64", "relative_error": "float64",
+    "steps": "int64", "flagged": "bool", "note": "str",
+}  # fmt: skip
+"""Columns and their types; see :func:`explanation_frame`."""
+
+
+def explanation_frame(explained: Iterable[Explanation]) -> pd.DataFrame:
+    """A row a row × target × input × part.
+
+    Returns:
+        ``row`` (from 1), ``target``, ``answer``, ``confidence``, ``input``, ``modality``; ``item`` of the
+        cell from 1; ``part``: ``input`` (the whole), ``word``, ``cell``, ``box``, ``frame``, ``span``,
+        ``step``, or ``missing``; its ``text``; ``start`` and ``end`` (letters from 0, seconds, or steps and
+        frames from 1);
+        ``left``, ``top``, ``right`` and ``bottom`` of a box, shares of what the encoder sees; ``share`` of a
+        whole input: its Shapley value in probability or the target's unit; ``attribution``: integrated
+        gradients in ``unit``, where the parts of an input add up to its whole; and of the answer ``error``,
+        ``relative_error``, ``steps`` and ``flagged``, and a ``note``.
+    """
+    found = [line for entry in explained for line in _lines(entry)]
+    return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _lines(entry: Explanation) -> Iterator[dict[str, Any]]:
+    said, found = entry.said, entry.found
+    same = {
+        "row": entry.row, "target": said.target, "answer": _spoken(said.answer), "text": "", "note": "",
+        "confidence": said.confidence, "unit": said.unit, "error": found.error, "steps": found.steps,
+        "relative_error": found.relative, "flagged": found.flagged,
+    }  # fmt: skip
+    for name, part in entry.inputs.items():
+        named = same | {"input": name, "modality": part.modality}
+        yield named | {
+            "part": "input", "share": part.share, "attribution": part.attribution,
+            "note": "; ".join(filter(None, (said.note, part.note))),
+        }  # fmt: skip
+        for piece in part.parts:
+            yield named | _piece(piece)
+    for name in entry.missing:
+        yield same | {"input": name, "modality": "", "part": "missing", "note": "the row lacks it: no map"}
+
+
+def _piece(part: Part) -> dict[str, Any]:
+    sides = ("left", "top", "right", "bottom")
+    own = {"part": part.kind, "item": part.item, "text": part.text, "start": part.start, "end": part.end}
+    box = dict(zip(sides, part.box, strict=True)) if part.box else {}
+    return own | box | {"attribution": part.attribution}
+
+
+def summary(entry: Explanation, targets: Mapping[str, TargetReader] | None = None) -> dict[str, Any]:
+    """One explanation in figures, JSON values all: what was said, how exact it is, what each input has.
+
+    Args:
+        entry: The explanation.
+        targets: Know the type of their labels; without them labels are texts.
+    """
+    said, found = entry.said, entry.found
+    answer = said.answer
+    if targets and isinstance(answer, str):
+        answer = plain(targets[said.target].value_of.get(answer, answer))
+    return {
+        "row": entry.row,
+        "target": said.target,
+        "answer": answer,
+        "confidence": said.confidence,
+        "unit": said.unit,
+        "value": _finite(found.value),
+        "base": _finite(found.base),
+        "error": _finite(found.error),
+        "relative_error": _finite(found.relative),
+        "steps": found.steps,
+        "flagged": found.flagged,
+        "note": said.note,
+        "inputs": {name: _input(part) for name, part in entry.inputs.items()},
+        "missing": list(entry.missing),
+    }
+
+
+def _input(part: InputMap) -> dict[str, Any]:
+    strongest = max(part.parts, key=lambda piece: abs(piece.attribution), default=None)
+    told: dict[str, Any] = {
+        "share": _finite(part.share),
+        "attribution": _finite(part.attribution),
+        "note": part.note,
+    }
+    if strongest is not None:
+        told["strongest"] = {
+            key: value for key, value in _piece(strongest).items() if value not in (None, "")
+        }
+    return told
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _spoken(answer: str | float) -> str:
+    return answer if isinstance(answer, str) else f"{answer:.6g}"

@@ -1,0 +1,57 @@
+"""Which rows are explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from polymodal.data.tables.table import Table
+from polymodal.errors import DataError, Problem
+
+FIRST = 8
+"""Rows that are explained where none are named."""
+
+
+def choose_rows(table: Table, rows: str | int | Sequence[int] | None = None) -> list[int]:
+    """The places in ``table``, from 0, of the rows that are named, each once, in the order they are named.
+
+    Args:
+        table: The rows.
+        rows: Numbers from 1, the header not counted, also as text with commas between; by default the
+            first :data:`FIRST`.
+
+    Raises:
+        DataError: If one is no number, or there is no such row.
+    """
+    if rows is None:
+        return list(range(min(FIRST, len(table))))
+    named = [word.strip() for word in rows.split(",")] if isinstance(rows, str) else rows
+    named = [named] if isinstance(named, int) else named
+    places = {int(number) + 1: place for place, number in enumerate(table.places)}
+    expected = f"numbers from 1 to {len(table)}"
+    cure = "The header does not count; write them with commas between, such as --rows 3,8"
+    problems, chosen = [], []
+    for word in named:
+        number = _number(word)
+        if number is None:
+            found = f"'{word}' among the rows to explain"
+            problems.append(Problem(file=table.name, found=found, expected=expected, cure=cure))
+        elif number not in places:
+            found = f"there is no such row among its {len(table)}"
+            problems.append(Problem(file=table.name, row=number, found=found, expected=expected, cure=cure))
+        else:
+            chosen.append(places[number])
+    if not problems and not chosen:
+        problems = [Problem(file=table.name, found="no rows to explain", expected=expected, cure=cure)]
+    if problems:
+        raise DataError(problems)
+    return list(dict.fromkeys(chosen))
+
+
+def _number(word: object) -> int | None:
+    """A row's number; None for what is none."""
+    if isinstance(word, (int, np.integer)) and not isinstance(word, bool):
+        return int(word)
+    text = str(word)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

@@ -1,0 +1,222 @@
+"""Runs compared on their test rows: who beats whom, how surely, and at what cost; ``compare.html``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from polymodal import __version__
+from polymodal.comparison.alignment import Rows, pick, same_rows
+from polymodal.comparison.comparison_text import cheapest, sentences
+from polymodal.comparison.loaded_runs import Tested, read_all
+from polymodal.comparison.ranking import classes_of, rank, score_for, statistics
+from polymodal.errors import RunError
+from polymodal.report.number_text import listed
+from polymodal.utils.atomic import write_text, writing
+
+PAGE, FIGURES = "compare.html", "compare.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What :func:`compare` found.
+
+    Attributes:
+        figures: Everything, as ``compare.json`` has it.
+    """
+
+    figures: dict[str, Any]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The leaderboards: a row a target and run, the best first."""
+        return pd.DataFrame(
+            {
+                "target": name,
+                "run": entry["run"],
+                "metric": target["score"],
+                "score": entry["score"]["value"],
+                "low": entry["score"]["low"],
+                "high": entry["score"]["high"],
+                "behind": entry["behind"]["value"],
+                "as_good_as_best": entry["as_good"],
+                **self.figures["runs"][entry["run"]]["cost"],
+            }
+            for name, target in self.figures["targets"].items()
+            for entry in target["runs"]
+        )
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Every pair of runs of every target, the better one first."""
+        return pd.DataFrame(
+            {
+                "target": name,
+                "better": pair["better"],
+                "worse": pair["worse"],
+                "difference": pair["difference"]["value"],
+                "low": pair["difference"]["low"],
+                "high": pair["difference"]["high"],
+                **{key: pair[key] for key in ("certainty", "p", "corrected", "beats")},
+            }
+            for name, target in self.figures["targets"].items()
+            for pair in target["pairs"]
+        )
+
+    def write(self, folder: str | Path) -> Path:
+        """Write ``compare.json`` and ``compare.html``, which needs nothing but itself; gives the page.
+
+        Raises:
+            RunError: If they cannot be written.
+        """
+        from polymodal.comparison.comparison_page import comparison_page
+
+        folder = Path(folder)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self.figures, indent=2, ensure_ascii=False, allow_nan=False)
+            write_text(folder / FIGURES, text + "\n")
+            footer = f"Written by Polymodal {__version__}. All figures: {FIGURES}."
+            write_text(folder / PAGE, comparison_page(self.figures, footer))
+        return folder / PAGE
+
+
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    output: str | Path | None = None,
+    group: str | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare runs on the test rows that they have in common, from their folders alone.
+
+    No model is loaded and no medium is opened: answers and truths are those of ``predictions.parquet``. Rows
+    that a run skipped (``data.on_error: skip``) or left without an answer are left out for all runs, and
+    counted; a run without any answer to a target stands last, unscored.
+
+    Args:
+        runs: Two or more folders that fits wrote.
+        output: A folder for ``compare.html`` and ``compare.json``; nothing is written where none is named.
+        group: A column of the table whose equal values are drawn together; by default what a run declares,
+            or rows that share a picture, recording, clip or sequence.
+        seed: Of whatever is drawn.
+
+    Returns:
+        The figures; ``.frame`` has them as a DataFrame.
+
+    Raises:
+        RunError: If a folder holds no run with test rows, is named twice, or the runs were tested on
+            different rows or have no target in common; or if the files cannot be written.
+        DataError: If ``group`` is given and the table cannot be read or has no such column.
+    """
+    tested = read_all(runs)
+    targets, notes = _shared(tested)
+    rows = same_rows(tested, targets, group)
+    comparison = Comparison(
+        {
+            "format": FORMAT,
+            "polymodal": __version__,
+            "made": date.today().isoformat(),
+            "rows": len(rows.numbers),
+            "notes": [*notes, *rows.notes],
+            "runs": {run.name: _described(run) for run in tested},
+            "targets": {name: _target(tested, name, rows, seed) for name in targets},
+        }
+    )
+    if output is not None:
+        comparison.write(output)
+    return comparison
+
+
+def default_output(runs: Sequence[str | Path]) -> Path:
+    """The folder that all of ``runs`` lie in, or where there is none, the current one."""
+    above = {Path(run).resolve().parent for run in runs}
+    return Path(runs[0]).parent if len(above) == 1 else Path()
+
+
+def _described(run: Tested) -> dict[str, Any]:
+    declaration = run.declaration
+    return {
+        "folder": str(run.folder),
+        "fusion": declaration.fusion.name if len(declaration.inputs) > 1 else None,
+        "inputs": list(declaration.inputs),
+        "cost": run.cost,
+    }
+
+
+def _shared(runs: Sequence[Tested]) -> tuple[list[str], list[str]]:
+    """The targets that all runs learnt as the same task, and a note on the others.
+
+    Raises:
+        RunError: If there is none.
+    """
+    every = list(dict.fromkeys(name for run in runs for name in run.declaration.targets))
+    shared = [name for name in every if len({run.families.get(name) for run in runs}) == 1]
+    shared = [name for name in shared if name in runs[0].families]
+    if not shared:
+        learnt = "; ".join(f"{run.name}: {', '.join(run.declaration.targets)}" for run in runs)
+        cure = "Compare runs that learnt the same column as the same task"
+        raise RunError(f"no target that all runs have in common can be compared ({learnt}). {cure}")
+    left = [name for name in every if name not in shared]
+    note = (
+        f"{listed(left)} left out: not a target of every run, or not learnt as the same task" if left else ""
+    )
+    return shared, [note] if note else []
+
+
+def _target(runs: Sequence[Tested], name: str, rows: Rows, seed: int) -> dict[str, Any]:
+    """One target's figures.
+
+    Raises:
+        RunError: If no row has both a truth and an answer of every run that answers any.
+    """
+    family = runs[0].families[name]
+    truth = pick(runs[0], rows.numbers, runs[0].truth[name])
+    said = {run.name: pick(run, rows.numbers, run.said[name]) for run in runs}
+    known = np.array([cell is not None for cell in truth], dtype=bool)
+    if rows.weights is not None:
+        known &= rows.weights > 0
+    answered = {run: np.array([cell is not None for cell in cells]) & known for run, cells in said.items()}
+    answering = [mask for mask in answered.values() if mask.any()]
+    kept = np.flatnonzero(np.logical_and.reduce([known, *answering]))
+    if not answering or not len(kept):
+        raise RunError(f"no test row has a true '{name}' and an answer of every run. Fit again")
+    classes = classes_of(family, [truth, *said.values()])
+    metrics = {_metric(run, name) for run in runs}
+    score = score_for(family, metrics.pop() if len(metrics) == 1 else None, classes)
+    true = [truth[place] for place in kept]
+    added = {
+        run: statistics(score, family, classes, true, [said[run][place] for place in kept])
+        for run in said
+        if answered[run].any()
+    }
+    if rows.weights is not None:
+        added = {run: sums * rows.weights[kept, None] for run, sums in added.items()}
+    nothing = np.full_like(next(iter(added.values())), np.nan)
+    ranked = rank(score, {run: added.get(run, nothing) for run in said}, rows.groups[kept], seed=seed)
+    found = {
+        "task": family,
+        "score": score.name,
+        "rows": len(kept),
+        "groups": len(np.unique(rows.groups[kept])),
+        "grouped_by": rows.grouped_by,
+        "unanswered": int(known.sum() - len(kept)),
+        **ranked,
+    }
+    costs = {run.name: run.cost for run in runs}
+    found["cheapest"] = cheapest(found, costs)
+    return found | {"sentences": sentences(found, costs)}
+
+
+def _metric(run: Tested, target: str) -> str | None:
+    """The metric that picked the run's epoch, if it is one of this target."""
+    named, _, metric = (run.declaration.train.metric or "").rpartition(".")
+    return metric or None if named in ("", target) else None

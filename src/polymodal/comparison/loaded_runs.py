@@ -1,0 +1,215 @@
+"""What a run folder says of its test rows: truths, answers and cost, read without loading the model."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polymodal.config import Declaration
+from polymodal.config.parsing import load_yaml
+from polymodal.data.checks.rejected import NAME as REJECTED
+from polymodal.data.media.cells import MediaError
+from polymodal.data.values.labels import read_labels
+from polymodal.data.values.missing import Marks
+from polymodal.data.values.numbers import read_number
+from polymodal.data.values.vocabulary import Vocabulary
+from polymodal.errors import RunError
+from polymodal.runs.run_folder import answers_in_words, refuse_words
+from polymodal.training.declaration.validation import WEIGHT
+from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
+from polymodal.utils.json_files import read_json
+
+ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
+FAMILIES = ("classification", "multilabel", "regression")
+"""Whose answers can be read back from a file: a head of another family may answer anything."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A run and its answers to its test rows.
+
+    Attributes:
+        name: What it is called beside the others.
+        folder: Where it lies.
+        declaration: What it was made from.
+        results: What ``metrics.json`` says.
+        rows: Numbers of the test rows in their file, from 1, ascending.
+        classes: Of each target, none for numbers.
+        families: The task of each target whose answers can be read.
+        truth: Of each target, a row an entry, as training read the cells; None where the cell is empty.
+        said: The same of the answers.
+        weights: ``(rows,)`` how much each row counts in the run's metrics; None where all count the same.
+        rejected: ``(name of the file, row)`` of the rows that ``data.on_error: skip`` left out.
+    """
+
+    name: str
+    folder: Path
+    declaration: Declaration
+    results: dict[str, Any]
+    rows: np.ndarray
+    classes: dict[str, list[str]]
+    families: dict[str, str]
+    truth: dict[str, list[Any]]
+    said: dict[str, list[Any]]
+    rejected: frozenset[tuple[str, int]]
+    weights: np.ndarray | None = None
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """Parameters, seconds of training, and rows a second in it."""
+        trained = self.results.get("train", {})
+        return {
+            "parameters": self.results.get("parameters"),
+            "seconds": trained.get("seconds"),
+            "rows_per_second": trained.get("rows_per_second"),
+        }
+
+
+def read_all(folders: Sequence[str | Path]) -> list[Tested]:
+    """The runs in ``folders``, each under the shortest end of its path that no other one has.
+
+    Raises:
+        RunError: If there are fewer than two, one is named twice, is no run, or was not tested.
+    """
+    paths = [Path(folder) for folder in folders]
+    if len(paths) < 2:
+        raise RunError(
+            f"a comparison takes two runs or more, {len(paths)} was named. Name the folders of two"
+        )
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        if path.resolve() in seen:
+            raise RunError(f"{path}: is named twice (as {seen[path.resolve()]}). Name every run once")
+        seen[path.resolve()] = path
+    return [read_tested(path, name) for path, name in zip(paths, short_names(list(seen)), strict=True)]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as few for all as tell them apart."""
+    longest = max(len(path.parts) for path in paths)
+    for count in range(1, longest + 1):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def read_tested(folder: Path, name: str) -> Tested:
+    """One run.
+
+    Raises:
+        RunError: If the folder holds none, or none with test rows, or a file of it cannot be read.
+    """
+    _check_run(folder)
+    results, processor = read_results(folder), _json(folder / PROCESSOR)
+    if not (folder / ANSWERS).is_file():
+        cure = "Fit again with some, such as --set data.test=0.1"
+        if not load_yaml(folder / DECLARED).keeps_rows:
+            reason = "keeps no answers to its test rows (report.predictions: false, or data.private: true)"
+            raise RunError(f"{folder}: {reason}, so there is nothing to compare")
+        raise RunError(f"{folder}: was fitted without test rows, so there is nothing to compare. {cure}")
+    try:
+        table = pq.read_table(folder / ANSWERS)
+        table = table.sort_by("row")
+        missing = Marks.of(processor.get("missing"))
+        targets = [entry for entry in processor["targets"] if entry["task"] in FAMILIES]
+        columns = {
+            entry["name"]: [
+                read_cells(
+                    table.column(column).to_pylist(),
+                    entry["task"],
+                    separator,
+                    entry["classes"],
+                    missing,
+                    entry.get("written"),
+                )
+                for column, separator in (
+                    (f"{entry['name']}_true", entry.get("separator")),
+                    (entry["name"], None),
+                )
+            ]
+            for entry in targets
+        }
+        rows = table.column("row").to_numpy()
+        weights = table.column(WEIGHT).to_numpy() if results.get(WEIGHT) else None
+    except (pa.ArrowException, OSError, KeyError, TypeError, MediaError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder / ANSWERS}: cannot be read ({reason}). Fit again") from None
+    return Tested(
+        name=name,
+        folder=folder,
+        declaration=load_yaml(folder / DECLARED),
+        results=results,
+        rows=rows,
+        classes={entry["name"]: entry["classes"] for entry in targets},
+        families={entry["name"]: entry["task"] for entry in targets},
+        truth={target: truth for target, (truth, _) in columns.items()},
+        said={target: said for target, (_, said) in columns.items()},
+        rejected=_rejected(folder / REJECTED),
+        weights=weights,
+    )
+
+
+def _check_run(folder: Path) -> None:
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such run folder")
+    lacking = [name for name in (DECLARED, PROCESSOR, RESULTS) if not (folder / name).is_file()]
+    if not lacking:
+        if answers_in_words(folder):
+            refuse_words(folder)
+        return
+    if any((folder / name).is_file() for name in (*SEVERAL, "folds.json", "summary.json")):
+        raise RunError(f"{folder}: holds several runs. Name those in it: {folder}/*/")
+    cure = "Name the folder that a fit wrote, or finish the fit with --resume"
+    raise RunError(f"{folder}: not a complete run, {', '.join(lacking)} missing. {cure}")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: holds no JSON object. Fit again")
+    return content
+
+
+def read_cells(
+    cells: list[Any],
+    family: str,
+    separator: str | None,
+    classes: Sequence[str],
+    missing: Marks,
+    written: str | None = None,
+) -> list[Any]:
+    """Cells as training reads them: equal where they mean the same, whatever type the file gave them.
+
+    Two spellings of a value that ``classes`` holds apart are not equal; ``missing`` stands for an empty cell.
+    """
+    cells = list(map(missing.cleared, cells))
+    names = Vocabulary(classes)
+    if family == "regression":
+        numbers = [read_number(cell, written) for cell in cells]
+        return [None if np.isnan(number) else number for number in numbers]
+    if family == "multilabel":
+        labels = [
+            None if cell is None else read_labels(cell, separator, missing, written=True) for cell in cells
+        ]
+        return [None if found is None else frozenset(map(names.label, found)) for found in labels]
+    return [names.label(cell) or None for cell in cells]
+
+
+def _rejected(path: Path) -> frozenset[tuple[str, int]]:
+    if not path.is_file():
+        return frozenset()
+    with path.open(encoding="utf-8", newline="") as file:
+        return frozenset(
+            (Path(line["file"]).name, int(line["row"])) for line in csv.DictReader(file) if line["row"]
+        )

@@ -1,0 +1,1 @@
+"""The check before the first step: what a fit would trip over, each with its fix."""

@@ -1,0 +1,262 @@
+"""The check before the first step: what a fit would see, what it would trip over, each with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from polymodal.config import Declaration
+from polymodal.data.checks.check_columns import FEWEST_ROWS, Findings, below_zero, check_input, check_target
+from polymodal.data.checks.check_combined import combined_giveaways
+from polymodal.data.checks.check_copies import copies
+from polymodal.data.checks.check_derived import giveaways
+from polymodal.data.checks.check_labels import check_labels
+from polymodal.data.checks.check_media import Decode, Progress, check_media, noted
+from polymodal.data.checks.check_steps import check_steps
+from polymodal.data.checks.check_truncation import check_text_length, cut_media
+from polymodal.data.checks.check_values import check_values, count_marks, describe_marks
+from polymodal.data.checks.leakage import duplicates, equal_media, group_overlap
+from polymodal.data.checks.split_view import MEDIA, Parts
+from polymodal.data.media.content_keys import Contents
+from polymodal.data.readers import Reader
+from polymodal.data.schema.column_summary import describe_classes
+from polymodal.data.schema.infer import Guess
+from polymodal.data.tables.table import Table
+from polymodal.data.weights import check_weights, describe_weights
+from polymodal.errors import Problem, did_you_mean
+
+
+@dataclass
+class ColumnReport:
+    """What one column is, and what stands in it.
+
+    Attributes:
+        column: Its name.
+        role: ``input``, ``target``, ``split``, ``group``, ``weight`` or ``left out``.
+        modality: What it is read as; a target's task; None where it is not read.
+        reason: Why it was taken for that.
+        empty: Share of its cells that are empty, over all splits.
+        detail: Sizes, lengths, classes or range, in words.
+        marks: Cells that are empty by a mark of a missing value, by the mark.
+    """
+
+    column: str
+    role: str
+    modality: str | None
+    reason: str
+    empty: float
+    detail: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class CheckReport(Findings):
+    """What a fit would see.
+
+    Attributes:
+        table: The training table.
+        rows: Number of rows by split.
+        columns: Every column of the training table.
+        problems: What keeps a fit from starting.
+        warnings: What a fit would go on with.
+        rejected: Cells for which their rows are left out.
+        conversation: Of answers in words: tokens of a row, and one row as the model sees it.
+        notes: How the tables were read, where that is not a matter of course.
+    """
+
+    table: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    columns: list[ColumnReport] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)
+    conversation: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether a fit would start."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def check(
+    splits: dict[str, Table],
+    declaration: Declaration,
+    guesses: list[Guess],
+    *,
+    decode: Decode | None = None,
+    progress: Progress | None = None,
+    row_numbers: dict[str, np.ndarray] | None = None,
+    every: bool = False,
+    alike: Sequence[str] | None = None,
+    readers: Mapping[str, Reader] | None = None,
+) -> CheckReport:
+    """Read all a fit would read, and say what is wrong with it.
+
+    Args:
+        splits: ``train``, and ``validation`` and ``test`` where they are there.
+        declaration: The completed declaration.
+        guesses: What each column of the table was taken for.
+        decode: Reads an item of a media cell, given input, settings, item and folder; raises ``MediaError``.
+        progress: Wraps a loop, given what it is about and its length, to show how far it is.
+        row_numbers: For each split, its rows' places in the user's file, from 0.
+        every: Name every row that is at fault, also where one line could stand for many.
+        alike: Columns in which rows of two splits must not be equal; by default the inputs.
+        readers: Of the inputs; they know how much of a cell is kept.
+    """
+    inputs, targets = declaration.inputs, declaration.targets
+    roles: dict[str, str] = {name: entry.modality for name, entry in inputs.items()}
+    roles |= {name: entry.family for name, entry in targets.items()}
+    formats = {name: entry.format for name, entry in inputs.items()}
+    formats |= {name: entry.format for name, entry in targets.items()}
+    parts = Parts(splits, row_numbers or {}, roles, every, formats)
+    report = CheckReport(table=parts.train.name, rows={split: len(table) for split, table in splits.items()})
+    report.notes += dict.fromkeys(
+        f"{table.name}: {note}" for table in splits.values() for note in table.notes
+    )
+    report.problems += _check_rows(parts, report.table)
+    report.problems += _missing_columns(parts, declaration.data.sample_weight)
+    if report.rows["train"] == 0:
+        return report
+    details = _check_columns(parts, declaration, report, decode, progress, readers or {})
+    report.warnings += [
+        Problem(file=report.table, column=guess.column, found=guess.doubt, cure=f"{guess.cure}.")
+        for guess in guesses
+        if guess.doubt
+    ]
+    report.warnings += copies(parts, list(inputs)) + _repeated(parts, list(inputs), alike)
+    if parts.train.has(str(declaration.data.group)):
+        report.warnings += check_values(parts, str(declaration.data.group))
+        report.warnings += group_overlap(parts, str(declaration.data.group))
+    if (weight := declaration.data.sample_weight) is not None:
+        problems, warnings = check_weights(parts, weight, targets)
+        report.problems += problems
+        report.warnings += warnings
+    report.columns = _describe_columns(parts, declaration, guesses, details)
+    return report
+
+
+def _repeated(parts: Parts, inputs: list[str], alike: Sequence[str] | None) -> list[Problem]:
+    """Warnings of rows, and of media, that stand in two splits."""
+    contents = Contents(parts, inputs)
+    repeated = duplicates(parts, inputs if alike is None else alike, contents)
+    media = [name for name in inputs if parts.roles[name] in MEDIA and parts.having(name)]
+    equal = [problem for name in media for problem in equal_media(parts, name, contents, repeated)]
+    return repeated.warnings + equal
+
+
+def _check_columns(
+    parts: Parts,
+    declaration: Declaration,
+    report: CheckReport,
+    decode: Decode | None,
+    progress: Progress | None,
+    readers: Mapping[str, Reader],
+) -> dict[str, str]:
+    """Check each input and target that is there; what stands in it, in words."""
+    details = {}
+    for name, config in declaration.inputs.items():
+        if parts.train.has(name):
+            details[name] = check_input(parts, name, report)
+            if config.modality in MEDIA:
+                opened = check_media(parts, name, config, decode, progress)
+                details[name] = opened.detail + _white(readers.get(name))
+                report.warnings += noted(parts, name, opened)
+                is_sequence = config.modality == "sequence"
+                report.problems += (
+                    check_steps(parts, name, opened, report) if is_sequence else opened.problems
+                )
+                cut_media(parts, name, readers.get(name), opened.sizes, report)
+            elif config.modality == "text":
+                details[name] += check_text_length(parts, name, config, readers.get(name), report)
+            if config.modality in ("category", "text"):
+                report.warnings += check_values(parts, name)
+    for name, target in declaration.targets.items():
+        if parts.train.has(name):
+            is_labels = target.family == "multilabel"
+            details[name] = (
+                check_labels(parts, name, target.separator, report)
+                if is_labels
+                else check_target(parts, name, report)
+            )
+            if target.family in ("classification", "multilabel"):
+                report.warnings += check_values(parts, name, target.separator)
+            if target.transform == "log":
+                report.warnings += below_zero(parts, name)
+            report.warnings += _giveaways(parts, list(declaration.inputs), name)
+    return details
+
+
+def _giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
+    """Warnings of inputs that give ``target`` alone, and of the others that give it together."""
+    alone = giveaways(parts, inputs, target)
+    named = {problem.column for problem in alone}
+    return alone + combined_giveaways(parts, [name for name in inputs if name not in named], target)
+
+
+def _white(reader: Reader | None) -> str:
+    """What is white in pictures of more than 8 bits, where the input has such."""
+    scale = getattr(reader, "full_scale", None)
+    return f", {scale:g} is white" if scale else ""
+
+
+def _check_rows(parts: Parts, table: str) -> list[Problem]:
+    problems = []
+    if len(parts.train) < FEWEST_ROWS:
+        found = f"{len(parts.train)} rows to train on"
+        problems.append(Problem(file=table, found=found, expected="two or more", cure="Give more rows."))
+    if not len(parts.tables.get("validation", ())):
+        cure = "Give more rows, a larger data.validation, or mark rows 'val' in the split column."
+        problems.append(
+            Problem(file=table, found="no rows for validation", expected="one or more", cure=cure)
+        )
+    return problems
+
+
+def _missing_columns(parts: Parts, weight: str | None) -> list[Problem]:
+    problems = [
+        Problem(file=table.name, found=f"no column '{name}'", cure=did_you_mean(name, table.columns))
+        for table in parts.tables.values()
+        for name in [*parts.roles, *([weight] if weight else [])]
+        if not table.has(name)
+    ]
+    return list(dict.fromkeys(problems))  # the splits of one file all lack the same
+
+
+def _describe_columns(
+    parts: Parts, declaration: Declaration, guesses: list[Guess], details: dict[str, str]
+) -> list[ColumnReport]:
+    """A report on every column of the training table, in its order."""
+    known = {guess.column: guess for guess in guesses}
+    reports = []
+    for column in parts.train.columns:
+        guess = known.get(column, Guess(column, None, ""))
+        role = _role(column, declaration)
+        modality = parts.roles.get(column, guess.modality if role == "left out" else None)
+        empty = np.concatenate([parts.empty(split, column) for split in parts.having(column)])
+        detail = details.get(column, "")
+        if role == "group":
+            detail = describe_classes(parts, column, "groups")
+        if role == "weight":
+            detail = describe_weights(parts, column)
+        marks = count_marks(parts, column, modality)
+        detail = "; ".join(filter(None, (detail, describe_marks(marks))))
+        reports.append(ColumnReport(column, role, modality, guess.reason, float(empty.mean()), detail, marks))
+    return reports
+
+
+def _role(column: str, declaration: Declaration) -> str:
+    if column in declaration.inputs:
+        return "input"
+    if column in declaration.targets:
+        return "target"
+    if column == declaration.data.split:
+        return "split"
+    if column == declaration.data.sample_weight:
+        return "weight"
+    return "group" if column == declaration.data.group else "left out"

@@ -1,0 +1,203 @@
+"""What each column that is read has to hold, and what is worth a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polymodal.data.checks.split_view import Parts
+from polymodal.data.schema.column_summary import describe_classes, describe_numbers, describe_text
+from polymodal.data.schema.recognition import looks_like
+from polymodal.data.targets import LARGEST
+from polymodal.data.values.forms import form_of
+from polymodal.errors import Problem
+
+MOSTLY_EMPTY = 0.9
+FEW_ROWS_A_CLASS = 5
+FEWEST_ROWS = 2
+SINGLE_SHARE = 0.9  # of the answers are different where they are no classes
+FEWEST_SINGLE = 10
+MOST_DATES = 20
+NAMED = 5
+TASKS = ("classification", "multilabel", "regression")
+UNSEEN_CURE = "They cannot be answered rightly: add training rows of them, or leave these rows out."
+
+
+@dataclass
+class Findings:
+    """What keeps a fit from starting, and what it would go on with."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def check_input(parts: Parts, name: str, findings: Findings) -> str:
+    """Problems and warnings of one input; what stands in it, in words."""
+    nothing = parts.empty("train", name)
+    share = float(nothing.mean())
+    if nothing.all():
+        found = f"all {len(nothing)} training cells are empty"
+        cure = "Leave the column out of the inputs, or fill it."
+        findings.problems.append(parts.problem("train", None, name, found, cure=cure))
+    elif share > MOSTLY_EMPTY:
+        found = f"{nothing.sum()} of {len(nothing)} training cells are empty"
+        findings.warnings.append(
+            parts.problem("train", None, name, found, cure="It can teach the model little.")
+        )
+    role = parts.roles[name]
+    if role == "number":
+        cure = "Correct the cell, leave it empty, or read the column as text or category."
+        findings.problems += _no_numbers(parts, name, cure)
+        return describe_numbers(parts, name)
+    if role == "category":
+        findings.warnings += _unseen(parts, name, "categories", "They are read as 'another category'.")
+        return describe_classes(parts, name, "categories")
+    return describe_text(parts, name) if role == "text" else ""
+
+
+def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
+    """A problem for every cell that is no number."""
+    problems = []
+    for split in parts.having(name):
+        values = parts.tables[split].values(name)
+        for index in parts.numbers(split, name)[1]:
+            found = repr(values[int(index)].as_py())
+            mend = (
+                "Write it as the others are, nothing between thousands." if _has_separators(found) else cure
+            )
+            written = parts.formats.get(name)
+            expected = f"a number, written as {written}" if written else "a number"
+            problems.append(parts.problem(split, int(index), name, found, expected=expected, cure=mend))
+    return problems
+
+
+def _too_large(parts: Parts, name: str) -> list[Problem]:
+    """A problem for every number that no loss can bear."""
+    return [
+        parts.problem(split, int(row), name, repr(parts.tables[split].values(name)[int(row)].as_py()),
+                      expected=f"a number up to {LARGEST:g}", cure="Scale the column.")
+        for split in parts.having(name)
+        for row in np.flatnonzero(np.abs(parts.numbers(split, name)[0]) > LARGEST)
+    ]  # fmt: skip
+
+
+def _has_separators(found: str) -> bool:
+    digits = found.strip("'\" ").replace(",", "").replace(".", "").lstrip("+-")
+    return "," in found and digits.isdigit()
+
+
+def _unseen(parts: Parts, name: str, what: str, cure: str) -> list[Problem]:
+    """What to say of each split with labels that training never saw."""
+    known = {*parts.labels("train", name), ""}
+    warnings = []
+    for split in parts.having(name):
+        labels = parts.labels(split, name)
+        new = [index for index, label in enumerate(labels) if label not in known]
+        if new:
+            found = f"{what} that training never saw: {named(sorted({labels[index] for index in new}))}"
+            found += f" ({len(new)} of {len(labels)} {split} rows)"
+            warnings.append(parts.problem(split, new[0], name, found, cure=cure))
+    return warnings
+
+
+def _unseen_rows(parts: Parts, name: str) -> list[Problem]:
+    """A problem for every row of a class that training never saw."""
+    known = {*parts.labels("train", name), ""}
+    return [
+        parts.problem(split, row, name, f"the class '{label}'", expected="one that training saw",
+                      cure="Add training rows of it.")
+        for split in parts.having(name)
+        for row, label in enumerate(parts.labels(split, name))
+        if label not in known
+    ]  # fmt: skip
+
+
+def named(names: list[str]) -> str:
+    """The first of ``names``, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:NAMED]) + more
+
+
+def check_target(parts: Parts, name: str, findings: Findings) -> str:
+    """Problems and warnings of one target; its classes or range, in words."""
+    is_classes = parts.roles[name] == "classification"
+    if not is_classes:
+        cure = "Correct the cell or leave it empty, or set the target's task to classification."
+        findings.problems += _no_numbers(parts, name, cure) + _too_large(parts, name)
+    filled = ~parts.empty("train", name)
+    labels, counts = np.unique(parts.labels("train", name)[filled].astype(str), return_counts=True)
+    if filled.sum() < FEWEST_ROWS:
+        none = f"all {len(filled)} training cells are empty"
+        found = f"only {filled.sum()} training row has an answer" if filled.any() else none
+        cure = "Name another target, or fill it."
+        findings.problems.append(
+            parts.problem("train", None, name, found, expected="answers to learn", cure=cure)
+        )
+    elif len(labels) == 1:
+        found = f"every training row is '{labels[0]}'"
+        expected = "two classes or more" if is_classes else "numbers that differ"
+        cure = "Name another target, or add rows of others."
+        findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=cure))
+    answers = ~parts.empty("validation", name) if "validation" in parts.having(name) else np.array([])
+    if filled.sum() >= FEWEST_ROWS:
+        check_validation(parts, name, answers, findings)
+    if not is_classes:
+        return describe_numbers(parts, name)
+    if _hardly_repeat(parts, name, labels, findings):
+        return describe_classes(parts, name, "classes")
+    check_rare(parts, name, dict(zip(map(str, labels), counts, strict=True)), findings)
+    unseen = _unseen_rows(parts, name) if parts.every else _unseen(parts, name, "classes", UNSEEN_CURE)
+    findings.problems += unseen
+    return describe_classes(parts, name, "classes")
+
+
+def _hardly_repeat(parts: Parts, name: str, labels: np.ndarray, findings: Findings) -> bool:
+    """Whether a target's classes are nearly as many as its rows, which is a problem, or are dates."""
+    answers = np.concatenate([parts.labels(split, name) for split in parts.having(name)])
+    rows, names = int((answers != "").sum()), sorted({*map(str, answers)} - {""})
+    is_single = rows >= FEWEST_SINGLE and len(names) >= SINGLE_SHARE * rows
+    if not is_single and form_of(names) != "dates":
+        return False
+    what, cure = looks_like(names)
+    found = f"{len(names)} different answers in {rows} rows, which look like {what}: {named(names)}"
+    problem = parts.problem("train", None, name, found, expected="classes that come back", cure=cure)
+    is_refused = is_single or len(names) > MOST_DATES
+    (findings.problems if is_refused else findings.warnings).append(problem)
+    return is_refused
+
+
+def below_zero(parts: Parts, name: str) -> list[Problem]:
+    """What to say of each split whose numbers have no logarithm of 1 + x that can be learnt."""
+    warnings = []
+    for split in parts.having(name):
+        rows = np.flatnonzero(parts.numbers(split, name)[0] < 0)
+        if len(rows):
+            found = f"{len(rows)} of the numbers are below 0, and 'transform: log' takes them for 0"
+            cure = "Leave such cells empty if they stand for unknown amounts"
+            warnings.append(parts.problem(split, int(rows[0]), name, found, cure=cure))
+    return warnings
+
+
+def check_validation(
+    parts: Parts, name: str, answers: np.ndarray, findings: Findings, what: str = "an answer"
+) -> None:
+    """Say where none of the validation rows has an answer: ``answers`` ``(rows,)`` bool."""
+    if not len(answers) or answers.any():
+        return
+    cure = "Without one no epoch can be told to be better than another."
+    several = sum(role in TASKS for role in parts.roles.values()) > 1
+    place = findings.warnings if several else findings.problems
+    place.append(parts.problem("validation", None, name, f"no validation row has {what}", cure=cure))
+
+
+def check_rare(parts: Parts, name: str, counts: Mapping[str, int], findings: Findings) -> None:
+    """Warn of classes with few training rows."""
+    rare = [label for label, count in counts.items() if count < FEW_ROWS_A_CLASS]
+    if rare:
+        few = f"fewer than {FEW_ROWS_A_CLASS} training rows"
+        found = f"{len(rare)} of {len(counts)} classes have {few}: {named(rare)}"
+        findings.warnings.append(
+            parts.problem("train", None, name, found, cure="They will hardly be learnt.")
+        )

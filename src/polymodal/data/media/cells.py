@@ -1,0 +1,378 @@
+"""What a media cell is (path, bytes, data URI, array), what messages call it, and its bytes as a file."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from polymodal.data.media.arrays import MAGIC as NUMPY
+from polymodal.data.media.arrays import as_array, kind_of, read_header
+from polymodal.data.media.path_access import MediaAccess, Root, access_of, short_path
+from polymodal.data.tables.lists import first_filled, number_depth, written_list
+from polymodal.errors import PolymodalError, Problem
+
+SUFFIXES = {
+    "image": (
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+        ".avif", ".avifs",
+    ),
+    "audio": (
+        ".wav", ".wave", ".mp3", ".mp2", ".mpga", ".flac", ".ogg", ".oga", ".opus", ".spx", ".m4a", ".m4b",
+        ".aac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".wma", ".amr", ".caf", ".ac3", ".mka", ".weba",
+        ".w64",
+    ),
+    "video": (
+        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".3gp",
+        ".3g2", ".ogv", ".ogm", ".wmv", ".asf", ".flv", ".f4v", ".ts", ".mts", ".m2ts", ".h264",
+    ),
+    "sequence": (".npy", ".npz"),
+}  # fmt: skip
+"""The suffixes of files that are opened, by modality."""
+UNOPENED_SUFFIXES = {
+    "image": (
+        ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm",
+        ".pfm", ".pam", ".tga", ".ico", ".cur", ".icns", ".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf",
+        ".psd", ".xcf", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".exr", ".hdr",
+        ".dds", ".pcx", ".sgi", ".xbm", ".xpm", ".emf", ".wmf", ".dcm", ".dicom", ".nii", ".qoi", ".djvu",
+    ),
+    "audio": (".mid", ".midi", ".ape", ".wv", ".ra", ".ram", ".dsf", ".dff", ".tta", ".mpc", ".voc", ".aax"),
+    "video": (".rm", ".rmvb", ".swf", ".mxf", ".dv", ".divx", ".mod", ".tod", ".y4m", ".m3u8", ".ivf"),
+    "sequence": (".pt", ".pth", ".pkl", ".pickle", ".h5", ".hdf5", ".mat", ".safetensors", ".zarr"),
+}  # fmt: skip
+"""The suffixes of files that are known for what they hold, and refused with the way to convert them."""
+CONVERT = {
+    "image": (
+        "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF",
+        "Convert it, such as by ImageMagick: magick {} {}.png",
+    ),
+    "audio": ("WAV, FLAC, MP3, Ogg, M4A or the like", "Convert it, such as by FFmpeg: ffmpeg -i {} {}.wav"),
+    "video": ("MP4, MKV, WebM, AVI, MOV or the like", "Convert it, such as by FFmpeg: ffmpeg -i {} {}.mp4"),
+    "sequence": (".npy or .npz", "Save the numbers by numpy.save."),
+}
+"""What is opened, and how to get there from a file that is not, by modality."""
+MAGIC = {
+    "image": (
+        b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"\0\0\0\x0cjP  ",
+        b"\xff\x4f\xff\x51", b"%PDF", b"%!PS", b"8BPS", b"<svg",
+    ),
+    "audio": (
+        b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa", b"\xff\xf1",
+        b"\xff\xf9",        b".snd", b"#!AMR", b"caff", b"MThd", b"\x0b\x77",
+    ),
+    "video": (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\0\0\x01\xba", b"\0\0\x01\xb3"),
+    "sequence": (b"\x93NUMPY",),
+}  # fmt: skip
+RIFF = {b"WEBP": "image", b"WAVE": "audio", b"AVI ": "video"}
+BRANDS = {
+    b"M4A": "audio",
+    b"M4B": "audio",
+    b"avi": "image",
+    b"hei": "image",
+    b"hev": "image",
+    b"mif": "image",
+}
+"""The first three letters of an ISO file's brand, where they do not mean a clip."""
+OF_SUFFIX = {
+    suffix: kind
+    for table in (UNOPENED_SUFFIXES, SUFFIXES)
+    for kind, suffixes in table.items()
+    for suffix in suffixes
+}
+"""The modality of every suffix that is known, opened or not."""
+RAW = (bytes, bytearray, memoryview)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that is read of one cell.
+
+    Attributes:
+        bytes: Of the file, or of an array unpacked.
+        pixels: Of a picture, or of one frame of a clip.
+        seconds: Of a recording or a clip.
+        frames: Of a clip.
+        samples: That are decoded of a recording, in all its channels.
+        memory: Bytes that decoding a picture or a clip's frame takes.
+        decoded: Pixels of all frames that are decoded on the way to those of a clip that are kept.
+    """
+
+    bytes: int = 256 * 2**20
+    pixels: int = 100_000_000
+    seconds: float = 600.0
+    frames: int = 100_000
+    samples: int = 2**28
+    memory: int = 448 * 2**20
+    decoded: int = 6_000_000_000
+
+
+LIMITS = Limits()
+
+
+class MediaError(PolymodalError):
+    """A picture or recording that cannot be read; whoever knows its row and column adds them."""
+
+    def __init__(self, *, found: str, expected: str = "", cure: str = "") -> None:
+        self.found, self.expected, self.cure = found, expected, cure
+        super().__init__(" ".join(str(Problem(found=found, expected=expected, cure=cure)).split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keyword arguments would be lost on the way back from a worker process."""
+        return partial(type(self), found=self.found, expected=self.expected, cure=self.cure), ()
+
+
+class OutsideError(MediaError):
+    """A cell that names a file which the cells of its table may not name."""
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether a cell holds nothing: ``None``, blank text, NaN, or a dict without path, bytes and array.
+
+    Empty too is a list of nothing but these, save for NaN: that is a list of numbers, and wrong.
+    """
+    if cell is None:
+        return True
+    if isinstance(cell, str):
+        return not cell or cell.isspace()
+    if isinstance(cell, Mapping):
+        return not cell.get("path") and cell.get("bytes") is None and cell.get("array") is None
+    if isinstance(cell, (list, tuple)):
+        return all(not isinstance(entry, (float, np.floating)) and is_empty(entry) for entry in cell)
+    return isinstance(cell, (float, np.floating)) and bool(np.isnan(cell))
+
+
+def recognise(cell: Any) -> str | None:
+    """``image``, ``audio``, ``video`` or ``sequence`` by what the cell looks like; nothing is opened.
+
+    A list is what all its entries are.
+    """
+    if isinstance(cell, Image.Image):
+        return "image"
+    if isinstance(cell, RAW):
+        return _of_numpy(cell) if bytes(cell[:6]) == NUMPY else _recognise_bytes(bytes(cell[:12]))
+    if isinstance(cell, (str, os.PathLike)):
+        written = written_list(cell) if isinstance(cell, str) else None
+        return _recognise_text(os.fspath(cell)) if written is None else recognise(written)
+    if isinstance(cell, Mapping):
+        if cell.get("array") is not None:
+            return "audio" if cell.get("sampling_rate") else recognise(cell["array"])
+        return recognise(cell.get("bytes")) or recognise(cell.get("path"))
+    if isinstance(cell, np.ndarray):
+        return kind_of(cell.shape, cell.dtype)
+    if hasattr(cell, "detach"):  # a tensor
+        return recognise(as_array(cell))
+    if isinstance(cell, (list, tuple)) and cell:
+        return _recognise_list(cell)
+    return None
+
+
+def _recognise_list(cell: Sequence[Any]) -> str | None:
+    depth = number_depth(cell)
+    if depth and not isinstance(first_filled(cell), np.ndarray):
+        return "sequence" if depth <= 2 else None
+    kinds = {recognise(entry) for entry in cell if not is_empty(entry)}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _recognise_bytes(head: bytes) -> str | None:
+    if head[:4] == b"RIFF":
+        return RIFF.get(head[8:12])
+    if head[4:8] == b"ftyp":
+        return BRANDS.get(head[8:11], "video")
+    if head[:4] == b"FORM":
+        return "audio" if head[8:11] == b"AIF" else None
+    return next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
+
+
+def _of_numpy(cell: Any) -> str | None:
+    """What an array in NumPy's format is, by its header."""
+    try:
+        shape, _, dtype = read_header(BytesIO(bytes(cell[:4096])))
+    except (ValueError, EOFError, SyntaxError):
+        return "sequence"  # whoever reads it says what is wrong
+    return kind_of(shape, dtype)
+
+
+def _recognise_text(text: str) -> str | None:
+    if text[:5].lower() == "data:":
+        kind = text[5:11].split("/")[0].lower()
+        return kind if kind in ("image", "audio", "video") else None
+    if len(text) > 4096 or "\n" in text:  # no path, but prose that happens to end in a file's name
+        return None
+    text = tidy_path(text)
+    if "://" in text[:12]:  # an address, behind whose path a query may follow
+        text = text.partition("?")[0].partition("#")[0]
+    return OF_SUFFIX.get(os.path.splitext(text)[1].lower())
+
+
+def tidy_path(text: str) -> str:
+    """A path without blanks and quotes around it."""
+    text = text.strip()
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1].strip()
+    return text
+
+
+def describe(cell: Any) -> str:
+    """A short name of the cell for messages: its path, or how large it is."""
+    if isinstance(cell, Mapping):
+        inner = next((cell[key] for key in ("path", "bytes", "array") if cell.get(key) is not None), None)
+        return describe(inner) if inner is not None else "an empty cell"
+    if isinstance(cell, (str, os.PathLike)):
+        text = os.fspath(cell)
+        if text[:5].lower() == "data:":
+            return f"data: URI of {len(text)} characters"
+        if os.path.isabs(text) and _recognise_text(text) is not None:
+            text = short_path(text)  # what is said may be kept and shared: it names no folder of the machine
+        return text if len(text) <= 200 else f"{text[:200]}…"
+    if isinstance(cell, RAW):
+        return f"{len(cell)} bytes"
+    if isinstance(cell, (np.ndarray, Image.Image)):
+        shape = cell.shape if isinstance(cell, np.ndarray) else cell.size
+        return f"{'array' if isinstance(cell, np.ndarray) else 'picture'} of {' x '.join(map(str, shape))}"
+    return f"{type(cell).__name__} of {len(cell)}" if isinstance(cell, (list, tuple)) else type(cell).__name__
+
+
+def open_cell(cell: Any, root: Root, limits: Limits) -> BinaryIO:
+    """The bytes of a cell as a file open for reading; the caller closes it.
+
+    Args:
+        cell: A path, bytes, a ``data:`` URI, or a dict of ``path`` and ``bytes``.
+        root: Where its path starts; a :class:`polymodal.data.media.path_access.MediaAccess` also says which
+            files it may name.
+        limits: The most that is read.
+
+    Raises:
+        OutsideError: If the cell may not name the file; nothing tells whether there is one.
+        MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
+    """
+    given = cell
+    if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first is told in no time
+        cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
+    if is_empty(cell):
+        raise MediaError(found="an empty cell", expected="a file or its bytes")
+    if isinstance(cell, str) and cell[:5].lower() == "data:":
+        _check_bytes(len(cell) * 3 // 4, given, limits)
+        cell = _data_uri(cell, describe(given))
+    if isinstance(cell, RAW):
+        _check_bytes(len(cell), given, limits)
+        return BytesIO(cell)
+    if isinstance(cell, (str, os.PathLike)):
+        return _open_path(os.fspath(cell), root, limits)
+    raise MediaError(found=describe(given), expected="a path, bytes or a data: URI")
+
+
+def not_opened(cell: Any, kind: str) -> MediaError | None:
+    """The refusal of a file of a known format that is not opened, by its suffix; None for any other."""
+    if isinstance(cell, Mapping):
+        cell = cell.get("path")
+    if not isinstance(cell, (str, os.PathLike)):
+        return None
+    name = os.fspath(cell)
+    stem, suffix = os.path.splitext(os.path.basename(name))
+    if name[:5].lower() == "data:" or suffix.lower() not in UNOPENED_SUFFIXES[kind]:
+        return None
+    expected, cure = CONVERT[kind]
+    found = f"{describe(name)} is a file of the kind {suffix.lower()}, which is not opened"
+    return MediaError(found=found, expected=expected, cure=cure.format(stem + suffix, stem))
+
+
+def _check_address(name: str) -> None:
+    """Refuse what is no path of this machine.
+
+    Raises:
+        MediaError: If it is an address, on the network or not.
+    """
+    scheme, mark, rest = name.partition("://")
+    if not mark or len(scheme) > 10 or not scheme.isalnum():
+        return
+    if scheme.lower() == "file":
+        cure = f"Give the plain path: {urllib.parse.unquote(rest)}"
+        raise MediaError(found=f"{describe(name)} is an address", expected="a path", cure=cure)
+    cure = "Download it and give the file's path."
+    raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
+
+
+def _hint(name: str, root: Root) -> str:
+    """What may be wrong with the path of a file that is not there."""
+    if name.startswith("~"):
+        return "'~' is not replaced by the home folder: write the path out."
+    if "\\" in name and os.sep != "\\":
+        return "Its '\\' are part of the name on this system: write '/' between folders."
+    kind = OF_SUFFIX.get(os.path.splitext(name)[1].lower(), "")
+    refused = not_opened(name, kind) if kind else None
+    if refused is not None:
+        return f"Such files are not opened. {refused.cure}"
+    if os.path.isabs(name):
+        return ""
+    about = "Relative paths start from the table's folder: looked" if root else "Looked"
+    return f"{about} in {Path(root or '').absolute()}."
+
+
+def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
+    _check_address(name)
+    try:
+        path = access_of(root).locate(name)
+        if path is None:
+            raise _outside(name, access_of(root))
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
+            kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise MediaError(
+                found=f"{describe(name)} is a {kind}", expected="a file", cure="Give the path of one file."
+            )
+        _check_bytes(status.st_size, name, limits)
+        return open(path, "rb")
+    except (FileNotFoundError, NotADirectoryError):
+        if tidy_path(name) != name:
+            return _open_path(tidy_path(name), root, limits)
+        found = f"{short_path(name, root)} does not exist"
+        raise MediaError(found=found, cure=_hint(name, root)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error
+
+
+def _outside(name: str, access: MediaAccess) -> OutsideError:
+    if not access.within:
+        found, expected = "the path of a file", "the file's bytes or a data: URI"
+        return OutsideError(found=found, expected=expected)
+    found = f"{short_path(name, access)} lies outside the table's folder"
+    cure = "Name the folder of the files by data.root (--root), or allow any by --media-anywhere."
+    return OutsideError(found=found, expected="a file in that folder", cure=cure)
+
+
+def _check_bytes(size: int, cell: Any, limits: Limits) -> None:
+    if 0 < size <= limits.bytes:
+        return
+    name = describe(cell)
+    if size == 0:
+        raise MediaError(
+            found=f"{name}: the file is empty" if name != "0 bytes" else "an empty file",
+            cure="Replace the file, or leave the cell empty.",
+        )
+    expected = f"at most {limits.bytes:,} bytes"
+    raise MediaError(found=f"{name} holds {size:,} bytes", expected=expected, cure="Make it smaller.")
+
+
+def _data_uri(text: str, name: str) -> bytes:
+    head, comma, body = text.partition(",")
+    try:
+        if not comma:
+            raise ValueError("no comma")
+        raw = urllib.parse.unquote_to_bytes(body)
+        return base64.b64decode(b"".join(raw.split()), validate=True) if head.endswith(";base64") else raw
+    except (binascii.Error, ValueError) as error:
+        expected = "data:image/png;base64,… or the like"
+        raise MediaError(found=f"{name} cannot be decoded ({error})", expected=expected) from error

@@ -1,0 +1,128 @@
+"""Training rows without what few of them hold: rare values go before anything is learned from them.
+
+A run folder keeps names of categories and classes, words of a vocabulary and edges of bins. Each of those is
+then held by at least ``rows`` training rows, as k-anonymity asks of published values (Sweeney 2002). This
+bounds what the files of a run spell out; it does not bound what weights remember.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polymodal.config import InputConfig, TargetConfig
+from polymodal.data.tables.table import Table
+from polymodal.data.values.column_values import as_label, as_labels, parse_numbers
+from polymodal.data.values.labels import readable_labels
+
+PIECES = re.compile(r"\w+|[^\w\s]+")
+"""Words of a text, and runs of other marks."""
+
+
+def generalise(
+    splits: Mapping[str, Table],
+    inputs: Mapping[str, InputConfig],
+    targets: Mapping[str, TargetConfig],
+    rows: int,
+) -> dict[str, Table]:
+    """The splits without values that fewer than ``rows`` training rows hold.
+
+    Rare categories, classes and labels are empty, rare words are left out of texts, and numbers lie between
+    the mean of the ``rows`` lowest and that of the ``rows`` highest. Inputs change in training rows alone,
+    where something is learned of them; classes and labels change everywhere, since no row could be judged by
+    one that is not known.
+    """
+    train = splits["train"]
+    changed = {name: _input(train, name, config, rows) for name, config in inputs.items()}
+    changed = {name: values for name, values in changed.items() if values is not None}
+    numbers = {name: config for name, config in targets.items() if config.family == "regression"}
+    for name, config in numbers.items():
+        changed[name] = bounded(parse_numbers(train.values(name), config.format)[0], rows)
+    made = dict(splits) | {"train": train.adding(changed)}
+    for name, config in targets.items():
+        if config.family in ("classification", "multilabel"):
+            of = _labels_of(name, config)
+            kept = frequent((labels for labels in of(train)), rows)
+            for split, table in made.items():
+                if name in table.columns and len(table):
+                    made[split] = table.adding({name: _without(table.values(name), of(table), kept)})
+    return made
+
+
+def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.ChunkedArray | None:
+    """The training cells of an input; None where they stay as they are."""
+    if name not in train.columns or not len(train):
+        return None
+    if config.modality == "number":
+        return bounded(parse_numbers(train.values(name), config.format)[0], rows)
+    if config.modality == "category":
+        labels = as_labels(train.values(name))
+        kept = frequent(([label] for label in labels), rows)
+        return _masked(train.values(name), [label in kept for label in labels])
+    if config.modality == "text":
+        cells = [_texts(cell) for cell in train.values(name).to_pylist()]
+        kept = frequent(({word for text in texts for word in _words(text)} for texts in cells), rows)
+        return _array([" ".join(_kept(text, kept) for text in texts).strip() or None for texts in cells])
+    return None
+
+
+def frequent(held: Iterable[Iterable[str]], rows: int) -> set[str]:
+    """What at least ``rows`` rows hold; ``held`` says of each row what it holds."""
+    counts = Counter(value for values in held for value in set(values))
+    return {value for value, count in counts.items() if count >= rows}
+
+
+def bounded(numbers: np.ndarray, rows: int) -> pa.ChunkedArray:
+    """``numbers`` ``(rows,)`` between the means of the ``rows`` lowest and highest; empty where too few."""
+    known = np.sort(numbers[np.isfinite(numbers)])
+    if len(known) < 2 * rows:
+        return _array([None] * len(numbers), pa.float64())
+    low, high = float(known[:rows].mean()), float(known[-rows:].mean())
+    cells = np.clip(numbers, low, high)
+    return pa.chunked_array([pa.array(cells, pa.float64(), from_pandas=True)])
+
+
+def _labels_of(name: str, config: TargetConfig) -> Callable[[Table], list[list[str]]]:
+    def of(table: Table) -> list[list[str]]:
+        if config.family == "multilabel":
+            return [labels or [] for labels in readable_labels(table.values(name), config.separator)]
+        return [[label] if label else [] for label in as_labels(table.values(name))]
+
+    return of
+
+
+def _without(values: pa.ChunkedArray, rows: list[list[str]], kept: set[str]) -> pa.ChunkedArray:
+    """The cells of a target that hold none but labels that are kept; of others, lists of those that are."""
+    if all(len(labels) < 2 for labels in rows):
+        return _masked(values, [set(labels) <= kept for labels in rows])
+    cells = [[label for label in labels if label in kept] or None for labels in rows]
+    return _array(cells, pa.list_(pa.string()))
+
+
+def _masked(values: pa.ChunkedArray, kept: list[bool]) -> pa.ChunkedArray:
+    """``values``, empty where ``kept`` is false."""
+    return pc.if_else(pa.chunked_array([pa.array(kept, pa.bool_())]), values, None)
+
+
+def _texts(cell: Any) -> list[str]:
+    if isinstance(cell, list):
+        return [as_label(text) for text in cell]
+    return [as_label(cell)]
+
+
+def _words(text: str) -> list[str]:
+    return [piece.lower() for piece in PIECES.findall(text)]
+
+
+def _kept(text: str, kept: set[str]) -> str:
+    return " ".join(PIECES.sub(lambda piece: piece[0] if piece[0].lower() in kept else "", text).split())
+
+
+def _array(cells: list[Any], kind: pa.DataType | None = None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(cells, kind or pa.large_string())])

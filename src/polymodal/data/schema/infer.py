@@ -1,0 +1,279 @@
+"""What a column holds: column → modality, target → task, by rules whose figures a person can check."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.config import TargetConfig
+from polymodal.data.media import recognise
+from polymodal.data.media.cells import tidy_path
+from polymodal.data.schema.recognition import (
+    Guess,
+    amounts_guess,
+    checked_number,
+    listed_texts,
+    numbers_that_identify,
+    recognised_texts,
+    texts_that_identify,
+)
+from polymodal.data.tables.lists import first_filled, number_depth, written_list
+from polymodal.data.tables.table import Table
+from polymodal.data.values.column_values import (
+    Cells,
+    as_label,
+    holds_objects,
+    holds_records,
+    holds_texts,
+    is_textual,
+    look,
+    parse_numbers,
+)
+from polymodal.data.values.labels import guess_separator, looks_multilabel
+from polymodal.data.values.number_formats import is_amount
+from polymodal.errors import ConfigError, one_line
+
+NUMERIC_SHARE = 0.9  # a few stray words do not make a column of numbers a text
+MIXED_SHARE = 0.5  # of numbers among texts is named: what they measure is lost in a text
+ROWS_A_CATEGORY = 5  # a value seen less often says too little to have a vector of its own
+MOST_CATEGORIES = 1000
+WORDS_OF_A_CATEGORY = 3  # longer values carry meaning in their words, which a category cannot read
+MOST_WHOLE_CLASSES = 20
+FEWEST_STEPS = 8  # of whole numbers that are written out as a list: fewer are labels or a place
+YES_NO = {"true", "false", "yes", "no", "y", "n", "t", "f"}
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+
+
+__all__ = ["Guess", "guess_by_content", "guess_modality", "guess_target"]
+
+
+def guess_modality(table: Table, column: str) -> Guess:
+    """Say what ``column`` holds, and by which figures."""
+    values = table.values(column)
+    cells = look(values)
+    if not cells.filled and holds_records(values):
+        fields = ", ".join(one_line(field.name, 40) for field in [*values.type][:5])
+        doubt, cure = f"records ({fields}), which are not read", "Make a column of each of their fields"
+        return Guess(column, None, doubt, doubt=f"{doubt}: left out", cure=cure)
+    if not cells.filled:
+        return Guess(column, None, f"all {cells.rows} cells are empty")
+    if _is_constant(cells):
+        return Guess(column, None, f"the same value in all {cells.rows} rows")
+    numbers, bad = parse_numbers(values)
+    if _is_row_number(numbers, bad):
+        low, high = int(numbers.min()), int(numbers.max())
+        return Guess(column, None, f"the whole numbers {low} to {high}, each once: a row number")
+    guess = guess_by_content(column, values, cells)
+    only = ""
+    if guess.modality == "number" or is_textual(values.type):
+        only = numbers_that_identify(column, numbers, bad)
+    if guess.modality == "text" and not only:
+        only = texts_that_identify(values, cells)
+    return Guess(column, None, only) if only else guess
+
+
+def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
+    """The modality by what the cells hold, whether or not the column is worth reading."""
+    media = _media(cells)
+    if media:
+        return Guess(column, *media)
+    if holds_texts(values.type):
+        return listed_texts(column, values, cells)
+    if holds_objects(values.type):
+        reason = f"cells of type {values.type}, in which no picture or sound was recognised"
+        return Guess(column, None, reason)
+    if _is_yes_no(values, cells):
+        return Guess(column, "category", _figures(cells))
+    return _number(column, values, cells) or _words(column, values, cells)
+
+
+def _number(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess | None:
+    """The guess of a column of numbers or codes; None where most cells are something else."""
+    numeric, words = _count_numbers(values)
+    guess = amounts_guess(column, values, cells)[1] if words else None
+    if guess is not None:
+        return guess
+    if not numeric or numeric < NUMERIC_SHARE * (numeric + words):
+        return None
+    empty = _empty(cells.looked_at - numeric - words)
+    plain = Guess(column, "number", f"{numeric} of {numeric + words} cells are numbers{empty}")
+    return checked_number(plain, values, cells, repeats=_is_repeated(cells)) if not words else plain
+
+
+def _words(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
+    """The guess of a column of words, or of texts of another form."""
+    repeats = _is_repeated(cells)
+    figures = _figures(cells) if repeats else f"{_figures(cells, words=True)}"
+    found = recognised_texts(column, values, cells, repeats=repeats, figures=figures)
+    if found is not None:
+        return found
+    written, _ = amounts_guess(column, values, cells)
+    guess = Guess(column, "category" if repeats else "text", figures)
+    if written is None or not written.doubt:
+        return replace(guess, **_partly_numbers(values, cells)) if guess.modality == "text" else guess
+    doubt, cure = (
+        f"{written.doubt}, read as {guess.modality}",
+        "Write them in one way, to be read as numbers",
+    )
+    return replace(guess, doubt=doubt, cure=cure)
+
+
+def _partly_numbers(values: pa.ChunkedArray, cells: Cells) -> dict[str, str]:
+    """The doubt and cure of texts of which most are numbers, but too few for a column of numbers."""
+    if not is_textual(values.type):
+        return {}
+    numbers, bad = parse_numbers(values)
+    numeric = int(np.isfinite(numbers).sum())
+    if numeric < MIXED_SHARE * cells.filled or not len(bad):
+        return {}
+    other = one_line(str(values[int(bad[0])].as_py()), 40)
+    doubt = f"{numeric} of {numeric + len(bad)} cells are numbers, the others not ('{other}'), read as text"
+    return {"doubt": doubt, "cure": "Correct or empty the others, to be read as numbers"}
+
+
+def _figures(cells: Cells, *, words: bool = False) -> str:
+    each = f", {cells.words:.1f} words a cell" if words else ""
+    empty = _empty(cells.looked_at - cells.filled)
+    return f"{len(cells.distinct)} different values in {cells.filled} cells{each}{empty}"
+
+
+def _is_yes_no(values: pa.ChunkedArray, cells: Cells) -> bool:
+    return pa.types.is_boolean(values.type) or all(
+        as_label(value).lower() in YES_NO for value in cells.distinct
+    )
+
+
+def _is_constant(cells: Cells) -> bool:
+    """One value everywhere; one value here and there still says something: where it stands."""
+    whole = cells.rows > 1 and cells.filled == cells.rows
+    first = as_label(cells.distinct[0]) if cells.distinct else ""
+    return whole and all(as_label(value) == first for value in cells.distinct)
+
+
+def _is_row_number(numbers: np.ndarray, bad: np.ndarray) -> bool:
+    rows = len(numbers)
+    if rows < ROWS_A_CATEGORY or len(bad) or not np.isfinite(numbers).all():
+        return False
+    if (numbers != np.round(numbers)).any():
+        return False
+    return numbers.max() - numbers.min() == rows - 1 and len(np.unique(numbers)) == rows
+
+
+def _is_repeated(cells: Cells) -> bool:
+    """Whether the values are short and come back often enough to be categories."""
+    return (
+        cells.words <= WORDS_OF_A_CATEGORY
+        and len(cells.distinct) <= MOST_CATEGORIES
+        and cells.filled >= ROWS_A_CATEGORY * len(cells.distinct)
+    )
+
+
+def _count_numbers(values: pa.ChunkedArray) -> tuple[int, int]:
+    """How many cells are numbers, and how many hold something else; NA and the like are neither."""
+    numbers, bad = parse_numbers(values)
+    return int(np.isfinite(numbers).sum()), len(bad)
+
+
+def _empty(count: int) -> str:
+    return f", {count} empty" if count else ""
+
+
+def _media(cells: Cells, *, strict: bool = True) -> tuple[str, str] | None:
+    """The kind of media at least half of the cells hold, and the figures; ``strict`` wants measurements."""
+    counts: Counter[str] = Counter()
+    forms: Counter[str] = Counter()
+    if all(isinstance(value, (int, float)) for value in cells.distinct):
+        return None
+    kinds = [recognise(value) for value in cells.distinct]
+    if strict and not _are_features(cells.distinct, kinds):
+        kinds = [None if kind == "sequence" else kind for kind in kinds]
+    for kind, count in zip(kinds, cells.counts, strict=True):
+        counts[kind or ""] += int(count)
+    kind = max((name for name in counts if name), key=counts.__getitem__, default=None)
+    if kind is None or 2 * counts[kind] < cells.filled:
+        return None
+    for value, found, count in zip(cells.distinct, kinds, cells.counts, strict=True):
+        if found == kind:
+            forms[_form(value, kind)] += int(count)
+    shown = " or ".join(form for form, _ in forms.most_common(3))
+    verb = "end in" if all(form.startswith(".") for form in forms) else "are"
+    looked_at = "cells looked at" if cells.looked_at < cells.rows else "cells"
+    figures = f"{counts[kind]} of {cells.filled} {looked_at} {verb} {shown}"
+    return kind, figures + _empty(cells.looked_at - cells.filled)
+
+
+def _are_features(values: Sequence[Any], kinds: Sequence[str | None]) -> bool:
+    """Whether the lists of numbers that are written out are measurements.
+
+    ``[1, 2]`` is more often two labels, the ends of a range or a place than a sequence of two steps. What
+    lists of lists, numbers with a fraction, or many numbers say is lost in any other reading.
+    """
+    found = [
+        written_list(v)
+        for v, kind in zip(values, kinds, strict=True)
+        if kind == "sequence" and isinstance(v, str)
+    ]
+    lists = [value for value in found if value is not None and number_depth(value) == 1]
+    if not lists or len(lists) < len(found):  # files, or lists of lists
+        return True
+    if np.median([len(value) for value in lists]) >= FEWEST_STEPS:
+        return True
+    return any(isinstance(number, float) and number % 1 for value in lists for number in value)
+
+
+def _form(value: Any, kind: str) -> str:
+    """How a medium stands in its cell: ``.png``, ``data:image URIs``, ``image bytes``, ``lists of .png``."""
+    value = (written_list(value) if isinstance(value, str) else None) or value
+    if isinstance(value, list):
+        return "lists of numbers" if number_depth(value) else f"lists of {_form(first_filled(value), kind)}"
+    path = value.get("path") if isinstance(value, dict) and not value.get("bytes") else value
+    if isinstance(path, str):
+        suffix = _SUFFIX.search(tidy_path(path).split("?")[0]) if not path.startswith("data:") else None
+        return suffix.group().lower() if suffix else f"data:{kind} URIs"
+    return f"{kind} bytes" if isinstance(value, bytes | dict) else f"{kind} arrays"
+
+
+def guess_target(
+    table: Table, column: str, task: Literal["classification", "multilabel", "regression"] | None = None
+) -> TargetConfig:
+    """Say how ``column`` is to be answered, unless ``task`` says it.
+
+    Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
+    freely. Classes are other texts, truth values, and whole numbers of at most twenty values that repeat;
+    other numbers are amounts.
+
+    Raises:
+        ConfigError: If the column holds pictures, recordings or the like, which no head answers.
+    """
+    values = table.values(column)
+    cells = look(values)
+    media = _media(cells, strict=False)
+    if media and task is None:
+        raise ConfigError(
+            f"{table.name}, column '{column}': {media[1]}, which no target answers. "
+            "Name a column of classes or numbers"
+        )
+    if task is None and looks_multilabel(values):
+        task = "multilabel"
+    if task is not None:
+        separator = guess_separator(values) if task == "multilabel" else None
+        return TargetConfig(task=task, separator=separator)
+    guess = Guess(column, None, "") if _is_yes_no(values, cells) else _number(column, values, cells)
+    if guess is None or guess.modality != "number":
+        return TargetConfig(task="classification")
+    numbers, _ = parse_numbers(values, guess.format)
+    numbers = numbers[np.isfinite(numbers)]
+    if guess.format is not None and is_amount(guess.format):
+        return TargetConfig(task="regression", format=guess.format)
+    distinct = np.unique(numbers)
+    few = len(distinct) <= MOST_WHOLE_CLASSES and len(numbers) >= 2 * len(distinct)
+    is_classes = few and bool((distinct == np.round(distinct)).all())
+    if is_classes:
+        return TargetConfig(task="classification")
+    return TargetConfig(task="regression", format=guess.format)

@@ -1,0 +1,1 @@
+"""Rows to training, validation and test rows, and to folds."""

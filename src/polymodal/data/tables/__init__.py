@@ -1,0 +1,1 @@
+"""Tables in and out: CSV, JSON, Parquet, Excel, DataFrames, datasets and lists of dicts."""

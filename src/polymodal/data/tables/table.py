@@ -1,0 +1,362 @@
+"""Whatever holds rows (file, folder, DataFrame, dataset, list of dicts) → one Table over Arrow."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+from datasets.table import InMemoryTable
+
+from polymodal.data.media.audio_samples import holds_samples, scaled_samples
+from polymodal.data.media.path_access import MediaAccess, Root
+from polymodal.data.tables import files, records
+from polymodal.data.tables.arrow_types import check_types, is_plain, plain_values
+from polymodal.data.tables.delimited import Dialect
+from polymodal.data.values.missing import DEFAULT_MARKS, Marks
+from polymodal.errors import DataError, Problem
+
+BLOCK = 1000  # rows taken at once: enough to be quick, few enough to hold pictures in memory
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and columns as they were given; media cells stay paths or bytes until ``media`` reads them.
+
+    Attributes:
+        data: The rows; no column decodes itself.
+        name: What the user calls the table, for messages.
+        root: Folder that relative media paths start from, ``None`` for the current one; of a table that was
+            read from a file also which files its cells may name.
+        numbers: The rows' places in what was read, from 0; ``None`` where all of it is here.
+        rejected: The rows that could not be read as such and were left out.
+        notes: How the file was read, where that is not a matter of course.
+        missing: What stands for an empty cell; such cells are empty in all that the table gives.
+        index: A DataFrame's own index, which answers to its rows carry as well; ``None`` for other sources.
+        untyped: Whether the source holds texts alone, as a CSV does, so that numbers can only be guessed.
+    """
+
+    data: datasets.Dataset
+    name: str
+    root: Root
+    numbers: np.ndarray | None = None
+    rejected: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    missing: Marks = DEFAULT_MARKS
+    index: pd.Index | None = field(default=None, compare=False)
+    untyped: bool = False
+
+    @property
+    def places(self) -> np.ndarray:
+        """Each row's place in what was read, from 0: ``(rows,)``."""
+        return np.arange(len(self)) if self.numbers is None else self.numbers
+
+    @cached_property
+    def _names(self) -> dict[str, None]:
+        """The columns, gathered once: of a wide table that takes longer than looking for one of them."""
+        return dict.fromkeys(self.data.column_names)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, in order."""
+        return list(self._names)
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a column."""
+        return column in self._names
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def values(self, column: str) -> pa.ChunkedArray:
+        """All cells of a column, in the order of the rows; the marks of a missing value are null.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        return self.missing.cleared_column(self.raw(column))
+
+    def raw(self, column: str) -> pa.ChunkedArray:
+        """All cells of a column as they were given.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        whole = self.data.data.column(column)
+        if self.data._indices is None:
+            return whole
+        # In blocks: the text of very many rows would not fit the 32-bit offsets of one array.
+        rows = self.data._indices.column(0)
+        blocks = [whole.take(rows.slice(start, 50 * BLOCK)) for start in range(0, len(rows), 50 * BLOCK)]
+        return pa.chunked_array([chunk for block in blocks for chunk in block.chunks], type=whole.type)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Table:
+        """The table of these rows only, in this order."""
+        rows = np.asarray(indices, dtype=np.int64)
+        index = None if self.index is None else self.index.take(rows)
+        return replace(self, data=self.data.select(rows), numbers=self.places[rows], index=index)
+
+    def marking(self, missing: Marks) -> Table:
+        """The table with other marks of a missing value."""
+        return self if missing == self.missing else replace(self, missing=missing)
+
+    def without(self, problems: Iterable[Problem]) -> Table:
+        """The table without the rows that ``problems`` name."""
+        bad = [entry.row - 1 for entry in problems if entry.row is not None and entry.file == self.name]
+        return self.select(np.flatnonzero(~np.isin(self.places, bad)))
+
+    def reading(self, instead: Mapping[str, str]) -> Table:
+        """The table in which the cells of one column stand in the place of another's, by its name.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        columns = {name: self.values(instead.get(name, name)) for name in [*self.columns, *instead]}
+        return replace(self, data=_dataset(pa.table(columns)))
+
+    def adding(self, columns: Mapping[str, pa.ChunkedArray]) -> Table:
+        """The table with more columns, or others of the same name."""
+        whole = {name: self.raw(name) for name in self.columns} | dict(columns)
+        return replace(self, data=_dataset(pa.table(whole)))
+
+    def emptied(self, columns: Iterable[str], rows: Sequence[int] | np.ndarray) -> Table:
+        """The table whose cells of ``columns`` are empty in all rows but ``rows``."""
+        kept = np.zeros(self.data.data.num_rows, dtype=bool)
+        held = self.data._indices
+        kept[rows if held is None else held.column(0).to_numpy()[np.asarray(rows, dtype=np.int64)]] = True
+        whole = self.data.data.table
+        for name in columns:
+            place, values = whole.column_names.index(name), whole.column(name)
+            whole = whole.set_column(place, name, pc.if_else(pa.array(kept), values, None))
+        return replace(self, data=_dataset(whole, held))
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row as a dict of plain Python values."""
+        return self.missing.cleared_row(self.data[int(index)])
+
+    def rows(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[dict[str, Any]]:
+        """Rows as dicts of plain Python values, read block by block."""
+        arrow = self.data.with_format("arrow")
+        wanted = range(len(self)) if indices is None else [int(index) for index in indices]
+        for start in range(0, len(wanted), BLOCK):
+            yield from map(self.missing.cleared_row, arrow[wanted[start : start + BLOCK]].to_pylist())
+
+
+def read_table(
+    source: Any,
+    *,
+    name: str | None = None,
+    skip: bool = False,
+    sep: str | None = None,
+    encoding: str | None = None,
+    root: str | Path | None = None,
+    media_anywhere: bool = False,
+) -> Table:
+    """Read ``source`` as a table; nothing in it is opened, decoded or guessed.
+
+    Args:
+        source: Path of a CSV, TSV, JSONL, JSON or Parquet file or of a folder written by ``save_to_disk``,
+            a pandas DataFrame, a ``datasets.Dataset``, a table of pyarrow or polars or whatever else hands
+            over Arrow's columns, a dict of columns, dicts in a list or one after another, or a Table. All
+            cells of a CSV or TSV are text.
+        name: What to call it in messages; by default its path or kind.
+        skip: Leave rows out that are none (a CSV's of another length, lines that are no JSON) instead of
+            refusing the file; see :attr:`Table.rejected`.
+        sep: What separates the cells of a CSV, where it is not found out: one character, or ``tab``.
+        encoding: Of a CSV or JSON file, such as ``cp1252``; UTF-8, or what its first bytes say, by default.
+        root: Where relative paths of media cells start, instead of the table's own folder; itself beside the
+            table or in the current folder.
+        media_anywhere: Let the cells of a file name any file, not those below its folder (or ``root``) alone.
+
+    Raises:
+        DataError: If it cannot be read as rows and columns: every reason, with its row.
+    """
+    if isinstance(source, Table):
+        return source if name is None else replace(source, name=name)
+    folder = _folder(source)
+    media = _media_folder(root, folder, name or str(source)) if root is not None else folder
+    table = _read(source, name, skip, Dialect(sep=sep, encoding=encoding))
+    if folder is None or media is None:  # rows of a program, which may name any file
+        return replace(table, root=media)
+    return replace(table, root=MediaAccess(media) if media_anywhere else MediaAccess.inside(media))
+
+
+def _folder(source: Any) -> Path | None:
+    """The folder of a table that is read from a file: a saved dataset's is its own."""
+    if not isinstance(source, (str, os.PathLike)):
+        return None
+    return Path(source) if os.path.isdir(source) else Path(source).parent
+
+
+def _media_folder(root: str | Path, folder: Path | None, name: str) -> Path:
+    beside = (folder or Path()) / root
+    media = beside if os.path.isdir(beside) else Path(root)
+    if not os.path.isdir(media):
+        cure = "Give the folder that the paths in the table start from."
+        raise DataError(Problem(file=name, found=f"data.root '{root}' is no folder", cure=cure))
+    return media
+
+
+def _read(source: Any, name: str | None, skip: bool, dialect: Dialect) -> Table:
+    if isinstance(source, (str, os.PathLike)):
+        return _read_path(Path(source), name or str(source), skip, dialect)
+    if isinstance(source, (datasets.Dataset, datasets.DatasetDict, datasets.IterableDataset)):
+        return _table(source, name or "dataset")
+    if isinstance(source, pd.DataFrame):
+        name = name or "DataFrame"
+        table = _table(records.from_frame(source, name), name, records.index_notes(source))
+        return replace(table, index=source.index)
+    if isinstance(source, Mapping):
+        return _table(records.from_columns(source, name or "columns"), name or "columns")
+    if hasattr(source, "collect") and type(source).__name__ == "LazyFrame":
+        source = source.collect()
+    if hasattr(source, "to_table") and isinstance(source, pyarrow.dataset.Dataset):
+        source = source.to_table()
+    if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
+        return _table(_of_stream(source, name or type(source).__name__), name or type(source).__name__)
+    if isinstance(source, Iterable) and not isinstance(
+        source, (bytes, bytearray, np.ndarray, set, frozenset)
+    ):
+        rows = source if isinstance(source, (list, tuple)) else list(source)
+        return _table(records.from_rows(rows, name or "rows"), name or "rows")
+    expected = (
+        "a path, a DataFrame, a table of Arrow or polars, a datasets.Dataset, a list of dicts, or columns"
+    )
+    raise DataError(Problem(found=f"a {type(source).__name__}", expected=expected, file=name or ""))
+
+
+def _read_path(path: Path, name: str, skip: bool, dialect: Dialect) -> Table:
+    if os.path.isdir(path):
+        return _table(files.read_folder(path, name), name)
+    rejected: list[Problem] = []
+    notes: list[str] = []
+    read = files.read_file(path, name, dialect, rejected if skip else None, notes)
+    table = replace(_table(read, name, notes), untyped=files.holds_texts(path))
+    if not rejected:
+        return table
+    every = np.arange(len(table) + len(rejected))
+    numbers = np.setdiff1d(every, [entry.row - 1 for entry in rejected if entry.row is not None])
+    return replace(table, numbers=numbers, rejected=tuple(rejected))
+
+
+def _of_stream(source: Any, name: str) -> pa.Table:
+    """What hands its columns over as Arrow does: tables and batches of pyarrow, polars, DuckDB."""
+    try:
+        return pa.table(source)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(Problem(found=f"cannot be read ({reason})", expected="columns", file=name)) from None
+
+
+def _table(source: Any, name: str, notes: Iterable[str] = ()) -> Table:
+    if isinstance(source, pa.Table):
+        records.check_columns(source.column_names, name)
+        data = _dataset(plain(source, name))
+    elif isinstance(source, datasets.Dataset):
+        records.check_columns(source.column_names, name)
+        data = _undecoded(source.with_format(None), name)
+    else:
+        splits = ", ".join(map(str, source)) if isinstance(source, Mapping) else ""
+        found = f"a dataset of several splits ({splits})" if splits else "a streaming dataset"
+        cure = "Give one split of it, such as dataset['train'], or its folder." if splits else ""
+        raise DataError(Problem(found=found, expected="one table", cure=cure, file=name))
+    if not len(data):
+        cure = "Give a table with at least one row below the column names."
+        raise DataError(Problem(found="no rows", expected="rows to read", cure=cure, file=name))
+    return Table(data, name, None, notes=tuple(notes))
+
+
+def plain(table: pa.Table, name: str) -> pa.Table:
+    """Arrow's storage variants (dictionary, view, extension) as plain arrays, without notes on decoding.
+
+    Class labels of ``datasets`` become their names; pictures and recordings stay ``{"bytes", "path"}``.
+
+    Raises:
+        DataError: If a column is of a type that cannot be read.
+    """
+    check_types(table, name)
+    features = _features(table)
+    columns = {}
+    for column in table.column_names:
+        if column.startswith("__index_level_"):  # pandas' row labels are no column of the user's
+            continue
+        values = table.column(column)
+        if column in features and isinstance(features[column], datasets.ClassLabel):
+            columns[column] = _class_names(values, features[column])
+        elif isinstance(_entry_feature(features.get(column)), datasets.ClassLabel):
+            columns[column] = _lists_of_names(values, _entry_feature(features[column]))
+        else:
+            columns[column] = _plain(values, name, column)
+    return scaled_samples(pa.table(columns))
+
+
+def _plain(values: pa.ChunkedArray, name: str, column: str) -> pa.ChunkedArray:
+    try:
+        return plain_values(values)
+    except (pa.ArrowException, NotImplementedError) as error:
+        found = f"cells of type {values.type} that cannot be read ({str(error).splitlines()[0]})"
+        raise DataError(Problem(found=found, file=name, column=column)) from None
+
+
+def _features(table: pa.Table) -> Mapping[str, Any]:
+    """What ``datasets`` wrote beside a table about its columns; nothing where it did not."""
+    if b"huggingface" not in (table.schema.metadata or {}):
+        return {}
+    return datasets.Features.from_arrow_schema(table.schema)
+
+
+def _class_names(values: pa.ChunkedArray | pa.Array, feature: datasets.ClassLabel) -> pa.Array:
+    """The names of class labels; null where a label is empty or -1, as unlabelled rows have it."""
+    names = pa.array(feature.names, pa.string())
+    places = pc.if_else(pc.less(values, 0), None, values)
+    return names.take(places.combine_chunks() if isinstance(places, pa.ChunkedArray) else places)
+
+
+def _entry_feature(feature: Any) -> Any:
+    """What the entries of a list are; None where the feature is no list."""
+    if isinstance(feature, list):
+        return feature[0]
+    return None if isinstance(feature, Mapping) else getattr(feature, "feature", None)
+
+
+def _lists_of_names(values: pa.ChunkedArray, feature: datasets.ClassLabel) -> pa.ChunkedArray:
+    def names(cell: list[int | None]) -> list[str]:
+        return [feature.names[entry] for entry in cell if entry is not None and entry >= 0]
+
+    lists = [None if cell is None else names(cell) for cell in values.to_pylist()]
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+
+
+def _undecoded(data: datasets.Dataset, name: str) -> datasets.Dataset:
+    """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
+    extended = any(not is_plain(kind) for kind in data.data.table.schema.types)
+    extended = extended or any(holds_samples(kind) for kind in data.data.table.schema.types)
+    if not extended and not any(_decodes(feature) for feature in data.features.values()):
+        return data
+    return _dataset(plain(data.data.table, name), data._indices)
+
+
+def _decodes(feature: Any) -> bool:
+    if isinstance(feature, datasets.ClassLabel) or hasattr(feature, "decode_example"):
+        return True
+    inner = feature.values() if isinstance(feature, Mapping) else feature if isinstance(feature, list) else ()
+    nested = getattr(feature, "feature", None)  # of a list: what its items are
+    return any(_decodes(part) for part in inner) or (nested is not None and _decodes(nested))
+
+
+def _dataset(table: pa.Table, indices: Any = None) -> datasets.Dataset:
+    # Without a fingerprint given, datasets hashes every byte of the table: a second for 200 MB.
+    return datasets.Dataset(InMemoryTable(table), indices_table=indices, fingerprint=uuid.uuid4().hex[:16])

@@ -1,0 +1,69 @@
+"""One cell as a number, and the scale of a column of them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from polymodal.data.media.cells import MediaError, describe
+from polymodal.data.values.column_values import LARGEST, as_label, parse_numbers
+
+
+def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
+    """Mean and standard deviation of ``known`` ``(rows,)``; the deviation is 1 where all are equal.
+
+    Rounding gives equal numbers a deviation that is tiny instead of zero. With ``weights`` ``(rows,)`` each
+    number counts so much.
+    """
+    if weights is None:
+        mean, deviation = float(known.mean()), float(known.std())
+    else:
+        mean = float(np.average(known, weights=weights))
+        deviation = float(np.sqrt(np.average((known - mean) ** 2, weights=weights)))
+    return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
+
+
+def held_edges(known: np.ndarray, bins: int, rows: int) -> np.ndarray:
+    """Ends of quantile bins, each the mean of ``rows`` neighbouring numbers of ``known`` ``(rows,)``."""
+    ordered = np.sort(known)
+    if len(ordered) < 2 * rows:
+        return np.zeros(0)
+    centres = np.linspace(0, len(ordered) - 1, min(bins, len(ordered) // rows) + 1)
+    starts = np.clip(np.round(centres - rows / 2), 0, len(ordered) - rows).astype(int)
+    return np.unique([ordered[start : start + rows].mean() for start in starts])
+
+
+def read_number(cell: Any, written: str | None = None) -> float:
+    """The number in a cell, NaN where the cell is empty.
+
+    Args:
+        cell: A number, or a text that writes one.
+        written: How the column's texts write the number 1234.5, where not plainly.
+
+    Raises:
+        MediaError: If it holds something else.
+    """
+    if isinstance(cell, str):
+        number = _number_in(cell, written)
+    elif isinstance(cell, bool | int | float | Decimal | np.number | np.bool_):
+        number = math.inf if isinstance(cell, int) and abs(cell) > 1e308 else float(cell)
+    else:
+        number = math.inf if as_label(cell) else math.nan
+    if abs(number) > LARGEST:
+        found = str(cell) if isinstance(cell, int | float) else describe(cell)
+        expected = f"a number, written as {written}" if written else "a number"
+        cure = "Write the number alone, or leave it empty"
+        raise MediaError(found=f"'{found}'", expected=expected, cure=cure)
+    return number
+
+
+@lru_cache(maxsize=1 << 16)
+def _number_in(text: str, written: str | None) -> float:
+    """The number written in ``text``; infinity where there is none."""
+    numbers, bad = parse_numbers(pa.chunked_array([[text]]), written)
+    return math.inf if len(bad) else float(numbers[0])

@@ -1,0 +1,65 @@
+"""What cells hold, so that rows of the same picture or caption are no mistakes for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polymodal.data.cache.memory import cell_key, digest
+from polymodal.data.checks.split_view import each_cell
+from polymodal.data.media.items import each_item
+from polymodal.data.media.path_access import Root
+from polymodal.data.readers import NumberReader, Reader
+from polymodal.data.tables.table import Table
+from polymodal.data.values.column_values import as_label
+from polymodal.utils.progress import progress
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+
+def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = True) -> np.ndarray:
+    """Numbers ``(rows,)``, equal where the cells of an input hold the same; -1 where it is not asked for.
+
+    Files are compared by their bytes, wherever they lie, texts letter by letter, lists item by item.
+
+    Args:
+        run: Has read these rows.
+        table: The rows.
+        name: The input.
+        rows: ``(rows,)`` bool, which cells to look at.
+        quiet: Show no progress.
+    """
+    reader = run.processor.readers[name]
+    known: dict[bytes, int] = {}
+    seen: dict[Hashable, int] = {}
+    found = np.full(len(table), -1, dtype=np.int64)
+    if not rows.any():  # the column may not be there
+        return found
+    cells: Iterable[Any] = each_cell(table.values(name))
+    if not quiet:
+        cells = progress(cells, f"comparing {name}", len(table))
+    for row, cell in enumerate(cells):
+        if not rows[row]:
+            continue
+        key = cell_key(cell)
+        if key is None or key not in seen:
+            content = digest(*_items(reader, cell, table.root))
+            seen[content if key is None else key] = known.setdefault(content, len(known))
+        found[row] = seen[content if key is None else key]
+    return found
+
+
+def _items(reader: Reader, cell: Any, root: Root) -> Iterator[bytes]:
+    if isinstance(reader, NumberReader):
+        yield repr(reader.read(cell, root)).encode()
+        return
+    for _, item in each_item(cell, reader.modality):
+        if reader.modality == "category":
+            yield as_label(item).encode("utf-8", "surrogatepass")
+        elif isinstance(item, list) or (isinstance(item, dict) and item.get("array") is not None):
+            yield repr(item).encode()  # pixels, samples or steps: no file
+        else:
+            yield reader.content(item, root)

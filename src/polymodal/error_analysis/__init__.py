@@ -1,0 +1,1 @@
+"""Where a model fails: per class, per subgroup, and row by row."""

@@ -1,0 +1,1 @@
+"""Metrics of predictions, per task; thresholds and calibration."""

@@ -1,0 +1,144 @@
+"""From which probability on a class is said: chosen so that a metric is best on rows not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sklearn.metrics import precision_recall_curve
+from torch import Tensor
+
+FEWEST_ROWS = 5
+"""Rows that have a class, and rows that do not, without which its threshold stays as it is."""
+CANDIDATES = 200
+"""Thresholds of a class that are tried, at quantiles where there are more."""
+ROUNDS = 5
+"""The classes are gone through so many times at most; it hardly ever takes more than three."""
+DECISIVE = ("accuracy", "balanced_accuracy", "macro_f1")
+"""Metrics of a classification that hang on which class is said."""
+
+
+def label_thresholds(
+    probabilities: Tensor, target: Tensor, weight: Tensor | None = None
+) -> list[float | None]:
+    """For each label the threshold of largest F1, the nearest to ½ of those; None where there are too few
+    rows.
+
+    Args:
+        probabilities: ``(rows, classes)``.
+        target: The same, 1 where the row has the label; rows that are not known are NaN.
+        weight: ``(rows,)``, above 0, how much each row counts; by default all the same.
+    """
+    known = ~target.isnan().any(dim=1)
+    columns = probabilities[known].double().numpy().T, target[known].numpy().T
+    weights = None if weight is None else weight[known].double().numpy()
+    return [_largest_f1(*column, weights) for column in zip(*columns, strict=True)]
+
+
+def _largest_f1(probability: np.ndarray, has: np.ndarray, weights: np.ndarray | None) -> float | None:
+    positives = int(has.sum())
+    if min(positives, len(has) - positives) < FEWEST_ROWS:
+        return None
+    precision, recall, cuts = precision_recall_curve(has, probability, sample_weight=weights)
+    both = precision[:-1] + recall[:-1]
+    f1 = 2 * precision[:-1] * recall[:-1] / np.where(both > 0, both, 1)
+    # Anywhere between two neighbouring probabilities the same labels are said; the middle is the safest.
+    middles = (cuts + np.concatenate([[0.0], cuts[:-1]])) / 2
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return _inside(float(middles[best[np.abs(middles[best] - 0.5).argmin()]]))
+
+
+def class_thresholds(
+    probabilities: Tensor, target: Tensor, metric: str, weight: Tensor | None = None
+) -> list[float] | None:
+    """Thresholds that add up to one, by which ``argmax(probability / threshold)`` is best in ``metric``.
+
+    One class after the other is set while the others stay, as long as the metric rises; of two classes this
+    finds the best threshold there is. A class of few rows keeps its own.
+
+    Args:
+        probabilities: ``(rows, classes)``.
+        target: ``(rows,)``, -100 where unknown.
+        metric: One of :data:`DECISIVE`.
+        weight: ``(rows,)``, above 0, how much each row counts; by default all the same.
+
+    Returns:
+        None where no class has rows enough.
+    """
+    known = target >= 0
+    p, t = probabilities[known].double().clamp(min=1e-12).numpy(), target[known].numpy()
+    w = None if weight is None else weight[known].double().numpy()
+    classes = p.shape[1]
+    thresholds = np.full(classes, 1 / classes)
+    rows = np.bincount(t, minlength=classes)
+    free = np.flatnonzero((rows >= FEWEST_ROWS) & (len(t) - rows >= FEWEST_ROWS))
+    if not len(free):
+        return None
+    best = score((p / thresholds).argmax(axis=1), t, classes, metric, w)
+    for _ in range(ROUNDS):
+        before = best
+        for place in free:
+            thresholds, best = _set_one(p, t, thresholds, int(place), best, metric, w)
+        if best <= before:
+            break
+    return [_inside(value) for value in (thresholds / thresholds.sum()).tolist()]
+
+
+def _set_one(
+    p: np.ndarray,
+    t: np.ndarray,
+    thresholds: np.ndarray,
+    place: int,
+    best: float,
+    metric: str,
+    weights: np.ndarray | None,
+) -> tuple[np.ndarray, float]:
+    """The thresholds with that of one class set best, and what they reach."""
+    scaled = p / thresholds
+    scaled[:, place] = -np.inf
+    other = scaled.argmax(axis=1)
+    # The class is said where its threshold lies below this.
+    limits = p[:, place] / scaled.max(axis=1)
+    found = thresholds
+    for value in _between(limits):
+        said = np.where(limits > value, place, other)
+        reached = score(said, t, p.shape[1], metric, weights)
+        nearer = abs(np.log(value / thresholds[place])) < abs(np.log(found[place] / thresholds[place]))
+        if reached > best + 1e-12 or (reached > best - 1e-12 and found is not thresholds and nearer):
+            best, found = max(best, reached), thresholds.copy()
+            found[place] = value
+    return found, best
+
+
+def _between(limits: np.ndarray) -> np.ndarray:
+    """The middles between neighbouring values, on their logarithm's scale, and one beyond each end."""
+    distinct = np.unique(limits)
+    if len(distinct) > CANDIDATES:
+        distinct = np.unique(np.quantile(distinct, np.linspace(0, 1, CANDIDATES)))
+    return np.sqrt(
+        np.concatenate([[distinct[0] / 2], distinct]) * np.concatenate([distinct, [distinct[-1] * 2]])
+    )
+
+
+def score(
+    said: np.ndarray, target: np.ndarray, classes: int, metric: str, weights: np.ndarray | None = None
+) -> float:
+    """One metric of :func:`~polymodal.evaluation.metrics.metrics.classification_metrics`, but quick."""
+    hit = said == target
+    right = np.bincount(target[hit], None if weights is None else weights[hit], minlength=classes)
+    are, are_said = (np.bincount(places, weights, minlength=classes) for places in (target, said))
+    return float(_SCORES[metric](right, are, are_said))
+
+
+_SCORES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    "accuracy": lambda right, are, said: right.sum() / are.sum(),
+    "balanced_accuracy": lambda right, are, said: (right[are > 0] / are[are > 0]).mean(),
+    "macro_f1": lambda right, are, said: (2 * right[are + said > 0] / (are + said)[are + said > 0]).mean(),
+}
+
+
+def _inside(threshold: float) -> float:
+    """The threshold as a head takes it: neither 0 nor 1."""
+    smallest = float(torch.finfo(torch.float32).tiny)
+    return min(max(threshold, smallest), 1 - 1e-7)

@@ -1,0 +1,84 @@
+"""One door to all exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from polymodal.errors import RunError
+from polymodal.exporting.formats import Exported, find_format, load_writer
+from polymodal.generation.language_run import LanguageRun
+from polymodal.run import Run
+from polymodal.runs.run_folder import answers_in_words
+from polymodal.utils.atomic import require_folder, writing
+from polymodal.utils.progress import quiet_libraries, working
+
+
+def export(
+    run: Run | LanguageRun | str | Path,
+    *,
+    to: str,
+    output: str | Path,
+    inputs: Sequence[str] = (),
+) -> Exported:
+    """Write a run, or a part of it, in the form of another library.
+
+    Args:
+        run: A run, or its folder.
+        to: ``sentence-transformers`` or ``llava``: see :mod:`polymodal.exporting.sentence_transformers` and
+            :mod:`polymodal.exporting.llava`.
+        output: A folder that is not there yet, or is empty.
+        inputs: The inputs that are to be in it; by default all that the format can express.
+
+    Raises:
+        ConfigError: If there is no such format, or its library is not installed.
+        RunError: If the run cannot be read, or not be expressed in that form, or the folder is in use.
+    """
+    folder = Path(output)
+    check_empty(folder)
+    require_folder(folder)
+    with working("exporting"):
+        writer = load_writer(to)
+        loaded = load_run(run) if isinstance(run, (str, Path)) else run
+        check_kind(loaded, to)
+        with quiet_libraries(), writing(folder):
+            return cast(Exported, writer.write(loaded, folder, inputs))
+
+
+def load_run(folder: str | Path) -> Run | LanguageRun:
+    """The run in a folder, of whichever kind.
+
+    Raises:
+        RunError: If it is not there or incomplete.
+    """
+    kind = LanguageRun if answers_in_words(Path(folder)) else Run
+    return kind.load(folder, device="cpu")
+
+
+def check_kind(run: Run | LanguageRun, to: str) -> None:
+    """Refuse a run whose answers the format does not hold.
+
+    Raises:
+        RunError: If it answers in words and the format holds none, or the other way round.
+    """
+    words = find_format(to).words
+    if words and not isinstance(run, LanguageRun):
+        cure = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
+        raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {cure}")
+    if not words and isinstance(run, LanguageRun):
+        cure = "polymodal export RUN --to llava takes one that reads a picture alone"
+        raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {cure}")
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse what holds something: an export beside other files, a run's for one, would replace some of them.
+
+    Raises:
+        RunError: If ``folder`` is a file, or is not empty.
+    """
+    with writing(folder):
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder}: is a file, expected a folder to export to")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder}: is not empty. Give another folder with -o, or empty it")

@@ -1,0 +1,49 @@
+"""The model card of a run that answers in words: its ``README.md`` as the hub reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from polymodal import __version__
+from polymodal.config import Declaration
+from polymodal.report.model_card import base_models, cell
+
+
+def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) -> str:
+    """The text of a card.
+
+    Args:
+        name: Of the run.
+        declaration: What it was made from.
+        results: What ``metrics.json`` holds.
+    """
+    generation = declaration.generation
+    assert generation is not None
+    (metrics,) = results["test"].values()
+    named = generation.language_model
+    modalities = list(dict.fromkeys(entry.modality for entry in declaration.inputs.values()))
+    data = ModelCardData(
+        library_name="polymodal",
+        model_name=name,
+        tags=["polymodal", *modalities],
+        base_model=base_models(declaration) or None,
+        metrics=list(metrics) or None,
+        pipeline_tag="image-text-to-text" if "image" in modalities else "text-generation",
+    )
+    given: dict[str, Any] = {
+        "name": name, "version": __version__, "inputs": " and ".join(modalities), "cell": cell,
+        "quoted": json.dumps,
+        "language_model": f"`{named.checkpoint}`" if named.checkpoint else "from scratch",
+        "lora": any(stage.lora for stage in declaration.stages.values()), "prompt": generation.prompt,
+        "metrics": metrics, **{key: results[key] for key in ("rows", "train", "without", "stages")},
+    }  # fmt: skip
+    template = files("polymodal.generation").joinpath("templates/card.md").read_text(encoding="utf-8")
+    text = str(ModelCard.from_template(data, template_str=template, **given))
+    text = re.sub(r"(\|)\n\n(?=\|)", r"\1\n", text)  # the lines of the table, which the loops part
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

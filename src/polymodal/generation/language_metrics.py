@@ -1,0 +1,161 @@
+"""How good answers in words are: every metric, by which items a row has, and without each input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from polymodal.data.chat.messages import ASSISTANT, Conversation
+from polymodal.data.chat.templates import Template
+from polymodal.data.media.cells import MediaError
+from polymodal.data.tables.table import Table
+from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.evaluation.text_metrics import measure_words, suited
+from polymodal.generation.answering import answer_rows, decoding
+from polymodal.training.language.conversation_rows import ConversationRows, Row
+
+if TYPE_CHECKING:
+    from polymodal.generation.language_run import LanguageRun
+
+ANSWER, OUTPUT, PROMPT = "answer", "output", "prompt"
+NONE = "text alone"
+"""What a row without items is called."""
+
+
+def measure_table(
+    run: LanguageRun,
+    table: Table,
+    *,
+    batch_size: int = 32,
+    options: Mapping[str, Any] | None = None,
+    on_error: str = "refuse",
+    rejected: list[Problem] | None = None,
+) -> dict[str, dict[str, float]]:
+    """The metrics of the answers to a table's rows whose true answer is known, by the answers' column.
+
+    ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
+
+    Raises:
+        DataError: If a row cannot be read, there is no column of answers, or no row has one.
+    """
+    _require_answers(run, table)
+    rows = run.readable(table, on_error, rejected)
+    frame = answered(run, rows, options, batch_size=batch_size)
+    known = frame[frame[ANSWER].notna()]
+    if known.empty:
+        raise DataError(Problem(file=table.name, found="no row has an answer", expected="rows with answers"))
+    return {run.column: measured(known, chosen_metrics(run, known))}
+
+
+def _require_answers(run: LanguageRun, table: Table) -> None:
+    """Refuse a table without the columns that answers are made of."""
+    answer = run.generation.answer
+    for column in Template(answer).columns if answer else ():
+        if column not in table.columns:
+            found, cure = f"no column '{column}' to measure against", did_you_mean(column, table.columns)
+            raise DataError(Problem(file=table.name, found=found, cure=cure))
+
+
+def answered(
+    run: LanguageRun,
+    rows: ConversationRows,
+    options: Mapping[str, Any] | None = None,
+    *,
+    batch_size: int = 32,
+) -> pd.DataFrame:
+    """Rows with what is asked, the true answer (empty where unknown), the output, and what items are there.
+
+    The columns are ``row``, ``prompt``, ``answer``, ``output`` and ``present``.
+    """
+    said: dict[int, str] = {}
+    chosen = decoding(run.generation.decoding, options)
+    for places, answers in answer_rows(
+        run.model, rows, chosen, batch_size=batch_size, precision=run.precision
+    ):
+        said |= zip(places, answers, strict=True)
+    described = run.processor.renderer.describe
+    return pd.DataFrame({
+        "row": rows.numbers + 1,
+        PROMPT: [described(row.encoded) for row in rows.rows],
+        ANSWER: pd.array(true_answers(rows), dtype="string"),
+        OUTPUT: pd.array([said[place] for place in range(len(rows))], dtype="string"),
+        "present": [present_in(row) for row in rows.rows],
+    })  # fmt: skip
+
+
+def present_in(row: Row) -> str:
+    """The inputs of which a row has items, in words."""
+    return ", ".join(dict.fromkeys(media.input for media in row.encoded.media)) or NONE
+
+
+def true_answers(rows: ConversationRows) -> list[str | None]:
+    """What the assistant says last in each row; None where it says nothing."""
+    return [_last(rows, row) for row in rows.table.rows()]
+
+
+def _last(rows: ConversationRows, row: Mapping[str, Any]) -> str | None:
+    try:
+        conversation: Conversation = rows.reader.read(row)
+    except MediaError:
+        return None
+    if not conversation or conversation[-1].role != ASSISTANT:
+        return None
+    return conversation[-1].text.strip() or None
+
+
+def chosen_metrics(run: LanguageRun, frame: pd.DataFrame) -> Sequence[str]:
+    """The metrics that are declared, or those that suit the true answers."""
+    return run.generation.metrics or suited([[answer] for answer in frame[ANSWER]])
+
+
+def measured(frame: pd.DataFrame, metrics: Sequence[str], output: str = OUTPUT) -> dict[str, float]:
+    """Every metric of a column of outputs."""
+    return measure_words(frame[output].tolist(), [[answer] for answer in frame[ANSWER]], metrics)
+
+
+def measure_split(
+    run: LanguageRun, rows: ConversationRows, *, ablate: bool
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The figures of a split, and its answers.
+
+    Args:
+        run: Asked.
+        rows: Prepared.
+        ablate: Answer also as if rows lacked each input, and all of them: a model that reads the question
+            alone is seen at once.
+
+    Returns:
+        ``metrics``, ``present`` (rows and metrics by the items that rows have) and ``without`` (metrics by
+        the input that is left out); and the frame of :func:`answered`, with ``output_without_<input>``.
+    """
+    frame = answered(run, rows)
+    known = frame[ANSWER].notna()
+    metrics = chosen_metrics(run, frame[known]) if known.any() else []
+    figures: dict[str, Any] = {"metrics": measured(frame[known], metrics) if known.any() else {}}
+    names = run.model.config.input_names
+    for name, inputs in _ablations(names).items() if ablate and known.any() else ():
+        column = f"{OUTPUT}_without_{name}"
+        rows.empty = inputs
+        frame[column] = answered(run, rows)[OUTPUT]
+        figures.setdefault("without", {})[name] = measured(frame[known], metrics, column)
+    rows.empty = []
+    groups = frame[known].groupby("present")
+    if len(groups) > 1:
+        figures["present"] = {
+            str(name): {"rows": len(part), **measured(part, metrics)} for name, part in groups
+        }
+    return figures, frame
+
+
+def _ablations(names: Sequence[str]) -> dict[str, list[str]]:
+    """Each input by itself, and all where there are several."""
+    each = {name: [name] for name in names}
+    return each | ({"all": list(names)} if len(names) > 1 else {})
+
+
+def longest_answer(rows: ConversationRows) -> int:
+    """The most tokens that are learned of a row, of its last answer and all others."""
+    return max((int(np.sum(row.encoded.learned)) for row in rows.rows), default=1)

@@ -1,0 +1,348 @@
+"""A run that answers in words: its folder, and what can be done with the model in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from polymodal.config import Declaration
+from polymodal.config.parsing import load_yaml
+from polymodal.data.chat.chat_processor import ConversationProcessor
+from polymodal.data.chat.messages import Conversation
+from polymodal.data.chat.messages_reading import ConversationReader
+from polymodal.data.chat.templates import RowReader
+from polymodal.data.checks.findings import Findings, inspect_table
+from polymodal.data.checks.rejected import ON_ERROR, SKIP, in_order
+from polymodal.data.media.cells import MediaError
+from polymodal.data.media.path_access import Root
+from polymodal.data.tables.kept_columns import KeptColumns
+from polymodal.data.tables.table import Table, read_table
+from polymodal.data.values.missing import Marks
+from polymodal.errors import DataError, Problem, RunError
+from polymodal.generation.answering import answer_rows, answer_turns, context_of, decoding
+from polymodal.generation.streaming import stream_turn
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
+from polymodal.runs.integrity import check_agreement, without_hub
+from polymodal.runs.run_folder import load_model, refuse_words, require_files, write_run
+from polymodal.training.declaration.splitting import split_tables
+from polymodal.training.language.conversation_rows import ConversationRows
+from polymodal.training.language.language_opening import row_reader
+from polymodal.utils.atomic import writing
+from polymodal.utils.device import computing_in, find_device
+
+OUTPUT, MISSING = "output", "missing"
+"""The column of answers, where these are no single column's, and that of the inputs that a row lacked."""
+
+
+class LanguageRun:
+    """A trained model that answers in words, with its processor and declaration.
+
+    Attributes:
+        folder: Where it lies.
+        model: In evaluation mode.
+        processor: Feeds the model.
+        declaration: What the run was made from.
+        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: PolymodalForConditionalGeneration,
+        processor: ConversationProcessor,
+        declaration: Declaration,
+        precision: str = "fp32",
+    ) -> None:
+        assert declaration.generation is not None
+        self.folder, self.model, self.processor = folder, model.eval(), processor
+        self.declaration, self.generation, self.precision = declaration, declaration.generation, precision
+        processor.count = model.count_tokens
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> LanguageRun:
+        """The run in ``folder``; for the arguments see :meth:`polymodal.run.Run.load`.
+
+        Raises:
+            RunError: If the folder is not there or incomplete.
+            ConfigError: If this machine has no such device, or there is no such precision.
+        """
+        path, place = Path(folder), find_device(device)
+        with computing_in(place, precision):
+            pass  # refused before anything is read
+        if not os.path.isdir(path):
+            raise RunError(f"{path}: no such run folder")
+        require_files(path)
+        model = load_model(path, PolymodalForConditionalGeneration)
+        with without_hub():
+            processor = ConversationProcessor.from_pretrained(path)
+        declaration = load_yaml(path / "run.yaml")
+        if not declaration.generation or list(processor.readers) != model.config.input_names:
+            raise RunError(f"{path}: config.json and the other files are of different runs. Fit again")
+        check_agreement(model.config, processor, path)
+        model.to(place)  # type: ignore[arg-type]
+        return cls(path, model, processor, declaration, precision)
+
+    @property
+    def column(self) -> str:
+        """The column that answers stand in: the one that the answers' template names, or ``output``."""
+        reader = row_reader(self.declaration, self.generation)
+        answer = getattr(reader, "answer", None)
+        alone = answer is not None and answer.text == "{" + "".join(answer.columns) + "}"
+        return answer.columns[0] if answer is not None and alone else OUTPUT
+
+    def generate(
+        self,
+        source: Any,
+        *,
+        batch_size: int = 32,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Answers to every row of a table, a DataFrame or a list of dicts, in their order.
+
+        The column ``missing`` names the inputs that a row lacked. The answers to a DataFrame have its index.
+        Inputs that all rows lack are named in an ``InputWarning``.
+
+        Args:
+            source: With the columns of the prompt, or of messages.
+            batch_size: Rows at once.
+            on_error: ``skip`` leaves the answer to a row that cannot be read empty; a column ``error`` says
+                why.
+            keep: Columns of the table that stand before the answers.
+            options: How to decode: ``max_new_tokens``, ``beams``, ``sample``, ``temperature``, ``top_p``, or
+                any other option of Transformers' ``generate``.
+
+        Raises:
+            DataError: If a row cannot be read, or a column is missing.
+            ConfigError: If there is no such column to keep, or no such option.
+        """
+        table = read_table(source)
+        chosen = decoding(self.generation.decoding, options)
+        kept = KeptColumns(table, keep)
+        frame = self._answer(table, chosen, batch_size, on_error)
+        self.inspect(table).warn()
+        return kept.beside(frame, np.arange(len(table)))
+
+    predict = generate
+
+    def _answer(self, table: Table, options: dict[str, Any], batch_size: int, on_error: str) -> pd.DataFrame:
+        """The answers to the rows of a table, which inputs they lack, and on demand their errors."""
+        problems: list[Problem] = []
+        rows = self.readable(table, on_error, problems)
+        said: dict[int, str] = {}
+        made = answer_rows(self.model, rows, options, batch_size=batch_size, precision=self.precision)
+        for batch, answers in made:
+            said |= zip((int(rows.numbers[row]) for row in batch), answers, strict=True)
+        lacking = dict(zip(map(int, rows.numbers), self._lacking(rows), strict=True))
+        frame = pd.DataFrame({
+            MISSING: pd.array([lacking.get(n) for n in table.places], dtype="string"),
+            self.column: pd.array([said.get(n) for n in table.places], dtype="string"),
+        })[list(dict.fromkeys([self.column, MISSING]))]  # fmt: skip
+        if on_error == SKIP:
+            told = {problem.row: str(problem) for problem in problems}
+            errors = [told.get(int(number) + 1) for number in table.places]
+            frame["error"] = pd.array(errors, dtype="string")
+        return frame
+
+    def _lacking(self, rows: ConversationRows) -> list[str]:
+        """The inputs of the prompt that each row lacks, with commas between."""
+        held = [{media.input for media in row.encoded.media} for row in rows.rows]
+        names = self._asked_inputs(rows.reader)
+        return [", ".join(name for name in names if name not in there) for there in held]
+
+    def _asked_inputs(self, reader: Any) -> list[str]:
+        """The inputs that a prompt names; of messages, which may hold any, all."""
+        asked = reader.prompt.columns if isinstance(reader, RowReader) else list(self.processor.readers)
+        return [name for name in self.processor.readers if name in asked]
+
+    def inspect(self, source: Any) -> Findings:
+        """What a table lacks of the inputs that the prompt names.
+
+        Raises:
+            DataError: If the table cannot be read.
+        """
+        reader = row_reader(self.declaration, self.generation)
+        names = self._asked_inputs(reader) if isinstance(reader, RowReader) else []
+        table = read_table(source).marking(Marks.of(self.declaration.data.missing))
+        return inspect_table(table, {name: self.processor.readers[name] for name in names})
+
+    def predict_batches(
+        self,
+        source: Any,
+        batch_size: int = 32,
+        probabilities: bool = False,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
+    ) -> Iterator[pd.DataFrame]:
+        """The same, batch by batch, in constant memory.
+
+        Raises:
+            DataError: If a row cannot be read, or a column is missing.
+            RunError: If probabilities are asked for: words have none that one column could hold.
+            ConfigError: If there is no such column to keep.
+        """
+        if probabilities:
+            raise RunError(f"{self.folder}: answers in words, which have no probabilities a class")
+        table = read_table(source)
+        kept, chosen = KeptColumns(table, keep), decoding(self.generation.decoding)
+        self.inspect(table).warn()
+        for start in range(0, len(table), batch_size):
+            places = np.arange(start, min(len(table), start + batch_size))
+            yield kept.beside(self._answer(table.select(places), chosen, batch_size, on_error), places)
+
+    def rows(self, table: Table, *, reply: bool = True) -> ConversationRows:
+        """The conversations of ``table``, to be answered or, without ``reply``, with their answers.
+
+        Raises:
+            DataError: If a column of the prompt is missing.
+        """
+        reader = row_reader(self.declaration, self.generation)
+        table = table.marking(Marks.of(self.declaration.data.missing))
+        wanted = [reader.column] if isinstance(reader, ConversationReader) else reader.prompt.columns
+        lacking = [
+            name for name in wanted if name not in table.columns and name not in self.declaration.inputs
+        ]
+        if lacking or not any(name in table.columns for name in wanted):
+            found = f"no column '{(lacking or wanted)[0]}' among {', '.join(table.columns)}"
+            raise DataError(Problem(file=table.name, found=found, expected="the columns of the prompt"))
+        return ConversationRows(table, reader, self.processor, reply=reply, column=self.generation.messages)
+
+    def readable(
+        self, table: Table, on_error: str = "refuse", rejected: list[Problem] | None = None
+    ) -> ConversationRows:
+        """The conversations of ``table`` to be answered, read; with ``skip`` those alone that can be.
+
+        Args:
+            table: The rows.
+            on_error: ``refuse`` or ``skip``.
+            rejected: Takes in what is wrong with the rows that are left out.
+
+        Raises:
+            DataError: If a row cannot be read or fits no context, or a column is missing.
+            RunError: If ``on_error`` is none of its values.
+        """
+        if on_error not in ON_ERROR:
+            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
+        rows = self.rows(table)
+        problems = rows.prepare()
+        if self.context is not None:
+            problems += rows.longer_than(self.context - 1)  # a word has to fit behind it
+        if problems and on_error != SKIP:
+            raise DataError(in_order(problems))
+        if rejected is not None:
+            rejected += in_order(problems)
+        rows.leave_out(problems)
+        return rows
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens that the language model was made for, where it says so."""
+        return context_of(self.model)
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        batch_size: int = 32,
+        split: str | None = None,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+        **options: Any,
+    ) -> dict[str, dict[str, float]]:
+        """Every metric of the answers to a table's rows whose true answer is known.
+
+        Args:
+            source: With the columns of prompt and answer, or of messages.
+            batch_size: Rows at once.
+            split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
+            on_error: ``skip`` leaves out rows that cannot be read.
+            rejected: Takes in what is wrong with these.
+            options: See :meth:`generate`.
+
+        Raises:
+            DataError: If a row cannot be read, or no row has an answer.
+        """
+        from polymodal.generation.language_metrics import measure_table
+
+        table = read_table(source)
+        if split:
+            table = split_tables(table, self.declaration)[0][split]
+        self.inspect(table).warn()
+        return measure_table(
+            self, table, batch_size=batch_size, options=options, on_error=on_error, rejected=rejected
+        )
+
+    def chat(
+        self, messages: Sequence[Any], *, stream: bool = False, root: str | Root = None, **options: Any
+    ) -> Any:
+        """The answer to a conversation in the Transformers chat format, whose last message is the user's.
+
+        Args:
+            messages: ``{"role", "content"}`` each; content a text, or parts of type text, image, ….
+            stream: Give the answer piece by piece, as it is made.
+            root: The folder that relative paths start from; or, as a
+                :class:`polymodal.data.media.path_access.MediaAccess`, also which files may be named.
+            options: See :meth:`generate`.
+
+        Returns:
+            The text; with ``stream`` an iterator over its pieces, which may be closed before its end.
+
+        Raises:
+            MediaError: If a message or an item cannot be read.
+        """
+        folder = Path(root) if isinstance(root, str) else root
+        turn = self.processor.encode(self.conversation(messages), folder, reply=True)
+        self._require_room(len(turn.encoded.ids))
+        chosen = decoding(self.generation.decoding, options)
+        if stream:
+            return stream_turn(self.model, self.processor, turn, chosen, self.precision)
+        return answer_turns(self.model, self.processor, [turn], chosen, self.precision)[0]
+
+    def _require_room(self, tokens: int) -> None:
+        """Refuse a conversation after which no word fits the model's context."""
+        if self.context and tokens >= self.context:
+            found = f"a conversation of {tokens} tokens, and the language model's context is {self.context}"
+            raise MediaError(found=found, cure="Begin anew, or say less.")
+
+    def conversation(self, messages: Sequence[Any]) -> Conversation:
+        """Messages in the Transformers chat format as this run reads them.
+
+        Raises:
+            MediaError: If they are none.
+        """
+        reader = row_reader(self.declaration, self.generation)
+        between = "\n"
+        if isinstance(reader, RowReader):  # as the rows were written that it learned from
+            written = reader.prompt.beside(reader.inputs)
+            between = written if written.isspace() else between
+        asked = ConversationReader(inputs=reader.inputs, between=between)
+        return asked.read({"messages": list(messages)})
+
+    def embed(self, *asked: Any, **options: Any) -> NoReturn:
+        """Refuse what only a run without a language model can do.
+
+        Raises:
+            RunError: In any case.
+        """
+        refuse_words(self.folder)
+
+    encode = explain = report = retrieval = zero_shot = linear_probe = embed_batches = embed
+
+    def save(self, folder: str | Path) -> None:
+        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full.
+        """
+        with writing(folder):
+            self.write(Path(folder))
+
+    def write(self, folder: Path) -> None:
+        """The same, with whatever error the system has where it fails."""
+        write_run(folder, self.model, self.processor, self.declaration)

@@ -1,0 +1,1 @@
+"""Input importance: each input alone, removed, permuted, and in every subset."""

@@ -1,0 +1,134 @@
+"""How much of a result needs inputs to interact: the empirical multimodally-additive projection (EMAP)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polymodal.data.collator import RowDataset
+from polymodal.evaluation.metrics.scores import Score
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
+from polymodal.importance.subsets import Embedded, embed_rows, logits_of, pick
+from polymodal.models.heads import Head
+from polymodal.models.modeling import PolymodalForPrediction
+
+MOST_ROWS = 500
+PAIRS = 100_000
+"""Pairs of rows that the fusion sees in all: with ``n`` rows it must see ``n²`` of them for each input."""
+AT_ONCE = 512
+
+
+def emap(
+    model: PolymodalForPrediction,
+    rows: RowDataset,
+    scores: dict[str, Score],
+    *,
+    groups: np.ndarray | None = None,
+    precision: str = "fp32",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What is left of each target's score when no input may interact with the others.
+
+    The logits ``f(a, b)`` of an input ``a`` and the rest ``b`` are replaced by the nearest sum of a function
+    of ``a`` and one of ``b`` over all pairs of rows: ``mean_j f(a_i, b_j) + mean_j f(a_j, b_i) - mean f``
+    (Hessel & Lee 2020, equation 2). The score that is lost thereby is what interaction is worth.
+
+    Args:
+        model: With two inputs or more.
+        rows: With targets; a seeded sample of at most ``MOST_ROWS`` is taken, and of fewer where there are
+            many inputs, so that the fusion sees ``PAIRS`` in all.
+        scores: The metric of each target.
+        groups: ``(rows,)`` what each row belongs to.
+        precision: What the model computes in.
+        seed: Of the sample and the resamples.
+
+    Returns:
+        ``rows``, and by target and input ``all`` and ``additive``, the score on these rows as the model is
+        and as a sum, and ``interaction``, their difference.
+    """
+    names = model.config.input_names
+    against_rest = names[:1] if len(names) == 2 else names  # of two, each is the other's rest
+    most = min(MOST_ROWS, int((PAIRS / len(against_rest)) ** 0.5))
+    order = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
+    (batch,) = embed_rows(model, rows, batch_size=len(order), precision=precision, order=order)
+    bootstrap_groups = (np.arange(len(rows)) if groups is None else groups)[order]
+    weights = None if rows.weights is None else torch.from_numpy(rows.weights[order]).float()
+    whole = logits_of(model, batch.embedded, precision)
+    found: dict[str, Any] = {name: {} for name in scores}
+    for name in against_rest:
+        additive = {
+            target: additive_projection(pairs, weights)
+            for target, pairs in paired_logits(model, batch.embedded, [name], precision).items()
+        }
+        for target, score in scores.items():
+            head, truth = model.head(target), batch.targets[target]
+            both = whole[target], additive[target]
+            entry = _compare(head, score, truth, both, weights, bootstrap_groups, seed)
+            if entry:
+                found[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
+    return {"rows": len(order), "targets": {target: entry for target, entry in found.items() if entry}}
+
+
+def paired_logits(
+    model: PolymodalForPrediction, embedded: Embedded, first: Sequence[str], precision: str = "fp32"
+) -> dict[str, Tensor]:
+    """Logits ``(rows, rows, outputs)`` by target: at i, j inputs ``first`` are row i's, the others j's."""
+    count = len(next(iter(embedded.values())).present)
+    step = max(1, AT_ONCE // count)
+    parts: dict[str, list[Tensor]] = {}
+    for start in range(0, count, step):
+        taken = torch.arange(start, min(start + step, count))
+        left = taken.repeat_interleave(count)
+        right = torch.arange(count).repeat(len(taken))
+        pairs = {
+            name: pick(entry, (left if name in first else right).to(entry.tokens.device))
+            for name, entry in embedded.items()
+        }
+        for target, logits in logits_of(model, pairs, precision).items():
+            parts.setdefault(target, []).append(logits.unflatten(0, (len(taken), count)))
+    return {target: torch.cat(pieces) for target, pieces in parts.items()}
+
+
+def additive_projection(pairs: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The nearest sum of two functions to ``pairs`` ``(rows, rows, outputs)``, for each row with itself.
+
+    With ``weights`` ``(rows,)`` nearness counts each row so much.
+    """
+    if weights is None or not weights.any():
+        return pairs.mean(dim=1) + pairs.mean(dim=0) - pairs.mean(dim=(0, 1))
+    share = (weights / weights.sum()).to(pairs.dtype)
+    over_second, over_first = torch.einsum("ijo,j->io", pairs, share), torch.einsum("ijo,i->jo", pairs, share)
+    return over_second + over_first - share @ over_second
+
+
+def _compare(
+    head: Head,
+    score: Score,
+    target: Tensor,
+    logits_of_both: tuple[Tensor, Tensor],
+    weights: Tensor | None,
+    groups: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    known = head.known(target) if weights is None else head.known(target) & (weights > 0)
+    if not known.any():
+        return {}
+    device = next(head.parameters()).device
+    statistics = []
+    for logits in logits_of_both:
+        answer = head.answer(logits.to(device)).cpu()[known]
+        statistics.append(score.statistics(answer, target[known], head.decide(answer)))
+    both = np.stack(statistics)
+    if weights is not None:
+        both = both * weights[known].double().numpy()[:, None]
+    points = score.value(both.sum(axis=1))
+    samples = score.value(Bootstrap(groups[known.numpy()], seed=seed).resample(both))
+    return {
+        "all": estimate(points[0], samples[:, 0]),
+        "additive": estimate(points[1], samples[:, 1]),
+        "interaction": estimate(points[0] - points[1], samples[:, 0] - samples[:, 1]),
+    }

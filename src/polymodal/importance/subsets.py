@@ -1,0 +1,91 @@
+"""A model's answers when inputs are taken away or exchanged; every encoder runs once a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from polymodal.data.collator import Collator, RowDataset
+from polymodal.models.embedding import choose, pick
+from polymodal.models.inference import move
+from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.outputs import EmbeddedInput
+from polymodal.utils.device import computing_in
+
+Embedded = Mapping[str, EmbeddedInput]
+
+
+@dataclass
+class EmbeddedRows:
+    """Some rows as the fusion gets them, whole and with nothing there.
+
+    Attributes:
+        index: ``(rows,)`` their places in the table.
+        embedded: Every input.
+        missing: The same of rows that have no input.
+        targets: What should be answered, in main memory.
+        unread: ``(rows,)`` bool, the rows that could not be read; they stand there without inputs.
+    """
+
+    index: Tensor
+    embedded: Embedded
+    missing: Embedded
+    targets: dict[str, Tensor]
+    unread: Tensor
+
+    def having(self, subset: frozenset[str]) -> dict[str, EmbeddedInput]:
+        """The rows with the inputs in ``subset`` alone, as far as they had them."""
+        return {
+            name: entry if name in subset else self.missing[name] for name, entry in self.embedded.items()
+        }
+
+    def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedInput]:
+        """The rows with some cells taken away: of each input in ``taken`` those where ``(rows,)`` is true."""
+        return {
+            name: choose(taken[name], self.missing[name], entry) if name in taken else entry
+            for name, entry in self.embedded.items()
+        }
+
+    def permuted(self, name: str, random: torch.Generator) -> dict[str, EmbeddedInput]:
+        """The rows with one input exchanged among those that have it."""
+        entry = self.embedded[name]
+        having = entry.present.cpu().nonzero().squeeze(1)
+        order = torch.arange(len(entry.present))
+        order[having] = having[torch.randperm(len(having), generator=random)]
+        return {**self.embedded, name: pick(entry, order.to(entry.tokens.device))}
+
+
+def embed_rows(
+    model: PolymodalForPrediction,
+    rows: RowDataset,
+    *,
+    batch_size: int = 128,
+    precision: str = "fp32",
+    order: Sequence[int] | np.ndarray | None = None,
+) -> Iterator[EmbeddedRows]:
+    """Batches of ``rows``, those of ``order`` or all, through the encoders and the embedding."""
+    model.eval()
+    places = range(len(rows)) if order is None else [int(place) for place in order]
+    loader = DataLoader(rows, batch_size, sampler=places, collate_fn=Collator(rows.processor))
+    for batch in loader:
+        with torch.inference_mode(), computing_in(model.device, precision):
+            index = batch["index"].to(model.device)
+            embedded = model.model.embed(index, move(batch["inputs"], model.device))
+            missing = model.model.embed(index, {})
+        unread = torch.isin(batch["index"], torch.tensor(list(batch.get("problems", ())), dtype=torch.long))
+        yield EmbeddedRows(batch["index"], embedded, missing, batch["targets"], unread)
+
+
+@torch.inference_mode()
+def logits_of(
+    model: PolymodalForPrediction, embedded: Embedded, precision: str = "fp32"
+) -> dict[str, Tensor]:
+    """What each head makes of embedded rows, in main memory."""
+    with computing_in(model.device, precision):
+        state = model.model.fusion(dict(embedded))
+        return {name: head(state).float().cpu() for name, head in model.named_heads()}

@@ -1,0 +1,12 @@
+"""Losses that need no target: what a model learns from rows as such; one objective a file."""
+
+from polymodal.models.objectives.base import OBJECTIVES, Objective, build_objective
+from polymodal.models.objectives.contrastive import ContrastiveObjective, SigmoidObjective
+from polymodal.models.objectives.masked_patch import MaskedPatchObjective
+from polymodal.models.objectives.masked_text import MaskedTextObjective
+from polymodal.models.objectives.matching import MatchingObjective
+
+__all__ = [
+    "OBJECTIVES", "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective", "MatchingObjective",
+    "Objective", "SigmoidObjective", "build_objective",
+]  # fmt: skip

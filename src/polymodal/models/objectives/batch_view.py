@@ -1,0 +1,94 @@
+"""A batch as objectives see it: whole or in pieces, each encoder's pass made once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from polymodal.models.base import Inputs
+    from polymodal.models.modeling import PolymodalModel
+    from polymodal.models.outputs import EmbeddedInput, FusedState
+
+
+@dataclass
+class View:
+    """The rows of a batch.
+
+    Attributes:
+        index: ``(batch,)`` numbers of the rows.
+        inputs: See :data:`polymodal.models.modeling.Inputs`.
+        contents: By input ``(batch,)`` int64, equal where two rows hold the same.
+        draws: ``(batch,)`` int64, what chance hangs on: see :mod:`polymodal.models.objectives.row_rng`.
+        piece: Rows that may go through the encoders at once; None for all.
+    """
+
+    index: Tensor
+    inputs: Inputs
+    contents: Mapping[str, Tensor]
+    draws: Tensor
+    piece: int | None = None
+    _embedded: dict[str, EmbeddedInput] | None = field(default=None, repr=False)
+    _state: FusedState | None = field(default=None, repr=False)
+
+    def embedded(self, model: PolymodalModel) -> dict[str, EmbeddedInput]:
+        """The embedded inputs, made once."""
+        if self._embedded is None:
+            self._embedded = model.embed(self.index, self.inputs)
+        return self._embedded
+
+    def state(self, model: PolymodalModel) -> FusedState:
+        """The fused state, made once."""
+        if self._state is None:
+            self._state = model.fusion(self.embedded(model))
+        return self._state
+
+    def pieces(self) -> list[View]:
+        """The same rows, ``piece`` at a time."""
+        rows = len(self.index)
+        size = self.piece or rows
+        if size >= rows:
+            return [self]
+        return [self._part(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+    def _part(self, start: int, stop: int) -> View:
+        rows = slice(start, stop)
+        return View(
+            self.index[rows],
+            {name: some_rows(values, start, stop) for name, values in self.inputs.items()},
+            {name: numbers[rows] for name, numbers in self.contents.items()},
+            self.draws[rows],
+        )
+
+
+def some_rows(values: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
+    """One input's tensors of the rows from ``start`` to ``stop``, counted from 0 again."""
+    row = values["row"]
+    if not len(row):  # a blank item of no row stays one
+        return dict(values)
+    inside = (row >= start) & (row < stop)
+    return {key: tensor[inside] - start if key == "row" else tensor[inside] for key, tensor in values.items()}
+
+
+def by_pieces(view: View, work: Callable[[View], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What ``work`` makes of each piece of a batch, put together along the first dimension.
+
+    With several pieces no piece's inner state is kept: it is computed again when its gradient is wanted, so
+    that memory grows with the piece and not with the batch. Loss and gradients are those of the whole batch
+    (GradCache, Gao et al. 2021, by PyTorch's checkpointing, which repeats a piece's chance too).
+    """
+    pieces = view.pieces()
+    if len(pieces) == 1:
+        return work(view)
+
+    def anew(piece: View) -> dict[str, Tensor]:
+        return work(replace(piece))  # a copy: what a view keeps would not be computed again
+
+    keep = torch.is_grad_enabled()
+    made = [checkpoint(anew, piece, use_reentrant=False) if keep else anew(piece) for piece in pieces]
+    return {name: torch.cat([part[name] for part in made]) for name in made[0]}

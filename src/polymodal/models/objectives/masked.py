@@ -1,0 +1,130 @@
+"""What masked objectives share: encode what is left, fuse it with the other inputs, look at the tokens."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from polymodal.errors import ConfigError
+from polymodal.models.encoders import as_it_is
+from polymodal.models.objectives.base import Loss, Objective
+from polymodal.models.objectives.batch_view import View, by_pieces
+from polymodal.models.objectives.pairs import processes
+
+if TYPE_CHECKING:
+    from polymodal.models.modeling import PolymodalModel
+    from polymodal.models.outputs import FusedState, TokenSequence
+
+Found = tuple[Tensor, Tensor]
+"""A sum of losses, and over how many places."""
+SUM, COUNT = " sum", " count"
+
+
+class MaskedObjective(Objective):
+    """Base of what hides a part of the inputs and learns to tell it from what is left.
+
+    Args:
+        share: Of an input's places that are hidden.
+        options: See :class:`Objective`.
+    """
+
+    needs_tokens = True
+
+    def __init__(self, *, share: float, **options: Any) -> None:
+        super().__init__(**options)
+        if not 0 < share < 1:
+            raise ValueError(f"share is {share}, expected between 0 and 1")
+        self.share = share
+
+    def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
+        """The inputs that can be masked; those that were named must all be.
+
+        Raises:
+            ConfigError: If one that was named cannot, or none can.
+        """
+        why = {name: self.refusal(model, name) for name in names}
+        able = [name for name in names if why[name] is None]
+        if self.inputs is not None and len(able) < len(names):
+            name = next(name for name in names if why[name])
+            raise ConfigError(f"the objective '{self.name}' cannot mask '{name}': {why[name]}")
+        if not able:
+            reasons = "; ".join(f"'{name}': {reason}" for name, reason in why.items())
+            raise ConfigError(f"the objective '{self.name}' finds nothing to mask ({reasons})")
+        return able
+
+    @abstractmethod
+    def refusal(self, model: PolymodalModel, name: str) -> str | None:
+        """Why an input cannot take part; None if it can."""
+
+    @abstractmethod
+    def hide(self, model: PolymodalModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
+        """The inputs with places hidden, and what the loss must know of these."""
+
+    @abstractmethod
+    def tell(
+        self, sequences: Mapping[str, TokenSequence], state: FusedState, hidden: Any
+    ) -> dict[str, Found]:
+        """By part of the loss its sum and its number of places."""
+
+    @abstractmethod
+    def part_names(self) -> list[str]:
+        """The parts of the loss, in order."""
+
+    def loss(self, model: PolymodalModel, view: View) -> Loss:
+        """See :meth:`Objective.loss`: the mean over all hidden places, part by part."""
+        sums = by_pieces(view, partial(self._sums, model))
+        totals = {name: sums[name].sum() for name in sums}
+        counts = torch.stack([totals[name + COUNT] for name in self.part_names()])
+        share = torch.ones((), device=counts.device)
+        if self.training and processes() > 1:
+            dist.all_reduce(counts)
+            share = share * processes()  # the mean over the processes is the sum by the count of all
+        parts = {
+            name: share * totals[name + SUM] / count.clamp(min=1)
+            for name, count in zip(self.part_names(), counts.unbind(), strict=True)
+        }
+        known = (counts > 0).sum().clamp(min=1)
+        return torch.stack(list(parts.values())).sum() / known, parts if len(parts) > 1 else {}
+
+    def _sums(self, model: PolymodalModel, view: View) -> dict[str, Tensor]:
+        """A piece's sums and counts, ``(1,)`` each, for every part, there or not."""
+        inputs, hidden = self.hide(model, view)
+        with as_it_is(model):  # what is to be told again must stand where it stood
+            sequences, idle = model.encode(view.index, inputs)
+        embedded = model.embedding(sequences, len(view.index), idle)
+        found = self.tell(sequences, model.fusion(embedded), hidden)
+        # What this batch says nothing of has gradients of nought, as processes that step together must.
+        learning = [self, model] if processes() > 1 else [self]
+        weights = [p for part in learning for p in part.parameters() if p.requires_grad]
+        nothing = torch.stack([weight.sum() for weight in weights]).sum() * 0
+        made: dict[str, Tensor] = {}
+        for name in self.part_names():
+            total, count = found.get(name, (nothing, nothing.detach()))
+            made |= {name + SUM: (total + nothing).view(1), name + COUNT: count.detach().float().view(1)}
+        return made
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Objective.settings`."""
+        return super().settings() | {"share": self.share}
+
+
+def item_tokens(state: FusedState, name: str, sequence: TokenSequence) -> Tensor:
+    """The fused tokens of an input, item by item: ``(items, length, width)``."""
+    assert state.tokens is not None and state.spans is not None
+    laid = state.tokens[:, state.spans[name]]
+    length = sequence.tokens.shape[1]
+    count = torch.bincount(sequence.row, minlength=len(laid))
+    first = count.cumsum(0) - count
+    slot = torch.arange(len(sequence.row), device=laid.device) - first[sequence.row]
+    return laid.unflatten(1, (-1, length))[sequence.row, slot]
+
+
+def teller(width: int, outputs: int) -> nn.Sequential:
+    """A network of one hidden layer from fused tokens to what was hidden (BERT's head has this form)."""
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, outputs))

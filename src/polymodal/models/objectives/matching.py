@@ -1,0 +1,141 @@
+"""Whether the inputs of a row belong together, told by the fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from polymodal.models.embedding import choose, padded, pick
+from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
+from polymodal.models.objectives.batch_view import View
+from polymodal.models.objectives.pairs import gathered, processes
+from polymodal.models.objectives.row_rng import gumbel_pairs, salt, uniform
+from polymodal.models.outputs import EmbeddedInput
+
+if TYPE_CHECKING:
+    from polymodal.models.modeling import PolymodalModel
+
+
+@dataclass
+class Drawn:
+    """What makes a row a wrong one.
+
+    Attributes:
+        exchanged: ``(rows,)`` the place of the input that is taken from elsewhere.
+        partner: ``(rows,)`` the row it is taken from, among those of all processes.
+        valid: ``(rows,)`` bool, where there was one to take from.
+    """
+
+    exchanged: Tensor
+    partner: Tensor
+    valid: Tensor
+
+
+@OBJECTIVES.register("matching")
+class MatchingObjective(Objective):
+    """Right row or not: each row once as it is, once with one input taken from another row (ALBEF; Li et al.
+    2021, section 3.2, its image-text matching).
+
+    What is taken is a hard negative: the more it resembles one of the row's other inputs, by the vectors of
+    the shared space where another objective spans one, the likelier it is drawn. Which input is
+    exchanged is drawn anew for every row.
+
+    Args:
+        temperature: Of those similarities.
+        options: See :class:`Objective`.
+    """
+
+    name = "matching"
+    compares = True
+
+    def __init__(self, *, temperature: float = 0.07, **options: Any) -> None:
+        super().__init__(**options)
+        if temperature <= 0:
+            raise ValueError(f"temperature is {temperature}, expected more than 0")
+        self.temperature = temperature
+        self.judge: nn.Linear | None = None
+
+    @property
+    def reads_fusion(self) -> bool:
+        """See :class:`Objective`."""
+        return True
+
+    def bind(self, model: PolymodalModel) -> Objective:
+        """See :meth:`Objective.bind`."""
+        super().bind(model)
+        self.judge = self.judge or nn.Linear(model.config.fusion["width"], 1)
+        return self
+
+    def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
+        return at_least_two(self.name, names)
+
+    def loss(self, model: PolymodalModel, view: View) -> Loss:
+        """See :meth:`Objective.loss`: binary cross-entropy, right rows and wrong ones half and half."""
+        assert self.judge is not None
+        embedded = view.embedded(model)
+        drawn = self._draw(embedded, self._near(model, embedded), view)
+        other = dict(embedded)
+        for place, name in enumerate(self.taking):
+            taken = pick(self._of_all(embedded[name]), drawn.partner)
+            other[name] = choose(drawn.exchanged == place, taken, embedded[name])
+        right = self.judge(view.state(model).pooled)[:, 0]
+        wrong = self.judge(model.fusion(other).pooled)[:, 0]
+        losses = (F.softplus(-right) + F.softplus(wrong)) / 2
+        count = self._every(drawn.valid).sum()
+        many = processes() if self.training else 1  # the mean over processes is the sum by the count of all
+        return many * (losses * drawn.valid).sum() / count.clamp(min=1), {}
+
+    @torch.no_grad()
+    def _near(self, model: PolymodalModel, embedded: Mapping[str, EmbeddedInput]) -> Tensor:
+        """``(rows, inputs, space)`` the unit vectors that say how alike two inputs are."""
+        vectors = model.vectors(embedded)
+        return torch.stack([F.normalize(vectors[name], dim=-1) for name in self.taking], dim=1)
+
+    def _draw(self, embedded: Mapping[str, EmbeddedInput], near: Tensor, view: View) -> Drawn:
+        """What of each row is exchanged, and for what."""
+        present = torch.stack([embedded[name].present for name in self.taking], dim=1)
+        order = uniform(view.draws, salt(self.name), len(self.taking)).masked_fill(~present, -1.0)
+        exchanged, anchor = order.topk(2, dim=1).indices.unbind(dim=1)
+        rows = torch.arange(len(present), device=present.device)
+        mine, theirs = near[rows, anchor], self._every(near)
+        similar = torch.stack([mine @ theirs[:, place].T for place in range(len(self.taking))], dim=1)
+        same = self._same(view)  # (rows, inputs, all rows)
+        free = self._every(present).T[exchanged] & ~same[rows, exchanged] & ~same[rows, anchor]
+        noise = gumbel_pairs(view.draws, self._every(view.draws), salt(self.name, "partner"))
+        score = (similar[rows, exchanged] / self.temperature + noise).masked_fill(~free, -torch.inf)
+        return Drawn(exchanged, score.argmax(dim=1), free.any(dim=1) & (present.sum(dim=1) > 1))
+
+    def _same(self, view: View) -> Tensor:
+        """``(rows, inputs, all rows)`` bool: whether a row is the same, or holds the same there."""
+        own = torch.arange(len(view.draws), device=view.draws.device)
+        if self.training and processes() > 1:
+            own = own + len(own) * dist.get_rank()
+        equal = own.unsqueeze(1) == self._every(own)
+        alike = []
+        for name in self.taking:
+            held = view.contents.get(name)
+            alike.append(equal if held is None else equal | (held.unsqueeze(1) == self._every(held)))
+        return torch.stack(alike, dim=1)
+
+    def _every(self, rows: Tensor) -> Tensor:
+        """``rows`` of all processes in training."""
+        return gathered(rows) if self.training else rows
+
+    def _of_all(self, entry: EmbeddedInput) -> EmbeddedInput:
+        """An input of all processes' rows, padded alike."""
+        if not self.training or processes() == 1:
+            return entry
+        length = torch.tensor(entry.tokens.shape[1], device=entry.tokens.device)
+        dist.all_reduce(length, dist.ReduceOp.MAX)
+        tokens, mask = padded(entry, int(length))
+        return EmbeddedInput(gathered(tokens), gathered(mask), gathered(entry.present))
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Objective.settings`."""
+        return super().settings() | {"temperature": self.temperature}

@@ -1,0 +1,131 @@
+"""The model card: a run's ``README.md`` as the hub reads it, from the figures of its report."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from polymodal import __version__
+from polymodal.config import Declaration
+from polymodal.errors import LONGEST, one_line
+from polymodal.report import number_text as words
+
+CARD = "README.md"
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")
+"""What Markdown reads as its own."""
+TABULAR = {"number", "category"}
+HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "r2": "r_squared", "map": "mean_average_precision"}
+"""The hub's names for ours, where they differ."""
+TELLING = {
+    "classification": ("accuracy", "macro_f1", "ece"),
+    "multilabel": ("micro_f1", "macro_f1", "map"),
+    "regression": ("r2", "mae", "rmse"),
+}
+"""What the card says of each task, before its other metrics."""
+
+
+def model_card(
+    name: str, declaration: Declaration, results: Mapping[str, Any], figures: Mapping[str, Any]
+) -> str:
+    """The text of a card.
+
+    Args:
+        name: Of the run.
+        declaration: What it was made from.
+        results: What ``metrics.json`` holds.
+        figures: Those of the report, or empty where there is none: then intervals and verdict are left out.
+    """
+    data = ModelCardData(
+        library_name="polymodal",
+        model_name=name,
+        tags=["polymodal", *dict.fromkeys(config.modality for config in declaration.inputs.values())],
+        base_model=base_models(declaration) or None,
+        metrics=list(dict.fromkeys(_hub_name(key) for key, _, _ in _told(declaration, results))) or None,
+        eval_results=eval_results(declaration, results) or None,
+        pipeline_tag=next(
+            iter({tag for name in declaration.targets if (tag := pipeline(declaration, name))}), None
+        ),
+    )
+    template = files("polymodal.report").joinpath("templates/card.md").read_text(encoding="utf-8")
+    given: dict[str, Any] = {
+        "name": name, "declaration": declaration, "results": results, "figures": figures,
+        "version": __version__, "words": words, "cell": cell, "quoted": json.dumps,
+        "told": _told(declaration, results),
+        "media": _media(declaration),
+    }  # fmt: skip
+    text = str(ModelCard.from_template(data, template_str=template, **given))
+    # What the template's loops leave between paragraphs, and between the entries of a list.
+    return re.sub(r"(\n- .*)\n+(?=\n- )", r"\1", re.sub(r"\n{3,}", "\n\n", text)).rstrip() + "\n"
+
+
+def base_models(declaration: Declaration) -> list[str]:
+    """The checkpoints of the hub that the parts began from; folders are no names of the hub."""
+    configs = [config.encoder for config in declaration.inputs.values() if config.encoder]
+    configs += [declaration.generation.language_model] if declaration.generation else []
+    named = [config.checkpoint for config in configs if config.checkpoint]
+    return list(dict.fromkeys(name for name in named if name.count("/") == 1 and name[0] not in "./~"))
+
+
+def pipeline(declaration: Declaration, target: str) -> str | None:
+    """The hub's name of the task; None where it has none, as for inputs of several modalities."""
+    modalities = {config.modality for config in declaration.inputs.values()}
+    family = declaration.targets[target].family
+    if modalities <= TABULAR:
+        return {"classification": "tabular-classification", "regression": "tabular-regression"}.get(family)
+    single = next(iter(modalities)) if len(modalities) == 1 else None
+    return (
+        f"{single}-classification"
+        if single in ("text", "image", "audio", "video") and family != "regression"
+        else None
+    )
+
+
+def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[EvalResult]:
+    """Every told metric of the test rows."""
+    train = declaration.data.train
+    table = str(train).replace("\\", "/").rpartition("/")[2] if isinstance(train, str) else "a table"
+    return [
+        EvalResult(
+            task_type=pipeline(declaration, target) or "other",
+            dataset_type=table,
+            dataset_name=table,
+            dataset_split="test",
+            metric_type=_hub_name(key),
+            metric_name=f"{target} {key}",
+            metric_value=round(value, 6),
+        )
+        for key, target, value in _told(declaration, results)
+    ]
+
+
+def cell(value: Any) -> str:
+    """Text as Markdown shows it as it is: in a paragraph, or in a cell of a table."""
+    return SPECIAL.sub(r"\\\1", one_line(" ".join(str(value).split()), LONGEST))
+
+
+def _told(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """``(metric, target, value)`` of the test rows."""
+    return [
+        (key, target, measured[key])
+        for target, measured in results["test"].items()
+        for key in TELLING[declaration.targets[target].family]
+        if key in measured
+    ]
+
+
+def _media(declaration: Declaration) -> dict[str, str]:
+    """A cell of each input as one would write it."""
+    examples = {
+        "text": '"some words"', "image": '"picture.jpg"', "audio": '"recording.wav"', "video": '"clip.mp4"',
+        "sequence": '"features.npy"', "number": "3.5", "category": '"a value"',
+    }  # fmt: skip
+    return {name: examples.get(config.modality, "…") for name, config in declaration.inputs.items()}
+
+
+def _hub_name(metric: str) -> str:
+    return HUB_METRICS.get(metric, metric)

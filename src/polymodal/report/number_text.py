@@ -1,0 +1,109 @@
+"""Figures as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polymodal.data.schema.column_summary import brief
+
+Estimate = Mapping[str, Any]
+"""``value``, ``low`` and ``high``; see :func:`polymodal.evaluation.statistics.bootstrap.estimate`."""
+
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1")
+NAMES = {
+    "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1",
+    "micro_f1": "micro F1", "r2": "R²",
+}  # fmt: skip
+MINUS = "−"
+
+
+def number(score: str, value: float | None) -> str:
+    """``98.7 %`` or ``0.86``."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:.1f} %" if score in SHARES else f"{value:.3f}"
+    return text.replace("-", MINUS)
+
+
+def span(score: str, estimate: Estimate) -> str:
+    """``98.2 to 99.1 %``."""
+    if estimate["low"] is None:
+        return "no interval"
+    low, high = (number(score, estimate[end]) for end in ("low", "high"))
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def whole(score: str, estimate: Estimate) -> str:
+    """``98.7 % (98.2 to 99.1 %)``."""
+    return f"{number(score, estimate['value'])} ({span(score, estimate)})"
+
+
+def difference(score: str, estimate: Estimate, *, sign: bool = False) -> str:
+    """``2.1 points (1.5 to 2.7)``, or in the unit of the score."""
+    if estimate["value"] is None:
+        return "not defined"
+    scale, unit, digits = (100, " points", 1) if score in SHARES else (1, "", 3)
+
+    def said(value: float | None) -> str:
+        if value is None:
+            return "–"
+        text = f"{scale * value:+.{digits}f}" if sign else f"{scale * value:.{digits}f}"
+        return text.replace("-", MINUS)
+
+    interval = f"{said(estimate['low'])} to {said(estimate['high'])}"
+    return f"{said(estimate['value'])}{unit} ({interval})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    quoted = [f"‘{name}’" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def covers_zero(estimate: Estimate) -> bool:
+    """Whether the difference may be chance."""
+    return estimate["low"] is None or (estimate["low"] <= 0 <= estimate["high"])
+
+
+def is_above(estimate: Estimate) -> bool:
+    """Whether the whole interval lies above zero."""
+    return estimate["low"] is not None and estimate["low"] > 0
+
+
+def is_below(estimate: Estimate) -> bool:
+    """Whether the whole interval lies below zero."""
+    return estimate["high"] is not None and estimate["high"] < 0
+
+
+def points(score: str, value: float | None, *, sign: bool = False) -> str:
+    """A difference without its interval: ``2.1 points``."""
+    return difference(score, {"value": value, "low": None, "high": None}, sign=sign).partition(" (")[0]
+
+
+def point_span(score: str, estimate: Estimate, *, sign: bool = False) -> str:
+    """The interval of a difference: ``1.5 to 2.7``."""
+    return difference(score, estimate, sign=sign).partition("(")[2].removesuffix(")")
+
+
+def steps(curve: Sequence[Mapping[str, Any]]) -> str:
+    """What is done at each step, and its unit: ``20, 10, 5 (signal to noise, dB)``."""
+    return f"{', '.join(brief(step['strength']) for step in curve[1:])} ({curve[-1]['unit']})"
+
+
+def plain(value: float | None, *, sign: bool = False) -> str:
+    """A number in the target's own unit."""
+    if value is None:
+        return "–"
+    text = brief(value)
+    return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
+
+
+def spoken_seconds(seconds: float) -> str:
+    """``41 s``, ``6 min 12 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,172 @@
+"""The report of a run, measured and written: ``report.json`` and ``report.html`` in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polymodal import __version__
+from polymodal.data.checks.rejected import SKIP
+from polymodal.data.collator import RowDataset
+from polymodal.data.tables.table import Table, read_table
+from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.report.cached import gather_kept, lost_media
+from polymodal.report.gather import Measuring, gather
+from polymodal.report.provenance import making
+from polymodal.report.report_page import render
+from polymodal.run import Run
+from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
+from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.output_folder import read_results
+from polymodal.utils.atomic import require_folder, write_text, writing
+
+PAGE, FIGURES = "report.html", "report.json"
+TEST = "test rows"
+VALIDATION = "validation rows (there is no test split, and these picked the best epoch: figures flatter)"
+
+
+def report(
+    run: Run | str | Path,
+    source: Any = None,
+    *,
+    group: str | None = None,
+    by: Sequence[str] = (),
+    noise_rows: int | None = None,
+    retrain: int = 0,
+    output: str | Path | None = None,
+    seed: int = 0,
+    quiet: bool = True,
+) -> Path:
+    """Measure a run, by default on its own test rows, and write the report.
+
+    Args:
+        run: A run, or its folder.
+        source: A table with the targets; by default the run's test rows, or where it has none those of
+            validation.
+        group: A column whose equal values are resampled together; by default rows that share a file.
+        by: Columns whose values are compared, whether the model reads them or not; by default those declared.
+        noise_rows: How many rows are made worse; by default as declared.
+        retrain: With how many seeds subsets of the inputs are fitted afresh (see
+            :func:`polymodal.pipelines.ablation.retrain`), into ``retrained/`` in ``output``; 0 for none.
+        output: A folder for ``report.html`` and ``report.json``; the run's own by default.
+        seed: Of whatever is drawn.
+        quiet: Show no progress.
+
+    Returns:
+        The page.
+
+    Raises:
+        PolymodalError: If run or table cannot be read, a target's column is missing, or no row has an answer.
+    """
+    opened = run if isinstance(run, Run) else Run.load(run)
+    opened.require_targets()
+    rows, what = (
+        own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
+    )
+    declared = opened.declaration.report
+    given = {"group": group, "by": list(by), "noise_rows": noise_rows}
+    config = declared.model_copy(
+        update={name: value for name, value in given.items() if value not in (None, [])}
+    )
+    folder = Path(output) if output else opened.folder
+    require_folder(folder)
+    figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
+    if retrain:
+        from polymodal.pipelines.ablation import add_retrained  # which fits, and whoever fits writes a report
+
+        add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
+    return write(figures, folder)
+
+
+def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+    """Every figure of a report but the retrained ones.
+
+    Where files of the run's own test rows can no longer be read, the figures are those of its kept answers.
+
+    Args:
+        asked: What is measured; without a group of its own rows are grouped as they were split.
+        results: What ``metrics.json`` holds, or will hold.
+        what: Which rows they are, in words.
+
+    Raises:
+        DataError: If no row has an answer.
+    """
+    group = asked.config.group or asked.run.declaration.data.group
+    asked = replace(asked, config=asked.config.model_copy(update={"group": group}))
+    try:
+        figures = gather(asked, what=what)
+    except DataError as error:
+        lost = lost_media(error, asked.run.declaration) if what == TEST else []
+        if not lost:
+            raise
+        figures = gather_kept(asked, lost, str(error.problems[0]), what=what)
+    if not figures["targets"]:
+        found, expected = "every target cell is empty", "rows with answers"
+        raise DataError(Problem(file=asked.rows.table.name, found=found, expected=expected))
+    return figures | {"making": making(asked.run, asked.rows.table, results)}
+
+
+def write(figures: Mapping[str, Any], folder: Path) -> Path:
+    """Write both files, and say where the page lies.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
+    targets = ", ".join(figures["targets"])
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(without_cells(figures), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(folder / FIGURES, text + "\n")
+        page = render(
+            "report.html",
+            report=figures,
+            title=f"{targets} from {', '.join(figures['inputs'])}",
+            footer=f"Run {figures['run']}, written by Polymodal {__version__}. All figures: {FIGURES}.",
+        )
+        write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def without_cells(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures without the pictures, recordings and texts of the cards."""
+    targets = {}
+    for name, target in figures["targets"].items():
+        failing = dict(target["failures"])
+        if "worst" in failing:
+            failing["worst"] = [{k: v for k, v in card.items() if k != "cells"} for card in failing["worst"]]
+        targets[name] = target | {"failures": failing}
+    return {**figures, "targets": targets}
+
+
+def own_rows(run: Run) -> tuple[RowDataset, str]:
+    """The rows that the run was tested on, found again as its declaration splits them."""
+    named = run.declaration.data.train
+    if not isinstance(named, str):
+        raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
+    require_own_tables(run.folder, run.declaration, read_results(run.folder))
+    skip = run.declaration.data.on_error == SKIP
+    table = read_declared_table(resolve(named, run.folder), run.declaration.data, run.folder)
+    splits, numbers, _ = split_and_skip(table, run.declaration, run.folder)
+    split, what = ("test", TEST) if len(splits["test"]) else ("validation", VALIDATION)
+    return _rows(run, splits[split], numbers[split], skip), what
+
+
+def _given_rows(run: Run, table: Table) -> RowDataset:
+    for name in run.declaration.targets:
+        if name not in table.columns:
+            cure = did_you_mean(name, table.columns)
+            found = f"no column '{name}' to measure against"
+            raise DataError(Problem(file=table.name, found=found, cure=cure))
+    return _rows(run, table, table.places, skip=False)
+
+
+def _rows(run: Run, table: Table, numbers: np.ndarray, skip: bool) -> RowDataset:
+    return RowDataset(
+        table, run.processor, targets=run.declaration.targets, numbers=numbers.tolist(), skip=skip,
+        weight=run.weighted_by(table),
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""Texts, pictures, recordings, clips and rows, mixed in one list → vectors: behind ``Run.encode``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from polymodal.data.media.cells import describe, is_empty, recognise
+from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.models.inference import run_model
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+NAME = "items"
+"""What messages call the list."""
+FILE_KEYS = {"array", "bytes", "path", "sampling_rate"}
+"""A dict of these alone is a picture, recording or clip; any other is a row."""
+
+
+def encode(run: Run, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
+    """See :meth:`Run.encode`.
+
+    An item of several inputs has the mean of their unit vectors, each of which so weighs the same.
+    """
+    if isinstance(items, (str, bytes, Mapping, Image.Image, np.ndarray, os.PathLike)):
+        return encode(run, [items], normalize=normalize)[0]
+    cells = all_cells(run, list(items))
+    vectors = np.zeros((len(cells), run.width), dtype=np.float32)
+    for start in range(0, len(cells), batch_size):
+        rows = cells[start : start + batch_size]
+        batch = run.processor(rows, numbers=range(start, start + len(rows)), source=NAME)
+        output = run_model(run.model, batch, run.precision)
+        each = np.stack([vector.float().numpy() for vector in output.embeddings.values()])  # type: ignore[union-attr]
+        present = output.present.numpy().T  # type: ignore[union-attr]
+        vectors[start : start + len(rows)] = mean_of_units(each, present)
+    return unit(vectors) if normalize else vectors
+
+
+def mean_of_units(each: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """The mean of each item's unit vectors: ``(items, width)``. The one of a single input stays as it is.
+
+    Args:
+        each: ``(inputs, items, width)``.
+        present: ``(inputs, items)`` bool, which of them are there.
+    """
+    count = present.sum(axis=0)[:, np.newaxis]
+    kept = np.where(present[..., np.newaxis], np.where(count > 1, unit(each), each), 0.0)
+    return (kept.sum(axis=0) / np.maximum(count, 1)).astype(np.float32)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """The same of length 1; zeros stay zeros."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def all_cells(run: Run, items: list[Any]) -> list[dict[str, Any]]:
+    """:func:`as_cells` of every item.
+
+    Raises:
+        DataError: One line for each item that is none.
+    """
+    cells, problems = [], []
+    for number, item in enumerate(items, start=1):
+        try:
+            cells.append(as_cells(run, item, number))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return cells
+
+
+def as_cells(run: Run, item: Any, number: int = 1) -> dict[str, Any]:
+    """What ``item`` says, by input.
+
+    Args:
+        run: Its inputs are asked for.
+        item: ``{input: cell, …}``, a row or part of one; else one cell, which goes to the first input of its
+            modality: a path, ``data:`` URI, bytes, PIL image or array by what it looks like, any other text
+            as text.
+        number: Of the item, from 1, for messages.
+
+    Raises:
+        DataError: If it is empty, is of no known kind, or no input reads such.
+    """
+    names = list(run.processor.readers)
+    if isinstance(item, Mapping) and not (item and item.keys() <= FILE_KEYS and not item.keys() & set(names)):
+        return _row_cells(item, names, number)
+    if is_empty(item):
+        raise _refused("an empty item", number, expected="a text, a file or a row")
+    modality = recognise(item) or ("text" if isinstance(item, str) else None)
+    if modality is None:
+        raise _refused(
+            describe(item), number, expected="a text, a path, bytes, a picture, an array or a dict"
+        )
+    name = input_of(run, modality)
+    if name is None:
+        found = f"{describe(item)} is of modality {modality}, which no input reads"
+        cure = "Give a dict, such as {'" + names[0] + "': …}, to say what it is."
+        raise _refused(found, number, expected=f"one of {inputs_read(run)}", cure=cure)
+    return {name: item}
+
+
+def _row_cells(item: Mapping[str, Any], names: list[str], number: int) -> dict[str, Any]:
+    if not item.keys() & set(names):
+        keys = ", ".join(map(str, item)) or "no key"
+        cure = did_you_mean(str(next(iter(item), "")), names)
+        raise _refused(f"a row of {keys}", number, expected="an input among its keys", cure=cure)
+    cells = {name: item[name] for name in names if name in item and not _is_nothing(item[name])}
+    if not cells:
+        raise _refused("a row whose inputs are all empty", number, expected="one that is filled")
+    return cells
+
+
+def _is_nothing(cell: Any) -> bool:
+    return is_empty(cell) or type(cell).__name__ in ("NAType", "NaTType")
+
+
+def input_of(run: Run, modality: str) -> str | None:
+    """The first input that reads ``modality``, if there is one."""
+    readers = run.processor.readers
+    return next((name for name, reader in readers.items() if reader.modality == modality), None)
+
+
+def inputs_read(run: Run) -> str:
+    """``photo (image), note (text)``."""
+    return ", ".join(f"{name} ({reader.modality})" for name, reader in run.processor.readers.items())
+
+
+def _refused(found: str, number: int, expected: str = "", cure: str = "") -> DataError:
+    return DataError(Problem(found=found, expected=expected, cure=cure, file=NAME, row=number))

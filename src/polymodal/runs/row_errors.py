@@ -1,0 +1,26 @@
+"""Rows that could not be read, in what is written for a table: empty answers, and what was wrong."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from polymodal.models.inference import Batch
+
+ERROR = "error"
+
+
+def errors_of(batch: Batch) -> list[str | None]:
+    """A row's problems as one text, or None for a row that was read."""
+    said = {index: "; ".join(map(str, problems)) for index, problems in batch.problems.items()}
+    return [said.get(int(index)) for index in batch.index]
+
+
+def blank_unread(frame: pd.DataFrame, batch: Batch) -> pd.DataFrame:
+    """``frame`` with empty cells in the rows that could not be read, and the column ``error``.
+
+    The columns become such as may be empty, in every batch alike.
+    """
+    others = frame.select_dtypes(exclude="floating")  # these have NaN
+    frame = frame.assign(**others.convert_dtypes())
+    frame.loc[batch.unread, :] = None
+    return frame.assign(**{ERROR: pd.array(errors_of(batch), dtype="string")})

@@ -1,0 +1,257 @@
+"""A table into an index: what is new or changed is embedded, batch after batch, and the rest left alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polymodal.data.cache.memory import digest
+from polymodal.data.tables.table import Table, read_table
+from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.search.fields import columns_of, fields_of, text_of
+from polymodal.search.fingerprints import model_digest, row_digest
+from polymodal.search.index_writing import Block, Writer
+from polymodal.search.lance_store import DATA, load_lancedb
+from polymodal.search.manifest import FILE, Manifest, read_manifest, relative_run
+from polymodal.search.previews import preview
+from polymodal.utils.lock import LOCK, WRITER
+from polymodal.utils.progress import progress
+
+if TYPE_CHECKING:
+    from polymodal.run import Run
+
+OURS = {LOCK, WRITER, DATA, f".{FILE}.part"}
+"""What a first writing that was killed may leave in a folder."""
+COMPARED_AT_ONCE = 1000
+
+
+@dataclass
+class Indexed:
+    """What became of the rows of a table.
+
+    Attributes:
+        rows: In the index by now.
+        embedded: New or changed, and embedded.
+        amended: Whose other columns changed.
+        kept: As they were.
+        removed: Taken away.
+        rejected: What is wrong with those that could not be read.
+        ann: See :class:`Manifest`.
+        inputs: Modality by input.
+    """
+
+    rows: int
+    embedded: int
+    amended: int
+    kept: int
+    removed: int
+    rejected: list[Problem]
+    ann: dict[str, dict[str, Any]]
+    inputs: dict[str, str]
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        counts = {name: getattr(self, name) for name in ("rows", "embedded", "amended", "kept", "removed")}
+        return {
+            **counts,
+            "rejected": len({problem.row for problem in self.rejected}),
+            "approximate": self.ann,
+        }
+
+    @property
+    def example(self) -> str:
+        """Options of a search in it; none where the command line has no query that its inputs read."""
+        samples = {"text": '"a few words"', "image": "FILE", "audio": "FILE", "video": "FILE"}
+        kind = next((kind for kind in samples if kind in self.inputs.values()), None)
+        return f"--{kind} {samples[kind]}" if kind else ""
+
+
+def index_table(
+    run: Run,
+    source: Any,
+    folder: Path,
+    *,
+    key: str | None = None,
+    delete: bool = False,
+    batch_size: int = 128,
+    on_error: str = "refuse",
+) -> Indexed:
+    """Put every row of a table into the index in ``folder``, which is made or brought up to date.
+
+    Args:
+        run: Embeds.
+        source: A table; see :func:`polymodal.data.tables.table.read_table`.
+        folder: Of the index.
+        key: The column that tells rows from each other; by default what the index has, or the row numbers.
+        delete: Take rows away that the table does not have.
+        batch_size: Rows embedded at once.
+        on_error: ``skip`` leaves out rows that cannot be read; what the index holds of them stays.
+
+    Raises:
+        DataError: If a cell cannot be read, or the key is empty or the same in two rows.
+        RunError: If the folder is no index, of another model, or written to by another process.
+    """
+    load_lancedb()
+    table = read_table(source).marking(run.processor.missing)
+    manifest = _manifest(run, folder, table, key)
+    keys = row_keys(table, manifest.key)
+    rows = run.rows(table, on_error=on_error)  # refuses a table without inputs before anything is made
+    run.inspect(table).warn()
+    with Writer(folder, manifest) as writer:
+        work = _Work(run, rows.table, manifest, keys)
+        changed, amended = work.compare(writer)
+        for places in progress(
+            _pieces(amended, COMPARED_AT_ONCE), "noting", math.ceil(len(amended) / COMPARED_AT_ONCE)
+        ):
+            writer.amend(work.block(places))
+        rejected = work.embed(writer, changed, batch_size, on_error)
+        gone = sorted(writer.known.keys() - set(keys)) if delete else []
+        writer.remove(gone)
+        writer.finish()
+        bad = len({problem.row for problem in rejected})
+        return Indexed(
+            rows=len(writer.known), embedded=len(changed) - bad, amended=len(amended),
+            kept=len(table) - len(changed) - len(amended), removed=len(gone), rejected=rejected,
+            ann=manifest.ann, inputs=manifest.inputs,
+        )  # fmt: skip
+
+
+def _manifest(run: Run, folder: Path, table: Table, key: str | None) -> Manifest:
+    """Of the index that is there, with the table's new columns; else of a new one."""
+    if folder.is_dir() and not (folder / FILE).exists() and not {p.name for p in folder.iterdir()} <= OURS:
+        raise RunError(f"{folder}: holds other files and is no index. Give another folder with -o")
+    model = model_digest(run)
+    if not (folder / FILE).exists():
+        inputs = {name: reader.modality for name, reader in run.processor.readers.items()}
+        return Manifest(
+            model=model, run=relative_run(run.folder, folder), width=run.width, inputs=inputs,
+            shared=run.shares_space, key=key, fields=fields_of(table),
+        )  # fmt: skip
+    manifest = read_manifest(folder)
+    check_model(folder, manifest, run, model)
+    if key is not None and key != manifest.key:
+        made = f"with --key {manifest.key}" if manifest.key else "without --key"
+        raise RunError(f"{folder}: was made {made}. Do the same, or make another with -o")
+    there = {entry.name for entry in manifest.fields}
+    manifest.fields += [entry for entry in fields_of(table) if entry.name not in there]
+    manifest.run = relative_run(run.folder, folder)
+    return manifest
+
+
+def check_model(folder: Path, manifest: Manifest, run: Run, model: str) -> None:
+    """Refuse vectors of another model.
+
+    Raises:
+        RunError: If ``run`` did not make those in ``folder``; ``model`` is its digest.
+    """
+    if model != manifest.model:
+        raise RunError(
+            f"{folder}: was made by another model ({manifest.model[:12]}) than that of {run.folder} "
+            f"({model[:12]}). Make it again: polymodal index {run.folder} TABLE -o a new folder"
+        )
+
+
+def row_keys(table: Table, column: str | None) -> list[str]:
+    """What tells each row from all others: a column's text, or the row's number.
+
+    Raises:
+        DataError: If there is no such column, or cells of it are empty or the same.
+    """
+    if column is None:
+        return [str(place + 1) for place in table.places]
+    if column not in table.columns:
+        cure = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' for a key", cure=cure))
+    keys = [text_of(cell) or "" for cell in table.values(column).to_pylist()]
+    first: dict[str, int] = {}
+    problems = []
+    for place, name in zip(table.places, keys, strict=True):
+        if name and name not in first:
+            first[name] = int(place) + 1
+            continue
+        found = f"the key '{name}' of row {first[name]} again" if name else "an empty cell"
+        problems.append(
+            Problem(
+                file=table.name, row=int(place) + 1, column=column, found=found, expected="a key of its own"
+            )
+        )
+    if problems:
+        raise DataError(problems)
+    return keys
+
+
+def _pieces(places: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (places[start : start + size] for start in range(0, len(places), size))
+
+
+class _Work:
+    """The rows of one table, compared with an index and made into blocks."""
+
+    def __init__(self, run: Run, table: Table, manifest: Manifest, keys: list[str]) -> None:
+        self.run, self.table, self.fields, self.keys = run, table, manifest.fields, keys
+        self.modalities = {name: kind for name, kind in manifest.inputs.items() if name in table.columns}
+
+    def compare(self, writer: Writer) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the rows to embed, and of those of which something else changed."""
+        if not writer.known:
+            return np.arange(len(self.table)), np.arange(0)
+        changed, amended = [], []
+        pieces = _pieces(np.arange(len(self.table)), COMPARED_AT_ONCE)
+        for places in progress(pieces, "comparing", math.ceil(len(self.table) / COMPARED_AT_ONCE)):
+            block = self.block(places)
+            for place, name, content, state in zip(
+                places, block.keys, block.digests, block.states, strict=True
+            ):
+                known = writer.known.get(name, (b"", b""))
+                if not content or known[0] != content:
+                    changed.append(place)
+                elif known[1] != state:
+                    amended.append(place)
+        return np.array(changed, dtype=int), np.array(amended, dtype=int)
+
+    def block(self, places: np.ndarray) -> Block:
+        """What is kept of some rows beside vectors and previews."""
+        part = self.table.select(places)
+        fields = columns_of(part, self.fields)
+        rows = part.places + 1
+        digests = [row_digest(row, self.modalities, part.root) or b"" for row in part.rows()]
+        texts = [fields[f"text_{place}"].to_pylist() for place in range(len(self.fields))]
+        states = [_state(number, cells) for number, *cells in zip(rows.tolist(), *texts, strict=True)]
+        return Block([self.keys[place] for place in places], rows, digests, states, fields, {})
+
+    def embed(self, writer: Writer, places: np.ndarray, batch_size: int, on_error: str) -> list[Problem]:
+        """Embed and hand on; returns what was wrong with rows that were skipped."""
+        rejected: list[Problem] = []
+        if not len(places):
+            return rejected
+        batches = self.run.vectors_batches(self.table.select(places), batch_size, on_error)
+        for vectors, batch in progress(batches, "embedding", math.ceil(len(places) / batch_size)):
+            rejected += [problem for found in batch.problems.values() for problem in found]
+            read = ~batch.unread
+            if not read.any():
+                continue
+            block = self.block(places[batch.index[read]])
+            block.vectors = {name: found[read] for name, found in vectors.items()}
+            block.previews = self._previews(places[batch.index[read]])
+            writer.add(block)
+        return rejected
+
+    def _previews(self, places: np.ndarray) -> dict[str, list[tuple[bytes | None, str | None]]]:
+        rows = list(self.table.select(places).rows())
+        return {
+            name: [preview(row[name], kind, self.table.root) for row in rows]
+            for name, kind in self.modalities.items()
+        }
+
+
+def _state(number: int, cells: list[str | None]) -> bytes:
+    """Sixteen bytes that stand for a row's number and fields, but for columns that came later, if empty."""
+    while cells and cells[-1] is None:
+        cells.pop()
+    return digest(json.dumps([number, *cells]).encode())

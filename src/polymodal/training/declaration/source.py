@@ -1,0 +1,193 @@
+"""Where a fit reads from: a table, or a declaration and the tables that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polymodal.config import DataConfig, Declaration
+from polymodal.config.overrides import read_yaml
+from polymodal.data.checks.rejected import SKIP
+from polymodal.data.tables.table import Table, read_table
+from polymodal.data.values.missing import Marks
+from polymodal.errors import ConfigError, RunError
+from polymodal.utils.hub import expanded
+
+YAML = (".yaml", ".yml")
+PATHS = ("train", "validation", "test", "root")
+"""Keys of the section ``data`` that may hold a path."""
+
+
+def read_declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path | None]:
+    """The sections of a declaration with the lines of their keys and its folder; nothing where it is none."""
+    if isinstance(source, (str, Path)) and str(source).lower().endswith(YAML):
+        values, lines = read_yaml(Path(source))
+        return values, lines, Path(source).parent
+    return {}, {}, None
+
+
+def named_inputs(settings: Sequence[str]) -> dict[str, None]:
+    """The inputs that ``settings`` such as ``inputs.photo.size=32`` are about."""
+    paths = [setting.partition("=")[0].split(".") for setting in settings]
+    return {path[1]: None for path in paths if path[0] == "inputs" and len(path) > 2}
+
+
+def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> Any:
+    """The training table: what was given, or what the declaration names.
+
+    Variables and ``~`` in the paths of its tables are filled in, unless a run folder holds it.
+    """
+    section = values.get("data") or {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"'data' is {section!r}, expected a section, such as data: {{train: houses.csv}}")
+    if folder is None or not is_run_folder(folder):
+        _fill_in(values)
+        section = values.get("data") or {}
+    named = section.get("train")
+    if folder is not None:
+        if not isinstance(named, str):
+            found = f"'data.train' is {named!r}" if named is not None else "'data.train' is missing"
+            raise ConfigError(f"{found}, expected the path of a table")
+        return resolve(named, folder)
+    if isinstance(source, (str, Path)):
+        values["data"] = section | {"train": str(source)}
+    return source
+
+
+def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder: Path | None) -> Table:
+    """The table at ``path``, read as the declaration's section ``data`` says.
+
+    Args:
+        path: Whatever holds rows, see :func:`polymodal.data.tables.table.read_table`.
+        data: The section; where it is not parsed yet, what is of a wrong type is passed over here.
+        folder: Of the declaration, beside which ``data.root`` is looked for first.
+
+    Raises:
+        DataError: If the table cannot be read.
+    """
+    given = data.model_dump() if isinstance(data, DataConfig) else data
+    root = given.get("root")
+    root = resolve(root, folder) if isinstance(root, str) else None
+    texts = {key: text for key in ("sep", "encoding") if isinstance(text := given.get(key), str)}
+    skip, anywhere = given.get("on_error") == SKIP, given.get("media_anywhere") is True
+    table = read_table(path, skip=skip, root=root, media_anywhere=anywhere, **texts)
+    marks = given.get("missing")
+    return table.marking(Marks.of(marks if isinstance(marks, list | None) else [marks]))
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a training wrote ``folder``: what its ``run.yaml`` names may be a stranger's choice."""
+    return (folder / "config.json").is_file()
+
+
+def table_digests(declaration: Declaration, folder: Path | None) -> dict[str, str]:
+    """SHA-256 of the files that a declaration's tables are, by split; those that are no file are left out."""
+    named = {split: getattr(declaration.data, split) for split in ("train", "validation", "test")}
+    paths = {split: resolve(path, folder) for split, path in named.items() if isinstance(path, str)}
+    return {split: table_digest(path) for split, path in paths.items() if path.exists()}
+
+
+def table_digest(path: Path) -> str:
+    """SHA-256 of a table's file; of the files of a folder, by their names, where it is one."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for part in sorted(part for part in path.rglob("*") if part.is_file()):
+        whole.update(f"{part.relative_to(path).as_posix()} {table_digest(part)}\n".encode())
+    return whole.hexdigest()
+
+
+NAME_IT = "Name the table: polymodal report RUN TABLE"
+
+
+def require_own_tables(
+    run: Path, declaration: Declaration, results: Mapping[str, Any], cure: str = NAME_IT
+) -> None:
+    """See that the tables which a run folder names are those that it was fitted to.
+
+    A run of a stranger may name any file of this machine; none is opened for it.
+
+    Raises:
+        RunError: If a table is another one, or the run does not say which it was.
+    """
+    known = results.get("data")
+    if not isinstance(known, dict) or "train" not in known:
+        raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
+    digests = table_digests(declaration, run)
+    for split, found in digests.items():
+        if found != known.get(split):
+            named = getattr(declaration.data, split)
+            raise RunError(f"{named}: is not the file that {run} was fitted to (its SHA-256 differs). {cure}")
+
+
+def require_same_tables(
+    run: Path, declaration: Declaration, folder: Path | None, results: Mapping[str, Any]
+) -> None:
+    """See that a finished run, which is not fitted again, was fitted to the tables as they are now.
+
+    Args:
+        run: Its folder.
+        declaration: What is asked for now, the same as the run's.
+        folder: Where the paths of its tables start.
+        results: What the run's ``metrics.json`` says. Tables in memory have no digest in it.
+
+    Raises:
+        RunError: If the file of a table has changed.
+    """
+    known = results.get("data")
+    if not isinstance(known, dict):
+        return
+    now = table_digests(declaration, folder)
+    changed = [split for split in now if split in known and now[split] != known[split]]
+    if changed:
+        named = getattr(declaration.data, changed[0])
+        cure = "Fit anew with --overwrite, or give another folder with -o"
+        raise RunError(f"{run}: was finished with another {named}: the file has changed since. {cure}")
+
+
+def _fill_in(values: dict[str, Any]) -> None:
+    """Environment variables and ``~`` in the paths of a declaration's tables, written out.
+
+    The run's own ``run.yaml`` then names files that are found without them.
+
+    Raises:
+        ConfigError: If a variable is not set.
+    """
+    data, stages = values.get("data"), values.get("stages")
+    named: list[tuple[dict[str, Any], str, str]] = []
+    if isinstance(data, dict):
+        named += [(data, key, "data") for key in PATHS]
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        if isinstance(stage, dict):
+            named.append((stage, "data", f"stages.{name}.data"))
+    for section, key, place in named:
+        if isinstance(section.get(key), str):
+            section[key] = filled_in(section[key], place)
+
+
+def filled_in(path: str, section: str) -> str:
+    """``path`` with its environment variables and ``~`` written out.
+
+    Raises:
+        ConfigError: If a variable is not set.
+    """
+    name = expanded(path)
+    if "$" in name and not os.path.exists(name):
+        raise ConfigError(f"{section}: '{path}' names an environment variable that is not set")
+    return name
+
+
+def resolve_start(path: str, folder: Path | None) -> Path:
+    """The run that a declaration goes on from; variables are filled in as in :func:`train_source`."""
+    is_own = folder is None or not is_run_folder(folder)
+    return resolve(filled_in(path, "start") if is_own else path, folder)
+
+
+def resolve(path: str, folder: Path | None) -> Path:
+    """``path`` in ``folder`` if it lies there, else from the current one; no variable is filled in."""
+    beside = (folder or Path()) / path
+    return beside if os.path.exists(beside) else Path(path)  # False where a name is too long, too

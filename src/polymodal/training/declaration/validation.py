@@ -1,0 +1,383 @@
+"""The encoders, fusion and heads that a declaration names: what they refuse is told before a file is read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig
+
+from polymodal.config import (
+    READ_MODALITIES,
+    TUNING,
+    Declaration,
+    EncoderConfig,
+    FusionConfig,
+    InputConfig,
+    ObjectiveConfig,
+    TargetConfig,
+)
+from polymodal.errors import ConfigError, did_you_mean
+from polymodal.evaluation.metrics.metrics import weighs_metrics
+from polymodal.models.build import build_fusion, given_objective, tuning
+from polymodal.models.encoders import ENCODERS, build_encoder
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.fusion.base import keyword_options
+from polymodal.models.heads import HEADS, family_of, takes_weights
+from polymodal.models.objectives.base import OBJECTIVES, at_least_two, build_objective
+from polymodal.models.weighting import check_unweighted
+from polymodal.utils.hub import load_pretrained
+from polymodal.utils.registry import accepted
+
+FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
+"""Modalities whose encoder may be any model type of Transformers."""
+HEAD_SETTINGS = {
+    "class_weights": {"class_weights", "pos_weight"},
+    "label_smoothing": {"label_smoothing"},
+    "transform": {"transform"},
+    "separator": {"multilabel"},
+    "thresholds": {"thresholds"},
+    "temperature": {"classification", "multilabel"},
+    "interval": {"half_width"},
+}
+"""What a head has to take, or the family it has to be of, for each setting of a target to mean something."""
+ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
+"""What ``predictions.parquet`` says of a row beside its answers."""
+WEIGHT = "sample_weight"
+"""What a row counts, in ``predictions.parquet`` of a fit that weighs its rows."""
+FREE_SIZES = ("bins", "patch")
+"""Options of our own encoders that no setting of an input stands for."""
+ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
+"""What is added to a target's name for the columns beside its answer."""
+
+
+def check_columns(declaration: Declaration) -> None:
+    """See that every column of the answers has a name of its own.
+
+    Raises:
+        ConfigError: If a target has the name of another column.
+    """
+    beside = {f"{name}_{suffix}" for name in declaration.targets for suffix in ANSWER_SUFFIXES}
+    taken = {*ANSWER_COLUMNS, *beside, *([WEIGHT] if declaration.data.sample_weight else [])}
+    for name in declaration.targets:
+        if name in taken:
+            cure = "Rename the column"
+            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+
+
+def check_weighted(declaration: Declaration) -> None:
+    """See that whatever is to be weighted by row can be.
+
+    Raises:
+        ConfigError: If the column of weights is a target, nothing is learned from targets, or a head or the
+            metrics of a task take no weights.
+    """
+    column = declaration.data.sample_weight
+    if column is None:
+        return
+    if column in declaration.targets:
+        raise ConfigError(f"column '{column}' is both a target and 'data.sample_weight'. Name another column")
+    if declaration.generation:
+        raise ConfigError("'data.sample_weight' does not go with answers in words: leave it out")
+    if not declaration.targets:
+        raise ConfigError("'data.sample_weight' weighs the losses of targets: there is none. Leave it out")
+    for name, target in declaration.targets.items():
+        found = None if takes_weights(HEADS[target.task]) else f"the head '{target.task}' of '{name}'"
+        if found is None and not weighs_metrics(target.task, target.family):
+            found = f"the metrics of '{name}' ({target.task})"
+        if found:
+            raise ConfigError(
+                f"{found} cannot weigh rows: no argument 'weight'. Leave data.sample_weight out"
+            )
+
+
+def check_weighting(declaration: Declaration) -> None:
+    """See that weights that are to be learned are several, and not fixed.
+
+    Raises:
+        ConfigError: If there is one target only, or one has a fixed weight.
+    """
+    if declaration.train.weighting == "fixed":
+        return
+    targets, objectives = declaration.targets.items(), declaration.objectives.items()
+    weights = {f"targets.{name}": target.weight for name, target in targets}
+    weights |= {f"objectives.{name}": objective.weight for name, objective in objectives}
+    if len(weights) < 2:
+        raise ConfigError(
+            "'train.weighting' weighs targets and objectives against each other, and there is one only"
+        )
+    check_unweighted(weights)
+
+
+def name_objectives(values: dict[str, Any], names: Sequence[str]) -> None:
+    """Add objectives by name to the sections of a declaration; those declared already keep their options."""
+    given = values.get("objectives") or {}
+    if isinstance(given, list):
+        given = dict.fromkeys(given)
+    if names and isinstance(given, dict):
+        values["objectives"] = given | {name: given.get(name) for name in names}
+
+
+def without_targets(declaration: Declaration) -> None:
+    """Make ``declaration`` one of a pre-training; without objectives it gets what its inputs allow.
+
+    Raises:
+        ConfigError: If it names targets.
+    """
+    if declaration.targets:
+        name = next(iter(declaration.targets))
+        cure = "Leave 'targets' out, or use polymodal fit, which learns by objectives beside targets too"
+        raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {cure}")
+    if not declaration.objectives:
+        several = len(declaration.inputs) > 1
+        texts = any(config.modality == "text" for config in declaration.inputs.values())
+        name = "contrastive" if several else "masked_text" if texts else "masked_patch"
+        declaration.objectives = {name: ObjectiveConfig()}
+
+
+def check_objectives(declaration: Declaration) -> None:
+    """Refuse objectives that do not exist or cannot be had by these inputs and settings.
+
+    Raises:
+        ConfigError: If there is no such objective or option, an input it names is not there, it compares
+            and there is nothing to compare, or a setting is about objectives and there are none.
+    """
+    inputs, train = list(declaration.inputs), declaration.train
+    compared = [name for name in declaration.objectives if name in OBJECTIVES and OBJECTIVES[name].compares]
+    for name, config in declaration.objectives.items():
+        kind, own = OBJECTIVES[name], accepted(OBJECTIVES[name])
+        for option in config.options:
+            if option not in own:
+                cure = did_you_mean(option, own)
+                raise ConfigError(f"the objective '{name}' has no option '{option}'. {cure}")
+        for column in config.inputs or ():
+            if column not in inputs:
+                cure = did_you_mean(column, inputs)
+                raise ConfigError(f"the objective '{name}' names an input '{column}'. {cure}")
+        build_objective(name, given_objective(config))
+        if kind.compares:
+            at_least_two(name, config.inputs or inputs)
+            if train.batch_size == 1:
+                raise ConfigError(f"the objective '{name}' compares rows, and 'train.batch_size' is 1")
+    if train.piece and (not declaration.objectives or declaration.targets or "matching" in compared):
+        why = "matching compares rows whole" if "matching" in compared else "it is for pre-training"
+        raise ConfigError(f"'train.piece' cannot be set here: {why}. Leave it out")
+    fusion, spans = declaration.fusion, any(OBJECTIVES[name].spans_space for name in declaration.objectives)
+    for option, given in {"space": fusion.space, "space_projection": not fusion.space_projection}.items():
+        if given and not spans:
+            raise ConfigError(
+                f"'fusion.{option}' is for the objectives contrastive and sigmoid: there is none"
+            )
+    if not fusion.space_projection and fusion.space not in (None, fusion.width):
+        cure = "Without a projection they are equal: leave 'fusion.space' out"
+        raise ConfigError(f"'fusion.space' is {fusion.space}, and 'fusion.width' {fusion.width}. {cure}")
+    if declaration.objectives and train.arguments.get("torch_compile"):
+        raise ConfigError("'train.torch_compile' goes with targets alone: objectives change what is computed")
+
+
+def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str]) -> None:
+    """:func:`check_fusion` of the fusion declared, or of those ``names`` instead where there are any.
+
+    Raises:
+        ConfigError: If one of them is refused, or an option is no option of any.
+    """
+    if not names:
+        check_fusion(config, inputs)
+    for name, own in fusion_configs(config, names).items():
+        try:
+            check_fusion(own, inputs)
+        except ConfigError as error:
+            others = ",".join(other for other in names if other != name)
+            cure = f". Leave it out: --fusions {others}" if others else ""
+            raise ConfigError(f"{error}{cure}") from None
+
+
+def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, FusionConfig]:
+    """The section ``fusion`` for each of ``names``: equal but for options that a fusion does not have.
+
+    Raises:
+        ConfigError: If there is no such fusion, or none of them has an option.
+    """
+    known = {name: keyword_options(FUSIONS[name]) for name in names}
+    for option in config.options:
+        if names and not any(option in own for own in known.values()):
+            cure = did_you_mean(option, dict.fromkeys(key for own in known.values() for key in own))
+            raise ConfigError(f"none of the fusions {', '.join(names)} has an option '{option}'. {cure}")
+    given = config.model_dump()
+    return {
+        name: FusionConfig.model_validate(
+            {key: value for key, value in given.items() if key in own or key not in config.options}
+            | {"name": name}
+        )
+        for name, own in known.items()
+    }
+
+
+def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
+    """Build the fusion without its weights.
+
+    Raises:
+        ConfigError: If there is no such fusion, or it refuses an option.
+    """
+    with torch.device("meta"):
+        build_fusion(config, inputs)
+
+
+def check_head(name: str, config: TargetConfig) -> None:
+    """Find the head of a target, and say in ``config`` how the target's cells are read.
+
+    Raises:
+        ConfigError: If there is no such head, or it refuses a setting.
+    """
+    if config.task not in HEADS:
+        raise ConfigError(f"'targets.{name}.task' is '{config.task}'. {did_you_mean(config.task, HEADS)}")
+    kind = HEADS[config.task]
+    if kind.task != config.task:
+        raise ConfigError(f"the head '{config.task}' calls its task '{kind.task}': the names must be one")
+    config.belongs_to(family_of(kind))
+    own = accepted(kind)
+    if config.family == "multilabel" and "thresholds" in own and config.thresholds is None:
+        config.thresholds = "validation"
+    for option in config.options:
+        if option not in own:
+            cure = did_you_mean(option, own)
+            raise ConfigError(f"the head '{config.task}' has no option '{option}'. {cure}")
+    for setting, needed in HEAD_SETTINGS.items():
+        default = type(config).model_fields[setting].default
+        if not needed & {*own, config.family} and getattr(config, setting) != default:
+            raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
+
+
+def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -> None:
+    """Build the encoder of an input without its weights, if it is named; a checkpoint's if tuned in part.
+
+    ``known`` are the settings of the encoder that a run has for the input: then it is that one.
+
+    Raises:
+        ConfigError: If there is no such encoder, it reads another modality, or it refuses an option.
+    """
+    if known:
+        _check_known(config, known)
+        return
+    given = config.encoder
+    own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
+    for way in TUNING:
+        if getattr(config, way) and not own and not (given and given.checkpoint):
+            raise ConfigError(f"'{way}' is for a pretrained encoder: give one, as encoder: {{checkpoint: …}}")
+        if getattr(config, way) and own and way not in inspect.signature(ENCODERS[own]).parameters:
+            raise ConfigError(f"'{way}' is for a pretrained encoder: the encoder '{own}' does not know it")
+    if given is None:
+        return
+    if given.type in ENCODERS and given.type not in FROM_SCRATCH:
+        _check_registered(given, config.modality)
+    elif config.modality not in FROM_SCRATCH:
+        names = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
+        name = given.checkpoint or given.type or ""
+        raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, names)}")
+    elif given.type or config.modality == "sequence":  # which no checkpoint reads
+        if given.type:
+            _check_sizes(given, config.modality)
+        try:
+            with torch.device("meta"):
+                ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)  # type: ignore[call-arg, misc]
+        except StrictDataclassError as error:
+            reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
+            raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None
+    elif config.lora or config.unfreeze_last:
+        known = load_pretrained(AutoConfig, str(given.checkpoint)).to_dict()
+        with torch.device("meta"):
+            ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
+
+
+def _check_known(config: InputConfig, known: Mapping[str, Any]) -> None:
+    """Build an encoder again that a run has, tuned as the input says.
+
+    Raises:
+        ConfigError: If it cannot be tuned so.
+    """
+    kind = ENCODERS[known["kind"]]
+    for way in ("lora", "unfreeze_last"):
+        if getattr(config, way) and way not in accepted(kind):
+            raise ConfigError(
+                f"'{way}' is for encoders of layers: the encoder '{known['kind']}' does not know it"
+            )
+    ways = {way: value for way, value in tuning(config).items() if way in accepted(kind)}
+    with torch.device("meta"):
+        build_encoder(dict(known) | ways)
+
+
+def check_layer_decay(
+    layer_decay: float, inputs: Mapping[str, InputConfig], known: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse learning rates by layer where no layer came with weights and learns.
+
+    ``known`` has the inputs whose encoder comes from a run.
+
+    Raises:
+        ConfigError: If there is no such encoder.
+    """
+    given = [config.encoder for config in inputs.values() if config.encoder and not config.freeze]
+    own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READ_MODALITIES]
+    learns = [
+        config
+        for name, config in inputs.items()
+        if ((config.encoder and config.encoder.checkpoint) or "backbone" in (known or {}).get(name, {}))
+        and not (config.freeze or config.lora)
+    ]
+    if layer_decay != 1 and not learns and not own:
+        raise ConfigError("'layer_decay' is for layers of a pretrained encoder that learn: there are none")
+
+
+def check_checkpointing(
+    inputs: Mapping[str, InputConfig], known: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Refuse to compute layers again where there are none; encoders without such layers stay as they are.
+
+    ``known`` has the settings of encoders that come from a run.
+
+    Raises:
+        ConfigError: If no encoder of ``inputs`` has layers that Transformers can compute again.
+    """
+    kinds = []
+    for name, config in inputs.items():
+        given = config.encoder
+        if config.modality not in FROM_SCRATCH or (given and given.type in ENCODERS):
+            continue
+        sizes = given.sizes if given else {}
+        kind: Any = (known or {}).get(name, {}).get("backbone") or (given and given.type)
+        if given and given.checkpoint and not isinstance(kind, dict):
+            kind = load_pretrained(AutoConfig, given.checkpoint).to_dict()
+        with torch.device("meta"):
+            encoder: Any = ENCODERS[config.modality](kind, **sizes)  # type: ignore[call-arg, misc]
+        if encoder.backbone.supports_gradient_checkpointing:
+            return
+        kinds.append(f"'{name}' is read by {encoder.config.model_type}")
+    found = "; ".join(kinds) or "no input is read by one"
+    cure = "Leave it out, or choose an encoder of Transformer layers, such as vit"
+    raise ConfigError(f"gradient checkpointing computes Transformer layers again: {found}. {cure}")
+
+
+def _check_sizes(given: EncoderConfig, modality: str) -> None:
+    """Refuse what is no size of a backbone but a setting of the input, or our own affair."""
+    own = ["self", *inspect.signature(ENCODERS[modality]).parameters]
+    for size in given.sizes:
+        if size in own and size not in FREE_SIZES:
+            hint = " Give it beside 'encoder', not in it" if size in InputConfig.model_fields else ""
+            raise ConfigError(f"'{size}' is no size of the model type '{given.type}'.{hint}")
+
+
+def _check_registered(given: EncoderConfig, modality: str) -> None:
+    kind = ENCODERS[str(given.type)]
+    if kind.modality != modality:
+        raise ConfigError(f"the encoder '{given.type}' reads {kind.modality}, the input is {modality}")
+    parameters = inspect.signature(kind).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    own = [parameter.name for parameter in parameters if parameter.name not in ("features", "categories")]
+    for option in given.sizes:
+        if option not in own:
+            cure = did_you_mean(option, own)
+            raise ConfigError(f"the encoder '{given.type}' has no option '{option}'. {cure}")

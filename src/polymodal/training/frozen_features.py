@@ -1,0 +1,119 @@
+"""Frozen encoders run once a cell: before the first step, instead of in every epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from polymodal.config import TrainConfig
+from polymodal.data.cache.memory import ReadCache, digest
+from polymodal.data.media.path_access import Root
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import Reader
+from polymodal.data.readers.frozen_reader import FrozenReader
+from polymodal.models.encoders import Encoder, encoder_settings
+from polymodal.models.modeling import LearningModel
+from polymodal.training.job import GB, Job
+from polymodal.training.loop.arguments import training_device
+from polymodal.utils.progress import progress
+
+FEWEST_EPOCHS = 2
+"""With fewer, every cell is encoded about once anyhow."""
+
+
+def encode_frozen(job: Job, model: LearningModel, *, quiet: bool = False) -> None:
+    """Let ``job`` read what the frozen encoders of ``model`` make of its training and validation cells.
+
+    Test rows are read once and go through the encoders then. What was done is told in ``job.notes``.
+    """
+    readers, notes = frozen_readers(
+        frozen_encoders(model.model.encoders, model.model.encoder_of), job.processor, job.cells, job.cache,
+        train=job.declaration.train, quiet=quiet,
+    )  # fmt: skip
+    job.notes += notes
+    if readers:
+        job.features = PolymodalProcessor(
+            job.processor.readers | readers, job.processor.targets, job.processor.missing
+        )
+
+
+def frozen_readers(
+    encoders: Iterable[tuple[list[str], Encoder]],
+    processor: PolymodalProcessor,
+    cells: Callable[[Sequence[str]], Iterable[tuple[Any, Root]]],
+    cache: ReadCache,
+    *,
+    train: TrainConfig,
+    quiet: bool = False,
+) -> tuple[dict[str, Reader], list[str]]:
+    """By input the reader of what its frozen encoder makes of ``cells``, all of which it has made by then.
+
+    Args:
+        encoders: That are frozen, each with the inputs it reads.
+        processor: Reads the cells for the encoders.
+        cells: The distinct items of some inputs, each with the folder that its path starts from.
+        cache: Keeps what was made.
+        train: Says on which device, and in how many epochs it will be read.
+        quiet: Show no progress.
+
+    Returns:
+        The readers, and what was done, in words.
+    """
+    made: dict[str, Reader] = {}
+    notes = []
+    for names, encoder in encoders:
+        told = ", ".join(f"'{name}'" for name in names)
+        if (train.epochs or 0) < FEWEST_EPOCHS:
+            notes.append(f"{told}: encoded in the one epoch, since keeping that would not pay")
+            continue
+        encode = partial(encode_items, encoder, processor, names[0], device=training_device(train.device))
+        reader = FrozenReader(processor.readers[names[0]], encode, weights_digest(encoder), encoder.tokens)
+        distinct = list(cells(names))
+        starts = range(0, len(distinct), FrozenReader.BATCH)
+        shown = starts if quiet else progress(starts, f"encoding {told} once", len(starts))
+        if reader.fill(distinct, cache, shown):
+            made |= dict.fromkeys(names, reader)
+            notes.append(f"{told}: {len(distinct)} cells encoded once, for all epochs")
+        else:
+            room = f"more than the {cache.room() / GB:.2g} GB that the cache has left"
+            cure = "Raise data.cache_memory or data.cache_disk"
+            notes.append(f"{told}: encoded in every epoch, for it is {room}. {cure}")
+    return made, notes
+
+
+def frozen_encoders(
+    encoders: Iterable[nn.Module], encoder_of: Mapping[str, int]
+) -> Iterator[tuple[list[str], Encoder]]:
+    """The encoders in which nothing learns, each with the inputs it reads."""
+    for place, module in enumerate(encoders):
+        encoder = cast(Encoder, module)
+        if encoder.frozen and not any(parameter.requires_grad for parameter in encoder.parameters()):
+            yield [name for name, used in encoder_of.items() if used == place], encoder
+
+
+@torch.inference_mode()
+def encode_items(
+    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, device: str
+) -> list[np.ndarray]:
+    """What ``encoder`` makes of ``items``, as :data:`polymodal.data.readers.frozen_reader.Encode` says."""
+    values = processor.collate([{name: item} for item in items])[name]
+    sequence = encoder.eval().to(device)(**{key: tensor.to(device) for key, tensor in values.items()})
+    tokens, mask = sequence.tokens.float().cpu().numpy(), sequence.mask.cpu().numpy()
+    if len(sequence.grid) > 1:
+        return list(tokens.reshape(len(tokens), *sequence.grid, -1))
+    return [item[kept] for item, kept in zip(tokens, mask, strict=True)]
+
+
+def weights_digest(encoder: Encoder) -> bytes:
+    """What stands for an encoder's weights and settings."""
+    settings = json.dumps(encoder_settings(encoder), sort_keys=True, default=str).encode()
+    parts = [settings]
+    for name, tensor in sorted(encoder.state_dict().items()):
+        parts += [name.encode(), tensor.cpu().numpy().tobytes()]
+    return digest(*parts)

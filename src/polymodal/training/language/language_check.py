@@ -1,0 +1,182 @@
+"""The check before the first step, for answers in words: tokens, answers, and one row shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polymodal.data.chat.templates import Template
+from polymodal.data.checks.check import CheckReport, check
+from polymodal.data.checks.check_values import check_values
+from polymodal.data.checks.rejected import SKIP, in_order
+from polymodal.data.checks.split_view import Parts
+from polymodal.errors import Problem
+from polymodal.training.language.answer_in_prompt import shown_answers
+from polymodal.training.language.conversation_rows import ConversationRows
+from polymodal.training.language.language_job import LanguageJob
+from polymodal.training.language.packing_check import check_packing
+from polymodal.training.language.prompt_leakage import asked_again
+from polymodal.utils.progress import progress
+
+LISTED = 20
+"""Rows that are too long, and are named one by one."""
+
+
+def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
+    """Read every row once, count its tokens, and say what is wrong; rows may be left out if declared.
+
+    The model is built, for it knows how many tokens an item takes.
+    """
+    shown = None if quiet else progress
+
+    def decode(name: str, config: Any, item: Any, root: Any) -> Any:
+        return job.processor.read(name, item, root, job.cache)
+
+    splits = {name: table for name, table in job.columns.items() if len(table) or name == "train"}
+    skips = job.declaration.data.on_error == SKIP
+    report = job.report = check(
+        splits,
+        job.declaration,
+        job.guesses,
+        decode=decode,
+        progress=shown,
+        row_numbers=job.numbers,
+        every=skips,
+        readers=job.processor.readers,
+        alike=(),  # what rows ask is compared below, once it is written
+    )
+    _name_roles(job, report)
+    report.warnings += _texts_read(job, report)
+    unread = [] if skips else _unread(job)
+    if unread:  # their items were taken for empty cells
+        report.problems = unread
+        return report
+    if report.problems and not (skips and all(problem.row is not None for problem in report.problems)):
+        return report
+    report.problems = []  # of rows that cannot be read: they are found again, and left out, below
+    model = job.model
+    if job.declaration.generation and job.declaration.generation.pack:
+        check_packing(model.language_model)
+    job.begin_rows()
+    for rows in job.all_rows():
+        _settle(job, rows, rows.prepare(shown), skips, report)
+    _limit(job, report)
+    if report.ok:
+        _require_rows(job, report)
+    if report.ok:
+        report.warnings += asked_again(job) + shown_answers(job)
+        report.conversation = _describe(job)
+    report.rejected = job.rejected = in_order(job.rejected)
+    return report
+
+
+def _unread(job: LanguageJob) -> list[Problem]:
+    """What is wrong with a column of messages."""
+    assert job.declaration.generation is not None
+    column = job.declaration.generation.messages
+    tables = job.splits.values() if column else ()
+    return [
+        problem
+        for table in tables
+        for problem in ConversationRows(table, job.reader, job.processor, column=column).unread()
+    ]
+
+
+def _name_roles(job: LanguageJob, report: CheckReport) -> None:
+    """Say which columns are asked with and answered by; messages are looked at row by row below."""
+    generation = job.declaration.generation
+    assert generation is not None
+    roles = {generation.messages: "messages"} if generation.messages else {}
+    for asked in (*job.declaration.stages.values(), generation):
+        for role in ("prompt", "answer"):
+            template = getattr(asked, role)
+            roles |= dict.fromkeys(Template(template).columns if template else (), role)
+    for entry in report.columns:
+        if entry.column in roles and entry.role == "left out":
+            entry.role = roles[entry.column]
+        if entry.column == generation.messages:
+            entry.modality, entry.empty, entry.reason = None, 0.0, "conversations"
+
+
+def _texts_read(job: LanguageJob, report: CheckReport) -> list[Problem]:
+    """Warnings of texts that often stand for a missing value, in the columns of prompts and answers."""
+    names = [entry.column for entry in report.columns if entry.role in ("prompt", "answer")]
+    tables = {split: table for split, table in job.columns.items() if len(table)}
+    parts = Parts(tables, job.numbers, dict.fromkeys(names, "text"))
+    return [warning for name in names if "train" in tables for warning in check_values(parts, name)]
+
+
+def _settle(
+    job: LanguageJob, rows: ConversationRows, problems: list[Problem], skips: bool, report: CheckReport
+) -> None:
+    """Leave out rows that cannot be read or learned from, or say so."""
+    unlearned = rows.unlearned
+    if skips:
+        job.rejected += [problem for problem in problems if problem not in job.rejected]
+    else:
+        others = [problem for problem in problems if problem not in unlearned]
+        report.problems += [problem for problem in others if problem not in report.problems]
+        if unlearned:
+            count, first = len(unlearned), unlearned[0].row
+            what = "row has no answer and gives" if count == 1 else "rows have no answer and give"
+            found = f"{count} {what} no loss (such as row {first})"
+            warning = Problem(file=rows.table.name, found=found, cure="They are left out")
+            report.warnings += [warning] if warning not in report.warnings else []
+    rows.leave_out(problems)
+
+
+def _limit(job: LanguageJob, report: CheckReport) -> None:
+    """Refuse or leave out rows of more tokens than the context has; items are never cut."""
+    generation = job.declaration.generation
+    assert generation is not None
+    told: set[tuple[str, int | None]] = set()  # a row of validation is learned from and asked
+    for rows in job.all_rows():
+        # What is asked need not fit a training row; but a word has to fit behind it.
+        longest = job.context and job.context - 1 if rows.reply else job.longest
+        if longest is None:
+            continue
+        found = rows.longer_than(longest, _cures(job, longest), of_items="lower inputs.<name>.tokens")
+        problems = [problem for problem in found if (problem.file, problem.row) not in told]
+        told |= {(problem.file, problem.row) for problem in problems}
+        if generation.too_long == "leave_out":
+            job.rejected += problems
+            rows.keep(np.flatnonzero(rows.lengths <= longest))
+        else:
+            report.problems += problems[:LISTED]
+            if len(problems) > LISTED:
+                more = f"{len(problems) - LISTED} more rows of more than {longest} tokens"
+                report.problems.append(Problem(file=rows.table.name, found=more))
+
+
+def _cures(job: LanguageJob, longest: int) -> list[str]:
+    """What makes room for more than ``longest`` tokens, or does without the rows that have them."""
+    assert job.declaration.generation is not None
+    limits = {"pack": job.declaration.generation.pack, "max_length": job.declaration.generation.max_length}
+    raised = [f"raise generation.{name}" for name, limit in limits.items() if limit == longest]
+    return [*raised, "set generation.too_long: leave_out"]
+
+
+def _require_rows(job: LanguageJob, report: CheckReport) -> None:
+    for stage in job.stages:
+        for split, rows in stage.rows.items():
+            if not len(rows):
+                where = f" in stage '{stage.name}'" if len(job.stages) > 1 else ""
+                found = f"no rows are left that give a loss for {split}{where}"
+                report.problems.append(Problem(file=rows.table.name, found=found, expected="one or more"))
+
+
+def _describe(job: LanguageJob) -> dict[str, Any]:
+    """Token counts of the training rows, and the first of them as the model will see it."""
+    stage = job.stages[-1]
+    rows = stage.rows["train"]
+    lengths = rows.lengths
+    learned = sum(int(row.encoded.learned.sum()) for row in rows.rows)
+    return {
+        "tokens": {
+            "shortest": int(lengths.min()), "median": float(np.median(lengths)),
+            "longest": int(lengths.max()), "most": job.longest, "learned": learned / int(lengths.sum()),
+        },
+        "shown": job.processor.renderer.describe(rows.rows[0].encoded),
+        "row": int(rows.numbers[0]) + 1,
+    }  # fmt: skip

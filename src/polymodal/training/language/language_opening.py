@@ -1,0 +1,252 @@
+"""From a table or a YAML file to everything a training of a language model needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from polymodal.config import DataConfig, Declaration, GenerationConfig, StageConfig
+from polymodal.config.overrides import apply_settings
+from polymodal.config.parsing import located, parse
+from polymodal.data.chat.chat_processor import ConversationProcessor
+from polymodal.data.chat.chat_tokenizer import check_tokenizer, train_language_tokenizer
+from polymodal.data.chat.columns import kinds_in, with_items
+from polymodal.data.chat.messages_reading import ConversationReader
+from polymodal.data.chat.templates import RowReader, Template
+from polymodal.data.media.cells import MediaError
+from polymodal.data.preparation import prepare_processor
+from polymodal.data.schema.infer import guess_modality
+from polymodal.data.schema.schema import complete
+from polymodal.data.tables.table import Table
+from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.evaluation.text_metrics import WORD_METRICS
+from polymodal.models.connectors import CONNECTORS
+from polymodal.training.declaration.language_validation import (
+    check_stage,
+    refuse_idle,
+    require_columns,
+    stage_train,
+)
+from polymodal.training.declaration.source import read_declared, read_declared_table, resolve, train_source
+from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.job import check_parts, open_cache
+from polymodal.training.language.language_job import LanguageJob, Stage
+from polymodal.training.loop.arguments import fill_in
+from polymodal.utils.hub import load_pretrained
+
+READ_AS_ITEMS = ("image", "audio", "video", "sequence")
+"""Columns of a template that an encoder reads, where nothing else is declared; others are written as text."""
+TUNING_EPOCHS = 3
+"""By default, where the language model came with weights."""
+WHOLE = "train"
+"""What a single stage is called."""
+
+
+def asks_for_words(source: Any, settings: Sequence[str] = ()) -> bool:
+    """Whether a declaration has a section ``generation``."""
+    values, _, _ = read_declared(source)
+    apply_settings(values, settings)
+    return values.get("generation") is not None
+
+
+def open_language_job(
+    source: Any,
+    *,
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    prompt: str | None = None,
+    answer: str | None = None,
+) -> LanguageJob:
+    """Read ``source``, a table or a YAML file, and fill in what it leaves open.
+
+    Args:
+        source: See :func:`polymodal.data.tables.table.read_table`; or the path of a declaration.
+        inputs: Columns that an encoder reads, beside those that hold media.
+        settings: Such as ``train.epochs=3``.
+        prompt: Template of what is asked.
+        answer: Template of what is to be said.
+
+    Raises:
+        ConfigError: If the declaration says something unknown.
+        DataError: If a table cannot be read or lacks what is declared.
+    """
+    values, lines, folder = read_declared(source)
+    written = str(source) if lines else "declaration"
+    apply_settings(values, settings)
+    section = values.get("generation") or {}
+    if isinstance(section, dict):  # else it is refused below, with its line
+        given = {"prompt": prompt, "answer": answer}
+        values["generation"] = section | {key: text for key, text in given.items() if text is not None}
+    with located(written, lines, "data"):
+        path = train_source(source, values, folder)
+    table = read_declared_table(path, values.get("data") or {}, folder)
+    # What is no section is told by parse, with its line: what stands in it cannot be looked at before.
+    values["inputs"] = _inputs(values, table, inputs) if _is_readable(values) else values.get("inputs")
+    declaration = parse(values, source=written, lines=lines)
+    check_parts(declaration, written, lines)
+    with located(written, lines, "generation", "metrics"):
+        for name in (declaration.generation.metrics or ()) if declaration.generation else ():
+            _ = WORD_METRICS[name]
+    for name, entry in declaration.inputs.items():
+        with located(written, lines, "inputs", name, "connector"):
+            _ = CONNECTORS[entry.connector.type if entry.connector else "mlp"]
+    for name in declaration.stages:
+        with located(written, lines, "stages", name):
+            check_stage(name, declaration)
+    return _opened(declaration, table, folder)
+
+
+def _is_readable(values: Mapping[str, Any]) -> bool:
+    sections = values.get("generation"), values.get("inputs") or {}
+    return all(isinstance(section, dict) for section in sections)
+
+
+def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[str, Any]:
+    """The inputs: those declared and named, and the columns of templates or messages that hold media."""
+    generation, declared = values["generation"], dict(values.get("inputs") or {})
+    read: dict[str, Any] = declared | {name: declared.get(name) for name in named}
+    column = generation.get("messages")
+    if column is not None:
+        _require(table, str(column), "generation.messages")
+        return read or {kind: {"modality": kind} for kind in kinds_in(table, str(column))}
+    _columns(generation.get("answer"), "generation.answer", table)
+    for column in _columns(generation.get("prompt"), "generation.prompt", table):
+        if column not in read and guess_modality(table, column).modality in READ_AS_ITEMS:
+            read[column] = None
+    if not read:
+        return {}
+    completed, _ = complete({"inputs": read}, table)
+    return completed["inputs"]
+
+
+def _columns(template: Any, where: str, table: Table) -> list[str]:
+    if not isinstance(template, str) or not template:  # told when the section is parsed
+        return []
+    parsed = Template(template, where=where)
+    parsed.check(table.columns)
+    return parsed.columns
+
+
+def _require(table: Table, column: str, where: str) -> None:
+    if column not in table.columns:
+        cure = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' for {where}", cure=cure))
+
+
+def _opened(declaration: Declaration, table: Table, folder: Path | None) -> LanguageJob:
+    generation = declaration.generation
+    assert generation is not None
+    declaration.stages = declaration.stages or {WHOLE: StageConfig()}
+    modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
+    splits, numbers, rejected = split_and_skip(table, declaration, folder)
+    require_columns(generation, splits.values(), "generation")
+    column = generation.messages
+    columns = {
+        name: with_items(part, column, modalities) if column else part for name, part in splits.items()
+    }
+    _fill_in(declaration, len(splits["train"]))
+    stages = [_stage(name, declaration, splits, folder, rejected) for name in declaration.stages]
+    reader = row_reader(declaration, generation)
+    refuse_idle(declaration, [reader, *(stage.reader for stage in stages)])
+    readers = prepare_processor(columns["train"], declaration.inputs, {}).readers
+    tokenizer, vocabulary, notes = _tokenizer(generation, stages)
+    # What is not read as an input is no less a word of a template: nothing is in doubt.
+    guesses = [replace(guess_modality(table, name), doubt="") for name in table.columns]
+    return LanguageJob(
+        declaration, guesses, splits, columns, numbers,
+        ConversationProcessor(readers, tokenizer), stages, reader,
+        vocabulary=vocabulary, cache=open_cache(declaration.data), notes=notes, rejected=rejected,
+        folder=folder,
+    )  # fmt: skip
+
+
+def _fill_in(declaration: Declaration, rows: int) -> None:
+    """Choose what ``train`` leaves open; a language model that knows words needs few epochs."""
+    train, generation = declaration.train, declaration.generation
+    assert generation is not None
+    if train.epochs is None and generation.language_model.checkpoint:
+        train.epochs = TUNING_EPOCHS
+    if train.modality_dropout is None and generation.messages:
+        train.modality_dropout = 0.0
+    if train.metric is None:
+        train.metric = "loss"
+    fill_in(train, rows)
+
+
+def _stage(
+    name: str,
+    declaration: Declaration,
+    splits: dict[str, Table],
+    folder: Path | None,
+    rejected: list[Problem],
+) -> Stage:
+    """A stage with its own rows, or those of the whole; ``rejected`` takes in what is wrong with its own."""
+    generation, stage = declaration.generation, declaration.stages[name]
+    assert generation is not None
+    own = {key: getattr(stage, key) for key in ("prompt", "answer", "messages") if getattr(stage, key)}
+    asked = generation
+    if own:
+        base = {} if "messages" in own else {"messages": None}
+        cleared = {"prompt": None, "answer": None} if "messages" in own else {}
+        asked = generation.model_copy(update=base | cleared | own)
+    if stage.data is not None:
+        path = resolve(stage.data, folder)
+        table = read_declared_table(path, declaration.data, folder)
+        splits, _, wrong = split_and_skip(table, _of_its_own(declaration), folder)
+        rejected += [problem for problem in wrong if problem not in rejected]
+    if own or stage.data is not None:
+        require_columns(asked, (splits["train"], splits["validation"]), f"stages.{name}")
+    train = stage_train(name, declaration)
+    fill_in(train, len(splits["train"]))
+    return Stage(name, stage, train, splits, row_reader(declaration, asked), asked.messages)
+
+
+def _of_its_own(declaration: Declaration) -> Declaration:
+    """The declaration of a stage's own table: files of validation and test rows go with ``data.train``."""
+    default, data = DataConfig(), declaration.data
+    shares = {
+        "validation": default.validation if isinstance(data.validation, str) else data.validation,
+        "test": 0.0 if isinstance(data.test, str) else data.test,
+    }
+    return declaration.model_copy(update={"data": data.model_copy(update=shares)})
+
+
+def row_reader(declaration: Declaration, generation: GenerationConfig) -> RowReader | ConversationReader:
+    """What makes a conversation of a row."""
+    modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
+    if generation.messages:
+        return ConversationReader(inputs=modalities, column=generation.messages)
+    assert generation.prompt is not None
+    return RowReader(
+        prompt=generation.prompt, answer=generation.answer, system=generation.system, inputs=modalities
+    )
+
+
+def _tokenizer(
+    generation: GenerationConfig, stages: Sequence[Stage]
+) -> tuple[PreTrainedTokenizerBase, int, list[str]]:
+    """The language model's tokenizer, ready for conversations; its tokens before; what was done to it."""
+    checkpoint = generation.language_model.checkpoint
+    if checkpoint:
+        tokenizer = load_pretrained(AutoTokenizer, checkpoint)
+    else:
+        tokenizer = train_language_tokenizer(_texts(stages), generation.vocabulary)
+    where = checkpoint or "the tokenizer of the data"
+    vocabulary = len(tokenizer)
+    return tokenizer, vocabulary, check_tokenizer(tokenizer, generation.chat_template, where)
+
+
+def _texts(stages: Sequence[Stage]) -> Iterator[str]:
+    """What is said in the training rows."""
+    for stage in stages:
+        for row in stage.splits["train"].rows():
+            try:
+                conversation = stage.reader.read(row)
+            except MediaError:
+                continue  # the check names it
+            for message in conversation:
+                yield from (part for part in message.parts if isinstance(part, str))

@@ -1,0 +1,1 @@
+"""The Trainers, their checkpoints, samplers and parameter groups."""

@@ -1,0 +1,224 @@
+"""From the declaration's ``train`` section to ``transformers.TrainingArguments``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from transformers import TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
+
+from polymodal.config import TrainConfig
+from polymodal.errors import ConfigError, did_you_mean
+from polymodal.training.loop.workers import require_main_guard
+from polymodal.utils import distributed as processes
+from polymodal.utils.device import find_device, known_devices
+
+USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
+"""The default number of epochs gives about this many steps, within these limits."""
+SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 16, 64, 32
+"""The default batch is the power of two within these limits that gives an epoch about so many steps."""
+PATIENCE = 0.4
+"""Share of the epochs that the default patience waits: the schedule's last, small steps often gain most."""
+OBJECTIVE_BATCH = 128
+"""The default batch of a pre-training, where there are so many rows."""
+MOST_EVALUATIONS = 40
+OURS = {
+    "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
+    "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns",
+    "label_names", "prediction_loss_only", "batch_eval_metrics", "eval_do_concat_batches", "do_train",
+    "do_eval", "do_predict", "dataloader_drop_last", "restore_callback_states_from_checkpoint",
+    "save_only_model",
+}  # fmt: skip
+"""Fields that the run itself sets: another value would break its contract."""
+ELSEWHERE = {
+    "num_train_epochs": "train.epochs",
+    "per_device_train_batch_size": "train.batch_size",
+    "dataloader_num_workers": "train.workers",
+    "bf16": "train.precision",
+    "fp16": "train.precision",
+    "use_cpu": "train.device",
+    "label_smoothing_factor": "targets.<name>.label_smoothing",
+    "resume_from_checkpoint": "--resume",
+}
+"""Fields that have a name of their own here."""
+
+
+CHECKPOINTING = ("activation_checkpointing", "gradient_checkpointing")
+"""What Transformers calls computing layers again, now and in what most people have read."""
+
+
+@cache
+def known_arguments() -> dict[str, Any]:
+    """The fields of TrainingArguments and the type of each."""
+    hints = get_type_hints(TrainingArguments)
+    return {field.name: hints[field.name] for field in fields(TrainingArguments) if field.init}
+
+
+def check_argument(name: str, value: Any) -> Any:
+    """The value of ``train.<name>`` as TrainingArguments wants it.
+
+    Raises:
+        ConfigError: If there is no such field (names the nearest), it is not to be set, or of another type.
+    """
+    known = known_arguments()
+    if name in ELSEWHERE:
+        raise ConfigError(f"'train.{name}' cannot be set here: give {ELSEWHERE[name]}")
+    if name in OURS:
+        raise ConfigError(f"'train.{name}' is set by the run itself and cannot be changed")
+    if name not in known:
+        short = list(TrainConfig.model_fields)
+        raise ConfigError(f"unknown key 'train.{name}'. {did_you_mean(name, [*short, *sorted(known)])}")
+    try:
+        value = TypeAdapter(known[name]).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ConfigError(f"'train.{name}' is {value!r}; {reason[0].lower()}{reason[1:]}") from None
+    if name == "report_to":
+        _check_report(value)
+    return value
+
+
+def _check_report(names: str | list[str] | None) -> None:
+    there = ["none", "all", *get_available_reporting_integrations()]
+    for name in [names] if isinstance(names, str) else names or []:
+        if name not in there:
+            found = f"'train.report_to' is '{name}', which is unknown or not installed"
+            raise ConfigError(f"{found}. {did_you_mean(name, there)}")
+
+
+KEEP_FROM = 0.9
+"""Share of a pre-training before which no epoch is kept."""
+MODALITY_DROPOUT = 0.15
+"""What a fit leaves out; pre-training needs inputs together, to learn what they have in common."""
+
+
+def fill_in(config: TrainConfig, rows: int, *, targets: bool = True) -> None:
+    """Choose batch size, epochs and patience where they are open: small tables need many small steps.
+
+    Several processes share the batch that one would take. Without ``targets`` batches are larger, for what
+    is compared needs others to be compared with, and one of the last epochs is kept: the validation loss of
+    an objective rises, as its temperature falls, long before vectors get worse.
+    """
+    if config.keep_from is None:
+        config.keep_from = 0.0 if targets else KEEP_FROM
+    if config.patience is None and not targets:
+        config.patience = 0
+    if config.modality_dropout is None:
+        config.modality_dropout = MODALITY_DROPOUT if targets else 0.0
+    if config.batch_size is None and not targets:
+        config.batch_size = max(
+            2, min(OBJECTIVE_BATCH, 2 ** int(math.log2(max(2, rows)))) // processes.count()
+        )
+    if config.batch_size is None:
+        fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
+        config.batch_size = max(1, min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting)) // processes.count())
+    if config.epochs is None:
+        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / (config.batch_size * processes.count())))
+        config.epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted))
+    if config.patience is None:
+        config.patience = max(5, math.ceil(PATIENCE * config.epochs))
+
+
+def epochs_an_evaluation(epochs: float) -> int:
+    """Epochs between two evaluations: one, but several where there are very many."""
+    return max(1, math.ceil(epochs / MOST_EVALUATIONS))
+
+
+OF_EVERY_RUN: dict[str, Any] = {
+    "lr_scheduler_type": "cosine",
+    "dataloader_pin_memory": False,
+    "eval_strategy": "steps",
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "restore_callback_states_from_checkpoint": True,  # how long patience has waited
+    "logging_strategy": "steps",
+    "logging_nan_inf_filter": False,
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "selection",
+    "greater_is_better": True,
+    "remove_unused_columns": False,
+    "label_names": ["targets"],
+    "report_to": "none",
+    "disable_tqdm": True,
+    "log_level_replica": "passive",  # other processes are as quiet as the main one
+    "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
+}
+"""Fields of TrainingArguments that hang on nothing declared; a declaration may still name them."""
+
+
+def training_arguments(
+    config: TrainConfig, folder: Path, rows: int, *, batches: int | None = None
+) -> TrainingArguments:
+    """The arguments of a run into ``folder`` on ``rows`` training rows; ``config`` has been filled in by now.
+
+    Args:
+        config: The ``train`` section.
+        folder: The run folder.
+        rows: To train on.
+        batches: Of an epoch on each process, where these are no ``batch_size`` rows each.
+
+    Raises:
+        ConfigError: If Transformers refuses a value.
+    """
+    assert config.epochs is not None and config.batch_size is not None
+    require_main_guard(config.workers)
+    device = training_device(config.device)
+    if config.precision == "fp16" and device == "cpu":
+        raise ConfigError("'train.precision' is 'fp16', which a CPU does not train in. Give bf16 or fp32")
+    given = {name: check_argument(name, value) for name, value in config.arguments.items()}
+    if given.get(CHECKPOINTING[1]) is not None:
+        given[CHECKPOINTING[0]] = given.pop(CHECKPOINTING[1])
+    steps = steps_an_epoch(rows, config.batch_size, given, batches=batches)
+    total = given["max_steps"] if given.get("max_steps", -1) > 0 else math.ceil(steps * config.epochs)
+    every = max(1, min(steps * epochs_an_evaluation(config.epochs), total))
+    arguments: dict[str, Any] = {
+        "output_dir": str(folder / "checkpoints"),
+        "num_train_epochs": config.epochs,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": 2 * config.batch_size,
+        "learning_rate": config.learning_rate,
+        "weight_decay": config.weight_decay,
+        "warmup_steps": math.ceil(config.warmup * total),
+        "bf16": config.precision == "bf16",
+        "fp16": config.precision == "fp16",
+        "use_cpu": device == "cpu",
+        "seed": config.seed,
+        "dataloader_num_workers": config.workers,
+        "eval_steps": every,
+        "eval_delay": min(math.ceil((config.keep_from or 0) * total), every * (total // every)),
+        "save_steps": every,
+        "logging_steps": every,
+    }
+    try:
+        made = TrainingArguments(**OF_EVERY_RUN | arguments | given)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        raise ConfigError(f"train: {str(error).strip().splitlines()[0]}") from None
+    # A process takes one device: DataParallel would tear nested batches apart. Several GPUs are torchrun's.
+    made._n_gpu = min(1, made.n_gpu)
+    return made
+
+
+def training_device(name: str | None) -> str:
+    """The kind of device that trains: ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        ConfigError: If it is not there, or is one GPU of several: which one a process sees is said before it.
+    """
+    if name is None:
+        return next(kind for kind in ("cuda", "mps", "cpu") if kind in known_devices())
+    if name.startswith("cuda:"):
+        number = name.partition(":")[2]
+        cure = f"set CUDA_VISIBLE_DEVICES={number} and give cuda"
+        raise ConfigError(f"'train.device' is '{name}': a fit takes the first GPU it sees. To choose, {cure}")
+    return find_device(name).type
+
+
+def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any], *, batches: int | None = None) -> int:
+    """Optimizer steps in one pass over ``rows``, as the Trainer counts them; or in so many ``batches``."""
+    batches = batches or math.ceil(rows / (batch_size * processes.count()))
+    return math.ceil(batches / max(1, given.get("gradient_accumulation_steps", 1)))

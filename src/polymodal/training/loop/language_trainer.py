@@ -1,0 +1,218 @@
+"""The Trainer of a language model: packs or grouped lengths, a loss a token, rates by what is new."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from polymodal.config import TrainConfig
+from polymodal.models.encoders import Encoder
+from polymodal.models.language.language_modeling import LEFT_OUT, PolymodalForConditionalGeneration
+from polymodal.training.language.conversation_collator import ConversationCollator
+from polymodal.training.language.conversation_rows import ConversationRows
+from polymodal.training.loop.arguments import training_arguments
+from polymodal.training.loop.idle_gradients import InputsAtRest
+from polymodal.training.loop.language_sampler import (
+    BatchesByEpoch,
+    EpochOfSampler,
+    LengthGroupedSampler,
+    PackSampler,
+)
+from polymodal.training.loop.loss_monitor import LossWatch
+from polymodal.training.loop.packed_attention import attending_apart
+from polymodal.training.loop.packing import pack
+from polymodal.training.loop.trainer_base import WholeCheckpoints
+from polymodal.utils.distributed import count, is_main
+from polymodal.utils.progress import TrainingProgress
+
+
+class LanguageTrainer(WholeCheckpoints):
+    """A Trainer of conversations.
+
+    Args:
+        sampler: Of the batches.
+        pretrained_learning_rate: Of what came with a checkpoint, save for adapters.
+    """
+
+    def __init__(
+        self, *args: Any, sampler: BatchesByEpoch, pretrained_learning_rate: float, **kwargs: Any
+    ) -> None:
+        self.sampler, self.pretrained_learning_rate = sampler, pretrained_learning_rate
+        super().__init__(*args, **kwargs)
+        self.add_callback(EpochOfSampler(sampler))
+        self.rest = InputsAtRest()
+        self.add_callback(self.rest)
+        self.watch = LossWatch(self.args.learning_rate, stands=False)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Packs, or batches of like length; each process takes its part."""
+        loader = DataLoader(
+            cast(ConversationRows, self.train_dataset), batch_sampler=self.sampler,
+            collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
+        )  # fmt: skip
+        return self.accelerator.prepare(loader)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """As the Trainer does: the labels of a step; beside it, what rests in it."""
+        if self.args.world_size > 1:
+            names = cast(PolymodalForConditionalGeneration, self.model).config.input_names
+            self.rest.look_at(names, batch_samples)
+        return super()._get_num_items_in_batch(batch_samples, device)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """As the Trainer does: a token's loss counts alike, in whichever batch of a step it stands."""
+        loss, output = self.step_loss(model, inputs, num_items_in_batch)
+        if model.training:
+            self.watch.add(loss, {}, self.state.global_step)
+        return (loss, output) if return_outputs else loss
+
+    def first_batch(self) -> Any:
+        """See :class:`WholeCheckpoints`."""
+        rows = cast(Any, self.train_dataset)
+        return self.data_collator([rows[index] for index in next(iter(self.sampler))])
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        return 6 * inputs["input_ids"].numel() * self._parameters
+
+    @cached_property
+    def _parameters(self) -> int:
+        return cast(PolymodalForConditionalGeneration, self.model).num_parameters(exclude_embeddings=True)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW; what came with a checkpoint has a learning rate of its own."""
+        if self.optimizer is None:
+            trained = cast(PolymodalForConditionalGeneration, self.model)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            decayed = set(self.get_decay_parameter_names(trained))
+            self.optimizer = kind(self._groups(trained, decayed), **options)
+        return self.optimizer
+
+    def _groups(self, model: PolymodalForConditionalGeneration, decayed: set[str]) -> list[dict[str, Any]]:
+        slower = {id(parameter) for parameter in pretrained_parameters(model)}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                known = id(parameter) in slower and ".lora_" not in name
+                rate = self.pretrained_learning_rate if known else self.args.learning_rate
+                groups.setdefault((rate, name in decayed), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay if decays else 0.0}
+            for (rate, decays), parameters in groups.items()
+        ]
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """The mean loss of a validation token, and ``selection``, which is the higher the better."""
+        assert self.model is not None
+        self.model.eval()
+        total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        rows = cast(ConversationRows, self.eval_dataset)
+        size = self.args.per_device_eval_batch_size
+        collate = ConversationCollator(rows.processor)
+        order = rows.lengths.argsort()[::-1][self.args.process_index :: self.args.world_size]
+        for start in range(0, len(order), size):
+            batch = self._prepare_inputs(collate([rows[int(row)] for row in order[start : start + size]]))
+            with torch.no_grad(), self.compute_loss_context_manager():
+                loss = self.model(**batch).loss
+            count = (batch["labels"] != LEFT_OUT).sum()
+            total += torch.stack([loss.double() * count, count.double()])
+        summed = self.accelerator.reduce(total)
+        loss = float(summed[0] / summed[1])
+        metrics = {f"{metric_key_prefix}_loss_total": loss, f"{metric_key_prefix}_selection": -loss}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.model.train()
+        return metrics
+
+
+def pretrained_parameters(model: PolymodalForConditionalGeneration) -> list[nn.Parameter]:
+    """What came with a checkpoint: of encoders, and of the language model where it is one."""
+    parts = [part for part in model.encoders if cast(Encoder, part).pretrained]
+    parts += [model.language_model] if model.config.pretrained else []
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+def train_language(
+    model: PolymodalForConditionalGeneration,
+    rows: ConversationRows,
+    validation: ConversationRows,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    pack_to: int | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train ``model`` in place and leave it at its best epoch.
+
+    Args:
+        model: What of it learns has been decided.
+        rows: Training rows, encoded.
+        validation: Rows that pick the best epoch.
+        config: The ``train`` section, its epochs a number.
+        folder: ``checkpoints/`` is written in it.
+        pack_to: Tokens of a pack.
+        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
+        quiet: Print nothing.
+
+    Returns:
+        ``seconds``, ``threads``, ``tokens_per_second``, ``epochs``, ``best`` (validation loss and epoch) and
+        ``history``.
+
+    Raises:
+        RunError: If a checkpoint cannot be written, or the loss is no number.
+    """
+    sampler = batches_of(rows, config, pack_to)
+    arguments = training_arguments(config, folder, len(rows), batches=len(sampler) // sampler.processes)
+    trainer = LanguageTrainer(
+        model=model,
+        args=arguments,
+        data_collator=ConversationCollator(
+            rows.processor, packed=bool(pack_to), form="idle" if arguments.world_size > 1 else "items"
+        ),
+        train_dataset=rows,
+        eval_dataset=validation,
+        sampler=sampler,
+        pretrained_learning_rate=config.pretrained_learning_rate,
+    )
+    if not quiet and is_main():
+        trainer.add_callback(TrainingProgress("loss_total"))
+    started = time.perf_counter()
+    with attending_apart(model.language_model) if pack_to else nullcontext():
+        begun = trainer.run(config, resume=resume, quiet=quiet)
+    return _summary(trainer, time.perf_counter() - started, int(rows.lengths.sum()), begun)
+
+
+def batches_of(rows: ConversationRows, config: TrainConfig, pack_to: int | None) -> BatchesByEpoch:
+    """The sampler of the batches of a training: packs of so many tokens, or padded batches."""
+    processes = count()
+    if pack_to:
+        packs = pack(rows.lengths, pack_to, config.seed)
+        return PackSampler(packs, seed=config.seed, processes=processes)
+    assert config.batch_size is not None
+    return LengthGroupedSampler(rows.lengths, config.batch_size, seed=config.seed, processes=processes)
+
+
+def _summary(trainer: LanguageTrainer, seconds: float, tokens: int, begun: float) -> dict[str, Any]:
+    """What :func:`train_language` returns; ``begun`` epochs were trained before it was resumed."""
+    history = trainer.state.log_history
+    best = max((entry for entry in history if "eval_selection" in entry), key=lambda e: e["eval_selection"])
+    epochs = float(trainer.state.epoch or 0)
+    spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
+    return {
+        "seconds": seconds,
+        "threads": torch.get_num_threads(),
+        "tokens_per_second": tokens * (epochs - begun) / spent,
+        "epochs": epochs,
+        "best": {"loss": best["eval_loss_total"], "epoch": best["epoch"]},
+        "history": history,
+    }

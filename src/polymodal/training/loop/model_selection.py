@@ -1,0 +1,126 @@
+"""Which epoch is the best: the validation metric that was asked for, and the loss where it ties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from polymodal.errors import ConfigError, did_you_mean
+from polymodal.evaluation.metrics.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
+from polymodal.models.heads import Head, family_of
+from polymodal.models.objectives.base import Objective
+from polymodal.models.weighting import Weighting
+
+TIE = 1e-6
+"""Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
+
+
+def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
+    """The metric to select by: ``metric``, or the task's own, or the loss where there are several targets.
+
+    Raises:
+        ConfigError: If the metric or its target does not exist.
+    """
+    if metric is None:
+        return DEFAULT_METRIC[next(iter(tasks.values()))] if len(tasks) == 1 else "loss"
+    target, _, name = metric.rpartition(".")
+    if name not in HIGHER_IS_BETTER:
+        cure = did_you_mean(name, HIGHER_IS_BETTER)
+        raise ConfigError(f"train.metric: there is no metric '{name}'. {cure}")
+    if target and target not in tasks:
+        raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
+    suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss brier ece loss",
+             "multilabel": "map macro_f1 micro_f1 exact_match hamming_loss auroc brier loss",
+             "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
+    asked = [tasks[target]] if target else list(tasks.values())
+    if name != "loss" and not asked:
+        cure = "Leave it out: the loss picks the epoch"
+        raise ConfigError(f"train.metric: '{name}' measures a target, and there is none. {cure}")
+    if asked and not any(name in suits[task].split() for task in asked):
+        cure = did_you_mean(name, suits[asked[0]].split())
+        raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {cure}")
+    return metric
+
+
+def validation_metrics(
+    heads: Mapping[str, Head],
+    metric: str,
+    weighting: Weighting | None = None,
+    objectives: Mapping[str, Objective] | None = None,
+) -> Callable[[EvalPrediction], dict[str, float]]:
+    """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``.
+
+    Labels are the targets, or a pair: targets, and the rows' weights ``(rows,)``.
+
+    Losses are added by their fixed weights here, also where weights are learned: these follow the losses of
+    the training rows, and an epoch must not be better than another for having learned other weights. What the
+    loss of each target was multiplied by is told as ``target.weight``.
+    """
+
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        said: Any = prediction.predictions
+        logits, parts = said if isinstance(said, tuple) else (said, {}) if heads else ({}, said)
+        given: Any = prediction.label_ids
+        targets, weights = given if isinstance(given, tuple) else (given, None)
+        results = {
+            f"{name}.loss" if name in (objectives or {}) else name: float(np.nanmean(values))
+            for name, values in parts.items()
+            if not np.isnan(values).all()  # no batch had anything to say of it
+        }
+        loss = sum(part.weight * results.get(f"{name}.loss", 0) for name, part in (objectives or {}).items())
+        for name, head in heads.items():
+            device = next(head.parameters()).device
+            rows = torch.as_tensor(np.asarray(logits[name]), device=device)
+            answer = torch.as_tensor(np.asarray(targets[name]), device=device)
+            weight = None if weights is None else torch.as_tensor(np.asarray(weights))
+            weighted = {} if weight is None else {"weight": weight.to(device)}
+            with torch.no_grad():
+                answered = head.answer(rows).cpu()
+                decided = head.decide(answered)
+                family = family_of(head)
+                measured = evaluate(head.task, answered, answer.cpu(), weight, family=family, **decided)
+                part = float(head.loss(rows, answer, **weighted))
+            loss += head.weight * part
+            results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}
+        results["loss_total"] = loss
+        results |= {
+            f"{name}.weight": value for name, value in (weighting.learned() if weighting else {}).items()
+        }
+        return results | {"selection": selection(results, metric, loss)}
+
+    return compute
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]], metric: str) -> tuple[Mapping[str, Any], float]:
+    """The evaluation that picks the epoch, from the Trainer's log, and ``metric`` as it is read there.
+
+    What is no number (a fit that diverged) is worse than any; the mean where a metric is of several targets.
+    """
+    found = [entry for entry in history if "eval_selection" in entry]
+    scores = [entry["eval_selection"] for entry in found]
+    best = found[int(np.argmax([-np.inf if np.isnan(score) else score for score in scores]))]
+    keys = [key for key in best if key == f"eval_{metric}" or key.rpartition(".")[2] == metric]
+    keys = ["eval_loss_total"] if metric == "loss" else keys
+    return best, sum(best[key] for key in keys) / len(keys)
+
+
+def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
+    """One number, the higher the better: the metric (its mean over targets if none is named), then the loss.
+
+    Raises:
+        ConfigError: If the validation rows do not define the metric.
+    """
+    target, _, name = metric.rpartition(".")
+    if metric == "loss":
+        return -loss
+    asked = [metric] if target else [key for key in results if key.rpartition(".")[2] == name]
+    values = [results[key] for key in asked if key in results]
+    if not values:
+        found = f"train.metric: '{metric}' is not defined on these validation rows"
+        raise ConfigError(f"{found}; choose another one, or give more rows for validation")
+    value = float(np.mean(values)) * (1 if HIGHER_IS_BETTER[name] else -1)
+    return value - TIE * loss / (1 + abs(loss))

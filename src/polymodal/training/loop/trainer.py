@@ -1,0 +1,196 @@
+"""The Trainer of Transformers, with two learning rates and one way to pick the best epoch."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.utils.data import RandomSampler, Sampler
+from transformers import Trainer
+
+from polymodal.config import TrainConfig
+from polymodal.data.collator import Collator, RowDataset
+from polymodal.models.modeling import LearningModel
+from polymodal.training.loop.arguments import training_arguments
+from polymodal.training.loop.compiling import batch_form
+from polymodal.training.loop.loss_monitor import LossWatch
+from polymodal.training.loop.loss_normalizers import Rest, encoders_at_rest, step_normalizers
+from polymodal.training.loop.model_selection import validation_metrics
+from polymodal.training.loop.parameter_groups import parameter_groups
+from polymodal.training.loop.sampler import EvenSampler
+from polymodal.training.loop.trainer_base import WholeCheckpoints
+from polymodal.utils.distributed import is_main
+from polymodal.utils.progress import TrainingProgress
+
+
+class PolymodalTrainer(WholeCheckpoints):
+    """A Trainer whose pretrained parts have a learning rate of their own.
+
+    Args:
+        pretrained_learning_rate: Of what came with a checkpoint.
+        layer_decay: By how much each of its layers learns slower than the one above it.
+        piece: Rows that go through the encoders at once, for objectives.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        pretrained_learning_rate: float,
+        layer_decay: float = 1.0,
+        piece: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
+        self.piece = piece
+        super().__init__(*args, **kwargs)
+        self.rest = Rest()
+        self.add_callback(self.rest)
+        self.loss_is_scaled_for_ga = True  # by step_normalizers
+        self.share = 1.0
+        self.watch = LossWatch(self.args.learning_rate, stands=not self.prediction_model.named_heads())
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over the groups of parameters."""
+        if self.optimizer is None:
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.prediction_model)
+            self.optimizer = kind(self.parameter_groups(), **options)
+        return self.optimizer
+
+    @property
+    def prediction_model(self) -> LearningModel:
+        """The model as what it is."""
+        return cast(LearningModel, self.model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """The Trainer's own order; of several processes each takes its part of the same batches."""
+        sampler = super()._get_train_sampler(train_dataset)
+        if self.args.world_size == 1 or not isinstance(sampler, RandomSampler):
+            return sampler
+        step = self.args.world_size * self.args.per_device_train_batch_size
+        return EvenSampler(cast(RowDataset, self.train_dataset), step, self.args.data_seed)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        return 6 * len(inputs["index"]) * self._parameters
+
+    @cached_property
+    def _parameters(self) -> int:
+        return self.prediction_model.num_parameters(exclude_embeddings=True)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """What the losses of a step are divided by; None where the step is one batch of one process."""
+        processes = self.args.world_size
+        self.share = 1 / (max(1, len(batch_samples)) * processes)
+        if processes == 1 and len(batch_samples) == 1:
+            return None
+        if processes > 1:
+            self.rest.encoders = encoders_at_rest(self.prediction_model.model.encoder_of, batch_samples)
+        return step_normalizers(dict(self.prediction_model.named_heads()), batch_samples, device, processes)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The model's loss, or this batch's share of the step's."""
+        loss, output = self.step_loss(model, inputs, num_items_in_batch)
+        if model.training:
+            self.watch.add(loss, output["losses"] or {}, self.state.global_step)
+        return (loss, output) if return_outputs else loss
+
+    def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
+        """See :class:`WholeCheckpoints`."""
+        more: dict[str, Any] = {} if items is None else {"normalizers": items}
+        if "contents" in inputs:
+            more |= {"share": self.share, "piece": self.piece}
+        output = model(**inputs, **more)
+        loss = output["loss"]
+        if items is not None:
+            loss = loss * self.args.world_size  # for gradients are averaged over the processes
+        return loss, output
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer does; beside the training loss stand its parts."""
+        super().log(logs | self.watch.means() if "loss" in logs else logs, start_time)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """See :func:`polymodal.training.loop.parameter_groups.parameter_groups`."""
+        model = self.prediction_model
+        return parameter_groups(
+            model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
+            pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,
+            weight_decay=self.args.weight_decay,
+        )  # fmt: skip
+
+
+def train(
+    model: LearningModel,
+    rows: RowDataset,
+    validation: RowDataset,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    metric: str,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train ``model`` in place and leave it at its best epoch.
+
+    Args:
+        model: Untrained, or to be tuned on.
+        rows: Training rows.
+        validation: Rows that pick the best epoch.
+        config: The ``train`` section, its epochs a number.
+        folder: The run folder; ``checkpoints/`` is written in it.
+        metric: See :func:`polymodal.training.loop.model_selection.metric_name`.
+        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
+        quiet: Print nothing.
+
+    Returns:
+        ``seconds``, ``threads``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best
+        epoch) and ``history``.
+
+    Raises:
+        RunError: If a checkpoint cannot be written, the model cannot be compiled where that is asked for, or
+            the loss is no number, or one that does not move.
+    """
+    arguments = training_arguments(config, folder, len(rows))
+    heads, objectives = dict(model.named_heads()), dict(model.named_objectives())
+    trainer = PolymodalTrainer(
+        model=model,
+        args=arguments,
+        data_collator=Collator(rows.processor, form=batch_form(arguments), for_objectives=bool(objectives)),
+        train_dataset=rows,
+        eval_dataset=validation,
+        compute_metrics=validation_metrics(heads, metric, model.weighting, objectives),
+        pretrained_learning_rate=config.pretrained_learning_rate,
+        layer_decay=config.layer_decay,
+        piece=config.piece,
+    )
+    if validation.weights is not None:
+        trainer.label_names = ["targets", "weight"]  # which validation_metrics takes both
+    if not quiet and is_main():
+        trainer.add_callback(TrainingProgress(metric))
+    started = time.perf_counter()
+    begun = trainer.run(config, resume=resume, quiet=quiet)
+    return summary(trainer, time.perf_counter() - started, len(rows), begun)
+
+
+def summary(trainer: Trainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
+    """What :func:`train` returns; ``begun`` epochs were trained before it was resumed."""
+    history = trainer.state.log_history
+    evaluations = [entry for entry in history if "eval_selection" in entry]
+    best = max(evaluations, key=lambda entry: entry["eval_selection"])
+    epochs = float(trainer.state.epoch or 0)
+    spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
+    return {
+        "seconds": seconds,
+        "threads": torch.get_num_threads(),
+        "rows_per_second": rows * (epochs - begun) / spent,
+        "epochs": epochs,
+        "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}
+        | {"epoch": best["epoch"]},
+        "history": history,
+    }

@@ -1,0 +1,189 @@
+"""A Trainer whose checkpoints are whole or not there, and which goes on from them."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import EarlyStoppingCallback, Trainer, TrainerState
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_callback import PrinterCallback
+
+from polymodal.config import TrainConfig
+from polymodal.errors import RunError
+from polymodal.training.loop.arguments import epochs_an_evaluation
+from polymodal.training.loop.checkpoints import (
+    DAMAGED,
+    PART,
+    PREFIX,
+    STATE,
+    BestCheckpoint,
+    checkpoints,
+    has_ended,
+    last_readable,
+    point_to_best,
+    publish,
+    state_of,
+    step,
+)
+from polymodal.training.loop.compiling import compiling
+from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
+from polymodal.training.loop.thread_timing import settle_threads
+from polymodal.utils.atomic import discard, give_usual_mode, writing
+from polymodal.utils.distributed import on_main
+
+REFUSED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, pickle.UnpicklingError)
+"""What libraries raise at a checkpoint of another model, or that no training wrote."""
+
+
+def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}")
+
+
+class WholeCheckpoints(Trainer):
+    """A Trainer that a kill leaves with whole checkpoints alone, and that ends at its best epoch."""
+
+    _saving = False
+
+    def run(self, config: TrainConfig, *, resume: bool, quiet: bool = True) -> float:
+        """Train to the end, and leave the model at its best epoch.
+
+        Args:
+            config: The ``train`` section, its epochs a number.
+            resume: Go on from the last whole checkpoint, if there is one.
+            quiet: Print nothing.
+
+        Returns:
+            The epochs that were trained before.
+
+        Raises:
+            RunError: If a checkpoint cannot be written, or the model cannot be compiled.
+        """
+        self.remove_callback(PrinterCallback)
+        if config.patience and config.epochs:
+            evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
+            self.add_callback(EarlyStoppingCallback(evaluations))
+        self.add_callback(BestCheckpoint)
+        stop = StopAtStep()
+        self.add_callback(stop)
+        self.add_callback(EpochOfRows(self.train_dataset))
+        output = Path(str(self.args.output_dir))
+        on_main(lambda: discard(output / PART))
+        last = on_main(lambda: last_readable(output)) if resume else []
+        begun = state_of(last[0])["epoch"] if last else 0.0
+        settle_threads(self, config, resumed=bool(last), quiet=quiet)
+        if last and has_ended(last[0]):
+            self.take_best(last[0])
+        else:
+            with compiling(self.args), stop.listening(self.args.world_size):
+                self._train_on(last[0]) if last else self.train()
+        return begun
+
+    def _train_on(self, checkpoint: Path) -> None:
+        """Train on from a checkpoint; what it holds may fail as late as in the first step.
+
+        Raises:
+            RunError: If it does.
+        """
+        try:
+            self.train(resume_from_checkpoint=str(checkpoint))
+        except torch.OutOfMemoryError:
+            raise
+        except REFUSED as error:
+            if self.state.global_step > step(checkpoint):
+                raise
+            raise _not_fitting(checkpoint, error) from error
+
+    def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
+        """Loss and output of a batch; ``items`` is what the losses of a step are divided by."""
+        return cast(tuple[Any, Any], super().compute_loss(model, inputs, True, items))
+
+    def first_batch(self) -> Any:
+        """As many training rows as a batch holds."""
+        rows = cast(Any, self.train_dataset)
+        count = min(self.args.per_device_train_batch_size, len(rows))
+        return self.data_collator([rows[index] for index in range(count)])
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / PART) if self._saving else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save as the Trainer does, but aside: ``checkpoint-<step>`` is there as a whole or not at all.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full; the checkpoints before it stay.
+        """
+        folder = Path(self._get_output_dir(trial))
+        before = [path.name for path in checkpoints(folder)[-1:]]
+        whole = f"{before[0]} is whole: free space" if before else "Free space"
+        cure = f"{whole}, then the same command with --resume goes on"
+        part = folder / PART / f"{PREFIX}{self.state.global_step}"
+        with writing(folder / part.name, cure):
+            try:
+                self._saving = True
+                super()._save_checkpoint(model, trial)
+            except BaseException:
+                discard(folder / PART)
+                raise
+            finally:
+                self._saving = False
+            point_to_best(self.state, folder)
+            if self.state.best_global_step == self.state.global_step:
+                self.state.best_model_checkpoint = str(folder / part.name)
+            on_main(lambda: self._publish(part))
+
+    def _save(self, *args: Any, **kwargs: Any) -> None:
+        """As the Trainer does, without its arguments: they are a pickle, and nothing reads them."""
+        super()._save(*args, **kwargs)
+        folder = Path(kwargs.get("output_dir") or (args[0] if args else None) or str(self.args.output_dir))
+        (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As the Trainer does.
+
+        Raises:
+            RunError: If what the checkpoint holds is of another model or another training.
+        """
+        try:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            self._check_moments()
+        except REFUSED as error:
+            raise _not_fitting(checkpoint, error) from None
+
+    def _check_moments(self) -> None:
+        """See that what the optimizer keeps of a weight has its shape: its kernels read without looking.
+
+        Raises:
+            ValueError: If it has not.
+        """
+        for weight, kept in getattr(self.optimizer, "state", {}).items():
+            for name, value in kept.items() if isinstance(weight, torch.Tensor) else ():
+                is_moment = name.startswith("exp_avg") or name == "momentum_buffer"
+                if is_moment and getattr(value, "shape", None) != weight.shape:
+                    raise ValueError(f"'{name}' has another shape than its weight")
+
+    def _publish(self, part: Path) -> None:
+        """Give a whole checkpoint its place; its state names the best one without the folder's path."""
+        best = self.state.best_model_checkpoint
+        self.state.best_model_checkpoint = Path(best).name if best else None
+        self.state.save_to_json(str(part / STATE))
+        self.state.best_model_checkpoint = best
+        give_usual_mode(part)
+        publish(part, self.args.save_total_limit, best)
+
+    def take_best(self, checkpoint: Path) -> None:
+        """Become the best model of a training that came to its end at ``checkpoint``."""
+        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        point_to_best(self.state, checkpoint.parent)
+        self._load_best_model()

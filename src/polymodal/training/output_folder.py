@@ -1,0 +1,150 @@
+"""The run folder before and after a training: what may be written to it, and how far an earlier fit came."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from polymodal.config import Declaration
+from polymodal.errors import RunError
+from polymodal.runs.integrity import CHECKSUMS
+from polymodal.runs.run_folder import FILES
+from polymodal.training.loop.checkpoints import checkpoints
+from polymodal.training.recorded_metrics import check_recorded
+from polymodal.utils.atomic import discard, write_text, writing
+from polymodal.utils.json_files import read_json
+
+RESULTS = "metrics.json"
+"""Written when all is measured, before the pages: a run that has it can be used."""
+PAGES_STATE = "pages"
+"""Key in it: how far report and model card came, see below. Runs of earlier versions do not have it."""
+PENDING, WRITTEN, FAILED = "pending", "written", "failed"
+"""They are still to be written (the fit was killed if it is not running); they are; one could not be."""
+
+FINISH = "Free space: the same command with --resume finishes the run"
+"""What to do where space is lacking once all is trained."""
+
+PAGES = ("report.html", "report.json", "compare.html", "compare.json")
+"""What is written about runs, and is true no more when they are fitted anew."""
+
+SEVERAL = ("fits.json", "fusions.json")
+"""What stands in a folder of several runs."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a fit into ``folder`` came to its end."""
+    return finished_results(folder) is not None
+
+
+def finished_results(folder: Path) -> dict[str, Any] | None:
+    """What ``metrics.json`` says; None if the fit into ``folder`` has not come to its end.
+
+    Raises:
+        RunError: If it has another shape than a fit writes.
+    """
+    try:
+        results = read_json(folder / RESULTS)
+    except (OSError, ValueError):
+        return None
+    results = {"notes": [], "warnings": []} | check_recorded(folder / RESULTS, results)
+    if results.get(PAGES_STATE) == PENDING:
+        return None
+    return results if all((folder / name).is_file() for name in FILES) else None
+
+
+def write_metrics(folder: Path, results: dict[str, Any]) -> None:
+    """``metrics.json``.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    with writing(folder, FINISH):
+        write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What ``metrics.json`` of a run says; nothing where it is not there.
+
+    Raises:
+        RunError: If it cannot be read, or has another shape than a fit writes.
+    """
+    path = folder / RESULTS
+    if not path.exists():
+        return {}
+    try:
+        return check_recorded(path, read_json(path))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: is no JSON ({error}). Fit again") from None
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether ``folder`` holds more than a ``run.yaml``: weights, or checkpoints."""
+    return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/**/checkpoint-*"))
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Whether there is a whole checkpoint in ``folder`` to go on from."""
+    places = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
+    return any(checkpoints(place) for place in places)
+
+
+def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that a run cannot be written to; nothing is changed.
+
+    Raises:
+        RunError: If it holds a run already, or several, is a file, or another declaration is to be resumed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, expected a folder to write the run to")
+    for name in SEVERAL:
+        if (folder / name).exists():
+            raise RunError(f"{folder}: holds several runs ({name}). Give another folder with -o")
+    if not has_begun(folder):  # a run.yaml alone is a fit that ended before its first checkpoint
+        return
+    if resume:
+        written = folder / "run.yaml"
+        if not written.exists():
+            cure = "Put it back, or begin anew with --overwrite"
+            raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {cure}")
+        if declared(written.read_text(encoding="utf-8")) != declared(declaration.to_yaml()):
+            found = "its run.yaml declares something else"
+            raise RunError(f"{folder}: {found}; resume with the same table and settings")
+    elif not overwrite:
+        cure = "Give another folder with -o, or --overwrite, or --resume"
+        raise RunError(f"{folder}: holds a run already. {cure}")
+
+
+def declared(text: str) -> str:
+    """A declaration's text without its comments."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> bool:
+    """Make the run folder; what an earlier run wrote there is taken away, save when that run goes on.
+
+    A process that is killed meanwhile leaves the earlier run, or nothing that could be taken for one.
+
+    Returns:
+        Whether there is a checkpoint to go on from.
+
+    Raises:
+        RunError: If it cannot be made.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        goes_on = resume and has_checkpoints(folder)
+        if not goes_on:
+            clear_folder(folder)
+        write_text(folder / "run.yaml", declaration.to_yaml())
+    return goes_on
+
+
+def clear_folder(folder: Path) -> None:
+    """Take away what a fit writes, and nothing else."""
+    discard(folder / "checkpoints")
+    written = (CHECKSUMS, *FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
+    for name in ("model.safetensors", *written):  # the weights go first
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("reader_*"):
+        discard(path)
