@@ -33,7 +33,7 @@ _HOMES = {
         "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
         "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
     ),
-    "polymodal.models.encoders.tuning": ("merge_lora",),
+    "polymodal.models.encoders.adapters": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": (
         "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",

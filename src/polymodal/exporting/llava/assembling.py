@@ -18,7 +18,7 @@ from polymodal.exporting.llava.expressible import TOWERS, check_fits
 from polymodal.exporting.llava.llava_processor import reading_parts
 from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.models.encoders import ImageEncoder
-from polymodal.models.encoders.tuning import fold_adapters, fold_layers
+from polymodal.models.encoders.adapters import fold_adapters, fold_layers
 
 
 def to_llava(

@@ -1,7 +1,14 @@
 """Encoders by modality; each turns one input's items into a :class:`TokenSequence`."""
 
 from polymodal.models.encoders.audio import AudioEncoder
-from polymodal.models.encoders.base import ENCODERS, Encoder, as_it_is, build_encoder, encoder_settings
+from polymodal.models.encoders.base import (
+    ENCODERS,
+    Encoder,
+    as_it_is,
+    build_encoder,
+    encoder_settings,
+    no_augmentation,
+)
 from polymodal.models.encoders.image import ImageEncoder
 from polymodal.models.encoders.sequence import SequenceEncoder
 from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
@@ -21,4 +28,5 @@ __all__ = [
     "as_it_is",
     "build_encoder",
     "encoder_settings",
+    "no_augmentation",
 ]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from polymodal.errors import RunError
 from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.deprecated import deprecated_alias
 from polymodal.utils.registry import Registry
 
 
@@ -84,10 +85,10 @@ class Encoder(nn.Module):
 
 
 @contextmanager
-def as_it_is(module: nn.Module) -> Iterator[None]:
-    """Let the encoders in ``module`` read what they are given, in training too.
+def no_augmentation(module: nn.Module) -> Iterator[None]:
+    """Disable augmentation in all encoders of ``module`` inside the block, in training mode too.
 
-    For a loss that compares with it: a picture is not rebuilt from one that was cropped elsewhere.
+    A loss that reconstructs its input needs this: an image cannot be rebuilt from another crop of it.
     """
     augmenting = [part for part in module.modules() if isinstance(part, Encoder) and part.augments]
     for encoder in augmenting:
@@ -98,6 +99,8 @@ def as_it_is(module: nn.Module) -> Iterator[None]:
         for encoder in augmenting:
             encoder.augments = True
 
+
+as_it_is = deprecated_alias("as_it_is", no_augmentation)
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", group="polymodal.encoders", base=Encoder)
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from polymodal.errors import ConfigError, did_you_mean
 
-if TYPE_CHECKING:
-    from polymodal.models.encoders.backbone import BackboneEncoder
-    from polymodal.models.encoders.base import Encoder
-
-E = TypeVar("E", bound="Encoder")
+E = TypeVar("E", bound=nn.Module)
 LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None, "dora": False}
 """The update is ``alpha / rank`` times the product of an adapter's two matrices."""
 LINEAR = (nn.Linear, Conv1D)
@@ -82,36 +78,13 @@ def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]
     return whole
 
 
-def fold_adapters(encoder: BackboneEncoder) -> None:
-    """Fold the adapters of one encoder, if it has any, into the weights beside them; all then learn."""
-    if encoder.lora is None:
-        return
-    fold_layers(encoder.backbone)
-    encoder.lora = None
-    for part in encoder.children():
-        part.requires_grad_(True)
-    for name, parameter in encoder.backbone.named_parameters():
-        parameter.requires_grad_(name not in encoder.never_learn)
-
-
-def fold_layers(backbone: nn.Module) -> None:
-    """Fold every adapter in ``backbone`` into the layer that it lies beside."""
-    from peft.tuners.lora import LoraLayer
-
-    for name, module in list(backbone.named_modules()):
-        if isinstance(module, LoraLayer):
-            cast(Any, module).merge(safe_merge=True)
-            backbone.set_submodule(name, module.get_base_layer())
-    vars(backbone).pop("peft_config", None)
-
-
 def hold_around(encoder: E) -> E:
     """Fix what lies around a backbone that is tuned in part, as what it came with; returns ``encoder``.
 
     All of it under ``freeze`` and ``lora``, what comes before the backbone under ``unfreeze_last``. The
     encoder of a checkpoint has nothing around it.
     """
-    whole = encoder.frozen or getattr(encoder, "lora", None)
+    whole = getattr(encoder, "frozen", False) or getattr(encoder, "lora", None)
     for name, part in encoder.named_children():
         below = name == BEFORE and getattr(encoder, "unfreeze_last", None)
         if below or (whole and name in (BEFORE, AFTER)):
@@ -138,26 +111,6 @@ def _linear_layers(backbone: nn.Module, targets: list[str] | None) -> list[str]:
             cure = did_you_mean(target, ends)
             raise ConfigError(f"a model of type '{kind}' has no linear layer '{target}' for lora. {cure}")
     return [name for name in known if any(f".{name}".endswith(f".{target}") for target in targets)]
-
-
-def merge_lora(model: nn.Module) -> nn.Module:
-    """Fold the adapters of all encoders into the weights beside them; returns ``model``.
-
-    The answers stay the same but for rounding, and are had at the speed of the backbone alone. Saved then,
-    the encoders are like any other: all of their weights learn when they are trained on.
-    """
-    from polymodal.models.encoders.backbone import BackboneEncoder, fixed_weights
-    from polymodal.models.encoders.base import encoder_settings
-
-    for encoder in model.modules():
-        if isinstance(encoder, BackboneEncoder):
-            fold_adapters(encoder)
-    for module in model.modules():
-        if hasattr(module, "fixed"):
-            module.fixed = fixed_weights(module)  # type: ignore[assignment]
-    base = cast(Any, getattr(model, "model", model))
-    base.config.encoders = [encoder_settings(encoder) for encoder in base.encoders]
-    return model
 
 
 def freeze_but_last(backbone: nn.Module, count: int) -> None:

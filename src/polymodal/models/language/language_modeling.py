@@ -16,7 +16,8 @@ from polymodal.errors import RunError
 from polymodal.models.base import Inputs, PolymodalPreTrainedModel, encode
 from polymodal.models.connectors import Connector, build_connector
 from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
-from polymodal.models.encoders.tuning import add_lora, fold_layers
+from polymodal.models.encoders.adapters import fold_layers
+from polymodal.models.encoders.tuning import add_lora
 from polymodal.models.language.language_configuration import PolymodalLanguageConfig
 
 LEFT_OUT = -100

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.models.objectives.batch_view import View
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.utils.registry import Registry
-
-if TYPE_CHECKING:
-    from polymodal.models.modeling import PolymodalModel
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar, and its named parts for the log."""
@@ -50,7 +48,7 @@ class Objective(nn.Module):
         """See above."""
         return self.needs_tokens
 
-    def bind(self, model: PolymodalModel) -> Objective:
+    def bind(self, model: ObjectiveModel) -> Objective:
         """Build the weights beside ``model``.
 
         Raises:
@@ -61,8 +59,6 @@ class Objective(nn.Module):
             if name not in known:
                 cure = did_you_mean(name, known)
                 raise ConfigError(f"the objective '{self.name}' names an input '{name}'. {cure}")
-        from polymodal.models.fusion import FUSIONS  # models import objectives
-
         if self.needs_tokens and not FUSIONS[model.fusion.name].gives_tokens:
             cure = "Choose one that does, such as transformer, or leave the objective out"
             found = f"'{model.fusion.name}' has none"
@@ -70,7 +66,7 @@ class Objective(nn.Module):
         self.taking = self._choose(model, self.inputs if self.inputs is not None else known)
         return self
 
-    def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
+    def _choose(self, model: ObjectiveModel, names: Sequence[str]) -> list[str]:
         """Those of ``names`` that take part.
 
         Raises:
@@ -82,7 +78,7 @@ class Objective(nn.Module):
         """The batch as the loss is to see it: masked or paired anew."""
         return view
 
-    def loss(self, model: PolymodalModel, view: View) -> Loss:
+    def loss(self, model: ObjectiveModel, view: View) -> Loss:
         """The loss of a prepared batch; of several processes each has one whose mean is that of all rows.
 
         Args:

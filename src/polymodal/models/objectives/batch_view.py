@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedConfig
 
-if TYPE_CHECKING:
-    from polymodal.models.base import Inputs
-    from polymodal.models.modeling import PolymodalModel
-    from polymodal.models.outputs import EmbeddedInput, FusedState
+from polymodal.models.base import Inputs
+from polymodal.models.embedding import MultimodalEmbedding
+from polymodal.models.fusion import FeatureFusion
+from polymodal.models.outputs import EmbeddedInput, FusedState, TokenSequence
+from polymodal.models.projection import SharedSpace
+
+
+class ObjectiveModel(Protocol):
+    """What objectives use of a model: encoders, embedding, shared space and fusion (no heads).
+
+    Attributes:
+        config: The model's configuration.
+        training: Whether it is in training mode.
+        encoders: Its encoders, in order.
+        encoder_of: By input the index of its encoder.
+        embedding: From token sequences to embedded inputs.
+        fusion: From embedded inputs to the fused state.
+        space: The projections to the shared space, if it has one.
+    """
+
+    training: bool
+    encoders: nn.ModuleList
+    encoder_of: dict[str, int]
+    embedding: MultimodalEmbedding
+    fusion: FeatureFusion
+    space: SharedSpace | None
+
+    @property
+    def config(self) -> PreTrainedConfig: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """All weights of the model."""
+
+    def embed(self, index: Tensor, inputs: Inputs) -> dict[str, EmbeddedInput]:
+        """Encode and embed a batch."""
+
+    def encode(
+        self, index: Tensor, inputs: Inputs
+    ) -> tuple[dict[str, TokenSequence], dict[str, TokenSequence]]:
+        """Encode a batch: token sequences of the items, and of blank items of no row."""
+
+    def vectors(self, embedded: Mapping[str, EmbeddedInput]) -> dict[str, Tensor]:
+        """One vector ``(batch, space)`` per input."""
 
 
 @dataclass
@@ -36,13 +76,13 @@ class View:
     _embedded: dict[str, EmbeddedInput] | None = field(default=None, repr=False)
     _state: FusedState | None = field(default=None, repr=False)
 
-    def embedded(self, model: PolymodalModel) -> dict[str, EmbeddedInput]:
+    def embedded(self, model: ObjectiveModel) -> dict[str, EmbeddedInput]:
         """The embedded inputs, made once."""
         if self._embedded is None:
             self._embedded = model.embed(self.index, self.inputs)
         return self._embedded
 
-    def state(self, model: PolymodalModel) -> FusedState:
+    def state(self, model: ObjectiveModel) -> FusedState:
         """The fused state, made once."""
         if self._state is None:
             self._state = model.fusion(self.embedded(model))

@@ -14,13 +14,12 @@ from torch.nn import functional as F
 
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
-from polymodal.models.objectives.batch_view import View, by_pieces
+from polymodal.models.objectives.batch_view import ObjectiveModel, View, by_pieces
 from polymodal.models.objectives.cutmix import cut_and_mixed
 from polymodal.models.objectives.pairs import equal_contents, gathered, info_nce, sigmoid_pairs
 from polymodal.models.objectives.row_rng import mixed, salt, uniform
 
 if TYPE_CHECKING:
-    from polymodal.models.modeling import PolymodalModel
     from polymodal.models.outputs import EmbeddedInput
 
 SHARPEST = 100.0
@@ -68,7 +67,7 @@ class PairObjective(Objective):
         """See :class:`Objective`."""
         return self.fused
 
-    def bind(self, model: PolymodalModel) -> Objective:
+    def bind(self, model: ObjectiveModel) -> Objective:
         """See :meth:`Objective.bind`."""
         super().bind(model)
         assert model.space is not None
@@ -78,10 +77,10 @@ class PairObjective(Objective):
             self.project = nn.Linear(model.config.fusion["width"], model.config.space, bias=False)
         return self
 
-    def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
+    def _choose(self, model: ObjectiveModel, names: Sequence[str]) -> list[str]:
         return at_least_two(self.name, names)
 
-    def _check_cutmix(self, model: PolymodalModel, name: str) -> None:
+    def _check_cutmix(self, model: ObjectiveModel, name: str) -> None:
         """See that an input has pictures that can be mixed.
 
         Raises:
@@ -103,7 +102,7 @@ class PairObjective(Objective):
         """The inverse temperature."""
         return self.log_scale.exp().clamp(max=SHARPEST)
 
-    def loss(self, model: PolymodalModel, view: View) -> Loss:
+    def loss(self, model: ObjectiveModel, view: View) -> Loss:
         """See :meth:`Objective.loss`."""
         shares = None
         if self.training and self.cutmix:
@@ -141,7 +140,7 @@ class PairObjective(Objective):
         """The loss of pairs ``(rows, space)``; ``rows``: ``same``, ``valid``, ``shares`` of the formulas."""
         raise TypeError(f"{type(self).__name__} has no way to compare")
 
-    def vectors(self, model: PolymodalModel, view: View) -> dict[str, Tensor]:
+    def vectors(self, model: ObjectiveModel, view: View) -> dict[str, Tensor]:
         """By input, and by part where the fusion learns: ``(batch, space)``; see :data:`IS_THERE` too."""
         embedded = view.embedded(model)
         assert model.space is not None

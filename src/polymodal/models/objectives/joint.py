@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.models.objectives.base import Objective
-from polymodal.models.objectives.batch_view import View
+from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.weighting import Term
 
 if TYPE_CHECKING:
     from polymodal.models.base import Inputs
-    from polymodal.models.modeling import PolymodalModel
     from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput
 
 
@@ -45,7 +44,7 @@ def seen(
 
 
 def learn(
-    model: PolymodalModel,
+    model: ObjectiveModel,
     objectives: Mapping[str, Objective],
     view: View,
     output: PolymodalOutput,

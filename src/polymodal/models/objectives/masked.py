@@ -12,13 +12,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import as_it_is
+from polymodal.models.encoders import no_augmentation
 from polymodal.models.objectives.base import Loss, Objective
-from polymodal.models.objectives.batch_view import View, by_pieces
+from polymodal.models.objectives.batch_view import ObjectiveModel, View, by_pieces
 from polymodal.models.objectives.pairs import processes
 
 if TYPE_CHECKING:
-    from polymodal.models.modeling import PolymodalModel
     from polymodal.models.outputs import FusedState, TokenSequence
 
 Found = tuple[Tensor, Tensor]
@@ -42,7 +41,7 @@ class MaskedObjective(Objective):
             raise ValueError(f"share is {share}, expected between 0 and 1")
         self.share = share
 
-    def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
+    def _choose(self, model: ObjectiveModel, names: Sequence[str]) -> list[str]:
         """The inputs that can be masked; those that were named must all be.
 
         Raises:
@@ -59,11 +58,11 @@ class MaskedObjective(Objective):
         return able
 
     @abstractmethod
-    def refusal(self, model: PolymodalModel, name: str) -> str | None:
+    def refusal(self, model: ObjectiveModel, name: str) -> str | None:
         """Why an input cannot take part; None if it can."""
 
     @abstractmethod
-    def hide(self, model: PolymodalModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
+    def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
         """The inputs with places hidden, and what the loss must know of these."""
 
     @abstractmethod
@@ -76,7 +75,7 @@ class MaskedObjective(Objective):
     def part_names(self) -> list[str]:
         """The parts of the loss, in order."""
 
-    def loss(self, model: PolymodalModel, view: View) -> Loss:
+    def loss(self, model: ObjectiveModel, view: View) -> Loss:
         """See :meth:`Objective.loss`: the mean over all hidden places, part by part."""
         sums = by_pieces(view, partial(self._sums, model))
         totals = {name: sums[name].sum() for name in sums}
@@ -92,15 +91,15 @@ class MaskedObjective(Objective):
         known = (counts > 0).sum().clamp(min=1)
         return torch.stack(list(parts.values())).sum() / known, parts if len(parts) > 1 else {}
 
-    def _sums(self, model: PolymodalModel, view: View) -> dict[str, Tensor]:
+    def _sums(self, model: ObjectiveModel, view: View) -> dict[str, Tensor]:
         """A piece's sums and counts, ``(1,)`` each, for every part, there or not."""
         inputs, hidden = self.hide(model, view)
-        with as_it_is(model):  # what is to be told again must stand where it stood
+        with no_augmentation(model.encoders):  # the reconstructed parts must keep their positions
             sequences, idle = model.encode(view.index, inputs)
         embedded = model.embedding(sequences, len(view.index), idle)
         found = self.tell(sequences, model.fusion(embedded), hidden)
         # What this batch says nothing of has gradients of nought, as processes that step together must.
-        learning = [self, model] if processes() > 1 else [self]
+        learning: list[nn.Module | ObjectiveModel] = [self, model] if processes() > 1 else [self]
         weights = [p for part in learning for p in part.parameters() if p.requires_grad]
         nothing = torch.stack([weight.sum() for weight in weights]).sum() * 0
         made: dict[str, Tensor] = {}

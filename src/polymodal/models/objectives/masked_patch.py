@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,11 @@ from torch.nn import functional as F
 
 from polymodal.models.encoders import Encoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
-from polymodal.models.objectives.batch_view import View
+from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
 from polymodal.models.objectives.patches import PATCHES, Patches
 from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
-
-if TYPE_CHECKING:
-    from polymodal.models.modeling import PolymodalModel
 
 CELLS = ("number", "category")
 """Modalities of one token, which are hidden whole: the row then lacks them."""
@@ -61,7 +58,7 @@ class MaskedPatchObjective(MaskedObjective):
         self.telling = nn.ModuleList()
         self.patches: dict[str, Patches] = {}
 
-    def bind(self, model: PolymodalModel) -> Objective:
+    def bind(self, model: ObjectiveModel) -> Objective:
         """See :meth:`Objective.bind`."""
         super().bind(model)
         width = model.config.fusion["width"]
@@ -78,7 +75,7 @@ class MaskedPatchObjective(MaskedObjective):
                 )
         return self
 
-    def refusal(self, model: PolymodalModel, name: str) -> str | None:
+    def refusal(self, model: ObjectiveModel, name: str) -> str | None:
         """See :meth:`MaskedObjective.refusal`."""
         encoder = cast(Any, model.encoders[model.encoder_of[name]])
         if encoder.modality not in (*PATCHES, *CELLS):
@@ -91,7 +88,7 @@ class MaskedPatchObjective(MaskedObjective):
             return "its checkpoint reads features that its own extractor makes, not a waveform"
         return None
 
-    def hide(self, model: PolymodalModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
+    def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
         """See :meth:`MaskedObjective.hide`."""
         inputs = {name: dict(values) for name, values in view.inputs.items()}
         hidden: dict[str, Hidden] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,11 @@ from transformers import AutoTokenizer
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import Encoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
-from polymodal.models.objectives.batch_view import View
+from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
 from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
 from polymodal.utils.hub import load_pretrained
-
-if TYPE_CHECKING:
-    from polymodal.models.modeling import PolymodalModel
 
 MASKED, EXCHANGED = 0.8, 0.9
 """Of the places to tell 80 % show the mask token, 10 % another token, 10 % their own (BERT)."""
@@ -63,7 +60,7 @@ class MaskedTextObjective(MaskedObjective):
         self.tell_word = nn.ModuleDict()
         self.key: dict[str, str] = {}
 
-    def bind(self, model: PolymodalModel) -> Objective:
+    def bind(self, model: ObjectiveModel) -> Objective:
         """See :meth:`Objective.bind`."""
         super().bind(model)
         for name in self.taking:
@@ -80,7 +77,7 @@ class MaskedTextObjective(MaskedObjective):
                 )
         return self
 
-    def refusal(self, model: PolymodalModel, name: str) -> str | None:
+    def refusal(self, model: ObjectiveModel, name: str) -> str | None:
         """See :meth:`MaskedObjective.refusal`."""
         encoder = cast(Encoder, model.encoders[model.encoder_of[name]])
         if encoder.modality != "text" or not hasattr(encoder, "backbone"):
@@ -93,7 +90,7 @@ class MaskedTextObjective(MaskedObjective):
             return str(error)
         return None
 
-    def hide(self, model: PolymodalModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
+    def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
         """See :meth:`MaskedObjective.hide`."""
         inputs = {name: dict(values) for name, values in view.inputs.items()}
         hidden: dict[str, tuple[Hidden, Tensor]] = {}

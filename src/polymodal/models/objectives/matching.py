@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,13 +13,10 @@ from torch.nn import functional as F
 
 from polymodal.models.embedding import choose, padded, pick
 from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
-from polymodal.models.objectives.batch_view import View
+from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.pairs import gathered, processes
 from polymodal.models.objectives.row_rng import gumbel_pairs, salt, uniform
 from polymodal.models.outputs import EmbeddedInput
-
-if TYPE_CHECKING:
-    from polymodal.models.modeling import PolymodalModel
 
 
 @dataclass
@@ -66,16 +63,16 @@ class MatchingObjective(Objective):
         """See :class:`Objective`."""
         return True
 
-    def bind(self, model: PolymodalModel) -> Objective:
+    def bind(self, model: ObjectiveModel) -> Objective:
         """See :meth:`Objective.bind`."""
         super().bind(model)
         self.judge = self.judge or nn.Linear(model.config.fusion["width"], 1)
         return self
 
-    def _choose(self, model: PolymodalModel, names: Sequence[str]) -> list[str]:
+    def _choose(self, model: ObjectiveModel, names: Sequence[str]) -> list[str]:
         return at_least_two(self.name, names)
 
-    def loss(self, model: PolymodalModel, view: View) -> Loss:
+    def loss(self, model: ObjectiveModel, view: View) -> Loss:
         """See :meth:`Objective.loss`: binary cross-entropy, right rows and wrong ones half and half."""
         assert self.judge is not None
         embedded = view.embedded(model)
@@ -92,7 +89,7 @@ class MatchingObjective(Objective):
         return many * (losses * drawn.valid).sum() / count.clamp(min=1), {}
 
     @torch.no_grad()
-    def _near(self, model: PolymodalModel, embedded: Mapping[str, EmbeddedInput]) -> Tensor:
+    def _near(self, model: ObjectiveModel, embedded: Mapping[str, EmbeddedInput]) -> Tensor:
         """``(rows, inputs, space)`` the unit vectors that say how alike two inputs are."""
         vectors = model.vectors(embedded)
         return torch.stack([F.normalize(vectors[name], dim=-1) for name in self.taking], dim=1)

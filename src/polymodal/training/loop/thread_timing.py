@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
+from transformers import TrainingArguments
 
 from polymodal.config import TrainConfig
 from polymodal.errors import RunError
@@ -25,8 +26,8 @@ from polymodal.utils.threads import (
     fixed_threads,
 )
 
-if TYPE_CHECKING:
-    from polymodal.training.loop.trainer_base import WholeCheckpoints
+Step = Callable[[nn.Module], None]
+"""Forward and backward passes of a model over one batch."""
 
 FILE = "threads.json"
 """Beside the checkpoints: rounding depends on the number, so that a resumed training must keep it."""
@@ -35,28 +36,39 @@ MOST = 4096
 
 
 def training_threads(config: TrainConfig) -> AbstractContextManager[None]:
-    """Inside, a fit may set its number of threads, which begins at the most; behind it all is as before."""
+    """Start a fit with the most threads it may use, and restore the number afterwards."""
     return computing_threads(config.threads or available_threads(config.workers))
 
 
-def settle_threads(trainer: WholeCheckpoints, config: TrainConfig, *, resumed: bool, quiet: bool) -> None:
-    """Let torch compute with the number of threads that a training on a CPU has, or begins with.
-
-    Several processes are left alone: their launcher decides.
+def settle_threads(
+    arguments: TrainingArguments,
+    model: nn.Module,
+    prepare: Callable[[], Step],
+    config: TrainConfig,
+    *,
+    resumed: bool,
+    quiet: bool,
+) -> None:
+    """Set torch's number of threads for a training on a CPU; with several processes their launcher decides.
 
     Args:
-        trainer: Has its model and its rows.
+        arguments: Of the training: its device and its output folder.
+        model: The model that is trained.
+        prepare: Returns the training step that is timed.
         config: ``threads`` fixes the number; ``workers`` count into the budget.
-        resumed: Take the number that the training began with, if it is known.
+        resumed: Use the number that the training began with, if it is known.
         quiet: Print nothing.
+
+    Raises:
+        RunError: If the stored number of a resumed training cannot be read.
     """
-    if trainer.args.device.type != "cpu" or processes.count() > 1:
+    if arguments.device.type != "cpu" or processes.count() > 1:
         return
-    file = Path(str(trainer.args.output_dir)) / FILE
+    file = Path(str(arguments.output_dir)) / FILE
     if resumed and file.is_file():
         choice = _kept_choice(file)
     else:
-        choice = fixed_threads(config.workers, config.threads) or time_threads(trainer, config.workers)
+        choice = fixed_threads(config.workers, config.threads) or time_threads(model, prepare, config.workers)
         with writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(choice.to_json()))
@@ -66,10 +78,10 @@ def settle_threads(trainer: WholeCheckpoints, config: TrainConfig, *, resumed: b
 
 
 def _kept_choice(file: Path) -> ThreadChoice:
-    """The choice in a file.
+    """Read the number of threads that a training began with.
 
     Raises:
-        RunError: If it holds none.
+        RunError: If the file holds none.
     """
     try:
         choice = ThreadChoice.from_json(read_json(file))
@@ -81,24 +93,16 @@ def _kept_choice(file: Path) -> ThreadChoice:
     return choice
 
 
-def time_threads(trainer: WholeCheckpoints, workers: int) -> ThreadChoice:
-    """Time steps on the first batch; model and random state stay as they are."""
-    with undisturbed(trainer.model) as model:
-        batch = trainer._prepare_inputs(trainer.first_batch())
-        return choose_threads(lambda: _step(trainer, model, batch), available_threads(workers))
-
-
-def _step(trainer: WholeCheckpoints, model: nn.Module, batch: Any) -> None:
-    """Forward and backward through ``model``, whose weights stay."""
-    with trainer.compute_loss_context_manager():
-        loss, _ = trainer.step_loss(model, batch)
-    loss.backward()
-    model.zero_grad(set_to_none=True)
+def time_threads(model: nn.Module, prepare: Callable[[], Step], workers: int) -> ThreadChoice:
+    """Time training steps with several numbers of threads; model and random state are restored."""
+    with restored_state(model) as training:
+        step = prepare()
+        return choose_threads(lambda: step(training), available_threads(workers))
 
 
 @contextmanager
-def undisturbed(model: Any) -> Iterator[nn.Module]:
-    """``model`` in training mode; behind it the random state, buffers and mode are as before."""
+def restored_state(model: Any) -> Iterator[nn.Module]:
+    """Set ``model`` to training mode, and restore its mode, its buffers and the random state afterwards."""
     training = model.training
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.random.fork_rng(devices=[]):

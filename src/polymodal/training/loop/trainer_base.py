@@ -32,7 +32,7 @@ from polymodal.training.loop.checkpoints import (
 )
 from polymodal.training.loop.compiling import compiling
 from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
-from polymodal.training.loop.thread_timing import settle_threads
+from polymodal.training.loop.thread_timing import Step, settle_threads
 from polymodal.utils.atomic import discard, give_usual_mode, writing
 from polymodal.utils.distributed import on_main
 
@@ -76,7 +76,9 @@ class WholeCheckpoints(Trainer):
         on_main(lambda: discard(output / PART))
         last = on_main(lambda: last_readable(output)) if resume else []
         begun = state_of(last[0])["epoch"] if last else 0.0
-        settle_threads(self, config, resumed=bool(last), quiet=quiet)
+        settle_threads(
+            self.args, cast(nn.Module, self.model), self.timed_step, config, resumed=bool(last), quiet=quiet
+        )
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
@@ -108,6 +110,18 @@ class WholeCheckpoints(Trainer):
         rows = cast(Any, self.train_dataset)
         count = min(self.args.per_device_train_batch_size, len(rows))
         return self.data_collator([rows[index] for index in range(count)])
+
+    def timed_step(self) -> Step:
+        """Prepare the first batch, and return forward and backward passes over it; no weight changes."""
+        batch = self._prepare_inputs(self.first_batch())
+
+        def step(model: nn.Module) -> None:
+            with self.compute_loss_context_manager():
+                loss, _ = self.step_loss(model, batch)
+            loss.backward()
+            model.zero_grad(set_to_none=True)
+
+        return step
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from polymodal.errors import RunError
 from polymodal.models.encoders import CategoryEncoder, Encoder
-from polymodal.models.encoders.tuning import fold_adapters
+from polymodal.models.encoders.adapters import fold_adapters
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.modeling import PolymodalModel
 from polymodal.training.warm_start.fusion_tensors import Meaning, is_like, meanings

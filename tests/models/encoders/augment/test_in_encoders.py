@@ -12,9 +12,9 @@ from polymodal.models.encoders import (
     ImageEncoder,
     TextEncoder,
     VideoEncoder,
-    as_it_is,
     build_encoder,
     encoder_settings,
+    no_augmentation,
 )
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.heads import Classifier
@@ -82,7 +82,7 @@ def test_training_changes_what_is_read_and_nothing_else_does(kind, changes):
     plain, _ = encode(encoder.eval(), values)
     assert torch.equal(encode(encoder, values, seed=1)[0], plain)
     encoder.train()
-    with as_it_is(encoder):
+    with no_augmentation(encoder):
         torch.testing.assert_close(encode(encoder, values)[0], plain, atol=1e-5, rtol=1e-5)
     first, again, other = (encode(encoder, values, seed)[0] for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other) and not torch.allclose(first, plain)
@@ -218,7 +218,7 @@ def test_without_a_tokenizer_nobody_knows_words():
 
 def test_encoders_read_again_as_they_were_built_after_a_loss_that_fails():
     encoder = ImageEncoder(size=16, flip=True, **CNN).train()
-    with pytest.raises(RuntimeError), as_it_is(torch.nn.ModuleList([encoder])):
+    with pytest.raises(RuntimeError), no_augmentation(torch.nn.ModuleList([encoder])):
         assert not encoder.varies
         raise RuntimeError
     assert encoder.varies and not encoder.eval().varies
