@@ -15,8 +15,8 @@ from polymodal.attribution.attribution_sites import Inlet, find_inlets
 from polymodal.attribution.explained_answers import Said, said_of
 from polymodal.attribution.integrated_gradients import Attribution, RowPath, attribute
 from polymodal.data.collator import RowDataset
-from polymodal.data.media.items import each_item
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers.items import each_item
 from polymodal.errors import RunError, did_you_mean
 from polymodal.importance.shares import AnswerShares, answer_shares
 from polymodal.models.encoders import Encoder

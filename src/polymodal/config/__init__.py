@@ -11,18 +11,18 @@ from polymodal.config.generation import (
     StageConfig,
 )
 from polymodal.config.inputs import (
+    MODALITIES,
     MOST_ITEMS,
     READ_MODALITIES,
     TUNING,
     InputConfig,
-    Modality,
 )
 from polymodal.config.targets import TargetConfig
 from polymodal.config.training import FusionConfig, ObjectiveConfig, ReportConfig, TrainConfig
 
 __all__ = [
-    "MOST", "MOST_ITEMS", "READ_MODALITIES", "TUNING", "ConnectorConfig", "DataConfig", "Declaration",
-    "DecodingConfig", "EncoderConfig", "FusionConfig", "GenerationConfig", "InputConfig",
-    "LanguageModelConfig", "LoraSettings", "Modality", "ObjectiveConfig", "ReportConfig", "Section",
+    "MODALITIES", "MOST", "MOST_ITEMS", "READ_MODALITIES", "TUNING", "ConnectorConfig", "DataConfig",
+    "Declaration", "DecodingConfig", "EncoderConfig", "FusionConfig", "GenerationConfig", "InputConfig",
+    "LanguageModelConfig", "LoraSettings", "ObjectiveConfig", "ReportConfig", "Section",
     "StageConfig", "TargetConfig", "TrainConfig",
 ]  # fmt: skip

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from polymodal.config.base import MOST, Section
 from polymodal.config.encoders import ConnectorConfig, EncoderConfig, LoraSettings, named_encoder
+from polymodal.utils.registry import Registry
 
-Modality = Literal["text", "image", "audio", "video", "sequence", "number", "category"]
 READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "category")
-"""All of them: each has a reader and an encoder of its name."""
+"""Our own modalities: each has a reader and an encoder of its name."""
+MODALITIES: Registry[Any] = Registry("modality", group="polymodal.modalities")
+"""The reader classes of all modalities; `data.readers` enters ours, other packages offer theirs."""
 SUITS = {
     "tokens": ("text", "image", "audio", "video", "sequence"),
     "size": ("image", "video"),
@@ -57,7 +60,7 @@ MOST_ITEMS = 8
 class InputConfig(Section):
     """A column the model reads."""
 
-    modality: Modality
+    modality: str
     encoder: EncoderConfig | None = Field(None, description="A name, or {checkpoint: …} or {type: …, sizes}.")
     connector: ConnectorConfig | None = Field(
         None, description="From the encoder to a language model: mlp, or {type: resampler, …}."
@@ -151,6 +154,16 @@ class InputConfig(Section):
     def unchanged(self) -> InputConfig:
         """The same input, which training reads as it is."""
         return self.model_copy(update={"augment": False, **CHANGES})
+
+    @field_validator("modality", mode="before")
+    @classmethod
+    def _known_modality(cls, value: Any) -> Any:
+        known = list(dict.fromkeys([*READ_MODALITIES, *MODALITIES]))
+        if isinstance(value, str) and value in known:
+            return value
+        *others, last = map(repr, known)
+        expected = f"{', '.join(others)} or {last}"
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
 
     @model_validator(mode="before")
     @classmethod

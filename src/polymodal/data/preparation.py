@@ -15,11 +15,11 @@ from polymodal.data import media
 from polymodal.data.checks.split_view import each_cell
 from polymodal.data.media.cells import MediaError
 from polymodal.data.media.image import own_full_scale
-from polymodal.data.media.items import each_item
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.media.video import video_info
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
+    READERS,
     AudioReader,
     CategoryReader,
     ImageReader,
@@ -30,6 +30,7 @@ from polymodal.data.readers import (
     VideoReader,
     fixed_seconds,
 )
+from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import TargetReader
 from polymodal.data.text_tokenizer import train_tokenizer
@@ -49,8 +50,6 @@ HIGHEST_RATE = 16000
 USUAL_TOKENS = 128
 UNLIMITED = 10**9
 """A tokenizer that says more than this has no limit."""
-SHARING = ("text", "image", "audio", "video", "sequence")
-"""Modalities whose inputs may share an encoder."""
 
 
 def prepare_processor(
@@ -91,7 +90,7 @@ def shared_inputs(inputs: Mapping[str, InputConfig]) -> list[list[str]]:
     """Inputs by the encoder they share: those of one modality and equal settings, unless told otherwise."""
     groups: dict[Any, list[str]] = {}
     for name, config in inputs.items():
-        shares = config.share and config.modality in SHARING
+        shares = config.share and READERS[config.modality].may_share
         groups.setdefault(config.model_dump_json() if shares else name, []).append(name)
     return list(groups.values())
 
@@ -113,7 +112,7 @@ def _reader(train: Table, names: list[str], config: InputConfig, held_by: int) -
         return _text_reader(train, names, config, checkpoint)
     if config.modality == "image":
         part = load_pretrained(AutoImageProcessor, checkpoint) if checkpoint else None
-        size = _declared_size(names[0], config) or _side(_headers(train, names, media.image_size))
+        size = _declared_size(names[0], config) or _side(_headers(train, names, media.image_size, "image"))
         return ImageReader(part, size=size, full_scale=config.full_scale or _full_scale(train, names))
     if config.modality == "audio":
         return _audio_reader(train, names, config, checkpoint)
@@ -163,7 +162,7 @@ def _full_scale(train: Table, names: list[str]) -> float | None:
 
 def _audio_reader(train: Table, names: list[str], config: InputConfig, checkpoint: str | None) -> AudioReader:
     part = load_pretrained(AutoFeatureExtractor, checkpoint) if checkpoint else None
-    known = list(_headers(train, names, media.audio_info))
+    known = list(_headers(train, names, media.audio_info, "audio"))
     seconds, rates = zip(*known, strict=True) if known else ((4.0,), (HIGHEST_RATE,))
     usual = max(set(rates), key=rates.count)
     longest = min(LONGEST_SECONDS, math.ceil(float(np.quantile(seconds, 0.98)) * 10) / 10)
@@ -183,7 +182,7 @@ def _video_reader(train: Table, names: list[str], config: InputConfig, checkpoin
         raise ConfigError(f"{found}. Leave 'frames' out")
     size = _declared_size(names[0], config)
     if not size:
-        known = [(info.width, info.height) for info in _headers(train, names, video_info)]
+        known = [(info.width, info.height) for info in _headers(train, names, video_info, "video")]
         size = min(LARGEST_CLIP, _side(known))
     return VideoReader(part, frames=own or config.frames or USUAL_FRAMES, size=size)
 
@@ -211,7 +210,7 @@ def _side(pictures: Iterable[tuple[int, int]]) -> int:
     return int(min(LARGEST_SIDE, max(SMALLEST_SIDE, math.ceil(usual / 8) * 8)))
 
 
-def _headers(train: Table, names: list[str], read: Any, modality: str = "") -> Iterator[Any]:
+def _headers(train: Table, names: list[str], read: Any, modality: str) -> Iterator[Any]:
     """What ``read`` says of a sample of the cells; a cell that cannot be read is the check's to name."""
     for name in names:
         step = max(1, len(train) // SAMPLE)

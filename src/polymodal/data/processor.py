@@ -15,10 +15,10 @@ from transformers import ProcessorMixin
 from polymodal.config import MOST_ITEMS
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.media.cells import MediaError
-from polymodal.data.media.items import check_count, each_item, of_item, split_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.reading_notes import collect_notes
 from polymodal.data.readers import Reader, load_reader
+from polymodal.data.readers.items import check_count, each_item, of_item, split_items
 from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.targets import TargetReader
 from polymodal.data.values.label_types import TEXT

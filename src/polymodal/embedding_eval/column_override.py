@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from polymodal.data.checks.split_view import MEDIA
+from polymodal.data.readers.base import READERS, is_media
 from polymodal.data.schema.infer import guess_by_content
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import look
@@ -16,9 +16,6 @@ from polymodal.errors import DataError, Problem, RunError, did_you_mean
 
 if TYPE_CHECKING:
     from polymodal.run import Run
-
-MOVING = {"image", "video"}
-"""The same file may be read as either."""
 
 
 def parse_instead(words: Sequence[str], inputs: Sequence[str]) -> dict[str, str]:
@@ -55,10 +52,15 @@ def check_instead(run: Run, table: Table, instead: Mapping[str, str]) -> None:
             raise DataError(Problem(file=table.name, found=found, cure=cure))
         values, modality = table.values(column), run.processor.readers[name].modality
         guess = guess_by_content(column, values, look(values))
-        apart = guess.modality != modality and not {guess.modality, modality} <= MOVING
-        if guess.modality in MEDIA and apart:
+        apart = guess.modality != modality and not _are_visual(guess.modality, modality)
+        if is_media(guess.modality) and apart:
             raise DataError(Problem(file=table.name, column=column, found=guess.reason,
                                     expected=f"{modality}, as '{name}' reads it"))  # fmt: skip
+
+
+def _are_visual(*modalities: str | None) -> bool:
+    """Whether one file may be read as each of the modalities: a picture, or a clip of one frame."""
+    return all(name is not None and name in READERS and READERS[name].is_visual for name in modalities)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from polymodal.config import (
-    READ_MODALITIES,
     Declaration,
     FusionConfig,
     InputConfig,
@@ -17,6 +16,7 @@ from polymodal.config import (
 )
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
+    READERS,
     AudioReader,
     CategoryReader,
     ImageReader,
@@ -127,9 +127,9 @@ def _encoder(config: InputConfig, reader: Reader, known: Mapping[str, Any] | Non
     given = config.encoder
     backbone: Any = (given.checkpoint or given.type) if given else None
     options: dict[str, Any] = dict(given.sizes) if given else {}
-    if known and (known["kind"] not in READ_MODALITIES or "backbone" not in known):
+    if known and (known["kind"] not in READERS or "backbone" not in known):
         return built_again(config, reader, known)
-    if backbone in ENCODERS and backbone not in READ_MODALITIES:
+    if backbone in ENCODERS and backbone not in READERS:
         return _registered(str(backbone), config, reader, options)
     if isinstance(reader, NumberReader):
         return ENCODERS["number"](features=reader.features, **options)

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-from polymodal.data.media.items import each_item
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
@@ -22,6 +21,7 @@ from polymodal.data.readers import (
     TextReader,
     VideoReader,
 )
+from polymodal.data.readers.items import each_item
 from polymodal.data.targets import TargetReader
 from polymodal.data.text_tokenizer import VOCABULARY, train_tokenizer
 from polymodal.data.values.column_values import as_label, parse_numbers

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polymodal.config import Declaration
-from polymodal.data.checks.split_view import MEDIA
+from polymodal.data.readers.base import is_media
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.metrics.scores import score_of
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
@@ -31,7 +31,7 @@ def lost_media(error: DataError, declaration: Declaration) -> list[str]:
     """The inputs whose files cannot be read, if that is all that is wrong; else none."""
     columns = {problem.column for problem in error.problems}
     inputs = declaration.inputs
-    media = [name for name, config in inputs.items() if config.modality in MEDIA and name in columns]
+    media = [name for name, config in inputs.items() if is_media(config.modality) and name in columns]
     return media if columns <= set(media) else []
 
 

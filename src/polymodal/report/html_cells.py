@@ -13,9 +13,9 @@ from PIL import Image
 
 from polymodal.data.media import load_audio, load_image
 from polymodal.data.media.cells import MediaError
-from polymodal.data.media.items import each_item
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import load_video
+from polymodal.data.readers.items import each_item
 from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.media.cells import RAW, describe
-from polymodal.data.media.items import split_items
+from polymodal.data.readers.items import split_items
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_label, is_textual, parse_numbers
 from polymodal.search import moments

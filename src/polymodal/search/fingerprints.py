@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from polymodal.data.cache.memory import digest
-from polymodal.data.checks.split_view import MEDIA
 from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
-from polymodal.data.media.items import each_item
 from polymodal.data.media.path_access import Root
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import written_list
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Root
 def _item_digest(item: Any, modality: str, root: Root) -> bytes:
     is_path = isinstance(item, str) and written_list(item) is None
     is_file = isinstance(item, RAW) or (isinstance(item, Mapping) and item.get("array") is None)
-    if modality not in MEDIA or not (is_path or is_file):
+    if not is_media(modality) or not (is_path or is_file):
         return json.dumps(item, sort_keys=True, default=str).encode()
     with open_cell(item, root, LIMITS) as stream:
         return hashlib.file_digest(stream, "blake2b").digest()  # type: ignore[arg-type]

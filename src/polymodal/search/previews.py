@@ -8,10 +8,10 @@ from typing import Any
 from PIL import Image
 
 from polymodal.data import media
-from polymodal.data.checks.split_view import MEDIA
-from polymodal.data.media.items import each_item
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import sample_frames
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
 from polymodal.errors import one_line
 from polymodal.search.fields import text_of
 
@@ -37,7 +37,7 @@ def preview(cell: Any, modality: str, root: Root) -> tuple[bytes | None, str | N
         return thumbnail(media.load_image(first, root)), None
     if modality == "video":
         return thumbnail(next(sample_frames(first, root, frames=1))), None
-    return None, None if modality in MEDIA else words(first)
+    return None, None if is_media(modality) else words(first)
 
 
 def thumbnail(picture: Image.Image) -> bytes:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.checks.split_view import MEDIA, each_cell
+from polymodal.data.checks.split_view import each_cell
 from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
-from polymodal.data.media.items import each_item
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import written_list
 from polymodal.errors import RunError
 from polymodal.training.output_folder import has_checkpoints, prepare_folder
@@ -163,7 +164,7 @@ def describe_job(job: Job) -> dict[str, Any]:
             for split, table in job.splits.items()
             if name in table.columns
         }
-        columns[name] = cells, "the content of files or cells" if role in MEDIA else "cells"
+        columns[name] = cells, "the content of files or cells" if is_media(role) else "cells"
     made = {name: _text(reader.settings()) for name, reader in job.processor.readers.items()}
     made |= {name: _text(reader.classes) for name, reader in job.processor.targets.items()}
     return _description({split: len(table) for split, table in job.splits.items()}, columns, made)
@@ -203,7 +204,7 @@ def _description(rows: Mapping[str, int], columns: Columns, made: Mapping[str, s
 def _cells(table: Any, name: str, role: str) -> Iterable[int]:
     """The digest of each cell of a column."""
     for cell in each_cell(table.values(name)):
-        if role in MEDIA:
+        if is_media(role):
             yield _number(*(_item(item, role, table.root) for _, item in each_item(cell, role)))
         else:
             yield _number(repr(cell).encode("utf-8", "surrogatepass"))
@@ -213,7 +214,7 @@ def _item(item: Any, modality: str, root: Any) -> bytes:
     """The digest of an item: of a file its content, wherever it lies and whatever it is called."""
     is_path = isinstance(item, str) and written_list(item) is None
     is_file = isinstance(item, RAW) or (isinstance(item, Mapping) and item.get("array") is None)
-    if modality not in MEDIA or not (is_path or is_file):
+    if not is_media(modality) or not (is_path or is_file):
         content = (
             item.tobytes() if isinstance(item, np.ndarray) else repr(item).encode("utf-8", "surrogatepass")
         )

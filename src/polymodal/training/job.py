@@ -16,12 +16,13 @@ from polymodal.data.cache.disk import DiskStore, default_folder
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.checks.check import CheckReport, check
 from polymodal.data.checks.rejected import SKIP
-from polymodal.data.checks.split_view import MEDIA, each_cell
+from polymodal.data.checks.split_view import each_cell
 from polymodal.data.collator import RowDataset
-from polymodal.data.media.items import each_item
 from polymodal.data.media.path_access import Root
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
 from polymodal.data.schema.schema import Guess, complete
 from polymodal.data.tables.table import Table
 from polymodal.error_analysis.subgroup_columns import subgroup_columns
@@ -113,7 +114,7 @@ class Job:
         if declaration.data == self.declaration.data and declaration.data.seed is not None:
             return fresh
         fresh.splits, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
-        media = [name for name, config in declaration.inputs.items() if config.modality in MEDIA]
+        media = [name for name, config in declaration.inputs.items() if is_media(config.modality)]
         leave_rows(fresh, [problem for problem in self.rejected if problem.column in media])
         fresh.processor, fresh.report = fresh.prepared(), None
         return fresh

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from polymodal.data.media.cells import MediaError, describe, is_empty
-from polymodal.data.media.items import split_items
+from polymodal.data.readers.items import split_items
 
 KINDS = {"image": "a picture", "audio": "a recording", "video": "a clip"}
 """Types of media parts, and what messages call them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from polymodal.data.chat.messages import ASSISTANT, SYSTEM, USER, Media, Message, Part
 from polymodal.data.media.cells import MediaError, describe, is_empty
-from polymodal.data.media.items import each_item
+from polymodal.data.readers.items import each_item
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError, did_you_mean, one_line
 

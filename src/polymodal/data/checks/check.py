@@ -19,9 +19,10 @@ from polymodal.data.checks.check_steps import check_steps
 from polymodal.data.checks.check_truncation import check_text_length, cut_media
 from polymodal.data.checks.check_values import check_values, count_marks, describe_marks
 from polymodal.data.checks.leakage import duplicates, equal_media, group_overlap
-from polymodal.data.checks.split_view import MEDIA, Parts
+from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.content_keys import Contents
 from polymodal.data.readers import Reader
+from polymodal.data.readers.base import is_media
 from polymodal.data.schema.column_summary import describe_classes
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
@@ -145,7 +146,7 @@ def _repeated(parts: Parts, inputs: list[str], alike: Sequence[str] | None) -> l
     """Warnings of rows, and of media, that stand in two splits."""
     contents = Contents(parts, inputs)
     repeated = duplicates(parts, inputs if alike is None else alike, contents)
-    media = [name for name in inputs if parts.roles[name] in MEDIA and parts.having(name)]
+    media = [name for name in inputs if is_media(parts.roles[name]) and parts.having(name)]
     equal = [problem for name in media for problem in equal_media(parts, name, contents, repeated)]
     return repeated.warnings + equal
 
@@ -163,7 +164,7 @@ def _check_columns(
     for name, config in declaration.inputs.items():
         if parts.train.has(name):
             details[name] = check_input(parts, name, report)
-            if config.modality in MEDIA:
+            if is_media(config.modality):
                 opened = check_media(parts, name, config, decode, progress)
                 details[name] = opened.detail + _white(readers.get(name))
                 report.warnings += noted(parts, name, opened)

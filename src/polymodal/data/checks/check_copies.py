@@ -9,7 +9,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from polymodal.data.checks.association import codes_of
-from polymodal.data.checks.split_view import MEDIA, Parts
+from polymodal.data.checks.split_view import Parts
+from polymodal.data.readers.base import is_media
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20
@@ -27,7 +28,7 @@ def copies(parts: Parts, inputs: Sequence[str]) -> list[Problem]:
     first: dict[Hashable, list[str]] = defaultdict(list)
     pairs = []
     for name in inputs:
-        if not parts.train.has(name) or parts.roles[name] in MEDIA:
+        if not parts.train.has(name) or is_media(parts.roles[name]):
             continue
         key = _key(parts, name)
         if key is None:

@@ -18,7 +18,8 @@ from polymodal.data.checks.association import (
     separates,
     wrong_by_value,
 )
-from polymodal.data.checks.split_view import MEDIA, Parts
+from polymodal.data.checks.split_view import Parts
+from polymodal.data.readers.base import is_media
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20  # on fewer rows two columns agree by chance
@@ -97,7 +98,7 @@ def _named(parts: Parts, found: Sequence[tuple[str, str]]) -> list[Problem]:
 def _column(parts: Parts, name: str) -> _Column:
     role = parts.roles.get(name)
     filled = ~parts.empty("train", name)
-    if role in MEDIA:
+    if is_media(role):
         return _Column(filled)
     if role in ("number", "regression"):
         numbers = parts.numbers("train", name)[0]

@@ -15,11 +15,11 @@ from polymodal.config import InputConfig
 from polymodal.data.checks.split_view import Parts, each_cell
 from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
 from polymodal.data.media.cells import OutsideError
-from polymodal.data.media.items import check_count, each_item, of_item
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.reading_notes import collect_notes
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.media.video import sample_frames, video_info
+from polymodal.data.readers.items import check_count, each_item, of_item
 from polymodal.data.tables.lists import written_list
 from polymodal.errors import Problem
 

@@ -10,8 +10,8 @@ from polymodal.config import InputConfig
 from polymodal.data.checks.check_columns import Findings
 from polymodal.data.checks.split_view import Parts, each_cell
 from polymodal.data.media.cells import MediaError
-from polymodal.data.media.items import check_count, each_item
 from polymodal.data.readers import AudioReader, Reader, SequenceReader, TextReader, fixed_seconds
+from polymodal.data.readers.items import check_count, each_item
 from polymodal.data.values.column_values import as_label, holds_objects
 
 COUNTED = 1000

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from polymodal.data.checks.split_view import MEDIA, Parts
+from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import describe
 from polymodal.data.media.content_keys import Contents
-from polymodal.data.media.items import each_item
+from polymodal.data.readers.base import READERS, Content, is_media
+from polymodal.data.readers.items import each_item
 from polymodal.errors import Problem
 
 IDENTIFIES = 0.5  # share of different values in a column by which rows with empty cells are known again
 COMMON = 0.01  # share of the training rows above which a picture is a mark, and no example
 FEW = 3  # rows of which no content is common
 TOGETHER = "Leave them out, or split by a column that keeps them together (data.group)."
-WORDS = {"image": "picture", "audio": "recording", "video": "clip", "sequence": "sequence"}
 
 
 @dataclass
@@ -88,11 +88,11 @@ def _row_keys(
 def _codes(parts: Parts, name: str, contents: Contents) -> tuple[np.ndarray, int]:
     """A number from 0 for each different value over all splits, -1 for none; and how many there are."""
     role = parts.roles.get(name)
-    if role == "number":
+    if parts.holds(name) is Content.NUMBER:
         numbers = np.concatenate([parts.numbers(split, name)[0] for split in parts.tables])
         codes, values = pd.factorize(numbers)
         return codes.astype(np.int64), len(values)
-    if role in MEDIA:
+    if is_media(role):
         keys = [key for split in parts.tables for key in contents.keys(split, name)]
         labels = np.array([key or None for key in keys], dtype=object)
     else:
@@ -115,7 +115,7 @@ def equal_media(parts: Parts, name: str, contents: Contents, repeated: Repeated)
 
     Rows that are duplicates as a whole are named already, and contents of very many rows are marks.
     """
-    word = WORDS[parts.roles[name]]
+    word = READERS[parts.roles[name]].noun
     first: dict[bytes, tuple[str, int]] = {}
     named: dict[bytes, set[tuple[str, ...]]] = defaultdict(set)
     warnings = []

@@ -10,13 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.media import is_empty
-from polymodal.data.media.items import holds_nothing
+from polymodal.data.readers.base import Content, content_of, is_media
+from polymodal.data.readers.items import holds_nothing
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels, holds_objects, parse_numbers, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import Problem
 
-MEDIA = ("image", "audio", "video", "sequence")
+WITHOUT_NAMES = (Content.MEDIA, Content.TEXT, Content.NUMBER)
+"""Contents whose cells are not names that repeat."""
 
 
 @dataclass
@@ -50,6 +52,10 @@ class Parts:
         """The splits whose table has the column."""
         return [split for split, table in self.tables.items() if table.has(column)]
 
+    def holds(self, column: str) -> Content | None:
+        """What the cells of an input are read as; None for a target, a group or the like."""
+        return content_of(self.roles.get(column))
+
     def number(self, split: str, index: int) -> int:
         """The row's number as the user counts: from 1, the header not counted."""
         rows = self.row_numbers.get(split)
@@ -76,7 +82,7 @@ class Parts:
 
     def names(self, column: str) -> Vocabulary | None:
         """The values of a column's training cells; None where it holds no classes, categories or groups."""
-        if self.roles.get(column) in (*MEDIA, "text", "number", "regression", "multilabel"):
+        if self.roles.get(column) in ("regression", "multilabel") or self.holds(column) in WITHOUT_NAMES:
             return None
         values = self.train.values(column) if self.train.has(column) else None
         if column not in self._names and values is not None and not holds_objects(values.type):
@@ -93,11 +99,11 @@ class Parts:
     def _nothing(self, split: str, column: str) -> np.ndarray:
         values = self.tables[split].values(column)
         role = self.roles.get(column)
-        if role in MEDIA:
+        if is_media(role):
             return np.array([holds_nothing(cell, str(role)) for cell in each_cell(values)], dtype=bool)
         if holds_objects(values.type):
             return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)
-        if role in ("number", "regression"):
+        if role == "regression" or self.holds(column) is Content.NUMBER:
             numbers, bad = self.numbers(split, column)
             nothing = np.isnan(numbers)
             nothing[bad] = False

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.data.checks.split_view import MEDIA, Parts, each_cell
+from polymodal.data.checks.split_view import Parts, each_cell
 from polymodal.data.media.cells import LIMITS, MediaError, open_cell
-from polymodal.data.media.items import each_item
 from polymodal.data.media.path_access import Root
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
 
 
 class Contents:
@@ -36,7 +37,7 @@ class Contents:
         self._keys: dict[str, bytes] = {}
         for name in names:
             role = parts.roles.get(name)
-            for split in parts.having(name) if role in MEDIA else ():
+            for split in parts.having(name) if is_media(role) else ():
                 table = parts.tables[split]
                 self._cells[split, name] = [
                     [self._source(item, table.root) for _, item in each_item(cell, str(role))]

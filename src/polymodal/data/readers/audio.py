@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Content, Reader
 
 
 @READERS.register("audio")
@@ -25,6 +25,9 @@ class AudioReader(Reader):
     """
 
     modality = "audio"
+    holds = Content.MEDIA
+    may_share = holds_items = True
+    noun = "recording"
 
     def __init__(self, part: Any = None, *, rate: int = 16000, seconds: float = 4.0) -> None:
         self.part, self.rate, self.seconds = part, rate, seconds

@@ -8,34 +8,87 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Sequence
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
+import numpy as np
 
-from polymodal.config import MOST_ITEMS
+from polymodal.config import MODALITIES, MOST_ITEMS
 from polymodal.data import media
 from polymodal.data.cache.memory import cell_key, digest
 from polymodal.data.media.path_access import Root
+from polymodal.data.tables.lists import first_filled, number_depth, written_list
 from polymodal.utils.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Content(Enum):
+    """What the cells of a modality hold, as far as checks and reports have to know."""
+
+    MEDIA = "media"
+    """Files, bytes or arrays that are opened and decoded; two cells are equal if their bytes are."""
+    TEXT = "text"
+    """Words."""
+    NUMBER = "number"
+    """One number."""
+    CATEGORY = "category"
+    """One of a few names that repeat."""
+    VALUE = "value"
+    """Any other value of a table, such as a date; two cells are equal if they are written alike."""
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether a cell is a value of a table rather than a medium or words."""
+        return self not in (Content.MEDIA, Content.TEXT)
 
 
 class Reader:
-    """Base of all readers.
+    """Base of all readers: one class per modality, which other packages can add to.
 
     Attributes:
         modality: The name it is registered under.
+        holds: What its cells hold.
+        may_share: Whether columns with equal settings share one encoder.
+        holds_items: Whether a cell may hold a list of several items.
+        is_visual: Whether an item is a picture or a clip: one file may be read as either.
+        noun: What one item is called in messages.
         cached: Whether reading costs enough to keep the result.
         part: A Transformers processor that is saved beside the settings, if there is one.
         items: Most items that a cell may hold.
     """
 
     modality: ClassVar[str]
+    holds: ClassVar[Content] = Content.VALUE
+    may_share: ClassVar[bool] = False
+    holds_items: ClassVar[bool] = False
+    is_visual: ClassVar[bool] = False
+    noun: ClassVar[str] = "value"
     cached: ClassVar[bool] = True
     part: Any = None
     items: int = MOST_ITEMS
+
+    @classmethod
+    def split_items(cls, cell: Any) -> list[Any] | None:
+        """The items of a cell that holds a list of them, the empty ones too; None if it is an item itself.
+
+        Several are lists of paths, bytes, records, arrays or texts, also a list that is written out. Lists of
+        numbers are one item: the pixels of a picture, or the samples of a recording.
+
+        Args:
+            cell: A cell that is not empty.
+        """
+        if not cls.holds_items:
+            return None
+        items = as_list(written_list(cell) if isinstance(cell, str) else cell)
+        if items is None:
+            return None
+        is_several = not number_depth(items) or isinstance(first_filled(items), np.ndarray)
+        return items if is_several else None
 
     def read(self, cell: Any, root: Root) -> Any:
         """The content of a cell, or of one of its items, that is not empty.
@@ -104,4 +157,23 @@ class Reader:
         return media.is_empty(cell) or type(cell).__name__ in ("NAType", "NaTType")
 
 
-READERS: Registry[type[Reader]] = Registry("modality")
+READERS: Registry[type[Reader]] = MODALITIES
+"""Readers by modality; other packages offer theirs as entry points of the group ``polymodal.modalities``."""
+READERS.base = Reader
+
+
+def as_list(cell: Any) -> list[Any] | None:
+    """A cell that is a list, a tuple or an array of texts as a list; None for any other."""
+    if isinstance(cell, np.ndarray) and cell.dtype.kind in "OUS":  # pandas gives lists of texts as arrays
+        return cell.tolist()
+    return list(cell) if isinstance(cell, (list, tuple)) else None
+
+
+def content_of(role: str | None) -> Content | None:
+    """What the cells of a modality hold; None for any other name, such as a task."""
+    return READERS[role].holds if role is not None and role in READERS else None
+
+
+def is_media(role: str | None) -> bool:
+    """Whether a name is that of a modality whose cells are opened and decoded."""
+    return content_of(role) is Content.MEDIA

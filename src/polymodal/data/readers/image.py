@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Content, Reader
 
 LARGEST = 2**25
 """Pixels above which a picture is shrunk by a whole number before a checkpoint's image processor sees it."""
@@ -30,6 +30,9 @@ class ImageReader(Reader):
     """
 
     modality = "image"
+    holds = Content.MEDIA
+    may_share = holds_items = is_visual = True
+    noun = "picture"
 
     def __init__(self, part: Any = None, *, size: int = 64, full_scale: float | None = None) -> None:
         self.part, self.size, self.full_scale = part, size, full_scale

@@ -12,8 +12,8 @@ from torch import Tensor
 from polymodal.data.media.cells import MediaError, describe
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
-from polymodal.data.readers.base import READERS, Reader
-from polymodal.data.tables.lists import written_list
+from polymodal.data.readers.base import READERS, Content, Reader, as_list
+from polymodal.data.tables.lists import number_depth, written_list
 
 
 @READERS.register("sequence")
@@ -28,6 +28,9 @@ class SequenceReader(Reader):
     """
 
     modality = "sequence"
+    holds = Content.MEDIA
+    may_share = holds_items = True
+    noun = "sequence"
     MOST_STEPS = 1024
     """Where the declaration does not say how many are kept."""
     FAR = 8.0
@@ -44,6 +47,12 @@ class SequenceReader(Reader):
         self.features, self.length = features, length
         self.mean = np.asarray(mean if len(mean) else [0.0] * features, dtype=np.float64)
         self.deviation = np.asarray(deviation if len(deviation) else [1.0] * features, dtype=np.float64)
+
+    @classmethod
+    def split_items(cls, cell: Any) -> list[Any] | None:
+        """See :class:`Reader`; a list of numbers, or of lists of numbers, is one sequence."""
+        items = as_list(written_list(cell) if isinstance(cell, str) else cell)
+        return None if items is None or 1 <= number_depth(items) <= 2 else items
 
     @classmethod
     def fit(cls, arrays: Iterable[np.ndarray], *, length: int | None = None) -> SequenceReader:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Content, Reader
 from polymodal.data.values.column_values import EMPTY_NUMBERS
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
@@ -29,6 +29,8 @@ class NumberReader(Reader):
     """
 
     modality = "number"
+    holds = Content.NUMBER
+    noun = "number"
     cached = False
     BINS = 16
     FAR = 8.0
@@ -106,6 +108,8 @@ class CategoryReader(Reader):
     """
 
     modality = "category"
+    holds = Content.CATEGORY
+    noun = "category"
     cached = False
 
     def __init__(self, *, categories: Sequence[str]) -> None:

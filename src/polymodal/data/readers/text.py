@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Content, Reader, as_list
 from polymodal.data.text_tokenizer import tokenizing
 from polymodal.data.values.column_values import as_label
 
@@ -34,10 +34,18 @@ class TextReader(Reader):
     """
 
     modality = "text"
+    holds = Content.TEXT
+    may_share = holds_items = True
+    noun = "text"
 
     def __init__(self, part: PreTrainedTokenizerBase, *, max_length: int = 128) -> None:
         self.part, self.max_length = part, min(max_length, part.model_max_length)
         self.most_tokens: int | None = None
+
+    @classmethod
+    def split_items(cls, cell: Any) -> list[Any] | None:
+        """See :class:`Reader`; a list that is written out is one text."""
+        return as_list(cell)
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """Token ids ``(length,)``."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import load_video, sample_frames
-from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.base import READERS, Content, Reader
 
 
 @READERS.register("video")
@@ -26,6 +26,9 @@ class VideoReader(Reader):
     """
 
     modality = "video"
+    holds = Content.MEDIA
+    may_share = holds_items = is_visual = True
+    noun = "clip"
 
     def __init__(self, part: Any = None, *, frames: int = 8, size: int = 64) -> None:
         self.part, self.frames, self.size = part, frames, size

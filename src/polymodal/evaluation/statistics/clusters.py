@@ -10,8 +10,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from polymodal.data.cache.memory import cell_key
-from polymodal.data.checks.split_view import MEDIA, each_cell
-from polymodal.data.media.items import each_item
+from polymodal.data.checks.split_view import each_cell
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels
 from polymodal.errors import DataError, Problem, did_you_mean
@@ -40,7 +41,7 @@ def row_groups(
     if column is not None:
         check_group(table, column)
         return _by_value(table, column), f"rows of one '{column}'"
-    media = [name for name, kind in modalities.items() if kind in MEDIA and name in table.columns]
+    media = [name for name, kind in modalities.items() if is_media(kind) and name in table.columns]
     rows, items, shared = _items(table, modalities, media)
     count, size = len(table), len(table) + len(items)
     edges = np.ones(len(rows)), (np.array(rows, dtype=int), np.array(items, dtype=int) + count)

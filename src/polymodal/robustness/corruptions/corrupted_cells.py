@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from polymodal.data import media
-from polymodal.data.media.items import each_item
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.media.video import sample_frames
@@ -28,6 +27,7 @@ from polymodal.data.readers import (
     VideoReader,
 )
 from polymodal.data.readers.frozen_reader import FrozenReader
+from polymodal.data.readers.items import each_item
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.numbers import read_number
 from polymodal.robustness.corruptions.audio_corruptions import sounds

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from polymodal.config import READ_MODALITIES, InputConfig
+from polymodal.config import InputConfig
+from polymodal.data.readers.base import READERS
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, AudioEncoder
 from polymodal.utils.hub import load_pretrained
@@ -26,7 +27,7 @@ def check_changes(config: InputConfig) -> None:
     given = config.encoder
     if given is None or not config.changes:
         return
-    if given.type and given.type in ENCODERS and given.type not in READ_MODALITIES:
+    if given.type and given.type in ENCODERS and given.type not in READERS:
         idle = [name for name in config.changes if name not in accepted(ENCODERS[given.type])]
         if idle:
             raise ConfigError(f"'{idle[0]}': the encoder '{given.type}' does not know it. Leave it out")

@@ -19,6 +19,7 @@ from polymodal.data.chat.messages_reading import ConversationReader
 from polymodal.data.chat.templates import RowReader, Template
 from polymodal.data.media.cells import MediaError
 from polymodal.data.preparation import prepare_processor
+from polymodal.data.readers.base import is_media
 from polymodal.data.schema.infer import guess_modality
 from polymodal.data.schema.schema import complete
 from polymodal.data.tables.table import Table
@@ -38,8 +39,6 @@ from polymodal.training.language.language_job import LanguageJob, Stage
 from polymodal.training.loop.arguments import fill_in
 from polymodal.utils.hub import load_pretrained
 
-READ_AS_ITEMS = ("image", "audio", "video", "sequence")
-"""Columns of a template that an encoder reads, where nothing else is declared; others are written as text."""
 TUNING_EPOCHS = 3
 """By default, where the language model came with weights."""
 WHOLE = "train"
@@ -115,7 +114,7 @@ def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[
         return read or {kind: {"modality": kind} for kind in kinds_in(table, str(column))}
     _columns(generation.get("answer"), "generation.answer", table)
     for column in _columns(generation.get("prompt"), "generation.prompt", table):
-        if column not in read and guess_modality(table, column).modality in READ_AS_ITEMS:
+        if column not in read and is_media(guess_modality(table, column).modality):
             read[column] = None
     if not read:
         return {}

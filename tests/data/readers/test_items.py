@@ -10,9 +10,9 @@ from PIL import Image
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import MediaError, is_empty
 from polymodal.data.media.content_keys import Contents
-from polymodal.data.media.items import each_item, holds_nothing, split_items
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, ImageReader, NumberReader, SequenceReader, TextReader
+from polymodal.data.readers.items import each_item, holds_nothing, split_items
 from polymodal.data.schema.schema import guess_modality
 from polymodal.data.tables.table import read_table
 from polymodal.data.text_tokenizer import train_tokenizer

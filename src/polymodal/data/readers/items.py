@@ -1,0 +1,50 @@
+"""Cells that hold several items: a list of pictures, recordings, clips, texts or sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from polymodal.data.media.cells import MediaError, is_empty
+from polymodal.data.readers.base import READERS
+
+
+def split_items(cell: Any, modality: str) -> list[Any] | None:
+    """The items of a cell that is not empty; see :meth:`polymodal.data.readers.base.Reader.split_items`."""
+    return READERS[modality].split_items(cell)
+
+
+def each_item(cell: Any, modality: str) -> Iterator[tuple[int, Any]]:
+    """The items of a cell that hold something, each with its index from 1; 0 for a cell that is one item."""
+    if is_empty(cell):
+        return
+    items = split_items(cell, modality)
+    if items is None:
+        yield 0, cell
+    for index, item in enumerate(items or (), start=1):
+        if not is_empty(item):
+            yield index, item
+
+
+def holds_nothing(cell: Any, modality: str) -> bool:
+    """Whether a cell is empty, or a list of nothing but empty items."""
+    return next(each_item(cell, modality), None) is None
+
+
+def check_count(cell: Any, modality: str, most: int) -> None:
+    """Refuse a cell of too many items.
+
+    Raises:
+        MediaError: If there are more than ``most``.
+    """
+    items = None if is_empty(cell) else split_items(cell, modality)
+    if items is not None and len(items) > most:
+        cure = "Raise the input's setting 'items', or give fewer."
+        raise MediaError(found=f"a list of {len(items)} items", expected=f"at most {most}", cure=cure)
+
+
+def of_item(error: MediaError, index: int) -> MediaError:
+    """The error of item ``index`` of its cell, counted from 1; unchanged for 0, a cell that is one item."""
+    if not index:
+        return error
+    return MediaError(found=f"item {index}: {error.found}", expected=error.expected, cure=error.cure)
