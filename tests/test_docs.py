@@ -102,6 +102,21 @@ def test_every_link_leads_somewhere(page):
         assert (PAGES[page].parent / link).exists(), link
 
 
+def anchors(page):
+    """The anchors that GitHub makes from the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_anchor_is_a_heading(page):
+    for link, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", PAGES[page].read_text(encoding="utf-8")):
+        if "://" not in link:
+            target = PAGES[page].parent / link if link else PAGES[page]
+            assert anchor in anchors(target), f"{link}#{anchor}"
+
+
 def test_the_guide_names_only_what_is_there():
     text = PAGES["guide"].read_text(encoding="utf-8")
     for name in re.findall(r"`(\w+\.py)`", text):
