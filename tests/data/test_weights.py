@@ -97,7 +97,7 @@ def test_a_column_called_by_a_number_can_be_the_weight(frame):
 
 
 def test_rows_carry_their_weight_and_those_without_one_are_skipped_on_demand(frame):
-    processor = pm.PolymodalProcessor({"size": NumberReader.fit(frame["size"].to_numpy())})
+    processor = pm.PolymodalProcessor({"size": NumberReader.of_numbers(frame["size"].to_numpy())})
     cells = frame["count"].where(frame.index != 2, -1.0)
     table = read_table(frame.assign(count=cells))
     with pytest.raises(DataError, match="row 3, column 'count'"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
 
 from polymodal.errors import RunError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 VOCABULARY = 8192
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "mask_token": "[MASK]"}
@@ -24,8 +27,10 @@ _RUN = re.compile(r"([^\W\d_]{256})[^\W\d_]+|(\d{256})\d+|(\s{256})\s+")
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
     """Byte-level BPE (Sennrich et al. 2016, on bytes): any text of any language can be written in it.
 
-    Without texts the vocabulary is the 256 bytes. Letter case is dropped; ``[CLS]`` stands before every text.
+    Without texts the vocabulary is the 256 bytes. Letter case is dropped; Every text begins with ``[CLS]``.
     """
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.cache.memory import cell_key, digest
-from polymodal.data.checks.split_view import each_cell
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers import NumberReader, Reader
 from polymodal.data.readers.items import each_item
-from polymodal.data.tables.table import Table
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.data.values.column_values import as_label
 from polymodal.utils.progress import progress
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.config import Declaration
-from polymodal.data.checks.split_view import each_cell
 from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import written_list
+from polymodal.data.tables.table import each_cell
 from polymodal.errors import RunError
 from polymodal.training.output_folder import has_checkpoints, prepare_folder
 from polymodal.utils.atomic import write_text, writing

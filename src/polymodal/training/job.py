@@ -16,7 +16,6 @@ from polymodal.data.cache.disk import DiskStore, default_folder
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.checks.check import CheckReport, check
 from polymodal.data.checks.rejected import SKIP
-from polymodal.data.checks.split_view import each_cell
 from polymodal.data.collator import RowDataset
 from polymodal.data.media.path_access import Root
 from polymodal.data.preparation import prepare_processor
@@ -24,7 +23,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.schema.schema import Guess, complete
-from polymodal.data.tables.table import Table
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.evaluation.statistics.clusters import check_group

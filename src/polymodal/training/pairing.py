@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polymodal.data.checks.split_view import each_cell
-from polymodal.data.tables.table import Table
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import DataError, Problem
 from polymodal.models.objectives.base import OBJECTIVES
 

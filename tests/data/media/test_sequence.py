@@ -139,7 +139,7 @@ def test_an_archive_of_other_things_is_no_sequence():
 def test_scale_is_learnt_from_arrays_of_any_length():
     random = np.random.default_rng(1)
     arrays = [1e4 + random.normal(size=(n, 2)) * [0.5, 3] for n in (1, 9, 40, 3)]
-    reader = SequenceReader.fit(arrays)
+    reader = SequenceReader.of_arrays(arrays)
     whole = np.concatenate(arrays)
     np.testing.assert_allclose(reader.mean, whole.mean(axis=0))
     np.testing.assert_allclose(reader.deviation, whole.std(axis=0))
@@ -148,25 +148,25 @@ def test_scale_is_learnt_from_arrays_of_any_length():
 
 def test_the_usual_number_of_features_counts_and_others_are_refused():
     arrays = [np.ones((4, 3)), np.zeros((90, 2)), np.zeros((5, 3))]
-    reader = SequenceReader.fit(arrays)
+    reader = SequenceReader.of_arrays(arrays)
     assert reader.features == 3 and reader.length == 5
     with pytest.raises(MediaError, match="array of 90 x 2 has 2 features a step, expected 3 as in training"):
         reader.read(arrays[1], None)
 
 
 def test_a_feature_that_never_changes_is_safe():
-    reader = SequenceReader.fit([np.full((5, 1), 0.1, np.float32), np.full((7, 1), 0.1, np.float32)])
+    reader = SequenceReader.of_arrays([np.full((5, 1), 0.1, np.float32), np.full((7, 1), 0.1, np.float32)])
     assert reader.deviation.tolist() == [1.0]
     assert np.abs(reader.read([0.1, 5.0], None)).max() < 5
 
 
 def test_one_wild_value_does_not_rule():
-    reader = SequenceReader.fit([STEPS])
+    reader = SequenceReader.of_arrays([STEPS])
     assert np.abs(reader.read(STEPS * 1e20, None)).max() == SequenceReader.FAR
 
 
 def test_long_ones_are_cut_and_short_ones_padded_with_the_mean():
-    reader = SequenceReader.fit([STEPS], length=5)
+    reader = SequenceReader.of_arrays([STEPS], length=5)
     items = [reader.read(array, None) for array in (STEPS, STEPS[:2])]
     values = reader.collate(items)
     assert values["steps"].shape == (2, 5, 3) and values["length"].tolist() == [5, 2]
@@ -175,7 +175,7 @@ def test_long_ones_are_cut_and_short_ones_padded_with_the_mean():
 
 
 def test_a_column_without_a_sequence_has_a_reader_too():
-    assert SequenceReader.fit([]).features == 1
+    assert SequenceReader.of_arrays([]).features == 1
 
 
 @pytest.mark.parametrize(

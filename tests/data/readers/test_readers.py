@@ -70,14 +70,14 @@ def test_the_code_of_a_number_by_hand():
 
 
 def test_numbers_learn_scale_and_quantiles_and_skip_what_is_empty():
-    reader = NumberReader.fit(np.array([1.0, np.nan, 3.0, 5.0]))
+    reader = NumberReader.of_numbers(np.array([1.0, np.nan, 3.0, 5.0]))
     assert reader.mean == 3.0 and reader.deviation == pytest.approx(np.std([1, 3, 5]))
     assert reader.edges[0] == 1.0 and reader.edges[-1] == 5.0
     assert reader.collate([3.0])["value"].shape == (1, reader.features)
 
 
 def test_one_typing_error_does_not_rule():
-    reader = NumberReader.fit(np.arange(100.0))
+    reader = NumberReader.of_numbers(np.arange(100.0))
     value = reader.collate([1e12, -1e12])["value"]
     assert value[:, 0].tolist() == [NumberReader.FAR, -NumberReader.FAR]
 
@@ -85,13 +85,13 @@ def test_one_typing_error_does_not_rule():
 @pytest.mark.parametrize("numbers", [[0.1] * 7, [1e6 + 0.1] * 7, [0.0] * 3, [5.0]])
 def test_a_column_of_one_number_gives_no_huge_values(numbers):
     assert mean_and_deviation(np.array(numbers))[1] == 1.0
-    reader = NumberReader.fit(np.array(numbers))
+    reader = NumberReader.of_numbers(np.array(numbers))
     assert reader.collate([numbers[0]])["value"].abs().max() < 1e-6
     assert reader.collate([numbers[0] + 1])["value"].isfinite().all()
 
 
 def test_a_column_without_a_number_has_a_reader_too():
-    reader = NumberReader.fit(np.array([np.nan, np.nan]))
+    reader = NumberReader.of_numbers(np.array([np.nan, np.nan]))
     assert reader.features == 1 and reader.collate([2.0])["value"].tolist() == [[2.0]]
 
 
@@ -123,13 +123,13 @@ def test_what_is_no_number_is_refused(cell):
 
 def test_every_category_has_its_own_place_however_rare():
     labels = ["common"] * 500 + ["rare"] * 3 + ["once", ""]
-    reader = CategoryReader.fit(labels)
+    reader = CategoryReader.of_labels(labels)
     assert reader.categories == ["common", "once", "rare"]
     assert [reader.read(cell, None) for cell in ("common", "once", " rare ")] == [1, 2, 3]
 
 
 def test_an_unknown_category_is_nought_and_nothing_is_missing():
-    reader = CategoryReader.fit(["1", "2"])
+    reader = CategoryReader.of_labels(["1", "2"])
     assert reader.read("elsewhere", None) == 0
     assert reader.read(2, None) == reader.read("2.0", None) == 2
     assert reader.is_empty(None) and reader.is_empty(" ") and reader.is_empty(pd.NA)

@@ -14,15 +14,14 @@ from polymodal.data.checks.check_combined import combined_giveaways
 from polymodal.data.checks.check_copies import copies
 from polymodal.data.checks.check_derived import giveaways
 from polymodal.data.checks.check_labels import check_labels
-from polymodal.data.checks.check_media import Decode, Progress, check_media, noted
-from polymodal.data.checks.check_steps import check_steps
+from polymodal.data.checks.check_media import Decode, Progress, check_media, judged, noted
 from polymodal.data.checks.check_truncation import check_text_length, cut_media
 from polymodal.data.checks.check_values import check_values, count_marks, describe_marks
 from polymodal.data.checks.leakage import duplicates, equal_media, group_overlap
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.content_keys import Contents
 from polymodal.data.readers import Reader
-from polymodal.data.readers.base import is_media
+from polymodal.data.readers.base import READERS, Content, is_media
 from polymodal.data.schema.column_summary import describe_classes
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
@@ -164,18 +163,16 @@ def _check_columns(
     for name, config in declaration.inputs.items():
         if parts.train.has(name):
             details[name] = check_input(parts, name, report)
-            if is_media(config.modality):
+            kind = READERS[config.modality]
+            if kind.holds in (Content.MEDIA, Content.VALUE):
                 opened = check_media(parts, name, config, decode, progress)
                 details[name] = opened.detail + _white(readers.get(name))
                 report.warnings += noted(parts, name, opened)
-                is_sequence = config.modality == "sequence"
-                report.problems += (
-                    check_steps(parts, name, opened, report) if is_sequence else opened.problems
-                )
+                report.problems += judged(parts, name, kind, opened, report)
                 cut_media(parts, name, readers.get(name), opened.sizes, report)
-            elif config.modality == "text":
+            elif kind.holds is Content.TEXT:
                 details[name] += check_text_length(parts, name, config, readers.get(name), report)
-            if config.modality in ("category", "text"):
+            if kind.holds in (Content.CATEGORY, Content.TEXT):
                 report.warnings += check_values(parts, name)
     for name, target in declaration.targets.items():
         if parts.train.has(name):

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from polymodal.config import InputConfig
-from polymodal.data.checks.split_view import Parts, each_cell
-from polymodal.data.media import MediaError, audio_info, image_size, load_audio, load_image
-from polymodal.data.media.cells import OutsideError
+from polymodal.data.checks.check_columns import Findings
+from polymodal.data.checks.split_view import Parts
+from polymodal.data.media.cells import MediaError, OutsideError
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.reading_notes import collect_notes
-from polymodal.data.media.sequence import load_sequence
-from polymodal.data.media.video import sample_frames, video_info
+from polymodal.data.readers.base import READERS, Content, Reader
 from polymodal.data.readers.items import check_count, each_item, of_item
 from polymodal.data.tables.lists import written_list
+from polymodal.data.tables.table import each_cell
 from polymodal.errors import Problem
 
 Decode = Callable[[str, InputConfig, Any, Root], Any]
@@ -29,20 +27,11 @@ Progress = Callable[[Iterable, str, int], Iterable]
 
 LISTED = 20  # missing files of a column that are named one by one
 MEASURED = 3000  # after so many, every tenth is measured: it costs as much as decoding it
-RATE = 16_000
-FRAMES = 8
-MEASURE: dict[str, Callable[..., tuple]] = {
-    "image": image_size,
-    "audio": audio_info,
-    "video": video_info,
-    "sequence": lambda item, root: load_sequence(item, root).shape,
-}
-"""What is shown of an item: width, height; seconds, rate; seconds, width, height, frames; steps, features."""
 
 
 @dataclass
 class _Seen:
-    """What opening a column's media came to."""
+    """What opening a column's items resulted in."""
 
     files: int = 0
     most: int = 0
@@ -58,12 +47,12 @@ class _Seen:
 
 @dataclass(frozen=True)
 class Opened:
-    """What opening a column's media came to.
+    """What opening a column's items resulted in.
 
     Attributes:
         problems: The cells that cannot be read.
         detail: The sizes or lengths of the others, in words.
-        sizes: The same in numbers, as far as they were measured; see ``MEASURE``.
+        sizes: The same in numbers, as far as they were measured; see :meth:`Reader.measure`.
         refused: Shapes of sequences that can be read, but do not fit the others.
         notes: What was done to cells beyond reading them, each with how many cells it applies to.
     """
@@ -78,20 +67,20 @@ class Opened:
 def check_media(
     parts: Parts, column: str, config: InputConfig, decode: Decode | None, progress: Progress | None
 ) -> Opened:
-    """Open every cell of a media column, each file once.
+    """Read every cell of a column of media, each file once, or of values that only their reader knows.
 
     Args:
         parts: The splits.
-        column: The column, an input that is read from media.
+        column: The column, an input.
         config: Its settings.
-        decode: Reads a cell; by default the loaders of ``media``.
+        decode: Reads a cell; by default :meth:`Reader.open`.
         progress: Wraps the cells, with a label and their number, to show how far it is.
     """
     total = sum(len(table) for table in parts.tables.values())
     jobs: Iterable[tuple[str, int, Any]] = _cells(parts, column)
     if progress is not None:
         jobs = progress(jobs, f"reading '{column}'", total)
-    seen = _Seen()
+    seen, kind = _Seen(), READERS[config.modality]
     known: dict[str, MediaError | None] = {}
     for split, index, cell in jobs:
         try:
@@ -101,7 +90,7 @@ def check_media(
             continue
         for place, item in each_item(cell, config.modality):
             root = parts.tables[split].root
-            path = _path(item, root)
+            path = _path(item, root) if kind.holds is Content.MEDIA else None
             key = "" if path is None else str(path)
             if not key or key not in known:
                 known[key] = _open(column, config, item, root, decode, seen)
@@ -116,7 +105,7 @@ def check_media(
                 seen.broken.append((split, index, of_item(wrong, place)))
     problems = _missing(parts, column, seen) + _outside(parts, column, seen)
     problems += _broken(parts, column, seen.broken)
-    return Opened(problems, _detail(config, seen), seen.sizes, seen.refused, dict(seen.notes))
+    return Opened(problems, _detail(kind, seen), seen.sizes, seen.refused, dict(seen.notes))
 
 
 def _cells(parts: Parts, column: str) -> Iterator[tuple[str, int, Any]]:
@@ -130,38 +119,44 @@ def _open(
     column: str, config: InputConfig, item: Any, root: Root, decode: Decode | None, seen: _Seen
 ) -> MediaError | None:
     """Decode one item; what is wrong with it, if anything."""
-    kept = None
+    kept, kind = None, READERS[config.modality]
     try:
         with collect_notes() as notes:
             if decode is not None:
                 kept = decode(column, config, item, root)
             else:
-                _load(config, item, root)
+                kind.open(item, root, config)
         seen.notes += notes
         seen.opened += 1
         if seen.opened <= MEASURED or seen.opened % 10 == 0:
-            seen.sizes.append(MEASURE[config.modality](item, root))
-            if config.modality == "sequence" and isinstance(kept, np.ndarray):
-                seen.cut += len(kept) < seen.sizes[-1][0]
+            size = kind.measure(item, root)
+            seen.sizes += [size] if size else []
+            seen.cut += kind.is_cut(kept, size)
     except MediaError as error:
-        if config.modality == "sequence":
+        if kind.sizes_agree:
             with suppress(MediaError):  # which is named already
-                seen.refused.append(load_sequence(item, root).shape)
+                seen.refused.append(kind.measure(item, root))
         return error
     return None
 
 
-def _load(config: InputConfig, item: Any, root: Root) -> None:
-    """Decode an item by the loaders of ``media``."""
-    if config.modality == "image":
-        load_image(item, root, full_scale=config.full_scale)
-    elif config.modality == "video":
-        for _ in sample_frames(item, root, frames=config.frames or FRAMES):
-            pass
-    elif config.modality == "sequence":
-        load_sequence(item, root)
-    else:
-        load_audio(item, root, rate=config.rate or RATE)
+def judged(
+    parts: Parts, column: str, kind: type[Reader], opened: Opened, findings: Findings
+) -> list[Problem]:
+    """Warn or refuse where the sizes of a column's items say that it is written otherwise than expected.
+
+    Returns:
+        The problems of single cells that are left to be named.
+    """
+    wrong = kind.judge_sizes([*opened.sizes, *opened.refused])
+    if wrong is None:
+        return opened.problems
+    problem = parts.problem("train", None, column, wrong.found, expected=wrong.expected, cure=wrong.cure)
+    if not wrong.is_refused:
+        findings.warnings.append(problem)
+        return opened.problems
+    findings.problems.append(problem)
+    return [problem for problem in opened.problems if wrong.covers not in problem.found]
 
 
 def noted(parts: Parts, column: str, opened: Opened) -> list[Problem]:
@@ -224,40 +219,11 @@ def _broken(parts: Parts, column: str, broken: list[tuple[str, int, MediaError]]
     ]
 
 
-def _detail(config: InputConfig, seen: _Seen) -> str:
+def _detail(kind: type[Reader], seen: _Seen) -> str:
     """``64×64 to 640×480 pixels``, ``0.1–2.3 s at 8000 Hz``, ``12–90 steps of 64 features`` or the like."""
     if not seen.sizes:
         return ""
     sampled = f" ({len(seen.sizes)} measured)" if len(seen.sizes) < seen.opened else ""
     several = f", at most {seen.most} a cell" if seen.most else ""
-    cut = f", {seen.cut} of them cut at the end (raise 'length')" if seen.cut else ""
-    return _extent(config.modality, seen.sizes) + several + cut + sampled
-
-
-def _extent(modality: str, sizes: Sequence[tuple[float, ...]]) -> str:
-    """A video: ``1.2 s, 30 frames of 64×64 pixels``; the others as in :func:`_detail`."""
-    if modality == "image":
-        return f"{_pixels(sizes)} pixels"
-    firsts = [size[0] for size in sizes]
-    if modality == "video":
-        counts = _range((size[3] for size in sizes), ".3g")
-        pixels = _pixels([size[1:3] for size in sizes])
-        return f"{_range(firsts, '.3g')} s, {counts} frames of {pixels} pixels"
-    others = [f"{other:.0f}" for other in sorted({size[1] for size in sizes})]
-    shown = " or ".join(others) if len(others) < 4 else f"{others[0]} to {others[-1]}"
-    if modality == "sequence":
-        return f"{_range(firsts, ',.0f')} steps of {shown} features"
-    return f"{_range(firsts, '.3g')} s at {shown} Hz"
-
-
-def _pixels(sizes: Sequence[tuple[float, ...]]) -> str:
-    """``64×64 to 640×480``: the smallest and the largest."""
-    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
-    ends = [f"{width:.0f}×{height:.0f}" for width, height in (by_area[0], by_area[-1])]
-    return " to ".join(dict.fromkeys(ends))
-
-
-def _range(values: Iterable[float], form: str) -> str:
-    """``0.1–2.3``, or one number where all are equal."""
-    known = list(values)
-    return "–".join(dict.fromkeys((f"{min(known):{form}}", f"{max(known):{form}}")))
+    cut = f", {seen.cut} of them cut at the end (raise '{kind.length_setting}')" if seen.cut else ""
+    return kind.describe_sizes(seen.sizes) + several + cut + sampled

@@ -8,10 +8,11 @@ import numpy as np
 
 from polymodal.config import InputConfig
 from polymodal.data.checks.check_columns import Findings
-from polymodal.data.checks.split_view import Parts, each_cell
+from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import MediaError
-from polymodal.data.readers import AudioReader, Reader, SequenceReader, TextReader, fixed_seconds
+from polymodal.data.readers import Reader, TextReader
 from polymodal.data.readers.items import check_count, each_item
+from polymodal.data.tables.table import each_cell
 from polymodal.data.values.column_values import as_label, holds_objects
 
 COUNTED = 1000
@@ -74,28 +75,28 @@ def _long_rows(
         for index, cell in enumerate(each_cell(values)):
             if may_list:
                 try:
-                    check_count(cell, "text", config.items)
+                    check_count(cell, config.modality, config.items)
                 except MediaError as error:
                     more = {"expected": error.expected, "cure": error.cure}
                     findings.problems.append(parts.problem(split, index, name, error.found, **more))
                     continue
-            if most is not None and _bytes(cell) * 2 > most:
+            if most is not None and _bytes(cell, config.modality) * 2 > most:
                 yield split, index
 
 
-def _bytes(cell: object) -> int:
+def _bytes(cell: object, modality: str) -> int:
     """Bytes of the longest text in a cell."""
     if isinstance(cell, str):
         return len(cell.encode("utf-8", "surrogatepass"))
-    return max((len(as_label(text).encode("utf-8", "surrogatepass")) for _, text in each_item(cell, "text")),
-               default=0)  # fmt: skip
+    texts = (as_label(text) for _, text in each_item(cell, modality))
+    return max((len(text.encode("utf-8", "surrogatepass")) for text in texts), default=0)
 
 
 def _tokens(parts: Parts, name: str, split: str, index: int, reader: TextReader) -> int:
     """Tokens of the longest text in a cell, estimated from its start where it is very long."""
     cell = parts.tables[split].values(name)[index].as_py()
     most = 0
-    for _, text in each_item(cell, "text"):
+    for _, text in each_item(cell, reader.modality):
         text = text if isinstance(text, str) else as_label(text)
         start = text[: LETTERS_A_TOKEN * reader.max_length]
         most = max(most, round(reader.length(start) * len(text) / max(len(start), 1)))
@@ -131,23 +132,18 @@ def cut_media(
     if not sizes:
         return
     lengths = np.array([size[0] for size in sizes], dtype=np.float64)
-    if isinstance(reader, AudioReader):
-        kept, what, unit, setting = reader.seconds, "recordings", "s", "seconds"
-        cut = lengths > kept * 1.001 + 1 / reader.rate  # half a sample is rounding
-        is_fixed = reader.part is not None and fixed_seconds(reader.part) is not None
-    elif isinstance(reader, SequenceReader):
-        kept, what, unit, setting = reader.length, "sequences", "steps", "length"
-        cut, is_fixed = lengths > kept, False
-    else:
+    kept = reader.kept_length if reader is not None else None
+    if reader is None or kept is None:
         return
-    share = float(cut.mean())
+    share = float((lengths > kept.value + kept.tolerance).mean())
     if share <= USUAL:
         return
-    found = f"{_percent(share)} of {len(lengths)} {what} measured are longer than the {kept:g} {unit} "
-    found += f"that are kept, up to {lengths.max():.4g} {unit}: the rest is cut"
-    cure = f"Raise inputs.{name}.{setting}, or cut them into pieces that each have a row"
-    if is_fixed:
-        cure = f"The encoder reads no more than {kept:g} s: cut them into pieces that each have a row"
+    found = f"{_percent(share)} of {len(lengths)} {reader.noun}s measured are longer than the {kept.value:g} "
+    found += f"{kept.unit} that are kept, up to {lengths.max():.4g} {kept.unit}: the rest is cut"
+    cure = f"Raise inputs.{name}.{reader.length_setting}, or cut them into pieces that each have a row"
+    if kept.is_fixed:
+        most = f"The encoder reads no more than {kept.value:g} {kept.unit}"
+        cure = f"{most}: cut them into pieces that each have a row"
     findings.warnings.append(parts.problem("train", None, name, found, cure=cure))
 
 

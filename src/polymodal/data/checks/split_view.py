@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from polymodal.data.media import is_empty
 from polymodal.data.readers.base import Content, content_of, is_media
 from polymodal.data.readers.items import holds_nothing
-from polymodal.data.tables.table import Table
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.data.values.column_values import as_labels, holds_objects, parse_numbers, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import Problem
@@ -109,10 +106,3 @@ class Parts:
             nothing[bad] = False
             return nothing
         return self.labels(split, column) == ""
-
-
-def each_cell(values: pa.ChunkedArray) -> Iterator[Any]:
-    """The cells one by one: a column of pictures as bytes is never copied as a whole."""
-    for chunk in values.chunks:
-        for scalar in chunk:
-            yield scalar.as_py()

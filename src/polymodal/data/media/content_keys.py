@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.data.checks.split_view import Parts, each_cell
+from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import LIMITS, MediaError, open_cell
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
+from polymodal.data.tables.table import each_cell
 
 
 class Contents:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from polymodal.config import InputConfig
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Content, KeptLength, Reader, shown_range, some_of
+from polymodal.data.readers.columns import TrainingColumns
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LONGEST_SECONDS = 10.0
+HIGHEST_RATE = 16000
 
 
 @READERS.register("audio")
@@ -20,7 +27,7 @@ class AudioReader(Reader):
 
     Args:
         part: The feature extractor of a pretrained encoder.
-        rate: Samples a second.
+        rate: Samples per second.
         seconds: The fixed length.
     """
 
@@ -28,6 +35,8 @@ class AudioReader(Reader):
     holds = Content.MEDIA
     may_share = holds_items = True
     noun = "recording"
+    part_class = "AutoFeatureExtractor"
+    length_setting = "seconds"
 
     def __init__(self, part: Any = None, *, rate: int = 16000, seconds: float = 4.0) -> None:
         self.part, self.rate, self.seconds = part, rate, seconds
@@ -36,6 +45,47 @@ class AudioReader(Reader):
     def samples(self) -> int:
         """The fixed length in samples."""
         return round(self.rate * self.seconds)
+
+    @classmethod
+    def fit(cls, columns: TrainingColumns) -> AudioReader:
+        """See :class:`Reader`; the rate is the usual one, the length holds 98 of 100 whole, within limits."""
+        part, config = cls.part_of_checkpoint(columns.checkpoint), columns.config
+        known = list(columns.measured(media.audio_info))
+        seconds, rates = zip(*known, strict=True) if known else ((4.0,), (HIGHEST_RATE,))
+        usual = max(set(rates), key=rates.count)
+        longest = min(LONGEST_SECONDS, math.ceil(float(np.quantile(seconds, 0.98)) * 10) / 10)
+        rate = part.sampling_rate if part else config.rate or min(HIGHEST_RATE, usual)
+        kept = fixed_seconds(part) or config.seconds or max(longest, 0.2)
+        return cls(part, rate=rate, seconds=float(kept))
+
+    @classmethod
+    def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> AudioReader:
+        """See :class:`Reader`."""
+        part = cls.part_of_checkpoint(getattr(encoder, "checkpoint", None))
+        return cls(part, rate=getattr(encoder, "rate", 16000), seconds=getattr(encoder, "seconds", 4.0))
+
+    @classmethod
+    def open(cls, item: Any, root: Root, config: InputConfig) -> None:
+        """See :class:`Reader`."""
+        media.load_audio(item, root, rate=config.rate or HIGHEST_RATE)
+
+    @classmethod
+    def measure(cls, item: Any, root: Root) -> tuple[float, ...]:
+        """Seconds, and samples per second."""
+        return media.audio_info(item, root)
+
+    @classmethod
+    def describe_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> str:
+        """``0.1–2.3 s at 8000 Hz``."""
+        return (
+            f"{shown_range((size[0] for size in sizes), '.3g')} s at {some_of(size[1] for size in sizes)} Hz"
+        )
+
+    @property
+    def kept_length(self) -> KeptLength:
+        """See :class:`Reader`; half a sample is rounding."""
+        is_fixed = self.part is not None and fixed_seconds(self.part) is not None
+        return KeptLength(self.seconds, "s", self.seconds * 0.001 + 1 / self.rate, is_fixed)
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """float32 ``(at most samples,)``."""
@@ -47,6 +97,8 @@ class AudioReader(Reader):
 
     def collate(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
         """``length`` ``(items,)`` and ``waveform`` ``(items, samples)`` or the extractor's tensors."""
+        import torch
+
         length = torch.tensor([len(item) for item in items])
         if self.part is not None:
             return {"length": length, **self._extract(items)}
@@ -54,8 +106,8 @@ class AudioReader(Reader):
 
     def _pad(self, items: Sequence[np.ndarray]) -> np.ndarray:
         waveform = np.zeros((len(items), self.samples), dtype=np.float32)
-        for place, item in enumerate(items):
-            waveform[place, : len(item)] = item
+        for index, item in enumerate(items):
+            waveform[index, : len(item)] = item
         return waveform
 
     def _extract(self, items: Sequence[np.ndarray]) -> Mapping[str, Tensor]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +17,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from polymodal.config import MODALITIES, MOST_ITEMS
+from polymodal.config import MODALITIES, MOST_ITEMS, InputConfig
 from polymodal.data import media
 from polymodal.data.cache.memory import cell_key, digest
 from polymodal.data.media.path_access import Root
+from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
+from polymodal.errors import ConfigError
 from polymodal.utils.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from polymodal.data.readers.columns import TrainingColumns
+    from polymodal.data.tables.table import Table
 
 
 class Content(Enum):
@@ -47,6 +53,42 @@ class Content(Enum):
         return self not in (Content.MEDIA, Content.TEXT)
 
 
+@dataclass(frozen=True)
+class SizeFinding:
+    """What the sizes of a column's items say against it.
+
+    Attributes:
+        found: What is wrong.
+        expected: What was expected instead.
+        cure: How to fix it.
+        is_refused: Whether a fit must not start.
+        covers: Errors of single cells with these words are not listed beside it.
+    """
+
+    found: str
+    expected: str = ""
+    cure: str = ""
+    is_refused: bool = False
+    covers: str = ""
+
+
+@dataclass(frozen=True)
+class KeptLength:
+    """The longest item that is read whole.
+
+    Attributes:
+        value: Its length.
+        unit: Of the length.
+        tolerance: How much longer an item may be by rounding.
+        is_fixed: Whether the encoder itself reads no more.
+    """
+
+    value: float
+    unit: str
+    tolerance: float = 0.0
+    is_fixed: bool = False
+
+
 class Reader:
     """Base of all readers: one class per modality, which other packages can add to.
 
@@ -57,6 +99,10 @@ class Reader:
         holds_items: Whether a cell may hold a list of several items.
         is_visual: Whether an item is a picture or a clip: one file may be read as either.
         noun: What one item is called in messages.
+        part_class: The Transformers class of ``part``; ``""`` for a reader that takes none.
+        length_setting: The setting of an input that says how much of a long item is read.
+        vectors: Settings that hold one number per feature instead of one.
+        sizes_agree: Whether all items have to be alike in size, so that those refused are measured too.
         cached: Whether reading costs enough to keep the result.
         part: A Transformers processor that is saved beside the settings, if there is one.
         items: Most items that a cell may hold.
@@ -68,6 +114,10 @@ class Reader:
     holds_items: ClassVar[bool] = False
     is_visual: ClassVar[bool] = False
     noun: ClassVar[str] = "value"
+    part_class: ClassVar[str] = ""
+    length_setting: ClassVar[str] = ""
+    vectors: ClassVar[tuple[str, ...]] = ()
+    sizes_agree: ClassVar[bool] = False
     cached: ClassVar[bool] = True
     part: Any = None
     items: int = MOST_ITEMS
@@ -89,6 +139,107 @@ class Reader:
             return None
         is_several = not number_depth(items) or isinstance(first_filled(items), np.ndarray)
         return items if is_several else None
+
+    @classmethod
+    def fit(cls, columns: TrainingColumns) -> Reader:
+        """The reader of some columns; what it learns from data it learns from their training cells alone.
+
+        Raises:
+            ConfigError: If the processor of a checkpoint cannot be had, or settings contradict each other.
+        """
+        raise ConfigError(f"a {cls.__name__} cannot be fitted: it has no method 'fit' of its own")
+
+    @classmethod
+    def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> Reader:
+        """The reader that feeds an encoder made by hand.
+
+        Args:
+            encoder: Its attributes name what it expects, such as ``size``.
+            cells: Training cells, to learn from.
+
+        Raises:
+            ConfigError: If the processor of a checkpoint cannot be had.
+        """
+        raise ConfigError(f"a {cls.__name__} cannot be made for an encoder: it has no method 'for_encoder'")
+
+    @classmethod
+    def readable_together(cls, table: Table, names: Sequence[str], config: InputConfig) -> list[list[str]]:
+        """Columns of equal settings, grouped by what one reader can read."""
+        return [list(names)]
+
+    @classmethod
+    def load_part(cls, folder: Path) -> Any:
+        """The ``part`` that is saved in a folder, by Transformers' own files.
+
+        Raises:
+            ValueError: If it cannot be read; Transformers raises many classes of errors on damaged files.
+        """
+        try:
+            return cls._try_part(_transformers_class(cls.part_class), folder)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of tokenizers' Rust is no Exception
+            raise ValueError(f"{folder.name}: {str(error) or type(error).__name__}") from error
+
+    @classmethod
+    def _try_part(cls, loader: Any, folder: Path) -> Any:
+        return loader.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+    @classmethod
+    def part_of_checkpoint(cls, checkpoint: str | None) -> Any:
+        """The ``part`` that belongs to a pretrained encoder; None without one.
+
+        Raises:
+            ConfigError: If it cannot be had.
+        """
+        if not checkpoint:
+            return None
+        from polymodal.utils.hub import load_pretrained
+
+        return load_pretrained(_transformers_class(cls.part_class), checkpoint)
+
+    @classmethod
+    def check_settings(cls, settings: dict[str, Any]) -> None:
+        """Refuse saved settings that no fit writes.
+
+        Raises:
+            ValueError: Naming the first such setting.
+        """
+        check_settings(cls.modality, settings, cls.vectors)
+
+    @classmethod
+    def open(cls, item: Any, root: Root, config: InputConfig) -> None:
+        """Decode an item of media without a fitted reader, to see that it can be.
+
+        Raises:
+            MediaError: If it cannot.
+        """
+        media.open_cell(item, root, media.LIMITS).close()
+
+    @classmethod
+    def measure(cls, item: Any, root: Root) -> tuple[float, ...]:
+        """The size of an item of media, its length first; empty where there is nothing to measure."""
+        return ()
+
+    @classmethod
+    def describe_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> str:
+        """The sizes of items as :meth:`measure` returns them, in words."""
+        return ""
+
+    @classmethod
+    def judge_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> SizeFinding | None:
+        """What the sizes of a column's items say against it."""
+        return None
+
+    @classmethod
+    def is_cut(cls, kept: Any, size: tuple[float, ...]) -> bool:
+        """Whether what :meth:`read` returned lacks the end of an item of this size, to be counted."""
+        return False
+
+    @property
+    def kept_length(self) -> KeptLength | None:
+        """The longest item that is read whole; None where no length is cut."""
+        return None
 
     def read(self, cell: Any, root: Root) -> Any:
         """The content of a cell, or of one of its items, that is not empty.
@@ -160,6 +311,25 @@ class Reader:
 READERS: Registry[type[Reader]] = MODALITIES
 """Readers by modality; other packages offer theirs as entry points of the group ``polymodal.modalities``."""
 READERS.base = Reader
+
+
+def _transformers_class(name: str) -> Any:
+    """A class of Transformers, which is imported when its first object is needed."""
+    import transformers
+
+    return getattr(transformers, name)
+
+
+def shown_range(values: Iterable[float], form: str) -> str:
+    """``0.1–2.3``, or one number where all are equal."""
+    known = list(values)
+    return "–".join(dict.fromkeys((f"{min(known):{form}}", f"{max(known):{form}}")))
+
+
+def some_of(values: Iterable[float]) -> str:
+    """``8000 or 16000``; of four different numbers or more the smallest and the largest."""
+    shown = [f"{value:.0f}" for value in sorted(set(values))]
+    return " or ".join(shown) if len(shown) < 4 else f"{shown[0]} to {shown[-1]}"
 
 
 def as_list(cell: Any) -> list[Any] | None:

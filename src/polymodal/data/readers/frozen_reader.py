@@ -1,18 +1,19 @@
-"""Cells to what a frozen encoder makes of them: it runs once a cell instead of once an epoch."""
+"""Cells to the tokens of a frozen encoder, which runs once per cell instead of once per epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from polymodal.data.cache.memory import ReadCache, digest
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import Reader
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Encode = Callable[[Sequence[Any]], list[np.ndarray]]
 """What another reader kept of some cells → ``(*grid, width)`` each, padding left out."""
@@ -32,7 +33,7 @@ class FrozenReader(Reader):
 
     def __init__(self, reader: Reader, encode: Encode, weights: bytes, tokens: int) -> None:
         self.reader, self.encode, self.weights, self.tokens = reader, encode, weights, tokens
-        self.modality, self.items = reader.modality, reader.items  # type: ignore[misc]
+        self.modality, self.holds, self.items = reader.modality, reader.holds, reader.items  # type: ignore[misc]
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """``(*grid, width)``."""
@@ -51,12 +52,14 @@ class FrozenReader(Reader):
         return self._pad(items, self.tokens)
 
     def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
+        import torch
+
         if items[0].ndim > 2:
             return {"tokens": torch.from_numpy(np.stack(items))}
         tokens = np.zeros((len(items), longest, items[0].shape[1]), dtype=np.float32)
         mask = np.zeros((len(items), longest), dtype=bool)
-        for place, item in enumerate(items):
-            tokens[place, : len(item)], mask[place, : len(item)] = item, True
+        for index, item in enumerate(items):
+            tokens[index, : len(item)], mask[index, : len(item)] = item, True
         return {"tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask)}
 
     def content(self, cell: Any, root: Root) -> bytes:

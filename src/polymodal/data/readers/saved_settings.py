@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -25,8 +25,13 @@ MOST_VALUES = 2**26
 """Pixels of a picture or of all frames of a clip, samples of a recording: what is held of an item."""
 
 
-def check_settings(modality: str, settings: Mapping[str, Any]) -> None:
+def check_settings(modality: str, settings: Mapping[str, Any], vectors: Collection[str] = ()) -> None:
     """Refuse settings that no fit writes: a reader with such would fail later, or take all memory.
+
+    Args:
+        modality: Of the reader.
+        settings: By name.
+        vectors: Settings that hold one number per feature.
 
     Raises:
         ValueError: Naming the first such setting.
@@ -34,7 +39,7 @@ def check_settings(modality: str, settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if value is None and name in ("full_scale", "written"):
             continue
-        is_right, expected = _rule(modality, name)
+        is_right, expected = _rule(name, is_vector=name in vectors)
         if not is_right(value):
             raise ValueError(f"a reader of {modality} with {name} {_shown(value)}, expected {expected}")
     held = values_of(settings)
@@ -49,7 +54,7 @@ def values_of(settings: Mapping[str, Any]) -> int:
     return settings.get("frames", 1) * settings.get("size", 1) ** 2 * samples
 
 
-def _rule(modality: str, name: str) -> tuple[Callable[[Any], bool], str]:
+def _rule(name: str, *, is_vector: bool) -> tuple[Callable[[Any], bool], str]:
     """What tells whether the value of a setting is right, and what it is expected to be."""
     if name in WHOLE:
         least, most = WHOLE[name]
@@ -66,7 +71,7 @@ def _rule(modality: str, name: str) -> tuple[Callable[[Any], bool], str]:
         return _are_edges, "a list of ascending numbers"
     if name in ("mean", "deviation"):
         check = _is_number if name == "mean" else _is_above_zero
-        if modality == "sequence":
+        if is_vector:
             return lambda value: isinstance(value, list) and all(map(check, value)), "a list of numbers"
         return check, "a number" if name == "mean" else "a number above 0"
     return lambda value: True, ""

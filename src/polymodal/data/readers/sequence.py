@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from polymodal.config import InputConfig
 from polymodal.data.media.cells import MediaError, describe
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
-from polymodal.data.readers.base import READERS, Content, Reader, as_list
+from polymodal.data.readers.base import (
+    READERS,
+    Content,
+    KeptLength,
+    Reader,
+    SizeFinding,
+    as_list,
+    shown_range,
+    some_of,
+)
+from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import number_depth, written_list
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polymodal.data.tables.table import Table
+
+FEWEST = 5  # of fewer sequences, equal lengths say nothing
+VARIED = 3  # different numbers of features that no extractor writes
+TRANSPOSE = "If the first dimension counts the features, transpose the arrays (array.T)"
 
 
 @READERS.register("sequence")
@@ -21,7 +40,7 @@ class SequenceReader(Reader):
     """Steps of features, each feature standardized; what lies beyond the longest length is cut.
 
     Args:
-        features: Features a step.
+        features: Features per step.
         length: Most steps that are kept.
         mean: Of each feature in training.
         deviation: Of the same.
@@ -31,6 +50,9 @@ class SequenceReader(Reader):
     holds = Content.MEDIA
     may_share = holds_items = True
     noun = "sequence"
+    length_setting = "length"
+    vectors = ("mean", "deviation")
+    sizes_agree = True
     MOST_STEPS = 1024
     """Where the declaration does not say how many are kept."""
     FAR = 8.0
@@ -55,7 +77,30 @@ class SequenceReader(Reader):
         return None if items is None or 1 <= number_depth(items) <= 2 else items
 
     @classmethod
-    def fit(cls, arrays: Iterable[np.ndarray], *, length: int | None = None) -> SequenceReader:
+    def fit(cls, columns: TrainingColumns) -> SequenceReader:
+        """See :class:`Reader`."""
+        return cls.of_arrays(columns.measured(load_sequence), length=columns.config.length)
+
+    @classmethod
+    def readable_together(cls, table: Table, names: Sequence[str], config: InputConfig) -> list[list[str]]:
+        """See :class:`Reader`; columns whose steps have as many features."""
+        if len(names) < 2:
+            return [list(names)]
+        groups: dict[int, list[str]] = {}
+        for name in names:
+            groups.setdefault(cls.fit(TrainingColumns(table, [name], config)).features, []).append(name)
+        return list(groups.values())
+
+    @classmethod
+    def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> SequenceReader:
+        """See :class:`Reader`; scaled by the cells that have as many features as the encoder reads."""
+        features, length = getattr(encoder, "features", 1), getattr(encoder, "length", 256)
+        arrays = [load_sequence(item) for cell in cells for _, item in each_item(cell, cls.modality)]
+        arrays = [array for array in arrays if array.shape[1] == features]
+        return cls.of_arrays(arrays, length=length) if arrays else cls(features=features, length=length)
+
+    @classmethod
+    def of_arrays(cls, arrays: Iterable[np.ndarray], *, length: int | None = None) -> SequenceReader:
         """The reader of a column, from training cells ``(time, features)`` that are looked at one by one.
 
         Args:
@@ -79,6 +124,52 @@ class SequenceReader(Reader):
     def length_of(cls, lengths: Sequence[int]) -> int:
         """The steps that hold 98 of 100 sequences whole, within what a CPU can bear."""
         return min(cls.MOST_STEPS, int(np.quantile(lengths, 0.98, method="higher")))
+
+    @classmethod
+    def open(cls, item: Any, root: Root, config: InputConfig) -> None:
+        """See :class:`Reader`."""
+        load_sequence(item, root)
+
+    @classmethod
+    def measure(cls, item: Any, root: Root) -> tuple[float, ...]:
+        """Steps and features."""
+        return load_sequence(item, root).shape
+
+    @classmethod
+    def describe_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> str:
+        """``12–90 steps of 64 features``."""
+        steps = shown_range((size[0] for size in sizes), ",.0f")
+        return f"{steps} steps of {some_of(size[1] for size in sizes)} features"
+
+    @classmethod
+    def is_cut(cls, kept: Any, size: tuple[float, ...]) -> bool:
+        """See :class:`Reader`."""
+        return isinstance(kept, np.ndarray) and len(kept) < size[0]
+
+    @classmethod
+    def judge_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> SizeFinding | None:
+        """Arrays written as ``(features, time)``: all have as many steps, fewer than features."""
+        shapes = np.array([*sizes], dtype=np.int64).reshape(-1, 2)
+        if len(shapes) < FEWEST or len(set(shapes[:, 0])) > 1:
+            return None
+        steps, features = int(shapes[0, 0]), np.unique(shapes[:, 1])
+        if steps >= np.median(shapes[:, 1]):
+            return None
+        every = f"each of the {len(shapes)} sequences has {steps} step{'s' * (steps > 1)}"
+        if len(features) >= VARIED:
+            return SizeFinding(
+                f"{every} of {features[0]} to {features[-1]} features",
+                "numbers of shape (time, features), as many features in each",
+                TRANSPOSE + ".", is_refused=True, covers="features a step",
+            )  # fmt: skip
+        if len(features) > 1:
+            return None
+        return SizeFinding(f"{every} of {features[0]} features: its steps look like features", cure=TRANSPOSE)
+
+    @property
+    def kept_length(self) -> KeptLength:
+        """See :class:`Reader`."""
+        return KeptLength(self.length, "steps")
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """float32 ``(at most length, features)``."""
@@ -108,10 +199,12 @@ class SequenceReader(Reader):
         return self._pad(items, self.length)
 
     def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
+        import torch
+
         length = [len(item) for item in items]
         steps = np.zeros((len(items), longest, self.features), dtype=np.float32)
-        for place, item in enumerate(items):
-            steps[place, : len(item)] = item
+        for index, item in enumerate(items):
+            steps[index, : len(item)] = item
         return {"length": torch.tensor(length), "steps": torch.from_numpy(steps)}
 
     def settings(self) -> dict[str, Any]:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Content, Reader, as_list
-from polymodal.data.text_tokenizer import tokenizing
+from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.items import each_item
+from polymodal.data.text_tokenizer import VOCABULARY, tokenizing, train_tokenizer
 from polymodal.data.values.column_values import as_label
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+USUAL_TOKENS = 128
+UNLIMITED = 10**9
+"""A tokenizer that says more than this has no limit."""
+TRIAL = "".join(map(chr, range(32, 592)))
+"""Every byte and many letters: a tokenizer whose vocabulary is damaged fails on it."""
 LONG = 4096
 """Characters of a text that are always tokenized as a whole; 64 a kept token come on top."""
 MOST = 2**20
@@ -37,6 +47,8 @@ class TextReader(Reader):
     holds = Content.TEXT
     may_share = holds_items = True
     noun = "text"
+    part_class = "AutoTokenizer"
+    length_setting = "max_length"
 
     def __init__(self, part: PreTrainedTokenizerBase, *, max_length: int = 128) -> None:
         self.part, self.max_length = part, min(max_length, part.model_max_length)
@@ -46,6 +58,38 @@ class TextReader(Reader):
     def split_items(cls, cell: Any) -> list[Any] | None:
         """See :class:`Reader`; a list that is written out is one text."""
         return as_list(cell)
+
+    @classmethod
+    def fit(cls, columns: TrainingColumns) -> TextReader:
+        """See :class:`Reader`; without a checkpoint the vocabulary is learned from the cells."""
+        if columns.checkpoint:
+            part = cls.part_of_checkpoint(columns.checkpoint)
+            most = min(part.model_max_length, _positions_of(columns.checkpoint))
+        else:
+            part = train_tokenizer(as_label(text) for text in columns.items())
+            most = columns.sizes.get("max_position_embeddings")
+        most = None if not most or not 0 < most < UNLIMITED else int(most)
+        reader = cls(part, max_length=min(columns.config.max_length or USUAL_TOKENS, most or sys.maxsize))
+        reader.most_tokens = most
+        return reader
+
+    @classmethod
+    def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> TextReader:
+        """See :class:`Reader`; where there is no tokenizer, one is trained on the cells."""
+        part = cls.part_of_checkpoint(getattr(encoder, "checkpoint", None))
+        part = part or getattr(encoder, "tokenizer", None)
+        if not part:
+            # no larger than the encoder's vocabulary
+            most = getattr(getattr(encoder, "config", None), "vocab_size", None) or VOCABULARY
+            texts = (as_label(text) for cell in cells for _, text in each_item(cell, cls.modality))
+            part = train_tokenizer(filter(None, texts), vocabulary=min(most, VOCABULARY))
+        return cls(part, max_length=getattr(encoder, "max_length", 128))
+
+    @classmethod
+    def _try_part(cls, loader: Any, folder: Path) -> Any:
+        part = super()._try_part(loader, folder)
+        part(TRIAL)
+        return part
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """Token ids ``(length,)``."""
@@ -92,10 +136,12 @@ class TextReader(Reader):
         return self._pad(items, self.max_length)
 
     def _pad(self, items: Sequence[np.ndarray], longest: int) -> dict[str, Tensor]:
+        import torch
+
         ids = np.full((len(items), longest), self.part.pad_token_id or 0, dtype=np.int64)
         mask = np.zeros((len(items), longest), dtype=np.int64)
-        for place, item in enumerate(items):
-            ids[place, : len(item)], mask[place, : len(item)] = item, 1
+        for index, item in enumerate(items):
+            ids[index, : len(item)], mask[index, : len(item)] = item, 1
         mask[:, 0] = 1  # a text without any token is still a text
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
 
@@ -106,3 +152,13 @@ class TextReader(Reader):
 
 def _text(cell: Any) -> str:
     return cell if isinstance(cell, str) else as_label(cell)
+
+
+def _positions_of(checkpoint: str) -> int:
+    """The most tokens that a pretrained encoder has positions for."""
+    from transformers import AutoConfig
+
+    from polymodal.utils.hub import load_pretrained
+
+    known = load_pretrained(AutoConfig, checkpoint).get_text_config()
+    return getattr(known, "max_position_embeddings", None) or sys.maxsize

@@ -360,3 +360,10 @@ def _decodes(feature: Any) -> bool:
 def _dataset(table: pa.Table, indices: Any = None) -> datasets.Dataset:
     # Without a fingerprint given, datasets hashes every byte of the table: a second for 200 MB.
     return datasets.Dataset(InMemoryTable(table), indices_table=indices, fingerprint=uuid.uuid4().hex[:16])
+
+
+def each_cell(values: pa.ChunkedArray) -> Iterator[Any]:
+    """The cells one by one: a column of pictures as bytes is never copied as a whole."""
+    for chunk in values.chunks:
+        for scalar in chunk:
+            yield scalar.as_py()

@@ -10,10 +10,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from polymodal.data.cache.memory import cell_key
-from polymodal.data.checks.split_view import each_cell
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
-from polymodal.data.tables.table import Table
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.data.values.column_values import as_labels
 from polymodal.errors import DataError, Problem, did_you_mean
 

@@ -1,25 +1,27 @@
-"""Cells of a table: numbers and categories."""
+"""Numbers of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import pyarrow as pa
 
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Content, Reader
-from polymodal.data.values.column_values import EMPTY_NUMBERS
+from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label, parse_numbers
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
-from polymodal.data.values.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @READERS.register("number")
 class NumberReader(Reader):
-    """Numbers to their standardized value and their place among the training split's quantiles.
+    """Numbers to their standardized value and their position among the training split's quantiles.
 
     Args:
         mean: Of the column in training.
@@ -52,7 +54,28 @@ class NumberReader(Reader):
             number_format(written)  # a saved run's may be damaged
 
     @classmethod
-    def fit(cls, numbers: np.ndarray, written: str | None = None, held_by: int = 1) -> NumberReader:
+    def fit(cls, columns: TrainingColumns) -> NumberReader:
+        """See :class:`Reader`."""
+        written = columns.config.format
+        return cls.of_numbers(parse_numbers(columns.values, written)[0], written, columns.held_by)
+
+    @classmethod
+    def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> NumberReader:
+        """See :class:`Reader`; with as many bins as the encoder reads."""
+        features = getattr(encoder, "features", 1)
+        labels = pa.array([as_label(cell) for cell in cells], pa.string())
+        numbers, _ = parse_numbers(pa.chunked_array([labels]))
+        known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            return cls(edges=np.linspace(-1, 1, features).tolist())
+        mean, deviation = mean_and_deviation(known)
+        # The encoder's width is fixed already, so here the bins may not shrink where quantiles coincide.
+        apart = np.arange(features) * 1e-6 * deviation
+        edges = np.quantile(known, np.linspace(0, 1, features)) + apart
+        return cls(mean=mean, deviation=deviation, edges=edges.tolist())
+
+    @classmethod
+    def of_numbers(cls, numbers: np.ndarray, written: str | None = None, held_by: int = 1) -> NumberReader:
         """The reader of a column whose training cells are ``numbers`` ``(rows,)``, NaN where empty.
 
         Each edge is the mean of ``held_by`` numbers where that is more than one.
@@ -82,6 +105,8 @@ class NumberReader(Reader):
 
     def collate(self, items: Sequence[float]) -> dict[str, Tensor]:
         """``value`` ``(items, features)``: the standardized value, then how full each bin is."""
+        import torch
+
         numbers = np.clip(np.asarray(items, dtype=np.float64)[:, None], -self.MOST, self.MOST)
         edges = np.asarray(self.edges)
         with np.errstate(over="ignore"):  # what is divided by next to nothing is as far as can be
@@ -97,48 +122,3 @@ class NumberReader(Reader):
         """See :class:`Reader`."""
         scale = {"mean": self.mean, "deviation": self.deviation, "edges": self.edges}
         return scale | ({"written": self.written} if self.written is not None else {})
-
-
-@READERS.register("category")
-class CategoryReader(Reader):
-    """Categories to their place; every category of the training split has its own, however rare.
-
-    Args:
-        categories: Names in order.
-    """
-
-    modality = "category"
-    holds = Content.CATEGORY
-    noun = "category"
-    cached = False
-
-    def __init__(self, *, categories: Sequence[str]) -> None:
-        self.categories = list(categories)
-        self.vocabulary = Vocabulary(self.categories)
-
-    @classmethod
-    def fit(cls, labels: Iterable[str]) -> CategoryReader:
-        """The reader of a column whose training cells are ``labels``, empty text where empty."""
-        return cls(categories=sorted({label for label in labels if label}))
-
-    def grown(self, labels: Iterable[str]) -> CategoryReader:
-        """The reader that knows the categories among ``labels`` too; those it knows keep their place."""
-        new = sorted({label for label in labels if label and label not in self.vocabulary})
-        return CategoryReader(categories=[*self.categories, *new])
-
-    def read(self, cell: Any, root: Root) -> int:
-        """The category's place from 1; 0 for one that training never saw."""
-        place = self.vocabulary.place(cell)
-        return 0 if place is None else place + 1
-
-    def blank(self) -> int:
-        """An unknown category."""
-        return 0
-
-    def collate(self, items: Sequence[int]) -> dict[str, Tensor]:
-        """``value`` ``(items,)``."""
-        return {"value": torch.tensor(items, dtype=torch.long)}
-
-    def settings(self) -> dict[str, Any]:
-        """See :class:`Reader`."""
-        return {"categories": self.categories}

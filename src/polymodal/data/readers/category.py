@@ -1,0 +1,72 @@
+"""Categories of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from polymodal.data.media.path_access import Root
+from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.values.column_values import as_label, vocabulary_of
+from polymodal.data.values.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@READERS.register("category")
+class CategoryReader(Reader):
+    """Categories to their index; every category of the training split has its own, however rare.
+
+    Args:
+        categories: Names in order.
+    """
+
+    modality = "category"
+    holds = Content.CATEGORY
+    noun = "category"
+    cached = False
+
+    def __init__(self, *, categories: Sequence[str]) -> None:
+        self.categories = list(categories)
+        self.vocabulary = Vocabulary(self.categories)
+
+    @classmethod
+    def fit(cls, columns: TrainingColumns) -> CategoryReader:
+        """See :class:`Reader`."""
+        return cls.of_labels(vocabulary_of(columns.values).names)
+
+    @classmethod
+    def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> CategoryReader:
+        """See :class:`Reader`."""
+        return cls.of_labels(as_label(cell) for cell in cells)
+
+    @classmethod
+    def of_labels(cls, labels: Iterable[str]) -> CategoryReader:
+        """The reader of a column whose training cells are ``labels``, empty text where empty."""
+        return cls(categories=sorted({label for label in labels if label}))
+
+    def grown(self, labels: Iterable[str]) -> CategoryReader:
+        """The reader that knows the categories among ``labels`` too; those it knows keep their index."""
+        new = sorted({label for label in labels if label and label not in self.vocabulary})
+        return CategoryReader(categories=[*self.categories, *new])
+
+    def read(self, cell: Any, root: Root) -> int:
+        """The category's index from 1; 0 for one that training never saw."""
+        index = self.vocabulary.place(cell)
+        return 0 if index is None else index + 1
+
+    def blank(self) -> int:
+        """An unknown category."""
+        return 0
+
+    def collate(self, items: Sequence[int]) -> dict[str, Tensor]:
+        """``value`` ``(items,)``."""
+        import torch
+
+        return {"value": torch.tensor(items, dtype=torch.long)}
+
+    def settings(self) -> dict[str, Any]:
+        """See :class:`Reader`."""
+        return {"categories": self.categories}
