@@ -27,9 +27,9 @@ from torch.utils.data import Dataset
 from transformers import set_seed
 
 from polymodal.data.collator import Collator
-from polymodal.models.build import build_model
 from polymodal.training.frozen_features import encode_frozen
 from polymodal.training.job import Job, open_job
+from polymodal.training.warm_start.load import build_started
 
 LINE = "features made once"
 
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     job = open_fit(options, options.checkpoint or minilm())
     seed = job.declaration.train.seed
     set_seed(seed)
-    model = build_model(job.declaration, job.processor, job.answers())
+    model = build_started(job, job.declaration)
     encode_frozen(job, model, quiet=True)
     if job.features is None:
         raise SystemExit("; ".join(job.notes))

@@ -36,8 +36,8 @@ from utilization import count_flops, device_name, share_of_peak, train, write_pi
 
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.collator import Collator
-from polymodal.models.build import build_model
 from polymodal.training.job import Job, open_job
+from polymodal.training.warm_start.load import build_started
 
 SIGLIP = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 WHISPER = {"d_model": 512, "encoder_layers": 6, "encoder_attention_heads": 8, "encoder_ffn_dim": 2048}
@@ -117,7 +117,7 @@ def lines(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Foun
             set_seed(0)
             job = open_fit(table, inputs, whisper, compiled, options)
             job.cache = ReadCache(0)
-            model = build_model(job.declaration, job.processor, job.answers())
+            model = build_started(job, job.declaration)
             name = " + ".join(inputs) + (", compiled" if compiled else "")
             few = Collator(job.processor)(job.rows("train").__getitems__(range(COUNTED)))
             yield name, Found(count_flops(model, few, COUNTED), *train(model, job))

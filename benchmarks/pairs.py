@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import set_seed
 
-from polymodal.models.build import build_model
 from polymodal.training.job import Job, open_job
+from polymodal.training.warm_start.load import build_started
 
 
 class PlainPairs(nn.Module):
@@ -59,7 +59,7 @@ def open_pairs(table: Path, inputs: Sequence[str], rows: int, settings: Sequence
 def built(job: Job) -> Any:
     """The untrained model, the same each time."""
     set_seed(job.declaration.train.seed)
-    return build_model(job.declaration, job.processor, {})
+    return build_started(job, job.declaration)
 
 
 SAME = 1e-4

@@ -37,8 +37,8 @@ from transformers import set_seed
 from polymodal.data.cache.memory import DEFAULT_LIMIT, ReadCache
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.demo.demo_table import write_demo
-from polymodal.models.build import build_model
 from polymodal.training.job import Job, open_job
+from polymodal.training.warm_start.load import build_started
 
 LINES = ("every cell decoded", "from an empty cache", "after the check", "from the second epoch on")
 
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(heading(what, rows, options), flush=True)
         seed = job.declaration.train.seed
         set_seed(seed)
-        model = build_model(job.declaration, job.processor, job.answers())
+        model = build_started(job, job.declaration)
         lines = [line for line in compared(job, options.target, model) if line.name in options.lines]
         report([line.name for line in lines], measure(lines, model, options.rounds, seed), rows)
 

@@ -36,12 +36,15 @@ Row = dict[str, Any]
 
 
 class PolymodalProcessor(ProcessorMixin):
-    """A reader an input, and a reader a target.
+    """One reader per input, and one per target.
 
     Args:
         readers: By input, in declared order; inputs that share an encoder share the object.
         targets: By target, in declared order.
-        missing: What stands for an empty cell in any of them.
+        missing: The marks of an empty cell in any of them.
+
+    Attributes:
+        groups: By input, the first of the inputs that share its encoder.
     """
 
     attributes: list[str] = []  # Transformers reads parts from a fixed signature; ours vary
@@ -53,8 +56,29 @@ class PolymodalProcessor(ProcessorMixin):
         missing: Marks = DEFAULT_MARKS,
     ) -> None:
         self.readers, self.targets, self.missing = dict(readers or {}), dict(targets or {}), missing
+        self.groups = self._grouped()
         self.chat_template = None
         self._blanks: dict[str, Any] = {}
+
+    def _grouped(self) -> dict[str, str]:
+        """By input, the first of the inputs that share its reader, and so its encoder."""
+        firsts: dict[int, str] = {}
+        return {name: firsts.setdefault(id(reader), name) for name, reader in self.readers.items()}
+
+    def change_readers(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Read some inputs with other settings from now on, such as those that their encoders request.
+
+        Args:
+            settings: By input; of those that share a reader the first counts.
+        """
+        changed = {name: self.readers[name].with_settings(**settings.get(name, {})) for name in self.firsts}
+        self.readers = {name: changed[first] for name, first in self.groups.items()}
+        self._blanks.clear()
+
+    @property
+    def firsts(self) -> list[str]:
+        """One input per reader: the first of those that share it."""
+        return list(dict.fromkeys(self.groups.values()))
 
     @classmethod
     def for_model(cls, model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
@@ -215,10 +239,11 @@ class PolymodalProcessor(ProcessorMixin):
         """Write ``processor_config.json`` and a folder ``reader_<n>`` for each tokenizer or the like."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        distinct = list({id(reader): reader for reader in self.readers.values()}.values())
-        for place, reader in enumerate(distinct):
+        firsts = self.firsts
+        distinct = [self.readers[name] for name in firsts]
+        for index, reader in enumerate(distinct):
             if reader.part is not None:
-                reader.part.save_pretrained(folder / f"reader_{place}")
+                reader.part.save_pretrained(folder / f"reader_{index}")
         content = {
             "processor_class": type(self).__name__,
             "readers": [
@@ -231,7 +256,7 @@ class PolymodalProcessor(ProcessorMixin):
                 for r in distinct
             ],
             "missing": self.missing.given,
-            "inputs": [{"name": n, "reader": distinct.index(r)} for n, r in self.readers.items()],
+            "inputs": [{"name": n, "reader": firsts.index(first)} for n, first in self.groups.items()],
             "targets": [
                 {
                     "name": n,

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from torch import nn
 
-from polymodal.config import (
-    Declaration,
-    FusionConfig,
-    InputConfig,
-    ObjectiveConfig,
-    TargetConfig,
-)
+from polymodal.config import Declaration, FusionConfig, InputConfig, ObjectiveConfig, TargetConfig
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import (
-    READERS,
-    AudioReader,
-    CategoryReader,
-    ImageReader,
-    NumberReader,
-    Reader,
-    SequenceReader,
-    TextReader,
-    VideoReader,
-)
+from polymodal.data.readers import READERS, CategoryReader, Reader
 from polymodal.data.targets import TargetReader
 from polymodal.data.values.numbers import mean_and_deviation
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import (
-    ENCODERS,
-    AudioEncoder,
-    Encoder,
-    ImageEncoder,
-    SequenceEncoder,
-    TextEncoder,
-    VideoEncoder,
-    build_encoder,
-)
+from polymodal.models.encoders import ENCODERS, Encoder, build_encoder
+from polymodal.models.encoders.base import EncoderRequest, tuning
 from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.fusion import FUSIONS, FeatureFusion
 from polymodal.models.fusion.base import check_options, keyword_options
@@ -46,9 +23,6 @@ from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import LearningModel, PolymodalModel
 from polymodal.models.objectives.base import build_objective
 from polymodal.utils.registry import accepted
-
-SHIFT, MASKING = 0.08, 0.15
-"""How far ``augment`` moves pictures and clips, and how much of recordings and sequences it masks: shares."""
 
 
 def build_model(
@@ -96,14 +70,23 @@ def build_encoders(
 ) -> dict[str, Encoder]:
     """The encoder of each input; for the arguments see :func:`build_model`."""
     encoders: dict[str, Encoder] = {}
-    built: dict[int, Encoder] = {}  # inputs that share a reader share an encoder
     for name, config in declaration.inputs.items():
-        reader = processor.readers[name]
-        if id(reader) not in built:
-            asked = config if declaration.train.augment else config.unchanged()
-            built[id(reader)] = _encoder(asked, reader, (known or {}).get(name))
-        encoders[name] = built[id(reader)]
-    return encoders
+        first = processor.groups[name]
+        if first not in encoders:
+            requested = config if declaration.train.augment else config.unchanged()
+            encoders[first] = _encoder(requested, processor.readers[name], (known or {}).get(name))
+        encoders[name] = encoders[first]
+    return {name: encoders[name] for name in declaration.inputs}
+
+
+def reader_settings(encoders: nn.ModuleList, encoder_of: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """By input, what its encoder requests of its reader; for :meth:`PolymodalProcessor.change_readers`.
+
+    Args:
+        encoders: Of a model.
+        encoder_of: The index of the encoder of each input.
+    """
+    return {name: cast(Encoder, encoders[index]).reader_settings for name, index in encoder_of.items()}
 
 
 def given_objective(config: ObjectiveConfig) -> dict[str, Any]:
@@ -131,15 +114,12 @@ def _encoder(config: InputConfig, reader: Reader, known: Mapping[str, Any] | Non
         return built_again(config, reader, known)
     if backbone in ENCODERS and backbone not in READERS:
         return _registered(str(backbone), config, reader, options)
-    if isinstance(reader, NumberReader):
-        return ENCODERS["number"](features=reader.features, **options)
-    if isinstance(reader, CategoryReader):
-        return ENCODERS["category"](categories=len(reader.categories), **options)
     pretrained = bool(given and given.checkpoint)
     if known:
         backbone, pretrained = known["backbone"], not known["scratch"]
         options |= {"scratch": known["scratch"]}
-    return hold_around(_of_backbone(config, reader, backbone, options, pretrained))
+    request = EncoderRequest(config, backbone, options, pretrained)
+    return hold_around(ENCODERS[config.modality].from_reader(reader, request))
 
 
 def built_again(config: InputConfig, reader: Reader, known: Mapping[str, Any]) -> Encoder:
@@ -155,58 +135,14 @@ def built_again(config: InputConfig, reader: Reader, known: Mapping[str, Any]) -
     return encoder
 
 
-def _of_backbone(
-    config: InputConfig, reader: Reader, backbone: Any, options: dict[str, Any], pretrained: bool
-) -> Encoder:
-    common = {"tokens": config.tokens, **tuning(config), **options}
-    augment, changes = config.augment and not pretrained, config.changes
-    if isinstance(reader, TextReader):
-        tokenizer = None if pretrained else reader.part
-        text = TextEncoder(backbone, tokenizer=tokenizer, max_length=reader.max_length, **changes, **common)
-        text.tokenizer = reader.part
-        reader.change(max_length=text.max_length)
-        return text
-    if isinstance(reader, ImageReader):
-        shift = SHIFT if augment else 0.0
-        layer = config.connector.layer if config.connector else None
-        image = ImageEncoder(backbone, size=reader.size, shift=shift, layer=layer, **changes, **common)
-        reader.change(size=image.size)
-        return image
-    if isinstance(reader, VideoReader):
-        shift = SHIFT if augment else 0.0
-        sampled: dict[str, Any] = {"frames": reader.frames, "size": reader.size}
-        video = VideoEncoder(backbone, **sampled, shift=shift, **changes, **common)
-        reader.change(frames=video.frames, size=video.size)
-        return video
-    masking = (MASKING if augment else 0.0) if config.masking is None else config.masking
-    changes |= {"masking": masking}
-    if isinstance(reader, SequenceReader):
-        return SequenceEncoder(backbone, features=reader.features, length=reader.length, **changes, **common)
-    assert isinstance(reader, AudioReader)
-    heard: dict[str, Any] = {"rate": reader.rate, "seconds": reader.seconds, "top_db": config.top_db}
-    return AudioEncoder(backbone, **heard, **changes, **common)
-
-
-def tuning(config: InputConfig) -> dict[str, Any]:
-    """What of a pretrained encoder learns, as the encoders want it said."""
-    lora = config.lora.model_dump() if config.lora else None
-    return {"freeze": config.freeze, "lora": lora, "unfreeze_last": config.unfreeze_last}
-
-
 def _registered(name: str, config: InputConfig, reader: Reader, options: dict[str, Any]) -> Encoder:
-    """An encoder that somebody else registered: by its own options, and what it wants to know of the data."""
+    """An encoder that the declaration names, in place of the default of the modality."""
     kind = ENCODERS[name]
     if kind.modality != config.modality:
         raise ConfigError(f"the encoder '{name}' reads {kind.modality}, the input is {config.modality}")
-    names = ("features", "length", "size", "frames", "rate", "seconds", "max_length")
-    known = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
-    known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
-    known |= {"tokens": config.tokens, **config.changes, **tuning(config)}
-    wanted = accepted(kind)
-    try:
-        return kind(**{name: value for name, value in known.items() if name in wanted} | options)
-    except TypeError as error:
-        raise ConfigError(f"the encoder '{name}' refuses {options}: {error}") from None
+    # An encoder derived from one of ours may have a constructor of its own.
+    build = kind.from_reader if "from_reader" in vars(kind) else kind.by_arguments
+    return build(reader, EncoderRequest(config, options=options))
 
 
 def _head(

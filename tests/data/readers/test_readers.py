@@ -247,10 +247,11 @@ def test_a_class_that_training_never_saw_is_refused_and_an_empty_one_ignored():
         reader.read("maybe")
 
 
-def test_a_reader_that_was_changed_reads_anew(tmp_path):
+def test_a_reader_with_other_settings_reads_anew(tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     reader, cache = ImageReader(size=32), ReadCache()
     processor = PolymodalProcessor({"photo": reader})
     assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 32, 32)
-    reader.change(size=16)
+    processor.change_readers({"photo": {"size": 16}})
     assert processor.read("photo", "a.png", tmp_path, cache).shape == (3, 16, 16)
+    assert reader.size == 32 and reader.with_settings(size=32) is reader

@@ -5,6 +5,7 @@ What ``read`` returns is small, the same in every epoch, and may be cached; ``co
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Sequence
@@ -13,7 +14,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -278,12 +279,15 @@ class Reader:
         key = cell_key(cell) if self.cached else None
         return None if key is None else (self.fingerprint, root, key)
 
-    def change(self, **settings: Any) -> None:
-        """Set attributes that decide what :meth:`read` makes of a cell; what was read is read again."""
+    def with_settings(self, **settings: Any) -> Self:
+        """This reader if the settings are its own already, else a copy that has them."""
+        if all(getattr(self, name) == value for name, value in settings.items()):
+            return self
+        other = copy.copy(self)
+        other.__dict__.pop("fingerprint", None)
         for name, value in settings.items():
-            if getattr(self, name) != value:
-                setattr(self, name, value)
-                self.__dict__.pop("fingerprint", None)
+            setattr(other, name, value)
+        return other
 
     def digest(self, cell: Any, root: Root) -> bytes:
         """What tells it from others anywhere: see :meth:`content` and :attr:`fingerprint`."""

@@ -9,9 +9,10 @@ from polymodal.models.encoders.base import (
     encoder_settings,
     no_augmentation,
 )
+from polymodal.models.encoders.category import CategoryEncoder
 from polymodal.models.encoders.image import ImageEncoder
+from polymodal.models.encoders.number import NumberEncoder
 from polymodal.models.encoders.sequence import SequenceEncoder
-from polymodal.models.encoders.table import CategoryEncoder, NumberEncoder
 from polymodal.models.encoders.text import TextEncoder
 from polymodal.models.encoders.video import VideoEncoder
 

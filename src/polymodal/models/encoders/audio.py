@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoFeatureExtractor
 
-from polymodal.data.readers import fixed_seconds
+from polymodal.data.readers import AudioReader, Reader, fixed_seconds
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
 from polymodal.models.encoders.augment.sounds import add_noise, shift_time
@@ -21,7 +21,7 @@ from polymodal.models.encoders.backbone import (
     known_sizes,
     run_once,
 )
-from polymodal.models.encoders.base import ENCODERS, pool_sequence
+from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
@@ -51,6 +51,8 @@ class AudioEncoder(BackboneEncoder):
     """
 
     modality = "audio"
+    TOWER = "audio_model"
+    READS = ("input_values", "input_features", "pixel_values")
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = SMALL_RESNET
 
@@ -90,6 +92,14 @@ class AudioEncoder(BackboneEncoder):
             self._require_samples()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
         self.steps: int | None = None
+
+    @classmethod
+    def from_reader(cls, reader: Reader, request: EncoderRequest) -> AudioEncoder:
+        """See :class:`Encoder`."""
+        assert isinstance(reader, AudioReader)
+        config = request.config
+        options = {**config.changes, "masking": request.masking, "top_db": config.top_db, **request.common}
+        return cls(request.backbone, rate=reader.rate, seconds=reader.seconds, **options)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""

@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -19,28 +19,10 @@ from polymodal.models.encoders.base import Encoder
 from polymodal.models.encoders.tuning import fixed_parts, tune
 from polymodal.utils.hub import load_pretrained
 
-TOWERS = {
-    "text": "text_model",
-    "image": "vision_model",
-    "audio": "audio_model",
-    "video": "vision_model",
-    "sequence": "text_model",
-}
-"""Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for a modality."""
-
 REFUSED = (
     TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, IndexError, StrictDataclassError,
 )  # fmt: skip
 """What Transformers raises at sizes of a wrong type, or that do not fit each other."""
-
-READS = {
-    "text": ("input_ids",),
-    "image": ("pixel_values",),
-    "audio": ("input_values", "input_features", "pixel_values"),
-    "video": ("pixel_values",),
-    "sequence": ("input_ids", "pixel_values"),
-}
-"""The tensors that a backbone may want as its first, by modality."""
 
 UNREAD = ("mask_token", "masked_spec_embed", "query_global", "key_global", "value_global")
 """Weights that only pre-training or other calls use: what stands for hidden patches and hidden sound, and
@@ -98,6 +80,11 @@ class BackboneEncoder(Encoder):
 
     DEFAULT_TYPE: str
     DEFAULT_SIZES: dict[str, Any]
+    TOWER: ClassVar[str] = "text_model"
+    """Where a model of several towers (CLIP, SigLIP, CLAP) keeps the one for the modality."""
+    READS: ClassVar[tuple[str, ...]] = ()
+    """The tensors that a backbone may take as its first."""
+    takes_backbone = reads_checkpoints = True
 
     def __init__(
         self,
@@ -131,7 +118,7 @@ class BackboneEncoder(Encoder):
             kind = name or self.DEFAULT_TYPE
             model = from_scratch(kind, (self.DEFAULT_SIZES if kind == self.DEFAULT_TYPE else {}) | sizes)
         self.config: PreTrainedConfig = model.config
-        self.backbone = tower(model, self.modality)
+        self.backbone = self._tower(model)
         if not self.pretrained:
             replace_batch_norm(self.backbone)
         leave_out_unread(self.backbone)
@@ -139,6 +126,28 @@ class BackboneEncoder(Encoder):
         self.never_learn = fixed_weights(self.backbone)
         self.unfreeze_last = unfreeze_last
         self.lora = tune(self.backbone, freeze=freeze, lora=lora, unfreeze_last=unfreeze_last)
+
+    @classmethod
+    def _tower(cls, model: PreTrainedModel) -> PreTrainedModel:
+        """The part of a model that encodes the modality: one of its towers, or the encoder of two halves.
+
+        Raises:
+            ConfigError: If the model reads another modality, or wants more than one tensor.
+        """
+        part = model
+        if hasattr(model, cls.TOWER):
+            part = getattr(model, cls.TOWER)
+        elif model.config.is_encoder_decoder:
+            part = model.get_encoder()
+        kind = model.config.model_type
+        if part.main_input_name not in cls.READS:
+            raise ConfigError(f"a model of type '{kind}' reads {part.main_input_name}, no {cls.modality}")
+        wanted = inspect.signature(part.forward).parameters.values()
+        more = [p.name for p in wanted if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        if set(more) - {part.main_input_name}:
+            extra = ", ".join(more)
+            raise ConfigError(f"a model of type '{kind}' wants {extra}: more than {cls.modality} gives")
+        return part
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""
@@ -200,27 +209,6 @@ def from_scratch(
     except REFUSED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"the model type '{model_type}' refuses {sizes}: {reason}") from None
-
-
-def tower(model: PreTrainedModel, modality: str) -> PreTrainedModel:
-    """The part of ``model`` that encodes ``modality``: one of several towers, or the encoder of two halves.
-
-    Raises:
-        ConfigError: If the model reads another modality, or wants more than one tensor.
-    """
-    part = model
-    if hasattr(model, TOWERS[modality]):
-        part = getattr(model, TOWERS[modality])
-    elif model.config.is_encoder_decoder:
-        part = model.get_encoder()
-    kind = model.config.model_type
-    if part.main_input_name not in READS[modality]:
-        raise ConfigError(f"a model of type '{kind}' reads {part.main_input_name}, no {modality}")
-    wanted = inspect.signature(part.forward).parameters.values()
-    more = [p.name for p in wanted if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-    if set(more) - {part.main_input_name}:
-        raise ConfigError(f"a model of type '{kind}' wants {', '.join(more)}: more than {modality} gives")
-    return part
 
 
 def fixed_weights(model: nn.Module) -> list[str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from polymodal.errors import RunError
+from polymodal.config import InputConfig
+from polymodal.data.readers.base import Reader
+from polymodal.errors import ConfigError, RunError
 from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.deprecated import deprecated_alias
-from polymodal.utils.registry import Registry
+from polymodal.utils.registry import Registry, accepted
 
 
 class Encoder(nn.Module):
@@ -31,6 +34,8 @@ class Encoder(nn.Module):
         augments: Whether training may change what it reads, if it was built to.
         even: Whether every item gives as many tokens.
         each: How many these are, once it is known.
+        takes_backbone: Whether it is built around a model of Transformers.
+        reads_checkpoints: Whether such a model may be a pretrained one.
     """
 
     modality: ClassVar[str]
@@ -42,6 +47,34 @@ class Encoder(nn.Module):
     augments: bool = True
     even: ClassVar[bool] = False
     each: int | None = None
+    takes_backbone: ClassVar[bool] = False
+    reads_checkpoints: ClassVar[bool] = False
+
+    @classmethod
+    def from_reader(cls, reader: Reader, request: EncoderRequest) -> Encoder:
+        """The encoder of what a reader reads; by default see :meth:`by_arguments`."""
+        return cls.by_arguments(reader, request)
+
+    @classmethod
+    def by_arguments(cls, reader: Reader, request: EncoderRequest) -> Encoder:
+        """The encoder, built from the reader's and the input's settings that its constructor takes.
+
+        Raises:
+            ConfigError: If the constructor refuses an option.
+        """
+        known = {name: getattr(reader, name) for name in READ_SETTINGS if hasattr(reader, name)}
+        known |= {"categories": len(getattr(reader, "categories", ())), "tokenizer": reader.part}
+        known |= {"tokens": request.config.tokens, **request.config.changes, **tuning(request.config)}
+        wanted, options = accepted(cls), dict(request.options)
+        try:
+            return cls(**{name: value for name, value in known.items() if name in wanted} | options)
+        except TypeError as error:
+            raise ConfigError(f"the encoder '{ENCODERS.name_of(cls)}' refuses {options}: {error}") from None
+
+    @property
+    def reader_settings(self) -> dict[str, Any]:
+        """Settings that the reader of its inputs has to take over, such as the size of a checkpoint."""
+        return {}
 
     def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
         """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
@@ -102,6 +135,53 @@ def no_augmentation(module: nn.Module) -> Iterator[None]:
 
 as_it_is = deprecated_alias("as_it_is", no_augmentation)
 
+SHIFT, MASKING = 0.08, 0.15
+"""How far ``augment`` moves pictures and clips, and how much of recordings and sequences it masks: shares."""
+
+
+@dataclass(frozen=True)
+class EncoderRequest:
+    """What a declaration requests of the encoder of an input.
+
+    Attributes:
+        config: The input's settings.
+        backbone: A checkpoint, a model type, the configuration of one, or None for the default.
+        options: The sizes given beside it.
+        pretrained: Whether the weights come from a checkpoint.
+    """
+
+    config: InputConfig
+    backbone: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: bool = False
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The arguments that all encoders with a backbone take."""
+        return {"tokens": self.config.tokens, **tuning(self.config), **self.options}
+
+    @property
+    def shift(self) -> float:
+        """How far training moves pictures and clips."""
+        return SHIFT if self.config.augment and not self.pretrained else 0.0
+
+    @property
+    def masking(self) -> float:
+        """How much of a recording or a sequence training masks."""
+        usual = MASKING if self.config.augment and not self.pretrained else 0.0
+        return usual if self.config.masking is None else self.config.masking
+
+
+def tuning(config: InputConfig) -> dict[str, Any]:
+    """The arguments of a pretrained encoder that say which of its weights learn."""
+    lora = config.lora.model_dump() if config.lora else None
+    return {"freeze": config.freeze, "lora": lora, "unfreeze_last": config.unfreeze_last}
+
+
+READ_SETTINGS = ("features", "length", "size", "frames", "rate", "seconds", "max_length")
+"""Settings of readers that an encoder's constructor may take by the same names."""
+
+
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", group="polymodal.encoders", base=Encoder)
 
 
@@ -124,6 +204,12 @@ def encoder_settings(encoder: Encoder) -> dict[str, Any]:
         kind = type(encoder).__name__
         raise ValueError(f"{kind} is not registered: decorate it with ENCODERS.register(name)")
     return {"kind": name, **encoder.settings()}
+
+
+def single_tokens(tokens: Tensor, row: Tensor) -> TokenSequence:
+    """``tokens`` ``(items, width)`` as sequences of length one."""
+    mask = torch.ones(len(tokens), 1, dtype=torch.bool, device=tokens.device)
+    return TokenSequence(tokens.unsqueeze(1), mask, row, (1,))
 
 
 def pool_sequence(tokens: Tensor, mask: Tensor, limit: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoImageProcessor
 
+from polymodal.data.readers import ImageReader, Reader
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.pictures import Levels, levels_of, vary
 from polymodal.models.encoders.backbone import (
@@ -21,7 +22,7 @@ from polymodal.models.encoders.backbone import (
     require_channels,
     run_once,
 )
-from polymodal.models.encoders.base import ENCODERS, pool_grid
+from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_grid
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
 
@@ -48,6 +49,8 @@ class ImageEncoder(BackboneEncoder):
     modality = "image"
     even = True
     axes = 2
+    TOWER = "vision_model"
+    READS = ("pixel_values",)
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = SMALL_RESNET
 
@@ -78,6 +81,20 @@ class ImageEncoder(BackboneEncoder):
         own_width = getattr(self.backbone.config, "hidden_size", None) if self.pretrained else None
         self.width: int = own_width or self._width()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
+
+    @classmethod
+    def from_reader(cls, reader: Reader, request: EncoderRequest) -> ImageEncoder:
+        """See :class:`Encoder`."""
+        assert isinstance(reader, ImageReader)
+        config = request.config
+        layer = config.connector.layer if config.connector else None
+        options = {"shift": request.shift, "layer": layer, **config.changes, **request.common}
+        return cls(request.backbone, size=reader.size, **options)
+
+    @property
+    def reader_settings(self) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return {"size": self.size}
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from polymodal.data.readers import Reader, SequenceReader
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
 from polymodal.models.encoders.backbone import (
@@ -21,7 +22,7 @@ from polymodal.models.encoders.backbone import (
     known_sizes,
     run_once,
 )
-from polymodal.models.encoders.base import ENCODERS, pool_sequence
+from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.outputs import TokenSequence
 
 
@@ -48,6 +49,8 @@ class SequenceEncoder(BackboneEncoder):
     """
 
     modality = "sequence"
+    READS = ("input_ids", "pixel_values")
+    reads_checkpoints = False
     DEFAULT_TYPE = "bert"
     DEFAULT_SIZES = SMALL_BERT
 
@@ -82,6 +85,13 @@ class SequenceEncoder(BackboneEncoder):
             self.width = self.config.get_text_config().hidden_size
             self.project = nn.Linear(patch * features, self._leave_out_words())
         self.norm = nn.LayerNorm(self.width)
+
+    @classmethod
+    def from_reader(cls, reader: Reader, request: EncoderRequest) -> SequenceEncoder:
+        """See :class:`Encoder`."""
+        assert isinstance(reader, SequenceReader)
+        options = {**request.config.changes, "masking": request.masking, **request.common}
+        return cls(request.backbone, features=reader.features, length=reader.length, **options)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""

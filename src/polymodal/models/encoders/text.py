@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from polymodal.data.readers import Reader, TextReader
 from polymodal.data.text_tokenizer import VOCABULARY
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.texts import drop_words, word_marks
 from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_checkpoint, known_sizes
-from polymodal.models.encoders.base import ENCODERS, pool_sequence
+from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
 
@@ -34,6 +35,7 @@ class TextEncoder(BackboneEncoder):
 
     marks: Tensor
     modality = "text"
+    READS = ("input_ids",)
     DEFAULT_TYPE = "bert"
     DEFAULT_SIZES = SMALL_BERT | {"max_position_embeddings": 256}
 
@@ -63,6 +65,21 @@ class TextEncoder(BackboneEncoder):
         if word_dropout:
             # Saved with the weights: a loaded encoder trains on, and has no tokenizer.
             self.register_buffer("marks", self._word_marks(isinstance(backbone, dict)))
+
+    @classmethod
+    def from_reader(cls, reader: Reader, request: EncoderRequest) -> TextEncoder:
+        """See :class:`Encoder`."""
+        assert isinstance(reader, TextReader)
+        tokenizer = None if request.pretrained else reader.part
+        options = {**request.config.changes, **request.common}
+        encoder = cls(request.backbone, tokenizer=tokenizer, max_length=reader.max_length, **options)
+        encoder.tokenizer = reader.part
+        return encoder
+
+    @property
+    def reader_settings(self) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return {"max_length": self.max_length}
 
     def _positions(self, kind: str, max_length: int) -> dict[str, int]:
         """As many positions of a backbone from scratch as tokens are to be read, if it would have fewer."""

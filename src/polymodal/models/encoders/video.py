@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polymodal.data.readers import Reader, VideoReader
 from polymodal.models.encoders.augment.pictures import Levels, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
@@ -17,7 +18,7 @@ from polymodal.models.encoders.backbone import (
     require_channels,
     run_once,
 )
-from polymodal.models.encoders.base import ENCODERS, pool_clip
+from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_clip
 from polymodal.models.encoders.image import COLOURS, known_levels, own_size, patches_to_grid
 from polymodal.models.outputs import TokenSequence
 
@@ -55,6 +56,8 @@ class VideoEncoder(BackboneEncoder):
     modality = "video"
     even = True
     axes = 3
+    TOWER = "vision_model"
+    READS = ("pixel_values",)
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = SMALL_RESNET
 
@@ -87,6 +90,18 @@ class VideoEncoder(BackboneEncoder):
         own_width = getattr(config, "hidden_size", None) if self.pretrained else None
         self.width: int = own_width or self._width(channels)
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
+
+    @classmethod
+    def from_reader(cls, reader: Reader, request: EncoderRequest) -> VideoEncoder:
+        """See :class:`Encoder`."""
+        assert isinstance(reader, VideoReader)
+        options = {"shift": request.shift, **request.config.changes, **request.common}
+        return cls(request.backbone, frames=reader.frames, size=reader.size, **options)
+
+    @property
+    def reader_settings(self) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return {"frames": self.frames, "size": self.size}
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""

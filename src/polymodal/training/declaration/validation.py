@@ -11,7 +11,6 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig
 
 from polymodal.config import (
-    READ_MODALITIES,
     TUNING,
     Declaration,
     EncoderConfig,
@@ -20,10 +19,12 @@ from polymodal.config import (
     ObjectiveConfig,
     TargetConfig,
 )
+from polymodal.data.readers.base import READERS
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics.metrics import weighs_metrics
-from polymodal.models.build import build_fusion, given_objective, tuning
+from polymodal.models.build import build_fusion, given_objective
 from polymodal.models.encoders import ENCODERS, build_encoder
+from polymodal.models.encoders.base import tuning
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import HEADS, family_of, takes_weights
@@ -32,8 +33,6 @@ from polymodal.models.weighting import check_unweighted
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.registry import accepted
 
-FROM_SCRATCH = ("text", "image", "audio", "video", "sequence")
-"""Modalities whose encoder may be any model type of Transformers."""
 HEAD_SETTINGS = {
     "class_weights": {"class_weights", "pos_weight"},
     "label_smoothing": {"label_smoothing"},
@@ -263,21 +262,22 @@ def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -
         _check_known(config, known)
         return
     given = config.encoder
-    own = given.type if given and given.type in ENCODERS and given.type not in READ_MODALITIES else None
+    own = given.type if given and given.type in ENCODERS and given.type not in READERS else None
     for way in TUNING:
         if getattr(config, way) and not own and not (given and given.checkpoint):
             raise ConfigError(f"'{way}' is for a pretrained encoder: give one, as encoder: {{checkpoint: …}}")
         if getattr(config, way) and own and way not in inspect.signature(ENCODERS[own]).parameters:
             raise ConfigError(f"'{way}' is for a pretrained encoder: the encoder '{own}' does not know it")
+    default = ENCODERS[config.modality]
     if given is None:
         return
-    if given.type in ENCODERS and given.type not in FROM_SCRATCH:
+    if given.type is not None and given.type in ENCODERS and not ENCODERS[given.type].takes_backbone:
         _check_registered(given, config.modality)
-    elif config.modality not in FROM_SCRATCH:
+    elif not default.takes_backbone:
         names = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
         name = given.checkpoint or given.type or ""
         raise ConfigError(f"no encoder '{name}' reads {config.modality}. {did_you_mean(name, names)}")
-    elif given.type or config.modality == "sequence":  # which no checkpoint reads
+    elif given.type or not default.reads_checkpoints:
         if given.type:
             _check_sizes(given, config.modality)
         try:
@@ -320,7 +320,7 @@ def check_layer_decay(
         ConfigError: If there is no such encoder.
     """
     given = [config.encoder for config in inputs.values() if config.encoder and not config.freeze]
-    own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READ_MODALITIES]
+    own = [encoder for encoder in given if encoder.type in ENCODERS and encoder.type not in READERS]
     learns = [
         config
         for name, config in inputs.items()
@@ -344,7 +344,7 @@ def check_checkpointing(
     kinds = []
     for name, config in inputs.items():
         given = config.encoder
-        if config.modality not in FROM_SCRATCH or (given and given.type in ENCODERS):
+        if not ENCODERS[config.modality].takes_backbone or (given and given.type in ENCODERS):
             continue
         sizes = given.sizes if given else {}
         kind: Any = (known or {}).get(name, {}).get("backbone") or (given and given.type)

@@ -16,6 +16,7 @@ from polymodal.data.checks.check import CheckReport
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.errors import Problem
+from polymodal.models.build import reader_settings
 from polymodal.models.language.language_build import build_speaker, context_of
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.training.language.conversation_rows import ConversationRows, RowToConversation
@@ -84,7 +85,9 @@ class LanguageJob:
     @cached_property
     def model(self) -> PolymodalForConditionalGeneration:
         """The model as it begins, built on first use."""
-        return build_speaker(self.declaration, self.processor, self.vocabulary)
+        model = build_speaker(self.declaration, self.processor, self.vocabulary)
+        self.processor.change_readers(reader_settings(model.encoders, model.encoder_of))
+        return model
 
     @cached_property
     def longest(self) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader
-from polymodal.models.build import build_model
+from polymodal.models.build import build_model, reader_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.job import Job
 from polymodal.training.warm_start.start import Start
@@ -31,6 +31,7 @@ def build_started(job: Job, declaration: Declaration) -> LearningModel:
     start = job.start
     known = start.encoders if start else None
     model = build_model(declaration, job.processor, job.answers(), known, job.weights())
+    job.processor.change_readers(reader_settings(model.model.encoders, model.model.encoder_of))
     if start is not None:
         heads = [f"head of {name}" for name in declaration.targets]
         job.started = continue_from(start.model(), model.model)

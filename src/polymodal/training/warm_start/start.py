@@ -65,15 +65,16 @@ class Start:
     def readers(self, train: Table, inputs: Mapping[str, InputConfig]) -> dict[str, Reader]:
         """The run's own readers of ``inputs``; to a category's, what is new in ``train`` is added."""
         known: dict[str, Reader] = {}
-        made: dict[int, Reader] = {}
+        copies: dict[str, Reader] = {}
         for name in inputs:
             if name not in self.inputs:
                 continue
             reader = self.processor.readers[name]
-            if id(reader) not in made:
-                made[id(reader)] = copy.copy(reader)
-                made[id(reader)].items = inputs[name].items
-            known[name] = made[id(reader)]
+            first = self.processor.groups[name]
+            if first not in copies:
+                copies[first] = copy.copy(reader)
+                copies[first].items = inputs[name].items
+            known[name] = copies[first]
             if isinstance(reader, CategoryReader) and name in train.columns:
                 known[name] = reader.grown(as_labels(train.values(name)))
         return known
