@@ -58,6 +58,14 @@ class Registry(Generic[T]):
             self._load(name, offers)
         return self._entries[name]
 
+    def get(self, name: str, default: T) -> T:
+        """The component of that name, or ``default`` where there is none.
+
+        Raises:
+            ConfigError: If its package is broken.
+        """
+        return self[name] if name in self else default
+
     def name_of(self, entry: object) -> str | None:
         """The name under which ``entry`` is registered."""
         return next((name for name, known in self._entries.items() if known is entry), None)

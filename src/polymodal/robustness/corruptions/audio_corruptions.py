@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from polymodal.robustness.corruptions.base import Corruption
+from polymodal.data import media
+from polymodal.data.media.path_access import Root
+from polymodal.data.readers import AudioReader
+from polymodal.robustness.corruptions.base import CORRUPTIONS, CellCorruptions, Corruption
 
 GAP = 0.05
 """Seconds of each gap: about a syllable's vowel, and a few lost packets of a call."""
@@ -48,3 +52,20 @@ def sounds(rate: int) -> tuple[Corruption, ...]:
         Corruption("clipping", "share of samples clipped", (0.05, 0.1, 0.2, 0.4, 0.6), clip),
         Corruption("gaps", "share of time silenced", (0.1, 0.2, 0.3, 0.45, 0.6), partial(gaps, rate=rate)),
     )
+
+
+@CORRUPTIONS.register(AudioReader.modality)
+class AudioCorruptions(CellCorruptions[AudioReader]):
+    """Recordings, decoded to waveforms ``(samples,)`` at the reader's rate."""
+
+    def corruptions(self) -> tuple[Corruption, ...]:
+        """See :class:`CellCorruptions`."""
+        return sounds(self.reader.rate)
+
+    def decode(self, cell: Any, root: Root) -> np.ndarray:
+        """See :class:`CellCorruptions`."""
+        return media.load_audio(cell, root, rate=self.reader.rate, seconds=self.reader.seconds)
+
+    def as_cell(self, value: np.ndarray) -> dict[str, np.ndarray | int]:
+        """See :class:`CellCorruptions`."""
+        return {"array": value, "sampling_rate": self.reader.rate}

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from functools import partial
 from io import BytesIO
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from polymodal.robustness.corruptions.base import Apply, Corruption
+from polymodal.data import media
+from polymodal.data.media.path_access import Root
+from polymodal.data.media.video import sample_frames
+from polymodal.data.readers import ImageReader, VideoReader
+from polymodal.robustness.corruptions.base import CORRUPTIONS, Apply, CellCorruptions, Corruption
 
 Picture = TypeVar("Picture", Image.Image, np.ndarray)
 GRAY = 128
+MOST_SIDE = 448
+"""The shorter side of a picture for an encoder that does not say what size it sees."""
 
 
 def blur(picture: Picture, share: float, random: np.random.Generator) -> Picture:
@@ -93,3 +99,60 @@ CLIPS = tuple(
     )
     for entry in PICTURES
 )
+
+
+@CORRUPTIONS.register(ImageReader.modality)
+class ImageCorruptions(CellCorruptions[ImageReader]):
+    """Pictures as large as the encoder sees them: noise on pixels that are averaged later would be none."""
+
+    def __init__(self, reader: ImageReader) -> None:
+        super().__init__(reader)
+        self.side = seen_side(reader)
+
+    def corruptions(self) -> tuple[Corruption, ...]:
+        """See :class:`CellCorruptions`."""
+        return PICTURES
+
+    def decode(self, cell: Any, root: Root) -> Image.Image:
+        """See :class:`CellCorruptions`."""
+        is_plain = self.reader.part is None
+        picture = media.load_image(cell, root, gray=is_plain, full_scale=self.reader.full_scale)
+        return resized(picture, self.side, square=is_plain)
+
+
+@CORRUPTIONS.register(VideoReader.modality)
+class VideoCorruptions(CellCorruptions[VideoReader]):
+    """Clips as bytes ``(frames, height, width, 3)``, as large as the encoder sees them."""
+
+    def __init__(self, reader: VideoReader) -> None:
+        super().__init__(reader)
+        self.side = seen_side(reader)
+
+    def corruptions(self) -> tuple[Corruption, ...]:
+        """See :class:`CellCorruptions`."""
+        return CLIPS
+
+    def decode(self, cell: Any, root: Root) -> np.ndarray:
+        """See :class:`CellCorruptions`."""
+        frames = sample_frames(cell, root, frames=self.reader.frames)
+        is_plain = self.reader.part is None
+        return np.stack([np.asarray(resized(frame, self.side, square=is_plain)) for frame in frames])
+
+
+def seen_side(reader: ImageReader | VideoReader) -> int:
+    """The side in pixels that the encoder sees, or the shorter side at most of what it resizes itself."""
+    if reader.part is None:
+        return reader.size
+    shape = np.shape(reader.blank())
+    is_square = shape[-1:] == shape[-2:-1] and shape[-3:-2] == (3,)  # and no patches in a row
+    return shape[-1] if is_square else MOST_SIDE
+
+
+def resized(image: Image.Image, side: int, *, square: bool) -> Image.Image:
+    """``image`` as a square of ``side``, or shrunk until its shorter side is no longer than ``side``."""
+    if square:
+        size = (side, side)
+    else:
+        scale = min(1.0, side / min(image.size))
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)

@@ -1,12 +1,16 @@
-"""Texts that grow worse: typing errors, dropped words. They hang on no language or script."""
+"""Corruptions of texts: typing errors, dropped words. They depend on no language or script."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
-from polymodal.robustness.corruptions.base import Corruption
+from polymodal.data.media.path_access import Root
+from polymodal.data.readers import TextReader
+from polymodal.data.values.column_values import as_label
+from polymodal.robustness.corruptions.base import CORRUPTIONS, CellCorruptions, Corruption
 
 KINDS = 4
 """A character is left out, typed twice, exchanged with the next, or another one is typed."""
@@ -49,3 +53,16 @@ TEXTS = (
     Corruption("typing", "share of characters mistyped", (0.02, 0.05, 0.1, 0.2, 0.3), mistype),
     Corruption("dropped_words", "share of words dropped", (0.1, 0.2, 0.4, 0.6, 0.8), drop_words),
 )
+
+
+@CORRUPTIONS.register(TextReader.modality)
+class TextCorruptions(CellCorruptions[TextReader]):
+    """Texts as they are written."""
+
+    def corruptions(self) -> tuple[Corruption, ...]:
+        """See :class:`CellCorruptions`."""
+        return TEXTS
+
+    def decode(self, cell: Any, root: Root) -> str:
+        """See :class:`CellCorruptions`."""
+        return cell if isinstance(cell, str) else as_label(cell)
