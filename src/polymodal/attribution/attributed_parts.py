@@ -1,6 +1,6 @@
-"""What integrated gradients found in an input, as parts that a person can point at.
+"""Integrated gradients of an input, as parts that a person can point at: words, boxes, stretches of time.
 
-Each modality has its own cutting; whatever is cut, the parts of an input add up to what the input has.
+Each modality is cut in its own way; the parts of an input always add up to the attribution of the input.
 """
 
 from __future__ import annotations
@@ -16,8 +16,18 @@ from polymodal.attribution import image_maps as pixels
 from polymodal.attribution import time_maps as sounds
 from polymodal.attribution.attribution_sites import Inlet
 from polymodal.attribution.word_spans import words_of
-from polymodal.data.readers import AudioReader, Reader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
 from polymodal.data.values.column_values import as_label
+from polymodal.utils.registry import Registry
 
 BOXES = 8
 """A picture is cut into so many boxes a side, a frame of a clip into none."""
@@ -57,6 +67,8 @@ class Drawing:
         text: Of which ``parts`` are words.
         parts: The item's words.
         axis: What runs from left to right, in words.
+        tall: Height of a picture that keeps its proportions, as a share of the tallest drawing; 0 stretches
+            it to the width of the page.
     """
 
     kind: str
@@ -65,6 +77,7 @@ class Drawing:
     text: str = ""
     parts: tuple[Part, ...] = ()
     axis: str = ""
+    tall: float = 0.0
 
 
 @dataclass
@@ -92,7 +105,14 @@ class InputMap:
 
 Found = tuple[list[Part], Drawing | None]
 Cut = Callable[[Reader, Inlet, dict[str, Tensor], np.ndarray, Any, int], Found]
-"""Reader, inlet, the input's tensors, an item's attributions, its cell, its place from 0."""
+"""Reader, inlet, the input's tensors, an item's attributions, its cell, its index from 0."""
+MAPS: Registry[Cut] = Registry("map", group="polymodal.maps")
+"""By modality, how an input is cut; of one without an entry the page shows the input as a whole and says so.
+
+Another package adds its own function under the entry points ``polymodal.maps``.
+"""
+CELL = "cell"
+"""The kind of the one part of an input that is a single value."""
 
 
 def cut_input(
@@ -111,33 +131,44 @@ def cut_input(
     entry.attribution = 0.0
     for inlet, attributions in found:
         entry.attribution += float(attributions.sum())
-        cut = CUTS.get(reader.modality)
+        cut = MAPS.get(reader.modality, cut_unsupported)
         for place, item in enumerate(items):
-            parts, drawing = (
-                cut(reader, inlet, values, attributions[place], item, place) if cut else ([], None)
-            )
-            if not parts:
+            parts, drawing = cut(reader, inlet, values, attributions[place], item, place)
+            if cut is cut_unsupported:
+                entry.note = f"maps are not supported for {reader.modality}: the whole input alone"
+            elif not parts:
                 entry.note = "values of a shape that has no map: the whole input alone"
             entry.parts += parts
             entry.drawings += [drawing] if drawing else []
 
 
+def cut_unsupported(
+    reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """No parts and no drawing: the default for a modality without an entry in :data:`MAPS`."""
+    return [], None
+
+
+@MAPS.register(TextReader.modality)
 def cut_text(
     reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
-    """A word each."""
+    """One part per word."""
     text, words = words_of(reader, cell, found.reshape(len(found), -1).sum(axis=1))
     parts = [Part("word", w.attribution, place + 1, w.text, w.start, w.end) for w in words]
     return parts, Drawing("text", text=text, parts=tuple(parts))
 
 
+@MAPS.register(NumberReader.modality)
+@MAPS.register(CategoryReader.modality)
 def cut_cell(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
     """The cell as a whole."""
-    return [Part("cell", float(found.sum()), place + 1, as_label(cell))], None
+    return [Part(CELL, float(found.sum()), place + 1, as_label(cell))], None
 
 
+@MAPS.register(ImageReader.modality)
 def cut_picture(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
@@ -150,9 +181,10 @@ def cut_picture(
         Part("box", value, place + 1, box=box) for box, value in pixels.boxes(heat, min(BOXES, *heat.shape))
     ]
     under = pixels.shown(values[inlet.key][place].numpy(), reader.part)
-    return parts, Drawing("heat", under, heat)
+    return parts, Drawing("heat", under, heat, tall=1.0)
 
 
+@MAPS.register(VideoReader.modality)
 def cut_clip(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
@@ -166,9 +198,10 @@ def cut_clip(
         for number, frame in enumerate(heat, start=1)
     ]
     under = pixels.shown(values[inlet.key][place].numpy(), reader.part)
-    return parts, Drawing("heat", pixels.strip(under), pixels.strip(heat), axis="frames in order")
+    return parts, Drawing("heat", pixels.strip(under), pixels.strip(heat), axis="frames in order", tall=1.5)
 
 
+@MAPS.register(AudioReader.modality)
 def cut_sound(
     reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
@@ -187,6 +220,7 @@ def cut_sound(
     return parts, Drawing("heat", under, heat, axis=f"0 to {heard:.2g} s")
 
 
+@MAPS.register(SequenceReader.modality)
 def cut_steps(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
@@ -199,10 +233,3 @@ def cut_steps(
     ]
     parts_drawn = sounds.grey(there.T), kept.T
     return parts, Drawing("heat", *parts_drawn, axis=f"steps 1 to {length}, a line a feature")
-
-
-CUTS: dict[str, Cut] = {
-    "text": cut_text, "number": cut_cell, "category": cut_cell, "image": cut_picture, "video": cut_clip,
-    "audio": cut_sound, "sequence": cut_steps,
-}  # fmt: skip
-"""How the inputs of each modality are cut; of another one the whole input alone is told."""

@@ -1,7 +1,7 @@
-"""What stands for nothing: where integrated gradients starts from.
+"""Baseline inputs of integrated gradients.
 
-It is what the reader calls blank: a black picture, black frames, silence, the training mean of a number, an
-unknown category, steps of means, and for text the padding token in the place of every word.
+A baseline is the blank item of the reader: a black picture, black frames, silence, the training mean of a
+number, an unknown category, steps of means, and for text the padding token in the place of every word.
 """
 
 from __future__ import annotations
@@ -11,18 +11,29 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from polymodal.data.readers import Reader, TextReader
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    Reader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
 
 WORDS = {
-    "text": "padding tokens in the place of its words",
-    "image": "a black picture",
-    "audio": "silence",
-    "video": "black frames",
-    "number": "the mean of the training rows",
-    "category": "an unknown category",
-    "sequence": "the training means at every step",
+    TextReader.modality: "padding tokens in the place of its words",
+    ImageReader.modality: "a black picture",
+    AudioReader.modality: "silence",
+    VideoReader.modality: "black frames",
+    NumberReader.modality: "the mean of the training rows",
+    CategoryReader.modality: "an unknown category",
+    SequenceReader.modality: "the training means at every step",
 }
-"""The baseline of each modality, as the page says it."""
+"""The baseline of each modality, as the page names it."""
+OTHER = "what its reader takes for a blank item"
+"""The same for a modality without an entry."""
 
 
 def baseline_values(reader: Reader, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from polymodal.attribution.attributed_parts import Drawing, InputMap, Part
+from polymodal.attribution.attributed_parts import CELL, Drawing, InputMap, Part
 from polymodal.attribution.explain import Explanation
 from polymodal.data.schema.column_summary import brief
 from polymodal.report.number_text import MINUS, number, points
@@ -23,7 +23,6 @@ TALLEST, WIDEST = 200, 420
 """Pixels of a drawing."""
 BLUR = 0.02
 """Deviation by which a heat is smoothed for the eye alone, as a share of its longer side."""
-TABLE = ("number", "category")
 MOST_CELLS = 20
 
 
@@ -36,7 +35,7 @@ def row_content(entry: Explanation) -> dict[str, Any]:
         "answer": entry.said.answer if isinstance(entry.said.answer, str) else plain(entry.said.answer),
         "shares": [bar(part.name, part.share, scale, spoken_share(part.share, entry)) for part in maps],
         "cells": table_bars(maps),
-        "maps": [(part, [drawn(drawing, part) for drawing in part.drawings]) for part in maps],
+        "maps": [(part, [drawn(drawing) for drawing in part.drawings]) for part in maps],
     }
 
 
@@ -48,8 +47,8 @@ def spoken_share(share: float, entry: Explanation) -> str:
 
 
 def table_bars(maps: Iterable[InputMap]) -> list[dict[str, Any]]:
-    """All cells of numbers and categories together, the strongest first."""
-    cells = [(part.name, piece) for part in maps if part.modality in TABLE for piece in part.parts]
+    """All inputs of one value per cell together, the strongest first."""
+    cells = [(part.name, piece) for part in maps for piece in part.parts if piece.kind == CELL]
     cells.sort(key=lambda named: -abs(named[1].attribution))
     scale = abs(cells[0][1].attribution) if cells else 0.0
     return [
@@ -70,14 +69,12 @@ def plain(value: float, *, sign: bool = False) -> str:
     return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
 
 
-def drawn(drawing: Drawing, part: InputMap) -> dict[str, Any]:
+def drawn(drawing: Drawing) -> dict[str, Any]:
     """A drawing as ``kind`` and ``content``: marked text, or data URIs of what there is and of its heat."""
     if drawing.kind == "text":
         return {"kind": "text", "content": marked(drawing.text, drawing.parts), "axis": ""}
     assert drawing.under is not None and drawing.heat is not None
-    size = shown_size(
-        drawing.heat.shape[1], max(drawing.heat.shape[0], drawing.under.shape[0]), part.modality
-    )
+    size = shown_size(drawing.heat.shape[1], max(drawing.heat.shape[0], drawing.under.shape[0]), drawing.tall)
     under = Image.fromarray(drawing.under).resize(size, Image.Resampling.NEAREST)
     return {
         "kind": "heat",
@@ -87,11 +84,11 @@ def drawn(drawing: Drawing, part: InputMap) -> dict[str, Any]:
     }
 
 
-def shown_size(width: int, height: int, modality: str) -> tuple[int, int]:
-    """Width and height in pixels: pictures keep their shape, sounds and steps fill the width."""
-    if modality not in ("image", "video"):
+def shown_size(width: int, height: int, tall: float) -> tuple[int, int]:
+    """Width and height in pixels; see :attr:`Drawing.tall`."""
+    if not tall:
         return WIDEST, min(TALLEST, max(24, height * 3))
-    scale = min(2 * WIDEST / width, (TALLEST if modality == "image" else 1.5 * TALLEST) / height)
+    scale = min(2 * WIDEST / width, tall * TALLEST / height)
     return max(1, round(scale * width)), max(1, round(scale * height))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from polymodal import __version__
-from polymodal.attribution.baselines import WORDS
+from polymodal.attribution.baselines import OTHER, WORDS
 from polymodal.attribution.explain import Explanation, explain_rows
 from polymodal.attribution.explanation_html import plain, row_content, spoken_confidence
 from polymodal.attribution.explanation_table import explanation_frame
@@ -122,7 +122,7 @@ def write_explanations(found: Explanations, run: Run, output: str | Path) -> tup
             title=f"Explained: {', '.join(dict.fromkeys(entry.said.target for entry in found.entries))}",
             sentences=found.sentences(),
             groups=_by_row(found.entries),
-            baselines={kind: WORDS[kind] for kind in dict.fromkeys(modalities.values()) if kind in WORDS},
+            baselines={kind: WORDS.get(kind, OTHER) for kind in dict.fromkeys(modalities.values())},
             limit=LIMIT,
             plain=plain,
             confidence=spoken_confidence,

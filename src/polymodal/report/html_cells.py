@@ -1,10 +1,11 @@
-"""Cells as a page shows them: a picture, a player, a strip of frames, or words, all inside the page."""
+"""Cells as a page shows them, by modality: a picture, a player, a strip of frames, or words, all embedded."""
 
 from __future__ import annotations
 
 import base64
 import io
 import wave
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -15,9 +16,19 @@ from polymodal.data.media import load_audio, load_image
 from polymodal.data.media.cells import MediaError
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import load_video
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
 from polymodal.data.readers.items import each_item
 from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
+from polymodal.utils.registry import Registry
 
 SIDE = 220
 """Pixels of the longer side of a picture."""
@@ -30,13 +41,17 @@ FRAMES = 4
 LETTERS = 300
 SHOWN = 3
 """Items of a cell that holds several."""
+Show = Callable[[Any, Root], dict[str, str]]
+"""An item and the folder its path starts from → ``kind`` and ``content``; see :func:`show_cell`."""
+HTML_CELLS: Registry[Show] = Registry("page view", group="polymodal.html_cells")
+"""By modality; another package adds its own function under the entry points ``polymodal.html_cells``."""
 
 
 def show_cell(cell: Any, modality: str, root: Root) -> list[dict[str, str]]:
-    """What stands for a cell: an entry an item, each ``kind`` and ``content``.
+    """A cell on a page: one entry per item, each ``kind`` and ``content``.
 
     ``kind`` is ``image``, ``audio`` or ``video``, whose content is a data URI, ``text``, or ``gone``, whose
-    content says why the file could not be shown. Nothing for an empty cell.
+    content says why the item is not shown. Nothing for an empty cell.
     """
     shown: list[dict[str, str]] = []
     for _, item in each_item(cell, modality):
@@ -50,19 +65,40 @@ def show_cell(cell: Any, modality: str, root: Root) -> list[dict[str, str]]:
 
 
 def _show(item: Any, modality: str, root: Root) -> dict[str, str]:
-    if modality == "image":
-        return {"kind": "image", "content": picture_uri(load_image(item, root))}
-    if modality == "video":
-        return _show_clip(item, root)
-    if modality == "audio":
-        return {"kind": "audio", "content": sound_uri(load_audio(item, root, rate=RATE))}
-    if modality == "sequence":
-        return {"kind": "text", "content": "a sequence of features"}
+    if modality not in HTML_CELLS:
+        return {"kind": "gone", "content": f"not supported: pages do not show {modality}"}
+    return HTML_CELLS[modality](item, root)
+
+
+@HTML_CELLS.register(TextReader.modality)
+@HTML_CELLS.register(NumberReader.modality)
+@HTML_CELLS.register(CategoryReader.modality)
+def show_value(item: Any, root: Root) -> dict[str, str]:
+    """The beginning of a text, or a value."""
     text = brief(item) if isinstance(item, float) else str(item)
     return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
 
 
-def _show_clip(item: Any, root: Root) -> dict[str, str]:
+@HTML_CELLS.register(SequenceReader.modality)
+def show_sequence(item: Any, root: Root) -> dict[str, str]:
+    """That it is one: features are not drawn."""
+    return {"kind": "text", "content": "a sequence of features"}
+
+
+@HTML_CELLS.register(ImageReader.modality)
+def show_picture(item: Any, root: Root) -> dict[str, str]:
+    """The picture, small."""
+    return {"kind": "image", "content": picture_uri(load_image(item, root))}
+
+
+@HTML_CELLS.register(AudioReader.modality)
+def show_sound(item: Any, root: Root) -> dict[str, str]:
+    """A player of its beginning."""
+    return {"kind": "audio", "content": sound_uri(load_audio(item, root, rate=RATE))}
+
+
+@HTML_CELLS.register(VideoReader.modality)
+def show_clip(item: Any, root: Root) -> dict[str, str]:
     """A player, or where libav was built without the encoder some frames side by side."""
     if ENCODER in av.codecs_available:
         return {"kind": "video", "content": clip_uri(load_video(item, root, frames=PLAYED, size=SIDE))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -12,13 +13,22 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from polymodal import __version__
 from polymodal.config import Declaration
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
 from polymodal.errors import LONGEST, one_line
 from polymodal.report import number_text as words
+from polymodal.utils.registry import Registry
 
 CARD = "README.md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")
 """What Markdown reads as its own."""
-TABULAR = {"number", "category"}
 HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "r2": "r_squared", "map": "mean_average_precision"}
 """The hub's names for ours, where they differ."""
 TELLING = {
@@ -27,6 +37,32 @@ TELLING = {
     "regression": ("r2", "mae", "rmse"),
 }
 """What the card says of each task, before its other metrics."""
+
+
+@dataclass(frozen=True)
+class CardEntry:
+    """What a model card needs to know of a modality.
+
+    Attributes:
+        example: A cell as one would write it in Python.
+        is_tabular: Whether the hub counts it as a table's.
+        has_task: Whether the hub has a task of its name, such as ``image-classification``.
+    """
+
+    example: str = "…"
+    is_tabular: bool = False
+    has_task: bool = False
+
+
+CARDS: Registry[CardEntry] = Registry("card entry", group="polymodal.cards")
+"""By modality; the card of one without an entry shows no example and names no task of the hub."""
+CARDS.register(TextReader.modality)(CardEntry('"some words"', has_task=True))
+CARDS.register(ImageReader.modality)(CardEntry('"picture.jpg"', has_task=True))
+CARDS.register(AudioReader.modality)(CardEntry('"recording.wav"', has_task=True))
+CARDS.register(VideoReader.modality)(CardEntry('"clip.mp4"', has_task=True))
+CARDS.register(SequenceReader.modality)(CardEntry('"features.npy"'))
+CARDS.register(NumberReader.modality)(CardEntry("3.5", is_tabular=True))
+CARDS.register(CategoryReader.modality)(CardEntry('"a value"', is_tabular=True))
 
 
 def model_card(
@@ -75,14 +111,11 @@ def pipeline(declaration: Declaration, target: str) -> str | None:
     """The hub's name of the task; None where it has none, as for inputs of several modalities."""
     modalities = {config.modality for config in declaration.inputs.values()}
     family = declaration.targets[target].family
-    if modalities <= TABULAR:
+    entries = [CARDS.get(modality, CardEntry()) for modality in modalities]
+    if all(entry.is_tabular for entry in entries):
         return {"classification": "tabular-classification", "regression": "tabular-regression"}.get(family)
-    single = next(iter(modalities)) if len(modalities) == 1 else None
-    return (
-        f"{single}-classification"
-        if single in ("text", "image", "audio", "video") and family != "regression"
-        else None
-    )
+    is_single = len(modalities) == 1 and entries[0].has_task and family != "regression"
+    return f"{next(iter(modalities))}-classification" if is_single else None
 
 
 def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[EvalResult]:
@@ -120,11 +153,8 @@ def _told(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[st
 
 def _media(declaration: Declaration) -> dict[str, str]:
     """A cell of each input as one would write it."""
-    examples = {
-        "text": '"some words"', "image": '"picture.jpg"', "audio": '"recording.wav"', "video": '"clip.mp4"',
-        "sequence": '"features.npy"', "number": "3.5", "category": '"a value"',
-    }  # fmt: skip
-    return {name: examples.get(config.modality, "…") for name, config in declaration.inputs.items()}
+    given = declaration.inputs.items()
+    return {name: CARDS.get(config.modality, CardEntry()).example for name, config in given}
 
 
 def _hub_name(metric: str) -> str:

@@ -1,7 +1,8 @@
-"""What a hit shows of its item: a thumbnail of a picture or clip, the first words of a text, a value."""
+"""What a hit shows of its item, by modality: a thumbnail, the first words of a text, a value."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -10,10 +11,19 @@ from PIL import Image
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import sample_frames
-from polymodal.data.readers.base import is_media
+from polymodal.data.readers import (
+    AudioReader,
+    CategoryReader,
+    ImageReader,
+    NumberReader,
+    SequenceReader,
+    TextReader,
+    VideoReader,
+)
 from polymodal.data.readers.items import each_item
 from polymodal.errors import one_line
 from polymodal.search.fields import text_of
+from polymodal.utils.registry import Registry
 
 SIDE = 128
 """Pixels of a thumbnail's longer side."""
@@ -22,10 +32,15 @@ HEAVIEST = 10_000
 QUALITIES = (85, 70, 50, 30, 10)
 WORDS = 200
 """Characters of a text."""
+Preview = tuple[bytes | None, str | None]
+"""A JPEG and words; None for what there is not."""
+PREVIEWS: Registry[Callable[[Any, Root], Preview]] = Registry("preview", group="polymodal.previews")
+"""By modality: an item and the folder its path starts from → its preview. Another package adds its own under
+the entry points ``polymodal.previews``; the hits of a modality without an entry say that there is none."""
 
 
-def preview(cell: Any, modality: str, root: Root) -> tuple[bytes | None, str | None]:
-    """A JPEG and words of the first item in a cell that was read before; None for what it has not.
+def preview(cell: Any, modality: str, root: Root) -> Preview:
+    """A JPEG and words of the first item in a cell that was read before; None for what there is not.
 
     Raises:
         MediaError: If it cannot be read any more.
@@ -33,11 +48,36 @@ def preview(cell: Any, modality: str, root: Root) -> tuple[bytes | None, str | N
     first = next((item for _, item in each_item(cell, modality)), None)
     if first is None:
         return None, None
-    if modality == "image":
-        return thumbnail(media.load_image(first, root)), None
-    if modality == "video":
-        return thumbnail(next(sample_frames(first, root, frames=1))), None
-    return None, None if is_media(modality) else words(first)
+    if modality not in PREVIEWS:
+        return None, f"no preview: not supported for {modality}"
+    return PREVIEWS[modality](first, root)
+
+
+@PREVIEWS.register(ImageReader.modality)
+def of_picture(item: Any, root: Root) -> Preview:
+    """Its thumbnail."""
+    return thumbnail(media.load_image(item, root)), None
+
+
+@PREVIEWS.register(VideoReader.modality)
+def of_clip(item: Any, root: Root) -> Preview:
+    """The thumbnail of one frame."""
+    return thumbnail(next(sample_frames(item, root, frames=1))), None
+
+
+@PREVIEWS.register(AudioReader.modality)
+@PREVIEWS.register(SequenceReader.modality)
+def of_nothing_to_see(item: Any, root: Root) -> Preview:
+    """Nothing: the row's other columns show which it is."""
+    return None, None
+
+
+@PREVIEWS.register(TextReader.modality)
+@PREVIEWS.register(NumberReader.modality)
+@PREVIEWS.register(CategoryReader.modality)
+def of_value(item: Any, root: Root) -> Preview:
+    """The beginning of a text, or a value."""
+    return None, words(item)
 
 
 def thumbnail(picture: Image.Image) -> bytes:

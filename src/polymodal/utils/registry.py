@@ -64,7 +64,9 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: If its package is broken.
         """
-        return self[name] if name in self else default
+        if name not in self:
+            return default
+        return self[name]
 
     def name_of(self, entry: object) -> str | None:
         """The name under which ``entry`` is registered."""

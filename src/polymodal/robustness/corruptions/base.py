@@ -1,4 +1,4 @@
-"""A corruption: a name, five strengths in a real unit, a function of decoded values; and those per modality."""
+"""A corruption: a name, five strengths in a real unit, a function of decoded values; all by modality."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One input's cells: decoded once, corrupted at every level, and each time read like any cell.
 
 Corruption happens before the reader, so that a checkpoint's own image processor or feature extractor sees a
-corrupted cell and not a corrupted tensor. A corrupted value is passed to the reader in place of path or bytes.
+corrupted cell and not a corrupted tensor. A corrupted value is passed to the reader in place of a path.
 """
 
 from __future__ import annotations
