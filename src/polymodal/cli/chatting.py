@@ -66,13 +66,14 @@ def _next_line() -> str | None:
 
 def _answer(talk: Talk, line: str) -> None:
     """Do what a line asks for; what is wrong is told, and the talk goes on."""
+    from polymodal.data.chat.sources import KINDS
     from polymodal.errors import PolymodalError
 
     command, _, rest = line.partition(" ")
     try:
         if command == "/reset":
             talk.reset()
-        elif command.startswith("/") and command[1:] in ("image", "audio", "video"):
+        elif command.startswith("/") and command[1:] in KINDS:
             path = rest.strip().strip("'\"")  # as terminals write what is dropped on them
             talk.attach(command[1:], path)
             typer.echo(f"{path} goes with your next message", err=True)

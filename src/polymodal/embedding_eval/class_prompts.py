@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polymodal.data.readers import TextReader
 from polymodal.data.tables.table import read_table
 from polymodal.embedding_eval.probe_table import Reading, unit
 from polymodal.errors import RunError, did_you_mean
@@ -59,7 +60,7 @@ def prompt_reader(run: Run, name: str | None) -> str:
         RunError: If the run has no input of text, or several and none is named, or ``name`` is none.
     """
     readers = run.processor.readers
-    texts = [entry for entry, reader in readers.items() if reader.modality == "text"]
+    texts = [entry for entry, reader in readers.items() if reader.modality == TextReader.modality]
     if not texts:
         reads = ", ".join(f"{entry} ({reader.modality})" for entry, reader in readers.items())
         raise RunError(f"{run.folder}: no input reads text, so no class can be named to it. It reads {reads}")

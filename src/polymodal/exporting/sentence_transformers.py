@@ -32,13 +32,11 @@ from polymodal.errors import DataError, Problem, RunError
 from polymodal.exporting.formats import Exported
 from polymodal.exporting.sample_modality import MESSAGE, read_sample, with_prompt
 from polymodal.exporting.tower_card import tower_card
-from polymodal.exporting.tower_inputs import choose_inputs
+from polymodal.exporting.tower_inputs import TEXT, TOWERS, choose_inputs
 from polymodal.exporting.towers import TowerModel
 from polymodal.run import Run
 from polymodal.utils.atomic import folder_aside, write_text
 
-TENSORS = {"text": ("input_ids", "attention_mask"), "image": ("pixel_values",)}
-"""By modality, the tensors of a batch, under the names that both libraries give them."""
 SETTINGS = "config_sentence_transformers.json"
 
 
@@ -83,7 +81,7 @@ class Towers(InputModule):
 
     def _read(self, sample: Any, prompt: str | None) -> dict[str, Any]:
         modality, cell = read_sample(sample, self.modalities)
-        if prompt and modality == "text":
+        if prompt and modality == TEXT:
             cell = with_prompt(cell, prompt)
         kept = self.processor.read(self.inputs[modality], cell)
         if kept is None:
@@ -94,7 +92,7 @@ class Towers(InputModule):
         """Add the tokens of what :meth:`preprocess` gave."""
         values = {}
         for modality, name in self.inputs.items():
-            first, *_ = names = TENSORS[modality]
+            first, *_ = names = TOWERS[modality].tensors
             if first in features:
                 tensors = {key: self._typed(features[key]) for key in names if key in features}
                 every = torch.arange(len(tensors[first]), device=tensors[first].device)
@@ -115,7 +113,7 @@ class Towers(InputModule):
 
     @property
     def _text_reader(self) -> Any:
-        return self.processor.readers.get(self.inputs.get("text", ""))
+        return self.processor.readers.get(self.inputs.get(TEXT, ""))
 
     @property
     def tokenizer(self) -> Any:  # type: ignore[override]
@@ -170,7 +168,7 @@ def write(run: Run, folder: Path, inputs: Sequence[str]) -> Exported:
     Raises:
         RunError: If they cannot be expressed; see :func:`choose_inputs`.
     """
-    chosen = choose_inputs(run, inputs, tuple(TENSORS), "sentence-transformers")
+    chosen = choose_inputs(run, inputs, tuple(TOWERS), "sentence-transformers")
     names = [name for name in run.model.config.input_names if name in chosen.values()]
     towers = TowerModel.taken_from(run.model.model, names)
     processor = PolymodalProcessor(

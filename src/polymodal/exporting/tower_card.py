@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from huggingface_hub import ModelCardData
 
 from polymodal import __version__
+from polymodal.exporting.tower_inputs import IMAGE, TOWERS
 
 TEXT = """---
 {header}
@@ -28,8 +29,6 @@ model = SentenceTransformer("this folder", trust_remote_code=True)  # polymodal'
 vectors = model.encode([{example}])
 ```
 """
-TOWERS = {"text": "text tower", "image": "picture tower"}
-EXAMPLES = {"text": '"a text"', "image": 'Image.open("a.png")'}
 
 
 def tower_card(name: str, inputs: Mapping[str, str], width: int | None) -> str:
@@ -48,9 +47,9 @@ def tower_card(name: str, inputs: Mapping[str, str], width: int | None) -> str:
     return TEXT.format(
         header=data.to_yaml().strip(),
         name=name,
-        towers=" and ".join(f"{TOWERS[modality]} (`{column}`)" for modality, column in inputs.items()),
+        towers=" and ".join(f"{TOWERS[modality].name} (`{column}`)" for modality, column in inputs.items()),
         width=width,
         version=__version__,
-        imports="from PIL import Image\n" if "image" in inputs else "",
-        example=", ".join(EXAMPLES[modality] for modality in inputs),
+        imports="from PIL import Image\n" if IMAGE in inputs else "",
+        example=", ".join(TOWERS[modality].example for modality in inputs),
     )

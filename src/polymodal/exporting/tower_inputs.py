@@ -1,11 +1,36 @@
-"""Which inputs of a run become towers: those that were compared with others, one a modality."""
+"""Which inputs of a run become towers: those that were compared with others, one per modality."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from polymodal.data.readers import ImageReader, TextReader
 from polymodal.errors import RunError, did_you_mean
 from polymodal.run import Run
+
+
+@dataclass(frozen=True)
+class Tower:
+    """How sentence-transformers reads one modality.
+
+    Attributes:
+        name: Of the tower, on the card.
+        example: What ``encode`` takes, as Python.
+        tensors: Of a batch, under the names that both libraries give them; the first holds the content.
+    """
+
+    name: str
+    example: str
+    tensors: tuple[str, ...]
+
+
+TEXT, IMAGE = TextReader.modality, ImageReader.modality
+TOWERS = {
+    TEXT: Tower("text tower", '"a text"', ("input_ids", "attention_mask")),
+    IMAGE: Tower("picture tower", 'Image.open("a.png")', ("pixel_values",)),
+}
+"""By modality; an input of any other is refused, or stays with the run."""
 
 
 def choose_inputs(run: Run, asked: Sequence[str], reads: Sequence[str], library: str) -> dict[str, str]:

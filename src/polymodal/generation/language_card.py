@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from polymodal import __version__
 from polymodal.config import Declaration
+from polymodal.data.readers import ImageReader
 from polymodal.report.model_card import base_models, cell
 
 
@@ -34,7 +35,7 @@ def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) 
         tags=["polymodal", *modalities],
         base_model=base_models(declaration) or None,
         metrics=list(metrics) or None,
-        pipeline_tag="image-text-to-text" if "image" in modalities else "text-generation",
+        pipeline_tag="image-text-to-text" if ImageReader.modality in modalities else "text-generation",
     )
     given: dict[str, Any] = {
         "name": name, "version": __version__, "inputs": " and ".join(modalities), "cell": cell,

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from polymodal.data.media.cells import describe, is_empty, recognise
+from polymodal.data.readers import TextReader
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.models.inference import run_model
 
@@ -93,7 +94,7 @@ def as_cells(run: Run, item: Any, number: int = 1) -> dict[str, Any]:
         return _row_cells(item, names, number)
     if is_empty(item):
         raise _refused("an empty item", number, expected="a text, a file or a row")
-    modality = recognise(item) or ("text" if isinstance(item, str) else None)
+    modality = recognise(item) or (TextReader.modality if isinstance(item, str) else None)
     if modality is None:
         raise _refused(
             describe(item), number, expected="a text, a path, bytes, a picture, an array or a dict"

@@ -19,7 +19,7 @@ from typing import Any
 from huggingface_hub import constants
 from torch import nn
 
-from polymodal.data.readers import READERS
+from polymodal.data.readers import READERS, TextReader
 from polymodal.errors import RunError
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
@@ -238,7 +238,7 @@ def check_agreement(config: Any, processor: Any, folder: Path) -> None:
 def _vocabulary(encoder: dict[str, Any]) -> int | None:
     """How many tokens the backbone of a text encoder knows, where it says so."""
     backbone = encoder.get("backbone")
-    if encoder.get("kind") != "text" or not isinstance(backbone, dict):
+    if encoder.get("kind") != TextReader.modality or not isinstance(backbone, dict):
         return None
     size = backbone.get("vocab_size") or (backbone.get("text_config") or {}).get("vocab_size")
     return size if isinstance(size, int) else None

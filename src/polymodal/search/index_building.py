@@ -18,7 +18,7 @@ from polymodal.search.fields import columns_of, fields_of, text_of
 from polymodal.search.fingerprints import model_digest, row_digest
 from polymodal.search.index_writing import Block, Writer
 from polymodal.search.lance_store import DATA, load_lancedb
-from polymodal.search.manifest import FILE, Manifest, read_manifest, relative_run
+from polymodal.search.manifest import FILE, QUERIES, Manifest, read_manifest, relative_run
 from polymodal.search.previews import preview
 from polymodal.utils.lock import LOCK, WRITER
 from polymodal.utils.progress import progress
@@ -67,9 +67,8 @@ class Indexed:
     @property
     def example(self) -> str:
         """Options of a search in it; none where the command line has no query that its inputs read."""
-        samples = {"text": '"a few words"', "image": "FILE", "audio": "FILE", "video": "FILE"}
-        kind = next((kind for kind in samples if kind in self.inputs.values()), None)
-        return f"--{kind} {samples[kind]}" if kind else ""
+        kind = next((kind for kind in QUERIES if kind in self.inputs.values()), None)
+        return f"--{kind} {QUERIES[kind]}" if kind else ""
 
 
 def index_table(

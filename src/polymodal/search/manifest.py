@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from polymodal import __version__
+from polymodal.data.readers import AudioReader, ImageReader, TextReader, VideoReader
 from polymodal.errors import RunError
 from polymodal.search.fields import Field
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 
 FILE = "index.json"
+QUERIES = {
+    TextReader.modality: '"a few words"',
+    ImageReader.modality: "FILE",
+    AudioReader.modality: "FILE",
+    VideoReader.modality: "FILE",
+}
+"""What a search of its own option takes, by modality; others are searched by ``query={input: cell}``."""
 WIDEST = 2**16
 """Numbers of a vector."""
 FORMAT = 1

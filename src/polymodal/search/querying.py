@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.media.cells import describe, is_empty
+from polymodal.data.readers import TextReader
 from polymodal.errors import ConfigError, DataError, Problem, RunError
 from polymodal.runs.encode_items import as_cells, encode, input_of, inputs_read
 from polymodal.search.fingerprints import model_digest
 from polymodal.search.index_building import check_model
-from polymodal.search.manifest import Manifest
+from polymodal.search.manifest import QUERIES, Manifest
 
 if TYPE_CHECKING:
     from polymodal.run import Run
-
-MODALITIES = ("text", "image", "audio", "video")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Asked:
         names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         if len(names) != 1:
             found = " and ".join(names) or "nothing"
-            raise ConfigError(f"{found} to search for, expected one of {', '.join(MODALITIES)}")
+            raise ConfigError(f"{found} to search for, expected one of {', '.join(QUERIES)}")
         return names[0]
 
 
@@ -117,7 +116,7 @@ class QueryMaker:
         name = input if same else input_of(run, given)
         if name is None:
             raise RunError(f"{run.folder}: reads no {given}, only {inputs_read(run)}")
-        if given != "text":
+        if given != TextReader.modality:
             _check_file(item)
         return {str(name): item}
 

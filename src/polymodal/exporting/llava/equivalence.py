@@ -11,6 +11,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from polymodal.data.chat.messages import USER, Media, Message
 from polymodal.data.chat.rendering import Renderer
+from polymodal.data.readers import ImageReader, TextReader
 from polymodal.errors import RunError
 from polymodal.models import PolymodalForConditionalGeneration
 
@@ -73,7 +74,8 @@ def check_same_tokens(processor: LlavaProcessor, own: Renderer, patches: int, be
     (name,) = own.placeholders
     asked = Message(USER, (Media(name, "picture"), between, question))
     expected = own.encode((asked,), lambda _: patches, reply=True).ids.tolist()
-    content = [{"type": "image", "image": Image.new("RGB", (8, 8))}, {"type": "text", "text": question}]
+    image, text = ImageReader.modality, TextReader.modality  # types of parts have the same names
+    content = [{"type": image, image: Image.new("RGB", (8, 8))}, {"type": text, text: question}]
     messages: Any = [{"role": "user", "content": content}]
     made: Any = processor.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True

@@ -55,7 +55,7 @@ def check_fits(model: PolymodalForConditionalGeneration) -> None:
 
 def _check_inputs(model: PolymodalForConditionalGeneration) -> None:
     modality_of = {name: model.encoder(name).modality for name in model.config.input_names}
-    if list(modality_of.values()) != ["image"]:
+    if list(modality_of.values()) != [ImageEncoder.modality]:
         has = ", ".join(f"{name} ({modality})" for name, modality in modality_of.items())
         found = f"LLaVA reads one input, of pictures, and this model {f'reads {has}' if has else 'has none'}"
         raise RunError(f"{found}. Fit one with a picture alone")

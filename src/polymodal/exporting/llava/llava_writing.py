@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.data.chat.chat_tokenizer import placeholders_of
+from polymodal.data.readers import ImageReader, TextReader
 from polymodal.errors import RunError, did_you_mean
 from polymodal.exporting.formats import Exported
 from polymodal.exporting.llava.assembling import to_llava
@@ -43,11 +44,12 @@ def write(run: LanguageRun, folder: Path, inputs: Sequence[str]) -> Exported:
         processor.image_processor.save_pretrained(aside)  # where older versions of others look for it
         write_text(aside / "README.md", llava_card(run, missing))
     usage = f"LlavaForConditionalGeneration.from_pretrained({str(folder)!r})"
-    return Exported(folder, {"image": name}, usage=usage)
+    return Exported(folder, {ImageReader.modality: name}, usage=usage)
 
 
 def between_parts(run: LanguageRun) -> str:
     """What the run writes between a picture and the text behind it in a message."""
-    content: Any = [{"type": "image", "path": "picture"}, {"type": "text", "text": "a"}]
+    image, text = ImageReader.modality, TextReader.modality  # types of parts have the same names
+    content: Any = [{"type": image, "path": "picture"}, {"type": text, text: "a"}]
     (message,) = run.conversation([{"role": "user", "content": content}])
     return message.text.removesuffix("a")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.models.encoders import ImageEncoder
 from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
 from polymodal.models.objectives.batch_view import ObjectiveModel, View, by_pieces
 from polymodal.models.objectives.cutmix import cut_and_mixed
@@ -89,7 +90,7 @@ class PairObjective(Objective):
         encoder: Any = model.encoders[model.encoder_of[name]] if name in self.taking else None
         if encoder is None:
             found = f"no input of it. {did_you_mean(name, self.taking)}"
-        elif encoder.modality != "image":
+        elif encoder.modality != ImageEncoder.modality:
             found = f"{encoder.modality}, expected pictures"
         elif encoder.frozen:
             found = "frozen and learns nothing from mixed pictures. Leave cutmix or freeze out"

@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from polymodal.models.encoders import Encoder
+from polymodal.models.encoders import TextEncoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
-from polymodal.models.objectives.patches import PATCHES, Patches
+from polymodal.models.objectives.patches import HIDDEN_CELLS, PATCHES, HiddenCells, Patches
 from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
 
-CELLS = ("number", "category")
-"""Modalities of one token, which are hidden whole: the row then lacks them."""
 
 
 @dataclass
@@ -27,7 +25,7 @@ class Hidden:
     """What was hidden of an input.
 
     Attributes:
-        answers: ``(items, patches, outputs)``; of cells ``(cells,)``.
+        answers: ``(items, patches, outputs)``; of cells ``(cells, …)``.
         where: ``(items, patches)`` bool; of cells ``(cells,)`` the row of each.
     """
 
@@ -57,6 +55,7 @@ class MaskedPatchObjective(MaskedObjective):
         super().__init__(share=share, **options)
         self.telling = nn.ModuleList()
         self.patches: dict[str, Patches] = {}
+        self.cells: dict[str, HiddenCells] = {}
 
     def bind(self, model: ObjectiveModel) -> Objective:
         """See :meth:`Objective.bind`."""
@@ -64,11 +63,12 @@ class MaskedPatchObjective(MaskedObjective):
         width = model.config.fusion["width"]
         for name in self.taking:
             encoder = cast(Any, model.encoders[model.encoder_of[name]])
-            if encoder.modality in CELLS:
-                outputs, count = getattr(encoder, "categories", 0) + 1, 1
+            made: Patches | HiddenCells
+            if encoder.modality in HIDDEN_CELLS:
+                made = self.cells[name] = HIDDEN_CELLS[encoder.modality](encoder)
             else:
-                self.patches[name] = PATCHES[encoder.modality](encoder)  # type: ignore[call-arg]
-                outputs, count = self.patches[name].outputs, self.patches[name].count
+                made = self.patches[name] = PATCHES[encoder.modality](encoder)
+            outputs, count = made.outputs, made.count
             if len(self.telling) < len(self.taking):
                 self.telling.append(
                     nn.ModuleDict({"place": nn.Embedding(count, width), "head": teller(width, outputs)})
@@ -78,15 +78,13 @@ class MaskedPatchObjective(MaskedObjective):
     def refusal(self, model: ObjectiveModel, name: str) -> str | None:
         """See :meth:`MaskedObjective.refusal`."""
         encoder = cast(Any, model.encoders[model.encoder_of[name]])
-        if encoder.modality not in (*PATCHES, *CELLS):
-            return f"{encoder.modality} is masked by masked_text" if encoder.modality == "text" else "unknown"
-        if encoder.modality in CELLS:
+        if encoder.modality == TextEncoder.modality:
+            return f"{encoder.modality} is masked by masked_text"
+        if encoder.modality in HIDDEN_CELLS:
             return None
-        if encoder.frozen:
-            return "its encoder is frozen"
-        if encoder.modality == "audio" and not (encoder.reads_mel or reads_waveform(encoder)):
-            return "its checkpoint reads features that its own extractor makes, not a waveform"
-        return None
+        if encoder.modality not in PATCHES:
+            return f"masking is not supported for {encoder.modality}"
+        return "its encoder is frozen" if encoder.frozen else PATCHES[encoder.modality].refusal(encoder)
 
     def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
         """See :meth:`MaskedObjective.hide`."""
@@ -123,8 +121,7 @@ class MaskedPatchObjective(MaskedObjective):
         row = values["row"]
         gone = (uniform(draws, salt(self.name, name), 1)[:, 0] < self.share)[row] & (there[row] > 1)
         there.index_add_(0, row[gone], -torch.ones_like(row[gone]))
-        value = values["value"][gone]
-        answers = value[:, 0] if value.is_floating_point() else value
+        answers = self.cells[name].answers(values["value"][gone])
         return {key: tensor[~gone] for key, tensor in values.items()}, Hidden(answers, row[gone])
 
     def part_names(self) -> list[str]:
@@ -146,27 +143,18 @@ class MaskedPatchObjective(MaskedObjective):
                 self.patches[name].places(sequences[name]),
             )
             near = tokens.gather(1, places.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-            said = telling["head"](near[made.where] + telling["place"].weight.expand_as(near)[made.where])
-            error = F.mse_loss(said.float(), made.answers[made.where].float(), reduction="none")
+            predicted = telling["head"](
+                near[made.where] + telling["place"].weight.expand_as(near)[made.where]
+            )
+            error = F.mse_loss(predicted.float(), made.answers[made.where].float(), reduction="none")
             found[name] = error.mean(dim=-1).sum(), made.where.sum()
         return found
 
-    @staticmethod
-    def _tell_cells(name: str, telling: Any, state: FusedState, made: Hidden) -> Found:
+    def _tell_cells(self, name: str, telling: Any, state: FusedState, made: Hidden) -> Found:
         assert state.tokens is not None and state.spans is not None
         missing = state.tokens[made.where, state.spans[name].start]
-        said = telling["head"](missing + telling["place"].weight).float()
-        if made.answers.is_floating_point():
-            return F.mse_loss(said[:, 0], made.answers.float(), reduction="sum"), made.where.new_tensor(
-                len(said)
-            )
-        return F.cross_entropy(said, made.answers, reduction="sum"), made.where.new_tensor(len(said))
-
-
-def reads_waveform(encoder: Encoder) -> bool:
-    """Whether an audio backbone takes samples: AST's ``input_values`` are frames."""
-    backbone = cast(Any, encoder).backbone
-    return backbone.main_input_name == "input_values" and not hasattr(backbone.config, "num_mel_bins")
+        predicted = telling["head"](missing + telling["place"].weight).float()
+        return self.cells[name].loss(predicted, made.answers), made.where.new_tensor(len(predicted))
 
 
 def has_blank(values: Mapping[str, Tensor]) -> bool:

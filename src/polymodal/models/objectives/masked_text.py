@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer
 
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import Encoder
+from polymodal.models.encoders import Encoder, TextEncoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
@@ -80,7 +80,7 @@ class MaskedTextObjective(MaskedObjective):
     def refusal(self, model: ObjectiveModel, name: str) -> str | None:
         """See :meth:`MaskedObjective.refusal`."""
         encoder = cast(Encoder, model.encoders[model.encoder_of[name]])
-        if encoder.modality != "text" or not hasattr(encoder, "backbone"):
+        if encoder.modality != TextEncoder.modality or not hasattr(encoder, "backbone"):
             return f"it is {encoder.modality}, not text"
         if encoder.frozen:
             return "its encoder is frozen"

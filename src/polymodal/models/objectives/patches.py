@@ -1,4 +1,4 @@
-"""How an input is cut into patches: what hides them, what they held, and which token stands for each."""
+"""What masked_patch hides, by modality: patches of an input, or cells of one value, and their targets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polymodal.models.encoders import (
+    AudioEncoder,
+    CategoryEncoder,
+    Encoder,
+    ImageEncoder,
+    NumberEncoder,
+    SequenceEncoder,
+    VideoEncoder,
+)
 from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.registry import Registry
 
 Values = Mapping[str, Tensor]
 
@@ -28,6 +38,9 @@ STRETCHES, WITHIN = 16, 2
 class Patches(ABC):
     """Patches of one input.
 
+    Args:
+        encoder: Of the input.
+
     Attributes:
         shape: How many there are along each dimension.
         outputs: Numbers that a patch is told by.
@@ -35,6 +48,14 @@ class Patches(ABC):
 
     shape: tuple[int, ...]
     outputs: int
+
+    @abstractmethod
+    def __init__(self, encoder: Any) -> None: ...
+
+    @staticmethod
+    def refusal(encoder: Any) -> str | None:
+        """Why an input of this encoder cannot take part; None if it can."""
+        return None
 
     @property
     def count(self) -> int:
@@ -58,6 +79,76 @@ class Patches(ABC):
         return index.flatten().expand(len(sequence.row), -1)
 
 
+PATCHES: Registry[type[Patches]] = Registry("way to patch", group="polymodal.patches", base=Patches)
+"""By modality; another package adds its own under the entry points ``polymodal.patches``. An input that is
+neither here
+nor in :data:`HIDDEN_CELLS` cannot be masked, and the objective says so."""
+
+
+class HiddenCells(ABC):
+    """Cells of one value, which are hidden whole: the row then lacks the input.
+
+    Args:
+        encoder: Of the input.
+
+    Attributes:
+        outputs: Numbers that a cell is predicted by.
+    """
+
+    count: ClassVar[int] = 1
+    outputs: int
+
+    @abstractmethod
+    def __init__(self, encoder: Any) -> None: ...
+
+    @abstractmethod
+    def answers(self, value: Tensor) -> Tensor:
+        """The targets of hidden cells, from the encoder's ``value`` ``(cells, …)``."""
+
+    @abstractmethod
+    def loss(self, predicted: Tensor, answers: Tensor) -> Tensor:
+        """The sum of the losses of ``predicted`` ``(cells, outputs)``, in fp32."""
+
+
+HIDDEN_CELLS: Registry[type[HiddenCells]] = Registry(
+    "way to hide cells", group="polymodal.hidden_cells", base=HiddenCells
+)
+"""By modality; another package adds its own under the entry points ``polymodal.hidden_cells``."""
+
+
+@HIDDEN_CELLS.register(NumberEncoder.modality)
+class NumberCells(HiddenCells):
+    """Numbers, predicted by their standardized value, the first of ``value`` ``(cells, features)``."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.outputs = 1
+
+    def answers(self, value: Tensor) -> Tensor:
+        """See :meth:`HiddenCells.answers`: ``(cells,)``."""
+        return value[:, 0]
+
+    def loss(self, predicted: Tensor, answers: Tensor) -> Tensor:
+        """See :meth:`HiddenCells.loss`: squared errors."""
+        return F.mse_loss(predicted[:, 0], answers.float(), reduction="sum")
+
+
+@HIDDEN_CELLS.register(CategoryEncoder.modality)
+class CategoryCells(HiddenCells):
+    """Categories, predicted by their index ``value`` ``(cells,)``."""
+
+    def __init__(self, encoder: CategoryEncoder) -> None:
+        self.outputs = getattr(encoder, "categories", 0) + 1
+
+    def answers(self, value: Tensor) -> Tensor:
+        """See :meth:`HiddenCells.answers`: the same."""
+        return value
+
+    def loss(self, predicted: Tensor, answers: Tensor) -> Tensor:
+        """See :meth:`HiddenCells.loss`: cross-entropy."""
+        return F.cross_entropy(predicted, answers, reduction="sum")
+
+
+@PATCHES.register(ImageEncoder.modality)
 class PicturePatches(Patches):
     """Squares of pictures ``pixel_values`` ``(items, colours, height, width)``."""
 
@@ -78,6 +169,7 @@ class PicturePatches(Patches):
         return F.unfold(small, PIXELS, stride=PIXELS).transpose(1, 2)
 
 
+@PATCHES.register(VideoEncoder.modality)
 class ClipPatches(Patches):
     """Blocks of clips ``pixel_values`` ``(items, frames, colours, height, width)``."""
 
@@ -104,7 +196,7 @@ class ClipPatches(Patches):
 class TimePatches(Patches):
     """Base of stretches of time, as shares of what an item holds: its padding has no part in them."""
 
-    def __init__(self, features: int) -> None:
+    def _cut(self, features: int) -> None:
         self.shape, self.outputs = (STRETCHES,), WITHIN * features
 
     def places(self, sequence: TokenSequence) -> Tensor:
@@ -134,12 +226,20 @@ class TimePatches(Patches):
         )
 
 
+@PATCHES.register(AudioEncoder.modality)
 class SoundPatches(TimePatches):
-    """Stretches of recordings: a waveform ``(items, samples)``, told by its log-mel frames."""
+    """Stretches of recordings: a waveform ``(items, samples)``, predicted by its log-mel frames."""
 
     def __init__(self, encoder: Any) -> None:
         self.own, self.rate = encoder.mel if encoder.reads_mel else None, encoder.rate
-        super().__init__(encoder.bins)
+        self._cut(encoder.bins)
+
+    @staticmethod
+    def refusal(encoder: Any) -> str | None:
+        """See :meth:`Patches.refusal`."""
+        if encoder.reads_mel or reads_waveform(encoder):
+            return None
+        return "its checkpoint reads features that its own extractor makes, not a waveform"
 
     @cached_property
     def mel(self) -> LogMel:
@@ -159,12 +259,13 @@ class SoundPatches(TimePatches):
         return self.means(frames, mask.sum(dim=1))
 
 
+@PATCHES.register(SequenceEncoder.modality)
 class StepPatches(TimePatches):
     """Stretches of feature sequences ``steps`` ``(items, time, features)``."""
 
     def __init__(self, encoder: Any) -> None:
         self.longest = encoder.length
-        super().__init__(encoder.features)
+        self._cut(encoder.features)
 
     def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
         """See :meth:`Patches.hide`; what is hidden is nought, the features' mean."""
@@ -176,10 +277,10 @@ class StepPatches(TimePatches):
         return self.means(values["steps"], values["length"].clamp(max=self.longest))
 
 
-PATCHES: dict[str, type[Patches]] = {
-    "image": PicturePatches, "video": ClipPatches, "audio": SoundPatches, "sequence": StepPatches,
-}  # fmt: skip
-"""By modality."""
+def reads_waveform(encoder: Any) -> bool:
+    """Whether an audio backbone takes samples: AST's ``input_values`` are frames."""
+    backbone = encoder.backbone
+    return backbone.main_input_name == "input_values" and not hasattr(backbone.config, "num_mel_bins")
 
 
 def waveform_of(values: Values) -> str:
