@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal.cli.show import console
+from polymodal.data.readers.base import content_of
 from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
 
@@ -65,7 +66,8 @@ def telling(hits: Sequence[Hit], inputs: Mapping[str, str]) -> list[str]:
 
     def rank(name: str) -> tuple[bool, bool]:
         cells = {str(hit.fields[name]) for hit in hits}
-        return inputs.get(name) in (None, "number", "category"), len(cells) == 1
+        content = content_of(inputs.get(name))
+        return content is None or content.is_tabular, len(cells) == 1
 
     filled = [name for name in hits[0].fields if any(hit.fields[name] is not None for hit in hits)]
     chosen = sorted(filled, key=rank)[:COLUMNS]

@@ -19,7 +19,6 @@ from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
 
 
-
 @dataclass
 class Hidden:
     """What was hidden of an input.
