@@ -44,6 +44,12 @@ class OtherReader(Reader):
         return cell
 
 
+@pytest.fixture
+def smell(monkeypatch):
+    """The other modality has a reader and nothing else."""
+    monkeypatch.setitem(READERS._entries, "smell", OtherReader)
+
+
 @pytest.mark.parametrize("analysis", REGISTRIES)
 @pytest.mark.parametrize("modality", READERS)
 def test_each_modality_is_registered_or_named_as_not_supported(modality, analysis):
@@ -59,7 +65,7 @@ def test_no_analysis_names_a_modality_that_has_no_reader(analysis):
     assert named <= set(READERS)
 
 
-def test_cells_of_another_modality_are_read_and_not_corrupted():
+def test_cells_of_another_modality_are_read_and_not_corrupted(smell):
     reader = OtherReader()
     assert corruptions_of(reader) == ()
     cells = CellReader(reader)
@@ -75,7 +81,7 @@ def test_an_input_of_another_modality_is_explained_as_a_whole_and_the_note_says_
     assert "smell" not in WORDS and OTHER
 
 
-def test_pages_cards_and_hits_say_that_another_modality_is_not_supported():
+def test_pages_cards_and_hits_say_that_another_modality_is_not_supported(smell):
     (shown,) = show_cell("rose", "smell", None)
     assert shown == {"kind": "gone", "content": "not supported: pages do not show smell"}
     assert preview("rose", "smell", None) == (None, "no preview: not supported for smell")
