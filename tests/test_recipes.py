@@ -34,7 +34,7 @@ def test_its_table_is_the_one_it_was_made_for(path, request):
     declared = load_yaml(path).data.train
     variable, _, name = declared.partition("/")
     folders = {"${POLYMODAL_DATA}": "data_folder", "${MOTION}": "made_folder"}
-    made_from = re.search(r"writes from (\S+)", path.read_text(encoding="utf-8"))
+    made_from = re.search(r" from (\S+\.csv)", path.read_text(encoding="utf-8"))
     folder, name = ("data_folder", made_from[1]) if made_from else (folders[variable], name)
     table = request.getfixturevalue(folder) / name
     assert stated and hashlib.sha256(table.read_bytes()).hexdigest() == stated[1]
