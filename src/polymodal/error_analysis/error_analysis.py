@@ -358,7 +358,7 @@ def _wrongest(head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int
 
 def _card(head: Head, answer: Tensor, target: Tensor, output: int, shares: AnswerShares) -> dict[str, Any]:
     """What is said of one mistake."""
-    figures = shares.of(output)
+    figures = dict(shares.of(output))
     value = figures.pop("value")
     family = family_of(head)
     if family == "regression":

@@ -1,9 +1,9 @@
-"""How much of a result needs inputs to interact: the empirical multimodally-additive projection (EMAP)."""
+"""Interaction of inputs: the empirical multimodally-additive projection (EMAP; Hessel & Lee 2020)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,15 +11,44 @@ from torch import Tensor
 
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
-from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.subsets import Embedded, embed_rows, logits_of, pick
 from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.utils.records import Record
 
 MOST_ROWS = 500
 PAIRS = 100_000
 """Pairs of rows that the fusion sees in all: with ``n`` rows it must see ``n²`` of them for each input."""
 AT_ONCE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction(Record):
+    """What a score owes to the interaction of one input with all others.
+
+    Attributes:
+        all: The score of the model.
+        additive: The score of its additive projection.
+        interaction: ``all`` less ``additive``.
+    """
+
+    all: Estimate
+    additive: Estimate
+    interaction: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionFigures(Record):
+    """Interactions by target and input.
+
+    Attributes:
+        rows: Number of sampled rows.
+        targets: By target that a sampled row knows, and by input.
+    """
+
+    rows: int
+    targets: dict[str, dict[str, Interaction]]
 
 
 def emap(
@@ -30,25 +59,21 @@ def emap(
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
-) -> dict[str, Any]:
-    """What is left of each target's score when no input may interact with the others.
+) -> InteractionFigures:
+    """The score that each target loses when no input may interact with the others (EMAP).
 
     The logits ``f(a, b)`` of an input ``a`` and the rest ``b`` are replaced by the nearest sum of a function
     of ``a`` and one of ``b`` over all pairs of rows: ``mean_j f(a_i, b_j) + mean_j f(a_j, b_i) - mean f``
-    (Hessel & Lee 2020, equation 2). The score that is lost thereby is what interaction is worth.
+    (Hessel & Lee 2020, equation 2). The score that this loses is due to interaction.
 
     Args:
         model: With two inputs or more.
-        rows: With targets; a seeded sample of at most ``MOST_ROWS`` is taken, and of fewer where there are
-            many inputs, so that the fusion sees ``PAIRS`` in all.
+        rows: With targets; a seeded sample of at most ``MOST_ROWS`` is taken, and of fewer with many inputs,
+            so that the fusion sees ``PAIRS`` pairs in all.
         scores: The metric of each target.
-        groups: ``(rows,)`` what each row belongs to.
-        precision: What the model computes in.
+        groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
+        precision: Of the forward pass, such as ``fp32``.
         seed: Of the sample and the resamples.
-
-    Returns:
-        ``rows``, and by target and input ``all`` and ``additive``, the score on these rows as the model is
-        and as a sum, and ``interaction``, their difference.
     """
     names = model.config.input_names
     against_rest = names[:1] if len(names) == 2 else names  # of two, each is the other's rest
@@ -58,7 +83,7 @@ def emap(
     bootstrap_groups = (np.arange(len(rows)) if groups is None else groups)[order]
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[order]).float()
     whole = logits_of(model, batch.embedded, precision)
-    found: dict[str, Any] = {name: {} for name in scores}
+    targets: dict[str, dict[str, Interaction]] = {name: {} for name in scores}
     for name in against_rest:
         additive = {
             target: additive_projection(pairs, weights)
@@ -69,8 +94,9 @@ def emap(
             both = whole[target], additive[target]
             entry = _compare(head, score, truth, both, weights, bootstrap_groups, seed)
             if entry:
-                found[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
-    return {"rows": len(order), "targets": {target: entry for target, entry in found.items() if entry}}
+                targets[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
+    kept = {target: entries for target, entries in targets.items() if entries}
+    return InteractionFigures(rows=len(order), targets=kept)
 
 
 def paired_logits(
@@ -96,7 +122,7 @@ def paired_logits(
 def additive_projection(pairs: Tensor, weights: Tensor | None = None) -> Tensor:
     """The nearest sum of two functions to ``pairs`` ``(rows, rows, outputs)``, for each row with itself.
 
-    With ``weights`` ``(rows,)`` nearness counts each row so much.
+    Least squares; ``weights`` ``(rows,)`` are sample weights.
     """
     if weights is None or not weights.any():
         return pairs.mean(dim=1) + pairs.mean(dim=0) - pairs.mean(dim=(0, 1))
@@ -113,10 +139,11 @@ def _compare(
     weights: Tensor | None,
     groups: np.ndarray,
     seed: int,
-) -> dict[str, Any]:
+) -> Interaction | None:
+    """The interaction for one target; None where no row has a ground truth."""
     known = head.known(target) if weights is None else head.known(target) & (weights > 0)
     if not known.any():
-        return {}
+        return None
     device = next(head.parameters()).device
     statistics = []
     for logits in logits_of_both:
@@ -127,8 +154,8 @@ def _compare(
         both = both * weights[known].double().numpy()[:, None]
     points = score.value(both.sum(axis=1))
     samples = score.value(Bootstrap(groups[known.numpy()], seed=seed).resample(both))
-    return {
-        "all": estimate(points[0], samples[:, 0]),
-        "additive": estimate(points[1], samples[:, 1]),
-        "interaction": estimate(points[0] - points[1], samples[:, 0] - samples[:, 1]),
-    }
+    return Interaction(
+        all=estimate(points[0], samples[:, 0]),
+        additive=estimate(points[1], samples[:, 1]),
+        interaction=estimate(points[0] - points[1], samples[:, 0] - samples[:, 1]),
+    )

@@ -1,13 +1,14 @@
-"""What each input is worth to a trained model: alone, left out, in every subset, exchanged between rows.
+"""Input importance of a trained model: each input alone, removed, permuted, and in every subset.
 
-Inputs are taken away as a row lacks them: the model reads its learned token in their place. Encoders and
-embedding run once a row; only fusion and heads run again.
+A removed input is a missing one: the model reads its learned token. Encoders and embedding run once per row;
+only fusion and heads run again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,30 +17,122 @@ from torch import Tensor
 
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score, score_of
-from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.shapley import Game, make_game
 from polymodal.importance.subsets import embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.utils.records import OPTIONAL, Record
 
 BATCH = 256
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputFigures(Record):
+    """What one input is worth, in the unit of the score.
+
+    Attributes:
+        alone: The score with this input only.
+        left_out: The score with all inputs but this one.
+        lost_without: The score of all inputs less ``left_out``.
+        shapley: Its Shapley value (Shapley 1953): what it adds, averaged over the orders of the inputs.
+        permuted: The score with its cells permuted among the rows that have one.
+        lost_permuted: The score of all inputs less ``permuted``, the perceptual score (Gat et al. 2021).
+    """
+
+    alone: Estimate
+    left_out: Estimate
+    lost_without: Estimate
+    shapley: Estimate
+    permuted: Estimate
+    lost_permuted: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeInputs(Record):
+    """Inputs that may each be removed without a significant loss.
+
+    Attributes:
+        inputs: Their names.
+        lost_without_all: What is lost without all of them; None where that subset was not tried.
+    """
+
+    inputs: list[str]
+    lost_without_all: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetScore(Record):
+    """The score with a subset of the inputs.
+
+    Attributes:
+        inputs: Those that the model may read.
+        value: The score.
+        low: The lower end of its interval.
+        high: The upper end.
+    """
+
+    inputs: list[str]
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The score alone."""
+        return Estimate(value=self.value, low=self.low, high=self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputImportance(Record):
+    """The importance of every input for one target.
+
+    Attributes:
+        score: Name of the metric.
+        rows: Number of rows whose target is known.
+        groups: Number of clusters that were resampled.
+        all: The score with all inputs.
+        none: The score with no input.
+        best_single: The input with the best score alone.
+        gain: The score of all inputs less that of ``best_single``.
+        free: The inputs that may each be removed without a significant loss.
+        exact: Whether every subset was tried, so that Shapley values are exact.
+        inputs: The figures by input.
+        subsets: The score of every subset that was tried.
+        present: The share of rows that have each input, from 0 to 1.
+        grouped_by: In words, by what rows were clustered.
+    """
+
+    score: str
+    rows: int
+    groups: int
+    all: Estimate
+    none: Estimate
+    best_single: str
+    gain: Estimate
+    free: FreeInputs
+    exact: bool
+    inputs: dict[str, InputFigures]
+    subsets: list[SubsetScore]
+    present: dict[str, float] = field(default_factory=dict)
+    grouped_by: str = field(default="", metadata=OPTIONAL)
+
+
 class Trials:
-    """What every row adds to a target's score, trial by trial.
+    """Sufficient statistics of a target's score by row and trial.
 
     Attributes:
         score: The metric.
-        known: ``(rows,)`` the rows, by their place in the table, whose target is known and which count.
-        weights: ``(known,)`` how much each counts in the score; None where all count the same.
+        known: ``(rows,)`` indices in the table of the rows whose target is known and whose weight is not 0.
+        weights: ``(known,)`` sample weights; None where all are equal.
         statistics: ``(trials, known, sums)``, see :meth:`Score.statistics`.
-        answers: ``(known, …)`` what the head answered in the trial ``full``, with every input.
-        logits: ``(known, …)`` what they were made of.
-        targets: ``(known, …)`` what it should have answered.
+        answers: ``(known, …)`` predictions in the trial ``full``, with every input.
+        logits: ``(known, …)`` their logits.
+        targets: ``(known, …)`` ground truth.
     """
 
     def __init__(self, head: Head, score: Score, full: Any = None, weights: np.ndarray | None = None) -> None:
-        """``weights`` ``(rows of the table,)`` say how much each row counts."""
+        """``weights`` ``(rows of the table,)`` are sample weights."""
         self.head, self.score, self.full, self._every = head, score, full, weights
         self._known: list[np.ndarray] = []
         self._answers: list[Tensor] = []
@@ -48,7 +141,7 @@ class Trials:
         self._statistics: dict[Any, list[np.ndarray]] = defaultdict(list)
 
     def start(self, index: Tensor, target: Tensor, unread: Tensor) -> None:
-        """A batch begins."""
+        """Begin a batch."""
         self._mask = self.head.known(target) & ~unread
         if self._every is not None:
             self._mask &= torch.from_numpy(self._every[index.numpy()] > 0)
@@ -56,13 +149,13 @@ class Trials:
         self._known.append(index[self._mask].numpy())
 
     def add(self, trial: Any, logits: Tensor) -> None:
-        """What the head said in one trial of the batch."""
+        """Add the logits of one trial of the batch."""
         if trial == self.full:
             self._logits.append(logits[self._mask])
         self.add_answer(trial, self.head.answer(logits.to(_device(self.head))).cpu())
 
     def add_answer(self, trial: Any, answer: Tensor) -> None:
-        """The same of what was answered, ``(batch, classes)`` or ``(batch,)``."""
+        """Add predictions of one trial, ``(batch, classes)`` or ``(batch,)``."""
         answer = answer[self._mask]
         decided = {name: value.cpu() for name, value in self.head.decide(answer).items()}
         added = self.score.statistics(answer, self._targets[-1], decided)
@@ -115,14 +208,14 @@ def try_inputs(
     precision: str = "fp32",
     seed: int = 0,
 ) -> dict[str, Trials]:
-    """Every subset of the inputs, then each input exchanged between rows, by target.
+    """Predict with every subset of the inputs, then with each input permuted; the trials by target.
 
     Args:
-        model: In any mode; left in that of evaluation.
+        model: Any prediction model; left in evaluation mode.
         rows: With targets.
-        metrics: The metric that a target's training was judged by, where there is one.
-        precision: What the model computes in.
-        seed: Of the exchanges.
+        metrics: The metric that selected each target's epoch, where there is one.
+        precision: Of the forward pass, such as ``fp32``.
+        seed: Of the permutations.
     """
     game = make_game(model.config.input_names, seed)
     full = len(game.subsets) - 1
@@ -137,36 +230,40 @@ def try_inputs(
             trial.start(batch.index, batch.targets[name], batch.unread)
         states = [batch.having(subset) for subset in game.subsets]
         states += [batch.permuted(player, random) for player in game.players]
-        for place, state in enumerate(states):
+        for number, state in enumerate(states):
             for name, logits in logits_of(model, state, precision).items():
-                trials[name].add(place, logits)
+                trials[name].add(number, logits)
     return {name: trial for name, trial in trials.items() if len(trial.known)}
 
 
-def input_worth(
-    trial: Trials, rows: RowDataset, groups: np.ndarray | None = None, seed: int = 0
-) -> dict[str, Any]:
-    """Every figure of what the inputs are worth to one target.
+def input_importance(
+    trial: Trials,
+    rows: RowDataset,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    *,
+    grouped_by: str = "",
+) -> InputImportance:
+    """The importance of every input for one target, with 95 % intervals from resampled clusters of rows.
 
-    *Alone* and *left out* are the score with one input there, or all but one. The *Shapley value* (Shapley
-    1953) is what an input adds, averaged over all orders in which the inputs may join; over all inputs it
-    sums to the score of all less the score of none. *Permuted* is the score when an input's cells change
-    places among random rows that have one; how far it falls is the perceptual score (Gat et al. 2021). The
-    intervals are of 95 %, from resampled groups of rows.
+    Over all inputs the Shapley values sum to the score of all inputs less the score of none.
 
     Args:
-        trial: See :func:`try_inputs`.
-        rows: The same.
-        groups: ``(rows,)`` what each row belongs to; by default each is a group of its own.
-        seed: As before; also of the resamples.
+        trial: The predictions with each subset of the inputs, from :func:`try_inputs`.
+        rows: The rows of ``trial``.
+        groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
+        seed: Of the permutations, as in :func:`try_inputs`, and of the resamples.
+        grouped_by: In words, by what rows were clustered.
     """
     game = make_game(list(rows.processor.readers), seed)
     groups = np.arange(len(rows)) if groups is None else groups
-    figures = _figures(game, trial, Bootstrap(groups[trial.known], seed=seed))
-    return figures | {"present": present_shares(rows)}
+    bootstrap = Bootstrap(groups[trial.known], seed=seed)
+    return _figures(game, trial, bootstrap, present_shares(rows), grouped_by)
 
 
-def _figures(game: Game, trial: Trials, bootstrap: Bootstrap) -> dict[str, Any]:
+def _figures(
+    game: Game, trial: Trials, bootstrap: Bootstrap, present: dict[str, float], grouped_by: str
+) -> InputImportance:
     """One target's figures."""
     statistics, score = trial.statistics, trial.score
     points = score.value(statistics.sum(axis=1))  # (trials,)
@@ -178,55 +275,56 @@ def _figures(game: Game, trial: Trials, bootstrap: Bootstrap) -> dict[str, Any]:
     for row, name in enumerate(game.players):
         alone, without, permuted = game.alone(name), game.without(name), subsets + row
 
-        def lost(trial: int) -> dict[str, float | None]:
+        def lost(trial: int) -> Estimate:
             return estimate(points[full] - points[trial], samples[:, full] - samples[:, trial])
 
-        inputs[name] = {
-            "alone": estimate(points[alone], samples[:, alone]),
-            "left_out": estimate(points[without], samples[:, without]),
-            "lost_without": lost(without),
-            "shapley": estimate(shapley[row], shapley_drawn[:, row]),
-            "permuted": estimate(points[permuted], samples[:, permuted]),
-            "lost_permuted": lost(permuted),
-        }
+        inputs[name] = InputFigures(
+            alone=estimate(points[alone], samples[:, alone]),
+            left_out=estimate(points[without], samples[:, without]),
+            lost_without=lost(without),
+            shapley=estimate(shapley[row], shapley_drawn[:, row]),
+            permuted=estimate(points[permuted], samples[:, permuted]),
+            lost_permuted=lost(permuted),
+        )
     best = max(game.players, key=lambda name: np.nan_to_num(points[game.alone(name)], nan=-np.inf))
     single = game.alone(best)
-    return {
-        "score": score.name,
-        "rows": len(trial.known),
-        "groups": bootstrap.count,
-        "all": estimate(points[full], samples[:, full]),
-        "none": estimate(points[0], samples[:, 0]),
-        "best_single": best,
-        "gain": estimate(points[full] - points[single], samples[:, full] - samples[:, single]),
-        "free": _free(game, inputs, points, samples),
-        "exact": game.exact,
-        "inputs": inputs,
-        "subsets": [
-            {"inputs": [p for p in game.players if p in subset], **estimate(points[place], samples[:, place])}
-            for place, subset in enumerate(game.subsets)
+    return InputImportance(
+        score=score.name,
+        rows=len(trial.known),
+        groups=bootstrap.count,
+        all=estimate(points[full], samples[:, full]),
+        none=estimate(points[0], samples[:, 0]),
+        best_single=best,
+        gain=estimate(points[full] - points[single], samples[:, full] - samples[:, single]),
+        free=_free(game, inputs, points, samples),
+        exact=game.exact,
+        inputs=inputs,
+        subsets=[
+            SubsetScore(
+                inputs=[p for p in game.players if p in subset], **estimate(points[index], samples[:, index])
+            )
+            for index, subset in enumerate(game.subsets)
         ],
-    }
+        present=present,
+        grouped_by=grouped_by,
+    )
 
 
 def _free(
-    game: Game, inputs: Mapping[str, Mapping[str, Any]], points: np.ndarray, samples: np.ndarray
-) -> dict[str, Any]:
-    """The inputs that may each be left out for all that can be told, and what is lost without all of them.
-
-    That is None where the subset of the others was not tried.
-    """
-    free = [name for name, entry in inputs.items() if len(inputs) > 1 and not _costs(entry["lost_without"])]
+    game: Game, inputs: Mapping[str, InputFigures], points: np.ndarray, samples: np.ndarray
+) -> FreeInputs:
+    """The inputs whose removal has no significant cost, and what is lost without all of them."""
+    free = [name for name, entry in inputs.items() if len(inputs) > 1 and not _costs(entry.lost_without)]
     kept, full = frozenset(game.players) - set(free), len(game.subsets) - 1
     lost = None
     if kept in game.subsets:
-        place = game.place(kept)
-        lost = estimate(points[full] - points[place], samples[:, full] - samples[:, place])
-    return {"inputs": free, "lost_without_all": lost}
+        index = game.index(kept)
+        lost = estimate(points[full] - points[index], samples[:, full] - samples[:, index])
+    return FreeInputs(inputs=free, lost_without_all=lost)
 
 
-def _costs(lost: Mapping[str, float | None]) -> bool:
-    return lost["low"] is not None and lost["low"] > 0
+def _costs(lost: Estimate) -> bool:
+    return lost.low is not None and lost.low > 0
 
 
 def present_shares(rows: RowDataset) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which subsets of the inputs are tried, and Shapley values from what they gave."""
+"""Subsets of the inputs to score, and Shapley values from their scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Subset = frozenset[str]
 
 @dataclass(frozen=True)
 class Game:
-    """Inputs as players, whose coalitions are the subsets that are there (Shapley 1953).
+    """A cooperative game (Shapley 1953): inputs are its players, subsets of inputs its coalitions.
 
     Attributes:
         players: The inputs.
@@ -33,22 +33,22 @@ class Game:
     weights: np.ndarray
     exact: bool
 
-    def place(self, subset: Sequence[str] | Subset) -> int:
-        """Where ``subset`` stands."""
+    def index(self, subset: Sequence[str] | Subset) -> int:
+        """The index of ``subset``."""
         return self.subsets.index(frozenset(subset))
 
     def alone(self, player: str) -> int:
-        """Where the subset of one input stands."""
-        return self.place([player])
+        """The index of the subset of one input."""
+        return self.index([player])
 
     def without(self, player: str) -> int:
-        """Where all but one input stand."""
-        return self.place(frozenset(self.players) - {player})
+        """The index of the subset of all inputs but one."""
+        return self.index(frozenset(self.players) - {player})
 
     def values(self, values: np.ndarray) -> np.ndarray:
-        """Shapley values ``(…, players)`` of what the subsets gave, ``(…, subsets)``.
+        """Shapley values ``(…, players)`` from the subsets' values ``(…, subsets)``.
 
-        They add up to what all inputs gave less what none gave.
+        They sum to the value of all inputs less that of none.
         """
         return values @ self.weights.T
 
@@ -70,7 +70,7 @@ def make_game(players: Sequence[str], seed: int = 0) -> Game:
 def _orders(names: tuple[str, ...], seed: int) -> list[list[str]]:
     """Sampled orders, each also backwards, which lowers the variance (Mitchell et al. 2022)."""
     random = np.random.default_rng(seed)
-    orders = [[names[place] for place in random.permutation(len(names))] for _ in range(PERMUTATIONS)]
+    orders = [[names[index] for index in random.permutation(len(names))] for _ in range(PERMUTATIONS)]
     return [order for forward in orders for order in (forward, forward[::-1])]
 
 
@@ -90,10 +90,10 @@ def _exact_weights(names: tuple[str, ...], subsets: Sequence[Subset]) -> np.ndar
 def _sampled_weights(
     names: tuple[str, ...], subsets: Sequence[Subset], orders: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    place = {subset: column for column, subset in enumerate(subsets)}
+    index = {subset: column for column, subset in enumerate(subsets)}
     weights = np.zeros((len(names), len(subsets)))
     for order in orders:
         for size, name in enumerate(order):
-            weights[names.index(name), place[frozenset(order[: size + 1])]] += 1 / len(orders)
-            weights[names.index(name), place[frozenset(order[:size])]] -= 1 / len(orders)
+            weights[names.index(name), index[frozenset(order[: size + 1])]] += 1 / len(orders)
+            weights[names.index(name), index[frozenset(order[:size])]] -= 1 / len(orders)
     return weights

@@ -1,4 +1,4 @@
-"""A model's answers when inputs are taken away or exchanged; every encoder runs once a row."""
+"""Embedded rows with some inputs removed or permuted; every encoder runs once per row."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Embedded = Mapping[str, EmbeddedInput]
 
 @dataclass
 class EmbeddedRows:
-    """Some rows as the fusion gets them, whole and with nothing there.
+    """A batch of rows as the fusion reads them, with all inputs and with none.
 
     Attributes:
-        index: ``(rows,)`` their places in the table.
+        index: ``(rows,)`` their indices in the table.
         embedded: Every input.
-        missing: The same of rows that have no input.
-        targets: What should be answered, in main memory.
-        unread: ``(rows,)`` bool, the rows that could not be read; they stand there without inputs.
+        missing: The same inputs, all of them missing.
+        targets: Ground truth, in main memory.
+        unread: ``(rows,)`` bool, true for rows that could not be read; these have no inputs.
     """
 
     index: Tensor
@@ -39,20 +39,20 @@ class EmbeddedRows:
     unread: Tensor
 
     def having(self, subset: frozenset[str]) -> dict[str, EmbeddedInput]:
-        """The rows with the inputs in ``subset`` alone, as far as they had them."""
+        """The rows with only the inputs in ``subset``, as far as they have them."""
         return {
             name: entry if name in subset else self.missing[name] for name, entry in self.embedded.items()
         }
 
     def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedInput]:
-        """The rows with some cells taken away: of each input in ``taken`` those where ``(rows,)`` is true."""
+        """The rows without some cells: of each input in ``taken`` those where ``(rows,)`` is true."""
         return {
             name: choose(taken[name], self.missing[name], entry) if name in taken else entry
             for name, entry in self.embedded.items()
         }
 
     def permuted(self, name: str, random: torch.Generator) -> dict[str, EmbeddedInput]:
-        """The rows with one input exchanged among those that have it."""
+        """The rows with one input permuted among those that have it."""
         entry = self.embedded[name]
         having = entry.present.cpu().nonzero().squeeze(1)
         order = torch.arange(len(entry.present))
@@ -68,10 +68,10 @@ def embed_rows(
     precision: str = "fp32",
     order: Sequence[int] | np.ndarray | None = None,
 ) -> Iterator[EmbeddedRows]:
-    """Batches of ``rows``, those of ``order`` or all, through the encoders and the embedding."""
+    """Batches of ``rows``, all or those of ``order``, through the encoders and the embedding."""
     model.eval()
-    places = range(len(rows)) if order is None else [int(place) for place in order]
-    loader = DataLoader(rows, batch_size, sampler=places, collate_fn=Collator(rows.processor))
+    indices = range(len(rows)) if order is None else [int(index) for index in order]
+    loader = DataLoader(rows, batch_size, sampler=indices, collate_fn=Collator(rows.processor))
     for batch in loader:
         with torch.inference_mode(), computing_in(model.device, precision):
             index = batch["index"].to(model.device)
@@ -85,7 +85,7 @@ def embed_rows(
 def logits_of(
     model: PolymodalForPrediction, embedded: Embedded, precision: str = "fp32"
 ) -> dict[str, Tensor]:
-    """What each head makes of embedded rows, in main memory."""
+    """The logits of every head for embedded rows, in main memory."""
     with computing_in(model.device, precision):
         state = model.model.fusion(dict(embedded))
         return {name: head(state).float().cpu() for name, head in model.named_heads()}

@@ -61,7 +61,7 @@ def retrain(
     Args:
         run: Fitted to a file, which is read again.
         rows: With targets; no row that the run was trained on.
-        worth: By target what :func:`polymodal.importance.importance.input_worth` found on these rows.
+        worth: By target what :func:`polymodal.importance.importance.input_importance` found on these rows.
         folder: Gets a run folder a fit.
         seeds: Their number, counted from ``train.seed``; the split stays that of the run.
         quiet: Show no progress.

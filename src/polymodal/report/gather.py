@@ -20,7 +20,7 @@ from polymodal.evaluation.metrics.calibration import before_and_after
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.emap import emap
-from polymodal.importance.importance import Trials, input_worth, try_inputs
+from polymodal.importance.importance import Trials, input_importance, try_inputs
 from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.report.html_cells import show_cell
 from polymodal.report.verdict import verdict
@@ -124,7 +124,7 @@ def _target(
     shared: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """One target's sections."""
-    worth = input_worth(trial, asked.rows, groups, asked.seed) | {"grouped_by": reason}
+    worth = input_importance(trial, asked.rows, groups, asked.seed, grouped_by=reason)
     own = {key: found.get("targets", {}).get(name, {}) for key, found in shared.items()}
     figures = target_figures(asked, name, trial, groups, worth)
     said = verdict(worth, own["emap"], figures["failures"]["subgroups"])

@@ -30,7 +30,7 @@ def verdict(
     """What the figures of one target come to.
 
     Args:
-        worth: See :func:`polymodal.importance.importance.input_worth`; one target's.
+        worth: See :func:`polymodal.importance.importance.input_importance`; one target's.
         emap: See :func:`polymodal.importance.emap.emap`; the same target's.
         compared: See :func:`polymodal.error_analysis.subgroups.subgroups`; the same target's.
 

@@ -1,28 +1,96 @@
-"""The score against the share of cells that are missing."""
+"""Robustness to missing cells: the score against the share of cells that are missing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
-from polymodal.evaluation.statistics.bootstrap import Bootstrap
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import BATCH, Trials
 from polymodal.importance.subsets import embed_rows
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.robustness.curves import (
     BatchAnswers,
+    Curve,
     add,
     curve_of,
     effective_robustness,
     relative_robustness,
 )
+from polymodal.utils.records import OPTIONAL, Record
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingPoint(Record):
+    """The score at one share of missing cells.
+
+    Attributes:
+        share: Of the cells that are missing, from 0 to 1.
+        value: The score.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+    """
+
+    share: float
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingRobustness(Record):
+    """Robustness to missing cells (see :mod:`polymodal.robustness.curves`); without fields where undefined.
+
+    Attributes:
+        missing: By the input whose cells are missing.
+        together: With cells of all inputs missing.
+    """
+
+    missing: dict[str, Estimate] = field(default_factory=dict, metadata=OPTIONAL)
+    together: Estimate | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingCurves(Record):
+    """One target's score against the share of missing cells.
+
+    Attributes:
+        score: Name of the metric.
+        rows: Number of rows whose target is known.
+        groups: Number of clusters that were resampled.
+        missing: The curve by the input whose cells are missing.
+        together: The curve with cells of all inputs missing.
+        relative: Relative robustness.
+        effective: Effective robustness; empty with one input.
+    """
+
+    score: str
+    rows: int
+    groups: int
+    missing: dict[str, list[MissingPoint]]
+    together: list[MissingPoint]
+    relative: MissingRobustness
+    effective: MissingRobustness
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingFigures(Record):
+    """Curves of missing cells by target.
+
+    Attributes:
+        rows: Number of rows.
+        targets: The curves by target that a row knows.
+    """
+
+    rows: int
+    targets: dict[str, MissingCurves]
 
 
 def missing_curves(
@@ -33,26 +101,20 @@ def missing_curves(
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
-) -> dict[str, Any]:
-    """Each target's score when a share of the cells is taken away at random, of one input or of all.
+) -> MissingFigures:
+    """Each target's score when a random share of the cells is missing, of one input or of all.
 
-    Encoders run once a row. A row's cell that is gone at one share is gone at every higher one, which keeps
-    chance out of the curve's shape. Where one input is taken away, a row is answered as with all inputs or as
-    without that one, so that the fusion too runs but once for either.
+    Encoders run once per row. A cell that is missing at one share is missing at every higher one, which keeps
+    chance out of the curve's shape. Where one input loses cells, a row is predicted with all inputs or
+    without that one, so that the fusion runs once for either.
 
     Args:
         model: Of one input or more.
         rows: With targets.
         scores: The metric of each target.
-        groups: ``(rows,)`` what each row belongs to; by default each is a group of its own.
-        precision: What the model computes in.
-        seed: Of the cells that are taken away, and of the resamples.
-
-    Returns:
-        ``rows``, and ``targets`` by name, save those that no row knows: ``score``, ``rows`` (known ones),
-        ``groups``; ``missing`` by input and ``together``, a list each of ``share``, ``value``, ``low``,
-        ``high``; ``relative`` and ``effective``, both with ``missing`` by input and ``together``, an estimate
-        each (see :mod:`polymodal.robustness.curves`). ``effective`` is empty with one input.
+        groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
+        precision: Of the forward pass, such as ``fp32``.
+        seed: Of the missing cells, and of the resamples.
     """
     names = model.config.input_names
     random = np.random.default_rng(seed)
@@ -61,14 +123,12 @@ def missing_curves(
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
     _run(model, rows, trials, ranks, precision)
     groups = np.arange(len(rows)) if groups is None else groups
-    return {
-        "rows": len(rows),
-        "targets": {
-            name: _figures(trial, ranks, Bootstrap(groups[trial.known], seed=seed))
-            for name, trial in trials.items()
-            if len(trial.known)
-        },
+    curves = {
+        name: _curves(trial, ranks, Bootstrap(groups[trial.known], seed=seed))
+        for name, trial in trials.items()
+        if len(trial.known)
     }
+    return MissingFigures(rows=len(rows), targets=curves)
 
 
 def _run(
@@ -78,7 +138,7 @@ def _run(
     ranks: Mapping[str, np.ndarray],
     precision: str,
 ) -> None:
-    """Trials by whether late fusion answers (``late``), by input taken away from all rows, or by share."""
+    """Add trials by whether late fusion predicts, and by the input that all rows lose or by the share."""
     for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision):
         for name, trial in trials.items():
             trial.start(batch.index, batch.targets[name], batch.unread)
@@ -96,38 +156,44 @@ def _run(
             add(trials, (True, share), answers.late(taken))
 
 
-def _figures(trial: Trials, ranks: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Any]:
-    """One target's figures."""
+def _curves(trial: Trials, ranks: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> MissingCurves:
+    """One target's curves."""
     severity = np.array(SHARES)
-
-    def curves(late: bool) -> dict[str | None, Any]:
-        """The curve of each input, and of all under None."""
-        whole, known = trial.of((late, 0.0)), trial.known
-        found: dict[str | None, Any] = {}
-        for name, rank in ranks.items():
-            without, own = trial.of((late, name)), rank[known, None]
-            steps = [np.where(own < share, without, whole) for share in SHARES]
-            found[name] = curve_of(trial.score, bootstrap, steps)
-        found[None] = curve_of(trial.score, bootstrap, [trial.of((late, share)) for share in SHARES])
-        return found
-
-    def listed(curve: Any) -> list[dict[str, float | None]]:
-        return [{"share": share, **entry} for share, entry in zip(SHARES, curve.entries(), strict=True)]
-
-    def split(figures: dict[str | None, Any]) -> dict[str, Any]:
-        return {"missing": {name: figures[name] for name in ranks}, "together": figures[None]}
-
-    own = curves(late=False)
-    relative = {name: relative_robustness(curve, severity) for name, curve in own.items()}
-    effective = {}
+    own, together = _own_curves(trial, ranks, bootstrap, late=False)
+    relative = MissingRobustness(
+        missing={name: relative_robustness(curve, severity) for name, curve in own.items()},
+        together=relative_robustness(together, severity),
+    )
+    effective = MissingRobustness()
     if len(ranks) > 1:
-        late = curves(late=True)
-        effective = split({name: effective_robustness(own[name], late[name], severity) for name in own})
-    return {
-        "score": trial.score.name,
-        "rows": len(trial.known),
-        "groups": bootstrap.count,
-        **split({name: listed(curve) for name, curve in own.items()}),
-        "relative": split(relative),
-        "effective": effective,
-    }
+        late, late_together = _own_curves(trial, ranks, bootstrap, late=True)
+        effective = MissingRobustness(
+            missing={name: effective_robustness(own[name], late[name], severity) for name in own},
+            together=effective_robustness(together, late_together, severity),
+        )
+    return MissingCurves(
+        score=trial.score.name,
+        rows=len(trial.known),
+        groups=bootstrap.count,
+        missing={name: _points(curve) for name, curve in own.items()},
+        together=_points(together),
+        relative=relative,
+        effective=effective,
+    )
+
+
+def _own_curves(
+    trial: Trials, ranks: Mapping[str, np.ndarray], bootstrap: Bootstrap, *, late: bool
+) -> tuple[dict[str, Curve], Curve]:
+    """The curve of each input, and that of all inputs alike."""
+    whole, known = trial.of((late, 0.0)), trial.known
+    curves = {}
+    for name, rank in ranks.items():
+        without, own = trial.of((late, name)), rank[known, None]
+        steps = [np.where(own < share, without, whole) for share in SHARES]
+        curves[name] = curve_of(trial.score, bootstrap, steps)
+    return curves, curve_of(trial.score, bootstrap, [trial.of((late, share)) for share in SHARES])
+
+
+def _points(curve: Curve) -> list[MissingPoint]:
+    return [MissingPoint(share=share, **entry) for share, entry in zip(SHARES, curve.entries(), strict=True)]

@@ -1,8 +1,9 @@
-"""The score against growing noise, input by input and corruption by corruption."""
+"""Robustness to corrupted cells: the score against the level of each corruption, by input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
-from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import Trials
 from polymodal.importance.subsets import EmbeddedRows, embed_rows
 from polymodal.models.inference import move
@@ -19,17 +20,78 @@ from polymodal.models.outputs import EmbeddedInput
 from polymodal.robustness.corruptions import LEVELS, CellReader, Corruption, corruptions_of, random_of
 from polymodal.robustness.curves import (
     BatchAnswers,
+    Curve,
     add,
     curve_of,
     effective_robustness,
     relative_robustness,
 )
 from polymodal.utils.device import computing_in
+from polymodal.utils.records import Record
 
 MOST_ROWS = 500
 BATCH = 128
 Plan = dict[str, tuple[Corruption, ...]]
-"""By input what befalls it."""
+"""Corruptions by input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisePoint(Record):
+    """The score at one level of a corruption.
+
+    Attributes:
+        level: From 0, without corruption.
+        strength: Of the corruption, in ``unit``; None at level 0.
+        unit: Of ``strength``.
+        value: The score.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+    """
+
+    level: int
+    strength: float | None
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseCurves(Record):
+    """One target's score against the level of corruption.
+
+    Attributes:
+        score: Name of the metric.
+        rows: Number of rows whose target is known.
+        groups: Number of clusters that were resampled.
+        noise: The curve by input and corruption.
+        without: By input the score on these rows where it is missing; below it, a corrupted input does harm.
+        relative: Relative robustness by input and corruption (:mod:`polymodal.robustness.curves`).
+        effective: Effective robustness by input and corruption; empty with one input.
+    """
+
+    score: str
+    rows: int
+    groups: int
+    noise: dict[str, dict[str, list[NoisePoint]]]
+    without: dict[str, Estimate]
+    relative: dict[str, dict[str, Estimate]]
+    effective: dict[str, dict[str, Estimate]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseFigures(Record):
+    """Curves of corrupted cells by target.
+
+    Attributes:
+        rows: Number of sampled rows.
+        encoded: Number of items that an encoder read, by input.
+        targets: The curves by target that a sampled row knows.
+    """
+
+    rows: int
+    encoded: dict[str, int]
+    targets: dict[str, NoiseCurves]
 
 
 def noise_curves(
@@ -42,30 +104,22 @@ def noise_curves(
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
-) -> dict[str, Any]:
-    """Each target's score when the cells of one input grow worse, the others staying as they are.
+) -> NoiseFigures:
+    """Each target's score when the cells of one input are corrupted and the others are not.
 
-    Every level of every corruption is read and encoded anew, which is why only some rows are taken; of these
-    only the cells of that one input are. A cell is decoded once. A row's corruption hangs on ``seed``, the
-    row's place in the table and the level alone.
+    Every level of every corruption is read and encoded again, so only a sample of the rows is taken, and of
+    these only the cells of that one input. A cell is decoded once. A row's corruption depends on ``seed``,
+    the row's index in the table and the level alone.
 
     Args:
         model: Of one input or more.
         rows: With targets.
         scores: The metric of each target.
-        most_rows: Above it so many are drawn.
-        levels: The levels from 1 to this one are tried.
-        groups: ``(rows,)`` what each row belongs to; by default each is a group of its own.
-        precision: What the model computes in.
-        seed: Of the rows that are drawn, of the corruptions, and of the resamples.
-
-    Returns:
-        ``rows`` (those taken), ``encoded`` (by input, how often an encoder saw one of its items), and
-        ``targets`` by name, save those that no row taken knows: ``score``, ``rows`` (known ones), ``groups``;
-        ``noise`` by input and corruption, a list of ``level``, ``strength`` (None at level 0), ``unit``,
-        ``value``, ``low``, ``high``; ``without`` by input, the score on these rows where it is missing, below
-        which an input does harm; ``relative`` and ``effective`` by input and corruption, an estimate each
-        (see :mod:`polymodal.robustness.curves`). ``effective`` is empty with one input.
+        most_rows: The size of the sample, at most.
+        levels: The highest level of corruption.
+        groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
+        precision: Of the forward pass, such as ``fp32``.
+        seed: Of the sample, the corruptions and the resamples.
 
     Raises:
         ValueError: If there is no such level.
@@ -81,19 +135,16 @@ def noise_curves(
             trial.start(batch.index, batch.targets[name], batch.unread)
         _try_batch(worsening, batch, trials, plan, levels)
     groups = np.arange(len(rows)) if groups is None else groups
-    return {
-        "rows": len(order),
-        "encoded": worsening.encoded,
-        "targets": {
-            name: _figures(trial, plan, levels, Bootstrap(groups[trial.known], seed=seed))
-            for name, trial in trials.items()
-            if len(trial.known)
-        },
+    curves = {
+        name: _curves(trial, plan, levels, Bootstrap(groups[trial.known], seed=seed))
+        for name, trial in trials.items()
+        if len(trial.known)
     }
+    return NoiseFigures(rows=len(order), encoded=worsening.encoded, targets=curves)
 
 
 class _Worsening:
-    """Embeds one input's cells of a batch anew, corrupted."""
+    """Embeds corrupted cells of one input of a batch."""
 
     def __init__(self, model: PolymodalForPrediction, rows: RowDataset, seed: int, precision: str) -> None:
         self.model, self.rows, self.seed, self.precision = model, rows, seed, precision
@@ -101,7 +152,7 @@ class _Worsening:
         self.encoded = dict.fromkeys(self.cells, 0)
 
     def decoded(self, batch: EmbeddedRows, name: str) -> list[list[Any]]:
-        """The items of each row's cell, none where it is empty or its row cannot be read."""
+        """The decoded items of each row's cell; none where it is empty or its row cannot be read."""
         table, present = self.rows.table, batch.embedded[name].present.tolist()
         if not any(present):
             return [[] for _ in present]
@@ -111,13 +162,13 @@ class _Worsening:
         found = [
             decode(cell, table.root) if there else [] for cell, there in zip(cells, present, strict=True)
         ]
-        self.encoded[name] += sum(map(len, found))  # once as it is
+        self.encoded[name] += sum(map(len, found))  # once without corruption
         return found
 
     def embed(
         self, batch: EmbeddedRows, name: str, decoded: Sequence[list[Any]], corruption: Corruption, level: int
     ) -> EmbeddedInput:
-        """One input as it is at a level of a corruption."""
+        """One input, embedded at a level of a corruption."""
         index, processor = batch.index.tolist(), self.rows.processor
         worse = []
         for row, items in zip(index, decoded, strict=True):
@@ -134,7 +185,7 @@ class _Worsening:
 def _try_batch(
     worsening: _Worsening, batch: EmbeddedRows, trials: Mapping[str, Trials], plan: Plan, levels: int
 ) -> None:
-    """Trials by whether late fusion answers, input, corruption and level; level 0 is shared by all."""
+    """Add trials by whether late fusion predicts, input, corruption and level; level 0 is shared by all."""
     answers = BatchAnswers(worsening.model, batch, worsening.precision)
     alone = len(plan) == 1
     add(trials, (False, 0), answers.having(*plan))
@@ -154,37 +205,39 @@ def _try_batch(
                 add(trials, (True, name, corruption.name, level), answers.late(instead={name: own}))
 
 
-def _figures(trial: Trials, plan: Plan, levels: int, bootstrap: Bootstrap) -> dict[str, Any]:
-    """One target's figures."""
+def _curves(trial: Trials, plan: Plan, levels: int, bootstrap: Bootstrap) -> NoiseCurves:
+    """One target's curves."""
     severity = np.linspace(0, 1, levels + 1)
-    figures: dict[str, Any] = {"noise": {}, "without": {}, "relative": {}, "effective": {}}
 
-    def curve(late: bool, name: str, corruption: Corruption) -> Any:
+    def curve(late: bool, name: str, corruption: Corruption) -> Curve:
         keys = [(late, 0), *((late, name, corruption.name, level) for level in range(1, levels + 1))]
         return curve_of(trial.score, bootstrap, [trial.of(key) for key in keys])
 
+    noise, without, relative, effective = {}, {}, {}, {}
     for name, corruptions in plan.items():
         floor = curve_of(trial.score, bootstrap, [trial.of(("without", name))])
-        figures["without"][name] = estimate(floor.points[0], floor.samples[:, 0])
-        noise: dict[str, Any] = {}
-        relative, effective = {}, {}
-        for corruption in corruptions:
-            own = curve(False, name, corruption)
-            noise[corruption.name] = [
-                {"level": level, "strength": corruption.strength(level), "unit": corruption.unit, **entry}
-                for level, entry in enumerate(own.entries())
-            ]
-            relative[corruption.name] = relative_robustness(own, severity)
-            if len(plan) > 1:
-                effective[corruption.name] = effective_robustness(
-                    own, curve(True, name, corruption), severity
-                )
-        figures["noise"][name], figures["relative"][name] = noise, relative
-        if effective:
-            figures["effective"][name] = effective
-    return {
-        "score": trial.score.name,
-        "rows": len(trial.known),
-        "groups": bootstrap.count,
-        **figures,
-    }
+        without[name] = floor.entries()[0]
+        own = {corruption.name: curve(False, name, corruption) for corruption in corruptions}
+        noise[name] = {each.name: _points(each, own[each.name]) for each in corruptions}
+        relative[name] = {kind: relative_robustness(each, severity) for kind, each in own.items()}
+        if len(plan) > 1 and corruptions:
+            effective[name] = {
+                each.name: effective_robustness(own[each.name], curve(True, name, each), severity)
+                for each in corruptions
+            }
+    return NoiseCurves(
+        score=trial.score.name,
+        rows=len(trial.known),
+        groups=bootstrap.count,
+        noise=noise,
+        without=without,
+        relative=relative,
+        effective=effective,
+    )
+
+
+def _points(corruption: Corruption, curve: Curve) -> list[NoisePoint]:
+    return [
+        NoisePoint(level=level, strength=corruption.strength(level), unit=corruption.unit, **entry)
+        for level, entry in enumerate(curve.entries())
+    ]

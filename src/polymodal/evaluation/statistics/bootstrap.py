@@ -1,16 +1,34 @@
-"""Intervals by resampling rows; rows that hang together are drawn together."""
+"""Bootstrap intervals from resampled rows; the rows of a cluster are drawn together."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from polymodal.utils.records import Record
+
 LEVEL = 0.95
 SAMPLES = 1000
 FEWEST_GROUPS = 30
 """With fewer rows, or groups of rows, percentiles of resamples are too narrow to be trusted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Record):
+    """A figure with its bootstrap interval.
+
+    Attributes:
+        value: The figure on the rows themselves; None where it is not defined.
+        low: The lower end of the 95 % interval; None where there is none.
+        high: The upper end.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 class Bootstrap:
@@ -19,7 +37,7 @@ class Bootstrap:
     Args:
         groups: ``(rows,)`` what each row belongs to; rows of one group are drawn together.
         samples: How many resamples.
-        seed: Of the draws, which are the same for all that is asked of one object: differences are paired.
+        seed: Of the draws, which are the same for every call on one object: differences are paired.
     """
 
     def __init__(self, groups: np.ndarray, *, samples: int = SAMPLES, seed: int = 0) -> None:
@@ -47,8 +65,8 @@ class Bootstrap:
         """Sums of each resample, ``(samples, …, sums)``, of ``statistics`` ``(…, rows, sums)``."""
         return np.tensordot(self.weights, self.grouped(statistics), axes=(1, -2))
 
-    def estimate(self, value: Any, samples: np.ndarray) -> dict[str, float | None]:
-        """See :func:`estimate`; no interval of a single group, which drawn again is the same every time."""
+    def estimate(self, value: Any, samples: np.ndarray) -> Estimate:
+        """As :func:`estimate`, without an interval for a single group, whose resamples are all the same."""
         return estimate(value, samples if self.count > 1 else np.full(samples.shape, np.nan))
 
 
@@ -62,10 +80,10 @@ def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[Any, Any]:
     return low, high
 
 
-def estimate(value: Any, samples: np.ndarray) -> dict[str, float | None]:
-    """``value`` with its interval, as JSON has it; None for what is not defined."""
+def estimate(value: Any, samples: np.ndarray) -> Estimate:
+    """``value`` with the percentile interval of ``samples`` ``(samples,)``."""
     low, high = interval(samples)
-    return {"value": finite(value), "low": finite(low), "high": finite(high)}
+    return Estimate(value=finite(value), low=finite(low), high=finite(high))
 
 
 def finite(value: Any) -> float | None:
