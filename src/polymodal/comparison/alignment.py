@@ -1,4 +1,4 @@
-"""Whether runs were tested on the same rows, which of these all of them answered, and which hang together."""
+"""The test rows that runs have in common, checked to be the same, and their clusters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.comparison.loaded_runs import Tested, read_cells
+from polymodal.comparison.loaded_runs import TestedRun, read_cells
 from polymodal.data.media.cells import MediaError
 from polymodal.data.tables.table import Table
 from polymodal.data.values.missing import Marks
@@ -27,10 +27,10 @@ class Rows:
 
     Attributes:
         numbers: Of the rows in their file, from 1, ascending: those that all runs were tested on.
-        groups: What each row belongs to.
-        grouped_by: In words what makes a group; empty where every row stands by itself.
-        notes: What should be known of the rows.
-        weights: ``(rows,)`` how much each counts, if that is the same in all runs; None where all rows do.
+        groups: ``(rows,)`` cluster ids.
+        grouped_by: In words, by what rows were clustered; empty where every row is its own cluster.
+        notes: Remarks on skipped rows and weights.
+        weights: ``(rows,)`` sample weights, if all runs have the same; else None.
     """
 
     numbers: np.ndarray
@@ -40,17 +40,17 @@ class Rows:
     weights: np.ndarray | None = None
 
 
-def same_rows(runs: Sequence[Tested], targets: Sequence[str], group: str | None = None) -> Rows:
+def same_rows(runs: Sequence[TestedRun], targets: Sequence[str], group: str | None = None) -> Rows:
     """The rows of ``runs``, checked to be the same.
 
-    A row that ``data.on_error: skip`` left out of one run, as its ``rejected.csv`` says, is left out of the
-    comparison; any other row that not all runs were tested on is a refusal.
+    A row that one run skipped (``data.on_error: skip``), as its ``rejected.csv`` lists, is skipped in the
+    comparison; any other row that not all runs were tested on is an error.
 
     Args:
         runs: Two or more.
-        targets: Whose truths must be equal.
-        group: A column whose equal values hang together; by default what a run declares, or rows that share
-            a file.
+        targets: Whose ground truth must be equal.
+        group: A column whose equal values form a cluster; by default what a run declares, or rows that
+            share a file.
 
     Raises:
         RunError: If files, rows or truths differ.
@@ -70,12 +70,12 @@ def same_rows(runs: Sequence[Tested], targets: Sequence[str], group: str | None 
         count = len(union) - len(common)
         notes.append(f"{_rows(count)} left out that {lacking} could not read and skipped")
     groups, grouped_by, more = _groups(runs, common, targets, group)
-    weights, said = _weights(runs, common)
-    return Rows(common, groups, grouped_by, notes + more + said, weights)
+    weights, remarks = _weights(runs, common)
+    return Rows(common, groups, grouped_by, notes + more + remarks, weights)
 
 
-def _weights(runs: Sequence[Tested], rows: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
-    """How much each row counts, and a note on it where a run weighs its rows."""
+def _weights(runs: Sequence[TestedRun], rows: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
+    """The common sample weights, and a note where a run has any."""
     given = [run.weights for run in runs if run.weights is not None]
     if not given:
         return None, []
@@ -85,13 +85,13 @@ def _weights(runs: Sequence[Tested], rows: np.ndarray) -> tuple[np.ndarray | Non
     return None, ["all rows count the same here: not all runs weigh them, or not all by the same weights"]
 
 
-def pick(run: Tested, rows: np.ndarray, values: list[Any]) -> list[Any]:
-    """The entries of ``values``, a list a row of ``run``, for the rows numbered ``rows``."""
-    return [values[place] for place in np.searchsorted(run.rows, rows)]
+def pick(run: TestedRun, rows: np.ndarray, values: list[Any]) -> list[Any]:
+    """The entries of ``values``, one per row of ``run``, for the rows numbered ``rows``."""
+    return [values[index] for index in np.searchsorted(run.rows, rows)]
 
 
-def _check_numbers(runs: Sequence[Tested], union: np.ndarray) -> None:
-    """Refuse rows that one run was not tested on without its ``rejected.csv`` naming them."""
+def _check_numbers(runs: Sequence[TestedRun], union: np.ndarray) -> None:
+    """Refuse rows that one run was not tested on, unless its ``rejected.csv`` lists them."""
     for run in runs:
         file = _test_file(run)
         name = Path(file).name if file else None
@@ -99,7 +99,7 @@ def _check_numbers(runs: Sequence[Tested], union: np.ndarray) -> None:
         lacking = [row for row in np.setdiff1d(union, run.rows).tolist() if row not in left_out]
         if not lacking:
             continue
-        other = max(runs, key=lambda tested: len(np.intersect1d(tested.rows, lacking)))
+        other = max(runs, key=lambda run: len(np.intersect1d(run.rows, lacking)))
         extra = np.intersect1d(other.rows, lacking)
         found = (
             f"{other.name} was tested on {_rows(len(extra))} that {run.name} was not (such as row {extra[0]})"
@@ -108,7 +108,7 @@ def _check_numbers(runs: Sequence[Tested], union: np.ndarray) -> None:
         raise RunError(f"{run.name} and {other.name} cannot be compared: {found}. {cure}")
 
 
-def _check_truths(first: Tested, other: Tested, rows: np.ndarray, targets: Sequence[str]) -> None:
+def _check_truths(first: TestedRun, other: TestedRun, rows: np.ndarray, targets: Sequence[str]) -> None:
     for target in targets:
         one, two = (pick(run, rows, run.truth[target]) for run in (first, other))
         differ = [row for row, a, b in zip(rows.tolist(), one, two, strict=True) if a != b]
@@ -118,17 +118,18 @@ def _check_truths(first: Tested, other: Tested, rows: np.ndarray, targets: Seque
             raise RunError(f"{first.name} and {other.name} cannot be compared: {found}. {cure}")
 
 
-def _check_file(first: Tested, other: Tested) -> None:
+def _check_file(first: TestedRun, other: TestedRun) -> None:
     """Refuse runs that were tested on different files, as far as is known."""
     names = [_test_file(run) for run in (first, other)]
-    if None in names:  # fitted to rows in memory: their numbers and truths are all there is
+    if None in names:  # fitted to rows in memory: only their numbers and ground truth are known
         return
     one, two = (Path(str(name)).name for name in names)
     paths = [_test_path(run) for run in (first, other)]
     digests = [_recorded(run) for run in (first, other)]
     if None in digests:
-        is_same_place = None not in paths and paths[0].resolve() == paths[1].resolve()  # type: ignore[union-attr]
-        digests = ["", ""] if is_same_place else [_digest(path) for path in paths]
+        known = [path.resolve() for path in paths if path is not None]
+        is_same_file = len(known) == 2 and known[0] == known[1]
+        digests = ["", ""] if is_same_file else [_digest(path) for path in paths]
     same = one == two if None in digests else digests[0] == digests[1]
     if not same:
         which = f"different files, {one} and {two}" if one != two else f"different versions of {one}"
@@ -138,14 +139,14 @@ def _check_file(first: Tested, other: Tested) -> None:
         )
 
 
-def _test_file(run: Tested) -> str | None:
-    """What the declaration calls the file of the test rows, if it is one."""
+def _test_file(run: TestedRun) -> str | None:
+    """The file of the test rows in the declaration; None for rows in memory."""
     data = run.declaration.data
     return data.test if isinstance(data.test, str) else data.train
 
 
-def _test_path(run: Tested) -> Path | None:
-    """Where that file is now; None where it is not to be found."""
+def _test_path(run: TestedRun) -> Path | None:
+    """The path of that file; None where it does not exist."""
     named = _test_file(run)
     if named is None:
         return None
@@ -153,8 +154,8 @@ def _test_path(run: Tested) -> Path | None:
     return path if path.exists() else None
 
 
-def _recorded(run: Tested) -> str | None:
-    """The digest of the training file when the run's report was made, where the test rows are from it."""
+def _recorded(run: TestedRun) -> str | None:
+    """The digest of the training file in the run's report; None if the test rows are from another file."""
     path = run.folder / "report.json"
     if isinstance(run.declaration.data.test, str) or not path.is_file():
         return None
@@ -174,9 +175,9 @@ def _digest(path: Path | None) -> str | None:
 
 
 def _groups(
-    runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str], group: str | None
+    runs: Sequence[TestedRun], rows: np.ndarray, targets: Sequence[str], group: str | None
 ) -> tuple[np.ndarray, str, list[str]]:
-    """The groups of the rows, in words, and what to say where the table cannot be read any more."""
+    """The clusters of the rows, by what they were made, and a note where the table can no longer be read."""
     inputs = {
         name: config.modality for run in reversed(runs) for name, config in run.declaration.inputs.items()
     }
@@ -193,7 +194,7 @@ def _groups(
         return np.arange(len(rows)), "", [f"{note} ({why})"]
 
 
-def _table(runs: Sequence[Tested], rows: np.ndarray, targets: Sequence[str]) -> Table:
+def _table(runs: Sequence[TestedRun], rows: np.ndarray, targets: Sequence[str]) -> Table:
     """The rows as their file has them now.
 
     Raises:

@@ -1,21 +1,21 @@
-"""Runs compared on their test rows: who beats whom, how surely, and at what cost; ``compare.html``."""
+"""Comparison of runs on their common test rows: scores, paired tests and cost; ``compare.html``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from polymodal import __version__
 from polymodal.comparison.alignment import Rows, pick, same_rows
+from polymodal.comparison.comparison_figures import ComparedRun, ComparedTarget, ComparisonFigures
 from polymodal.comparison.comparison_text import cheapest, sentences
-from polymodal.comparison.loaded_runs import Tested, read_all
+from polymodal.comparison.loaded_runs import TestedRun, read_all
 from polymodal.comparison.ranking import classes_of, rank, score_for, statistics
 from polymodal.errors import RunError
 from polymodal.report.number_text import listed
@@ -27,31 +27,31 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Comparison:
-    """What :func:`compare` found.
+    """The result of :func:`compare`.
 
     Attributes:
         figures: Everything, as ``compare.json`` has it.
     """
 
-    figures: dict[str, Any]
+    figures: ComparisonFigures
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The leaderboards: a row a target and run, the best first."""
+        """The leaderboards: one row per target and run, the best first."""
         return pd.DataFrame(
             {
                 "target": name,
-                "run": entry["run"],
-                "metric": target["score"],
-                "score": entry["score"]["value"],
-                "low": entry["score"]["low"],
-                "high": entry["score"]["high"],
-                "behind": entry["behind"]["value"],
-                "as_good_as_best": entry["as_good"],
-                **self.figures["runs"][entry["run"]]["cost"],
+                "run": entry.run,
+                "metric": target.score,
+                "score": entry.score.value,
+                "low": entry.score.low,
+                "high": entry.score.high,
+                "behind": entry.behind.value,
+                "as_good_as_best": entry.as_good,
+                **self.figures.runs[entry.run].cost,
             }
-            for name, target in self.figures["targets"].items()
-            for entry in target["runs"]
+            for name, target in self.figures.targets.items()
+            for entry in target.runs
         )
 
     @property
@@ -60,15 +60,15 @@ class Comparison:
         return pd.DataFrame(
             {
                 "target": name,
-                "better": pair["better"],
-                "worse": pair["worse"],
-                "difference": pair["difference"]["value"],
-                "low": pair["difference"]["low"],
-                "high": pair["difference"]["high"],
+                "better": pair.better,
+                "worse": pair.worse,
+                "difference": pair.difference.value,
+                "low": pair.difference.low,
+                "high": pair.difference.high,
                 **{key: pair[key] for key in ("certainty", "p", "corrected", "beats")},
             }
-            for name, target in self.figures["targets"].items()
-            for pair in target["pairs"]
+            for name, target in self.figures.targets.items()
+            for pair in target.pairs
         )
 
     def write(self, folder: str | Path) -> Path:
@@ -98,16 +98,16 @@ def compare(
 ) -> Comparison:
     """Compare runs on the test rows that they have in common, from their folders alone.
 
-    No model is loaded and no medium is opened: answers and truths are those of ``predictions.parquet``. Rows
-    that a run skipped (``data.on_error: skip``) or left without an answer are left out for all runs, and
-    counted; a run without any answer to a target stands last, unscored.
+    No model is loaded and no medium is opened: predictions and ground truth are read from
+    ``predictions.parquet``. Rows that a run skipped (``data.on_error: skip``) or did not predict are skipped
+    for all runs, and counted; a run without any prediction of a target is ranked last, unscored.
 
     Args:
-        runs: Two or more folders that fits wrote.
-        output: A folder for ``compare.html`` and ``compare.json``; nothing is written where none is named.
-        group: A column of the table whose equal values are drawn together; by default what a run declares,
-            or rows that share a picture, recording, clip or sequence.
-        seed: Of whatever is drawn.
+        runs: Two or more run folders.
+        output: A folder for ``compare.html`` and ``compare.json``; without it nothing is written.
+        group: A column of the table whose equal values form a cluster; by default what a run declares, or
+            rows that share an image, recording, clip or sequence.
+        seed: Of the resamples.
 
     Returns:
         The figures; ``.frame`` has them as a DataFrame.
@@ -120,17 +120,16 @@ def compare(
     tested = read_all(runs)
     targets, notes = _shared(tested)
     rows = same_rows(tested, targets, group)
-    comparison = Comparison(
-        {
-            "format": FORMAT,
-            "polymodal": __version__,
-            "made": date.today().isoformat(),
-            "rows": len(rows.numbers),
-            "notes": [*notes, *rows.notes],
-            "runs": {run.name: _described(run) for run in tested},
-            "targets": {name: _target(tested, name, rows, seed) for name in targets},
-        }
+    figures = ComparisonFigures(
+        format=FORMAT,
+        polymodal=__version__,
+        made=date.today().isoformat(),
+        rows=len(rows.numbers),
+        notes=[*notes, *rows.notes],
+        runs={run.name: _described(run) for run in tested},
+        targets={name: _target(tested, name, rows, seed) for name in targets},
     )
+    comparison = Comparison(figures)
     if output is not None:
         comparison.write(output)
     return comparison
@@ -142,18 +141,18 @@ def default_output(runs: Sequence[str | Path]) -> Path:
     return Path(runs[0]).parent if len(above) == 1 else Path()
 
 
-def _described(run: Tested) -> dict[str, Any]:
+def _described(run: TestedRun) -> ComparedRun:
     declaration = run.declaration
-    return {
-        "folder": str(run.folder),
-        "fusion": declaration.fusion.name if len(declaration.inputs) > 1 else None,
-        "inputs": list(declaration.inputs),
-        "cost": run.cost,
-    }
+    return ComparedRun(
+        folder=str(run.folder),
+        fusion=declaration.fusion.name if len(declaration.inputs) > 1 else None,
+        inputs=list(declaration.inputs),
+        cost=run.cost,
+    )
 
 
-def _shared(runs: Sequence[Tested]) -> tuple[list[str], list[str]]:
-    """The targets that all runs learnt as the same task, and a note on the others.
+def _shared(runs: Sequence[TestedRun]) -> tuple[list[str], list[str]]:
+    """The targets that all runs learned as the same task, and a note on the others.
 
     Raises:
         RunError: If there is none.
@@ -172,51 +171,55 @@ def _shared(runs: Sequence[Tested]) -> tuple[list[str], list[str]]:
     return shared, [note] if note else []
 
 
-def _target(runs: Sequence[Tested], name: str, rows: Rows, seed: int) -> dict[str, Any]:
-    """One target's figures.
+def _target(runs: Sequence[TestedRun], name: str, rows: Rows, seed: int) -> ComparedTarget:
+    """The comparison on one target.
 
     Raises:
-        RunError: If no row has both a truth and an answer of every run that answers any.
+        RunError: If no row has both a ground truth and a prediction of every run that predicts any.
     """
     family = runs[0].families[name]
     truth = pick(runs[0], rows.numbers, runs[0].truth[name])
-    said = {run.name: pick(run, rows.numbers, run.said[name]) for run in runs}
+    predicted = {run.name: pick(run, rows.numbers, run.predicted[name]) for run in runs}
     known = np.array([cell is not None for cell in truth], dtype=bool)
     if rows.weights is not None:
         known &= rows.weights > 0
-    answered = {run: np.array([cell is not None for cell in cells]) & known for run, cells in said.items()}
+    answered = {
+        run: np.array([cell is not None for cell in cells]) & known for run, cells in predicted.items()
+    }
     answering = [mask for mask in answered.values() if mask.any()]
     kept = np.flatnonzero(np.logical_and.reduce([known, *answering]))
     if not answering or not len(kept):
         raise RunError(f"no test row has a true '{name}' and an answer of every run. Fit again")
-    classes = classes_of(family, [truth, *said.values()])
+    classes = classes_of(family, [truth, *predicted.values()])
     metrics = {_metric(run, name) for run in runs}
     score = score_for(family, metrics.pop() if len(metrics) == 1 else None, classes)
-    true = [truth[place] for place in kept]
+    true = [truth[index] for index in kept]
     added = {
-        run: statistics(score, family, classes, true, [said[run][place] for place in kept])
-        for run in said
+        run: statistics(score, family, classes, true, [cells[index] for index in kept])
+        for run, cells in predicted.items()
         if answered[run].any()
     }
     if rows.weights is not None:
         added = {run: sums * rows.weights[kept, None] for run, sums in added.items()}
     nothing = np.full_like(next(iter(added.values())), np.nan)
-    ranked = rank(score, {run: added.get(run, nothing) for run in said}, rows.groups[kept], seed=seed)
-    found = {
-        "task": family,
-        "score": score.name,
-        "rows": len(kept),
-        "groups": len(np.unique(rows.groups[kept])),
-        "grouped_by": rows.grouped_by,
-        "unanswered": int(known.sum() - len(kept)),
-        **ranked,
-    }
+    every = {run: added.get(run, nothing) for run in predicted}
+    ranked, pairs = rank(score, every, rows.groups[kept], seed=seed)
     costs = {run.name: run.cost for run in runs}
-    found["cheapest"] = cheapest(found, costs)
-    return found | {"sentences": sentences(found, costs)}
+    found = ComparedTarget(
+        task=family,
+        score=score.name,
+        rows=len(kept),
+        groups=len(np.unique(rows.groups[kept])),
+        grouped_by=rows.grouped_by,
+        unanswered=int(known.sum() - len(kept)),
+        runs=ranked,
+        pairs=pairs,
+        cheapest=cheapest(ranked, costs),
+    )
+    return replace(found, sentences=sentences(found, costs))
 
 
-def _metric(run: Tested, target: str) -> str | None:
+def _metric(run: TestedRun, target: str) -> str | None:
     """The metric that picked the run's epoch, if it is one of this target."""
     named, _, metric = (run.declaration.train.metric or "").rpartition(".")
     return metric or None if named in ("", target) else None

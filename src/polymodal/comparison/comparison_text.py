@@ -1,10 +1,10 @@
-"""A comparison in words: which run is best, whether by more than chance, and what is as good for less."""
+"""A comparison in words: the best run, whether the difference is significant, and the cheapest equal run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from polymodal.comparison.comparison_figures import ComparedTarget, RankedRun, RunCost
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
 from polymodal.report.number_text import NAMES, difference, listed, number, span, spoken_seconds
 
@@ -12,47 +12,48 @@ SHOWN = 6
 """Runs that a sentence names; of more it gives the number."""
 
 
-def cheapest(target: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Of the runs that the best does not beat, the one of fewest parameters, then of the shortest training.
+def cheapest(ranked: Sequence[RankedRun], costs: Mapping[str, RunCost]) -> str | None:
+    """Of the runs that the best does not beat, the one with fewest parameters, then the shortest training.
 
     Parameters first: they are the same on every machine.
     """
-    good = [entry["run"] for entry in target["runs"] if entry["as_good"]]
 
     def cost(run: str) -> tuple[float, float]:
-        parameters, seconds = (costs[run][key] for key in ("parameters", "seconds"))
+        parameters, seconds = costs[run].parameters, costs[run].seconds
         return (
             float("inf") if parameters is None else parameters,
             float("inf") if seconds is None else seconds,
         )
 
-    return min(good, key=cost, default=None)
+    return min((entry.run for entry in ranked if entry.as_good), key=cost, default=None)
 
 
-def sentences(target: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the figures of a target say, the most important first; nothing is counted on that is chance."""
-    best = target["runs"][0]
-    if best["score"]["value"] is None:
+def sentences(target: ComparedTarget, costs: Mapping[str, RunCost]) -> list[str]:
+    """The figures of a target in sentences, the most important first."""
+    best = target.runs[0]
+    if best.score.value is None:
         return ["No run has a score on these rows: none answered, or all true values are equal."]
-    said = [_best(target), _chance(target)]
-    if sum(entry["as_good"] for entry in target["runs"]) > 1:
-        said.append(_cheapest(target, costs))
-    if target["groups"] < FEWEST_GROUPS:
-        said.append(f"With fewer than {FEWEST_GROUPS} rows, or groups of rows, the intervals are too narrow.")
-    if target["unanswered"]:
-        said.append(f"{target['unanswered']:,} rows are left out that not all runs answered.")
-    said.append(
+    lines = [_best(target), _chance(target)]
+    if sum(entry.as_good for entry in target.runs) > 1:
+        lines.append(_cheapest(target, costs))
+    if target.groups < FEWEST_GROUPS:
+        lines.append(
+            f"With fewer than {FEWEST_GROUPS} rows, or groups of rows, the intervals are too narrow."
+        )
+    if target.unanswered:
+        lines.append(f"{target['unanswered']:,} rows are left out that not all runs answered.")
+    lines.append(
         f"The best of {len(target['runs'])} was found on these very rows, so its score flatters, and more "
         "so the more runs there are: choose by the validation rows, or confirm on new ones."
     )
-    return said
+    return lines
 
 
-def _best(target: Mapping[str, Any]) -> str:
-    best, score = target["runs"][0], target["score"]
-    level = [entry["run"] for entry in target["runs"] if entry["score"]["value"] == best["score"]["value"]]
+def _best(target: ComparedTarget) -> str:
+    best, score = target.runs[0], target.score
+    level = [entry.run for entry in target.runs if entry.score.value == best.score.value]
     on = f"{target['rows']:,} test rows"
-    if target["groups"] < target["rows"]:
+    if target.groups < target.rows:
         on += f" in {target['groups']:,} groups ({target['grouped_by']})"
     has = (
         f"{NAMES[score]} {number(score, best['score']['value'])} (95 % interval {span(score, best['score'])})"
@@ -62,21 +63,21 @@ def _best(target: Mapping[str, Any]) -> str:
     return f"‘{best['run']}’ is best: {has} on {on}."
 
 
-def _chance(target: Mapping[str, Any]) -> str:
-    """Whether the best is so by more than chance."""
-    score = target["score"]
-    even = [entry["run"] for entry in target["runs"][1:] if entry["as_good"]]
-    worse = [entry["run"] for entry in target["runs"][1:] if not entry["as_good"]]
-    corrected = ", corrected for all pairs" if len(target["runs"]) > 2 else ""
+def _chance(target: ComparedTarget) -> str:
+    """Whether the best run beats the others."""
+    score = target.score
+    even = [entry.run for entry in target.runs[1:] if entry.as_good]
+    worse = [entry.run for entry in target.runs[1:] if not entry.as_good]
+    corrected = ", corrected for all pairs" if len(target.runs) > 2 else ""
     if not even:
         every = {1: "the other run", 2: "both others"}.get(len(worse), f"every other run, all {len(worse)}")
         by = f": by {difference(score, target['runs'][1]['behind'])}" if len(worse) == 1 else ""
         return f"It beats {every}{by}. That is more than chance{corrected}."
     if len(even) == 1:
-        lead = next(entry["behind"] for entry in target["runs"][1:] if entry["as_good"])
+        lead = next(entry.behind for entry in target.runs[1:] if entry.as_good)
         by = (
             f"the difference of {difference(score, lead)} may be chance"
-            if lead["value"]
+            if lead.value
             else "the scores are equal"
         )
         rest = f"‘{even[0]}’ is as good as far as these rows tell: {by}"
@@ -87,23 +88,24 @@ def _chance(target: Mapping[str, Any]) -> str:
     return f"It beats {_some(worse)} by more than chance{corrected}; {rest}."
 
 
-def _cheapest(target: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]]) -> str:
-    best, name = target["runs"][0]["run"], target["cheapest"]
+def _cheapest(target: ComparedTarget, costs: Mapping[str, RunCost]) -> str:
+    best = target.runs[0].run
+    name = target.cheapest or best
     if name == best:
         return f"It is also the cheapest of those that are as good: {_cost(costs[name])}."
-    entry = next(entry for entry in target["runs"] if entry["run"] == name)
-    behind = difference(target["score"], entry["behind"])
+    entry = next(entry for entry in target.runs if entry.run == name)
+    behind = difference(target.score, entry.behind)
     return (
         f"The cheapest that is not worse as far as these rows tell is ‘{name}’: {_cost(costs[name])}, where "
         f"‘{best}’ has {_cost(costs[best])}; it is behind by {behind}."
     )
 
 
-def _cost(cost: Mapping[str, Any]) -> str:
-    parameters, seconds = cost["parameters"], cost["seconds"]
-    said = [] if parameters is None else [f"{parameters:,} parameters"]
-    said += [] if seconds is None else [f"trained in {spoken_seconds(seconds)}"]
-    return ", ".join(said) or "unknown cost"
+def _cost(cost: RunCost) -> str:
+    parameters, seconds = cost.parameters, cost.seconds
+    parts = [] if parameters is None else [f"{parameters:,} parameters"]
+    parts += [] if seconds is None else [f"trained in {spoken_seconds(seconds)}"]
+    return ", ".join(parts) or "unknown cost"
 
 
 def _some(runs: Sequence[str]) -> str:

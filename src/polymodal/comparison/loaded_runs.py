@@ -1,4 +1,4 @@
-"""What a run folder says of its test rows: truths, answers and cost, read without loading the model."""
+"""Ground truth, predictions and cost of a run on its test rows, read without loading the model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polymodal.comparison.comparison_figures import RunCost
 from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
 from polymodal.data.checks.rejected import NAME as REJECTED
@@ -28,25 +29,25 @@ from polymodal.utils.json_files import read_json
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
 FAMILIES = ("classification", "multilabel", "regression")
-"""Whose answers can be read back from a file: a head of another family may answer anything."""
+"""Whose predictions can be read back from a file: a head of another family may predict anything."""
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A run and its answers to its test rows.
+class TestedRun:
+    """A run and its predictions for its test rows.
 
     Attributes:
-        name: What it is called beside the others.
-        folder: Where it lies.
-        declaration: What it was made from.
-        results: What ``metrics.json`` says.
+        name: The shortest that no other run of the comparison has.
+        folder: The run folder.
+        declaration: Of the fit.
+        results: The content of ``metrics.json``.
         rows: Numbers of the test rows in their file, from 1, ascending.
-        classes: Of each target, none for numbers.
-        families: The task of each target whose answers can be read.
-        truth: Of each target, a row an entry, as training read the cells; None where the cell is empty.
-        said: The same of the answers.
-        weights: ``(rows,)`` how much each row counts in the run's metrics; None where all count the same.
-        rejected: ``(name of the file, row)`` of the rows that ``data.on_error: skip`` left out.
+        classes: By target; empty for numbers.
+        families: The task of each target whose predictions can be read.
+        truth: Ground truth by target, one entry per row as training read the cells; None for an empty cell.
+        predicted: The predictions, in the same form.
+        rejected: ``(name of the file, row)`` of the rows that ``data.on_error: skip`` skipped.
+        weights: ``(rows,)`` sample weights of the run's metrics; None where all are equal.
     """
 
     name: str
@@ -57,23 +58,23 @@ class Tested:
     classes: dict[str, list[str]]
     families: dict[str, str]
     truth: dict[str, list[Any]]
-    said: dict[str, list[Any]]
+    predicted: dict[str, list[Any]]
     rejected: frozenset[tuple[str, int]]
     weights: np.ndarray | None = None
 
     @property
-    def cost(self) -> dict[str, Any]:
-        """Parameters, seconds of training, and rows a second in it."""
+    def cost(self) -> RunCost:
+        """Of the run's training."""
         trained = self.results.get("train", {})
-        return {
-            "parameters": self.results.get("parameters"),
-            "seconds": trained.get("seconds"),
-            "rows_per_second": trained.get("rows_per_second"),
-        }
+        return RunCost(
+            parameters=self.results.get("parameters"),
+            seconds=trained.get("seconds"),
+            rows_per_second=trained.get("rows_per_second"),
+        )
 
 
-def read_all(folders: Sequence[str | Path]) -> list[Tested]:
-    """The runs in ``folders``, each under the shortest end of its path that no other one has.
+def read_all(folders: Sequence[str | Path]) -> list[TestedRun]:
+    """The runs in ``folders``, each named by the shortest end of its path that no other one has.
 
     Raises:
         RunError: If there are fewer than two, one is named twice, is no run, or was not tested.
@@ -92,7 +93,7 @@ def read_all(folders: Sequence[str | Path]) -> list[Tested]:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as few for all as tell them apart."""
+    """The last parts of each path, as few for all as make them distinct."""
     longest = max(len(path.parts) for path in paths)
     for count in range(1, longest + 1):
         names = ["/".join(path.parts[-count:]) for path in paths]
@@ -101,8 +102,8 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def read_tested(folder: Path, name: str) -> Tested:
-    """One run.
+def read_tested(folder: Path, name: str) -> TestedRun:
+    """Read one run.
 
     Raises:
         RunError: If the folder holds none, or none with test rows, or a file of it cannot be read.
@@ -142,7 +143,7 @@ def read_tested(folder: Path, name: str) -> Tested:
     except (pa.ArrowException, OSError, KeyError, TypeError, MediaError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder / ANSWERS}: cannot be read ({reason}). Fit again") from None
-    return Tested(
+    return TestedRun(
         name=name,
         folder=folder,
         declaration=load_yaml(folder / DECLARED),
@@ -151,7 +152,7 @@ def read_tested(folder: Path, name: str) -> Tested:
         classes={entry["name"]: entry["classes"] for entry in targets},
         families={entry["name"]: entry["task"] for entry in targets},
         truth={target: truth for target, (truth, _) in columns.items()},
-        said={target: said for target, (_, said) in columns.items()},
+        predicted={target: predicted for target, (_, predicted) in columns.items()},
         rejected=_rejected(folder / REJECTED),
         weights=weights,
     )
@@ -189,9 +190,9 @@ def read_cells(
     missing: Marks,
     written: str | None = None,
 ) -> list[Any]:
-    """Cells as training reads them: equal where they mean the same, whatever type the file gave them.
+    """Cells as training reads them: equal where they mean the same, whatever their type in the file.
 
-    Two spellings of a value that ``classes`` holds apart are not equal; ``missing`` stands for an empty cell.
+    Two spellings that ``classes`` distinguishes are not equal; values in ``missing`` are empty cells.
     """
     cells = list(map(missing.cleared, cells))
     names = Vocabulary(classes)

@@ -178,7 +178,7 @@ def _figures(
                 "values": values,
                 "mean": float(np.mean(values)) if values else None,
                 "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-                "masked": {key: masked[subset][key] for key in ("value", "low", "high")},
+                "masked": masked[subset].estimate,
             }
         )
     return {"score": score, "seeds": seeds, "subsets": entries, "agreement": agreement(entries)}

@@ -1,4 +1,4 @@
-"""Figures as a person reads them."""
+"""Figures as text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polymodal.data.schema.column_summary import brief
-
-Estimate = Mapping[str, Any]
-"""``value``, ``low`` and ``high``; see :func:`polymodal.evaluation.statistics.bootstrap.estimate`."""
+from polymodal.evaluation.statistics.bootstrap import Estimate
 
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1")
 NAMES = {
@@ -28,9 +26,9 @@ def number(score: str, value: float | None) -> str:
 
 def span(score: str, estimate: Estimate) -> str:
     """``98.2 to 99.1 %``."""
-    if estimate["low"] is None:
+    if estimate.low is None:
         return "no interval"
-    low, high = (number(score, estimate[end]) for end in ("low", "high"))
+    low, high = number(score, estimate.low), number(score, estimate.high)
     return f"{low.removesuffix(' %')} to {high}"
 
 
@@ -41,18 +39,18 @@ def whole(score: str, estimate: Estimate) -> str:
 
 def difference(score: str, estimate: Estimate, *, sign: bool = False) -> str:
     """``2.1 points (1.5 to 2.7)``, or in the unit of the score."""
-    if estimate["value"] is None:
+    if estimate.value is None:
         return "not defined"
     scale, unit, digits = (100, " points", 1) if score in SHARES else (1, "", 3)
 
-    def said(value: float | None) -> str:
+    def shown(value: float | None) -> str:
         if value is None:
             return "–"
         text = f"{scale * value:+.{digits}f}" if sign else f"{scale * value:.{digits}f}"
         return text.replace("-", MINUS)
 
-    interval = f"{said(estimate['low'])} to {said(estimate['high'])}"
-    return f"{said(estimate['value'])}{unit} ({interval})"
+    interval = f"{shown(estimate['low'])} to {shown(estimate['high'])}"
+    return f"{shown(estimate['value'])}{unit} ({interval})"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -63,22 +61,22 @@ def listed(names: Sequence[str]) -> str:
 
 def covers_zero(estimate: Estimate) -> bool:
     """Whether the difference may be chance."""
-    return estimate["low"] is None or (estimate["low"] <= 0 <= estimate["high"])
+    return estimate.low is None or estimate.high is None or estimate.low <= 0 <= estimate.high
 
 
 def is_above(estimate: Estimate) -> bool:
     """Whether the whole interval lies above zero."""
-    return estimate["low"] is not None and estimate["low"] > 0
+    return estimate.low is not None and estimate.low > 0
 
 
 def is_below(estimate: Estimate) -> bool:
     """Whether the whole interval lies below zero."""
-    return estimate["high"] is not None and estimate["high"] < 0
+    return estimate.high is not None and estimate.high < 0
 
 
 def points(score: str, value: float | None, *, sign: bool = False) -> str:
     """A difference without its interval: ``2.1 points``."""
-    return difference(score, {"value": value, "low": None, "high": None}, sign=sign).partition(" (")[0]
+    return difference(score, Estimate(value=value), sign=sign).partition(" (")[0]
 
 
 def point_span(score: str, estimate: Estimate, *, sign: bool = False) -> str:
@@ -87,7 +85,7 @@ def point_span(score: str, estimate: Estimate, *, sign: bool = False) -> str:
 
 
 def steps(curve: Sequence[Mapping[str, Any]]) -> str:
-    """What is done at each step, and its unit: ``20, 10, 5 (signal to noise, dB)``."""
+    """The strength at each level, and its unit: ``20, 10, 5 (signal to noise, dB)``."""
     return f"{', '.join(brief(step['strength']) for step in curve[1:])} ({curve[-1]['unit']})"
 
 
