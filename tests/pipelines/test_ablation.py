@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
+from polymodal.evaluation.statistics.bootstrap import Estimate
 from polymodal.pipelines.ablation import agreement, subsets
+from polymodal.report.report_figures import RetrainedSubset
 from tests.support.command import error, polymodal, settings
 
 INPUTS = ["x", "y", "z"]
@@ -98,8 +100,11 @@ def test_two_inputs_are_left_out_as_they_stand_alone():
 
 def test_the_order_is_that_of_both_or_not():
     def entries(*pairs):
-        named = [{"inputs": ["a", "b"], "mean": 1.0, "masked": {"value": 1.0}}]
-        return named + [{"inputs": [n], "mean": m, "masked": {"value": v}} for n, m, v in pairs]
+        named = [(["a", "b"], 1.0, 1.0), *(([name], mean, masked) for name, mean, masked in pairs)]
+        return [
+            RetrainedSubset(inputs=n, by_seed=[m], mean=m, deviation=None, masked=Estimate(value=v))
+            for n, m, v in named
+        ]
 
     assert agreement(entries(("a", 0.9, 0.6), ("b", 0.5, 0.4))) == {"same": True, "tau": pytest.approx(1.0)}
     assert agreement(entries(("a", 0.9, 0.3), ("b", 0.5, 0.4))) == {"same": False, "tau": pytest.approx(-1.0)}

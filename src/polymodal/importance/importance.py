@@ -118,6 +118,27 @@ class InputImportance(Record):
     grouped_by: str = field(default="", metadata=OPTIONAL)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OverallScore(Record):
+    """The score with all inputs, where no input could be removed.
+
+    Attributes:
+        score: Name of the metric.
+        rows: Number of rows whose target is known.
+        groups: Number of clusters that were resampled.
+        grouped_by: In words, by what rows were clustered.
+        inputs: Empty; the place of :attr:`InputImportance.inputs`.
+        all: The score with all inputs.
+    """
+
+    score: str
+    rows: int
+    groups: int
+    grouped_by: str
+    inputs: dict[str, InputFigures] = field(default_factory=dict)
+    all: Estimate
+
+
 class Trials:
     """Sufficient statistics of a target's score by row and trial.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
@@ -18,7 +18,9 @@ from polymodal.config import Declaration
 from polymodal.data.checks.rejected import SKIP, left_out
 from polymodal.data.collator import RowDataset
 from polymodal.errors import DataError, RunError
+from polymodal.importance.importance import InputImportance
 from polymodal.pipelines.multi_fit import fit_several
+from polymodal.report.report_figures import Agreement, Report, Retrained, RetrainedSubset
 from polymodal.run import Run
 from polymodal.runs.run_folder import trained_threads
 from polymodal.training.declaration.source import require_own_tables
@@ -35,41 +37,40 @@ Subset = tuple[str, ...]
 
 
 def add_retrained(
-    figures: Mapping[str, Any], run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool = True
-) -> None:
-    """Put into the figures of a report what comes of :func:`retrain`, into ``retrained/`` in ``folder``."""
-    worth = {name: target["worth"] for name, target in figures["targets"].items()}
+    figures: Report, run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool = True
+) -> Report:
+    """The report with the scores of :func:`retrain`, whose runs are in ``retrained/`` in ``folder``."""
+    worth = {
+        name: target.worth
+        for name, target in figures.targets.items()
+        if isinstance(target.worth, InputImportance)
+    }
     found = retrain(run, rows, worth, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
-    for name, target in figures["targets"].items():
-        target["retrained"] = found[name]
+    targets = {name: replace(target, retrained=found.get(name)) for name, target in figures.targets.items()}
+    return replace(figures, targets=targets)
 
 
 def retrain(
     run: Run,
     rows: RowDataset,
-    worth: Mapping[str, Mapping[str, Any]],
+    worth: Mapping[str, InputImportance],
     *,
     folder: Path,
     seeds: int = SEEDS,
     quiet: bool = True,
-) -> dict[str, Any]:
-    """Fit every single input, every leave-one-out and all inputs anew, and measure them on the same rows.
+) -> dict[str, Retrained]:
+    """Retrain with every single input, every leave-one-out and all inputs, and measure on the same rows.
 
     Everything else is as in the run: rows, split, settings, and what the processor learns from the training
-    rows. Fits that an earlier call has finished are taken as they are.
+    rows. Finished fits of an earlier call are reused.
 
     Args:
         run: Fitted to a file, which is read again.
         rows: With targets; no row that the run was trained on.
-        worth: By target what :func:`polymodal.importance.importance.input_importance` found on these rows.
-        folder: Gets a run folder a fit.
+        worth: The input importance by target, on these rows.
+        folder: Gets one run folder per fit.
         seeds: Their number, counted from ``train.seed``; the split stays that of the run.
         quiet: Show no progress.
-
-    Returns:
-        By target ``score``, ``seeds``, ``subsets`` (each ``inputs``, ``values`` by seed, ``mean``,
-        ``deviation``, that of a sample of seeds, None of one, and ``masked``, the estimate of the trained
-        model), and ``agreement`` (see :func:`agreement`).
 
     Raises:
         RunError: If the run was not fitted to a file or reads one input, or the folder cannot be written.
@@ -86,12 +87,12 @@ def retrain(
 def _retrain(
     run: Run,
     rows: RowDataset,
-    worth: Mapping[str, Mapping[str, Any]],
+    worth: Mapping[str, InputImportance],
     *,
     folder: Path,
     seeds: int,
     quiet: bool,
-) -> dict[str, Any]:
+) -> dict[str, Retrained]:
     require_own_tables(run.folder, run.declaration, read_results(run.folder))
     job = open_job(run.folder / "run.yaml", settings=["report.write=false"])
     job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
@@ -162,40 +163,35 @@ def _goes_on(folder: Path, jobs: Mapping[str, Job]) -> bool:
 
 def _figures(
     target: str,
-    worth: Mapping[str, Any],
+    worth: InputImportance,
     found: Mapping[Subset, Sequence[Mapping[str, Mapping[str, float]]]],
     seeds: int,
-) -> dict[str, Any]:
-    """One target's figures."""
-    score = worth["score"]
-    masked = {tuple(entry["inputs"]): entry for entry in worth["subsets"]}
+) -> Retrained:
+    """The scores for one target."""
+    score = worth.score
+    masked = {tuple(entry.inputs): entry.estimate for entry in worth.subsets}
     entries = []
     for subset, measured in found.items():
         values = [fit[target][score] for fit in measured if score in fit.get(target, {})]
         entries.append(
-            {
-                "inputs": list(subset),
-                "values": values,
-                "mean": float(np.mean(values)) if values else None,
-                "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-                "masked": masked[subset].estimate,
-            }
+            RetrainedSubset(
+                inputs=list(subset),
+                by_seed=values,
+                mean=float(np.mean(values)) if values else None,
+                deviation=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                masked=masked[subset],
+            )
         )
-    return {"score": score, "seeds": seeds, "subsets": entries, "agreement": agreement(entries)}
+    return Retrained(score=score, seeds=seeds, subsets=entries, agreement=agreement(entries))
 
 
-def agreement(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Whether taking inputs away and training without them put the subsets in one order.
-
-    Returns:
-        ``same``, whether it is one, and ``tau``, Kendall's rank correlation (1938; its tau-b, from -1 to 1);
-        both over all subsets but the whole; None where a score is not defined.
-    """
-    proper = [entry for entry in entries if len(entry["inputs"]) < max(len(e["inputs"]) for e in entries)]
-    pairs = [(entry["mean"], entry["masked"]["value"]) for entry in proper]
+def agreement(entries: Sequence[RetrainedSubset]) -> Agreement:
+    """Whether removing inputs and training without them rank the subsets alike, all but the whole."""
+    proper = [entry for entry in entries if len(entry.inputs) < max(len(e.inputs) for e in entries)]
+    pairs = [(entry.mean, entry.masked.value) for entry in proper]
     if any(value is None for pair in pairs for value in pair):
-        return {"same": None, "tau": None}
+        return Agreement(same=None, tau=None)
     means, masked = (np.array(values) for values in zip(*pairs, strict=True))
     tau = float(kendalltau(means, masked).statistic)
     same = bool(np.array_equal(np.argsort(means, kind="stable"), np.argsort(masked, kind="stable")))
-    return {"same": same, "tau": None if np.isnan(tau) else tau}
+    return Agreement(same=same, tau=None if np.isnan(tau) else tau)

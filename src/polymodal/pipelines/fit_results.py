@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.pages import try_page, write_about
+from polymodal.report.report_figures import Report
 from polymodal.run import Run
 from polymodal.training.calibrate import Calibration
 from polymodal.training.declaration.labelled import label_notes
@@ -53,7 +55,7 @@ def write_pages(run: Run, job: Job, results: dict[str, Any]) -> None:
         again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
         figures = try_page("report.html", lambda: write_fit_report(run, job, results), again, warnings)
         again = "the same fit with --resume"
-        try_page("README.md", lambda: write_card(run, results, figures or {}), again, warnings)
+        try_page("README.md", lambda: write_card(run, results, figures), again, warnings)
 
     write_about(run.folder, results, make)
 
@@ -134,8 +136,8 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
     }
 
 
-def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> dict[str, Any]:
-    """The report on the test rows, or where there are none on those of validation; its figures."""
+def write_fit_report(run: Run, job: Job, results: Mapping[str, Any]) -> Report | None:
+    """The report on the test rows, or where there are none on those of validation; None if not wanted."""
     from polymodal.report.gather import Measuring
     from polymodal.report.report_writing import TEST, VALIDATION, measure, write
 
@@ -144,13 +146,13 @@ def write_fit_report(run: Run, job: Job, results: dict[str, Any]) -> dict[str, A
     rows.processor = job.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
     if not run.declaration.report.write or all(cell is None for cells in known for cell in cells):
-        return {}
+        return None
     figures = measure(Measuring(run, rows, run.declaration.report), results, what=what)
     write(figures, run.folder)
     return figures
 
 
-def write_card(run: Run, results: dict[str, Any], figures: dict[str, Any]) -> None:
+def write_card(run: Run, results: Mapping[str, Any], figures: Report | None) -> None:
     """``README.md`` in the hub's form."""
     from polymodal.report.model_card import CARD, model_card
 

@@ -1,8 +1,6 @@
-"""The figures that need no medium: from the answers that the fit kept in ``predictions.parquet``."""
+"""A report without its media, from the predictions that the fit kept in ``predictions.parquet``."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,71 +13,75 @@ from polymodal.errors import DataError, RunError
 from polymodal.evaluation.metrics.scores import score_of
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.clusters import row_groups
-from polymodal.importance.importance import Trials
+from polymodal.importance.importance import OverallScore, Trials
 from polymodal.models.heads import Classifier, MultilabelClassifier
-from polymodal.report.gather import Measuring, frame, judged_by, target_figures
-from polymodal.report.verdict import how_good
+from polymodal.report.gather import (
+    Measuring,
+    selection_metrics,
+    target_failures,
+    target_report,
+)
+from polymodal.report.report_figures import TargetReport
+from polymodal.report.verdict import Verdict, how_good
 
 ANSWERS = "predictions.parquet"
 ALL = "all"
-"""The one trial there is: every input as the fit had it."""
+"""The only trial: the predictions from all inputs."""
 TINY = 1e-30
 """Probabilities are kept in single precision, where less is zero."""
 
 
 def lost_media(error: DataError, declaration: Declaration) -> list[str]:
-    """The inputs whose files cannot be read, if that is all that is wrong; else none."""
+    """The inputs whose files cannot be read, if nothing else is wrong; else none."""
     columns = {problem.column for problem in error.problems}
     inputs = declaration.inputs
     media = [name for name, config in inputs.items() if is_media(config.modality) and name in columns]
     return media if columns <= set(media) else []
 
 
-def gather_kept(asked: Measuring, lost: list[str], reason: str, *, what: str) -> dict[str, Any]:
-    """What :func:`polymodal.report.gather.gather` gives, as far as kept answers go.
+def gather_kept(asked: Measuring, lost: list[str], reason: str) -> dict[str, TargetReport]:
+    """The reports by target, as :func:`polymodal.report.gather.gather` makes them, from kept predictions.
 
-    What each input is worth, and how robust the run is, takes the media: these sections are left out, and
-    the verdict says why.
+    Input importance and robustness need the media: these sections are skipped, and the verdict says why.
 
     Args:
         asked: The run and its own test rows.
         lost: The inputs whose files are gone.
-        reason: The first thing that could not be read.
-        what: Which rows they are, in words.
+        reason: The first problem.
 
     Raises:
-        RunError: If the answers are not there, or are of other rows.
+        RunError: If the predictions are not there, or are of other rows.
     """
     run, rows = asked.run, asked.rows
     answers = _answers(asked)
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
     groups, grouped_by = row_groups(rows.table, inputs, asked.config.group)
-    figures = frame(asked, f"{what}, as the fit answered them")
+    targets = {}
     for name in run.declaration.targets:
         trial = _trial(asked, name, answers)
         if trial is None:
             continue
         drawn = Bootstrap(groups[trial.known], seed=asked.seed)
         found = trial.of(ALL)
-        worth = {
-            "score": trial.score.name,
-            "rows": len(trial.known),
-            "groups": drawn.count,
-            "grouped_by": grouped_by,
-            "inputs": {},
-            "all": estimate(trial.score.value(found.sum(axis=0)), trial.score.value(drawn.resample(found))),
-        }
-        said = {
-            "fusing": "unknown",
-            "sentences": [how_good(worth), f"What each input is worth cannot be told: {reason}"],
-            "next": [f"Put the files of {', '.join(lost)} back, and make the report again."],
-        }
-        figures["targets"][name] = target_figures(asked, name, trial, groups, worth, said)
-    return figures
+        worth = OverallScore(
+            score=trial.score.name,
+            rows=len(trial.known),
+            groups=drawn.count,
+            grouped_by=grouped_by,
+            all=estimate(trial.score.value(found.sum(axis=0)), trial.score.value(drawn.resample(found))),
+        )
+        judged = Verdict(
+            fusing="unknown",
+            sentences=[how_good(worth), f"What each input is worth cannot be told: {reason}"],
+            next=[f"Put the files of {', '.join(lost)} back, and make the report again."],
+        )
+        failing = target_failures(asked, name, trial, groups, take_apart=False)
+        targets[name] = target_report(asked, name, trial, worth, failing, judged)
+    return targets
 
 
 def _answers(asked: Measuring) -> pd.DataFrame:
-    """The kept answers, a row of the report each."""
+    """The kept predictions, one per row of the report."""
     path = asked.run.folder / ANSWERS
     if not path.is_file():
         raise RunError(
@@ -95,7 +97,7 @@ def _answers(asked: Measuring) -> pd.DataFrame:
 
 
 def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
-    """The kept answers of one target beside the truth; None where no row has one, or none was kept."""
+    """The kept predictions of one target and its ground truth; None where a row has neither."""
     run, table = asked.run, asked.rows.table
     head = run.model.head(name)
     of_classes = isinstance(head, (Classifier, MultilabelClassifier))
@@ -104,9 +106,9 @@ def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
         return None
     cells = table.values(name).to_pylist()
     read = [run.processor.read_row({name: cell}, [name])[0] for cell in cells]
-    target = run.processor.batch([{"index": place, **row} for place, row in enumerate(read)])["targets"][name]
+    target = run.processor.batch([{"index": index, **row} for index, row in enumerate(read)])["targets"][name]
     answer = torch.from_numpy(answers[kept].to_numpy(np.float32).copy())
-    trial = Trials(head, score_of(head, judged_by(run).get(name)), ALL, asked.rows.weights)
+    trial = Trials(head, score_of(head, selection_metrics(run).get(name)), ALL, asked.rows.weights)
     trial.start(torch.arange(len(cells)), target, torch.zeros(len(cells), dtype=torch.bool))
     if of_classes:
         trial.add(ALL, _logits(head, answer))
@@ -116,7 +118,7 @@ def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
 
 
 def _logits(head: Classifier | MultilabelClassifier, answer: Tensor) -> Tensor:
-    """What ``answer`` was made of, up to what makes no difference."""
+    """Logits whose probabilities are ``answer``."""
     sure = answer.double().clamp(TINY, 1)
     odds = sure.log() if isinstance(head, Classifier) else (sure / (1 - sure).clamp(min=2**-25)).log()
     return (odds * head.temperature.cpu()).float()

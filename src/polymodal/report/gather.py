@@ -1,45 +1,51 @@
-"""All figures of a report, as JSON has them; the page is made of these alone."""
+"""All figures of a report, from which the page is rendered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 import torch
 
-from polymodal import __version__
 from polymodal.config import ReportConfig
 from polymodal.data.collator import RowDataset
 from polymodal.error_analysis.error_analysis import failures
 from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.error_analysis.subgroups import subgroups
-from polymodal.evaluation.metrics.calibration import before_and_after
+from polymodal.evaluation.metrics.calibration import TemperatureEffect, before_and_after
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
-from polymodal.importance.emap import emap
-from polymodal.importance.importance import Trials, input_importance, try_inputs
+from polymodal.importance.emap import InteractionFigures, emap
+from polymodal.importance.importance import (
+    InputImportance,
+    OverallScore,
+    Trials,
+    input_importance,
+    try_inputs,
+)
 from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.report.html_cells import show_cell
-from polymodal.report.verdict import verdict
-from polymodal.robustness import missing_curves, noise_curves
+from polymodal.report.provenance import Provenance
+from polymodal.report.report_figures import IntervalCoverage, Report, Robustness, TargetReport
+from polymodal.report.verdict import Verdict, verdict
+from polymodal.robustness.missing_cells import MissingFigures, missing_curves
+from polymodal.robustness.noise import NoiseFigures, noise_curves
 from polymodal.run import Run
 from polymodal.utils.progress import working
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """What a report measures, and how.
+    """The run and the rows of a report.
 
     Attributes:
-        run: Of any kind.
+        run: A prediction run.
         rows: With their targets.
         config: ``group``, ``by`` and ``noise_rows``.
-        seed: Of whatever is drawn.
+        seed: Of everything random.
     """
 
     run: Run
@@ -48,15 +54,11 @@ class Measuring:
     seed: int = 0
 
 
-def gather(asked: Measuring, *, what: str) -> dict[str, Any]:
-    """Measure a run on rows whose targets are known.
+def gather(asked: Measuring) -> dict[str, TargetReport]:
+    """Measure a run on rows whose targets are known; the reports by target.
 
-    For all but the noise encoders run at most three times a row: for every subset of the inputs, on a sample
+    But for the noise, encoders run at most three times per row: for the subsets of the inputs, on a sample
     for their interaction, and for the missing cells.
-
-    Args:
-        asked: What is measured.
-        what: Which rows they are, in words.
 
     Raises:
         DataError: If there is no such column, or a cell cannot be read.
@@ -66,123 +68,155 @@ def gather(asked: Measuring, *, what: str) -> dict[str, Any]:
     groups, reason = row_groups(rows.table, inputs, asked.config.group)
     subgroup_columns(rows.table, asked.config.by, np.arange(0))  # refused before anything is measured
     with working("what each input is worth"):
-        metrics = judged_by(run)
+        metrics = selection_metrics(run)
         trials = try_inputs(run.model, rows, metrics=metrics, precision=run.precision, seed=asked.seed)
-    shared = _shared(asked, trials, groups)
-    figures = frame(asked, what)
-    for name, trial in trials.items():
-        figures["targets"][name] = _target(asked, name, trial, groups, reason, shared)
-    return figures
+    shared = _measure_together(asked, trials, groups)
+    return {name: _target(asked, name, trial, groups, reason, shared) for name, trial in trials.items()}
 
 
-def frame(asked: Measuring, what: str) -> dict[str, Any]:
-    """What a report says before its targets, which are to be filled in."""
-    declared = asked.run.declaration.inputs
-    return {
-        "format": FORMAT,
-        "polymodal": __version__,
-        "made": date.today().isoformat(),
-        "run": asked.run.folder.name,
-        "what": what,
-        "rows": len(asked.rows),
-        "inputs": {name: config.modality for name, config in declared.items()},
-        **({"sample_weight": asked.rows.weight} if asked.run.declaration.data.sample_weight else {}),
-        "targets": {},
-    }
+def assemble(asked: Measuring, what: str, targets: dict[str, TargetReport], made_by: Provenance) -> Report:
+    """The whole report, from those on its targets.
+
+    Args:
+        asked: The run and the rows.
+        what: The rows, in words.
+        targets: The reports by target.
+        made_by: How the run was made.
+    """
+    declaration = asked.run.declaration
+    return Report(
+        made=date.today().isoformat(),
+        run=asked.run.folder.name,
+        what=what,
+        rows=len(asked.rows),
+        inputs={name: config.modality for name, config in declaration.inputs.items()},
+        sample_weight=asked.rows.weight if declaration.data.sample_weight else "",
+        targets=targets,
+        making=made_by,
+    )
 
 
-def judged_by(run: Run) -> dict[str, str]:
-    """The metric that each target's training was judged by, where one was named."""
+def selection_metrics(run: Run) -> dict[str, str]:
+    """The metric that selected the epoch, by target, where one was named."""
     named, _, kind = (run.declaration.train.metric or "").rpartition(".")
     return {name: kind for name in run.declaration.targets if named in ("", name)}
 
 
-def _shared(asked: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Figures that are measured for all targets at once: ``emap``, ``missing`` and ``noise``."""
+@dataclass(frozen=True)
+class _Shared:
+    """Figures that are measured for all targets at once; None where they were not.
+
+    Attributes:
+        emap: Interactions.
+        missing: Robustness to missing cells.
+        noise: Robustness to corrupted cells.
+    """
+
+    emap: InteractionFigures | None = None
+    missing: MissingFigures | None = None
+    noise: NoiseFigures | None = None
+
+
+def _measure_together(asked: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) -> _Shared:
+    """Measure what is measured for all targets at once."""
     run, scores = asked.run, {name: trial.score for name, trial in trials.items()}
     given: Any = {"groups": groups, "precision": run.precision, "seed": asked.seed}
-    found: dict[str, dict[str, Any]] = {"emap": {}, "missing": {}, "noise": {}}
+    interactions = noise = None
     if not trials:
-        return found
+        return _Shared()
     if len(run.declaration.inputs) > 1:
         with working("whether inputs interact"):
-            found["emap"] = emap(run.model, asked.rows, scores, **given)
+            interactions = emap(run.model, asked.rows, scores, **given)
     with working("missing cells"):
-        found["missing"] = missing_curves(run.model, asked.rows, scores, **given)
+        missing = missing_curves(run.model, asked.rows, scores, **given)
     if most := asked.config.noise_rows:
         with working("worse cells"):
-            found["noise"] = noise_curves(run.model, asked.rows, scores, most_rows=most, **given)
-    return found
+            noise = noise_curves(run.model, asked.rows, scores, most_rows=most, **given)
+    return _Shared(interactions, missing, noise)
 
 
 def _target(
-    asked: Measuring,
-    name: str,
-    trial: Trials,
-    groups: np.ndarray,
-    reason: str,
-    shared: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    """One target's sections."""
+    asked: Measuring, name: str, trial: Trials, groups: np.ndarray, reason: str, shared: _Shared
+) -> TargetReport:
+    """The report on one target."""
     worth = input_importance(trial, asked.rows, groups, asked.seed, grouped_by=reason)
-    own = {key: found.get("targets", {}).get(name, {}) for key, found in shared.items()}
-    figures = target_figures(asked, name, trial, groups, worth)
-    said = verdict(worth, own["emap"], figures["failures"]["subgroups"])
-    robustness = {"missing": own["missing"], "noise": own["noise"]}
-    emap_rows = shared["emap"].get("rows", 0)
-    return figures | {"emap": own["emap"], "emap_rows": emap_rows, "robustness": robustness, "verdict": said}
+    interactions = shared.emap.targets.get(name, {}) if shared.emap else {}
+    failing = target_failures(asked, name, trial, groups)
+    return replace(
+        target_report(asked, name, trial, worth, failing, verdict(worth, interactions, failing["subgroups"])),
+        emap=interactions,
+        emap_rows=shared.emap.rows if shared.emap else 0,
+        robustness=Robustness(
+            missing=shared.missing.targets.get(name) if shared.missing else None,
+            noise=shared.noise.targets.get(name) if shared.noise else None,
+        ),
+    )
 
 
-def target_figures(
+def target_report(
     asked: Measuring,
     name: str,
     trial: Trials,
-    groups: np.ndarray,
-    worth: Mapping[str, Any],
-    said: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The sections of one target that its answers alone are enough for, and room for the others.
+    worth: InputImportance | OverallScore,
+    failing: dict[str, Any],
+    judged: Verdict,
+) -> TargetReport:
+    """The report on one target, as far as its predictions go: without interactions and robustness.
 
     Args:
-        asked: What is measured.
+        asked: The run and the rows.
         name: Of the target.
-        trial: Its answers.
-        groups: ``(rows,)`` what each row belongs to.
-        worth: What its inputs are worth, or as much as is known.
-        said: The verdict, where media are gone: then no row is taken apart.
+        trial: Its predictions.
+        worth: The importance of its inputs, or the score alone.
+        failing: Its error analysis.
+        judged: Its verdict.
     """
     head, answer = trial.head, trial.answers
     decided = {key: value.cpu() for key, value in head.decide(answer).items()}
     weight = None if trial.weights is None else torch.from_numpy(trial.weights)
     metrics = evaluate(head.task, answer, trial.targets, weight, family=family_of(head), **decided)
-    failing = _failures(asked, name, trial, take_apart=said is None)
-    return {
-        "task": head.task,
-        "metrics": metrics,
-        "worth": worth,
-        "emap": {},
-        "emap_rows": 0,
-        "retrained": {},
-        "robustness": {"missing": {}, "noise": {}},
-        "calibration": _calibration(trial, metrics, asked.run.declaration.targets[name].interval),
-        "failures": failing | {"subgroups": _subgroups(asked, trial, groups)},
-        "verdict": said,
-    }
+    return TargetReport(
+        task=head.task,
+        metrics=metrics,
+        worth=worth,
+        calibration=_calibration(trial, metrics, asked.run.declaration.targets[name].interval),
+        failures=failing,
+        verdict=judged,
+    )
 
 
-def _calibration(trial: Trials, metrics: Mapping[str, float], promised: float | None) -> dict[str, Any]:
-    """Whether probabilities are right as often as they say, or intervals hold what they promise."""
+def target_failures(
+    asked: Measuring, name: str, trial: Trials, groups: np.ndarray, *, take_apart: bool = True
+) -> dict[str, Any]:
+    """The error analysis of one target, with its subgroups.
+
+    Args:
+        asked: The run and the rows.
+        name: Of the target.
+        trial: Its predictions.
+        groups: ``(rows,)`` cluster ids.
+        take_apart: Whether to measure each input's contribution to the worst predictions.
+    """
+    return _failures(asked, name, trial, take_apart) | {"subgroups": _subgroups(asked, trial, groups)}
+
+
+def _calibration(
+    trial: Trials, metrics: Mapping[str, float], promised: float | None
+) -> TemperatureEffect | IntervalCoverage | None:
+    """The calibration of probabilities, or the coverage of intervals."""
     head = trial.head
     if isinstance(head, (Classifier, MultilabelClassifier)):
         weight = None if trial.weights is None else torch.from_numpy(trial.weights)
         return before_and_after(head, trial.logits, trial.targets, weight)
     if "coverage" not in metrics:
-        return {}
-    return {key: metrics[key] for key in ("coverage", "interval_width")} | {"promised": promised}
+        return None
+    return IntervalCoverage(
+        coverage=metrics["coverage"], interval_width=metrics["interval_width"], promised=promised
+    )
 
 
 def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str, Any]:
-    """The values of the columns that were asked for, compared; nothing where none was."""
+    """The comparison of the declared subgroups; empty where there are none."""
     if not asked.config.by or asked.run.declaration.data.private:  # values that few rows may have
         return {}
     columns = subgroup_columns(asked.rows.table, asked.config.by, trial.known)
@@ -191,7 +225,7 @@ def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str,
 
 
 def _failures(asked: Measuring, name: str, trial: Trials, take_apart: bool) -> dict[str, Any]:
-    """Where it fails, and of the worst rows what they hold."""
+    """The error analysis, and the cells of the worst rows."""
     run, table = asked.run, asked.rows.table
     found = failures(
         run.model, asked.rows, name, trial, take_apart=take_apart, precision=run.precision, seed=asked.seed
@@ -209,7 +243,7 @@ def _failures(asked: Measuring, name: str, trial: Trials, take_apart: bool) -> d
 
 
 def _without_rows(found: dict[str, Any]) -> dict[str, Any]:
-    """The figures that no single row stands behind."""
+    """The figures that show no single row."""
     kept = {key: value for key, value in found.items() if key != "worst"}
     if "residuals" in kept:
         inner = [entry for entry in kept["residuals"]["quantiles"] if 0 < entry["share"] < 1]

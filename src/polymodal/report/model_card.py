@@ -1,4 +1,4 @@
-"""The model card: a run's ``README.md`` as the hub reads it, from the figures of its report."""
+"""The model card: a run's ``README.md`` in the form of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from polymodal.data.readers import (
 from polymodal.errors import LONGEST, one_line
 from polymodal.report import number_text as words
 from polymodal.utils.registry import Registry
+from polymodal.report.report_figures import Report
 
 CARD = "README.md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")
@@ -36,7 +37,7 @@ TELLING = {
     "multilabel": ("micro_f1", "macro_f1", "map"),
     "regression": ("r2", "mae", "rmse"),
 }
-"""What the card says of each task, before its other metrics."""
+"""The metrics that the card shows, by task."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,15 @@ CARDS.register(CategoryReader.modality)(CardEntry('"a value"', is_tabular=True))
 
 
 def model_card(
-    name: str, declaration: Declaration, results: Mapping[str, Any], figures: Mapping[str, Any]
+    name: str, declaration: Declaration, results: Mapping[str, Any], figures: Report | None
 ) -> str:
     """The text of a card.
 
     Args:
         name: Of the run.
-        declaration: What it was made from.
-        results: What ``metrics.json`` holds.
-        figures: Those of the report, or empty where there is none: then intervals and verdict are left out.
+        declaration: Of the fit.
+        results: The content of ``metrics.json``.
+        figures: The report; without it intervals and verdict are skipped.
     """
     data = ModelCardData(
         library_name="polymodal",

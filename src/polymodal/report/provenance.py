@@ -1,9 +1,10 @@
-"""How a run was made: what its folder says, for the last section of the report."""
+"""Provenance of a run: training, settings, data and versions, for the last section of the report."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +14,139 @@ from polymodal.data.tables.table import Table
 from polymodal.run import Run
 from polymodal.training.declaration.source import resolve
 from polymodal.training.loop.model_selection import metric_name
+from polymodal.utils.records import JsonValue, Record
 
 FREE = ("data.train", "data.validation", "data.test")
-"""Settings that say where the data lie rather than how to learn from them."""
+"""Settings of where the data are, which are not shown."""
+
+Curve = tuple[str, list[float], list[float]]
+"""Name, epochs, values."""
 
 
-def making(run: Run, table: Table, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Training, settings, data and versions.
+@dataclass(frozen=True, kw_only=True)
+class Curves(Record):
+    """Curves of training.
+
+    Attributes:
+        loss: Training and validation loss.
+        selection: The metric that selected the epoch; empty where that is the loss.
+    """
+
+    loss: list[Curve]
+    selection: list[Curve]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnCard(Record):
+    """A column of the data.
+
+    Attributes:
+        role: Its modality as an input, or its task as a target.
+        empty: The share of empty cells in the rows of the report, from 0 to 1.
+    """
+
+    role: str
+    empty: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCard(Record):
+    """The data of a run.
+
+    Attributes:
+        columns: Inputs and targets.
+        name: Of the training file, or of the table.
+        sha256: The digest of the training file; None where there is none.
+    """
+
+    columns: dict[str, ColumnCard]
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance(Record):
+    """How a run was made; None where ``metrics.json`` does not hold it.
+
+    Attributes:
+        seconds: Of training.
+        rows_per_second: In training.
+        epochs: Trained.
+        best_epoch: The epoch that was kept.
+        parameters: Number of parameters.
+        metric: That selected the epoch.
+        curves: Of training.
+        splits: Number of rows by split.
+        settings: What differs from the defaults, by its path such as ``train.epochs``.
+        data: Columns and training file.
+        versions: Of the libraries.
+        warnings: Of the fit.
+        notes: Of the fit.
+        command: That fits the same again.
+    """
+
+    seconds: float | None
+    rows_per_second: float | None
+    epochs: float | None
+    best_epoch: float | None
+    parameters: int
+    metric: str
+    curves: Curves
+    splits: dict[str, int]
+    settings: dict[str, JsonValue]
+    data: DataCard
+    versions: dict[str, str]
+    warnings: list[str]
+    notes: list[str]
+    command: str
+
+
+def provenance(run: Run, table: Table, results: Mapping[str, Any]) -> Provenance:
+    """How a run was made.
 
     Args:
-        run: What was made.
+        run: The run.
         table: The rows of the report, whose empty cells are counted.
-        results: What ``metrics.json`` holds; empty where it is not there.
+        results: The content of ``metrics.json``; empty where there is none.
     """
     trained, declaration = results.get("train", {}), run.declaration
     tasks = {name: target.family for name, target in declaration.targets.items()}
     metric = metric_name(declaration.train.metric, tasks)
-    return {
-        "seconds": trained.get("seconds"),
-        "rows_per_second": trained.get("rows_per_second"),
-        "epochs": trained.get("epochs"),
-        "best_epoch": (results.get("validation") or {}).get("epoch"),
-        "parameters": run.model.num_parameters(),
-        "metric": metric,
-        "curves": curves(results.get("history", []), metric),
-        "splits": results.get("rows", {}),
-        "settings": changed_settings(declaration),
-        "data": data_card(run, table),
-        "versions": results.get("versions", {}),
-        "warnings": results.get("warnings", []),
-        "notes": results.get("notes", []),
-        "command": f"polymodal fit {run.folder / 'run.yaml'} -o runs/again",
-    }
+    return Provenance(
+        seconds=trained.get("seconds"),
+        rows_per_second=trained.get("rows_per_second"),
+        epochs=trained.get("epochs"),
+        best_epoch=(results.get("validation") or {}).get("epoch"),
+        parameters=run.model.num_parameters(),
+        metric=metric,
+        curves=curves(results.get("history", []), metric),
+        splits=results.get("rows", {}),
+        settings=changed_settings(declaration),
+        data=data_card(run, table),
+        versions=results.get("versions", {}),
+        warnings=results.get("warnings", []),
+        notes=results.get("notes", []),
+        command=f"polymodal fit {run.folder / 'run.yaml'} -o runs/again",
+    )
 
 
-def curves(history: Sequence[Mapping[str, Any]], metric: str) -> dict[str, list[Any]]:
-    """``(name, epochs, values)`` of the loss, and of the metric that picked the epoch."""
-    lines: dict[str, list[Any]] = {"loss": [], "selection": []}
+def curves(history: Sequence[Mapping[str, Any]], metric: str) -> Curves:
+    """The curves of the loss, and of the metric that selected the epoch."""
+    lines: dict[str, list[Curve]] = {"loss": [], "selection": []}
     keys = [("loss", "training", "loss"), ("loss", "validation", "eval_loss")]
     if metric != "loss":
         names = {name for entry in history for name in entry if name.startswith("eval_")}
         wanted = f"eval_{metric}"
         found = sorted(name for name in names if name == wanted or name.endswith(f".{metric}"))
         keys += [("selection", "validation", name) for name in found[:1]]
-    for place, name, key in keys:
+    for kind, name, key in keys:
         seen = [(entry["epoch"], entry[key]) for entry in history if key in entry]
         if seen:
-            lines[place].append((name, [epoch for epoch, _ in seen], [value for _, value in seen]))
-    return lines
+            lines[kind].append((name, [epoch for epoch, _ in seen], [value for _, value in seen]))
+    return Curves(loss=lines["loss"], selection=lines["selection"])
 
 
-def changed_settings(declaration: Declaration) -> dict[str, Any]:
+def changed_settings(declaration: Declaration) -> dict[str, JsonValue]:
     """What differs from the defaults, by its path such as ``train.epochs``."""
     changed = declaration.model_dump(mode="json", exclude_defaults=True)
     return {path: value for path, value in _paths(changed) if path not in FREE}
@@ -77,14 +160,14 @@ def _paths(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             yield f"{before}{name}", value
 
 
-def data_card(run: Run, table: Table) -> dict[str, Any]:
-    """Columns with their share of empty cells in the rows of the report; the training file's digest."""
+def data_card(run: Run, table: Table) -> DataCard:
+    """The columns with their share of empty cells in ``table``, and the training file's digest."""
     declaration = run.declaration
     roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}
     roles |= {name: entry.family for name, entry in declaration.targets.items()}
     parts = Parts({"train": table}, {}, roles)
     columns = {
-        name: {"role": role, "empty": float(parts.empty("train", name).mean()) if len(table) else 0.0}
+        name: ColumnCard(role=role, empty=float(parts.empty("train", name).mean()) if len(table) else 0.0)
         for name, role in roles.items()
         if name in table.columns
     }
@@ -93,11 +176,11 @@ def data_card(run: Run, table: Table) -> dict[str, Any]:
     if path is not None:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"columns": columns, "name": path.name if path else table.name, "sha256": digest}
+    return DataCard(columns=columns, name=path.name if path else table.name, sha256=digest)
 
 
 def training_file(run: Run) -> Path | None:
-    """The file that the run was trained on, if it was one and is still there."""
+    """The training file; None for rows in memory, or where it is gone."""
     named = run.declaration.data.train
     if not isinstance(named, str):
         return None

@@ -16,14 +16,16 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.report.cached import gather_kept, lost_media
-from polymodal.report.gather import Measuring, gather
-from polymodal.report.provenance import making
+from polymodal.report.gather import Measuring, assemble, gather
+from polymodal.report.provenance import provenance
+from polymodal.report.report_figures import Report
 from polymodal.report.report_page import render
 from polymodal.run import Run
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
 from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.output_folder import read_results
 from polymodal.utils.atomic import require_folder, write_text, writing
+from polymodal.utils.records import JsonObject
 
 PAGE, FIGURES = "report.html", "report.json"
 TEST = "test rows"
@@ -50,11 +52,11 @@ def report(
             validation.
         group: A column whose equal values are resampled together; by default rows that share a file.
         by: Columns whose values are compared, whether the model reads them or not; by default those declared.
-        noise_rows: How many rows are made worse; by default as declared.
-        retrain: With how many seeds subsets of the inputs are fitted afresh (see
+        noise_rows: The number of rows whose cells are corrupted; by default as declared.
+        retrain: With how many seeds subsets of the inputs are retrained (see
             :func:`polymodal.pipelines.ablation.retrain`), into ``retrained/`` in ``output``; 0 for none.
         output: A folder for ``report.html`` and ``report.json``; the run's own by default.
-        seed: Of whatever is drawn.
+        seed: Of everything random.
         quiet: Show no progress.
 
     Returns:
@@ -79,19 +81,20 @@ def report(
     if retrain:
         from polymodal.pipelines.ablation import add_retrained  # which fits, and whoever fits writes a report
 
-        add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
+        figures = add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
     return write(figures, folder)
 
 
-def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> Report:
     """Every figure of a report but the retrained ones.
 
-    Where files of the run's own test rows can no longer be read, the figures are those of its kept answers.
+    Where files of the run's own test rows can no longer be read, the figures are those of its kept
+    predictions.
 
     Args:
-        asked: What is measured; without a group of its own rows are grouped as they were split.
-        results: What ``metrics.json`` holds, or will hold.
-        what: Which rows they are, in words.
+        asked: The run and the rows; without a group of its own rows are clustered as they were split.
+        results: The content of ``metrics.json``.
+        what: The rows, in words.
 
     Raises:
         DataError: If no row has an answer.
@@ -99,25 +102,26 @@ def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> dict[
     group = asked.config.group or asked.run.declaration.data.group
     asked = replace(asked, config=asked.config.model_copy(update={"group": group}))
     try:
-        figures = gather(asked, what=what)
+        targets = gather(asked)
     except DataError as error:
         lost = lost_media(error, asked.run.declaration) if what == TEST else []
         if not lost:
             raise
-        figures = gather_kept(asked, lost, str(error.problems[0]), what=what)
-    if not figures["targets"]:
+        targets = gather_kept(asked, lost, str(error.problems[0]))
+        what = f"{what}, as the fit answered them"
+    if not targets:
         found, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=asked.rows.table.name, found=found, expected=expected))
-    return figures | {"making": making(asked.run, asked.rows.table, results)}
+    return assemble(asked, what, targets, provenance(asked.run, asked.rows.table, results))
 
 
-def write(figures: Mapping[str, Any], folder: Path) -> Path:
-    """Write both files, and say where the page lies.
+def write(figures: Report, folder: Path) -> Path:
+    """Write both files; the path of the page.
 
     Raises:
         RunError: If they cannot be written.
     """
-    targets = ", ".join(figures["targets"])
+    targets = ", ".join(figures.targets)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(without_cells(figures), indent=2, ensure_ascii=False, allow_nan=False)
@@ -125,18 +129,18 @@ def write(figures: Mapping[str, Any], folder: Path) -> Path:
         page = render(
             "report.html",
             report=figures,
-            title=f"{targets} from {', '.join(figures['inputs'])}",
-            footer=f"Run {figures['run']}, written by Polymodal {__version__}. All figures: {FIGURES}.",
+            title=f"{targets} from {', '.join(figures.inputs)}",
+            footer=f"Run {figures.run}, written by Polymodal {__version__}. All figures: {FIGURES}.",
         )
         write_text(folder / PAGE, page)
     return folder / PAGE
 
 
-def without_cells(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures without the pictures, recordings and texts of the cards."""
+def without_cells(figures: Report) -> JsonObject:
+    """The figures without the images, recordings and texts of the cards."""
     targets = {}
-    for name, target in figures["targets"].items():
-        failing = dict(target["failures"])
+    for name, target in figures.targets.items():
+        failing = dict(target.failures)
         if "worst" in failing:
             failing["worst"] = [{k: v for k, v in card.items() if k != "cells"} for card in failing["worst"]]
         targets[name] = target | {"failures": failing}
@@ -144,7 +148,7 @@ def without_cells(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_rows(run: Run) -> tuple[RowDataset, str]:
-    """The rows that the run was tested on, found again as its declaration splits them."""
+    """The rows that the run was tested on, split again as declared."""
     named = run.declaration.data.train
     if not isinstance(named, str):
         raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")

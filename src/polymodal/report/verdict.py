@@ -1,11 +1,14 @@
-"""The verdict on a target, in words: what its figures say, and no more."""
+"""The verdict on a target: its figures in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
+from polymodal.importance.emap import Interaction
+from polymodal.importance.importance import InputImportance, OverallScore
 from polymodal.report.number_text import (
     NAMES,
     covers_zero,
@@ -17,83 +20,124 @@ from polymodal.report.number_text import (
     span,
     whole,
 )
+from polymodal.utils.records import OPTIONAL, Record
 
 WIDE = 0.1
 """An interval of more than this, in accuracy or R², asks for more rows."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Record):
+    """The figures of one target in words.
+
+    Attributes:
+        fusing: ``wins``, ``even`` or ``loses`` against the best single input; ``single`` with one input,
+            ``unknown`` where its media could not be read.
+        nothing: Inputs that add nothing significant; None where unknown, as the next two.
+        redundant: Inputs that are good alone, and whose information the others have as well.
+        harmful: Inputs whose removal improves the score.
+        sentences: The result, the most important first.
+        next: What to do next.
+    """
+
+    fusing: str
+    nothing: list[str] | None = field(default=None, metadata=OPTIONAL)
+    redundant: list[str] | None = field(default=None, metadata=OPTIONAL)
+    harmful: list[str] | None = field(default=None, metadata=OPTIONAL)
+    sentences: list[str]
+    next: list[str]
+
+
+@dataclass(frozen=True)
+class SortedInputs:
+    """Inputs that do not earn their place.
+
+    Attributes:
+        nothing: Those that add nothing significant.
+        redundant: Those that are good alone, and whose information the others have as well.
+        harmful: Those whose removal improves the score.
+    """
+
+    nothing: list[str] = field(default_factory=list)
+    redundant: list[str] = field(default_factory=list)
+    harmful: list[str] = field(default_factory=list)
+
+
 def verdict(
-    worth: Mapping[str, Any],
-    emap: Mapping[str, Any] | None = None,
+    worth: InputImportance,
+    emap: Mapping[str, Interaction] | None = None,
     compared: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What the figures of one target come to.
+) -> Verdict:
+    """The figures of one target in words.
 
     Args:
-        worth: See :func:`polymodal.importance.importance.input_importance`; one target's.
-        emap: See :func:`polymodal.importance.emap.emap`; the same target's.
-        compared: See :func:`polymodal.error_analysis.subgroups.subgroups`; the same target's.
-
-    Returns:
-        ``fusing`` (``wins``, ``even``, ``loses`` or ``single``), ``nothing``, ``redundant`` and ``harmful``
-        (names of inputs), ``sentences`` and ``next``, what to do.
+        worth: The importance of its inputs.
+        emap: The interactions of its inputs, by input.
+        compared: Its subgroups, see :func:`polymodal.error_analysis.subgroups.subgroups`.
     """
     groups = sort_inputs(worth)
     fusing = _fusing(worth)
     sentences = [how_good(worth), *_gain(worth, fusing), *_inputs(worth, groups), *_together(worth, emap)]
-    sentences += _weak_groups(worth["score"], compared)
+    sentences += _weak_groups(worth.score, compared)
     if fusing in ("even", "loses"):
         sentences[:2] = sentences[1::-1]
-    if worth["groups"] < FEWEST_GROUPS:
-        what = "groups of rows" if worth["groups"] < worth["rows"] else "rows"
+    if worth.groups < FEWEST_GROUPS:
+        what = "groups of rows" if worth.groups < worth.rows else "rows"
         sentences.append(
-            f"Only {worth['groups']} {what} speak here: fewer than {FEWEST_GROUPS}, so the intervals are "
+            f"Only {worth.groups} {what} speak here: fewer than {FEWEST_GROUPS}, so the intervals are "
             "narrower than they should be, and the figures may be far off."
         )
-    return {"fusing": fusing, **groups, "sentences": sentences, "next": _next(worth, fusing, groups)}
+    return Verdict(
+        fusing=fusing,
+        nothing=groups.nothing,
+        redundant=groups.redundant,
+        harmful=groups.harmful,
+        sentences=sentences,
+        next=_next(worth, fusing, groups),
+    )
 
 
-def sort_inputs(worth: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The inputs that add nothing, those whose news the others bring too, and those that do harm."""
-    sorted_: dict[str, list[str]] = {"nothing": [], "redundant": [], "harmful": []}
-    for name, figures in worth["inputs"].items():
-        if len(worth["inputs"]) < 2:
+def sort_inputs(worth: InputImportance) -> SortedInputs:
+    """The inputs that add nothing, that are redundant, and that do harm."""
+    found = SortedInputs()
+    for name, figures in worth.inputs.items():
+        if len(worth.inputs) < 2:
             break
-        if is_below(figures["lost_without"]):
-            sorted_["harmful"].append(name)
-        elif covers_zero(figures["lost_without"]):
-            adds = is_above(figures["shapley"]) and figures["alone"]["value"] is not None
-            sorted_["redundant" if adds and _stands_alone(worth, name) else "nothing"].append(name)
-    return sorted_
+        if is_below(figures.lost_without):
+            found.harmful.append(name)
+        elif covers_zero(figures.lost_without):
+            adds = is_above(figures.shapley) and figures.alone.value is not None
+            (found.redundant if adds and _is_good_alone(worth, name) else found.nothing).append(name)
+    return found
 
 
-def _stands_alone(worth: Mapping[str, Any], name: str) -> bool:
-    """Whether an input by itself is clearly better than nothing at all."""
-    none, alone = worth["none"]["high"], worth["inputs"][name]["alone"]["low"]
+def _is_good_alone(worth: InputImportance, name: str) -> bool:
+    """Whether an input alone is clearly better than none."""
+    none, alone = worth.none.high, worth.inputs[name].alone.low
     return none is None or (alone is not None and alone > none)
 
 
-def _weakest(worth: Mapping[str, Any], names: Sequence[str]) -> str:
+def _weakest(worth: InputImportance, names: Sequence[str]) -> str:
     """The input whose share of the score is the smallest."""
-    return min(names, key=lambda name: worth["inputs"][name]["shapley"]["value"] or 0.0)
+    return min(names, key=lambda name: worth.inputs[name].shapley.value or 0.0)
 
 
-def _fusing(worth: Mapping[str, Any]) -> str:
-    if len(worth["inputs"]) < 2:
+def _fusing(worth: InputImportance) -> str:
+    if len(worth.inputs) < 2:
         return "single"
-    return "wins" if is_above(worth["gain"]) else "loses" if is_below(worth["gain"]) else "even"
+    return "wins" if is_above(worth.gain) else "loses" if is_below(worth.gain) else "even"
 
 
-def how_good(worth: Mapping[str, Any]) -> str:
-    """The score of all inputs, on how many rows, and how sure that is."""
-    score, name = worth["score"], NAMES[worth["score"]]
+def how_good(worth: InputImportance | OverallScore) -> str:
+    """The score with all inputs, its interval and the number of rows."""
+    score, name = worth.score, NAMES[worth.score]
     rows = f"{worth['rows']:,} rows"
-    if worth["groups"] < worth["rows"]:
+    if worth.groups < worth.rows:
         rows += f" in {worth['groups']:,} groups ({worth['grouped_by']})"
-    inputs = "The one input reaches" if len(worth["inputs"]) == 1 else "All inputs together reach"
+    inputs = "The one input reaches" if len(worth.inputs) == 1 else "All inputs together reach"
     at_all = (
         f" With no input at all it would be {number(score, worth['none']['value'])}."
-        if "none" in worth
+        if isinstance(worth, InputImportance)
         else ""
     )
     return (
@@ -106,12 +150,12 @@ def _article(name: str) -> str:
     return "an" if name[0] in "aeiouR" else "a"
 
 
-def _gain(worth: Mapping[str, Any], fusing: str) -> list[str]:
-    score, best = worth["score"], worth["best_single"]
+def _gain(worth: InputImportance, fusing: str) -> list[str]:
+    score, best = worth.score, worth.best_single
     if fusing == "single":
         return ["There is nothing to fuse: the run reads one input."]
     alone = f"‘{best}’ alone, {number(score, worth['inputs'][best]['alone']['value'])}"
-    by = difference(score, worth["gain"])
+    by = difference(score, worth.gain)
     if fusing == "wins":
         return [f"Fusing wins: it gains {by} over the best single input, {alone}. That is more than chance."]
     if fusing == "loses":
@@ -119,10 +163,10 @@ def _gain(worth: Mapping[str, Any], fusing: str) -> list[str]:
     return [f"Fusing does not beat the best single input, {alone}: the difference of {by} may be chance."]
 
 
-def _inputs(worth: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
-    """Which inputs do not earn their place."""
-    score, inputs, sentences = worth["score"], worth["inputs"], []
-    nothing, redundant = groups["nothing"], groups["redundant"]
+def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
+    """The inputs that do not earn their place."""
+    score, inputs, sentences = worth.score, worth.inputs, []
+    nothing, redundant = groups.nothing, groups.redundant
     if len(nothing) == 1:
         figures = inputs[nothing[0]]
         sentences.append(
@@ -139,20 +183,20 @@ def _inputs(worth: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[s
             f"{listed(redundant)} {are} good alone and free to leave out, for the others say the same: "
             f"{_costs(worth, redundant)}."
         )
-    free, lost = worth["free"]["inputs"], worth["free"]["lost_without_all"]
+    free, lost = worth.free.inputs, worth.free.lost_without_all
     if len(free) > 1 and lost is not None:
         all_at_once = f"Without {listed(free)} at once it costs {difference(score, lost)}"
         chance = ", which may be chance" if covers_zero(lost) else ""
         gain = ": they do harm together" if is_below(lost) else ""
         sentences.append(f"{all_at_once}{chance or gain}.")
-    for name in groups["harmful"]:
-        better = difference(score, inputs[name]["lost_without"])
+    for name in groups.harmful:
+        better = difference(score, inputs[name].lost_without)
         sentences.append(f"‘{name}’ does harm: leaving it out changes the score by {better} for the better.")
     return sentences
 
 
 def _weak_groups(score: str, compared: Mapping[str, Any] | None) -> list[str]:
-    """The subgroups that it does worse on, by more than chance."""
+    """The subgroups with a significantly lower score."""
     if not compared:
         return []
     weak = [
@@ -164,38 +208,38 @@ def _weak_groups(score: str, compared: Mapping[str, Any] | None) -> list[str]:
     return [f"It does worse, and not by chance, where {part}." for part in weak]
 
 
-def _costs(worth: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What each of ``names`` costs if it alone is left out."""
+def _costs(worth: InputImportance, names: Sequence[str]) -> str:
+    """What the removal of each of ``names`` costs."""
     by = [f"{difference(worth['score'], worth['inputs'][n]['lost_without'])} without ‘{n}’" for n in names]
     return f"it costs {', '.join(by)}"
 
 
-def _together(worth: Mapping[str, Any], emap: Mapping[str, Any] | None) -> list[str]:
-    """Whether the result needs inputs to interact."""
-    needing = [name for name, entry in (emap or {}).items() if is_above(entry["interaction"])]
+def _together(worth: InputImportance, emap: Mapping[str, Interaction] | None) -> list[str]:
+    """Whether the score needs inputs to interact."""
+    needing = [name for name, entry in (emap or {}).items() if is_above(entry.interaction)]
     if not needing or emap is None:
         return []
-    most = max(needing, key=lambda name: emap[name]["interaction"]["value"])
-    by = difference(worth["score"], emap[most]["interaction"])
+    most = max(needing, key=lambda name: emap[name].interaction.value or 0.0)
+    by = difference(worth.score, emap[most].interaction)
     return [f"{by} of that hang on reading ‘{most}’ together with the rest: a sum of both would not do."]
 
 
-def _next(worth: Mapping[str, Any], fusing: str, groups: Mapping[str, list[str]]) -> list[str]:
-    """What to do about it."""
+def _next(worth: InputImportance, fusing: str, groups: SortedInputs) -> list[str]:
+    """What to do next."""
     steps = []
-    best, useless = worth["best_single"], [*groups["nothing"], *groups["harmful"]]
+    best, useless = worth.best_single, [*groups.nothing, *groups.harmful]
     if fusing in ("even", "loses"):
         steps.append(f"Fit ‘{best}’ alone (--inputs {best}): simpler, and as far as these rows tell as good.")
-    elif useless or groups["redundant"]:
-        together = worth["free"]["lost_without_all"]
+    elif useless or groups.redundant:
+        together = worth.free.lost_without_all
         at_once = useless and (len(useless) == 1 or (together is not None and not is_above(together)))
-        free = useless if at_once else [_weakest(worth, useless or groups["redundant"])]
-        kept = ",".join(name for name in worth["inputs"] if name not in free)
+        free = useless if at_once else [_weakest(worth, useless or groups.redundant)]
+        kept = ",".join(name for name in worth.inputs if name not in free)
         steps.append(f"Fit without {listed(free)} (--inputs {kept}) and compare.")
-    width = (worth["all"]["high"] or 0) - (worth["all"]["low"] or 0)
-    if worth["groups"] < FEWEST_GROUPS or width > WIDE:
+    width = (worth.all.high or 0) - (worth.all.low or 0)
+    if worth.groups < FEWEST_GROUPS or width > WIDE:
         steps.append("Gather more test rows, or cross-validate (--folds 5): the interval is wide.")
-    scarce = [name for name, share in worth["present"].items() if share < 0.5]
+    scarce = [name for name, share in worth.present.items() if share < 0.5]
     if scarce:
         steps.append(f"{listed(scarce)} stand in fewer than half of the rows: more of them may add more.")
     return steps or ["Nothing calls for a change: compare fusions (--fusions all) if more is wanted."]

@@ -135,13 +135,13 @@ def _temperature(
     if not few and logits.shape == (len(target), len(head.classes)):
         head.temperature.fill_(temperature.fit_temperature(logits, target, weight))
     found = temperature.before_and_after(head, logits, target, weight)
-    if found["after"] and found["after"]["nll"] > found["before"]["nll"]:
+    if found.after and found.before and found.after.nll > found.before.nll:
         head.temperature.fill_(1.0)
         found = temperature.before_and_after(head, logits, target, weight)
     needed = f"{_counted(target, weight)}, and it needs {temperature.FEWEST_ROWS} or more"
     shown = {key: {name: found[key][name] for name in SHOWN} for key in ("before", "after") if found[key]}
     note = f"the temperature stays 1: {needed}" if few else ""
-    return {"temperature": found["temperature"], **shown}, note
+    return {"temperature": found.temperature, **shown}, note
 
 
 def _decision(

@@ -1,9 +1,9 @@
-"""Whether a confidence is right as often as it says: how far off it is, and a temperature that mends it."""
+"""Calibration error and temperature scaling (Guo et al. 2017)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,17 +14,72 @@ from torch.nn import functional as F
 from polymodal.evaluation.metrics.metrics import CALIBRATION_BINS, NO_ANSWER, brier_score, refuse_not_finite
 from polymodal.evaluation.metrics.weighted import effective_rows
 from polymodal.models.heads import Classifier, MultilabelClassifier
+from polymodal.utils.records import EMPTY, Record
 
 FEWEST_ROWS = 30
 """Known rows without which a temperature stays 1."""
 COLDEST, HOTTEST = 0.01, 100.0
 """Between these a temperature lies."""
 PRIOR = 2.0
-"""How strongly a temperature of 1 is held to; see :func:`fit_temperature`."""
+"""Strength of the prior on the temperature, whose mode is 1; see :func:`fit_temperature`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin(Record):
+    """A bin of a reliability diagram.
+
+    Attributes:
+        low: Its lowest confidence.
+        high: Its highest confidence.
+        count: Number of predictions in it.
+        confidence: Their mean confidence.
+        accuracy: The share of them that is right.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability(Record):
+    """Calibration of probabilities.
+
+    Attributes:
+        rows: Number of rows whose target is known.
+        nll: Mean negative log-likelihood.
+        ece: Expected calibration error: the mean distance of accuracy and confidence over the bins, weighted
+            by their content (Guo et al. 2017, equation 3).
+        brier: See :func:`~polymodal.evaluation.metrics.metrics.brier_score`.
+        bins: Those that are not empty, by rising confidence.
+    """
+
+    rows: int
+    nll: float
+    ece: float
+    brier: float
+    bins: list[ReliabilityBin]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemperatureEffect(Record):
+    """Calibration without and with a temperature.
+
+    Attributes:
+        temperature: By which logits are divided.
+        before: With a temperature of 1; None where no target is known.
+        after: With the temperature.
+    """
+
+    temperature: float
+    before: Reliability | None = field(metadata=EMPTY)
+    after: Reliability | None = field(metadata=EMPTY)
 
 
 def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> float:
-    """The one number that all logits are to be divided by for the likeliest probabilities.
+    """Fit the temperature by which logits are divided for the likeliest probabilities.
 
     Temperature scaling (Guo et al. 2017, section 4.2): the T of smallest negative log-likelihood (NLL) on
     rows that the model was not trained on; of labels it is the binary cross-entropy.
@@ -42,9 +97,8 @@ def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None
         logits: ``(rows, classes)``.
         target: ``(rows,)`` classes, -100 where unknown; or ``(rows, classes)``, 1 where the row has the
             label, NaN where unknown.
-        weight: ``(rows,)`` how much each row counts; the prior then stands beside as many rows as say as
-            much (:func:`~polymodal.evaluation.metrics.weighted.effective_rows`). By default all count the
-            same.
+        weight: ``(rows,)`` sample weights; the prior is then weighed against the effective number of rows
+            (:func:`~polymodal.evaluation.metrics.weighted.effective_rows`). By default all are equal.
 
     Returns:
         1 where no row is known, or nothing else is better.
@@ -73,23 +127,19 @@ def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None
 
 def reliability(
     probabilities: Tensor, target: Tensor, bins: int = CALIBRATION_BINS, weight: Tensor | None = None
-) -> dict[str, Any]:
-    """What a reliability diagram is drawn from: how often answers of a confidence are right.
+) -> Reliability | None:
+    """Calibration error and the bins of a reliability diagram.
 
-    Of classes it is the confidence of the likeliest one and how often that is right; of labels the
-    probability of each, which it is decided by, and how often rows have it.
+    For classes confidence is the probability of the likeliest one, for labels the probability of each.
 
     Args:
         probabilities: ``(rows, classes)``.
         target: As :func:`fit_temperature` takes it.
         bins: Of equal width from 0 to 1.
-        weight: ``(rows,)`` how much each row counts, in all but the numbers of rows; by default all the same.
+        weight: ``(rows,)`` sample weights, which count in all but the numbers of rows; by default all equal.
 
     Returns:
-        JSON values all. ``rows``; ``nll``, the mean negative log-likelihood; ``ece``, the mean distance of
-        accuracy and confidence over the bins, by what they hold (Guo et al. 2017, equation 3); ``brier``, see
-        :func:`~polymodal.evaluation.metrics.metrics.brier_score`; ``bins``: of those that are not empty
-        ``low``, ``high``, ``count``, and mean ``confidence`` and ``accuracy``. Empty if no row is known.
+        None if no row's target is known.
 
     Raises:
         ValueError: If the shapes do not belong together.
@@ -98,7 +148,7 @@ def reliability(
     smallest = torch.finfo(probabilities.dtype).eps  # as log_loss among the metrics: of zero it is infinite
     probabilities, target, weight = _known(probabilities, target, weight)
     if not len(target):
-        return {}
+        return None
     refuse_not_finite(probabilities)
     probabilities = probabilities.clamp(0, 1)  # rounding may give a little over one
     if target.ndim == 1:
@@ -113,36 +163,42 @@ def reliability(
         each = weight.repeat_interleave(len(confidence) // len(weight))
     sure, hit, held = (value.double().cpu().numpy() for value in (confidence, right, each))
     found, weights = _bins(sure, hit, held, bins)
-    gaps = np.array([abs(entry["accuracy"] - entry["confidence"]) for entry in found])
-    return {
-        "rows": len(target),
-        "nll": _mean(-given.clamp(min=smallest).log(), weight),
-        "ece": float(weights @ gaps / weights.sum()),
-        "brier": float(brier_score(probabilities, target, weight)),
-        "bins": found,
-    }
+    gaps = np.array([abs(entry.accuracy - entry.confidence) for entry in found])
+    return Reliability(
+        rows=len(target),
+        nll=_mean(-given.clamp(min=smallest).log(), weight),
+        ece=float(weights @ gaps / weights.sum()),
+        brier=float(brier_score(probabilities, target, weight)),
+        bins=found,
+    )
 
 
 @torch.no_grad()
 def before_and_after(
     head: Classifier | MultilabelClassifier, logits: Tensor, target: Tensor, weight: Tensor | None = None
-) -> dict[str, Any]:
-    """The :func:`reliability` of a head's answers without and with its temperature, which stays as it is.
+) -> TemperatureEffect:
+    """The :func:`reliability` of a head's predictions without and with its temperature, which is not changed.
 
-    Returns:
-        ``temperature``, ``before`` and ``after``.
+    Args:
+        head: With the temperature.
+        logits: ``(rows, classes)``.
+        target: As :func:`fit_temperature` takes it.
+        weight: ``(rows,)`` sample weights; by default all equal.
     """
     logits = logits.to(head.temperature.device)
-    held, found = float(head.temperature), {}
-    for name, value in (("before", 1.0), ("after", held)):
-        head.temperature.fill_(value)
-        found[name] = reliability(head.answer(logits).cpu(), target, weight=weight)
-    return {"temperature": held, **found}
+    held = float(head.temperature)
+
+    def measured(temperature: float) -> Reliability | None:
+        head.temperature.fill_(temperature)
+        return reliability(head.answer(logits).cpu(), target, weight=weight)
+
+    before = measured(1.0)
+    return TemperatureEffect(temperature=held, before=before, after=measured(held))
 
 
 def _bins(
     confidence: np.ndarray, right: np.ndarray, weights: np.ndarray, bins: int
-) -> tuple[list[dict[str, Any]], np.ndarray]:
+) -> tuple[list[ReliabilityBin], np.ndarray]:
     """The bins that are not empty, and the weight in each."""
     edges = np.linspace(0, 1, bins + 1)
     place = np.digitize(confidence, edges[1:-1])  # a confidence of one is in the last
@@ -151,13 +207,13 @@ def _bins(
     sums = np.bincount(place, weights * confidence, bins), np.bincount(place, weights * right, bins)
     filled = np.flatnonzero(counts)
     return [
-        {
-            "low": float(edges[number]),
-            "high": float(edges[number + 1]),
-            "count": int(counts[number]),
-            "confidence": float(sums[0][number] / held[number]),
-            "accuracy": float(sums[1][number] / held[number]),
-        }
+        ReliabilityBin(
+            low=float(edges[number]),
+            high=float(edges[number + 1]),
+            count=int(counts[number]),
+            confidence=float(sums[0][number] / held[number]),
+            accuracy=float(sums[1][number] / held[number]),
+        )
         for number in filled
     ], held[filled]
 
