@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,11 @@ from polymodal.runs.run_folder import (
 )
 from polymodal.utils.atomic import writing
 from polymodal.utils.device import computing_in, find_device
+
+if TYPE_CHECKING:
+    from polymodal.embedding_eval.linear_probe import LinearProbe
+    from polymodal.embedding_eval.zero_shot import ZeroShot
+    from polymodal.evaluation.metrics.retrieval import Retrieval
 
 
 class Run:
@@ -284,7 +289,7 @@ class Run:
         vectors[torch.from_numpy(batch.unread)] = torch.nan
         return vectors.numpy()
 
-    def retrieval(self, source: Any, **asked: Any) -> dict[str, dict[str, Any]]:
+    def retrieval(self, source: Any, **asked: Any) -> dict[str, Retrieval]:
         """How well each input finds every other, by ``photo → note``: recall, median rank, mAP, and chance.
 
         Args:
@@ -298,7 +303,7 @@ class Run:
 
         return required_retrieval(self, source, **asked)
 
-    def zero_shot(self, source: Any, target: str, **asked: Any) -> dict[str, Any]:
+    def zero_shot(self, source: Any, target: str, **asked: Any) -> ZeroShot:
         """Answer a column of classes by the name that lies nearest, without training, and measure that.
 
         Args:
@@ -314,7 +319,7 @@ class Run:
 
         return zero_shot(self, source, target, **asked)
 
-    def linear_probe(self, source: Any, target: str, **asked: Any) -> dict[str, Any]:
+    def linear_probe(self, source: Any, target: str, **asked: Any) -> LinearProbe:
         """Fit a linear model to the run's vectors of the training rows, and measure it on the test rows.
 
         Args:

@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import polymodal as pm
-from polymodal.embedding_eval.class_prompts import class_vectors
 from polymodal.embedding_eval.probe_table import Reading
+from polymodal.embedding_eval.zero_shot import class_vectors
 from polymodal.errors import DataError, RunError
 from tests.support.planted import plant, write_pairs
 

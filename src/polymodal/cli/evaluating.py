@@ -100,8 +100,8 @@ def evaluate(
         raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
     from polymodal.cli.show_probing import show_measured, tell_unseen
     from polymodal.data.tables.table import read_table
-    from polymodal.embedding_eval.column_override import parse_instead
     from polymodal.embedding_eval.embedding_metrics import measure
+    from polymodal.embedding_eval.probe_inputs import parse_instead
     from polymodal.generation.language_run import LanguageRun
 
     opened = load_any_run(run, device, precision, threads)

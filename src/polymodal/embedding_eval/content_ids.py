@@ -1,4 +1,4 @@
-"""What cells hold, so that rows of the same picture or caption are no mistakes for each other."""
+"""Content ids of cells, equal for rows with the same image or caption."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = True) -> np.ndarray:
-    """Numbers ``(rows,)``, equal where the cells of an input hold the same; -1 where it is not asked for.
+    """Content ids ``(rows,)``, equal where the cells of an input hold the same; -1 for other rows.
 
     Files are compared by their bytes, wherever they lie, texts letter by letter, lists item by item.
 
@@ -28,7 +28,7 @@ def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = 
         run: Has read these rows.
         table: The rows.
         name: The input.
-        rows: ``(rows,)`` bool, which cells to look at.
+        rows: ``(rows,)`` bool, true for cells to read.
         quiet: Show no progress.
     """
     reader = run.processor.readers[name]

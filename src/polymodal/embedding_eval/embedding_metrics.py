@@ -1,19 +1,39 @@
-"""Everything that a run may be asked about a table at once."""
+"""Every evaluation of a run on a table in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from polymodal.embedding_eval.column_override import blamed_on
-from polymodal.embedding_eval.linear_probe import linear_probe
+from polymodal.embedding_eval.linear_probe import LinearProbe, linear_probe
+from polymodal.embedding_eval.probe_inputs import blamed_on
 from polymodal.embedding_eval.probe_table import Reading
 from polymodal.embedding_eval.retrieval_eval import required_retrieval
-from polymodal.embedding_eval.zero_shot import zero_shot
+from polymodal.embedding_eval.zero_shot import ZeroShot, zero_shot
 from polymodal.errors import RunError
+from polymodal.evaluation.metrics.retrieval import Retrieval
+from polymodal.utils.records import OPTIONAL, Record
 
 if TYPE_CHECKING:
     from polymodal.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Record):
+    """Evaluations of a run; None where one was not requested.
+
+    Attributes:
+        targets: Every metric by target.
+        retrieval: By ``photo → note``.
+        zero_shot: Zero-shot classification.
+        linear_probe: A linear probe.
+    """
+
+    targets: dict[str, dict[str, float]] | None = field(default=None, metadata=OPTIONAL)
+    retrieval: dict[str, Retrieval] | None = field(default=None, metadata=OPTIONAL)
+    zero_shot: ZeroShot | None = field(default=None, metadata=OPTIONAL)
+    linear_probe: LinearProbe | None = field(default=None, metadata=OPTIONAL)
 
 
 def measure(
@@ -25,25 +45,22 @@ def measure(
     probe: Mapping[str, Any] | None = None,
     inputs: Sequence[str] = (),
     **reading: Any,
-) -> dict[str, Any]:
-    """What was asked for; else the run's targets, or the retrieval of a run that has none.
+) -> Measured:
+    """The requested evaluations; by default the run's targets, or the retrieval of a run without targets.
 
     Args:
         run: To measure.
         source: A table.
-        retrieval: Beside the targets.
-        labels: Of :func:`zero_shot`, with its ``target``; in the place of the targets.
-        probe: Of :func:`linear_probe`, with its ``target``; in the place of the targets.
-        inputs: That take part in retrieval and in labelling.
+        retrieval: Measure retrieval as well.
+        labels: Arguments of :func:`zero_shot`, with its ``target``; replaces the targets.
+        probe: Arguments of :func:`linear_probe`, with its ``target``; replaces the targets.
+        inputs: Of retrieval and of zero-shot classification.
         reading: See :class:`Reading`.
 
-    Returns:
-        ``targets``, ``retrieval``, ``zero_shot``, ``linear_probe``, as far as they were measured.
-
     Raises:
-        PolymodalError: If the run or the table does not fit what was asked.
+        PolymodalError: If the run or the table does not fit the request.
     """
-    found: dict[str, Any] = {}
+    found = Measured()
     has_targets, others = bool(run.model.config.head_names), labels is not None or probe is not None
     if not has_targets and not (retrieval or others or run.shares_space):
         cure = "Measure its vectors with --linear-probe TARGET"
@@ -51,20 +68,22 @@ def measure(
     if inputs and has_targets and not retrieval and labels is None:
         raise RunError("--inputs (inputs=) goes with retrieval or labels without training")
     if has_targets and not others:
-        found["targets"] = _targets(run, source, Reading(**reading))
+        found = replace(found, targets=_targets(run, source, Reading(**reading)))
     if retrieval or not (has_targets or others):
-        found["retrieval"] = required_retrieval(run, source, inputs=inputs, **reading)
+        found = replace(found, retrieval=required_retrieval(run, source, inputs=inputs, **reading))
     if labels is not None:
-        found["zero_shot"] = zero_shot(run, source, inputs=inputs, **labels, **reading)
+        found = replace(found, zero_shot=zero_shot(run, source, inputs=inputs, **labels, **reading))
     if probe is not None:
-        found["linear_probe"] = linear_probe(run, source, **probe, **reading)
+        found = replace(found, linear_probe=linear_probe(run, source, **probe, **reading))
     return found
 
 
-def _targets(run: Run, source: Any, asked: Reading) -> dict[str, dict[str, float]]:
+def _targets(run: Run, source: Any, request: Reading) -> dict[str, dict[str, float]]:
     rejected: list[Any] = []
-    table = asked.table(run, source)
-    with blamed_on(asked.instead):
-        found = run.evaluate(table, batch_size=asked.batch_size, on_error=asked.on_error, rejected=rejected)
-    asked.reject(rejected)
+    table = request.table(run, source)
+    with blamed_on(request.instead):
+        found = run.evaluate(
+            table, batch_size=request.batch_size, on_error=request.on_error, rejected=rejected
+        )
+    request.reject(rejected)
     return found

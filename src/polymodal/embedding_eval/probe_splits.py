@@ -1,4 +1,4 @@
-"""The rows of a table that a run's own fit would train, validate and test on."""
+"""The splits of a table as the run's own fit would make them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NAMES = ("train", "validation", "test")
 
 
 def own_splits(run: Run, table: Table) -> dict[str, Table]:
-    """``table`` in training, validation and test rows, as the run's fit divided its own.
+    """The training, validation and test rows of ``table``, split as the run's fit split its own.
 
     By the split column where there is one, else by the same shares, seed and classes: of the table that the
-    run was fitted to, the test rows are those that it never saw, whatever is asked of them now.
+    run was fitted to, the test rows are those that it never saw.
 
     Raises:
         DataError: If a row names an unknown split, or there are too few rows.
@@ -54,7 +54,7 @@ def trained_on(run: Run, table: Table) -> int:
 
 
 def _declared(declaration: Declaration, table: Table) -> Declaration:
-    """The declaration, of which what is about other tables is left out."""
+    """The declaration without what is about other tables."""
     data, usual = declaration.data, DataConfig()
     own = {
         "split": data.split if data.split in table.columns else usual.split if data.split else None,

@@ -1,4 +1,4 @@
-"""A table as a run is asked about it: which rows, which columns, and the vectors of all in one pass."""
+"""A table as an evaluation reads it: its rows and columns, and their vectors in one pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.data.tables.table import Table, read_table
-from polymodal.embedding_eval.column_override import blamed_on, check_instead, renamed
+from polymodal.embedding_eval.probe_inputs import blamed_on, check_instead, renamed
 from polymodal.embedding_eval.probe_splits import only
 from polymodal.errors import PolymodalError, Problem
 from polymodal.models.inference import Batch
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Reading:
-    """How a table is read, in everything that vectors are asked for.
+    """How a table is read for an evaluation.
 
     Attributes:
-        instead: The column that is read in the place of an input, by input.
+        instead: By input the column that is read in its place.
         split: ``train``, ``validation`` or ``test``: these rows alone, see :func:`own_splits`.
         batch_size: Rows at once.
-        on_error: ``refuse``, or ``skip``: rows that cannot be read are left out.
-        rejected: Takes in what is wrong with them.
+        on_error: ``refuse``, or ``skip``: rows that cannot be read are skipped.
+        rejected: A list that gets the problems of skipped rows.
         seed: Of the resamples.
         quiet: Show no progress.
     """
@@ -43,7 +43,7 @@ class Reading:
     quiet: bool = True
 
     def table(self, run: Run, source: Any) -> Table:
-        """The rows that are asked about, with the columns under the names that the run knows.
+        """The rows to evaluate, with columns named as the run's inputs.
 
         Raises:
             DataError: If the table cannot be read, or lacks a column.
@@ -78,7 +78,7 @@ class Reading:
         return found
 
     def reject(self, problems: Iterable[Problem]) -> None:
-        """Take in what is wrong with rows that are left out, each problem once."""
+        """Add the problems of skipped rows, each once."""
         if self.rejected is not None:
             known = {*self.rejected}
             self.rejected += [entry for entry in renamed(problems, self.instead) if entry not in known]
@@ -89,7 +89,7 @@ class Reading:
         assert output.embeddings is not None and output.fused is not None and output.present is not None
         return Vectors(
             {name: output.embeddings[name].float().numpy() for name in names},
-            {name: output.present[:, place].numpy() for place, name in enumerate(names)},
+            {name: output.present[:, index].numpy() for index, name in enumerate(names)},
             output.fused.float().numpy(),
             batch.unread,
         )
@@ -97,11 +97,11 @@ class Reading:
 
 @dataclass
 class Vectors:
-    """What a model makes of the rows of a table.
+    """The vectors of the rows of a table.
 
     Attributes:
-        inputs: ``(rows, width)`` by input; where a row lacks it they mean nothing.
-        has: ``(rows,)`` bool by input: which rows have it and could be read.
+        inputs: ``(rows, width)`` by input; undefined where a row lacks it.
+        has: ``(rows,)`` bool by input, true for rows that have it and could be read.
         fused: ``(rows, width)``.
         unread: ``(rows,)`` bool.
     """
@@ -112,14 +112,14 @@ class Vectors:
     unread: np.ndarray
 
     def has_any(self, names: Sequence[str]) -> np.ndarray:
-        """Which rows have one of some inputs: ``(rows,)`` bool."""
+        """``(rows,)`` bool, true for rows that have one of the named inputs."""
         return np.any([self.has[name] for name in names], axis=0)
 
     def refuse_not_finite(self) -> None:
-        """See that a training did not diverge.
+        """Check that the training did not diverge.
 
         Raises:
-            PolymodalError: If a vector that is there is not of finite numbers.
+            PolymodalError: If the vector of a present input is not finite.
         """
         known = [self.inputs[name][self.has[name]] for name in self.inputs]
         for vectors in (*known, self.fused[~self.unread]):
@@ -132,6 +132,6 @@ class Vectors:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """``vectors`` ``(rows, width)`` of length one; zeros stay zeros."""
+    """``vectors`` ``(rows, width)`` scaled to unit length; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)

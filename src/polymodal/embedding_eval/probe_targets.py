@@ -1,8 +1,9 @@
-"""The column that is to be answered: its classes or numbers, and which rows hang together."""
+"""The target of a probe: its task, classes or numbers, and the rows of a split that have it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,10 @@ from polymodal.data.tables.table import Table
 from polymodal.data.values.amounts import find_format
 from polymodal.data.values.column_values import as_labels
 from polymodal.data.values.numbers import read_number
+from polymodal.embedding_eval.probe_table import Reading
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.utils.records import Record, key
 
 if TYPE_CHECKING:
     from polymodal.run import Run
@@ -23,8 +26,50 @@ if TYPE_CHECKING:
 TASKS = ("classification", "regression")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Majority(Record):
+    """The most frequent class as a baseline.
+
+    Attributes:
+        label: The class.
+        accuracy: Of predicting it for every row.
+    """
+
+    label: str = field(metadata=key("class"))
+    accuracy: float
+
+
+@dataclass
+class Part:
+    """The rows of one split that can be used.
+
+    Attributes:
+        vectors: ``(rows, width)``.
+        answers: ``(rows,)`` ground truth: names of classes, or numbers.
+        groups: ``(rows,)`` cluster ids.
+        grouped_by: In words, by what rows were clustered.
+        left_out: Number of skipped rows by reason.
+    """
+
+    vectors: np.ndarray
+    answers: np.ndarray
+    groups: np.ndarray
+    grouped_by: str
+    left_out: dict[str, int]
+
+    @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors and ground truth."""
+        return self.vectors, self.answers
+
+    def select(self, indices: np.ndarray) -> Part:
+        """Some of the rows."""
+        found = {name: getattr(self, name)[indices] for name in ("vectors", "answers", "groups")}
+        return replace(self, **found)
+
+
 def find_task(run: Run, table: Table, target: str, task: str | None = None) -> str:
-    """How a column is answered: as ``task`` says, as the run declares it, or as it looks.
+    """The task of a column: ``task``, or as the run declares it, or as its values look.
 
     Raises:
         DataError: If there is no such column, or it holds several labels a row.
@@ -77,16 +122,51 @@ def numbers_of(table: Table, target: str, written: str | None = None) -> np.ndar
 
 
 def classes_of(labels: Sequence[str] | np.ndarray) -> list[str]:
-    """The classes that occur, numbers before words; the empty ones are none."""
+    """The classes that occur, numbers before words; empty cells are no class."""
     return class_names(label for label in labels if label)
 
 
 def groups_of(run: Run, table: Table, names: Sequence[str]) -> tuple[np.ndarray, str]:
-    """Rows that share a file of these inputs hang together; see :func:`row_groups`."""
+    """Clusters of rows that share a file of these inputs; see :func:`row_groups`."""
     return row_groups(table, {name: run.processor.readers[name].modality for name in names})
 
 
 def majority(labels: np.ndarray) -> str:
-    """The commonest class of ``labels`` ``(rows,)``, the first by name of several."""
+    """The most frequent class of ``labels`` ``(rows,)``; of several the first by name."""
     names, counts = np.unique(labels.astype(str), return_counts=True)
     return str(names[counts.argmax()])
+
+
+def part_of(
+    run: Run, table: Table, split: str, target: str, task: str, input: str | None, request: Reading
+) -> Part:
+    """The rows of one split that have a ground truth for ``target`` and the ``input``, or any input.
+
+    Raises:
+        DataError: If there is none, or a cell cannot be read.
+    """
+    of_classes = task == "classification"
+    answers = (
+        labels_of(table, target) if of_classes else numbers_of(table, target, format_of(run, table, target))
+    )
+    known = np.flatnonzero(answers != "" if of_classes else ~np.isnan(answers))
+    if not len(known):
+        raise _nothing(table, split, target, "")
+    rows = table.select(known)
+    vectors = request.vectors(run, rows, f"embedding {split} rows")
+    used = [input] if input else list(vectors.inputs)
+    usable = np.flatnonzero(vectors.has_any(used))
+    if not len(usable):
+        raise _nothing(table, split, target, f" and {f'the input {input}' if input else 'something to read'}")
+    groups, grouped_by = groups_of(run, rows, used)
+    unread = int(vectors.unread.sum())
+    left_out = {
+        "no_answer": len(table) - len(known), "no_input": len(known) - len(usable) - unread, "unread": unread,
+    }  # fmt: skip
+    values = vectors.inputs[input] if input else vectors.fused
+    return Part(values[usable], answers[known][usable], groups[usable], grouped_by, left_out)
+
+
+def _nothing(table: Table, split: str, target: str, more: str) -> DataError:
+    found = f"no {split} row has an answer{more}"
+    return DataError(Problem(file=table.name, column=target, found=found, expected=f"{split} rows"))

@@ -1,8 +1,9 @@
-"""How well each input of a run that shares a space finds every other."""
+"""Retrieval of every input by every other, of a run with a shared space."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ import numpy as np
 
 from polymodal.data.tables.table import read_table
 from polymodal.embedding_eval.content_ids import contents
-from polymodal.embedding_eval.embedded_inputs import chosen_inputs, require_space
+from polymodal.embedding_eval.probe_inputs import chosen_inputs, require_space
 from polymodal.embedding_eval.probe_table import Reading
 from polymodal.errors import DataError, Problem, RunError
-from polymodal.evaluation.metrics.retrieval import both_ways
+from polymodal.evaluation.metrics.retrieval import Retrieval, both_ways
 from polymodal.utils.progress import progress
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 ARROW = " → "
 FEWEST = 2
-"""Rows that have both inputs: of one there is nothing to be mistaken for."""
+"""Rows that have both inputs: one row alone has no wrong candidate."""
 
 
 def measure_retrieval(
     run: Run, source: Any, *, inputs: Sequence[str] = (), **reading: Any
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Retrieval]:
     """Every input as a query among all cells of every other, in both directions.
 
-    Right are the cells that stand beside the query's content in a row; what stands in several rows is one
-    query and one candidate. A pair of inputs that fewer than two rows have is left out.
+    The right cells are those in one row with the query's content; a content of several rows is one query and
+    one candidate. A pair of inputs that fewer than two rows have is skipped.
 
     Args:
         run: Shares a space.
@@ -39,12 +40,10 @@ def measure_retrieval(
         reading: See :class:`Reading`.
 
     Returns:
-        By ``photo → note``, inputs in declared order: what
-        :func:`polymodal.evaluation.metrics.retrieval.retrieval`
-        gives, and ``rows`` that have both; as JSON has it.
+        By ``photo → note``, inputs in declared order.
 
     Raises:
-        RunError: If the run shares no space, or one of ``inputs`` is none of its own.
+        RunError: If the run shares no space, or has no input of ``inputs``.
         DataError: If the table or a cell of it cannot be read.
         PolymodalError: If a vector is not of finite numbers.
     """
@@ -52,30 +51,30 @@ def measure_retrieval(
     names = chosen_inputs(run, inputs)
     if len(names) < 2:
         raise RunError(f"{run.folder}: retrieval takes two inputs, and there is but '{names[0]}'")
-    asked = Reading(**reading)
-    table = asked.table(run, source)
-    vectors = asked.vectors(run, table)
+    request = Reading(**reading)
+    table = request.table(run, source)
+    vectors = request.vectors(run, table)
     pairs = [pair for pair in combinations(names, 2) if _both(vectors.has, pair).sum() >= FEWEST]
     used = [name for name in names if any(name in pair for pair in pairs)]
-    known = {name: contents(run, table, name, vectors.has[name], asked.quiet) for name in used}
-    found: dict[str, dict[str, Any]] = {}
-    for first, second in pairs if asked.quiet else progress(pairs, "ranking", len(pairs)):
+    known = {name: contents(run, table, name, vectors.has[name], request.quiet) for name in used}
+    found: dict[str, Retrieval] = {}
+    for first, second in pairs if request.quiet else progress(pairs, "ranking", len(pairs)):
         rows = np.flatnonzero(_both(vectors.has, (first, second)))
         values = [part[name][rows] for part in (vectors.inputs, known) for name in (first, second)]
-        ways = both_ways(*values, seed=asked.seed)
+        ways = both_ways(*values, seed=request.seed)
         for name, way in zip((f"{first}{ARROW}{second}", f"{second}{ARROW}{first}"), ways, strict=True):
-            found[name] = {"rows": len(rows), **way}
+            found[name] = replace(way, rows=len(rows))
     return found
 
 
-def required_retrieval(run: Run, source: Any, **asked: Any) -> dict[str, dict[str, Any]]:
-    """The same, where there has to be something to measure.
+def required_retrieval(run: Run, source: Any, **options: Any) -> dict[str, Retrieval]:
+    """As :func:`measure_retrieval`, with at least one pair of inputs.
 
     Raises:
-        DataError: If no two inputs stand together in two rows.
+        DataError: If no two inputs have two rows in common.
     """
     table = read_table(source)
-    found = measure_retrieval(run, table, **asked)
+    found = measure_retrieval(run, table, **options)
     if not found:
         what = "no two inputs stand together in two rows"
         raise DataError(Problem(file=table.name, found=what, expected="rows that have both of a pair"))

@@ -1,26 +1,70 @@
-"""Rows labelled without training: each by the class whose name lies nearest to it."""
+"""Zero-shot classification: each row gets the class whose prompts are nearest to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polymodal.data.tables.table import Table
+from polymodal.data.readers import TextReader
+from polymodal.data.tables.table import Table, read_table
 from polymodal.data.values.column_values import as_label
-from polymodal.embedding_eval.class_prompts import GAP, check_prompts, class_vectors, prompt_reader
-from polymodal.embedding_eval.embedded_inputs import chosen_inputs, require_space
+from polymodal.embedding_eval.probe_inputs import chosen_inputs, require_space
 from polymodal.embedding_eval.probe_table import Reading, Vectors, unit
-from polymodal.embedding_eval.probe_targets import classes_of, find_task, groups_of, labels_of, majority
-from polymodal.errors import DataError, Problem, RunError
-from polymodal.evaluation.metrics.estimates import class_estimates
+from polymodal.embedding_eval.probe_targets import (
+    Majority,
+    classes_of,
+    find_task,
+    groups_of,
+    labels_of,
+    majority,
+)
+from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.evaluation.metrics.estimates import Estimates, class_estimates
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
+from polymodal.utils.records import Record
 
 if TYPE_CHECKING:
     from polymodal.run import Run
 
 FEWEST = 2
+GAP = "{}"
+"""Where the name of the class goes; alone it is the plainest prompt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShot(Record):
+    """Zero-shot classification of a target.
+
+    Attributes:
+        target: The column of classes.
+        classes: To choose from.
+        prompts: With ``{}`` for the name of a class.
+        prompt_input: The input that read the prompts.
+        inputs: Whose vectors a row is made of.
+        rows: Number of rows that were measured.
+        left_out: Number of skipped rows by reason.
+        metrics: ``accuracy``, ``balanced_accuracy`` and ``macro_f1``.
+        chance: The accuracy of a random class.
+        majority: The most frequent class, and its accuracy.
+        groups: Number of clusters that were resampled.
+        grouped_by: In words, by what rows were clustered.
+    """
+
+    target: str
+    classes: list[str]
+    prompts: list[str]
+    prompt_input: str
+    inputs: list[str]
+    rows: int
+    left_out: dict[str, int]
+    metrics: Estimates
+    chance: float
+    majority: Majority
+    groups: int
+    grouped_by: str
 
 
 def zero_shot(
@@ -33,35 +77,31 @@ def zero_shot(
     prompt_input: str | None = None,
     inputs: Sequence[str] = (),
     **reading: Any,
-) -> dict[str, Any]:
-    """Answer ``target`` by the nearest class, and measure it against the table.
+) -> ZeroShot:
+    """Predict ``target`` by the nearest class, and measure that against the table.
 
-    A row is the mean of the unit vectors of its inputs, a class see :func:`class_vectors`; the nearest has
-    the largest cosine. What reads the prompts takes no part in the row, nor does the target.
+    A row is the mean of the unit vectors of its inputs, a class that of its prompts (:func:`class_vectors`);
+    the nearest class has the largest cosine. The input that reads the prompts is no part of the row, nor is
+    the target.
 
     Args:
-        run: Shares a space and reads text.
+        run: With a shared space and a text input.
         source: A table with the target.
         target: A column of classes.
-        prompts: With ``{}`` where the name of the class goes.
-        classes: Their names; by default those that occur. Rows of others are left out.
-        prompt_input: What reads the prompts; by default the only input of text.
-        inputs: That speak for a row; by default all others.
+        prompts: With ``{}`` for the name of a class.
+        classes: Their names; by default those that occur. Rows of other classes are skipped.
+        prompt_input: The input that reads the prompts; by default the only text input.
+        inputs: Whose vectors make a row; by default all others.
         reading: See :class:`Reading`.
 
-    Returns:
-        ``metrics`` (``accuracy``, ``balanced_accuracy``, ``macro_f1``, an estimate each), ``chance``,
-        ``majority`` (the commonest class, and its share), ``rows`` that were measured, ``left_out`` (how many
-        and why), ``groups`` that they fall in, and what was asked; as JSON has it.
-
     Raises:
-        RunError: If the run shares no space or reads no text, or what was asked does not fit it.
+        RunError: If the run has no shared space or text input, or the arguments do not fit it.
         DataError: If the table cannot be read, lacks the target or two classes, or has no row to measure.
     """
     require_space(run, "labelling without training")
     check_prompts(prompts)
-    reader, asked = prompt_reader(run, prompt_input), Reading(**reading)
-    table = asked.table(run, source)
+    reader, request = prompt_reader(run, prompt_input), Reading(**reading)
+    table = request.table(run, source)
     names = classes_in(run, table, target, classes)
     others = _others(run, inputs, {reader, target})
     labels = labels_of(table, target)
@@ -69,20 +109,30 @@ def zero_shot(
     left_out = {"no_answer": int((labels == "").sum()), "other_classes": 0, "no_input": 0, "unread": 0}
     left_out["other_classes"] = len(table) - len(wanted) - left_out["no_answer"]
     _require_rows(wanted, table, others)
-    asked_rows = table.select(wanted)
-    vectors = asked.vectors(run, asked_rows)
+    rows = table.select(wanted)
+    vectors = request.vectors(run, rows)
     measured = np.flatnonzero(vectors.has_any(others))
     left_out["unread"] = int(vectors.unread.sum())
     left_out["no_input"] = len(wanted) - len(measured) - left_out["unread"]
     _require_rows(measured, table, others)
-    likeness = row_vectors(vectors, others)[measured] @ class_vectors(run, names, prompts, reader, asked).T
-    groups, grouped_by = groups_of(run, asked_rows, others)
-    return {
-        "target": target, "classes": names, "prompts": list(prompts), "prompt_input": reader,
-        "inputs": others, "rows": len(measured), "left_out": left_out,
-        **_measured(likeness.argmax(axis=1), labels[wanted][measured], names, groups[measured], asked.seed),
-        "grouped_by": grouped_by,
-    }  # fmt: skip
+    similar = row_vectors(vectors, others)[measured] @ class_vectors(run, names, prompts, reader, request).T
+    groups, grouped_by = groups_of(run, rows, others)
+    true, common = labels[wanted][measured], majority(labels[wanted][measured])
+    bootstrap = Bootstrap(groups[measured], seed=request.seed)
+    return ZeroShot(
+        target=target,
+        classes=names,
+        prompts=list(prompts),
+        prompt_input=reader,
+        inputs=others,
+        rows=len(measured),
+        left_out=left_out,
+        metrics=_metrics(similar.argmax(axis=1), true, names, bootstrap),
+        chance=1 / len(names),
+        majority=Majority(label=common, accuracy=float((true == common).mean())),
+        groups=bootstrap.count,
+        grouped_by=grouped_by,
+    )
 
 
 def _require_rows(rows: np.ndarray, table: Table, inputs: Sequence[str]) -> None:
@@ -115,26 +165,76 @@ def row_vectors(vectors: Vectors, names: Sequence[str]) -> np.ndarray:
     return unit(np.asarray(total))
 
 
-def _others(run: Run, inputs: Sequence[str], apart: set[str]) -> list[str]:
-    """The inputs that speak for a row."""
-    others = [name for name in chosen_inputs(run, inputs) if name not in apart]
+def _others(run: Run, inputs: Sequence[str], excluded: set[str]) -> list[str]:
+    """The inputs whose vectors make a row."""
+    others = [name for name in chosen_inputs(run, inputs) if name not in excluded]
     if not others:
         among = f"among {', '.join(inputs)} " if inputs else ""
         raise RunError(
-            f"{run.folder}: no input {among}is left to label by, besides {', '.join(sorted(apart))}"
+            f"{run.folder}: no input {among}is left to label by, besides {', '.join(sorted(excluded))}"
         )
     return others
 
 
-def _measured(
-    said: np.ndarray, labels: np.ndarray, names: Sequence[str], groups: np.ndarray, seed: int
-) -> dict[str, Any]:
-    place = {name: number for number, name in enumerate(names)}
-    true = np.array([place[label] for label in labels])
-    bootstrap, common = Bootstrap(groups, seed=seed), majority(labels)
-    return {
-        "metrics": class_estimates(said, true, len(names), bootstrap),
-        "chance": 1 / len(names),
-        "majority": {"class": common, "accuracy": float((labels == common).mean())},
-        "groups": bootstrap.count,
-    }
+def _metrics(
+    predicted: np.ndarray, labels: np.ndarray, names: Sequence[str], bootstrap: Bootstrap
+) -> Estimates:
+    index = {name: number for number, name in enumerate(names)}
+    true = np.array([index[label] for label in labels])
+    return class_estimates(predicted, true, len(names), bootstrap)
+
+
+def class_vectors(
+    run: Run, classes: Sequence[str], prompts: Sequence[str], name: str, request: Reading
+) -> np.ndarray:
+    """Unit vectors ``(classes, width)``: by class the mean of its prompts' unit vectors.
+
+    An ensemble of prompts in embedding space (Radford et al. 2021, section 3.1.4).
+
+    Args:
+        run: With a shared space.
+        classes: Their names.
+        prompts: See :func:`check_prompts`.
+        name: The text input that reads them.
+        request: The batch size.
+    """
+    texts = [{name: prompt.replace(GAP, entry)} for entry in classes for prompt in prompts]
+    reading = Reading(batch_size=request.batch_size, quiet=request.quiet)
+    vectors = reading.vectors(run, read_table(texts, name="prompts"), "encoding prompts")
+    of_class = unit(vectors.inputs[name]).reshape(len(classes), len(prompts), -1)
+    return unit(of_class.mean(axis=1))
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Check that each prompt has a gap for the name of a class.
+
+    Raises:
+        RunError: If one has none, or there is no prompt.
+    """
+    if not prompts:
+        raise RunError(f"no prompts, expected one or more such as 'a drawing of {GAP}'")
+    for prompt in prompts:
+        if GAP not in prompt:
+            raise RunError(f"the prompt '{prompt}' has no {GAP}, where the name of the class goes")
+
+
+def prompt_reader(run: Run, name: str | None) -> str:
+    """The input that reads prompts: ``name``, or the only text input.
+
+    Raises:
+        RunError: If the run has no text input, or several and none is named, or ``name`` is no text input.
+    """
+    readers = run.processor.readers
+    texts = [entry for entry, reader in readers.items() if reader.modality == TextReader.modality]
+    if not texts:
+        reads = ", ".join(f"{entry} ({reader.modality})" for entry, reader in readers.items())
+        raise RunError(f"{run.folder}: no input reads text, so no class can be named to it. It reads {reads}")
+    if name is not None and name not in texts:
+        known = f"an input of {readers[name].modality}" if name in readers else "no input"
+        raise RunError(
+            f"{run.folder}: '{name}' is {known}, expected one of text. {did_you_mean(name, texts)}"
+        )
+    if name is None and len(texts) > 1:
+        cure = "Name the one that is to read the prompts with --prompt-input (prompt_input=)"
+        raise RunError(f"{run.folder}: several inputs read text ({', '.join(texts)}). {cure}")
+    return name or texts[0]

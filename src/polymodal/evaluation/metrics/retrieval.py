@@ -1,21 +1,66 @@
-"""How well one input's vectors find those of another: recall, median rank, mean average precision."""
+"""Retrieval of one input's vectors by those of another: recall, median rank, mean average precision."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from polymodal.evaluation.statistics.bootstrap import Bootstrap
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
+from polymodal.utils.records import OPTIONAL, Record
 
 AT = (1, 5, 10)
 AT_ONCE = 2**24
 """Similarities that are in memory together."""
 MOST_QUERIES = 20_000
-"""Of more, so many are drawn by the seed: they say as much, and each is compared with every candidate."""
+"""The size of the sample of more queries, each of which is compared with every candidate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalls(Record):
+    """The share of queries with a right candidate among the first, from 0 to 1.
+
+    Attributes:
+        recall_at_1: Among the first.
+        recall_at_5: Among the first 5.
+        recall_at_10: Among the first 10.
+    """
+
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval(Record):
+    """Retrieval of candidates by queries.
+
+    Attributes:
+        rows: Number of rows that have both inputs; None where the vectors are of no table.
+        queries: Number of queries with a right candidate.
+        candidates: Number of candidates.
+        groups: Number of clusters that were resampled.
+        recall_at_1: The share of queries whose first candidate is right.
+        recall_at_5: The share of queries with a right candidate among the first 5.
+        recall_at_10: The same among the first 10.
+        median_rank: The median rank of the first right candidate, from 1.
+        map: Mean average precision (Manning, Raghavan & Schütze 2008, section 8.4).
+        chance: The expected recall of candidates in random order.
+    """
+
+    rows: int | None = field(default=None, metadata=OPTIONAL)
+    queries: int
+    candidates: int
+    groups: int
+    recall_at_1: Estimate
+    recall_at_5: Estimate
+    recall_at_10: Estimate
+    median_rank: Estimate
+    map: Estimate
+    chance: Recalls
 
 
 def retrieval(
@@ -26,36 +71,30 @@ def retrieval(
     *,
     groups: np.ndarray | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
-    """Rank all candidates for every query by cosine similarity, and say how far up the right ones stand.
+) -> Retrieval:
+    """Rank all candidates for every query by cosine similarity, and measure the ranks of the right ones.
 
-    Right is what has the query's content: rows that share a caption or a picture are right for each other,
-    and not mistakes. A wrong candidate that is as similar as the right one stands before it, so that equal
-    vectors are worth nothing. Queries without a right candidate are left out.
+    A candidate is right if it has the query's content: rows that share a caption or an image are right for
+    each other. A wrong candidate that is as similar as the right one is ranked before it, so that equal
+    vectors score no better than chance. Queries without a right candidate are skipped.
 
     Args:
         queries: ``(queries, width)``.
         candidates: ``(candidates, width)``.
-        query_contents: ``(queries,)``, what each stands for.
-        candidate_contents: ``(candidates,)``, of the same kind.
-        groups: ``(queries,)`` what hangs together; by default queries of one content do.
+        query_contents: ``(queries,)`` content ids.
+        candidate_contents: ``(candidates,)`` content ids, of the same kind.
+        groups: ``(queries,)`` cluster ids; by default queries of one content form a cluster.
         seed: Of the resamples.
 
-    Returns:
-        ``queries`` that count, ``candidates``, ``groups``; ``recall_at_1``, ``recall_at_5`` and
-        ``recall_at_10`` (the share of queries with a right candidate among the first), ``median_rank`` of
-        the first right one, and ``map`` (mean average precision; Manning, Raghavan & Schütze 2008, section
-        8.4), an estimate each; and ``chance``, the expected recall of candidates in random order.
-
     Raises:
-        ValueError: If the shapes do not belong together, or no query has a right candidate.
+        ValueError: If the shapes do not fit together, or no query has a right candidate.
     """
     _check(queries, candidates, query_contents, candidate_contents)
     contents = np.unique(np.concatenate([query_contents, candidate_contents]), return_inverse=True)[1]
     own, others = contents[: len(queries)], contents[len(queries) :]
     order = np.argsort(others, kind="stable")
-    places = np.split(order, np.searchsorted(others[order], np.arange(1, contents.max() + 1)))
-    right = [places[content] for content in own]
+    indices = np.split(order, np.searchsorted(others[order], np.arange(1, contents.max() + 1)))
+    right = [indices[content] for content in own]
     return ranked(queries, candidates, right, own if groups is None else np.asarray(groups), seed=seed)
 
 
@@ -66,32 +105,34 @@ def ranked(
     groups: np.ndarray,
     *,
     seed: int = 0,
-) -> dict[str, Any]:
-    """The same where each query's ``right`` candidates are named by their places, perhaps none.
+) -> Retrieval:
+    """As :func:`retrieval`, with the indices of each query's ``right`` candidates, perhaps none.
 
     Raises:
         ValueError: If no query has a right candidate.
     """
-    kept = np.flatnonzero([len(places) for places in right])
+    kept = np.flatnonzero([len(indices) for indices in right])
     if not len(kept):
         raise ValueError("no query has a candidate of its content")
     if len(kept) > MOST_QUERIES:
         kept = np.sort(np.random.default_rng(seed).choice(kept, MOST_QUERIES, replace=False))
-    wanted = [right[int(place)] for place in kept]
+    wanted = [right[int(index)] for index in kept]
     ranks, precision = _ranks(_unit(queries[kept]), _unit(candidates), wanted)
     bootstrap = Bootstrap(groups[kept], seed=seed)
-    found: dict[str, Any] = {
-        "queries": len(kept), "candidates": len(candidates), "groups": bootstrap.count,
-    }  # fmt: skip
-    for place in AT:
-        found[f"recall_at_{place}"] = _mean((ranks <= place).astype(float), bootstrap)
-    found["median_rank"] = bootstrap.estimate(np.median(ranks), _medians(ranks, bootstrap))
-    found["map"] = _mean(precision, bootstrap)
-    counts = np.array([len(places) for places in wanted])
-    found["chance"] = {
-        f"recall_at_{place}": float(np.mean(_by_chance(counts, len(candidates), place))) for place in AT
-    }
-    return found
+    counts = np.array([len(indices) for indices in wanted])
+    recalls = [_mean((ranks <= first).astype(float), bootstrap) for first in AT]
+    chances = [float(np.mean(_by_chance(counts, len(candidates), first))) for first in AT]
+    return Retrieval(
+        queries=len(kept),
+        candidates=len(candidates),
+        groups=bootstrap.count,
+        recall_at_1=recalls[0],
+        recall_at_5=recalls[1],
+        recall_at_10=recalls[2],
+        median_rank=bootstrap.estimate(np.median(ranks), _medians(ranks, bootstrap)),
+        map=_mean(precision, bootstrap),
+        chance=Recalls(recall_at_1=chances[0], recall_at_5=chances[1], recall_at_10=chances[2]),
+    )
 
 
 def both_ways(
@@ -101,12 +142,12 @@ def both_ways(
     second_contents: np.ndarray,
     *,
     seed: int = 0,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """:func:`retrieval` of the second by the first, and of the first by the second; rows belong together.
+) -> tuple[Retrieval, Retrieval]:
+    """:func:`retrieval` of the second by the first, and of the first by the second, of paired rows.
 
-    What stands in several rows is one query and one candidate, with the vector of its first row, and right
-    for it is whatever stands beside it in any row: five captions of a picture are all right for it. Queries
-    that share a right candidate, be it by way of others, are drawn together.
+    A content of several rows is one query and one candidate, with the vector of its first row, and its right
+    candidates are those paired with it in any row: five captions of an image are all right for it. Queries
+    that share a right candidate, directly or through others, form a cluster.
 
     Args:
         first: ``(rows, width)``.
@@ -116,29 +157,29 @@ def both_ways(
         seed: Of the resamples.
 
     Raises:
-        ValueError: If the shapes do not belong together, or there are no rows.
+        ValueError: If the shapes do not fit together, or there are no rows.
     """
     _check(first, second, first_contents, second_contents)
-    places, own = np.unique(first_contents, return_index=True, return_inverse=True)[1:]
-    places_beside, beside = np.unique(second_contents, return_index=True, return_inverse=True)[1:]
+    indices, own = np.unique(first_contents, return_index=True, return_inverse=True)[1:]
+    indices_beside, beside = np.unique(second_contents, return_index=True, return_inverse=True)[1:]
     pairs = np.unique(np.stack([own, beside], axis=1), axis=0)
-    size = len(places) + len(places_beside)
-    edges = np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1] + len(places))
+    size = len(indices) + len(indices_beside)
+    edges = np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1] + len(indices))
     groups = connected_components(coo_array(edges, shape=(size, size)), directed=False)[1]
-    there, back = _beside(pairs, len(places)), _beside(pairs[:, ::-1], len(places_beside))
+    there, back = _beside(pairs, len(indices)), _beside(pairs[:, ::-1], len(indices_beside))
     return (
-        ranked(first[places], second[places_beside], there, groups[: len(places)], seed=seed),
-        ranked(second[places_beside], first[places], back, groups[len(places) :], seed=seed),
+        ranked(first[indices], second[indices_beside], there, groups[: len(indices)], seed=seed),
+        ranked(second[indices_beside], first[indices], back, groups[len(indices) :], seed=seed),
     )
 
 
 def _beside(pairs: np.ndarray, count: int) -> list[np.ndarray]:
-    """For each of ``count`` contents those that stand beside it; ``pairs`` ``(pairs, 2)``."""
+    """For each of ``count`` contents those paired with it; ``pairs`` ``(pairs, 2)``."""
     ordered = pairs[np.argsort(pairs[:, 0], kind="stable")]
     return np.split(ordered[:, 1], np.searchsorted(ordered[:, 0], np.arange(1, count)))
 
 
-def _check(queries: Any, candidates: Any, own: Any, others: Any) -> None:
+def _check(queries: np.ndarray, candidates: np.ndarray, own: np.ndarray, others: np.ndarray) -> None:
     if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
         raise ValueError(f"expected vectors of one width, got {queries.shape} and {candidates.shape}")
     if (len(own), len(others)) != (len(queries), len(candidates)):
@@ -153,7 +194,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _ranks(
     queries: np.ndarray, candidates: np.ndarray, right: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each query the place of its first right candidate, from 1, and its average precision."""
+    """By query the rank of its first right candidate, from 1, and its average precision."""
     ranks, precision = np.empty(len(queries)), np.empty(len(queries))
     block = max(1, AT_ONCE // len(candidates))
     for start in range(0, len(queries), block):
@@ -169,7 +210,7 @@ def _ranks(
     return ranks, precision
 
 
-def _mean(values: np.ndarray, bootstrap: Bootstrap) -> dict[str, float | None]:
+def _mean(values: np.ndarray, bootstrap: Bootstrap) -> Estimate:
     sums = bootstrap.resample(np.stack([values, np.ones_like(values)], axis=1))
     return bootstrap.estimate(values.mean(), sums[:, 0] / sums[:, 1])
 
@@ -181,9 +222,9 @@ def _medians(ranks: np.ndarray, bootstrap: Bootstrap) -> np.ndarray:
     return ranks[order][(drawn >= drawn[:, -1:] / 2).argmax(axis=1)]
 
 
-def _by_chance(right: np.ndarray, candidates: int, place: int) -> np.ndarray:
-    """The chance that one of ``right`` is among ``place`` of all drawn without replacement."""
+def _by_chance(right: np.ndarray, candidates: int, first: int) -> np.ndarray:
+    """The chance that one of ``right`` is among the ``first`` of all drawn without replacement."""
     lost = np.ones(len(right))
-    for drawn in range(min(place, candidates)):
+    for drawn in range(min(first, candidates)):
         lost *= np.clip(candidates - right - drawn, 0, None) / (candidates - drawn)
     return 1 - lost

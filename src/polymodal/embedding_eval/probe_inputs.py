@@ -1,4 +1,4 @@
-"""Columns that are read in the place of an input: names in another language, pictures in another style."""
+"""The inputs of a run that are evaluated, and other columns that are read in their place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,34 @@ from polymodal.data.readers.base import READERS, is_media
 from polymodal.data.schema.infer import guess_by_content
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import look
-from polymodal.embedding_eval.embedded_inputs import chosen_inputs
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 
 if TYPE_CHECKING:
     from polymodal.run import Run
+
+
+def require_space(run: Run, wish: str) -> None:
+    """Check that vectors of different inputs can be compared, which ``wish`` needs.
+
+    Raises:
+        RunError: If they cannot.
+    """
+    if not run.shares_space:
+        cure = "Pre-train one with the objective contrastive or sigmoid: polymodal pretrain"
+        raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {cure}")
+
+
+def chosen_inputs(run: Run, names: Sequence[str]) -> list[str]:
+    """The named inputs of a run in declared order; all where none is named.
+
+    Raises:
+        RunError: If it has no such input.
+    """
+    known = run.model.config.input_names
+    for name in names:
+        if name not in known:
+            raise RunError(f"{run.folder}: there is no input '{name}'. {did_you_mean(name, known)}")
+    return [name for name in known if not names or name in names]
 
 
 def parse_instead(words: Sequence[str], inputs: Sequence[str]) -> dict[str, str]:
@@ -39,7 +62,7 @@ def parse_instead(words: Sequence[str], inputs: Sequence[str]) -> dict[str, str]
 
 
 def check_instead(run: Run, table: Table, instead: Mapping[str, str]) -> None:
-    """See that each column can be read in the place of its input.
+    """Check that each column can be read in place of its input.
 
     Raises:
         RunError: If the run has no such input.
@@ -65,7 +88,7 @@ def _are_visual(*modalities: str | None) -> bool:
 
 @contextmanager
 def blamed_on(instead: Mapping[str, str]) -> Iterator[None]:
-    """Problems of cells name the column that was read, not the input in whose place it stands."""
+    """Problems of cells name the column that was read, not the input that it replaces."""
     try:
         yield
     except DataError as error:
@@ -73,5 +96,5 @@ def blamed_on(instead: Mapping[str, str]) -> Iterator[None]:
 
 
 def renamed(problems: Iterable[Problem], instead: Mapping[str, str]) -> list[Problem]:
-    """The same of the columns that were read."""
+    """The problems with the names of the columns that were read."""
     return [replace(entry, column=instead.get(entry.column or "", entry.column)) for entry in problems]
