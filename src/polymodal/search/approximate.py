@@ -1,4 +1,4 @@
-"""Where comparing all takes too long: an approximate index, searched as hard as its measured recall asks for.
+"""Approximate search for many vectors, with as many probes as a measured recall needs.
 
 IVF with RaBitQ codes (Gao & Long 2024), refined with the whole vectors. On 1,000,000 clustered vectors of 384
 dimensions (those of benchmarks/search.py) it was built in 18 s where IVF-PQ took 98, and with 20 partitions
@@ -7,32 +7,32 @@ and a refinement of 10 its recall was 0.995 against 0.975.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import pyarrow as pa
 
 from polymodal.runs.encode_items import unit
 from polymodal.search.lance_store import DISTANCE, VECTOR, Probing, Store, input_table
+from polymodal.search.manifest import ApproximateIndex
 
 EXACT_BELOW = 20_000
-"""Vectors of an input up to which all are compared: on two cores in about ten milliseconds."""
+"""Up to so many vectors all are compared, on two cores in about ten milliseconds."""
 SAMPLE = 100
 """Queries that the recall is measured with."""
 K = 10
 GOAL = 0.98
-"""Recall that ends the choice: the tries go from cheap to dear."""
+"""The recall that is enough; the tries go from fast to slow."""
 TRIES = tuple(Probing(*pair) for pair in ((20, 10), (40, 20), (80, 40), (160, 80), (320, 160)))
 GROWN = 2.0
-"""Times the vectors that an index was built from, beyond which it is built anew."""
+"""An index is rebuilt when the vectors are more than so many times those that it was built from."""
 SAME = 1e-5
 """Cosines that differ by less are one: equal items are equally right."""
 
 
 def draw_queries(store: Store, place: int, shared: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors to search an input with: its own and, where they may be compared, those of the others.
+    """Query vectors of an input: its own and, in a shared space, those of the others.
 
     Returns:
-        ``(queries, width)``, and ``(queries,)`` bool: which are of the table itself, and will be found there.
+        ``(queries, width)``, and ``(queries,)`` bool, true for vectors of the table itself.
     """
     sources = [other for other in {place, *shared} if store.count(input_table(other))]
     random = np.random.default_rng(seed)
@@ -59,7 +59,7 @@ def exact_scores(store: Store, name: str, queries: np.ndarray, k: int) -> np.nda
     return best
 
 
-def as_matrix(vectors: Any) -> np.ndarray:
+def as_matrix(vectors: pa.FixedSizeListArray) -> np.ndarray:
     """An Arrow array of vectors as ``(vectors, width)``."""
     return vectors.flatten().to_numpy().reshape(len(vectors), -1)
 
@@ -73,9 +73,9 @@ def recall(
         store: Of the index.
         name: Of the table.
         queries: ``(queries, width)``.
-        own: Which of them are records of the table.
+        own: ``(queries,)`` bool, true for records of the table.
         exact: :func:`exact_scores` of ``K + 1``.
-        probing: How hard to look.
+        probing: Partitions and refinement.
     """
     shares = []
     for query, is_own, scores in zip(queries, own, exact, strict=True):
@@ -87,13 +87,8 @@ def recall(
     return float(np.mean(shares))
 
 
-def approximate(store: Store, place: int, shared: list[int]) -> dict[str, Any]:
-    """Build an input's approximate index, and choose how hard it is searched.
-
-    Returns:
-        ``rows`` it was built from, ``partitions`` and ``refine`` (see :class:`Probing`), and the ``recall``
-        at :data:`K` against comparing all.
-    """
+def approximate(store: Store, place: int, shared: list[int]) -> ApproximateIndex:
+    """Build an input's approximate index, and choose the probes by its recall at :data:`K`."""
     name = input_table(place)
     store.approximate(name)
     queries, own = draw_queries(store, place, shared)
@@ -102,7 +97,9 @@ def approximate(store: Store, place: int, shared: list[int]) -> dict[str, Any]:
         found = recall(store, name, queries, own, exact, probing)
         if found >= GOAL:
             break
-    return {
-        "rows": store.count(name), "partitions": probing.partitions, "refine": probing.refine,
-        "recall": round(found, 4),
-    }  # fmt: skip
+    return ApproximateIndex(
+        rows=store.count(name),
+        partitions=probing.partitions,
+        refine=probing.refine,
+        recall=round(found, 4),
+    )

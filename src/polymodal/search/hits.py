@@ -1,4 +1,4 @@
-"""What a search finds, and how it is read: objects, a DataFrame, JSON."""
+"""The hits of a search, as objects, a DataFrame or JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from polymodal.search.fields import Field, restore
 from polymodal.search.lance_store import DISTANCE, KEY, ROW, THUMBNAIL, WORDS
+from polymodal.utils.records import JsonObject
 
 OWN = ("score", "row", "input", "key", "preview")
 """Columns of the frame that are ours; a column of the table of such a name gets a ``_`` behind it."""
@@ -18,16 +19,16 @@ OWN = ("score", "row", "input", "key", "preview")
 
 @dataclass(frozen=True)
 class Hit:
-    """An item that was found.
+    """A hit of a search.
 
     Attributes:
-        score: The cosine of the angle to the query: 1 is the same direction.
-        row: Of the table that was indexed, from 1.
-        input: Which of the row's inputs.
-        key: What tells the row from all others.
+        score: The cosine similarity to the query, from -1 to 1.
+        row: Number of its row in the indexed table, from 1.
+        input: Name of the input.
+        key: The key of its row.
         fields: The row's cells by column.
         words: The beginning of its text, or its value.
-        thumbnail: A small JPEG of its picture.
+        thumbnail: A small JPEG of its image.
     """
 
     score: float
@@ -38,10 +39,16 @@ class Hit:
     words: str | None
     thumbnail: bytes | None
 
-    def plain(self) -> dict[str, Any]:
-        """For JSON, without the picture."""
-        own = {"score": round(self.score, 6), "row": self.row, "input": self.input, "key": self.key}
-        return {**own, "words": self.words, "fields": self.fields}
+    def plain(self) -> JsonObject:
+        """The hit as JSON, without the image."""
+        return {
+            "score": round(self.score, 6),
+            "row": self.row,
+            "input": self.input,
+            "key": self.key,
+            "words": self.words,
+            "fields": self.fields,
+        }
 
 
 def wanted_columns(fields: Sequence[Field]) -> list[str]:
@@ -50,7 +57,7 @@ def wanted_columns(fields: Sequence[Field]) -> list[str]:
 
 
 def as_hits(found: pa.Table, name: str, fields: Sequence[Field]) -> list[Hit]:
-    """The records that were found of input ``name``."""
+    """The hits of input ``name``."""
     return [
         Hit(
             score=min(1.0, 1.0 - record[DISTANCE]), row=record[ROW], input=name, key=record[KEY],
@@ -62,7 +69,7 @@ def as_hits(found: pa.Table, name: str, fields: Sequence[Field]) -> list[Hit]:
 
 
 def hit_frame(hits: Sequence[Hit], fields: Sequence[Field]) -> pd.DataFrame:
-    """A row a hit: ``score``, ``row``, ``input``, ``key``, the table's columns, ``preview`` (JPEG, words)."""
+    """One row per hit: ``score``, ``row``, ``input``, ``key``, the table's columns, ``preview``."""
     columns: dict[str, Any] = {
         "score": pd.Series([hit.score for hit in hits], dtype="float64"),
         "row": pd.Series([hit.row for hit in hits], dtype="int64"),

@@ -141,7 +141,7 @@ class Index:
         count = self._store.count(table)
         if not count:
             return []
-        probing = None if ann is None else Probing(ann["partitions"], ann["refine"])
+        probing = None if ann is None else Probing(ann.partitions, ann.refine)
         if probing and where is not None and self._store.count(table, where) <= EXACT_BELOW:
             probing = None  # few are left, and they may lie anywhere
         columns = wanted_columns(self.manifest.fields)

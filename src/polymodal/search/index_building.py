@@ -18,10 +18,18 @@ from polymodal.search.fields import columns_of, fields_of, text_of
 from polymodal.search.fingerprints import model_digest, row_digest
 from polymodal.search.index_writing import Block, Writer
 from polymodal.search.lance_store import DATA, load_lancedb
-from polymodal.search.manifest import FILE, QUERIES, Manifest, read_manifest, relative_run
+from polymodal.search.manifest import (
+    FILE,
+    QUERIES,
+    ApproximateIndex,
+    Manifest,
+    read_manifest,
+    relative_run,
+)
 from polymodal.search.previews import preview
 from polymodal.utils.lock import LOCK, WRITER
 from polymodal.utils.progress import progress
+from polymodal.utils.records import JsonObject
 
 if TYPE_CHECKING:
     from polymodal.run import Run
@@ -33,16 +41,16 @@ COMPARED_AT_ONCE = 1000
 
 @dataclass
 class Indexed:
-    """What became of the rows of a table.
+    """The result of an update of an index; numbers of rows.
 
     Attributes:
-        rows: In the index by now.
+        rows: In the index now.
         embedded: New or changed, and embedded.
-        amended: Whose other columns changed.
-        kept: As they were.
-        removed: Taken away.
-        rejected: What is wrong with those that could not be read.
-        ann: See :class:`Manifest`.
+        amended: With changes in other columns.
+        kept: Unchanged.
+        removed: Removed.
+        rejected: The problems of rows that could not be read.
+        ann: The approximate index by input.
         inputs: Modality by input.
     """
 
@@ -52,16 +60,19 @@ class Indexed:
     kept: int
     removed: int
     rejected: list[Problem]
-    ann: dict[str, dict[str, Any]]
+    ann: dict[str, ApproximateIndex]
     inputs: dict[str, str]
 
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        counts = {name: getattr(self, name) for name in ("rows", "embedded", "amended", "kept", "removed")}
+    def plain(self) -> JsonObject:
+        """The result as JSON."""
         return {
-            **counts,
+            "rows": self.rows,
+            "embedded": self.embedded,
+            "amended": self.amended,
+            "kept": self.kept,
+            "removed": self.removed,
             "rejected": len({problem.row for problem in self.rejected}),
-            "approximate": self.ann,
+            "approximate": {name: entry.to_dict() for name, entry in self.ann.items()},
         }
 
     @property

@@ -219,7 +219,8 @@ class Writer:
         inputs = list(self.manifest.inputs)
         for place, name in enumerate(inputs):
             table = input_table(place)
-            built = self.manifest.ann.get(name, {}).get("rows", 0)
+            known = self.manifest.ann.get(name)
+            built = known.rows if known else 0
             if self.store.count(table) > max(EXACT_BELOW, GROWN * built):
                 with working(f"building the index of {name}"):
                     others = list(range(len(inputs))) if self.manifest.shared else []

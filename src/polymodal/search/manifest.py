@@ -1,9 +1,10 @@
-"""``index.json``: what an index was made from, read before anything else in its folder."""
+"""``index.json``, the manifest of an index, which is read before anything else in its folder."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from polymodal.errors import RunError
 from polymodal.search.fields import Field
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
+from polymodal.utils.records import Record
 
 FILE = "index.json"
 QUERIES = {
@@ -29,19 +31,36 @@ FORMAT = 1
 """Number of the index's format; grows when an older version could no longer read it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ApproximateIndex(Record):
+    """The approximate index of an input.
+
+    Attributes:
+        rows: Number of vectors that it was built from.
+        partitions: Number of partitions that a search reads.
+        refine: Candidates per hit that are compared with their whole vectors.
+        recall: The share of the nearest 10 vectors that a search finds, from 0 to 1.
+    """
+
+    rows: int
+    partitions: int
+    refine: int
+    recall: float
+
+
 @dataclass
 class Manifest:
-    """What is known of an index beside its rows.
+    """Everything about an index but its rows.
 
     Attributes:
         model: The digest of the model that made the vectors; see :mod:`polymodal.search.fingerprints`.
-        run: That model's folder, from the index's own folder where both are on one drive.
+        run: That model's folder, relative to the index's own folder where both are on one drive.
         width: Of a vector.
         inputs: Modality by input; each has a table of its own, in this order.
         shared: Whether vectors of different inputs may be compared.
-        key: The column that tells rows from each other; None for their numbers.
+        key: The column that identifies a row; None for row numbers.
         fields: The table's columns.
-        ann: What is known of the approximate index of an input; inputs without one are searched exactly.
+        ann: The approximate index by input; inputs without one are searched exactly.
         format: See :data:`FORMAT`.
         polymodal_version: That wrote it.
     """
@@ -53,7 +72,7 @@ class Manifest:
     shared: bool
     key: str | None = None
     fields: list[Field] = field(default_factory=list)
-    ann: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ann: dict[str, ApproximateIndex] = field(default_factory=dict)
     format: int = FORMAT
     polymodal_version: str = __version__
 
@@ -76,7 +95,7 @@ def relative_run(run: Path, folder: Path) -> str:
 
 
 def _checked(manifest: Manifest) -> Manifest:
-    """The same, whose values have the types and sizes that an index is written with.
+    """``manifest``, if its values have the types and sizes that an index is written with.
 
     Raises:
         TypeError: If one has not: memory of ``width`` is taken before a vector is read.
@@ -89,8 +108,16 @@ def _checked(manifest: Manifest) -> Manifest:
     return manifest
 
 
+def _object(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object under a key, which may be absent."""
+    found = content.get(name, {})
+    if not isinstance(found, dict):
+        raise TypeError(f"'{name}' is no object")
+    return found
+
+
 def read_manifest(folder: Path) -> Manifest:
-    """What ``folder`` says of itself.
+    """Read the manifest of the index in ``folder``.
 
     Raises:
         RunError: If it is no index, or one of a newer version.
@@ -109,7 +136,13 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{content['format']}, this is {__version__} and knows formats up to {FORMAT}. "
                 "Upgrade: pip install -U polymodal"
             )
-        return _checked(Manifest(**content | {"fields": [Field(**entry) for entry in content["fields"]]}))
+        typed = {
+            "fields": [Field(**entry) for entry in content["fields"]],
+            "ann": {
+                name: ApproximateIndex.from_dict(entry) for name, entry in _object(content, "ann").items()
+            },
+        }
+        return _checked(Manifest(**content | typed))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise RunError(f"{path}: cannot be read ({reason}). {make}") from None
