@@ -127,7 +127,7 @@ def test_a_condition_is_met_by_rows_far_away_too(tmp_path, small):
 
 KILLED = """
     import os, signal, sys
-    from polymodal.search import writing
+    from polymodal.search import index_writing as writing
     from polymodal.search.lance_store import ROWS, Store
     sys.path.insert(0, {repository!r})
     from tests.support.indexes import block, directions
