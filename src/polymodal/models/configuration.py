@@ -9,6 +9,7 @@ from transformers import PreTrainedConfig
 
 from polymodal import __version__
 from polymodal.errors import RunError
+from polymodal.utils.records import JsonObject
 
 FORMAT = 1
 """Number of the artifact's format; grows when an older version could no longer read it."""
@@ -54,8 +55,8 @@ class PolymodalConfig(PreTrainedConfig):
         refuse_newer(self)
         super().__post_init__(**kwargs)
 
-    def to_dict(self) -> dict[str, Any]:
-        """See :class:`PreTrainedConfig`; the version is that which writes."""
+    def to_dict(self) -> JsonObject:
+        """The configuration as JSON, with the version that writes it."""
         return super().to_dict() | {"format": FORMAT, "polymodal_version": __version__}
 
     @property

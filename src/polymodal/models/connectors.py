@@ -11,6 +11,7 @@ from polymodal.errors import ConfigError
 from polymodal.models.fusion.base import require_positive
 from polymodal.models.fusion.cross import CrossAttentionLayer
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry, accepted
 
 DEVIATION = 0.02
@@ -38,7 +39,7 @@ class Connector(nn.Module):
         """How many vectors an item gives of whom the encoder gives ``tokens`` ``(items,)``."""
         return tokens
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The keyword arguments, beside the widths, that build it again."""
         return {}
 
@@ -101,7 +102,7 @@ class ResamplerConnector(Connector):
         """See :class:`Connector`."""
         return torch.full_like(tokens, len(self.queries))
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Connector`."""
         return {"queries": len(self.queries), "layers": self.depth, "heads": self.heads}
 

@@ -22,6 +22,7 @@ from polymodal.models.objectives.joint import is_learning, learn, seen
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
 from polymodal.models.projection import SharedSpace
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
+from polymodal.utils.records import Settings
 
 
 class PolymodalModel(PolymodalPreTrainedModel):
@@ -361,11 +362,11 @@ def bound_objectives(model: PolymodalModel, objectives: list[Objective] | None) 
     return bound
 
 
-def head_entry(name: str, head: Head) -> dict[str, Any]:
-    """What the configuration says of a head."""
+def head_entry(name: str, head: Head) -> Settings:
+    """The entry of a head in the configuration."""
     return {"name": name, "task": head.task, **head.settings()}
 
 
-def objective_entry(objective: Objective) -> dict[str, Any]:
-    """What the configuration says of an objective."""
+def objective_entry(objective: Objective) -> Settings:
+    """The entry of an objective in the configuration."""
     return {"name": objective.name, **objective.settings()}

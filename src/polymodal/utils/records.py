@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from functools import cache
 from types import MappingProxyType, UnionType
 from typing import Any, NoReturn, Self, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 """What JSON can hold."""
 JsonObject: TypeAlias = "dict[str, JsonValue]"
+Settings: TypeAlias = "dict[str, JsonValue]"
+"""The keyword arguments that build a component again, as JSON holds them."""
 T = TypeVar("T")
 
 OPTIONAL = MappingProxyType({"optional": True})

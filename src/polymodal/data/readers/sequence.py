@@ -24,6 +24,7 @@ from polymodal.data.readers.base import (
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import number_depth, written_list
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -207,7 +208,7 @@ class SequenceReader(Reader):
             steps[index, : len(item)] = item
         return {"length": torch.tensor(length), "steps": torch.from_numpy(steps)}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {
             "features": self.features,

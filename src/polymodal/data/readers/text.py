@@ -15,6 +15,7 @@ from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.items import each_item
 from polymodal.data.text_tokenizer import VOCABULARY, tokenizing, train_tokenizer
 from polymodal.data.values.column_values import as_label
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,7 +146,7 @@ class TextReader(Reader):
         mask[:, 0] = 1  # a text without any token is still a text
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"max_length": self.max_length}
 

@@ -18,6 +18,7 @@ from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_c
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
+from polymodal.utils.records import Settings
 
 
 @ENCODERS.register("text")
@@ -82,12 +83,13 @@ class TextEncoder(BackboneEncoder):
         return {"max_length": self.max_length}
 
     def _positions(self, kind: str, max_length: int) -> dict[str, int]:
-        """As many positions of a backbone from scratch as tokens are to be read, if it would have fewer."""
+        """The positions of a backbone from scratch: at least ``max_length``."""
         own = self.DEFAULT_SIZES if kind == self.DEFAULT_TYPE else known_sizes(kind)
         usual = own.get("max_position_embeddings")
-        return {"max_position_embeddings": max_length} if usual and 0 < usual < max_length else {}
+        is_short = isinstance(usual, int) and 0 < usual < max_length
+        return {"max_position_embeddings": max_length} if is_short else {}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         return super().settings() | {"max_length": self.max_length, "word_dropout": self.word_dropout}
 

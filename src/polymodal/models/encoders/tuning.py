@@ -1,14 +1,16 @@
-"""How much of a pretrained backbone learns: all, none, its last layers, or low-rank adapters beside it."""
+"""Fine-tuning of a backbone: all weights, none, the last layers, or low-rank adapters (LoRA)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.utils.records import Settings
 
 E = TypeVar("E", bound=nn.Module)
 LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None, "dora": False}
@@ -20,13 +22,13 @@ BEFORE, AFTER = "project", "norm"
 
 
 def tune(
-    backbone: nn.Module,
+    backbone: PreTrainedModel,
     *,
     freeze: bool = False,
     lora: bool | Mapping[str, Any] | None = None,
     unfreeze_last: int | None = None,
-) -> dict[str, Any] | None:
-    """Fix the weights that are not to learn, and add what is to learn in their place.
+) -> Settings | None:
+    """Freeze the weights that are not trained, and add adapters.
 
     Returns:
         The settings of the adapters with every default, or None without adapters.
@@ -43,10 +45,10 @@ def tune(
         backbone.requires_grad_(False)
     if unfreeze_last:
         freeze_but_last(backbone, unfreeze_last)
-    return add_lora(backbone, {} if lora is True else lora) if adapts else None  # type: ignore[arg-type]
+    return add_lora(backbone, lora if isinstance(lora, Mapping) else {}) if adapts else None
 
 
-def add_lora(backbone: nn.Module, settings: Mapping[str, Any]) -> dict[str, Any]:
+def add_lora(backbone: PreTrainedModel, settings: Mapping[str, Any]) -> Settings:
     """Put a low-rank adapter beside linear layers and fix everything else (LoRA; Hu et al. 2021, section 4).
 
     By default beside every linear layer that learns, which is worth more than a higher rank beside a few
@@ -92,7 +94,7 @@ def hold_around(encoder: E) -> E:
     return encoder
 
 
-def _linear_layers(backbone: nn.Module, targets: list[str] | None) -> list[str]:
+def _linear_layers(backbone: PreTrainedModel, targets: list[str] | None) -> list[str]:
     """Names of the linear layers that learn, and that one of ``targets`` ends, if given."""
     known = [
         name
@@ -100,7 +102,7 @@ def _linear_layers(backbone: nn.Module, targets: list[str] | None) -> list[str]:
         # Its own type alone: what PyTorch's attention keeps as its last layer is never called.
         if type(module) in LINEAR and all(p.requires_grad for p in module.parameters())
     ]
-    kind = cast(Any, backbone).config.model_type
+    kind = backbone.config.model_type
     if not known:
         raise ConfigError(f"a model of type '{kind}' has no linear layer that lora could adapt")
     if targets is None:
@@ -113,7 +115,7 @@ def _linear_layers(backbone: nn.Module, targets: list[str] | None) -> list[str]:
     return [name for name in known if any(f".{name}".endswith(f".{target}") for target in targets)]
 
 
-def freeze_but_last(backbone: nn.Module, count: int) -> None:
+def freeze_but_last(backbone: PreTrainedModel, count: int) -> None:
     """Fix all but the last ``count`` layers and what comes after them, such as a last norm.
 
     Raises:
@@ -121,7 +123,7 @@ def freeze_but_last(backbone: nn.Module, count: int) -> None:
     """
     layers, after = layers_of(backbone)
     if count > len(layers):
-        kind, has = cast(Any, backbone).config.model_type, f"{len(layers)} layers" if layers else "no layers"
+        kind, has = backbone.config.model_type, f"{len(layers)} layers" if layers else "no layers"
         raise ConfigError(f"'unfreeze_last' is {count}, but this model of type '{kind}' has {has}")
     learning = [*layers[-count:], *after]
     kept = {id(p) for module in learning for p in module.parameters() if p.requires_grad}

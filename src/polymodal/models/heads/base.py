@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.models.outputs import FusedState
+from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
 IGNORED = -100
@@ -94,7 +95,7 @@ class Head(nn.Module):
         """
         return {name: answer.numpy() if answer.ndim == 1 else list(answer.numpy())}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The keyword arguments, JSON values all, that build this head again (without its weights)."""
         return {"weight": self.weight, "dropout": self.dropout.p}
 

@@ -20,6 +20,7 @@ from polymodal.models.heads.base import (
     probability_columns,
     weighed,
 )
+from polymodal.utils.records import Settings
 
 
 @HEADS.register("classification")
@@ -99,7 +100,7 @@ class Classifier(Head):
         }
         return said | (probability_columns(name, self.classes, answer) if probabilities else {})
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Head`."""
         return super().settings() | {
             "classes": self.classes,

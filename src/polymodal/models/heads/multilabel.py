@@ -19,6 +19,7 @@ from polymodal.models.heads.base import (
     probability_columns,
     weighed,
 )
+from polymodal.utils.records import Settings
 
 
 @HEADS.register("multilabel")
@@ -90,7 +91,7 @@ class MultilabelClassifier(Head):
         }
         return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Head`."""
         return super().settings() | {
             "classes": self.classes,

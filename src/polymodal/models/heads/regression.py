@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from polymodal.models.heads.base import HEADS, Head, divisor, weighed
+from polymodal.utils.records import Settings
 
 LARGEST_LOG = 80.0
 """Beyond e^80 a float is infinite, and an untrained model may well say so."""
@@ -87,9 +88,9 @@ class Regressor(Head):
         bounds = {f"{name}_{side}": bound.numpy() for side, bound in self.decide(answer).items()}
         return {name: answer.numpy()} | bounds
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Head`."""
-        own = {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
+        own: Settings = {"mean": self.mean, "deviation": self.deviation, "transform": self.transform}
         return super().settings() | own | {"half_width": self.half_width}
 
     def _transformed(self, value: Tensor) -> Tensor:

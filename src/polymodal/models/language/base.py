@@ -90,7 +90,7 @@ def _fresh(config: LanguageModelConfig, tokenizer: PreTrainedTokenizerBase) -> P
     sizes = (SMALL if kind == DEFAULT_TYPE else {}) | config.sizes
     sizes = _first_weights(kind, sizes) | sizes
     own = {name: getattr(tokenizer, name) for name in OF_THE_TOKENIZER[1:]} | {"vocab_size": len(tokenizer)}
-    model = from_scratch(kind, sizes, AutoModelForCausalLM, own | _attention(config))
+    model = from_scratch(kind, sizes, AutoModelForCausalLM, own | dict(_attention(config)))
     return require_causal(model, f"the model type '{kind}'")
 
 
@@ -108,7 +108,7 @@ def _first_weights(kind: str, sizes: Mapping[str, Any]) -> dict[str, float]:
     return {"initializer_range": width**-0.5}
 
 
-def _attention(config: LanguageModelConfig) -> dict[str, Any]:
+def _attention(config: LanguageModelConfig) -> Mapping[str, Any]:
     return {"attn_implementation": config.attention} if config.attention else {}
 
 

@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from polymodal import __version__
 from polymodal.models.configuration import FORMAT, refuse_newer
+from polymodal.utils.records import JsonObject
 
 
 class PolymodalLanguageConfig(PreTrainedConfig):
@@ -50,8 +51,8 @@ class PolymodalLanguageConfig(PreTrainedConfig):
             self.text_config = AutoConfig.for_model(values.pop("model_type"), **values)
         super().__post_init__(**kwargs)
 
-    def to_dict(self) -> dict[str, Any]:
-        """See :class:`PreTrainedConfig`; the version is that which writes."""
+    def to_dict(self) -> JsonObject:
+        """The configuration as JSON, with the version that writes it."""
         return super().to_dict() | {"format": FORMAT, "polymodal_version": __version__}
 
     @property

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
+from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -87,7 +88,7 @@ class Objective(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} has no loss of its own")
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The keyword arguments, JSON values all, that build this objective again (without its weights)."""
         return {"weight": self.weight, "inputs": self.inputs}
 

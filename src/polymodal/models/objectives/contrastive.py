@@ -19,6 +19,7 @@ from polymodal.models.objectives.batch_view import ObjectiveModel, View, by_piec
 from polymodal.models.objectives.cutmix import cut_and_mixed
 from polymodal.models.objectives.pairs import equal_contents, gathered, info_nce, sigmoid_pairs
 from polymodal.models.objectives.row_rng import mixed, salt, uniform
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from polymodal.models.outputs import EmbeddedInput
@@ -179,7 +180,7 @@ class PairObjective(Objective):
         one, other = ({name: half[:, place] for place, name in enumerate(self.taking)} for half in halves)
         return one, other
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Objective.settings`."""
         return super().settings() | {
             "fused": self.fused, "temperature": self.temperature, "cutmix": self.cutmix,
@@ -219,7 +220,7 @@ class SigmoidObjective(PairObjective):
         """See :meth:`PairObjective.compare`."""
         return sigmoid_pairs(first, second, self.scale, self.bias, **rows)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Objective.settings`."""
         return super().settings() | {"bias": self.start}
 

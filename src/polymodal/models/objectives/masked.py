@@ -16,6 +16,7 @@ from polymodal.models.encoders import no_augmentation
 from polymodal.models.objectives.base import Loss, Objective
 from polymodal.models.objectives.batch_view import ObjectiveModel, View, by_pieces
 from polymodal.models.objectives.pairs import processes
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from polymodal.models.outputs import FusedState, TokenSequence
@@ -108,7 +109,7 @@ class MaskedObjective(Objective):
             made |= {name + SUM: (total + nothing).view(1), name + COUNT: count.detach().float().view(1)}
         return made
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Objective.settings`."""
         return super().settings() | {"share": self.share}
 

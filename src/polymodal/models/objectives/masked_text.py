@@ -19,6 +19,7 @@ from polymodal.models.objectives.masked import Found, MaskedObjective, item_toke
 from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
 from polymodal.utils.hub import load_pretrained
+from polymodal.utils.records import Settings
 
 MASKED, EXCHANGED = 0.8, 0.9
 """Of the places to tell 80 % show the mask token, 10 % another token, 10 % their own (BERT)."""
@@ -134,7 +135,7 @@ class MaskedTextObjective(MaskedObjective):
             found[name] = loss, made.where.sum()
         return found
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Objective.settings`."""
         return super().settings() | {"words": self.words}
 
@@ -147,8 +148,8 @@ class Bias(nn.Module):
         self.value = nn.Parameter(torch.zeros(size))
 
 
-def words_of(encoder: Any) -> dict[str, Any]:
-    """What a masked objective must know of an encoder's tokenizer.
+def words_of(encoder: Any) -> Settings:
+    """The special tokens and vocabulary size of an encoder's tokenizer, for masked language modeling.
 
     Raises:
         ConfigError: If it has none, or none with a token to mask with.

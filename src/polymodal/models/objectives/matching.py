@@ -17,6 +17,7 @@ from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.pairs import gathered, processes
 from polymodal.models.objectives.row_rng import gumbel_pairs, salt, uniform
 from polymodal.models.outputs import EmbeddedInput
+from polymodal.utils.records import Settings
 
 
 @dataclass
@@ -133,6 +134,6 @@ class MatchingObjective(Objective):
         tokens, mask = padded(entry, int(length))
         return EmbeddedInput(gathered(tokens), gathered(mask), gathered(entry.present))
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Objective.settings`."""
         return super().settings() | {"temperature": self.temperature}
