@@ -115,7 +115,7 @@ class InputImportance(Record):
     inputs: dict[str, InputFigures]
     subsets: list[SubsetScore]
     present: dict[str, float] = field(default_factory=dict)
-    grouped_by: str = field(default="", metadata=OPTIONAL)
+    grouped_by: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +263,7 @@ def input_importance(
     groups: np.ndarray | None = None,
     seed: int = 0,
     *,
-    grouped_by: str = "",
+    grouped_by: str | None = None,
 ) -> InputImportance:
     """The importance of every input for one target, with 95 % intervals from resampled clusters of rows.
 
@@ -283,7 +283,7 @@ def input_importance(
 
 
 def _figures(
-    game: Game, trial: Trials, bootstrap: Bootstrap, present: dict[str, float], grouped_by: str
+    game: Game, trial: Trials, bootstrap: Bootstrap, present: dict[str, float], grouped_by: str | None
 ) -> InputImportance:
     """One target's figures."""
     statistics, score = trial.statistics, trial.score

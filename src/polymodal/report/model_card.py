@@ -90,7 +90,7 @@ def model_card(
     )
     template = files("polymodal.report").joinpath("templates/card.md").read_text(encoding="utf-8")
     given: dict[str, Any] = {
-        "name": name, "declaration": declaration, "results": results, "figures": figures,
+        "name": name, "declaration": declaration, "results": results, "figures": figures or {},
         "version": __version__, "words": words, "cell": cell, "quoted": json.dumps,
         "told": _told(declaration, results),
         "media": _media(declaration),
