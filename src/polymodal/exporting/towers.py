@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ class TowerModel(PolymodalModel):
         """The towers of ``names``, inputs of ``model``, whose weights they share as far as that goes."""
         assert model.space is not None
         places = list(dict.fromkeys(model.encoder_of[name] for name in names))
-        encoders = [cast(Encoder, model.encoders[place]) for place in places]
+        encoders = [model.encoders[place] for place in places]
         towers = cls(_config(model, names, places, encoders), encoders)
         rows = [model.config.input_names.index(name) for name in names]
         own, given = towers.embedding, model.embedding

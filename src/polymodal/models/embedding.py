@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -138,12 +138,12 @@ class MultimodalEmbedding(nn.Module):
 
     def _positions(self, entry: EmbeddingInput, grid: tuple[int, ...]) -> Tensor:
         """The sum of each axis's table over ``grid``, ``(length, width)``."""
-        tables = cast(nn.ModuleList, self.position[str(entry.encoder)])
+        tables: Any = self.position[str(entry.encoder)]  # one nn.Embedding per axis
         total = self.segment.weight.new_zeros(*grid, self.width)
         for axis, (table, size) in enumerate(zip(tables, grid, strict=True)):
             shape = [1] * len(grid) + [self.width]
             shape[axis] = size
-            total = total + cast(nn.Embedding, table).weight[:size].view(shape)
+            total = total + table.weight[:size].view(shape)
         return total.flatten(0, -2)
 
     def _nothing(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:

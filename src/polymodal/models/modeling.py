@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from polymodal.models.objectives.joint import is_learning, learn, seen
 from polymodal.models.outputs import EmbeddedInput, FusedState, PolymodalOutput, TokenSequence
 from polymodal.models.projection import SharedSpace
 from polymodal.models.weighting import WEIGHTINGS, Term, Weighting
+from polymodal.utils.module_lists import ModuleListOf
 from polymodal.utils.records import Settings
 
 
@@ -44,7 +45,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         fusion: FeatureFusion | None = None,
     ) -> None:
         super().__init__(config)
-        self.encoders = nn.ModuleList(encoders or [build_encoder(settings) for settings in config.encoders])
+        self.encoders = ModuleListOf(encoders or [build_encoder(settings) for settings in config.encoders])
         self.encoder_of = {entry["name"]: entry["encoder"] for entry in config.inputs}
         self.embedding = MultimodalEmbedding(
             [self._embedding_input(name, place) for name, place in self.encoder_of.items()],
@@ -115,7 +116,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         return PolymodalModel(config, parts, fusion)
 
     def _embedding_input(self, name: str, place: int) -> EmbeddingInput:
-        encoder = cast(Encoder, self.encoders[place])
+        encoder = self.encoders[place]
         return EmbeddingInput(name, place, encoder.width, encoder.axes, encoder.tokens)
 
     def forward(
@@ -156,7 +157,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         idle: dict[str, TokenSequence] = {}
         for name, place in self.encoder_of.items():
             values = dict(inputs.get(name, {}))
-            encoder, row = cast(Encoder, self.encoders[place]), values.get("row")
+            encoder, row = self.encoders[place], values.get("row")
             present = values.pop("present", None)
             if present is not None:
                 slots = torch.arange(present.numel(), device=index.device) // present.shape[1]
@@ -211,7 +212,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         self.model = PolymodalModel(config, encoders, fusion)
         settings = [{key: entry[key] for key in entry if key != "name"} for entry in config.heads]
         built = heads or [build_head(entry) for entry in settings]
-        self.heads = nn.ModuleList(head.bind(config.fusion["width"]) for head in built)
+        self.heads = ModuleListOf(head.bind(config.fusion["width"]) for head in built)
         self.objectives = bound_objectives(self.model, objectives)
         factors = {name: part.variance_factor for name, part in self.named_heads() + self.named_objectives()}
         self.weighting: Weighting = WEIGHTINGS[config.weighting](factors)
@@ -219,7 +220,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
 
     def head(self, target: str) -> Head:
         """The head that answers ``target``."""
-        return cast(Head, self.heads[self.config.head_names.index(target)])
+        return self.heads[self.config.head_names.index(target)]
 
     def forward(
         self,
@@ -353,11 +354,11 @@ LearningModel = PolymodalForPrediction | PolymodalForPreTraining
 """What a training trains."""
 
 
-def bound_objectives(model: PolymodalModel, objectives: list[Objective] | None) -> nn.ModuleList:
+def bound_objectives(model: PolymodalModel, objectives: list[Objective] | None) -> ModuleListOf[Objective]:
     """The objectives of ``model.config``, or those given, beside ``model``; their settings are kept in it."""
     entries = [dict(entry) for entry in model.config.objectives]
     built = objectives or [build_objective(entry.pop("name"), entry) for entry in entries]
-    bound = nn.ModuleList(objective.bind(model) for objective in built)
+    bound = ModuleListOf(objective.bind(model) for objective in built)
     model.config.objectives = [objective_entry(objective) for objective in built]
     return bound
 

@@ -22,7 +22,7 @@ def merge_lora(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if hasattr(module, "fixed"):
             module.fixed = fixed_weights(module)  # type: ignore[assignment]
-    base = cast(Any, getattr(model, "model", model))
+    base: Any = getattr(model, "model", model)
     base.config.encoders = [encoder_settings(encoder) for encoder in base.encoders]
     return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from polymodal.models.encoders import Encoder, build_encoder, encoder_settings
 from polymodal.models.encoders.adapters import fold_layers
 from polymodal.models.encoders.tuning import add_lora
 from polymodal.models.language.language_configuration import PolymodalLanguageConfig
+from polymodal.utils.module_lists import ModuleListOf
 
 LEFT_OUT = -100
 """The label of a token on which the loss does not look."""
@@ -47,12 +48,12 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         language_model: PreTrainedModel | None = None,
     ) -> None:
         super().__init__(config)
-        self.encoders = nn.ModuleList(encoders or [build_encoder(settings) for settings in config.encoders])
+        self.encoders = ModuleListOf(encoders or [build_encoder(settings) for settings in config.encoders])
         self.encoder_of = {entry["name"]: entry["encoder"] for entry in config.inputs}
         if language_model is not None:
             config.text_config = language_model.config
         text: Any = config.text_config
-        self.connectors = nn.ModuleList(
+        self.connectors = ModuleListOf(
             self._connector(entry, text.get_text_config().hidden_size) for entry in config.inputs
         )
         self.language_model: PreTrainedModel = language_model or AutoModelForCausalLM.from_config(text)
@@ -121,11 +122,11 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
 
     def encoder(self, name: str) -> Encoder:
         """The encoder of an input."""
-        return cast(Encoder, self.encoders[self.encoder_of[name]])
+        return self.encoders[self.encoder_of[name]]
 
     def connector(self, name: str) -> Connector:
         """The connector of an input."""
-        return cast(Connector, self.connectors[self.config.input_names.index(name)])
+        return self.connectors[self.config.input_names.index(name)]
 
     def count_tokens(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
         """How many vectors items of an input take among the words, ``(items,)``."""
@@ -243,7 +244,7 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
             inputs_embeds = self.embed(input_ids, inputs)
         settings = deepcopy(options.pop("generation_config", None) or self.generation_config)
         others = settings.update(**options)  # those that are no settings, such as a streamer
-        language_model = cast(Any, self.language_model)
+        language_model: Any = self.language_model
         language_model.generation_config = self.generation_config  # for what the given settings leave open
         return language_model.generate(
             inputs_embeds=inputs_embeds, attention_mask=attention_mask, generation_config=settings, **others
@@ -277,10 +278,10 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the encoders are by now is kept."""
-        self.config.encoders = [encoder_settings(cast(Encoder, encoder)) for encoder in self.encoders]
+        self.config.encoders = [encoder_settings(encoder) for encoder in self.encoders]
         super().save_pretrained(*args, **kwargs)
 
     def _connector(self, entry: Mapping[str, Any], language_width: int) -> Connector:
         options = dict(entry["connector"])
-        width = cast(Encoder, self.encoders[entry["encoder"]]).width
+        width = self.encoders[entry["encoder"]].width
         return build_connector(options.pop("type"), width, language_width, options)

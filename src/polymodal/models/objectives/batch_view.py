@@ -13,9 +13,11 @@ from transformers import PreTrainedConfig
 
 from polymodal.models.base import Inputs
 from polymodal.models.embedding import MultimodalEmbedding
+from polymodal.models.encoders import Encoder
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.outputs import EmbeddedInput, FusedState, TokenSequence
 from polymodal.models.projection import SharedSpace
+from polymodal.utils.module_lists import ModuleListOf
 
 
 class ObjectiveModel(Protocol):
@@ -32,7 +34,7 @@ class ObjectiveModel(Protocol):
     """
 
     training: bool
-    encoders: nn.ModuleList
+    encoders: ModuleListOf[Encoder]
     encoder_of: dict[str, int]
     embedding: MultimodalEmbedding
     fusion: FeatureFusion

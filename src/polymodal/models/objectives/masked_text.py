@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ class MaskedTextObjective(MaskedObjective):
         super().bind(model)
         for name in self.taking:
             place = model.encoder_of[name]
-            encoder = cast(Any, model.encoders[place])
+            encoder: Any = model.encoders[place]
             if name not in self.words:
                 self.words[name] = words_of(encoder)
             self.key[name] = str(place)
@@ -80,7 +80,7 @@ class MaskedTextObjective(MaskedObjective):
 
     def refusal(self, model: ObjectiveModel, name: str) -> str | None:
         """See :meth:`MaskedObjective.refusal`."""
-        encoder = cast(Encoder, model.encoders[model.encoder_of[name]])
+        encoder = model.encoders[model.encoder_of[name]]
         if encoder.modality != TextEncoder.modality or not hasattr(encoder, "backbone"):
             return f"it is {encoder.modality}, not text"
         if encoder.frozen:
@@ -98,7 +98,7 @@ class MaskedTextObjective(MaskedObjective):
         for name in self.taking:
             if name not in inputs or not len(inputs[name]["row"]):
                 continue
-            encoder = cast(Any, model.encoders[model.encoder_of[name]])
+            encoder: Any = model.encoders[model.encoder_of[name]]
             values = {key: v[:, : encoder.tokens] if v.ndim > 1 else v for key, v in inputs[name].items()}
             draws = item_draws(view.draws, values["row"])
             shown, made = self._mask(name, values["input_ids"], values["attention_mask"].bool(), draws)
@@ -129,7 +129,7 @@ class MaskedTextObjective(MaskedObjective):
         found = {}
         for name, (made, table) in hidden.items():
             tokens = item_tokens(state, name, sequences[name])[made.where]
-            parts = cast(Any, self.tell_word[self.key[name]])
+            parts: Any = self.tell_word[self.key[name]]
             logits = F.linear(parts["head"](tokens), table[: self.words[name]["size"]]) + parts["bias"].value
             loss = F.cross_entropy(logits.float(), made.ids[made.where], reduction="sum")
             found[name] = loss, made.where.sum()

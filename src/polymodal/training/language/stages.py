@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from transformers import set_seed
 
 from polymodal.config import StageConfig
-from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import hold_fixed
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.training.language.language_job import LanguageJob
@@ -97,7 +96,7 @@ def learn_in(model: PolymodalForConditionalGeneration, stage: StageConfig, fixed
         model.connectors.requires_grad_(True)
     if "encoders" in stage.learn:
         for encoder in model.encoders:
-            cast(Encoder, encoder).requires_grad_(True)
+            encoder.requires_grad_(True)
         known = dict(model.named_parameters())
         hold_fixed(model, [name for name in fixed if name in known])
     if "language_model" in stage.learn:

@@ -6,14 +6,13 @@ import time
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
 from polymodal.config import TrainConfig
-from polymodal.models.encoders import Encoder
 from polymodal.models.language.language_modeling import LEFT_OUT, PolymodalForConditionalGeneration
 from polymodal.training.language.conversation_collator import ConversationCollator
 from polymodal.training.language.conversation_rows import ConversationRows
@@ -38,8 +37,12 @@ class LanguageTrainer(WholeCheckpoints):
 
     Args:
         sampler: Of the batches.
-        pretrained_learning_rate: Of what came with a checkpoint, save for adapters.
+        pretrained_learning_rate: Of pretrained weights, but for adapters.
     """
+
+    model: PolymodalForConditionalGeneration
+    train_dataset: ConversationRows
+    eval_dataset: ConversationRows
 
     def __init__(
         self, *args: Any, sampler: BatchesByEpoch, pretrained_learning_rate: float, **kwargs: Any
@@ -54,7 +57,7 @@ class LanguageTrainer(WholeCheckpoints):
     def get_train_dataloader(self) -> DataLoader:
         """Packs, or batches of like length; each process takes its part."""
         loader = DataLoader(
-            cast(ConversationRows, self.train_dataset), batch_sampler=self.sampler,
+            self.train_dataset, batch_sampler=self.sampler,
             collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
         )  # fmt: skip
         return self.accelerator.prepare(loader)
@@ -62,8 +65,7 @@ class LanguageTrainer(WholeCheckpoints):
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """As the Trainer does: the labels of a step; beside it, what rests in it."""
         if self.args.world_size > 1:
-            names = cast(PolymodalForConditionalGeneration, self.model).config.input_names
-            self.rest.look_at(names, batch_samples)
+            self.rest.look_at(self.model.config.input_names, batch_samples)
         return super()._get_num_items_in_batch(batch_samples, device)
 
     def compute_loss(
@@ -77,7 +79,7 @@ class LanguageTrainer(WholeCheckpoints):
 
     def first_batch(self) -> Any:
         """See :class:`WholeCheckpoints`."""
-        rows = cast(Any, self.train_dataset)
+        rows: Any = self.train_dataset
         return self.data_collator([rows[index] for index in next(iter(self.sampler))])
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -86,15 +88,14 @@ class LanguageTrainer(WholeCheckpoints):
 
     @cached_property
     def _parameters(self) -> int:
-        return cast(PolymodalForConditionalGeneration, self.model).num_parameters(exclude_embeddings=True)
+        return self.model.num_parameters(exclude_embeddings=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; what came with a checkpoint has a learning rate of its own."""
         if self.optimizer is None:
-            trained = cast(PolymodalForConditionalGeneration, self.model)
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
-            decayed = set(self.get_decay_parameter_names(trained))
-            self.optimizer = kind(self._groups(trained, decayed), **options)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            decayed = set(self.get_decay_parameter_names(self.model))
+            self.optimizer = kind(self._groups(self.model, decayed), **options)
         return self.optimizer
 
     def _groups(self, model: PolymodalForConditionalGeneration, decayed: set[str]) -> list[dict[str, Any]]:
@@ -112,10 +113,9 @@ class LanguageTrainer(WholeCheckpoints):
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """The mean loss of a validation token, and ``selection``, which is the higher the better."""
-        assert self.model is not None
         self.model.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        rows = cast(ConversationRows, self.eval_dataset)
+        rows = self.eval_dataset
         size = self.args.per_device_eval_batch_size
         collate = ConversationCollator(rows.processor)
         order = rows.lengths.argsort()[::-1][self.args.process_index :: self.args.world_size]
@@ -136,7 +136,7 @@ class LanguageTrainer(WholeCheckpoints):
 
 def pretrained_parameters(model: PolymodalForConditionalGeneration) -> list[nn.Parameter]:
     """What came with a checkpoint: of encoders, and of the language model where it is one."""
-    parts = [part for part in model.encoders if cast(Encoder, part).pretrained]
+    parts: list[nn.Module] = [part for part in model.encoders if part.pretrained]
     parts += [model.language_model] if model.config.pretrained else []
     return [parameter for part in parts for parameter in part.parameters()]
 

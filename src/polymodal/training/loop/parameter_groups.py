@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
-from polymodal.models.encoders.backbone import BackboneEncoder
 from polymodal.models.encoders.tuning import BEFORE, layers_of
 from polymodal.models.modeling import LearningModel
 from polymodal.models.weighting import LEARNING_RATE
@@ -60,7 +59,7 @@ def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> d
     for name, parameter in model.model.named_parameters():
         if name in continued and ".lora_" not in name:
             rates[id(parameter)] = rate
-    for encoder in cast(list[BackboneEncoder], model.model.encoders):
+    for encoder in model.model.encoders:
         known = encoder.pretrained or any(id(parameter) in rates for parameter in encoder.parameters())
         if not known or not isinstance(getattr(encoder, "backbone", None), nn.Module):
             continue

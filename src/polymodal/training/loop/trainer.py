@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,6 +36,9 @@ class PolymodalTrainer(WholeCheckpoints):
         piece: Rows that go through the encoders at once, for objectives.
     """
 
+    model: LearningModel
+    train_dataset: RowDataset
+
     def __init__(
         self,
         *args: Any,
@@ -51,19 +54,14 @@ class PolymodalTrainer(WholeCheckpoints):
         self.add_callback(self.rest)
         self.loss_is_scaled_for_ga = True  # by step_normalizers
         self.share = 1.0
-        self.watch = LossWatch(self.args.learning_rate, stands=not self.prediction_model.named_heads())
+        self.watch = LossWatch(self.args.learning_rate, stands=not self.model.named_heads())
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups of parameters."""
         if self.optimizer is None:
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.prediction_model)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             self.optimizer = kind(self.parameter_groups(), **options)
         return self.optimizer
-
-    @property
-    def prediction_model(self) -> LearningModel:
-        """The model as what it is."""
-        return cast(LearningModel, self.model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """The Trainer's own order; of several processes each takes its part of the same batches."""
@@ -71,7 +69,7 @@ class PolymodalTrainer(WholeCheckpoints):
         if self.args.world_size == 1 or not isinstance(sampler, RandomSampler):
             return sampler
         step = self.args.world_size * self.args.per_device_train_batch_size
-        return EvenSampler(cast(RowDataset, self.train_dataset), step, self.args.data_seed)
+        return EvenSampler(self.train_dataset, step, self.args.data_seed)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """As the Trainer estimates it; it would count the parameters anew in every step."""
@@ -79,7 +77,7 @@ class PolymodalTrainer(WholeCheckpoints):
 
     @cached_property
     def _parameters(self) -> int:
-        return self.prediction_model.num_parameters(exclude_embeddings=True)
+        return self.model.num_parameters(exclude_embeddings=True)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """What the losses of a step are divided by; None where the step is one batch of one process."""
@@ -88,8 +86,8 @@ class PolymodalTrainer(WholeCheckpoints):
         if processes == 1 and len(batch_samples) == 1:
             return None
         if processes > 1:
-            self.rest.encoders = encoders_at_rest(self.prediction_model.model.encoder_of, batch_samples)
-        return step_normalizers(dict(self.prediction_model.named_heads()), batch_samples, device, processes)
+            self.rest.encoders = encoders_at_rest(self.model.model.encoder_of, batch_samples)
+        return step_normalizers(dict(self.model.named_heads()), batch_samples, device, processes)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -117,7 +115,7 @@ class PolymodalTrainer(WholeCheckpoints):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See :func:`polymodal.training.loop.parameter_groups.parameter_groups`."""
-        model = self.prediction_model
+        model = self.model
         return parameter_groups(
             model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
             pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,

@@ -1,11 +1,11 @@
-"""A Trainer whose checkpoints are whole or not there, and which goes on from them."""
+"""A Trainer with atomic checkpoints, which it resumes from."""
 
 from __future__ import annotations
 
 import math
 import pickle
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +46,9 @@ def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
 
 
 class WholeCheckpoints(Trainer):
-    """A Trainer that a kill leaves with whole checkpoints alone, and that ends at its best epoch."""
+    """A Trainer with atomic checkpoints, which ends at its best epoch."""
+
+    model: nn.Module
 
     _saving = False
 
@@ -76,9 +78,7 @@ class WholeCheckpoints(Trainer):
         on_main(lambda: discard(output / PART))
         last = on_main(lambda: last_readable(output)) if resume else []
         begun = state_of(last[0])["epoch"] if last else 0.0
-        settle_threads(
-            self.args, cast(nn.Module, self.model), self.timed_step, config, resumed=bool(last), quiet=quiet
-        )
+        settle_threads(self.args, self.model, self.timed_step, config, resumed=bool(last), quiet=quiet)
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
@@ -103,11 +103,12 @@ class WholeCheckpoints(Trainer):
 
     def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
         """Loss and output of a batch; ``items`` is what the losses of a step are divided by."""
-        return cast(tuple[Any, Any], super().compute_loss(model, inputs, True, items))
+        loss, output = super().compute_loss(model, inputs, True, items)
+        return loss, output
 
     def first_batch(self) -> Any:
         """As many training rows as a batch holds."""
-        rows = cast(Any, self.train_dataset)
+        rows: Any = self.train_dataset
         count = min(self.args.per_device_train_batch_size, len(rows))
         return self.data_collator([rows[index] for index in range(count)])
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.errors import RunError
-from polymodal.models.encoders import CategoryEncoder, Encoder
+from polymodal.models.encoders import CategoryEncoder
 from polymodal.models.encoders.adapters import fold_adapters
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.modeling import PolymodalModel
@@ -78,7 +78,7 @@ def _encoder(
     old: PolymodalModel, before: int, model: PolymodalModel, place: int, names: str, done: Continued
 ) -> None:
     """Copy an encoder."""
-    source, encoder = cast(Encoder, old.encoders[before]), cast(Encoder, model.encoders[place])
+    source, encoder = old.encoders[before], model.encoders[place]
     said, lora, wanted = f"encoder of {names}", getattr(source, "lora", None), getattr(encoder, "lora", None)
     if lora and wanted and _alike(lora, wanted):
         said += " with its adapters"
