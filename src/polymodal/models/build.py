@@ -22,6 +22,7 @@ from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import LearningModel, PolymodalModel
 from polymodal.models.objectives.base import build_objective
+from polymodal.utils.records import Settings
 from polymodal.utils.registry import accepted
 
 
@@ -89,8 +90,8 @@ def reader_settings(encoders: nn.ModuleList, encoder_of: Mapping[str, int]) -> d
     return {name: cast(Encoder, encoders[index]).reader_settings for name, index in encoder_of.items()}
 
 
-def given_objective(config: ObjectiveConfig) -> dict[str, Any]:
-    """What a declaration says of an objective, as its constructor takes it."""
+def given_objective(config: ObjectiveConfig) -> Settings:
+    """The constructor arguments of a declared objective."""
     return {"weight": config.weight, "inputs": config.inputs, **config.options}
 
 

@@ -24,8 +24,8 @@ from polymodal.data.readers import (
 )
 from polymodal.errors import LONGEST, one_line
 from polymodal.report import number_text as words
-from polymodal.utils.registry import Registry
 from polymodal.report.report_figures import Report
+from polymodal.utils.registry import Registry
 
 CARD = "README.md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")

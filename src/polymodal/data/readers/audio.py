@@ -13,6 +13,7 @@ from polymodal.data import media
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Content, KeptLength, Reader, shown_range, some_of
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +123,7 @@ class AudioReader(Reader):
             truncation=True, return_tensors="pt",
         )  # fmt: skip
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"rate": self.rate, "seconds": self.seconds}
 

@@ -25,6 +25,7 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
 from polymodal.errors import ConfigError
+from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ class Reader:
                 parts += [path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()]
         return digest(*parts)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The keyword arguments, JSON values all, that build this reader again beside its ``part``."""
         return {}
 

@@ -10,6 +10,7 @@ from polymodal.data.readers.base import READERS, Content, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.values.column_values import as_label, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +68,6 @@ class CategoryReader(Reader):
 
         return {"value": torch.tensor(items, dtype=torch.long)}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"categories": self.categories}

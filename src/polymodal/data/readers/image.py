@@ -17,6 +17,7 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Content, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.errors import ConfigError
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +101,7 @@ class ImageReader(Reader):
 
         return {"pixel_values": torch.from_numpy(np.stack(items))}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"size": self.size} | ({"full_scale": self.full_scale} if self.full_scale else {})
 

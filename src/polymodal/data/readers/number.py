@@ -14,6 +14,7 @@ from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label, parse_numbers
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,7 +119,7 @@ class NumberReader(Reader):
         """See :class:`Reader`; ``NA`` and its like are empty too."""
         return super().is_empty(cell) or (isinstance(cell, str) and cell.strip().lower() in EMPTY_NUMBERS)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
-        scale = {"mean": self.mean, "deviation": self.deviation, "edges": self.edges}
+        scale: Settings = {"mean": self.mean, "deviation": self.deviation, "edges": self.edges}
         return scale | ({"written": self.written} if self.written is not None else {})

@@ -15,6 +15,7 @@ from polymodal.data.readers.base import READERS, Content, Reader, shown_range
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.image import declared_size, shown_pixels, usual_side
 from polymodal.errors import ConfigError
+from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +111,7 @@ class VideoReader(Reader):
 
         return {"pixel_values": torch.from_numpy(np.stack(items))}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :class:`Reader`."""
         return {"frames": self.frames, "size": self.size}
 

@@ -25,6 +25,7 @@ from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequen
 from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
+from polymodal.utils.records import Settings
 
 
 @ENCODERS.register("audio")
@@ -101,7 +102,7 @@ class AudioEncoder(BackboneEncoder):
         options = {**config.changes, "masking": request.masking, "top_db": config.top_db, **request.common}
         return cls(request.backbone, rate=reader.rate, seconds=reader.seconds, **options)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         names = ("rate", "seconds", "bins", "top_db", "masking", "warp", "equalize", "time_shift", "noise")
         return super().settings() | {name: getattr(self, name) for name in names}

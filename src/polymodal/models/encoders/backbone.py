@@ -18,6 +18,7 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.models.encoders.base import Encoder
 from polymodal.models.encoders.tuning import fixed_parts, tune
 from polymodal.utils.hub import load_pretrained
+from polymodal.utils.records import Settings
 
 REFUSED = (
     TypeError, ValueError, AssertionError, RuntimeError, ArithmeticError, IndexError, StrictDataclassError,
@@ -149,11 +150,11 @@ class BackboneEncoder(Encoder):
             raise ConfigError(f"a model of type '{kind}' wants {extra}: more than {cls.modality} gives")
         return part
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         left_out = ("dtype", "_name_or_path")
         config = {key: value for key, value in self.config.to_dict().items() if key not in left_out}
-        settings = {"backbone": config, "tokens": self.tokens, "freeze": self.frozen}
+        settings: Settings = {"backbone": config, "tokens": self.tokens, "freeze": self.frozen}
         settings |= {"lora": self.lora, "unfreeze_last": self.unfreeze_last}
         return settings | {"scratch": not self.pretrained}
 
@@ -176,7 +177,7 @@ def is_checkpoint(name: str) -> bool:
     return name not in CONFIG_MAPPING or os.path.exists(os.path.join(name, "config.json"))
 
 
-def known_sizes(model_type: str) -> dict[str, Any]:
+def known_sizes(model_type: str) -> Settings:
     """The sizes of a model type, by all their names, with Transformers' own values."""
     config = CONFIG_MAPPING[model_type]()
     every = PreTrainedConfig().to_dict()

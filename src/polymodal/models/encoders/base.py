@@ -18,6 +18,7 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.models.encoders.tuning import hold_around
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.deprecated import deprecated_alias
+from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry, accepted
 
 
@@ -72,7 +73,7 @@ class Encoder(nn.Module):
             raise ConfigError(f"the encoder '{ENCODERS.name_of(cls)}' refuses {options}: {error}") from None
 
     @property
-    def reader_settings(self) -> dict[str, Any]:
+    def reader_settings(self) -> Settings:
         """Settings that the reader of its inputs has to take over, such as the size of a checkpoint."""
         return {}
 
@@ -80,7 +81,7 @@ class Encoder(nn.Module):
         """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
         raise TypeError(f"{type(self).__name__} has no forward of its own")
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
         raise TypeError(f"{type(self).__name__} does not say its settings")
 
@@ -156,7 +157,7 @@ class EncoderRequest:
     pretrained: bool = False
 
     @property
-    def common(self) -> dict[str, Any]:
+    def common(self) -> Settings:
         """The arguments that all encoders with a backbone take."""
         return {"tokens": self.config.tokens, **tuning(self.config), **self.options}
 
@@ -172,7 +173,7 @@ class EncoderRequest:
         return usual if self.config.masking is None else self.config.masking
 
 
-def tuning(config: InputConfig) -> dict[str, Any]:
+def tuning(config: InputConfig) -> Settings:
     """The arguments of a pretrained encoder that say which of its weights learn."""
     lora = config.lora.model_dump() if config.lora else None
     return {"freeze": config.freeze, "lora": lora, "unfreeze_last": config.unfreeze_last}
@@ -197,7 +198,7 @@ def build_encoder(settings: dict[str, Any]) -> Encoder:
     return hold_around(ENCODERS[settings.pop("kind")](**settings))
 
 
-def encoder_settings(encoder: Encoder) -> dict[str, Any]:
+def encoder_settings(encoder: Encoder) -> Settings:
     """What :func:`build_encoder` takes; the inverse of it."""
     name = ENCODERS.name_of(type(encoder))
     if name is None:

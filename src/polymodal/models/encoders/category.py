@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from polymodal.data.readers import CategoryReader, Reader
 from polymodal.models.encoders.base import ENCODERS, Encoder, EncoderRequest, single_tokens
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.records import Settings
 
 
 @ENCODERS.register("category")
@@ -35,7 +34,7 @@ class CategoryEncoder(Encoder):
         assert isinstance(reader, CategoryReader)
         return cls(categories=len(reader.categories), **request.options)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         return {"categories": self.categories, "width": self.width}
 

@@ -25,6 +25,7 @@ from polymodal.models.encoders.backbone import (
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_grid
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
+from polymodal.utils.records import Settings
 
 COLOURS = 3
 """Channels of a picture."""
@@ -92,11 +93,11 @@ class ImageEncoder(BackboneEncoder):
         return cls(request.backbone, size=reader.size, **options)
 
     @property
-    def reader_settings(self) -> dict[str, Any]:
+    def reader_settings(self) -> Settings:
         """See :class:`Encoder`."""
         return {"size": self.size}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         names = ("size", "shift", "crop", "flip", "colour", "levels", "layer")
         return super().settings() | {name: getattr(self, name) for name in names}

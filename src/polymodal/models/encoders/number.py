@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from polymodal.data.readers import NumberReader, Reader
 from polymodal.models.encoders.base import ENCODERS, Encoder, EncoderRequest, single_tokens
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.records import Settings
 
 
 @ENCODERS.register("number")
@@ -39,7 +38,7 @@ class NumberEncoder(Encoder):
         assert isinstance(reader, NumberReader)
         return cls(features=reader.features, **request.options)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         return {"features": self.features, "width": self.width}
 

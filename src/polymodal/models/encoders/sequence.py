@@ -24,6 +24,7 @@ from polymodal.models.encoders.backbone import (
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.records import Settings
 
 
 @ENCODERS.register("sequence")
@@ -93,7 +94,7 @@ class SequenceEncoder(BackboneEncoder):
         options = {**request.config.changes, "masking": request.masking, **request.common}
         return cls(request.backbone, features=reader.features, length=reader.length, **options)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         names = ("features", "length", "patch", "masking", "warp", "equalize")
         return super().settings() | {name: getattr(self, name) for name in names}
@@ -144,7 +145,7 @@ class SequenceEncoder(BackboneEncoder):
         return self.backbone(inputs_embeds=embeds, attention_mask=mask.long()).last_hidden_state, mask
 
     @classmethod
-    def _own_sizes(cls, kind: str | os.PathLike[str], stretches: int) -> dict[str, Any]:
+    def _own_sizes(cls, kind: str | os.PathLike[str], stretches: int) -> Settings:
         """What a backbone from scratch must have: no vocabulary, enough positions, one channel."""
         if isinstance(kind, os.PathLike) or is_checkpoint(kind):
             cure = "Give a model type such as bert or resnet, and its sizes"

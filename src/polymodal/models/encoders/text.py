@@ -78,7 +78,7 @@ class TextEncoder(BackboneEncoder):
         return encoder
 
     @property
-    def reader_settings(self) -> dict[str, Any]:
+    def reader_settings(self) -> Settings:
         """See :class:`Encoder`."""
         return {"max_length": self.max_length}
 

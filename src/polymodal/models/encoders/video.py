@@ -21,6 +21,7 @@ from polymodal.models.encoders.backbone import (
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_clip
 from polymodal.models.encoders.image import COLOURS, known_levels, own_size, patches_to_grid
 from polymodal.models.outputs import TokenSequence
+from polymodal.utils.records import Settings
 
 WITH_CHANGE = 2 * COLOURS
 """Channels of a frame that is seen beside its change."""
@@ -99,11 +100,11 @@ class VideoEncoder(BackboneEncoder):
         return cls(request.backbone, frames=reader.frames, size=reader.size, **options)
 
     @property
-    def reader_settings(self) -> dict[str, Any]:
+    def reader_settings(self) -> Settings:
         """See :class:`Encoder`."""
         return {"frames": self.frames, "size": self.size}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         names = ("frames", "size", "shift", "crop", "flip", "colour", "levels")
         return super().settings() | {name: getattr(self, name) for name in names}
@@ -155,10 +156,10 @@ class VideoEncoder(BackboneEncoder):
         return hidden.shape[1 if hidden.dim() == 4 else 2]
 
 
-def fitting_sizes(model_type: str, frames: int, size: int) -> dict[str, Any]:
+def fitting_sizes(model_type: str, frames: int, size: int) -> Settings:
     """The sizes of a backbone from scratch that follow from the clips it reads."""
     known = known_sizes(model_type)
-    fitting: dict[str, Any] = {}
+    fitting: Settings = {}
     if known.get("image_size") is not None:
         fitting["image_size"] = [size, size] if isinstance(known["image_size"], (list, tuple)) else size
     if "num_frames" in known:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer
 
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import Encoder, TextEncoder
+from polymodal.models.encoders import TextEncoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
