@@ -25,6 +25,8 @@ _HOMES = {
     "polymodal.pipelines.multi_fit": ("Fits",),
     "polymodal.pipelines.hyperparameter_search": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
+    "polymodal.data.readers": ("Content", "Reader", "READERS"),
+    "polymodal.data.media.cells": ("MediaError",),
     "polymodal.models": (
         "PolymodalConfig", "PolymodalForConditionalGeneration", "PolymodalForPreTraining",
         "PolymodalForPrediction", "PolymodalModel",

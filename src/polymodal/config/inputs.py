@@ -176,6 +176,12 @@ class InputConfig(Section):
             values = values | {"lora": {} if values["lora"] else None}
         return values
 
+    def _suits(self, name: str) -> bool:
+        """Whether a setting is about this modality; those of another package say so themselves."""
+        if self.modality in READ_MODALITIES:
+            return self.modality in SUITS[name]
+        return name in MODALITIES[self.modality].input_settings
+
     @model_validator(mode="after")
     def _no_idle_setting(self) -> InputConfig:
         """Refuse what would have no effect."""
@@ -186,7 +192,7 @@ class InputConfig(Section):
         for name, modalities in SUITS.items():
             if getattr(self, name) == type(self).model_fields[name].default:
                 continue
-            if self.modality in READ_MODALITIES and self.modality not in modalities:
+            if not self._suits(name):
                 raise ValueError(
                     f"'{name}' is a setting of {' and '.join(modalities)}, not of {self.modality}"
                 )

@@ -104,6 +104,7 @@ class Reader:
         part_class: The Transformers class of ``part``; ``""`` for a reader that takes none.
         length_setting: The setting of an input that says how much of a long item is read.
         vectors: Settings that hold one number per feature instead of one.
+        input_settings: The settings of an input that its columns may have, of those that are not about all.
         sizes_agree: Whether all items have to be alike in size, so that those refused are measured too.
         cached: Whether reading costs enough to keep the result.
         part: A Transformers processor that is saved beside the settings, if there is one.
@@ -119,6 +120,7 @@ class Reader:
     part_class: ClassVar[str] = ""
     length_setting: ClassVar[str] = ""
     vectors: ClassVar[tuple[str, ...]] = ()
+    input_settings: ClassVar[tuple[str, ...]] = ("tokens", "augment", "items")
     sizes_agree: ClassVar[bool] = False
     cached: ClassVar[bool] = True
     part: Any = None
