@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.config import InputConfig, TargetConfig
+from polymodal.data.readers.base import Content, content_of
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_label, as_labels, parse_numbers
 from polymodal.data.values.labels import readable_labels
@@ -59,13 +60,14 @@ def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.Chunke
     """The training cells of an input; None where they stay as they are."""
     if name not in train.columns or not len(train):
         return None
-    if config.modality == "number":
+    holds = content_of(config.modality)
+    if holds is Content.NUMBER:
         return bounded(parse_numbers(train.values(name), config.format)[0], rows)
-    if config.modality == "category":
+    if holds is Content.CATEGORY:
         labels = as_labels(train.values(name))
         kept = frequent(([label] for label in labels), rows)
         return _masked(train.values(name), [label in kept for label in labels])
-    if config.modality == "text":
+    if holds is Content.TEXT:
         cells = [_texts(cell) for cell in train.values(name).to_pylist()]
         kept = frequent(({word for text in texts for word in _words(text)} for texts in cells), rows)
         return _array([" ".join(_kept(text, kept) for text in texts).strip() or None for texts in cells])

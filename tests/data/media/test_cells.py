@@ -18,7 +18,7 @@ from polymodal.data.media import (
     load_image,
     recognise,
 )
-from polymodal.data.media.cells import SUFFIXES, UNOPENED_SUFFIXES
+from polymodal.data.media.formats import OF_SUFFIX
 from polymodal.data.media.video import load_video
 
 
@@ -60,8 +60,7 @@ def test_cell_is_not_empty(cell):
         ("a.opus", "audio"),
         ("a.mp4", "video"),
         ("a.npy", "sequence"),
-        *[(f"a{suffix}", kind) for kind, suffixes in SUFFIXES.items() for suffix in suffixes],
-        *[(f"a{suffix}", kind) for kind, suffixes in UNOPENED_SUFFIXES.items() for suffix in suffixes],
+        *[(f"a{suffix}", kind) for suffix, kind in OF_SUFFIX.items()],
         (b"FORM\0\0\0\0AIFFCOMM", "audio"),
         (b"\0\0\0\x1cftypavif", "image"),
         (b"\0\0\0\x18ftypheic", "image"),

@@ -12,6 +12,7 @@ import numpy as np
 from polymodal.data.chat.messages import ASSISTANT, ROLES, SYSTEM, USER, Media, Message, Part
 from polymodal.data.chat.sources import KINDS, Supply, cell_of
 from polymodal.data.media.cells import MediaError, is_empty
+from polymodal.data.media.formats import IMAGE
 from polymodal.errors import did_you_mean
 
 SPEAKERS = {"human": USER, "user": USER, "gpt": ASSISTANT, "assistant": ASSISTANT, "system": SYSTEM}
@@ -157,7 +158,7 @@ def _from_and_value(filled: Mapping[str, Any], where: str, supply: Supply) -> tu
         return role, value
     # <image> always means one; the others are words of HTML too, and mean one where the row has some.
     pieces = [
-        {"type": piece} if place % 2 and (piece == "image" or supply.has(piece)) else
+        {"type": piece} if place % 2 and (piece == IMAGE.modality or supply.has(piece)) else
         f"<{piece}>" if place % 2 else piece
         for place, piece in enumerate(_STAND_IN.split(value))
     ]  # fmt: skip

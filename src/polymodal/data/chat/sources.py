@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from polymodal.data.media.cells import MediaError, describe, is_empty
+from polymodal.data.media.formats import AUDIO, IMAGE, VIDEO
 from polymodal.data.readers.items import split_items
 
-KINDS = {"image": "a picture", "audio": "a recording", "video": "a clip"}
+KINDS = {each.modality: each.noun for each in (IMAGE, AUDIO, VIDEO)}
 """Types of media parts, and what messages call them."""
 KEYS = ("path", "url", "base64", "data")
 """Where a media part may name its file, beside a key that is called like its type."""

@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from polymodal.data.media.formats import IMAGE, SEQUENCE, VIDEO
+
 MAGIC = b"\x93NUMPY"
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -67,14 +69,14 @@ def kind_of(shape: tuple[int, ...], dtype: np.dtype) -> str | None:
     if dtype.kind not in "fiub":
         return None
     if len(shape) == 4:
-        return "video"
+        return VIDEO.modality
     if len(shape) == 3 and channels_last(shape) is not None:
-        return "image"
+        return IMAGE.modality
     if len(shape) == 3:
-        return "video" if dtype == np.uint8 else None  # frames of one channel
+        return VIDEO.modality if dtype == np.uint8 else None  # frames of one channel
     if len(shape) == 2 and dtype in (np.uint8, np.uint16):
-        return "image"
-    return "sequence" if len(shape) in (1, 2) else None
+        return IMAGE.modality
+    return SEQUENCE.modality if len(shape) in (1, 2) else None
 
 
 def channels_last(shape: tuple[int, ...]) -> bool | None:

@@ -19,78 +19,17 @@ from PIL import Image
 
 from polymodal.data.media.arrays import MAGIC as NUMPY
 from polymodal.data.media.arrays import as_array, kind_of, read_header
+from polymodal.data.media.formats import AUDIO, FORMATS, IMAGE, OF_SUFFIX, SEQUENCE, VIDEO
 from polymodal.data.media.path_access import MediaAccess, Root, access_of, short_path
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
 from polymodal.errors import PolymodalError, Problem
 
-SUFFIXES = {
-    "image": (
-        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-        ".avif", ".avifs",
-    ),
-    "audio": (
-        ".wav", ".wave", ".mp3", ".mp2", ".mpga", ".flac", ".ogg", ".oga", ".opus", ".spx", ".m4a", ".m4b",
-        ".aac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".wma", ".amr", ".caf", ".ac3", ".mka", ".weba",
-        ".w64",
-    ),
-    "video": (
-        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".3gp",
-        ".3g2", ".ogv", ".ogm", ".wmv", ".asf", ".flv", ".f4v", ".ts", ".mts", ".m2ts", ".h264",
-    ),
-    "sequence": (".npy", ".npz"),
-}  # fmt: skip
-"""The suffixes of files that are opened, by modality."""
-UNOPENED_SUFFIXES = {
-    "image": (
-        ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm",
-        ".pfm", ".pam", ".tga", ".ico", ".cur", ".icns", ".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf",
-        ".psd", ".xcf", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".exr", ".hdr",
-        ".dds", ".pcx", ".sgi", ".xbm", ".xpm", ".emf", ".wmf", ".dcm", ".dicom", ".nii", ".qoi", ".djvu",
-    ),
-    "audio": (".mid", ".midi", ".ape", ".wv", ".ra", ".ram", ".dsf", ".dff", ".tta", ".mpc", ".voc", ".aax"),
-    "video": (".rm", ".rmvb", ".swf", ".mxf", ".dv", ".divx", ".mod", ".tod", ".y4m", ".m3u8", ".ivf"),
-    "sequence": (".pt", ".pth", ".pkl", ".pickle", ".h5", ".hdf5", ".mat", ".safetensors", ".zarr"),
-}  # fmt: skip
-"""The suffixes of files that are known for what they hold, and refused with the way to convert them."""
-CONVERT = {
-    "image": (
-        "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF",
-        "Convert it, such as by ImageMagick: magick {} {}.png",
-    ),
-    "audio": ("WAV, FLAC, MP3, Ogg, M4A or the like", "Convert it, such as by FFmpeg: ffmpeg -i {} {}.wav"),
-    "video": ("MP4, MKV, WebM, AVI, MOV or the like", "Convert it, such as by FFmpeg: ffmpeg -i {} {}.mp4"),
-    "sequence": (".npy or .npz", "Save the numbers by numpy.save."),
-}
-"""What is opened, and how to get there from a file that is not, by modality."""
-MAGIC = {
-    "image": (
-        b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"\0\0\0\x0cjP  ",
-        b"\xff\x4f\xff\x51", b"%PDF", b"%!PS", b"8BPS", b"<svg",
-    ),
-    "audio": (
-        b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa", b"\xff\xf1",
-        b"\xff\xf9",        b".snd", b"#!AMR", b"caff", b"MThd", b"\x0b\x77",
-    ),
-    "video": (b"\x1aE\xdf\xa3", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\0\0\x01\xba", b"\0\0\x01\xb3"),
-    "sequence": (b"\x93NUMPY",),
-}  # fmt: skip
-RIFF = {b"WEBP": "image", b"WAVE": "audio", b"AVI ": "video"}
-BRANDS = {
-    b"M4A": "audio",
-    b"M4B": "audio",
-    b"avi": "image",
-    b"hei": "image",
-    b"hev": "image",
-    b"mif": "image",
-}
-"""The first three letters of an ISO file's brand, where they do not mean a clip."""
-OF_SUFFIX = {
-    suffix: kind
-    for table in (UNOPENED_SUFFIXES, SUFFIXES)
-    for kind, suffixes in table.items()
-    for suffix in suffixes
-}
-"""The modality of every suffix that is known, opened or not."""
+RIFF = {kind: each.modality for each in FORMATS.values() for kind in each.riff}
+"""The modality by the type in a RIFF file."""
+BRANDS = {brand: each.modality for each in FORMATS.values() for brand in each.brands}
+"""The modality by the first letters of an ISO media file's brand, where they do not mean a clip."""
+DATA_URIS = (IMAGE.modality, AUDIO.modality, VIDEO.modality)
+"""The types of a ``data:`` URI that hold media."""
 RAW = (bytes, bytearray, memoryview)
 
 
@@ -158,7 +97,7 @@ def recognise(cell: Any) -> str | None:
     A list is what all its entries are.
     """
     if isinstance(cell, Image.Image):
-        return "image"
+        return IMAGE.modality
     if isinstance(cell, RAW):
         return _of_numpy(cell) if bytes(cell[:6]) == NUMPY else _recognise_bytes(bytes(cell[:12]))
     if isinstance(cell, (str, os.PathLike)):
@@ -166,7 +105,7 @@ def recognise(cell: Any) -> str | None:
         return _recognise_text(os.fspath(cell)) if written is None else recognise(written)
     if isinstance(cell, Mapping):
         if cell.get("array") is not None:
-            return "audio" if cell.get("sampling_rate") else recognise(cell["array"])
+            return AUDIO.modality if cell.get("sampling_rate") else recognise(cell["array"])
         return recognise(cell.get("bytes")) or recognise(cell.get("path"))
     if isinstance(cell, np.ndarray):
         return kind_of(cell.shape, cell.dtype)
@@ -180,7 +119,7 @@ def recognise(cell: Any) -> str | None:
 def _recognise_list(cell: Sequence[Any]) -> str | None:
     depth = number_depth(cell)
     if depth and not isinstance(first_filled(cell), np.ndarray):
-        return "sequence" if depth <= 2 else None
+        return SEQUENCE.modality if depth <= 2 else None
     kinds = {recognise(entry) for entry in cell if not is_empty(entry)}
     return kinds.pop() if len(kinds) == 1 else None
 
@@ -189,10 +128,10 @@ def _recognise_bytes(head: bytes) -> str | None:
     if head[:4] == b"RIFF":
         return RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return BRANDS.get(head[8:11], "video")
+        return BRANDS.get(head[8:11], VIDEO.modality)
     if head[:4] == b"FORM":
-        return "audio" if head[8:11] == b"AIF" else None
-    return next((kind for kind, marks in MAGIC.items() if head.startswith(marks)), None)
+        return AUDIO.modality if head[8:11] == b"AIF" else None
+    return next((name for name, each in FORMATS.items() if head.startswith(each.magic)), None)
 
 
 def _of_numpy(cell: Any) -> str | None:
@@ -200,14 +139,14 @@ def _of_numpy(cell: Any) -> str | None:
     try:
         shape, _, dtype = read_header(BytesIO(bytes(cell[:4096])))
     except (ValueError, EOFError, SyntaxError):
-        return "sequence"  # whoever reads it says what is wrong
+        return SEQUENCE.modality  # whoever reads it says what is wrong
     return kind_of(shape, dtype)
 
 
 def _recognise_text(text: str) -> str | None:
     if text[:5].lower() == "data:":
         kind = text[5:11].split("/")[0].lower()
-        return kind if kind in ("image", "audio", "video") else None
+        return kind if kind in DATA_URIS else None
     if len(text) > 4096 or "\n" in text:  # no path, but prose that happens to end in a file's name
         return None
     text = tidy_path(text)
@@ -281,9 +220,9 @@ def not_opened(cell: Any, kind: str) -> MediaError | None:
         return None
     name = os.fspath(cell)
     stem, suffix = os.path.splitext(os.path.basename(name))
-    if name[:5].lower() == "data:" or suffix.lower() not in UNOPENED_SUFFIXES[kind]:
+    if name[:5].lower() == "data:" or suffix.lower() not in FORMATS[kind].unopened:
         return None
-    expected, cure = CONVERT[kind]
+    expected, cure = FORMATS[kind].opened, FORMATS[kind].convert
     found = f"{describe(name)} is a file of the kind {suffix.lower()}, which is not opened"
     return MediaError(found=found, expected=expected, cure=cure.format(stem + suffix, stem))
 

@@ -16,6 +16,7 @@ from av import frame
 from PIL import Image, UnidentifiedImageError
 
 from polymodal.data.media.cells import LIMITS, MediaError, describe, not_opened
+from polymodal.data.media.formats import AUDIO, IMAGE, VIDEO
 from polymodal.data.media.mp4_boxes import check_boxes
 
 # Pillow would try all it knows: EPS starts Ghostscript, others are rarely looked after.
@@ -64,7 +65,7 @@ DAMAGED = (
     av.FFmpegError, OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
     RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombWarning,
 )  # fmt: skip
-KINDS = {"a picture": "image", "a recording": "audio", "a clip": "video"}
+KINDS = {each.noun: each.modality for each in (IMAGE, AUDIO, VIDEO)}
 INVALID = 22
 """The number of libav's error at a format that is not among those opened (EINVAL)."""
 

@@ -9,8 +9,9 @@ import copy
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from polymodal.config import MODALITIES, MOST_ITEMS, InputConfig
+from polymodal.config import MODALITIES, MOST_ITEMS, READ_MODALITIES, InputConfig
 from polymodal.data import media
 from polymodal.data.cache.memory import cell_key, digest
 from polymodal.data.media.path_access import Root
@@ -38,21 +39,34 @@ if TYPE_CHECKING:
 class Content(Enum):
     """What the cells of a modality hold, as far as checks and reports have to know."""
 
-    MEDIA = "media"
+    MEDIA = auto()
     """Files, bytes or arrays that are opened and decoded; two cells are equal if their bytes are."""
-    TEXT = "text"
+    TEXT = auto()
     """Words."""
-    NUMBER = "number"
+    NUMBER = auto()
     """One number."""
-    CATEGORY = "category"
+    CATEGORY = auto()
     """One of a few names that repeat."""
-    VALUE = "value"
+    VALUE = auto()
     """Any other value of a table, such as a date; two cells are equal if they are written alike."""
 
     @property
     def is_tabular(self) -> bool:
         """Whether a cell is a value of a table rather than a medium or words."""
         return self not in (Content.MEDIA, Content.TEXT)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A reader's claim that it reads a column.
+
+    Attributes:
+        confidence: From 0 to 1; of several claims the surest counts.
+        reason: The figures behind it, for the check.
+    """
+
+    confidence: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,17 @@ class Reader:
             return None
         is_several = not number_depth(items) or isinstance(first_filled(items), np.ndarray)
         return items if is_several else None
+
+    @classmethod
+    def recognise(cls, cells: Sequence[Any]) -> Claim | None:
+        """Claim a column that nobody declared, by its values; None if the reader does not know it.
+
+        Only readers of other packages are consulted; the own modalities are told apart by `data.schema`.
+
+        Args:
+            cells: Different values of the column that are not empty, as far as they are looked at.
+        """
+        return None
 
     @classmethod
     def fit(cls, columns: TrainingColumns) -> Reader:
@@ -318,6 +343,23 @@ class Reader:
 READERS: Registry[type[Reader]] = MODALITIES
 """Readers by modality; other packages offer theirs as entry points of the group ``polymodal.modalities``."""
 READERS.base = Reader
+
+
+def recognised(cells: Sequence[Any]) -> tuple[str, str] | None:
+    """The modality of another package that claims a column most surely, and why; None if none does.
+
+    A package that cannot be imported claims nothing: it is named where its modality is declared.
+
+    Args:
+        cells: The different values of the column, as far as they are looked at.
+    """
+    claims: list[tuple[float, str, str]] = []
+    for name in READERS:
+        with suppress(ConfigError):
+            claim = None if name in READ_MODALITIES else READERS[name].recognise(cells)
+            claims += [(claim.confidence, name, claim.reason)] if claim else []
+    best = max(claims, default=None)
+    return None if best is None else best[1:]
 
 
 def _transformers_class(name: str) -> Any:

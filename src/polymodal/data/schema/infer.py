@@ -14,7 +14,12 @@ import pyarrow as pa
 from polymodal.config import TargetConfig
 from polymodal.data.media import recognise
 from polymodal.data.media.cells import tidy_path
+from polymodal.data.media.formats import SEQUENCE
+from polymodal.data.readers.base import recognised
 from polymodal.data.schema.recognition import (
+    CATEGORY,
+    NUMBER,
+    TEXT,
     Guess,
     amounts_guess,
     checked_number,
@@ -71,25 +76,25 @@ def guess_modality(table: Table, column: str) -> Guess:
         return Guess(column, None, f"the whole numbers {low} to {high}, each once: a row number")
     guess = guess_by_content(column, values, cells)
     only = ""
-    if guess.modality == "number" or is_textual(values.type):
+    if guess.modality == NUMBER or is_textual(values.type):
         only = numbers_that_identify(column, numbers, bad)
-    if guess.modality == "text" and not only:
+    if guess.modality == TEXT and not only:
         only = texts_that_identify(values, cells)
     return Guess(column, None, only) if only else guess
 
 
 def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     """The modality by what the cells hold, whether or not the column is worth reading."""
-    media = _media(cells)
-    if media:
-        return Guess(column, *media)
+    found = recognised(cells.distinct) or _media(cells)
+    if found:
+        return Guess(column, *found)
     if holds_texts(values.type):
         return listed_texts(column, values, cells)
     if holds_objects(values.type):
         reason = f"cells of type {values.type}, in which no picture or sound was recognised"
         return Guess(column, None, reason)
     if _is_yes_no(values, cells):
-        return Guess(column, "category", _figures(cells))
+        return Guess(column, CATEGORY, _figures(cells))
     return _number(column, values, cells) or _words(column, values, cells)
 
 
@@ -102,7 +107,7 @@ def _number(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess | None:
     if not numeric or numeric < NUMERIC_SHARE * (numeric + words):
         return None
     empty = _empty(cells.looked_at - numeric - words)
-    plain = Guess(column, "number", f"{numeric} of {numeric + words} cells are numbers{empty}")
+    plain = Guess(column, NUMBER, f"{numeric} of {numeric + words} cells are numbers{empty}")
     return checked_number(plain, values, cells, repeats=_is_repeated(cells)) if not words else plain
 
 
@@ -114,9 +119,9 @@ def _words(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     if found is not None:
         return found
     written, _ = amounts_guess(column, values, cells)
-    guess = Guess(column, "category" if repeats else "text", figures)
+    guess = Guess(column, CATEGORY if repeats else TEXT, figures)
     if written is None or not written.doubt:
-        return replace(guess, **_partly_numbers(values, cells)) if guess.modality == "text" else guess
+        return replace(guess, **_partly_numbers(values, cells)) if guess.modality == TEXT else guess
     doubt, cure = (
         f"{written.doubt}, read as {guess.modality}",
         "Write them in one way, to be read as numbers",
@@ -192,7 +197,7 @@ def _media(cells: Cells, *, strict: bool = True) -> tuple[str, str] | None:
         return None
     kinds = [recognise(value) for value in cells.distinct]
     if strict and not _are_features(cells.distinct, kinds):
-        kinds = [None if kind == "sequence" else kind for kind in kinds]
+        kinds = [None if kind == SEQUENCE.modality else kind for kind in kinds]
     for kind, count in zip(kinds, cells.counts, strict=True):
         counts[kind or ""] += int(count)
     kind = max((name for name in counts if name), key=counts.__getitem__, default=None)
@@ -217,7 +222,7 @@ def _are_features(values: Sequence[Any], kinds: Sequence[str | None]) -> bool:
     found = [
         written_list(v)
         for v, kind in zip(values, kinds, strict=True)
-        if kind == "sequence" and isinstance(v, str)
+        if kind == SEQUENCE.modality and isinstance(v, str)
     ]
     lists = [value for value in found if value is not None and number_depth(value) == 1]
     if not lists or len(lists) < len(found):  # files, or lists of lists
@@ -265,7 +270,7 @@ def guess_target(
         separator = guess_separator(values) if task == "multilabel" else None
         return TargetConfig(task=task, separator=separator)
     guess = Guess(column, None, "") if _is_yes_no(values, cells) else _number(column, values, cells)
-    if guess is None or guess.modality != "number":
+    if guess is None or guess.modality != NUMBER:
         return TargetConfig(task="classification")
     numbers, _ = parse_numbers(values, guess.format)
     numbers = numbers[np.isfinite(numbers)]

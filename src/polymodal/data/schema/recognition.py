@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from polymodal.data.media.formats import FORMATS
+from polymodal.data.readers import CategoryReader, NumberReader, TextReader
 from polymodal.data.values.amounts import FEWEST, Amounts, ambiguous_dots, find_amounts
 from polymodal.data.values.column_values import Cells, is_textual
 from polymodal.data.values.forms import (
@@ -24,6 +26,7 @@ from polymodal.data.values.forms import (
 )
 from polymodal.data.values.labels import guess_separator, looks_joined, looks_multilabel
 
+CATEGORY, NUMBER, TEXT = CategoryReader.modality, NumberReader.modality, TextReader.modality
 FEWEST_IDS = 10  # rows: a few different words are no ids
 INDEX_SHARE = 0.5  # of a saved index's numbers are different, also where rows were drawn more than once
 CODE_DIGITS = 9  # whole numbers of one length, this long or longer, may be codes
@@ -34,7 +37,7 @@ ONLY_NAMES = ("phone numbers", "ISBN or article numbers", "addresses of machines
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column was taken for.
+    """What a column was recognised as.
 
     Attributes:
         column: Its name.
@@ -113,8 +116,8 @@ def checked_number(guess: Guess, values: pa.ChunkedArray, cells: Cells, *, repea
     column = guess.column
     if is_textual(values.type) and _leading_zeros(texts, cells):
         found = "digits with leading zeros: codes"
-        modality = "category" if repeats else "text"
-        others = [name for name in ("category", "number", "text") if name != modality]
+        modality = CATEGORY if repeats else TEXT
+        others = [name for name in (CATEGORY, NUMBER, TEXT) if name != modality]
         return Guess(column, modality, found, doubt=f"{found}, read as {modality}",
                      cure=f"To read them otherwise: {setting(column, *others)}")  # fmt: skip
     whole = all(text.removesuffix(".0").lstrip("+-").isdigit() for text in texts)
@@ -130,7 +133,7 @@ def _whole_numbers(guess: Guess, texts: list[str], cells: Cells, repeats: bool) 
     by_name = (is_id_name(column) and max(lengths) > 1) or (is_code_name(column) and min(lengths) > 2)
     if by_name and repeats:
         found = f"{len(cells.distinct)} different whole numbers under a name that says codes"
-        return Guess(column, "category", found)
+        return Guess(column, CATEGORY, found)
     doubt = ""
     if by_name:
         doubt = "whole numbers under a name that says codes or ids, read as numbers"
@@ -172,7 +175,7 @@ def amounts_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> tuple[A
     reason += f", {empty} empty" if empty else ""
     cure = f"If it does: inputs.{column}.format={amounts.other}, else inputs.{column}.format={amounts.format}"
     return amounts, Guess(
-        column, "number", reason, amounts.format, amounts.doubt, cure if amounts.doubt else ""
+        column, NUMBER, reason, amounts.format, amounts.doubt, cure if amounts.doubt else ""
     )
 
 
@@ -183,27 +186,27 @@ def recognised_texts(
     texts = [str(value) for value in cells.distinct]
     form = _temporal(values.type) or form_of(texts)
     if form == "dates":
-        return left_out(column, "dates, which are not read yet", "text", "category")
+        return left_out(column, "dates, which are not read yet", TEXT, CATEGORY)
     if is_textual(values.type) and _have_parts(texts) and looks_multilabel(values):
         separator = guess_separator(values)
         if separator is None:
             return listed_texts(column, values, cells)
         found = f"several categories in a cell, '{separator}' between them"
         if repeats:
-            return Guess(column, "category", figures, doubt=f"{found}, each set of them read as one category",
+            return Guess(column, CATEGORY, figures, doubt=f"{found}, each set of them read as one category",
                          cure=f"To read them otherwise: {setting(column, 'text')}")  # fmt: skip
-        return left_out(column, f"{found}, which are not read yet", "text")
+        return left_out(column, f"{found}, which are not read yet", TEXT)
     suffixes = unknown_suffixes(texts)
     if suffixes and not repeats:
         found = f"paths of files that end in {' or '.join(suffixes)}, which is no known format"
-        return left_out(column, found, "image", "audio", "video", "sequence", "text")
+        return left_out(column, found, *FORMATS, TEXT)
     if repeats:
         return None
     doubt = f"{form}, read as text" if form else _word_doubt(values, cells, texts)
     if not doubt:
         return None
     cure = f"To read them otherwise: {setting(column, 'category')}, or leave the column out"
-    return Guess(column, "text", figures, doubt=doubt, cure=cure)
+    return Guess(column, TEXT, figures, doubt=doubt, cure=cure)
 
 
 def listed_texts(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
@@ -211,9 +214,9 @@ def listed_texts(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     empty = cells.looked_at - cells.filled
     reason = f"lists of texts in {cells.filled} cells" + (f", {empty} empty" if empty else "")
     if not looks_multilabel(values):
-        return Guess(column, "text", reason)
+        return Guess(column, TEXT, reason)
     cure = f"To say that they are texts: {setting(column, 'text')}"
-    return Guess(column, "text", reason, doubt="lists of categories, each read as a text", cure=cure)
+    return Guess(column, TEXT, reason, doubt="lists of categories, each read as a text", cure=cure)
 
 
 def _temporal(kind: pa.DataType) -> str | None:

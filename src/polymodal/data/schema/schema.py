@@ -11,6 +11,7 @@ import pyarrow as pa
 import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
+from polymodal.data.readers import CategoryReader, NumberReader
 from polymodal.data.schema.infer import Guess, guess_by_content, guess_modality, guess_target
 from polymodal.data.tables.table import Table
 from polymodal.data.values.amounts import find_format
@@ -81,7 +82,7 @@ def complete(
 
 def _require_single_values(table: Table, values: dict[str, Any]) -> None:
     """Refuse lists and records as categories or classes, which are one value a cell."""
-    roles = (("inputs", "modality", "category"), ("targets", "task", "classification"))
+    roles = (("inputs", "modality", CategoryReader.modality), ("targets", "task", "classification"))
     for section, key, single in roles:
         for name, entry in values[section].items():
             if isinstance(entry, dict) and entry.get(key) == single:
@@ -100,7 +101,7 @@ def _in_doubt(guess: Guess, values: dict[str, Any], entry: Any, *, is_chosen: bo
     target, read = values["targets"].get(column), values["inputs"].get(column)
     is_open = not (isinstance(entry, dict) and (entry.get("modality") or entry.get("format")))
     if isinstance(target, dict):
-        is_read = is_open and target.get("task") == "regression" and guess.modality == "number"
+        is_read = is_open and target.get("task") == "regression" and guess.modality == NumberReader.modality
         cure = guess.cure.replace(f"inputs.{column}.", f"targets.{column}.")
         return replace(guess, doubt=guess.doubt if is_read else "", cure=cure)
     if read is None:
@@ -173,7 +174,7 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         entry = {"modality": guess.modality} | {
             key: value for key, value in entry.items() if key != "modality"
         }
-    return _with_format(table, name, entry, "inputs", numeric=entry["modality"] == "number")
+    return _with_format(table, name, entry, "inputs", numeric=entry["modality"] == NumberReader.modality)
 
 
 def _with_format(

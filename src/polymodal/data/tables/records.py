@@ -16,6 +16,7 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from polymodal.data.media.arrays import as_array, channels_last, is_bare_array, kind_of, packed
+from polymodal.data.media.formats import IMAGE
 from polymodal.data.tables.arrow_types import DEEPEST, TEXTED, value_text
 from polymodal.data.values.spelling import as_label
 from polymodal.errors import DataError, Problem
@@ -267,7 +268,7 @@ def _storable_array(array: np.ndarray) -> Any:
         return float(str(array[()]))  # 0.1 stays 0.1
     if array.ndim == 0 and array.dtype.kind == "M":
         return array.astype("datetime64[us]").item()  # of nanoseconds NumPy makes a number
-    if kind_of(array.shape, array.dtype) == "image" and array.dtype == np.uint8 and array.size:
+    if kind_of(array.shape, array.dtype) == IMAGE.modality and array.dtype == np.uint8 and array.size:
         if array.ndim == 3:
             array = array if channels_last(array.shape) else np.moveaxis(array, 0, -1)
             array = array[:, :, 0] if array.shape[2] == 1 else array

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoFeatureExtractor
+from transformers import AutoConfig, AutoFeatureExtractor
 
+from polymodal.config import InputConfig
 from polymodal.data.readers import AudioReader, Reader, fixed_seconds
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
@@ -26,6 +27,10 @@ from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.records import Settings
+
+OF_WAVEFORMS = ("time_shift", "noise")
+OF_FRAMES = ("masking", "warp", "equalize")
+"""Augmentation of the waveform, and of the log-mel that is computed from it."""
 
 
 @ENCODERS.register("audio")
@@ -93,6 +98,21 @@ class AudioEncoder(BackboneEncoder):
             self._require_samples()
         self.norm = nn.Identity() if self.pretrained else nn.LayerNorm(self.width)
         self.steps: int | None = None
+
+    @classmethod
+    def check_changes(cls, config: InputConfig) -> None:
+        """See :class:`Encoder`; the encoder is built without its weights."""
+        given, changes = config.encoder, config.changes
+        if given is None:
+            return
+        known = load_pretrained(AutoConfig, given.checkpoint).to_dict() if given.checkpoint else given.type
+        of_waveform: dict[str, Any] = {name: changes[name] for name in OF_WAVEFORMS if name in changes}
+        with torch.device("meta"):
+            encoder = cls(known, **of_waveform, **given.sizes)
+        of_frames = [name for name in OF_FRAMES if name in changes]
+        if of_frames and not encoder.reads_mel:
+            wrong = f"which a model of type '{encoder.config.model_type}' does not read"
+            raise ConfigError(f"'{of_frames[0]}' changes our log-mel, {wrong}. Leave it out")
 
     @classmethod
     def from_reader(cls, reader: Reader, request: EncoderRequest) -> AudioEncoder:

@@ -72,6 +72,14 @@ class Encoder(nn.Module):
         except TypeError as error:
             raise ConfigError(f"the encoder '{ENCODERS.name_of(cls)}' refuses {options}: {error}") from None
 
+    @classmethod
+    def check_changes(cls, config: InputConfig) -> None:
+        """Refuse augmentation of an input that the encoder declared for it cannot apply.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
+
     @property
     def reader_settings(self) -> Settings:
         """Settings that the reader of its inputs has to take over, such as the size of a checkpoint."""

@@ -1,21 +1,12 @@
-"""What training is to do to an input: refused where its encoder would not do it."""
+"""Augmentation of an input that its encoder cannot apply is refused."""
 
 from __future__ import annotations
-
-from typing import Any
-
-import torch
-from transformers import AutoConfig
 
 from polymodal.config import InputConfig
 from polymodal.data.readers.base import READERS
 from polymodal.errors import ConfigError
-from polymodal.models.encoders import ENCODERS, AudioEncoder
-from polymodal.utils.hub import load_pretrained
+from polymodal.models.encoders import ENCODERS
 from polymodal.utils.registry import accepted
-
-OF_WAVEFORMS = ("time_shift", "noise")
-OF_FRAMES = ("masking", "warp", "equalize")
 
 
 def check_changes(config: InputConfig) -> None:
@@ -31,18 +22,5 @@ def check_changes(config: InputConfig) -> None:
         idle = [name for name in config.changes if name not in accepted(ENCODERS[given.type])]
         if idle:
             raise ConfigError(f"'{idle[0]}': the encoder '{given.type}' does not know it. Leave it out")
-    elif config.modality == "audio":
-        _check_sound(config)
-
-
-def _check_sound(config: InputConfig) -> None:
-    given, changes = config.encoder, config.changes
-    assert given is not None
-    known = load_pretrained(AutoConfig, given.checkpoint).to_dict() if given.checkpoint else given.type
-    of_waveform: dict[str, Any] = {name: changes[name] for name in OF_WAVEFORMS if name in changes}
-    with torch.device("meta"):
-        encoder = AudioEncoder(known, **of_waveform, **given.sizes)
-    of_frames = [name for name in OF_FRAMES if name in changes]
-    if of_frames and not encoder.reads_mel:
-        found = f"which a model of type '{encoder.config.model_type}' does not read"
-        raise ConfigError(f"'{of_frames[0]}' changes our log-mel, {found}. Leave it out")
+    else:
+        ENCODERS[config.modality].check_changes(config)

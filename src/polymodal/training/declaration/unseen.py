@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from polymodal.config import Declaration
+from polymodal.data.readers.base import Content, content_of
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels
@@ -32,7 +33,11 @@ def leave_out_unseen(
     """
     reasons = {}
     for name, config in list(declaration.inputs.items()):
-        if name in given or config.modality != "category" or len(declaration.inputs) == 1:
+        if (
+            name in given
+            or content_of(config.modality) is not Content.CATEGORY
+            or len(declaration.inputs) == 1
+        ):
             continue
         rows = _unseen_rows(name, splits)
         if rows >= FEWEST:

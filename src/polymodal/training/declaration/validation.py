@@ -19,7 +19,7 @@ from polymodal.config import (
     ObjectiveConfig,
     TargetConfig,
 )
-from polymodal.data.readers.base import READERS
+from polymodal.data.readers.base import READERS, Content, content_of
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics.metrics import weighs_metrics
 from polymodal.models.build import build_fusion, given_objective
@@ -132,7 +132,7 @@ def without_targets(declaration: Declaration) -> None:
         raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {cure}")
     if not declaration.objectives:
         several = len(declaration.inputs) > 1
-        texts = any(config.modality == "text" for config in declaration.inputs.values())
+        texts = any(content_of(config.modality) is Content.TEXT for config in declaration.inputs.values())
         name = "contrastive" if several else "masked_text" if texts else "masked_patch"
         declaration.objectives = {name: ObjectiveConfig()}
 

@@ -11,6 +11,7 @@ from polymodal.data.chat.templates import RowReader, Template, text_of
 from polymodal.data.checks.check_derived import giveaways
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import MediaError
+from polymodal.data.readers.base import Content, content_of
 from polymodal.data.tables.table import Table
 from polymodal.errors import Problem
 from polymodal.training.language.language_job import LanguageJob, Stage
@@ -61,9 +62,14 @@ def _followed(job: LanguageJob, table: Table, answer: Template, columns: Sequenc
     if len(answer.columns) != 1 or answer.text.strip() != "{" + answer.columns[0] + "}":
         return []
     kinds = {guess.column: guess.modality for guess in job.guesses}
-    roles = {name: str(kinds.get(name)) for name in columns if kinds.get(name) in ("number", "category")}
+    roles = {name: str(kinds.get(name)) for name in columns if _is_plain(kinds.get(name))}
     parts = Parts({"train": table}, {}, roles | {answer.columns[0]: "classification"})
     return giveaways(parts, list(roles), answer.columns[0])
+
+
+def _is_plain(modality: str | None) -> bool:
+    """Whether the cells of a column are numbers or categories."""
+    return content_of(modality) in (Content.NUMBER, Content.CATEGORY)
 
 
 def _in_messages(stage: Stage, table: Table) -> list[Problem]:
