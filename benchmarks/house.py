@@ -26,8 +26,8 @@ FAMILIES = {"classification", "multilabel", "regression"}
 OWN = ("config", "registry")
 """Rooms, and files, in which the names of modalities and task families are at home."""
 OWN_FILES = MODALITIES
-"""Files called like a modality are its own (readers/image.py, encoders/image.py, media/image.py …): they do not
-count, since what they say of it asks nobody else."""
+"""Files called like a modality are its own (readers/image.py, encoders/image.py, media/image.py …): they are
+not counted, since they ask for no other."""
 WORDS = re.compile(r"\b(said|hangs?|told|asked|stands?|cures?)\b")
 LONG, SHORT = 400, 60
 Named = dict[str, int]
