@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from polymodal.config.parsing import parse
+from polymodal.data.readers import READERS
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
@@ -54,7 +55,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def registries():
     """What a page registers is forgotten afterwards."""
-    kept = [(registry, dict(registry._entries)) for registry in (ENCODERS, FUSIONS, HEADS)]
+    kept = [(registry, dict(registry._entries)) for registry in (READERS, ENCODERS, FUSIONS, HEADS)]
     path = list(sys.path)
     yield
     sys.path[:] = path

@@ -25,6 +25,7 @@ from polymodal.data.cache.memory import cell_key, digest
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
+from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
@@ -120,7 +121,7 @@ class Reader:
         vectors: Settings that hold one number per feature instead of one.
         input_settings: The settings of an input that its columns may have, of those that are not about all.
         sizes_agree: Whether all items have to be alike in size, so that those refused are measured too.
-        cached: Whether reading costs enough to keep the result.
+        cached: Whether reading media or text costs enough to keep the result, which then is an array.
         part: A Transformers processor that is saved beside the settings, if there is one.
         items: Most items that a cell may hold.
     """
@@ -171,16 +172,19 @@ class Reader:
 
     @classmethod
     def fit(cls, columns: TrainingColumns) -> Reader:
-        """The reader of some columns; what it learns from data it learns from their training cells alone.
+        """The reader of some columns; by default one that learns nothing.
+
+        Args:
+            columns: Their training cells and settings; nothing else may be learned from.
 
         Raises:
             ConfigError: If the processor of a checkpoint cannot be had, or settings contradict each other.
         """
-        raise ConfigError(f"a {cls.__name__} cannot be fitted: it has no method 'fit' of its own")
+        return cls()
 
     @classmethod
     def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> Reader:
-        """The reader that feeds an encoder made by hand.
+        """The reader that feeds an encoder made by hand; by default one that learns nothing.
 
         Args:
             encoder: Its attributes name what it expects, such as ``size``.
@@ -189,7 +193,7 @@ class Reader:
         Raises:
             ConfigError: If the processor of a checkpoint cannot be had.
         """
-        raise ConfigError(f"a {cls.__name__} cannot be made for an encoder: it has no method 'for_encoder'")
+        return cls()
 
     @classmethod
     def readable_together(cls, table: Table, names: Sequence[str], config: InputConfig) -> list[list[str]]:
@@ -243,7 +247,8 @@ class Reader:
         Raises:
             MediaError: If it cannot.
         """
-        media.open_cell(item, root, media.LIMITS).close()
+        if cls.holds is Content.MEDIA:
+            media.open_cell(item, root, media.LIMITS).close()
 
     @classmethod
     def measure(cls, item: Any, root: Root) -> tuple[float, ...]:
@@ -294,17 +299,20 @@ class Reader:
         raise TypeError(f"{type(self).__name__} has no blank of its own")
 
     def content(self, cell: Any, root: Root) -> bytes:
-        """The digest of what a cell holds, wherever its file lies.
+        """The digest of what a cell holds, wherever its file lies; of a value, as it is written.
 
         Raises:
             MediaError: If there is no such file.
         """
+        if self.holds is not Content.MEDIA:
+            return as_label(cell).encode("utf-8", "surrogatepass")
         with media.open_cell(cell, root, media.LIMITS) as stream:
             return hashlib.file_digest(stream, "blake2b").digest()  # type: ignore[arg-type]
 
     def key(self, cell: Any, root: Root) -> tuple[Hashable, ...] | None:
         """What tells a cell read by this reader from others in this process; None if nothing does."""
-        key = cell_key(cell) if self.cached else None
+        is_kept = self.cached and not self.holds.is_tabular
+        key = cell_key(cell) if is_kept else None
         return None if key is None else (self.fingerprint, root, key)
 
     def with_settings(self, **settings: Any) -> Self:

@@ -27,7 +27,6 @@ class CategoryReader(Reader):
     modality = "category"
     holds = Content.CATEGORY
     noun = "category"
-    cached = False
 
     def __init__(self, *, categories: Sequence[str]) -> None:
         self.categories = list(categories)

@@ -34,7 +34,6 @@ class NumberReader(Reader):
     modality = "number"
     holds = Content.NUMBER
     noun = "number"
-    cached = False
     BINS = 16
     FAR = 8.0
     """Deviations from the mean beyond which a number counts as no farther: one typing error must not rule."""
