@@ -43,7 +43,7 @@ def prepare_processor(
         config = inputs[names[0]]
         kind = READERS[config.modality]
         for group in kind.readable_together(train, names, config):
-            reader = kind.fit(TrainingColumns(train, group, config, held_by))
+            reader = kind.fit(TrainingColumns(train, group, config, kind.split_items, held_by))
             reader.items = config.items
             readers |= dict.fromkeys(group, reader)
     return PolymodalProcessor(

@@ -7,7 +7,7 @@ import binascii
 import os
 import stat
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -89,6 +89,23 @@ def is_empty(cell: Any) -> bool:
     if isinstance(cell, (list, tuple)):
         return all(not isinstance(entry, (float, np.floating)) and is_empty(entry) for entry in cell)
     return isinstance(cell, (float, np.floating)) and bool(np.isnan(cell))
+
+
+def filled_items(cell: Any, split: Callable[[Any], list[Any] | None]) -> Iterator[tuple[int, Any]]:
+    """The items of a cell that hold something, each with its index from 1; 0 for a cell that is one item.
+
+    Args:
+        cell: Any cell.
+        split: The items of a cell that is not empty; None if it is an item itself.
+    """
+    if is_empty(cell):
+        return
+    items = split(cell)
+    if items is None:
+        yield 0, cell
+    for index, item in enumerate(items or (), start=1):
+        if not is_empty(item):
+            yield index, item
 
 
 def recognise(cell: Any) -> str | None:

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from polymodal.config import InputConfig
-from polymodal.data.media.cells import MediaError
+from polymodal.data.media.cells import MediaError, filled_items
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table, each_cell
 
 SAMPLE = 256
@@ -27,12 +26,14 @@ class TrainingColumns:
         table: The training split.
         names: The columns.
         config: Their settings.
+        split: Of their reader; see :meth:`polymodal.data.readers.base.Reader.split_items`.
         held_by: Training rows that each value a run folder keeps has to be the mean of.
     """
 
     table: Table
     names: Sequence[str]
     config: InputConfig
+    split: Callable[[Any], list[Any] | None]
     held_by: int = 1
 
     @property
@@ -54,14 +55,14 @@ class TrainingColumns:
         """The items in all cells of all columns."""
         for name in self.names:
             for cell in each_cell(self.table.values(name)):
-                yield from (item for _, item in each_item(cell, self.config.modality))
+                yield from (item for _, item in filled_items(cell, self.split))
 
     def measured(self, measure: Callable[[Any, Root], T]) -> Iterator[T]:
         """What ``measure`` returns for a sample of the items; the check names those that cannot be read."""
         for name in self.names:
             step = max(1, len(self.table) // SAMPLE)
             for row in range(0, len(self.table), step):
-                for _, item in each_item(self.table.row(row)[name], self.config.modality):
+                for _, item in filled_items(self.table.row(row)[name], self.split):
                     try:
                         yield measure(item, self.table.root)
                     except MediaError:

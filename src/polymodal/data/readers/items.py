@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from polymodal.data.media.cells import MediaError, is_empty
+from polymodal.data.media.cells import MediaError, filled_items, is_empty
 from polymodal.data.readers.base import READERS
 
 
@@ -16,14 +16,7 @@ def split_items(cell: Any, modality: str) -> list[Any] | None:
 
 def each_item(cell: Any, modality: str) -> Iterator[tuple[int, Any]]:
     """The items of a cell that hold something, each with its index from 1; 0 for a cell that is one item."""
-    if is_empty(cell):
-        return
-    items = split_items(cell, modality)
-    if items is None:
-        yield 0, cell
-    for index, item in enumerate(items or (), start=1):
-        if not is_empty(item):
-            yield index, item
+    return filled_items(cell, READERS[modality].split_items)
 
 
 def holds_nothing(cell: Any, modality: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polymodal.config import InputConfig
-from polymodal.data.media.cells import MediaError, describe
+from polymodal.data.media.cells import MediaError, describe, filled_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.readers.base import (
@@ -22,7 +22,6 @@ from polymodal.data.readers.base import (
     some_of,
 )
 from polymodal.data.readers.columns import TrainingColumns
-from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import number_depth, written_list
 from polymodal.utils.records import Settings
 
@@ -89,14 +88,15 @@ class SequenceReader(Reader):
             return [list(names)]
         groups: dict[int, list[str]] = {}
         for name in names:
-            groups.setdefault(cls.fit(TrainingColumns(table, [name], config)).features, []).append(name)
+            alone = TrainingColumns(table, [name], config, cls.split_items)
+            groups.setdefault(cls.fit(alone).features, []).append(name)
         return list(groups.values())
 
     @classmethod
     def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> SequenceReader:
         """See :class:`Reader`; scaled by the cells that have as many features as the encoder reads."""
         features, length = getattr(encoder, "features", 1), getattr(encoder, "length", 256)
-        arrays = [load_sequence(item) for cell in cells for _, item in each_item(cell, cls.modality)]
+        arrays = [load_sequence(item) for cell in cells for _, item in filled_items(cell, cls.split_items)]
         arrays = [array for array in arrays if array.shape[1] == features]
         return cls.of_arrays(arrays, length=length) if arrays else cls(features=features, length=length)
 

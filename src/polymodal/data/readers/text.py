@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polymodal.data.media.cells import filled_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Content, Reader, as_list
 from polymodal.data.readers.columns import TrainingColumns
-from polymodal.data.readers.items import each_item
 from polymodal.data.text_tokenizer import VOCABULARY, tokenizing, train_tokenizer
 from polymodal.data.values.column_values import as_label
 from polymodal.utils.records import Settings
@@ -82,7 +82,7 @@ class TextReader(Reader):
         if not part:
             # no larger than the encoder's vocabulary
             most = getattr(getattr(encoder, "config", None), "vocab_size", None) or VOCABULARY
-            texts = (as_label(text) for cell in cells for _, text in each_item(cell, cls.modality))
+            texts = (as_label(text) for cell in cells for _, text in filled_items(cell, cls.split_items))
             part = train_tokenizer(filter(None, texts), vocabulary=min(most, VOCABULARY))
         return cls(part, max_length=getattr(encoder, "max_length", 128))
 

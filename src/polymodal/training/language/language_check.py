@@ -11,6 +11,7 @@ from polymodal.data.checks.check import CheckReport, check
 from polymodal.data.checks.check_values import check_values
 from polymodal.data.checks.rejected import SKIP, in_order
 from polymodal.data.checks.split_view import Parts
+from polymodal.data.readers import TextReader
 from polymodal.errors import Problem
 from polymodal.training.language.answer_in_prompt import shown_answers
 from polymodal.training.language.conversation_rows import ConversationRows
@@ -103,7 +104,7 @@ def _texts_read(job: LanguageJob, report: CheckReport) -> list[Problem]:
     """Warnings of texts that often stand for a missing value, in the columns of prompts and answers."""
     names = [entry.column for entry in report.columns if entry.role in ("prompt", "answer")]
     tables = {split: table for split, table in job.columns.items() if len(table)}
-    parts = Parts(tables, job.numbers, dict.fromkeys(names, "text"))
+    parts = Parts(tables, job.numbers, dict.fromkeys(names, TextReader.modality))
     return [warning for name in names if "train" in tables for warning in check_values(parts, name)]
 
 
