@@ -24,7 +24,7 @@ from polymodal.data import media
 from polymodal.data.cache.memory import cell_key, digest
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.saved_settings import check_settings
-from polymodal.data.tables.lists import first_filled, number_depth, written_list
+from polymodal.data.tables.lists import as_list, first_filled, number_depth, written_list
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
@@ -387,13 +387,6 @@ def some_of(values: Iterable[float]) -> str:
     """``8000 or 16000``; of four different numbers or more the smallest and the largest."""
     shown = [f"{value:.0f}" for value in sorted(set(values))]
     return " or ".join(shown) if len(shown) < 4 else f"{shown[0]} to {shown[-1]}"
-
-
-def as_list(cell: Any) -> list[Any] | None:
-    """A cell that is a list, a tuple or an array of texts as a list; None for any other."""
-    if isinstance(cell, np.ndarray) and cell.dtype.kind in "OUS":  # pandas gives lists of texts as arrays
-        return cell.tolist()
-    return list(cell) if isinstance(cell, (list, tuple)) else None
 
 
 def content_of(role: str | None) -> Content | None:

@@ -17,12 +17,11 @@ from polymodal.data.readers.base import (
     KeptLength,
     Reader,
     SizeFinding,
-    as_list,
     shown_range,
     some_of,
 )
 from polymodal.data.readers.columns import TrainingColumns
-from polymodal.data.tables.lists import number_depth, written_list
+from polymodal.data.tables.lists import as_list, number_depth, written_list
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:

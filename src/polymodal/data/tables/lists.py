@@ -48,3 +48,10 @@ def first_filled(cell: Sequence[Any] | np.ndarray) -> Any:
 
 def _is_void(entry: Any) -> bool:
     return isinstance(entry, (list, tuple, np.ndarray)) and not len(entry)
+
+
+def as_list(cell: Any) -> list[Any] | None:
+    """A cell that is a list, a tuple or an array of texts as a list; None for any other."""
+    if isinstance(cell, np.ndarray) and cell.dtype.kind in "OUS":  # pandas gives lists of texts as arrays
+        return cell.tolist()
+    return list(cell) if isinstance(cell, (list, tuple)) else None
