@@ -35,7 +35,7 @@ def test_a_small_package_is_counted_by_hand(
         path.write_text(text)
     monkeypatch.setattr(script, "SOURCE", tmp_path)
     found = script.measure(script.House(tmp_path))
-    assert found["circles"] == {"polymodal.data.tables.table, polymodal.run": 2}
+    assert found["circles"] == {"polymodal.data.table, polymodal.run": 2}
     assert found["room circles"] == {"., data": 2}
     assert found["modality"] == {"data/table.py": 1} and found["cast"] == {"run.py": 1}
     assert found["ignore"] == {"data/table.py": 1} and found["dict"] == {"data/rows.py": 1}
