@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from polymodal.data.checks.split_view import Parts
+from polymodal.data.readers.base import Content
 from polymodal.data.schema.column_summary import describe_classes, describe_numbers, describe_text
 from polymodal.data.schema.recognition import looks_like
 from polymodal.data.targets import LARGEST
@@ -46,15 +47,15 @@ def check_input(parts: Parts, name: str, findings: Findings) -> str:
         findings.warnings.append(
             parts.problem("train", None, name, found, cure="It can teach the model little.")
         )
-    role = parts.roles[name]
-    if role == "number":
+    holds = parts.holds(name)
+    if holds is Content.NUMBER:
         cure = "Correct the cell, leave it empty, or read the column as text or category."
         findings.problems += _no_numbers(parts, name, cure)
         return describe_numbers(parts, name)
-    if role == "category":
+    if holds is Content.CATEGORY:
         findings.warnings += _unseen(parts, name, "categories", "They are read as 'another category'.")
         return describe_classes(parts, name, "categories")
-    return describe_text(parts, name) if role == "text" else ""
+    return describe_text(parts, name) if holds is Content.TEXT else ""
 
 
 def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from polymodal.data.checks.association import codes_of, separates, wrong_by_value
 from polymodal.data.checks.split_view import Parts
+from polymodal.data.readers.base import Content
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 40
@@ -47,7 +48,7 @@ def combined_giveaways(parts: Parts, inputs: Sequence[str], target: str) -> list
 
 def _numbers(parts: Parts, inputs: Sequence[str]) -> dict[str, np.ndarray]:
     """The inputs that are numbers and mostly filled, ``(rows,)`` each."""
-    held = [name for name in inputs if parts.roles.get(name) == "number" and parts.train.has(name)]
+    held = [name for name in inputs if parts.holds(name) is Content.NUMBER and parts.train.has(name)]
     numbers = {name: parts.numbers("train", name)[0] for name in held}
     return {name: values for name, values in numbers.items() if np.isfinite(values).mean() >= FILLED}
 
@@ -153,7 +154,7 @@ def _codes(
     parts: Parts, inputs: Sequence[str], numbers: dict[str, np.ndarray], rows: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The inputs of few values, as codes ``(rows,)``."""
-    held = [name for name in inputs if parts.roles.get(name) == "category" and parts.train.has(name)]
+    held = [name for name in inputs if parts.holds(name) is Content.CATEGORY and parts.train.has(name)]
     codes = {name: codes_of(values[rows]) + 1 for name, values in numbers.items()}
     codes |= {name: codes_of(parts.labels("train", name)[rows]) for name in held}
     few = {name: values for name, values in codes.items() if 1 <= values.max() < MOST_VALUES}

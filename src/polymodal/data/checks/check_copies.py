@@ -10,7 +10,7 @@ import numpy as np
 
 from polymodal.data.checks.association import codes_of
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import is_media
+from polymodal.data.readers.base import Content, is_media
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20
@@ -47,7 +47,7 @@ def copies(parts: Parts, inputs: Sequence[str]) -> list[Problem]:
 
 def _key(parts: Parts, name: str) -> Hashable | None:
     """Equal for columns that may be alike; None for one that is too empty or too plain to say."""
-    if parts.roles[name] == "number":
+    if parts.holds(name) is Content.NUMBER:
         numbers = parts.numbers("train", name)[0]
         there = np.isfinite(numbers)
         values = numbers[there]
@@ -56,14 +56,14 @@ def _key(parts: Parts, name: str) -> Hashable | None:
         place = (
             np.random.default_rng(0).normal(size=len(numbers))[there] @ _scaled(values) / np.sqrt(len(values))
         )
-        return "number", _digest(there), round(abs(float(place)), 6)
+        return Content.NUMBER, _digest(there), round(abs(float(place)), 6)
     codes, values = _codes(parts, name)
     if (codes >= 0).sum() < FEWEST_ROWS or _others(codes[codes >= 0]) < FEWEST_OTHERS:
         return None
     if codes.max() + 1 <= len(codes) // 2:
-        return "category", _digest(codes)
+        return Content.CATEGORY, _digest(codes)
     joined = "\0".join(map(str, values)).encode("utf-8", "surrogatepass")
-    return "text", _digest(codes), _digest(np.frombuffer(joined, dtype=np.uint8))
+    return Content.TEXT, _digest(codes), _digest(np.frombuffer(joined, dtype=np.uint8))
 
 
 def _codes(parts: Parts, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +88,7 @@ def _others(values: np.ndarray) -> int:
 
 
 def _are_alike(parts: Parts, name: str, other: str) -> bool:
-    if parts.roles[name] != "number":
+    if parts.holds(name) is not Content.NUMBER:
         return True  # the digests of all rows are equal
     one, two = (parts.numbers("train", column)[0] for column in (name, other))
     there = np.isfinite(one)
@@ -97,7 +97,7 @@ def _are_alike(parts: Parts, name: str, other: str) -> bool:
 
 def _how(parts: Parts, name: str, other: str) -> str:
     rows = len(parts.train)
-    if parts.roles[name] == "number":
+    if parts.holds(name) is Content.NUMBER:
         one, two = (parts.numbers("train", column)[0] for column in (name, other))
         is_equal = np.array_equal(one, two, equal_nan=True)
         return f"it is {'equal to' if is_equal else 'a rescaling of'} the input '{other}' in all {rows} rows"

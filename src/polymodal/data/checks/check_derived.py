@@ -19,7 +19,7 @@ from polymodal.data.checks.association import (
     wrong_by_value,
 )
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import is_media
+from polymodal.data.readers.base import Content, is_media
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20  # on fewer rows two columns agree by chance
@@ -81,7 +81,7 @@ def giveaways(parts: Parts, inputs: Sequence[str], target: str) -> list[Problem]
     for name in inputs:
         if not parts.train.has(name):
             continue
-        kind, what = _finding(_column(parts, name), answers, parts.roles.get(name) == "text", target)
+        kind, what = _finding(_column(parts, name), answers, parts.holds(name) is Content.TEXT, target)
         if what:
             found[kind].append((name, what))
     return [problem for kind in found for problem in _named(parts, found[kind])]
