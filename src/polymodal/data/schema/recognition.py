@@ -141,7 +141,7 @@ def _whole_numbers(guess: Guess, texts: list[str], cells: Cells, repeats: bool) 
         doubt = "whole numbers that look like dates, read as numbers"
     elif len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all_different(cells):
         doubt = f"whole numbers of {min(lengths)} digits, all different, that may be codes, read as numbers"
-    cure = f"To read them otherwise: {setting(column, 'category', 'text')}, or leave the column out"
+    cure = f"To read them otherwise: {setting(column, CATEGORY, TEXT)}, or leave the column out"
     return replace(guess, doubt=doubt, cure=cure) if doubt else guess
 
 
@@ -194,7 +194,7 @@ def recognised_texts(
         found = f"several categories in a cell, '{separator}' between them"
         if repeats:
             return Guess(column, CATEGORY, figures, doubt=f"{found}, each set of them read as one category",
-                         cure=f"To read them otherwise: {setting(column, 'text')}")  # fmt: skip
+                         cure=f"To read them otherwise: {setting(column, TEXT)}")  # fmt: skip
         return left_out(column, f"{found}, which are not read yet", TEXT)
     suffixes = unknown_suffixes(texts)
     if suffixes and not repeats:
@@ -205,7 +205,7 @@ def recognised_texts(
     doubt = f"{form}, read as text" if form else _word_doubt(values, cells, texts)
     if not doubt:
         return None
-    cure = f"To read them otherwise: {setting(column, 'category')}, or leave the column out"
+    cure = f"To read them otherwise: {setting(column, CATEGORY)}, or leave the column out"
     return Guess(column, TEXT, figures, doubt=doubt, cure=cure)
 
 
@@ -215,7 +215,7 @@ def listed_texts(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     reason = f"lists of texts in {cells.filled} cells" + (f", {empty} empty" if empty else "")
     if not looks_multilabel(values):
         return Guess(column, TEXT, reason)
-    cure = f"To say that they are texts: {setting(column, 'text')}"
+    cure = f"To say that they are texts: {setting(column, TEXT)}"
     return Guess(column, TEXT, reason, doubt="lists of categories, each read as a text", cure=cure)
 
 
