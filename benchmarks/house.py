@@ -28,6 +28,8 @@ OWN = ("config", "registry")
 OWN_FILES = MODALITIES
 """Files called like a modality are its own (readers/image.py, encoders/image.py, media/image.py …): they are
 not counted, since they ask for no other."""
+OF_TASKS = ("tasks", "targets", "heads", "metrics")
+"""Rooms with one file per task, which says its name."""
 WORDS = re.compile(r"\b(said|hangs?|told|asked|stands?|cures?)\b")
 LONG, SHORT = 400, 60
 Named = dict[str, int]
@@ -193,7 +195,7 @@ def measure(house: House) -> dict[str, Named]:
         "root": root,
         "past api": past,
         "modality": house.files_that(names_one_of(MODALITIES), but=(*OWN, *OWN_FILES)),
-        "family": house.files_that(names_one_of(FAMILIES), but=OWN),
+        "family": house.files_that(names_one_of(FAMILIES), but=(*OWN, *OF_TASKS)),
         "dict": house.files_that(gives_loose_dict),
         "cast": house.files_that(is_cast),
         "ignore": ignored(house),

@@ -26,7 +26,7 @@ import torch
 
 import polymodal as pm
 from polymodal.data.collator import RowDataset
-from polymodal.evaluation.metrics.scores import Score, score_of
+from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.emap import emap
 from polymodal.importance.importance import input_worth, try_inputs
@@ -36,6 +36,7 @@ from polymodal.report.report_writing import own_rows, report
 from polymodal.report.verdict import verdict
 from polymodal.robustness import noise_curves
 from polymodal.run import Run
+from polymodal.tasks import score_of
 
 
 @contextmanager

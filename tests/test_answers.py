@@ -14,9 +14,8 @@ import pytest
 
 import polymodal as pm
 from polymodal.data.checks.findings import inspect_table
-from polymodal.data.preparation import class_names
 from polymodal.data.tables.table import read_table
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import class_names, target_reader
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.label_types import label_kind
 from polymodal.models import inference
@@ -108,7 +107,7 @@ def test_answers_have_the_type_of_the_labels(run, base):
 def test_a_label_s_name_gives_back_the_label(cells, kind):
     values = read_table(pd.DataFrame({"y": cells})).values("y")
     names = class_names({as_label(cell) for cell in values.to_pylist()} - {""})
-    reader = TargetReader("classification", names, kind=label_kind(values, names))
+    reader = target_reader("classification", names, kind=label_kind(values, names))
     known = [cell for cell in pd.Series(cells).tolist() if not pd.isna(cell)]
     assert {type(value) for value in reader.value_of.values()} == {kind}
     answers = reader.answers([as_label(cell) for cell in known])
@@ -129,7 +128,7 @@ def test_labels_of_a_csv_are_what_pandas_reads(tmp_path, texts, first):
     pd.DataFrame({"x": range(len(texts)), "y": texts}).to_csv(tmp_path / "t.csv", index=False)
     table = read_table(tmp_path / "t.csv")
     names = class_names({as_label(cell) for cell in table.values("y").to_pylist()})
-    reader = TargetReader("classification", names, kind=label_kind(table.values("y"), names, table.untyped))
+    reader = target_reader("classification", names, kind=label_kind(table.values("y"), names, table.untyped))
     found = reader.value_of[as_label(texts[0])]
     assert first is None or (found == first and type(found) is type(first))
 

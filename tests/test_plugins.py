@@ -41,8 +41,8 @@ PACKAGE = """
         def forward(self, embedded):
             return pm.FusedState(self.scale * self.net(sum(e.tokens[:, 0] for e in embedded.values())))
 
-    class Ordinal(pm.Regressor):
-        task = "ordinal"
+    class Stepped(pm.Regressor):
+        task = "stepped"
 
         def __init__(self, *, steps: int = 5, **options):
             super().__init__(**options)
@@ -53,6 +53,9 @@ PACKAGE = """
 
     class Misnamed(pm.Classifier):
         task = "other"
+
+    class Odd(pm.Head):
+        task = "odd"
 """
 
 
@@ -75,7 +78,8 @@ def site(tmp_path, monkeypatch):
     """A folder of packages with one that works, and three that do not."""
     folder = tmp_path / "site"
     parts = {"encoders": {"colours": "paints:Colours"}, "fusions": {"first": "paints:First"},
-             "heads": {"ordinal": "paints:Ordinal", "misnamed": "paints:Misnamed"}}  # fmt: skip
+             "heads": {"stepped": "paints:Stepped", "misnamed": "paints:Misnamed",
+                       "odd": "paints:Odd"}}  # fmt: skip
     install(folder, "paints", parts, PACKAGE)
     broken = {"heads": {"broken": "ruins:Head", "none": "paints:Gone", "wrong": "pathlib:Path"}}
     install(folder, "ruins", broken | {"fusions": {"first_of_two": "ruins:A"}}, "import a_module_that_is_not")
@@ -101,38 +105,40 @@ FIT = ["fit", "houses.csv", "-t", "price", "-i", "photo,bedrooms", "-o", "run", 
 def test_parts_of_another_package_are_fitted_saved_and_loaded_by_name(site, folder):
     assert "paints" not in sys.modules and "colours" in pm.ENCODERS and "first" in list(pm.FUSIONS)
     given = ["inputs.photo.encoder={type: colours, width: 4}", "fusion.name=first", "fusion.scale=2",
-             "targets.price={task: ordinal, options: {steps: 3}}", "report.write=true",
+             "targets.price={task: stepped, options: {steps: 3}}", "report.write=true",
              "report.noise_rows=20"]  # fmt: skip
     result = polymodal(*FIT, *(word for s in given for word in ("--set", s)), folder=folder)
     assert result.status == 0, result.err
     run = pm.load(folder / "run")
     assert type(run.model.model.encoders[0]).__name__ == "Colours" and run.model.model.encoders[0].width == 4
     assert run.model.config.fusion["name"] == "first" and run.model.model.fusion.fusion.scale == 2
-    assert type(run.model.head("price")).__name__ == "Ordinal" and run.model.head("price").steps == 3
+    assert type(run.model.head("price")).__name__ == "Stepped" and run.model.head("price").steps == 3
     assert run.model.head("price").mean > 1e5, "its cells are read as numbers, as its family's are"
     assert "rmse" in run.evaluate(folder / "houses.csv")["price"]
     explained = run.explain(folder / "houses.csv", [1, 2])
     assert {"box", "cell"} <= set(explained["part"]) and not explained["flagged"].any()
     figures = json.loads((folder / "run/report.json").read_text())["targets"]["price"]
-    assert figures["task"] == "ordinal" and figures["worth"]["score"] == "r2"
-    assert yaml.safe_load((folder / "run/run.yaml").read_text())["targets"]["price"]["task"] == "ordinal"
+    assert figures["task"] == "stepped" and figures["worth"]["score"] == "r2"
+    assert yaml.safe_load((folder / "run/run.yaml").read_text())["targets"]["price"]["task"] == "stepped"
 
 
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("targets.price.task=ordnal", "'targets.price.task' is 'ordnal'. Did you mean 'ordinal'?"),
+        ("targets.price.task=steped", "'targets.price.task' is 'steped'. Did you mean 'stepped'?"),
         ("targets.price.task=broken", "the head 'broken' of the package 'ruins' cannot be imported "
          "(ModuleNotFoundError: No module named 'a_module_that_is_not'). Mend or uninstall that package"),
         ("targets.price.task=none", "the head 'none' of the package 'ruins' cannot be imported (Attr"),
         ("targets.price.task=wrong", "the head 'wrong' of the package 'ruins' cannot be used: "
          "pathlib:Path is no subclass of Head"),
         ("targets.price.task=misnamed", "the head 'misnamed' calls its task 'other': the names must be one"),
+        ("targets.price.task=odd", "the head 'odd' reads its targets as 'odd', which no target reader does. "
+         "Set its 'family' to one of classification, multilabel, regression, or offer a reader"),
         ("fusion.name=first_of_two", "the fusion 'first_of_two' is offered by "),
-        ("targets.price={task: ordinal, options: {stepps: 3}}",
-         "the head 'ordinal' has no option 'stepps'. Did you mean 'steps'?"),
-        ("targets.price={task: ordinal, options: {steps: 3}, transform: log, class_weights: balanced}",
-         "'targets.price': 'class_weights' is no setting of a ordinal"),
+        ("targets.price={task: stepped, options: {stepps: 3}}",
+         "the head 'stepped' has no option 'stepps'. Did you mean 'steps'?"),
+        ("targets.price={task: stepped, options: {steps: 3}, transform: log, class_weights: balanced}",
+         "'targets.price': 'class_weights' is no setting of a stepped"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_part_is_said_in_one_line(site, folder, setting, line):
@@ -143,7 +149,7 @@ def test_a_broken_package_harms_no_other(site, folder):
     assert polymodal(*FIT, folder=folder).status == 0
     with pytest.raises(pm.ConfigError, match="cannot be imported"):
         HEADS["broken"]
-    assert HEADS["ordinal"].__name__ == "Ordinal"
+    assert HEADS["stepped"].__name__ == "Stepped"
 
 
 def test_a_run_whose_package_is_gone_says_so(site, folder, monkeypatch):

@@ -38,8 +38,10 @@ _HOMES = {
     "polymodal.models.encoders.adapters": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),
     "polymodal.models.heads": (
-        "Classifier", "Head", "MultilabelClassifier", "Regressor", "HEADS",
+        "Classifier", "Head", "MultilabelClassifier", "OrdinalClassifier", "Regressor", "HEADS",
     ),
+    "polymodal.tasks": ("Task", "TASKS"),
+    "polymodal.evaluation.metrics.metrics": ("METRICS",),
     "polymodal.models.objectives": (
         "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective", "MatchingObjective",
         "Objective", "SigmoidObjective", "OBJECTIVES",

@@ -34,6 +34,7 @@ from polymodal.runs.row_errors import ERROR, errors_of
 from polymodal.runs.run_folder import answers_in_words
 from polymodal.search.index import Index
 from polymodal.search.index_building import Indexed, index_table
+from polymodal.tasks import reader_name
 from polymodal.training.calibrate import Calibration, calibrate
 from polymodal.training.declaration.skipping import leave_out_too
 from polymodal.training.declaration.source import read_declared_table, require_same_tables, train_source
@@ -95,7 +96,7 @@ def init(
     apply_settings(values, settings)
     train_source(source, values, None)
     table = read_declared_table(source, values["data"], None)
-    values, guesses = complete(values, table, targets=_names(target), inputs=inputs)
+    values, guesses = complete(values, table, targets=_names(target), inputs=inputs, reads=reader_name)
     return render_yaml(parse(values), guesses, table.name)
 
 

@@ -10,7 +10,7 @@ from polymodal.data.collator import Collator, RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, NumberReader
 from polymodal.data.tables.table import read_table
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import target_reader
 from polymodal.errors import DataError
 
 ROWS = 400
@@ -28,7 +28,7 @@ def make_rows(dropout=0.0, seed=0, names=NAMES, empty=True):
                 columns[name][::4] = np.nan
     columns["y"] = np.arange(ROWS) % 2
     processor = PolymodalProcessor(
-        {name: NumberReader() for name in names}, {"y": TargetReader("classification", ["0", "1"])}
+        {name: NumberReader() for name in names}, {"y": target_reader("classification", ["0", "1"])}
     )
     table = read_table(pd.DataFrame(columns), name="rows.csv")
     return RowDataset(table, processor, targets=["y"], dropout=dropout, seed=seed)
@@ -118,7 +118,7 @@ def test_words_among_numbers_are_told_at_once_with_file_row_and_column(tmp_path)
     lines = ["a,kind,y", "1,x,0", "two,x,0", "3,x,dear", ",x,1", "five,y,1"]
     (tmp_path / "houses.csv").write_text("\n".join(lines))
     processor = PolymodalProcessor(
-        {"a": NumberReader(), "kind": CategoryReader(categories=["x"])}, {"y": TargetReader("regression")}
+        {"a": NumberReader(), "kind": CategoryReader(categories=["x"])}, {"y": target_reader("regression")}
     )
     table = read_table(tmp_path / "houses.csv", name="houses.csv")
     rows = RowDataset(table, processor, targets=["y"])

@@ -10,7 +10,7 @@ from PIL import Image
 from polymodal.data.cache.memory import ReadCache, cell_key
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import AudioReader, CategoryReader, ImageReader, NumberReader, TextReader
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import target_reader
 from polymodal.data.text_tokenizer import train_tokenizer
 from polymodal.errors import DataError, PolymodalError, RunError
 
@@ -27,7 +27,7 @@ def make_processor():
         "half": NumberReader(mean=1.0, deviation=2.0, edges=[0.0, 1.0, 5.0]),
         "b": CategoryReader(categories=["y", "x"]),
     }
-    targets = {"z": TargetReader("classification", ["no", "yes"]), "a": TargetReader("regression")}
+    targets = {"z": target_reader("classification", ["no", "yes"]), "a": target_reader("regression")}
     return PolymodalProcessor(readers, targets)
 
 

@@ -7,17 +7,11 @@ import pytest
 import torch
 
 from polymodal.data.collator import RowDataset
-from polymodal.error_analysis.error_analysis import (
-    MOST_POINTS,
-    answer_rows,
-    class_table,
-    confusion,
-    failures,
-    label_table,
-    residual_summary,
-    worst_rows,
-)
+from polymodal.error_analysis.error_analysis import answer_rows, failures, worst_rows
 from polymodal.importance.importance import try_inputs
+from polymodal.tasks.classification import class_table, confusion
+from polymodal.tasks.multilabel import label_table
+from polymodal.tasks.regression import MOST_POINTS, residual_summary
 from tests.support.small_models import KINDS, TAGS, small_model, small_rows
 
 CLASSES = ["a", "b", "c", "d"]

@@ -14,7 +14,6 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.data.tables.table import read_table
-from polymodal.evaluation.metrics.scores import score_of
 from polymodal.importance.subsets import choose, embed_rows
 from polymodal.models.encoders import NumberEncoder
 from polymodal.models.inference import Measure, run_batches
@@ -23,6 +22,7 @@ from polymodal.robustness import missing_curves, noise_curves
 from polymodal.robustness.corruptions import LEVELS
 from polymodal.robustness.curves import Curve, effective_robustness, relative_robustness
 from polymodal.robustness.missing_cells import SHARES
+from polymodal.tasks import score_of
 from tests.support.component_cases import BERT
 from tests.support.tables import house_rows
 

@@ -25,7 +25,15 @@ from polymodal.models.encoders import (
     VideoEncoder,
 )
 from polymodal.models.fusion import FUSIONS, FeatureFusion
-from polymodal.models.heads import HEADS, IGNORED, Classifier, Head, MultilabelClassifier, Regressor
+from polymodal.models.heads import (
+    HEADS,
+    IGNORED,
+    Classifier,
+    Head,
+    MultilabelClassifier,
+    OrdinalClassifier,
+    Regressor,
+)
 from polymodal.models.weighting import WEIGHTINGS
 
 PARTS = (("encoder", ENCODERS), ("fusion", FUSIONS), ("head", HEADS), ("weighting", WEIGHTINGS))
@@ -117,6 +125,10 @@ HEAD_CASES = {
         lambda known: torch.where(
             known.unsqueeze(1), torch.randint(0, 2, (len(known), 3)).float(), torch.nan
         ),
+    ),
+    "ordinal": HeadCase(
+        lambda: OrdinalClassifier(["low", "mid", "high"]),
+        lambda known: torch.where(known, torch.randint(0, 3, known.shape), IGNORED),
     ),
     "regression": HeadCase(
         lambda: Regressor(mean=2.0, deviation=3.0),

@@ -135,7 +135,9 @@ def test_a_head_or_metrics_that_take_no_weights_are_refused_by_name(frame, monke
         ConfigError, match="the head 'deaf' of 'price' cannot weigh rows: no argument 'weight'"
     ):
         pm.check(frame, target="price", inputs=["style"], settings=settings, sample_weight="count")
-    monkeypatch.setitem(METRICS._entries, "regression", lambda prediction, target: {})
+    monkeypatch.setattr(METRICS, "_whole", {})
+    with pytest.warns(DeprecationWarning, match="register them one by one"):
+        METRICS.register("regression")(lambda prediction, target: {})
     with pytest.raises(ConfigError, match=r"the metrics of 'price' \(regression\) cannot weigh rows"):
         pm.check(frame, target="price", inputs=["style"], sample_weight="count")
 

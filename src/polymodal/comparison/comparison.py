@@ -190,7 +190,7 @@ def _target(runs: Sequence[TestedRun], name: str, rows: Rows, seed: int) -> Comp
     kept = np.flatnonzero(np.logical_and.reduce([known, *answering]))
     if not answering or not len(kept):
         raise RunError(f"no test row has a true '{name}' and an answer of every run. Fit again")
-    classes = classes_of(family, [truth, *predicted.values()])
+    classes = classes_of(family, [truth, *predicted.values()], runs[0].classes[name])
     metrics = {_metric(run, name) for run in runs}
     score = score_for(family, metrics.pop() if len(metrics) == 1 else None, classes)
     true = [truth[index] for index in kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,17 @@ from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
 from polymodal.data.checks.rejected import NAME as REJECTED
 from polymodal.data.media.cells import MediaError
-from polymodal.data.values.labels import read_labels
+from polymodal.data.targets import TARGETS
 from polymodal.data.values.missing import Marks
-from polymodal.data.values.numbers import read_number
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import RunError
 from polymodal.runs.run_folder import answers_in_words, refuse_words
+from polymodal.tasks import TASKS, reader_name
 from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
 from polymodal.utils.json_files import read_json
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
-FAMILIES = ("classification", "multilabel", "regression")
-"""Whose predictions can be read back from a file: a head of another family may predict anything."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def read_tested(folder: Path, name: str) -> TestedRun:
         table = pq.read_table(folder / ANSWERS)
         table = table.sort_by("row")
         missing = Marks.of(processor.get("missing"))
-        targets = [entry for entry in processor["targets"] if entry["task"] in FAMILIES]
+        targets = [entry for entry in processor["targets"] if entry["task"] in TARGETS]
         columns = {
             entry["name"]: [
                 read_cells(
@@ -143,19 +141,26 @@ def read_tested(folder: Path, name: str) -> TestedRun:
     except (pa.ArrowException, OSError, KeyError, TypeError, MediaError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder / ANSWERS}: cannot be read ({reason}). Fit again") from None
+    declaration = load_yaml(folder / DECLARED)
     return TestedRun(
         name=name,
         folder=folder,
-        declaration=load_yaml(folder / DECLARED),
+        declaration=declaration,
         results=results,
         rows=rows,
         classes={entry["name"]: entry["classes"] for entry in targets},
-        families={entry["name"]: entry["task"] for entry in targets},
+        families={entry["name"]: _task(declaration, entry) for entry in targets},
         truth={target: truth for target, (truth, _) in columns.items()},
         predicted={target: predicted for target, (_, predicted) in columns.items()},
         rejected=_rejected(folder / REJECTED),
         weights=weights,
     )
+
+
+def _task(declaration: Declaration, entry: Mapping[str, Any]) -> str:
+    """The task of a target in the processor's file: that declared, where it is a task of its own."""
+    declared = declaration.targets.get(entry["name"])
+    return declared.task if declared and declared.task in TASKS else str(entry["task"])
 
 
 def _check_run(folder: Path) -> None:
@@ -195,16 +200,7 @@ def read_cells(
     Two spellings that ``classes`` distinguishes are not equal; values in ``missing`` are empty cells.
     """
     cells = list(map(missing.cleared, cells))
-    names = Vocabulary(classes)
-    if family == "regression":
-        numbers = [read_number(cell, written) for cell in cells]
-        return [None if np.isnan(number) else number for number in numbers]
-    if family == "multilabel":
-        labels = [
-            None if cell is None else read_labels(cell, separator, missing, written=True) for cell in cells
-        ]
-        return [None if found is None else frozenset(map(names.label, found)) for found in labels]
-    return [names.label(cell) or None for cell in cells]
+    return TARGETS[reader_name(family)].comparable(cells, separator, Vocabulary(classes), written, missing)
 
 
 def _rejected(path: Path) -> frozenset[tuple[str, int]]:

@@ -8,17 +8,17 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from polymodal.comparison.comparison_figures import RankedRun, RunPair
-from polymodal.data.targets import IGNORED, TargetReader
-from polymodal.evaluation.metrics.scores import Score, score_of
+from polymodal.data.readers.base import Content
+from polymodal.data.targets import TARGETS, target_reader
+from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.multiple_testing import holm
 from polymodal.evaluation.statistics.paired_test import paired_p
 from polymodal.models.heads import build_head
 from polymodal.report.number_text import is_above
+from polymodal.tasks import reader_name, score_of, task_of
 
 LEVEL = 0.05
 """The familywise error rate: of one false 'beats' or more over all pairs of a target."""
@@ -29,31 +29,24 @@ def score_for(family: str, metric: str | None, classes: Sequence[str]) -> Score:
     return score_of(build_head({"task": family, **({"classes": classes} if classes else {})}), metric)
 
 
-def classes_of(family: str, cells: Sequence[Sequence[Any]]) -> list[str]:
-    """Every class that is true or predicted in any of ``cells``; runs may know different ones."""
-    if family == "regression":
-        return []
-    known = (cell for each in cells for cell in each if cell is not None)
-    found = set().union(*known) if family == "multilabel" else set(known)
-    return sorted(found) or [""]  # rows without any label are predictions as well
+def classes_of(task: str, cells: Sequence[Sequence[Any]], known: Sequence[str] = ()) -> list[str]:
+    """Every class that is true or predicted in any of ``cells``; runs may have been taught different ones.
+
+    Of a task whose classes have an order they are in that of ``known``, those of a run.
+    """
+    found = TARGETS[reader_name(task)].classes_among(cells)
+    if not task_of(task).ordered:
+        return found
+    return [*known, *(name for name in found if name not in known)]
 
 
 def statistics(
     score: Score, family: str, classes: Sequence[str], truth: Sequence[Any], predicted: Sequence[Any]
 ) -> np.ndarray:
     """Sufficient statistics of one run's score, ``(rows, sums)``; see :meth:`Score.statistics`."""
-    reader = TargetReader(family, list(classes))
-    true, answer = (_tensor(reader, cells) for cells in (truth, predicted))
-    return score.statistics(answer, true, {} if family == "regression" else {"predicted": answer})
-
-
-def _tensor(reader: TargetReader, cells: Sequence[Any]) -> Tensor:
-    if reader.task == "regression":
-        return torch.tensor(cells, dtype=torch.float64)
-    if reader.task == "multilabel":
-        return torch.from_numpy(np.stack([reader.read(cell) for cell in cells]))
-    indices = [reader.vocabulary.place(cell) for cell in cells]
-    return torch.tensor([IGNORED if index is None else index for index in indices], dtype=torch.long)
+    reader = target_reader(reader_name(family), list(classes))
+    true, answer = (reader.as_target(cells) for cells in (truth, predicted))
+    return score.statistics(answer, true, {} if reader.holds is Content.NUMBER else {"predicted": answer})
 
 
 def rank(

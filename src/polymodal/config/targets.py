@@ -13,7 +13,7 @@ class TargetConfig(Section):
     """A column the model learns to answer."""
 
     task: str = Field(
-        description="classification, multilabel, regression, or a head that another package offers."
+        description="classification, ordinal, multilabel, regression, or a task that another package offers."
     )
     weight: float = Field(1.0, gt=0, description="Share of this target in the loss.")
     class_weights: Literal["none", "balanced"] = Field(
@@ -42,6 +42,11 @@ class TargetConfig(Section):
         description="classification, multilabel: make the probabilities as sure as they are right, by a "
         "number that is fitted on the validation rows.",
     )
+    classes: list[str] | None = Field(
+        None,
+        description="ordinal: the classes from the lowest to the highest. By default numbers by their size.",
+        exclude_if=lambda value: value is None,
+    )
     interval: float | None = Field(
         0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
     )
@@ -49,15 +54,22 @@ class TargetConfig(Section):
         default_factory=dict, description="What a head of another package takes besides."
     )
     _family: str = PrivateAttr("")
+    _ordered: bool = PrivateAttr(False)
 
     @property
     def family(self) -> str:
         """The task whose cells are read alike: that of the head, once it is known, else the task itself."""
         return self._family or self.task
 
-    def belongs_to(self, family: str) -> None:
-        """Set the family."""
+    @property
+    def ordered(self) -> bool:
+        """Whether the classes have an order, as the task says once it is known."""
+        return self._ordered
+
+    def belongs_to(self, family: str, *, ordered: bool = False) -> None:
+        """Set the family, and whether its classes have an order."""
         self._family = family if family != self.task else ""
+        self._ordered = ordered
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +80,18 @@ class TargetConfig(Section):
             if is_open and values.get("task") == "multilabel"
             else values
         )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named_classes(cls, value: Any) -> Any:
+        if value is None:
+            return value
+        if not isinstance(value, list) or not all(isinstance(v, str | int | float) for v in value):
+            raise ValueError(f"is {value!r}, expected the classes in their order, such as [low, high]")
+        names = [str(entry) for entry in value]
+        if len(names) < 2 or len({*names}) < len(names):
+            raise ValueError(f"is {value!r}, expected two classes or more, each once")
+        return names
 
     @field_validator("thresholds", mode="before")
     @classmethod
@@ -81,9 +105,16 @@ class TargetConfig(Section):
     def _no_idle_setting(self) -> TargetConfig:
         """Refuse what would have no effect."""
         others = {
-            "classification": ("transform", "separator", "interval", "format"),
-            "multilabel": ("transform", "label_smoothing", "interval", "format"),
-            "regression": ("class_weights", "label_smoothing", "separator", "thresholds", "temperature"),
+            "classification": ("transform", "separator", "interval", "format", "classes"),
+            "multilabel": ("transform", "label_smoothing", "interval", "format", "classes"),
+            "regression": (
+                "class_weights",
+                "label_smoothing",
+                "separator",
+                "thresholds",
+                "temperature",
+                "classes",
+            ),
         }
         for name in others.get(self.task, ()):
             if getattr(self, name) != type(self).model_fields[name].default:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from polymodal.config import InputConfig, TargetConfig
@@ -11,10 +10,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.tables.table import Table
-from polymodal.data.targets import TargetReader
-from polymodal.data.values.column_values import vocabulary_of
-from polymodal.data.values.label_types import label_kind
-from polymodal.data.values.labels import label_vocabulary, readable_labels
+from polymodal.data.targets import TARGETS
 
 
 def prepare_processor(
@@ -48,7 +44,7 @@ def prepare_processor(
             readers |= dict.fromkeys(group, reader)
     return PolymodalProcessor(
         {name: readers[name] for name in inputs},
-        {name: _target(train, name, config) for name, config in targets.items()},
+        {name: TARGETS[config.family].fit(train, name, config) for name, config in targets.items()},
         train.missing,
     )
 
@@ -60,31 +56,3 @@ def shared_inputs(inputs: Mapping[str, InputConfig]) -> list[list[str]]:
         shares = config.share and READERS[config.modality].may_share
         groups.setdefault(config.model_dump_json() if shares else name, []).append(name)
     return list(groups.values())
-
-
-def _target(train: Table, name: str, config: TargetConfig) -> TargetReader:
-    if config.family == "regression":
-        return TargetReader(config.family, written=config.format)
-    values = train.values(name)
-    if config.family == "multilabel":
-        rows = readable_labels(values, config.separator, train.missing, written=True)
-        names = label_vocabulary(rows).names
-    else:
-        names = vocabulary_of(values).names
-    ordered = class_names(names)
-    kind = label_kind(values, ordered, train.untyped)
-    return TargetReader(config.family, ordered, config.separator, missing=train.missing, kind=kind)
-
-
-def class_names(labels: Iterable[str]) -> list[str]:
-    """The classes that occur among ``labels``, each once: numbers by size, then words."""
-    return sorted(set(labels), key=_numbers_first)
-
-
-def _numbers_first(label: str) -> tuple[bool, float, str]:
-    """Sorts ``2`` before ``10``, and numbers before words; ``nan``, which equals nothing, is a word."""
-    try:
-        number = float(label)
-    except ValueError:
-        return True, 0.0, label
-    return (True, 0.0, label) if math.isnan(number) else (False, number, label)

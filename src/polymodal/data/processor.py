@@ -20,7 +20,7 @@ from polymodal.data.media.reading_notes import collect_notes
 from polymodal.data.readers import Reader, load_reader
 from polymodal.data.readers.items import check_count, each_item, of_item, split_items
 from polymodal.data.readers.saved_settings import check_settings
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import TargetReader, target_reader
 from polymodal.data.values.label_types import TEXT
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem, RunError
@@ -293,7 +293,7 @@ class PolymodalProcessor(ProcessorMixin):
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
             missing = Marks.of(content.get("missing"))
             targets = {
-                e["name"]: TargetReader(
+                e["name"]: target_reader(
                     e["task"],
                     e["classes"],
                     e.get("separator"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data.readers.base import Content, content_of
 from polymodal.data.tables.table import Table
+from polymodal.data.targets import TARGETS, TargetReader
 from polymodal.data.values.column_values import as_label, as_labels, parse_numbers
-from polymodal.data.values.labels import readable_labels
 
 PIECES = re.compile(r"\w+|[^\w\s]+")
 """Words of a text, and runs of other marks."""
@@ -42,17 +42,21 @@ def generalise(
     train = splits["train"]
     changed = {name: _input(train, name, config, rows) for name, config in inputs.items()}
     changed = {name: values for name, values in changed.items() if values is not None}
-    numbers = {name: config for name, config in targets.items() if config.family == "regression"}
+    readers = {name: TARGETS[config.family] for name, config in targets.items()}
+    numbers = {name: config for name, config in targets.items() if readers[name].holds is Content.NUMBER}
     for name, config in numbers.items():
         changed[name] = bounded(parse_numbers(train.values(name), config.format)[0], rows)
     made = dict(splits) | {"train": train.adding(changed)}
     for name, config in targets.items():
-        if config.family in ("classification", "multilabel"):
-            of = _labels_of(name, config)
-            kept = frequent((labels for labels in of(train)), rows)
-            for split, table in made.items():
-                if name in table.columns and len(table):
-                    made[split] = table.adding({name: _without(table.values(name), of(table), kept)})
+        if readers[name].holds is Content.NUMBER:
+            continue
+        kept = frequent(_labels(readers[name], train.values(name), config), rows)
+        for split, table in made.items():
+            if name in table.columns and len(table):
+                values = table.values(name)
+                made[split] = table.adding(
+                    {name: _without(values, _labels(readers[name], values, config), kept)}
+                )
     return made
 
 
@@ -90,13 +94,9 @@ def bounded(numbers: np.ndarray, rows: int) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(cells, pa.float64(), from_pandas=True)])
 
 
-def _labels_of(name: str, config: TargetConfig) -> Callable[[Table], list[list[str]]]:
-    def of(table: Table) -> list[list[str]]:
-        if config.family == "multilabel":
-            return [labels or [] for labels in readable_labels(table.values(name), config.separator)]
-        return [[label] if label else [] for label in as_labels(table.values(name))]
-
-    return of
+def _labels(reader: type[TargetReader], values: pa.ChunkedArray, config: TargetConfig) -> list[list[str]]:
+    """The classes or labels of each row."""
+    return [labels or [] for labels in reader.labels(values, config)]
 
 
 def _without(values: pa.ChunkedArray, rows: list[list[str]], kept: set[str]) -> pa.ChunkedArray:

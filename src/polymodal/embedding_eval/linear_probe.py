@@ -16,7 +16,15 @@ from sklearn.preprocessing import StandardScaler
 from polymodal.embedding_eval.probe_inputs import chosen_inputs
 from polymodal.embedding_eval.probe_splits import NAMES, own_splits
 from polymodal.embedding_eval.probe_table import Reading
-from polymodal.embedding_eval.probe_targets import Majority, Part, classes_of, find_task, majority, part_of
+from polymodal.embedding_eval.probe_targets import (
+    Majority,
+    Part,
+    classes_of,
+    find_task,
+    is_classes,
+    majority,
+    part_of,
+)
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.evaluation.metrics.estimates import Estimates, class_estimates, number_estimates
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
@@ -159,10 +167,10 @@ def linear_probe(
     parts = {name: part_of(run, tables[name], name, target, task, input, request) for name in NAMES}
     if choose is not None:
         parts["train"] = parts["train"].select(choose(parts["train"].answers))
-    if task == "classification" and len(set(parts["train"].answers)) < FEWEST:
+    if is_classes(task) and len(set(parts["train"].answers)) < FEWEST:
         found = f"the class '{parts['train'].answers[0]}' in all {len(parts['train'].answers)} training rows"
         raise DataError(Problem(file=table.name, column=target, found=found, expected="two classes or more"))
-    measure = _classes if task == "classification" else _numbers
+    measure = _classes if is_classes(task) else _numbers
     test = parts["test"]
     bootstrap = Bootstrap(test.groups, seed=request.seed)
     fitted = measure(parts["train"], parts["validation"], test, bootstrap, request.quiet)

@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polymodal.data.media.cells import MediaError
-from polymodal.data.preparation import class_names
+from polymodal.data.readers.base import Content
 from polymodal.data.schema.infer import guess_target
 from polymodal.data.tables.table import Table
+from polymodal.data.targets import ClassTarget, NumberTarget, class_names, target_content
 from polymodal.data.values.amounts import find_format
 from polymodal.data.values.column_values import as_labels
 from polymodal.data.values.numbers import read_number
 from polymodal.embedding_eval.probe_table import Reading
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.tasks import reader_name
 from polymodal.utils.records import Record, key
 
 if TYPE_CHECKING:
     from polymodal.run import Run
 
-TASKS = ("classification", "regression")
+PROBED = {Content.CATEGORY: ClassTarget.task, Content.NUMBER: NumberTarget.task}
+"""What a probe answers, and the name of the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +83,22 @@ def find_task(run: Run, table: Table, target: str, task: str | None = None) -> s
         cure = did_you_mean(target, table.columns)
         raise DataError(Problem(file=table.name, found=f"no column '{target}' to answer", cure=cure))
     declared = run.declaration.targets.get(target)
-    found = task or (declared.family if declared else guess_target(table, target).task)
-    if task is not None and task not in TASKS:
-        raise RunError(f"the task is '{task}', expected {' or '.join(TASKS)}")
-    if found not in TASKS:
-        what = "several labels a row" if found == "multilabel" else f"the task {found}"
+    found = task or (reader_name(declared.task) if declared else guess_target(table, target).task)
+    if task is not None and task not in PROBED.values():
+        raise RunError(f"the task is '{task}', expected {' or '.join(PROBED.values())}")
+    content = target_content(found)
+    if content not in PROBED:
+        what = "several labels a row" if content is Content.LABELS else f"the task {found}"
         problem = Problem(
             file=table.name, column=target, found=what, expected="one class or one number a row"
         )
         raise DataError(problem)
     return found
+
+
+def is_classes(task: str) -> bool:
+    """Whether the answers of :func:`find_task`'s task are classes; else they are numbers."""
+    return target_content(task) is Content.CATEGORY
 
 
 def labels_of(table: Table, target: str) -> np.ndarray:
@@ -145,7 +154,7 @@ def part_of(
     Raises:
         DataError: If there is none, or a cell cannot be read.
     """
-    of_classes = task == "classification"
+    of_classes = is_classes(task)
     answers = (
         labels_of(table, target) if of_classes else numbers_of(table, target, format_of(run, table, target))
     )

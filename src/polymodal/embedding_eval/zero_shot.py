@@ -10,6 +10,7 @@ import numpy as np
 
 from polymodal.data.readers import TextReader
 from polymodal.data.tables.table import Table, read_table
+from polymodal.data.targets import ClassTarget
 from polymodal.data.values.column_values import as_label
 from polymodal.embedding_eval.probe_inputs import chosen_inputs, require_space
 from polymodal.embedding_eval.probe_table import Reading, Vectors, unit
@@ -18,6 +19,7 @@ from polymodal.embedding_eval.probe_targets import (
     classes_of,
     find_task,
     groups_of,
+    is_classes,
     labels_of,
     majority,
 )
@@ -148,7 +150,7 @@ def classes_in(run: Run, table: Table, target: str, classes: Sequence[str] = ())
         DataError: If there is no such column, or it holds no classes, or there are fewer than two.
         ConfigError: If the column holds pictures or the like.
     """
-    if find_task(run, table, target, "classification" if classes else None) != "classification":
+    if not is_classes(find_task(run, table, target, ClassTarget.task if classes else None)):
         cure = "Name the values to choose from with --classes, or measure it with --linear-probe"
         found = "numbers, which no prompt can name"
         raise DataError(Problem(file=table.name, column=target, found=found, cure=cure))

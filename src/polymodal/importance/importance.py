@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from polymodal.data.collator import RowDataset
-from polymodal.evaluation.metrics.scores import Score, score_of
+from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.shapley import Game, make_game
 from polymodal.importance.subsets import embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.tasks import score_of
 from polymodal.utils.records import OPTIONAL, Record
 
 BATCH = 256
@@ -204,6 +205,11 @@ class Trials:
     def answers(self) -> Tensor:
         """See the class."""
         return torch.cat(self._answers)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether logits were added, and not answers alone."""
+        return bool(self._logits)
 
     @property
     def logits(self) -> Tensor:

@@ -12,7 +12,6 @@ from polymodal.config import Declaration, FusionConfig, InputConfig, ObjectiveCo
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, CategoryReader, Reader
 from polymodal.data.targets import TargetReader
-from polymodal.data.values.numbers import mean_and_deviation
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, Encoder, build_encoder
 from polymodal.models.encoders.base import EncoderRequest, tuning
@@ -155,43 +154,10 @@ def _head(
 ) -> Head:
     """The head of a task, by what it wants to know of the settings and of the training answers."""
     known: dict[str, Any] = {"weight": config.weight, "dropout": dropout}
-    balanced = config.class_weights == "balanced"
-    if config.family == "regression":
-        filled = ~np.isnan(answers)
-        numbers, counted = answers[filled], None if weights is None else weights[filled]
-        numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
-        mean, deviation = mean_and_deviation(numbers, counted)
-        known |= {"mean": mean, "deviation": deviation, "transform": config.transform}
-    elif config.family == "multilabel":
-        known |= {
-            "classes": target.classes,
-            "pos_weight": _pos_weight(answers, weights) if balanced else None,
-        }
-        known["thresholds"] = config.thresholds if isinstance(config.thresholds, float) else 0.5
-    else:
-        known |= {"classes": target.classes, "label_smoothing": config.label_smoothing}
-        known["class_weights"] = _class_weights(answers, len(target.classes), weights) if balanced else None
     kind = HEADS[config.task]
+    known |= kind.configured(config, target, answers, weights)
     wanted = accepted(kind)
     try:
         return kind(**{name: value for name, value in known.items() if name in wanted} | config.options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the head '{config.task}' refuses {config.options}: {error}") from None
-
-
-def _class_weights(answers: np.ndarray, classes: int, weights: np.ndarray | None) -> list[float]:
-    """A weight a class, the larger the rarer it is; a class without a row that counts has weight 1."""
-    known = answers >= 0
-    counted = None if weights is None else weights[known]
-    counts = np.bincount(answers[known].astype(int), counted, minlength=classes)
-    occurs = counts > 0
-    return np.where(occurs, counts.sum() / (len(counts) * np.where(occurs, counts, 1)), 1.0).tolist()
-
-
-def _pos_weight(answers: np.ndarray, weights: np.ndarray | None) -> list[float]:
-    """Rows without each class over rows with it, as PyTorch proposes; ``answers`` ``(rows, classes)``."""
-    filled = ~np.isnan(answers).any(axis=1)
-    counted = np.ones(int(filled.sum())) if weights is None else weights[filled]
-    positives = counted @ answers[filled]
-    ratio = (counted.sum() - positives) / np.where(positives > 0, positives, 1)
-    return np.where(positives > 0, ratio, 1.0).clip(min=1e-3).tolist()

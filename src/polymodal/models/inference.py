@@ -18,7 +18,6 @@ from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.targets import TargetReader
 from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.metrics.metrics import evaluate
-from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.utils.device import computing_in
@@ -168,11 +167,7 @@ def answer_types(
     """The columns of :func:`answer_frame` whose first cells may not show their type, and this type."""
     types: dict[str, pa.DataType] = {}
     for name, head in model.named_heads():
-        found = targets[name].arrow_type() if isinstance(head, (Classifier, MultilabelClassifier)) else None
-        if found is not None:
-            types[name] = found
-        if isinstance(head, MultilabelClassifier):
-            types[f"{name}_confidence"] = pa.list_(pa.float32())
+        types |= head.answer_types(name, targets[name].arrow_type())
     return types
 
 
@@ -206,5 +201,5 @@ class Measure:
             if self._answers[name]:
                 answer, target = self.answered(name)
                 decided = head.decide(answer)
-                results[name] = evaluate(head.task, answer, target, weight, family=family_of(head), **decided)
+                results[name] = evaluate(head.task, answer, target, weight, family=head.reads(), **decided)
         return {name: measured for name, measured in results.items() if measured}

@@ -7,8 +7,8 @@ from typing import Any
 
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS
-from polymodal.data.targets import TargetReader
-from polymodal.models.heads import HEADS, family_of
+from polymodal.data.targets import target_reader
+from polymodal.models.heads import HEADS
 
 
 def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> PolymodalProcessor:
@@ -33,7 +33,7 @@ def processor_for_model(model: Any, rows: Sequence[Mapping[str, Any]] = ()) -> P
     encoders = base.encoders
     readers = {i: READERS[encoders[i].modality].for_encoder(encoders[i], cells[i]) for i in cells}
     targets = {
-        entry["name"]: TargetReader(family_of(HEADS[entry["task"]]), entry.get("classes", []))
+        entry["name"]: target_reader(HEADS[entry["task"]].reads(), entry.get("classes", []))
         for entry in model.config.heads
     }
     return PolymodalProcessor({name: readers[index] for name, index in base.encoder_of.items()}, targets)

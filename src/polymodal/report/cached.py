@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from polymodal.config import Declaration
 from polymodal.data.readers.base import is_media
 from polymodal.errors import DataError, RunError
-from polymodal.evaluation.metrics.scores import score_of
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.importance import OverallScore, Trials
-from polymodal.models.heads import Classifier, MultilabelClassifier
 from polymodal.report.gather import (
     Measuring,
     selection_metrics,
@@ -23,12 +20,11 @@ from polymodal.report.gather import (
 )
 from polymodal.report.report_figures import TargetReport
 from polymodal.report.verdict import Verdict, how_good
+from polymodal.tasks import score_of, task_of
 
 ANSWERS = "predictions.parquet"
 ALL = "all"
 """The only trial: the predictions from all inputs."""
-TINY = 1e-30
-"""Probabilities are kept in single precision, where less is zero."""
 
 
 def lost_media(error: DataError, declaration: Declaration) -> list[str]:
@@ -100,25 +96,18 @@ def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
     """The kept predictions of one target and its ground truth; None where a row has neither."""
     run, table = asked.run, asked.rows.table
     head = run.model.head(name)
-    of_classes = isinstance(head, (Classifier, MultilabelClassifier))
-    kept = [f"{name}_probability_{entry}" for entry in head.classes] if of_classes else [name]
+    task = task_of(head.task)
+    kept = task.kept_columns(head, name)
     if not set(kept) <= set(answers.columns):
         return None
     cells = table.values(name).to_pylist()
     read = [run.processor.read_row({name: cell}, [name])[0] for cell in cells]
     target = run.processor.batch([{"index": index, **row} for index, row in enumerate(read)])["targets"][name]
-    answer = torch.from_numpy(answers[kept].to_numpy(np.float32).copy())
+    answer, logits = task.kept_answer(head, torch.from_numpy(answers[kept].to_numpy(np.float32).copy()))
     trial = Trials(head, score_of(head, selection_metrics(run).get(name)), ALL, asked.rows.weights)
     trial.start(torch.arange(len(cells)), target, torch.zeros(len(cells), dtype=torch.bool))
-    if of_classes:
-        trial.add(ALL, _logits(head, answer))
+    if logits is None:
+        trial.add_answer(ALL, answer)
     else:
-        trial.add_answer(ALL, answer.squeeze(1))
+        trial.add(ALL, logits)
     return trial if len(trial.known) else None
-
-
-def _logits(head: Classifier | MultilabelClassifier, answer: Tensor) -> Tensor:
-    """Logits whose probabilities are ``answer``."""
-    sure = answer.double().clamp(TINY, 1)
-    odds = sure.log() if isinstance(head, Classifier) else (sure / (1 - sure).clamp(min=2**-25)).log()
-    return (odds * head.temperature.cpu()).float()

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from polymodal.config import ReportConfig
+from polymodal.config import ReportConfig, TargetConfig
 from polymodal.data.collator import RowDataset
 from polymodal.error_analysis.error_analysis import failures
 from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.error_analysis.subgroups import subgroups
-from polymodal.evaluation.metrics.calibration import TemperatureEffect, before_and_after
+from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.emap import InteractionFigures, emap
@@ -26,14 +26,14 @@ from polymodal.importance.importance import (
     input_importance,
     try_inputs,
 )
-from polymodal.models.heads import Classifier, MultilabelClassifier, family_of
 from polymodal.report.html_cells import show_cell
 from polymodal.report.provenance import Provenance
-from polymodal.report.report_figures import IntervalCoverage, Report, Robustness, TargetReport
+from polymodal.report.report_figures import Report, Robustness, TargetReport
 from polymodal.report.verdict import Verdict, verdict
 from polymodal.robustness.missing_cells import MissingFigures, missing_curves
 from polymodal.robustness.noise import NoiseFigures, noise_curves
 from polymodal.run import Run
+from polymodal.tasks import Answered, task_of
 from polymodal.utils.progress import working
 
 
@@ -174,12 +174,12 @@ def target_report(
     head, answer = trial.head, trial.answers
     decided = {key: value.cpu() for key, value in head.decide(answer).items()}
     weight = None if trial.weights is None else torch.from_numpy(trial.weights)
-    metrics = evaluate(head.task, answer, trial.targets, weight, family=family_of(head), **decided)
+    metrics = evaluate(head.task, answer, trial.targets, weight, family=head.reads(), **decided)
     return TargetReport(
         task=head.task,
         metrics=metrics,
         worth=worth,
-        calibration=_calibration(trial, metrics, asked.run.declaration.targets[name].interval),
+        calibration=_calibration(trial, metrics, asked.run.declaration.targets[name]),
         failures=failing,
         verdict=judged,
     )
@@ -201,18 +201,12 @@ def target_failures(
 
 
 def _calibration(
-    trial: Trials, metrics: Mapping[str, float], promised: float | None
+    trial: Trials, metrics: Mapping[str, float], config: TargetConfig
 ) -> TemperatureEffect | IntervalCoverage | None:
     """The calibration of probabilities, or the coverage of intervals."""
-    head = trial.head
-    if isinstance(head, (Classifier, MultilabelClassifier)):
-        weight = None if trial.weights is None else torch.from_numpy(trial.weights)
-        return before_and_after(head, trial.logits, trial.targets, weight)
-    if "coverage" not in metrics:
-        return None
-    return IntervalCoverage(
-        coverage=metrics["coverage"], interval_width=metrics["interval_width"], promised=promised
-    )
+    logits = trial.logits if trial.has_logits else None
+    rows = Answered(trial.answers, trial.targets, trial.known, trial.weights, logits=logits)
+    return task_of(trial.head.task).calibration(trial.head, rows, metrics, config)
 
 
 def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from polymodal.data.readers import (
 from polymodal.errors import LONGEST, one_line
 from polymodal.report import number_text as words
 from polymodal.report.report_figures import Report
+from polymodal.tasks import task_of
 from polymodal.utils.registry import Registry
 
 CARD = "README.md"
@@ -32,12 +33,6 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")
 """What Markdown reads as its own."""
 HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "r2": "r_squared", "map": "mean_average_precision"}
 """The hub's names for ours, where they differ."""
-TELLING = {
-    "classification": ("accuracy", "macro_f1", "ece"),
-    "multilabel": ("micro_f1", "macro_f1", "map"),
-    "regression": ("r2", "mae", "rmse"),
-}
-"""The metrics that the card shows, by task."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +106,12 @@ def base_models(declaration: Declaration) -> list[str]:
 def pipeline(declaration: Declaration, target: str) -> str | None:
     """The hub's name of the task; None where it has none, as for inputs of several modalities."""
     modalities = {config.modality for config in declaration.inputs.values()}
-    family = declaration.targets[target].family
     entries = [CARDS.get(modality, CardEntry()) for modality in modalities]
+    task = task_of(declaration.targets[target].task)
     if all(entry.is_tabular for entry in entries):
-        return {"classification": "tabular-classification", "regression": "tabular-regression"}.get(family)
-    is_single = len(modalities) == 1 and entries[0].has_task and family != "regression"
-    return f"{next(iter(modalities))}-classification" if is_single else None
+        return task.tabular_tag
+    is_single = len(modalities) == 1 and entries[0].has_task and task.media_tag is not None
+    return f"{next(iter(modalities))}-{task.media_tag}" if is_single else None
 
 
 def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[EvalResult]:
@@ -147,9 +142,14 @@ def _told(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[st
     return [
         (key, target, measured[key])
         for target, measured in results["test"].items()
-        for key in TELLING[declaration.targets[target].family]
+        for key in _first(declaration, target, measured)
         if key in measured
     ]
+
+
+def _first(declaration: Declaration, target: str, measured: Mapping[str, float]) -> list[str]:
+    """The metrics that the card shows of a target: those of its task."""
+    return list(task_of(declaration.targets[target].task).card_metrics or tuple(measured)[:3])
 
 
 def _media(declaration: Declaration) -> dict[str, str]:

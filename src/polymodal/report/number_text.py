@@ -9,10 +9,19 @@ from polymodal.data.schema.column_summary import brief
 from polymodal.evaluation.statistics.bootstrap import Estimate
 
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1")
-NAMES = {
+
+
+class _Names(dict[str, str]):
+    """Names of scores; that of another package's metric is its own."""
+
+    def __missing__(self, name: str) -> str:
+        return name.replace("_", " ")
+
+
+NAMES = _Names({
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1",
     "micro_f1": "micro F1", "r2": "R²",
-}  # fmt: skip
+})  # fmt: skip
 MINUS = "−"
 
 

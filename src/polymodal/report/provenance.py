@@ -12,6 +12,7 @@ from polymodal.config import Declaration
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.tables.table import Table
 from polymodal.run import Run
+from polymodal.tasks import reader_name
 from polymodal.training.declaration.source import resolve
 from polymodal.training.loop.model_selection import metric_name
 from polymodal.utils.records import JsonValue, Record
@@ -110,7 +111,7 @@ def provenance(run: Run, table: Table, results: Mapping[str, Any]) -> Provenance
         results: The content of ``metrics.json``; empty where there is none.
     """
     trained, declaration = results.get("train", {}), run.declaration
-    tasks = {name: target.family for name, target in declaration.targets.items()}
+    tasks = {name: target.task for name, target in declaration.targets.items()}
     metric = metric_name(declaration.train.metric, tasks)
     return Provenance(
         seconds=trained.get("seconds"),
@@ -164,7 +165,7 @@ def data_card(run: Run, table: Table) -> DataCard:
     """The columns with their share of empty cells in ``table``, and the training file's digest."""
     declaration = run.declaration
     roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}
-    roles |= {name: entry.family for name, entry in declaration.targets.items()}
+    roles |= {name: reader_name(entry.task) for name, entry in declaration.targets.items()}
     parts = Parts({"train": table}, {}, roles)
     columns = {
         name: ColumnCard(role=role, empty=float(parts.empty("train", name).mean()) if len(table) else 0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polymodal import __version__
-from polymodal.evaluation.metrics.calibration import TemperatureEffect
+from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.statistics.bootstrap import Estimate
 from polymodal.importance.emap import Interaction
 from polymodal.importance.importance import InputImportance, OverallScore
@@ -18,21 +18,6 @@ from polymodal.utils.records import EMPTY, OPTIONAL, Record, key
 
 FORMAT = 1
 """Version of the form of ``report.json``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntervalCoverage(Record):
-    """How well prediction intervals hold.
-
-    Attributes:
-        coverage: The share of rows whose interval holds the ground truth.
-        interval_width: The mean width, in the target's unit.
-        promised: The coverage that the intervals were fitted for.
-    """
-
-    coverage: float
-    interval_width: float
-    promised: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

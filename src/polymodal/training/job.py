@@ -27,6 +27,7 @@ from polymodal.data.tables.table import Table, each_cell
 from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.evaluation.statistics.clusters import check_group
+from polymodal.tasks import reader_name
 from polymodal.training.declaration.augmentation_check import check_changes
 from polymodal.training.declaration.skipping import leave_out, leave_rows
 from polymodal.training.declaration.source import (
@@ -100,7 +101,7 @@ class Job:
     @property
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
-        tasks = {name: target.family for name, target in self.declaration.targets.items()}
+        tasks = {name: target.task for name, target in self.declaration.targets.items()}
         return metric_name(self.declaration.train.metric, tasks)
 
     def varied(self, declaration: Declaration) -> Job:
@@ -247,7 +248,9 @@ def open_job(
     given = [*inputs, *named, *(declared if isinstance(declared, dict) else ())]
     if named:
         inputs = _beside_named(values, table, targets, named)
-    completed, guesses = complete(values, table, targets=targets, inputs=inputs, beside=bool(named))
+    completed, guesses = complete(
+        values, table, targets=targets, inputs=inputs, beside=bool(named), reads=reader_name
+    )
     declaration = parse(completed, source=written, lines=lines)
     _settle_targets(declaration, pretraining, written)
     check_parts(declaration, written, lines, fusions, begun.encoders if begun else {})
@@ -267,7 +270,7 @@ def _beside_named(
     values: dict[str, Any], table: Table, targets: Sequence[str], named: Iterable[str]
 ) -> list[str]:
     """All inputs of a table: a setting of some says nothing against the others."""
-    others, _ = complete(values | {"inputs": None}, table, targets=targets)
+    others, _ = complete(values | {"inputs": None}, table, targets=targets, reads=reader_name)
     return list(dict.fromkeys([*others["inputs"], *named]))
 
 
@@ -330,7 +333,7 @@ def check_parts(
     with located(source, lines, "data", "sample_weight"):
         check_weighted(declaration)
     with located(source, lines, "train", "metric"):
-        metric_name(train.metric, {name: target.family for name, target in declaration.targets.items()})
+        metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
     with located(source, lines, "train", "weighting"):
         check_weighting(declaration)
     with located(source, lines, "objectives"):

@@ -27,7 +27,7 @@ from polymodal.data.readers import (
     fixed_seconds,
     load_reader,
 )
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import target_reader
 from polymodal.data.text_tokenizer import train_tokenizer
 from polymodal.data.values.numbers import mean_and_deviation
 
@@ -98,7 +98,7 @@ def test_a_column_without_a_number_has_a_reader_too():
 @pytest.mark.parametrize("cell", [None, "", "  ", "NA", "n/a", "NaN", " null ", float("nan"), pd.NA, pd.NaT])
 def test_nothing_is_nothing_in_a_number_column(cell):
     assert NumberReader().is_empty(cell)
-    assert np.isnan(TargetReader("regression").read(cell))
+    assert np.isnan(target_reader("regression").read(cell))
 
 
 @pytest.mark.parametrize("cell", [0, 0.0, "0", False])
@@ -109,14 +109,14 @@ def test_nought_is_something(cell):
 
 @pytest.mark.parametrize("cell", [2, 2.0, "2", " 2.0 ", np.float32(2), np.int64(2), "2e0"])
 def test_a_number_is_the_same_however_it_is_written(cell):
-    assert NumberReader().read(cell, None) == 2.0 == TargetReader("regression").read(cell)
+    assert NumberReader().read(cell, None) == 2.0 == target_reader("regression").read(cell)
 
 
 @pytest.mark.parametrize(
     "cell", ["ten", "1,200", "inf", float("inf"), 10**400, [1.0], {"a": 1}, Image.new("L", (2, 2))]
 )
 def test_what_is_no_number_is_refused(cell):
-    for reader in (NumberReader(), TargetReader("regression")):
+    for reader in (NumberReader(), target_reader("regression")):
         with pytest.raises(MediaError, match="expected a number"):
             reader.read(cell, None) if isinstance(reader, NumberReader) else reader.read(cell)
 
@@ -241,7 +241,7 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
 
 
 def test_a_class_that_training_never_saw_is_refused_and_an_empty_one_ignored():
-    reader = TargetReader("classification", ["no", "yes"])
+    reader = target_reader("classification", ["no", "yes"])
     assert [reader.read(cell) for cell in ("yes", " no ", None, "", pd.NA)] == [1, 0, -100, -100, -100]
     with pytest.raises(MediaError, match=r"the class 'maybe', expected one that training saw \(no, yes\)"):
         reader.read("maybe")

@@ -14,7 +14,7 @@ from polymodal.data.checks.check import check
 from polymodal.data.media.cells import MediaError
 from polymodal.data.schema.schema import complete, guess_target, render_yaml
 from polymodal.data.tables.table import read_table
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import target_reader
 from polymodal.data.values.labels import guess_separator, read_labels
 from polymodal.training.declaration.splitting import split_tables
 
@@ -64,7 +64,7 @@ def test_what_holds_no_labels_is_named(cell):
 
 
 def test_a_row_without_labels_is_known_and_an_empty_cell_is_not():
-    reader = TargetReader("multilabel", ["a", "b", "c"], "|")
+    reader = target_reader("multilabel", ["a", "b", "c"], "|")
     batch = reader.collate([reader.read(cell) for cell in ("c|a", "[]", None, ["b"])])
     assert batch[[0, 1, 3]].tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     assert batch[2].isnan().all()

@@ -6,9 +6,8 @@ import itertools
 import pyarrow as pa
 import pytest
 
-from polymodal.data.preparation import class_names
 from polymodal.data.readers import CategoryReader
-from polymodal.data.targets import TargetReader
+from polymodal.data.targets import class_names, target_reader
 from polymodal.data.values.column_values import as_labels, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
 
@@ -62,10 +61,10 @@ def test_the_order_of_classes_does_not_depend_on_how_they_come():
 )
 def test_vocabularies_of_runs_saved_before_are_read(saved, cells):
     assert [CategoryReader(categories=saved).read(cell, None) for cell in cells] == [2] * len(cells)
-    assert [TargetReader("classification", saved).read(cell) for cell in cells] == [1] * len(cells)
+    assert [target_reader("classification", saved).read(cell) for cell in cells] == [1] * len(cells)
 
 
 def test_several_labels_keep_their_spellings_apart():
-    reader = TargetReader("multilabel", ["1", "1.0", "True"], separator="|")
+    reader = target_reader("multilabel", ["1", "1.0", "True"], separator="|")
     assert reader.read("1.0|true|nan").tolist() == [0, 1, 1]
     assert reader.read([1, True]).tolist() == [1, 0, 1]

@@ -13,9 +13,10 @@ from sklearn.metrics import brier_score_loss, log_loss
 from torch.nn import functional as F
 
 import polymodal as pm
-from polymodal.evaluation.metrics.calibration import before_and_after, fit_temperature, reliability
-from polymodal.evaluation.metrics.metrics import classification_metrics
+from polymodal.evaluation.metrics.calibration import fit_temperature, reliability
+from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.models.heads import Classifier, MultilabelClassifier
+from polymodal.tasks.temperature import before_and_after
 from tests.support.command import polymodal, settings
 
 
@@ -79,7 +80,7 @@ def test_shapes_that_do_not_belong_together_are_refused():
 def test_the_diagram_agrees_with_the_metrics_and_scikit_learn():
     logits, target = sure(700, classes=2)
     probabilities = logits.softmax(dim=1)
-    found, metrics = reliability(probabilities, target), classification_metrics(probabilities, target)
+    found, metrics = reliability(probabilities, target), evaluate("classification", probabilities, target)
     for key, metric in (("ece", "ece"), ("nll", "log_loss"), ("brier", "brier")):
         assert found[key] == pytest.approx(metrics[metric], rel=1e-5)
     own = probabilities[:, 1].double().numpy()

@@ -10,15 +10,22 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from polymodal.errors import ConfigError, PolymodalError
-from polymodal.evaluation.metrics.metrics import (
-    DEFAULT_METRIC,
-    HIGHER_IS_BETTER,
-    METRICS,
-    classification_metrics,
-    evaluate,
-    multilabel_metrics,
-    regression_metrics,
-)
+from polymodal.evaluation.metrics.metrics import METRICS, Rows, evaluate
+from polymodal.tasks import TASKS, task_of
+
+
+def classification_metrics(probabilities, target, predicted=None):
+    decided = {} if predicted is None else {"predicted": predicted}
+    return evaluate("classification", probabilities, target, **decided)
+
+
+def multilabel_metrics(probabilities, target):
+    return evaluate("multilabel", probabilities, target)
+
+
+def regression_metrics(prediction, target, low=None, high=None):
+    decided = {} if low is None else {"low": low, "high": high}
+    return evaluate("regression", prediction, target, **decided)
 
 
 def some_classes(rows: int = 300, classes: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,9 +184,23 @@ def test_every_metric_says_which_way_is_better():
     cases = {"classification": some_classes(), "multilabel": some_labels(), "regression": some_numbers()}
     for task, answers in cases.items():
         values = evaluate(task, *answers)
-        assert set(values) <= set(HIGHER_IS_BETTER)
-        assert DEFAULT_METRIC[task] in values
-    assert set(METRICS) == set(DEFAULT_METRIC)
+        assert set(values) <= set(METRICS)
+        assert task_of(task).default_metric in values
+    assert not METRICS.named("log_loss").higher_is_better and METRICS.named("accuracy").higher_is_better
+    assert {*cases} <= {*TASKS} <= {*METRICS.tasks}
+
+
+def test_a_metric_is_registered_once_a_task_and_in_one_direction():
+    def measure(rows: Rows) -> float:
+        return 0.0
+
+    for given, line in (
+        ({"tasks": ("multilabel", "regression"), "higher_is_better": True}, "named 'rmse' already"),
+        ({"tasks": ("multilabel",), "higher_is_better": True}, "the other direction"),
+        ({"tasks": ("multilabel",)}, "needs higher_is_better"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            METRICS.register("rmse", **given)(measure)
 
 
 def test_what_does_not_belong_together_is_refused():

@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn import metrics
 
-from polymodal.evaluation.metrics.scores import Score, score_of
+from polymodal.evaluation.metrics.scores import Score
 from polymodal.models.heads import Classifier, MultilabelClassifier, Regressor
+from polymodal.tasks import score_of
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from polymodal.evaluation.metrics.metrics import classification_metrics
+from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.metrics.thresholds import DECISIVE, class_thresholds, label_thresholds, score
 from polymodal.models.heads import Classifier
 
@@ -55,8 +55,8 @@ def test_a_label_of_few_rows_has_none():
 def test_classes_are_said_so_that_the_metric_is_better(metric, classes):
     probabilities, target = imbalanced(300, classes)
     head = Classifier(classes, thresholds=class_thresholds(probabilities, target, metric))
-    before = classification_metrics(probabilities, target)[metric]
-    after = classification_metrics(probabilities, target, **head.decide(probabilities))[metric]
+    before = evaluate("classification", probabilities, target)[metric]
+    after = evaluate("classification", probabilities, target, **head.decide(probabilities))[metric]
     assert after >= before if metric == "accuracy" else after > before + 0.02
     assert sum(head.thresholds) == pytest.approx(1)
 
@@ -76,7 +76,7 @@ def test_of_two_classes_it_is_the_best_there_is(metric):
 def test_the_quick_metric_is_the_metric():
     probabilities, target = imbalanced(200, 5)
     target, said = target % 4, probabilities.argmax(dim=1)
-    values = classification_metrics(probabilities, target)
+    values = evaluate("classification", probabilities, target)
     for metric in DECISIVE:
         assert score(said.numpy(), target.numpy(), 5, metric) == pytest.approx(values[metric])
 

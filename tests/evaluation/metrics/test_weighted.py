@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from polymodal.evaluation.metrics.calibration import fit_temperature, reliability
-from polymodal.evaluation.metrics.metrics import METRICS, evaluate, weighs_metrics
+from polymodal.evaluation.metrics.metrics import evaluate, weighs_metrics
 from polymodal.evaluation.metrics.thresholds import class_thresholds, label_thresholds
 from polymodal.evaluation.metrics.weighted import effective_rows
 from polymodal.evaluation.statistics.conformal import conformal_quantile
@@ -36,7 +36,7 @@ def repeated(weight, *values):
     return [value[places] for value in values]
 
 
-@pytest.mark.parametrize("task", METRICS)
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
 def test_every_metric_of_weighted_rows_is_that_of_repeated_rows(task):
     answer, target, decided = answered(task)
     weight = torch.randint(0, 4, (ROWS,))

@@ -176,13 +176,13 @@ def _check_columns(
                 report.warnings += check_values(parts, name)
     for name, target in declaration.targets.items():
         if parts.train.has(name):
-            is_labels = target.family == "multilabel"
+            content = parts.holds(name)
             details[name] = (
                 check_labels(parts, name, target.separator, report)
-                if is_labels
+                if content is Content.LABELS
                 else check_target(parts, name, report)
             )
-            if target.family in ("classification", "multilabel"):
+            if content is not Content.NUMBER:
                 report.warnings += check_values(parts, name, target.separator)
             if target.transform == "log":
                 report.warnings += below_zero(parts, name)

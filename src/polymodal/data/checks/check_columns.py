@@ -11,7 +11,7 @@ from polymodal.data.checks.split_view import Parts
 from polymodal.data.readers.base import Content
 from polymodal.data.schema.column_summary import describe_classes, describe_numbers, describe_text
 from polymodal.data.schema.recognition import looks_like
-from polymodal.data.targets import LARGEST
+from polymodal.data.targets import TARGETS, target_content
 from polymodal.data.values.forms import form_of
 from polymodal.errors import Problem
 
@@ -22,7 +22,6 @@ SINGLE_SHARE = 0.9  # of the answers are different where they are no classes
 FEWEST_SINGLE = 10
 MOST_DATES = 20
 NAMED = 5
-TASKS = ("classification", "multilabel", "regression")
 UNSEEN_CURE = "They cannot be answered rightly: add training rows of them, or leave these rows out."
 
 
@@ -74,13 +73,15 @@ def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
     return problems
 
 
-def _too_large(parts: Parts, name: str) -> list[Problem]:
-    """A problem for every number that no loss can bear."""
+def _refused(parts: Parts, name: str) -> list[Problem]:
+    """A problem for every number that the target's task cannot learn."""
+    reader = TARGETS[parts.roles[name]]
     return [
         parts.problem(split, int(row), name, repr(parts.tables[split].values(name)[int(row)].as_py()),
-                      expected=f"a number up to {LARGEST:g}", cure="Scale the column.")
+                      expected=refusal.expected, cure=refusal.cure)
         for split in parts.having(name)
-        for row in np.flatnonzero(np.abs(parts.numbers(split, name)[0]) > LARGEST)
+        for refusal in reader.refuse(parts.numbers(split, name)[0])
+        for row in np.flatnonzero(refusal.rows)
     ]  # fmt: skip
 
 
@@ -123,10 +124,10 @@ def named(names: list[str]) -> str:
 
 def check_target(parts: Parts, name: str, findings: Findings) -> str:
     """Problems and warnings of one target; its classes or range, in words."""
-    is_classes = parts.roles[name] == "classification"
+    is_classes = parts.holds(name) is Content.CATEGORY
     if not is_classes:
         cure = "Correct the cell or leave it empty, or set the target's task to classification."
-        findings.problems += _no_numbers(parts, name, cure) + _too_large(parts, name)
+        findings.problems += _no_numbers(parts, name, cure) + _refused(parts, name)
     filled = ~parts.empty("train", name)
     labels, counts = np.unique(parts.labels("train", name)[filled].astype(str), return_counts=True)
     if filled.sum() < FEWEST_ROWS:
@@ -188,7 +189,7 @@ def check_validation(
     if not len(answers) or answers.any():
         return
     cure = "Without one no epoch can be told to be better than another."
-    several = sum(role in TASKS for role in parts.roles.values()) > 1
+    several = sum(target_content(role) is not None for role in parts.roles.values()) > 1
     place = findings.warnings if several else findings.problems
     place.append(parts.problem("validation", None, name, f"no validation row has {what}", cure=cure))
 

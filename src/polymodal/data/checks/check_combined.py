@@ -30,11 +30,11 @@ CURE = "If they are not known when predicting, leave one of them out of the inpu
 
 def combined_giveaways(parts: Parts, inputs: Sequence[str], target: str) -> list[Problem]:
     """A warning where ``target`` is computed from several ``inputs``: their sum, product, order or values."""
-    role = parts.roles.get(target)
+    kind = parts.holds(target)
     numbers = _numbers(parts, inputs)
-    if role == "regression":
+    if kind is Content.NUMBER:
         names, what = _of_a_number(numbers, parts.numbers("train", target)[0])
-    elif role == "classification":
+    elif kind is Content.CATEGORY:
         filled = ~parts.empty("train", target)
         names, what = _of_classes(parts, inputs, numbers, parts.labels("train", target), filled)
     else:

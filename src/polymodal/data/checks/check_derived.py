@@ -100,7 +100,7 @@ def _column(parts: Parts, name: str) -> _Column:
     filled = ~parts.empty("train", name)
     if is_media(role):
         return _Column(filled)
-    if role in ("number", "regression"):
+    if parts.holds(name) is Content.NUMBER:
         numbers = parts.numbers("train", name)[0]
         return _Column(filled & np.isfinite(numbers), codes_of(numbers), numbers)
     labels = parts.labels("train", name)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import pyarrow.compute as pc
 
 from polymodal.data.checks.split_view import Parts
+from polymodal.data.readers.base import Content, content_of
+from polymodal.data.targets import target_content
 from polymodal.data.values.column_values import as_labels, is_textual
 from polymodal.data.values.labels import readable_labels
 from polymodal.data.values.missing import number_marks
@@ -16,16 +18,14 @@ from polymodal.data.values.vocabulary import Vocabulary, value_names
 from polymodal.errors import Problem
 
 EXAMPLES = 3
-NUMBERS = ("number", "regression")
 
 
 def check_values(parts: Parts, name: str, separator: str | None = None) -> list[Problem]:
     """Warnings of a column of categories, classes, labels, groups or texts: at most one of each kind."""
-    texts = (
-        _label_texts(parts, name, separator) if _role(parts, name) == "multilabel" else _texts(parts, name)
-    )
+    is_labels = parts.holds(name) is Content.LABELS
+    texts = _label_texts(parts, name, separator) if is_labels else _texts(parts, name)
     warnings = _unmarked(parts, name, texts)
-    if _role(parts, name) != "text":
+    if parts.holds(name) is not Content.TEXT:
         warnings += _alike(parts, name, texts)
     return warnings
 
@@ -40,7 +40,7 @@ def count_marks(parts: Parts, name: str, modality: str | None) -> dict[str, int]
         if marked is not None:
             found = values.filter(marked)
             counts.update(found.to_pylist() if is_textual(values.type) else as_labels(found).tolist())
-    if modality in NUMBERS:
+    if (target_content(modality) or content_of(modality)) is Content.NUMBER:
         texts = _texts(parts, name)
         counts |= Counter({text: texts[text] for text in number_marks(texts)})
     merged: Counter[str] = Counter()
@@ -54,10 +54,6 @@ def describe_marks(marks: dict[str, int]) -> str:
     total = sum(marks.values())
     listed = ", ".join(f"'{mark}' {count:,}" for mark, count in list(marks.items())[:EXAMPLES])
     return f"{total:,} cell{'s' * (total != 1)} empty by mark: {listed}" if marks else ""
-
-
-def _role(parts: Parts, name: str) -> str:
-    return parts.roles.get(name, "group")
 
 
 def _texts(parts: Parts, name: str) -> Counter[str]:

@@ -10,11 +10,12 @@ from polymodal.data.media import is_empty
 from polymodal.data.readers.base import Content, content_of, is_media
 from polymodal.data.readers.items import holds_nothing
 from polymodal.data.tables.table import Table, each_cell
+from polymodal.data.targets import target_content
 from polymodal.data.values.column_values import as_labels, holds_objects, parse_numbers, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import Problem
 
-WITHOUT_NAMES = (Content.MEDIA, Content.TEXT, Content.NUMBER)
+WITHOUT_NAMES = (Content.MEDIA, Content.TEXT, Content.NUMBER, Content.LABELS)
 """Contents whose cells are not names that repeat."""
 
 
@@ -50,8 +51,9 @@ class Parts:
         return [split for split, table in self.tables.items() if table.has(column)]
 
     def holds(self, column: str) -> Content | None:
-        """What the cells of an input are read as; None for a target, a group or the like."""
-        return content_of(self.roles.get(column))
+        """What the cells of an input or a target are read as; None for a group or the like."""
+        role = self.roles.get(column)
+        return target_content(role) or content_of(role)
 
     def number(self, split: str, index: int) -> int:
         """The row's number as the user counts: from 1, the header not counted."""
@@ -79,7 +81,7 @@ class Parts:
 
     def names(self, column: str) -> Vocabulary | None:
         """The values of a column's training cells; None where it holds no classes, categories or groups."""
-        if self.roles.get(column) in ("regression", "multilabel") or self.holds(column) in WITHOUT_NAMES:
+        if self.holds(column) in WITHOUT_NAMES:
             return None
         values = self.train.values(column) if self.train.has(column) else None
         if column not in self._names and values is not None and not holds_objects(values.type):
@@ -100,7 +102,7 @@ class Parts:
             return np.array([holds_nothing(cell, str(role)) for cell in each_cell(values)], dtype=bool)
         if holds_objects(values.type):
             return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)
-        if role == "regression" or self.holds(column) is Content.NUMBER:
+        if self.holds(column) is Content.NUMBER:
             numbers, bad = self.numbers(split, column)
             nothing = np.isnan(numbers)
             nothing[bad] = False

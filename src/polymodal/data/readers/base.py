@@ -48,6 +48,8 @@ class Content(Enum):
     """One number."""
     CATEGORY = auto()
     """One of a few names that repeat."""
+    LABELS = auto()
+    """Any number of such names."""
     VALUE = auto()
     """Any other value of a table, such as a date; two cells are equal if they are written alike."""
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from polymodal.data.schema.recognition import (
 )
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
 from polymodal.data.tables.table import Table
+from polymodal.data.targets import ClassTarget, LabelsTarget, NumberTarget
 from polymodal.data.values.column_values import (
     Cells,
     as_label,
@@ -244,9 +245,7 @@ def _form(value: Any, kind: str) -> str:
     return f"{kind} bytes" if isinstance(value, bytes | dict) else f"{kind} arrays"
 
 
-def guess_target(
-    table: Table, column: str, task: Literal["classification", "multilabel", "regression"] | None = None
-) -> TargetConfig:
+def guess_target(table: Table, column: str, task: str | None = None) -> TargetConfig:
     """Say how ``column`` is to be answered, unless ``task`` says it.
 
     Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
@@ -265,20 +264,20 @@ def guess_target(
             "Name a column of classes or numbers"
         )
     if task is None and looks_multilabel(values):
-        task = "multilabel"
+        task = LabelsTarget.task
     if task is not None:
-        separator = guess_separator(values) if task == "multilabel" else None
+        separator = guess_separator(values) if task == LabelsTarget.task else None
         return TargetConfig(task=task, separator=separator)
     guess = Guess(column, None, "") if _is_yes_no(values, cells) else _number(column, values, cells)
     if guess is None or guess.modality != NUMBER:
-        return TargetConfig(task="classification")
+        return TargetConfig(task=ClassTarget.task)
     numbers, _ = parse_numbers(values, guess.format)
     numbers = numbers[np.isfinite(numbers)]
     if guess.format is not None and is_amount(guess.format):
-        return TargetConfig(task="regression", format=guess.format)
+        return TargetConfig(task=NumberTarget.task, format=guess.format)
     distinct = np.unique(numbers)
     few = len(distinct) <= MOST_WHOLE_CLASSES and len(numbers) >= 2 * len(distinct)
     is_classes = few and bool((distinct == np.round(distinct)).all())
     if is_classes:
-        return TargetConfig(task="classification")
-    return TargetConfig(task="regression", format=guess.format)
+        return TargetConfig(task=ClassTarget.task)
+    return TargetConfig(task=NumberTarget.task, format=guess.format)

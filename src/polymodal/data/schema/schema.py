@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -11,9 +11,11 @@ import pyarrow as pa
 import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
-from polymodal.data.readers import CategoryReader, NumberReader
+from polymodal.data.readers import NumberReader
+from polymodal.data.readers.base import Content, content_of
 from polymodal.data.schema.infer import Guess, guess_by_content, guess_modality, guess_target
 from polymodal.data.tables.table import Table
+from polymodal.data.targets import target_content
 from polymodal.data.values.amounts import find_format
 from polymodal.data.values.column_values import as_label, as_labels, look, parse_numbers
 from polymodal.data.values.labels import guess_separator
@@ -39,6 +41,7 @@ def complete(
     targets: Sequence[str] = (),
     inputs: Sequence[str] = (),
     beside: bool = False,
+    reads: Callable[[str], str] = str,
 ) -> tuple[dict[str, Any], list[Guess]]:
     """Add to a declaration what it leaves open, from what stands in the table.
 
@@ -47,6 +50,7 @@ def complete(
         table: The training table.
         targets: Columns to learn, beside those declared.
         inputs: Columns to read; where given, only these, with the settings declared for them.
+        reads: The name of the target reader of a task, where other packages offer tasks.
         beside: Whether ``inputs`` are those guessed and a few more, so that columns left out are named.
 
     Returns:
@@ -72,20 +76,21 @@ def complete(
         chosen = read or _free(table, guesses, {*learnt, *special})
         read = {name: read.get(name) for name in table.columns if name in chosen}
     values["inputs"] = {name: _input(table, name, entry) for name, entry in read.items()}
-    values["targets"] = {name: _target(table, name, entry) for name, entry in learnt.items()}
-    _require_single_values(table, values)
+    values["targets"] = {name: _target(table, name, entry, reads) for name, entry in learnt.items()}
+    _require_single_values(table, values, reads)
     is_chosen = not beside and bool(inputs or given[0])
     entries = read | learnt
-    guesses = [_in_doubt(guess, values, entries.get(guess.column), is_chosen=is_chosen) for guess in guesses]
+    guesses = [
+        _in_doubt(guess, values, entries.get(guess.column), reads, is_chosen=is_chosen) for guess in guesses
+    ]
     return values, [_label_reason(guess, values["targets"].get(guess.column)) for guess in guesses]
 
 
-def _require_single_values(table: Table, values: dict[str, Any]) -> None:
+def _require_single_values(table: Table, values: dict[str, Any], reads: Callable[[str], str]) -> None:
     """Refuse lists and records as categories or classes, which are one value a cell."""
-    roles = (("inputs", "modality", CategoryReader.modality), ("targets", "task", "classification"))
-    for section, key, single in roles:
+    for section, key, of in (("inputs", "modality", content_of), ("targets", "task", _content(reads))):
         for name, entry in values[section].items():
-            if isinstance(entry, dict) and entry.get(key) == single:
+            if isinstance(entry, dict) and of(single := str(entry.get(key))) is Content.CATEGORY:
                 kind = table.values(name).type
                 if pa.types.is_nested(kind):
                     found = "records" if pa.types.is_struct(kind) else "lists"
@@ -95,13 +100,16 @@ def _require_single_values(table: Table, values: dict[str, Any]) -> None:
                     raise DataError(problem)
 
 
-def _in_doubt(guess: Guess, values: dict[str, Any], entry: Any, *, is_chosen: bool) -> Guess:
+def _in_doubt(
+    guess: Guess, values: dict[str, Any], entry: Any, reads: Callable[[str], str], *, is_chosen: bool
+) -> Guess:
     """The guess with its doubt, if the declaration leaves it open; that of a target is about its numbers."""
     column = guess.column
     target, read = values["targets"].get(column), values["inputs"].get(column)
     is_open = not (isinstance(entry, dict) and (entry.get("modality") or entry.get("format")))
     if isinstance(target, dict):
-        is_read = is_open and target.get("task") == "regression" and guess.modality == NumberReader.modality
+        is_number = _content(reads)(str(target.get("task"))) is Content.NUMBER
+        is_read = is_open and is_number and content_of(guess.modality) is Content.NUMBER
         cure = guess.cure.replace(f"inputs.{column}.", f"targets.{column}.")
         return replace(guess, doubt=guess.doubt if is_read else "", cure=cure)
     if read is None:
@@ -198,7 +206,7 @@ def _with_format(
     return entry if found is None else entry | {"format": found}
 
 
-def _target(table: Table, name: str, entry: Any) -> Any:
+def _target(table: Table, name: str, entry: Any, reads: Callable[[str], str]) -> Any:
     """A declared target with its task filled in."""
     if entry is not None and not isinstance(entry, dict):
         return entry
@@ -208,14 +216,20 @@ def _target(table: Table, name: str, entry: Any) -> Any:
         found = {"separator": guess.separator, "format": guess.format}
         given = {key: value for key, value in found.items() if value is not None} | given
         return _with_format(table, name, {"task": guess.task} | given, "targets", numeric=False)
-    if given["task"] == "multilabel" and "separator" not in given:
+    content = _content(reads)(str(given["task"]))
+    if content is Content.LABELS and "separator" not in given:
         given["separator"] = guess_separator(table.values(name))
-    return _with_format(table, name, given, "targets", numeric=given["task"] == "regression")
+    return _with_format(table, name, given, "targets", numeric=content is Content.NUMBER)
+
+
+def _content(reads: Callable[[str], str]) -> Callable[[str], Content | None]:
+    """What the cells of a task hold; None for an unknown task."""
+    return lambda task: target_content(reads(task))
 
 
 def _label_reason(guess: Guess, target: Any) -> Guess:
     """What a column of labels was taken for, in place of what it would be as an input."""
-    if not isinstance(target, dict) or target.get("task") != "multilabel":
+    if not isinstance(target, dict) or target_content(str(target.get("task"))) is not Content.LABELS:
         return guess
     separator = target.get("separator")
     reason = f"labels with '{separator}' between them" if separator else "lists of labels"

@@ -11,9 +11,9 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-from polymodal.evaluation.metrics.metrics import CALIBRATION_BINS, NO_ANSWER, brier_score, refuse_not_finite
-from polymodal.evaluation.metrics.weighted import effective_rows
-from polymodal.models.heads import Classifier, MultilabelClassifier
+from polymodal.evaluation.metrics.class_metrics import brier_score
+from polymodal.evaluation.metrics.metrics import NO_ANSWER, refuse_not_finite
+from polymodal.evaluation.metrics.weighted import CALIBRATION_BINS, effective_rows
 from polymodal.utils.records import EMPTY, Record
 
 FEWEST_ROWS = 30
@@ -76,6 +76,21 @@ class TemperatureEffect(Record):
     temperature: float
     before: Reliability | None = field(metadata=EMPTY)
     after: Reliability | None = field(metadata=EMPTY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalCoverage(Record):
+    """How well prediction intervals hold.
+
+    Attributes:
+        coverage: The share of rows whose interval holds the ground truth.
+        interval_width: The mean width, in the target's unit.
+        promised: The coverage that the intervals were fitted for.
+    """
+
+    coverage: float
+    interval_width: float
+    promised: float | None
 
 
 def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> float:
@@ -171,29 +186,6 @@ def reliability(
         brier=float(brier_score(probabilities, target, weight)),
         bins=found,
     )
-
-
-@torch.no_grad()
-def before_and_after(
-    head: Classifier | MultilabelClassifier, logits: Tensor, target: Tensor, weight: Tensor | None = None
-) -> TemperatureEffect:
-    """The :func:`reliability` of a head's predictions without and with its temperature, which is not changed.
-
-    Args:
-        head: With the temperature.
-        logits: ``(rows, classes)``.
-        target: As :func:`fit_temperature` takes it.
-        weight: ``(rows,)`` sample weights; by default all equal.
-    """
-    logits = logits.to(head.temperature.device)
-    held = float(head.temperature)
-
-    def measured(temperature: float) -> Reliability | None:
-        head.temperature.fill_(temperature)
-        return reliability(head.answer(logits).cpu(), target, weight=weight)
-
-    before = measured(1.0)
-    return TemperatureEffect(temperature=held, before=before, after=measured(held))
 
 
 def _bins(

@@ -1,49 +1,252 @@
-"""How good the answers are: every metric of a task at once, over the rows whose answer is known."""
+"""Metrics as single functions, registered by name for tasks: built in, or from other packages.
+
+A metric is a function of :class:`Rows`::
+
+    @METRICS.register("over_half", tasks=("regression",), higher_is_better=False)
+    def over_half(rows: Rows) -> float:
+        return float(((rows.prediction - rows.target).abs() > 0.5).double().mean())
+
+One that depends on sums over rows alone (:class:`Additive`) is also used for intervals, subgroups,
+comparisons and the importance of inputs. Another package offers its metrics by the entry-point group
+``polymodal.metrics``: the name of the metric, and the registered function.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
-from torch.nn import functional as F
-from torchmetrics import functional as M
 
-from polymodal.errors import PolymodalError
-from polymodal.evaluation.metrics import weighted
-from polymodal.evaluation.metrics.weighted import CALIBRATION_BINS
+from polymodal.errors import ConfigError, PolymodalError, did_you_mean
+from polymodal.evaluation.metrics.weighted import mean
 from polymodal.utils.registry import Registry
 
 NO_ANSWER = -100
 """The class of a row whose target cell is empty, as PyTorch's losses have it."""
 
-HIGHER_IS_BETTER: dict[str, bool] = {
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "macro_f1": True,
-    "auroc": True,
-    "log_loss": False,
-    "brier": False,
-    "ece": False,
-    "mae": False,
-    "rmse": False,
-    "r2": True,
-    "mape": False,
-    "medae": False,
-    "spearman": True,
-    "map": True,
-    "micro_f1": True,
-    "exact_match": True,
-    "hamming_loss": False,
-    "loss": False,
-}
-"""Metrics to select by; ``coverage`` and ``interval_width`` are known only after the training."""
-DEFAULT_METRIC: dict[str, str] = {"classification": "accuracy", "multilabel": "map", "regression": "rmse"}
+WholeTask = Callable[..., dict[str, float]]
+"""All metrics of a task by one function: the form of older packages."""
 
-METRICS: Registry[Callable[..., dict[str, float]]] = Registry("metrics of task", group="polymodal.metrics")
+
+@dataclass(frozen=True)
+class Rows:
+    """Predictions beside the ground truth, of rows whose truth is known: the argument of every metric.
+
+    Attributes:
+        prediction: What the head answers: probabilities ``(rows, classes)``, or numbers ``(rows,)``.
+        target: Indices of classes ``(rows,)``, labels ``(rows, classes)`` int64 (1 where the row has it), or
+            numbers ``(rows,)``.
+        weight: ``(rows,)`` float64, above 0 with mean 1: how much each row counts. None: all the same.
+        decided: What the head decides on its answers, such as ``predicted``, or ``low`` and ``high``, each
+            ``(rows, …)``; see :meth:`polymodal.models.heads.Head.decide`.
+        classes: Number of classes or labels; 0 for numbers.
+    """
+
+    prediction: Tensor
+    target: Tensor
+    weight: Tensor | None = None
+    decided: Mapping[str, Tensor] = field(default_factory=dict)
+    classes: int = 0
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """The predicted class ``(rows,)`` or labels ``(rows, classes)``; default: the likeliest, or p ≥ ½."""
+        if "predicted" in self.decided:
+            return self.decided["predicted"]
+        return self.prediction >= 0.5 if self.target.ndim > 1 else self.prediction.argmax(dim=-1)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """:attr:`prediction` in double precision, between 0 and 1, which rounding may exceed a little."""
+        return self.prediction.double().clamp(0, 1)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """:attr:`weight` as an array; ones where all rows count the same."""
+        weight = torch.ones(len(self.target), dtype=torch.float64) if self.weight is None else self.weight
+        return weight.double().cpu().numpy()
+
+    def mean(self, values: Tensor) -> float:
+        """The (weighted) mean of ``values`` ``(rows,)``."""
+        if self.weight is None:
+            return float(values.double().mean())
+        return mean(values.cpu().numpy(), self.weights)
+
+
+@dataclass(frozen=True)
+class Additive:
+    """A metric of sums over rows, so that resampling rows is one matrix product.
+
+    Attributes:
+        rows: Gives what each row adds, ``(rows, sums)``.
+        value: Gives the metric of sums ``(…, sums)``: ``(…)``, NaN where it is not defined.
+    """
+
+    rows: Callable[[Rows], np.ndarray]
+    value: Callable[[np.ndarray], np.ndarray]
+
+    def of(self, rows: Rows) -> float | None:
+        """The metric of ``rows``; None where it is not defined."""
+        value = float(self.value((self.rows(rows) * rows.weights[:, None]).sum(axis=0)))
+        return value if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric; see :meth:`MetricRegistry.register`."""
+
+    name: str
+    tasks: tuple[str, ...]
+    higher_is_better: bool
+    compute: Callable[[Rows], float | None]
+    weighted: bool = False
+    selects: bool = True
+    additive: Additive | None = None
+
+
+class MetricRegistry:
+    """Metrics by name and task, in the order in which they are registered, then those of other packages."""
+
+    def __init__(self, group: str) -> None:
+        self._metrics: list[Metric] = []
+        self._whole: dict[str, WholeTask] = {}
+        self._offers: Registry[object] = Registry("metric", group=group)
+        self._seen: set[str] = set()
+
+    def register(
+        self,
+        name: str,
+        *,
+        tasks: Iterable[str] = (),
+        higher_is_better: bool | None = None,
+        weighted: bool = False,
+        selects: bool = True,
+        additive: Additive | None = None,
+    ) -> Callable[[Callable], Callable]:
+        """A decorator that enters a function of :class:`Rows`; it returns None where it is not defined.
+
+        Args:
+            name: The metric's, as in ``metrics.json`` and ``train.metric``.
+            tasks: Which it measures.
+            higher_is_better: Its direction.
+            weighted: Whether it heeds ``rows.weight``; if not, it is skipped where rows have weights.
+            selects: Whether it may pick the best epoch.
+            additive: Its form as a function of sums over rows, where it has one.
+
+        Raises:
+            ValueError: If there is one of that name for a task already, or the direction is missing.
+        """
+
+        def enter(compute: Callable) -> Callable:
+            if not tasks:
+                self._enter_whole(name, compute)
+            elif higher_is_better is None:
+                raise ValueError(f"the metric '{name}' needs higher_is_better=True or False")
+            else:
+                self.add(Metric(name, tuple(tasks), higher_is_better, compute, weighted, selects, additive))
+            return compute
+
+        return enter
+
+    def add(self, metric: Metric) -> Metric:
+        """Enter a metric.
+
+        Raises:
+            ValueError: If there is one of that name for one of its tasks, or for any of another direction.
+        """
+        for known in self._metrics:
+            if known.name == metric.name and {*known.tasks} & {*metric.tasks}:
+                raise ValueError(f"there is a metric named '{metric.name}' already: {known.compute!r}")
+            if known.name == metric.name and known.higher_is_better != metric.higher_is_better:
+                raise ValueError(f"the metric '{metric.name}' has the other direction for {known.tasks}")
+        self._metrics.append(metric)
+        return metric
+
+    def of(self, task: str, family: str = "") -> list[Metric]:
+        """The metrics of ``task``, or of its ``family`` where it has none of its own.
+
+        Raises:
+            ConfigError: If no metric measures that task.
+        """
+        self._load_offers()
+        for name in (task, family):
+            found = [metric for metric in self._metrics if name in metric.tasks]
+            if found:
+                return found
+        raise ConfigError(f"there are no metrics of the task '{task}'. {did_you_mean(task, self.tasks)}")
+
+    def whole(self, task: str) -> WholeTask | None:
+        """The one function of all metrics of ``task`` that an older package registered."""
+        self._load_offers()
+        return self._whole.get(task)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Every task that has metrics."""
+        self._load_offers()
+        return list(
+            dict.fromkeys([*(task for metric in self._metrics for task in metric.tasks), *self._whole])
+        )
+
+    def named(self, name: str, task: str = "") -> Metric:
+        """The metric of that name: of ``task``, or the first one; one of another package may be imported.
+
+        Raises:
+            ConfigError: If there is none, or its package cannot be imported.
+        """
+        if name in self._offers and name not in self._seen:
+            self._load(name)
+        self._load_offers()
+        found = [metric for metric in self._metrics if metric.name == name]
+        of_task = [metric for metric in found if task in metric.tasks]
+        if not found:
+            raise ConfigError(f"there is no metric '{name}'. {did_you_mean(name, self)}")
+        return (of_task or found)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load_offers()
+        return iter(dict.fromkeys(metric.name for metric in self._metrics))
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self) or name in self._offers
+
+    def _enter_whole(self, task: str, compute: WholeTask) -> None:
+        warnings.warn(
+            f"all metrics of the task '{task}' by one function: register them one by one, as "
+            "METRICS.register(name, tasks=(…,), higher_is_better=…)",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        self._whole[task] = compute
+
+    def _load_offers(self) -> None:
+        """Import the metrics that other packages offer; a broken one is skipped with a warning."""
+        for name in self._offers:
+            if name not in self._seen:
+                try:
+                    self._load(name)
+                except ConfigError as error:
+                    self._seen.add(name)
+                    warnings.warn(f"{error}. It is skipped", stacklevel=2)
+
+    def _load(self, name: str) -> None:
+        entry = self._offers[name]
+        self._seen.add(name)
+        if isinstance(entry, Metric):
+            if entry not in self._metrics:
+                self.add(entry)
+        elif callable(entry) and all(metric.name != name for metric in self._metrics):
+            self._enter_whole(name, entry)
+
+
+METRICS = MetricRegistry("polymodal.metrics")
 
 
 def evaluate(
@@ -59,247 +262,79 @@ def evaluate(
 
     Args:
         task: Of the head.
-        prediction: What the head answers.
-        target: What should have been answered.
-        weight: ``(rows,)`` how much each row counts, 0 or more; a row of weight 0 is left out. By default all
+        prediction: What the head answers: probabilities ``(rows, classes)`` or numbers ``(rows,)``.
+        target: The ground truth; where unknown -100, or NaN.
+        weight: ``(rows,)`` how much each row counts, 0 or more; a row of weight 0 is skipped. By default all
             count the same.
+        family: The task whose metrics are used where ``task`` has none.
         decided: What the head decides on its answers, see :meth:`polymodal.models.heads.Head.decide`.
 
+    Returns:
+        Metric by name, without those that are not defined on these rows.
+
     Raises:
-        ConfigError: If no metrics are registered for that task.
+        ConfigError: If no metric measures that task.
         ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
-    measure = _metrics_of(task, family)
-    if weight is None:
-        return measure(prediction, target, **decided)
-    counts = weight > 0
-    own = {name: value[counts] for name, value in decided.items()}
-    kept = weight[counts].double()
-    return measure(prediction[counts], target[counts], weight=kept / kept.mean(), **own)
+    if weight is not None:
+        counts = weight > 0
+        decided = {name: value[counts] for name, value in decided.items()}
+        kept = weight[counts].double()
+        prediction, target, weight = prediction[counts], target[counts], kept / kept.mean()
+    whole = METRICS.whole(task)
+    if whole is not None:
+        return whole(prediction, target, **decided, **({} if weight is None else {"weight": weight}))
+    metrics = METRICS.of(task, family)
+    rows = known_rows(prediction, target, weight, decided)
+    if not len(rows.target):
+        return {}
+    values = {m.name: m.compute(rows) for m in metrics if m.weighted or rows.weight is None}
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def weighs_metrics(task: str, family: str = "") -> bool:
-    """Whether the metrics of a task can be weighted row by row."""
-    names = inspect.signature(_metrics_of(task, family)).parameters
-    return "weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
-
-
-def _metrics_of(task: str, family: str) -> Callable[..., dict[str, float]]:
-    return METRICS[family if family and task not in METRICS else task]
-
-
-@METRICS.register("classification")
-def classification_metrics(
-    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None, weight: Tensor | None = None
-) -> dict[str, float]:
-    """Metrics of classes: ``probabilities`` ``(rows, classes)``, ``target`` ``(rows,)``, -100 where unknown.
-
-    ``predicted`` ``(rows,)`` are the classes that were said, by default the likeliest. With ``weight``
-    ``(rows,)``, above 0, each row counts so much.
-
-    A class without a row in ``target`` has no recall and no curve, so it is left out of ``balanced_accuracy``
-    and ``auroc``; ``macro_f1`` counts it only if it was predicted, which is a mistake. ``ece`` is the
-    calibration error of the likeliest class over 15 bins of equal width (Guo et al. 2017, equation 3),
-    ``brier`` the :func:`brier_score`.
-
-    Returns:
-        Metric by name; ``auroc`` is absent where a single class occurs; empty if no row has an answer.
+def known_rows(
+    prediction: Tensor, target: Tensor, weight: Tensor | None, decided: Mapping[str, Tensor]
+) -> Rows:
+    """The rows whose truth is known, once they are found to be in order.
 
     Raises:
         ValueError: If the shapes do not belong together, or a target is none of the classes.
-        PolymodalError: If a probability is not a finite number.
-    """
-    known = target != NO_ANSWER
-    probabilities, target = _answered(probabilities, target)
-    if not len(target):
-        return {}
-    predicted = probabilities.argmax(dim=1) if predicted is None else predicted[known]
-    if weight is not None:
-        return weighted.class_metrics(probabilities, target, predicted, weight[known])
-    smallest, classes = torch.finfo(probabilities.dtype).eps, probabilities.shape[1]
-    # Rounding may give a little over one, which torchmetrics takes for a logit and puts through a softmax.
-    probabilities = probabilities.double().clamp(0, 1)
-    counts = {"preds": predicted, "target": target, "num_classes": classes, "average": "none"}
-    occurs = target.bincount(minlength=classes) > 0
-    appears = occurs | (predicted.bincount(minlength=classes) > 0)
-    right = probabilities.gather(1, target.unsqueeze(1)).clamp(
-        min=smallest
-    )  # of zero the mean would be infinite
-    values = {
-        "accuracy": (predicted == target).double().mean(),
-        "balanced_accuracy": _per_class(M.classification.multiclass_recall, counts)[occurs].mean(),
-        "macro_f1": _per_class(M.classification.multiclass_f1_score, counts)[appears].mean(),
-        "log_loss": -right.log().mean(),
-        "brier": brier_score(probabilities, target),
-        "ece": _calibration_error(probabilities, target),
-    }
-    if int(occurs.sum()) > 1:
-        values["auroc"] = _auroc(probabilities, target, occurs)
-    return {name: float(value) for name, value in values.items()}
-
-
-@METRICS.register("multilabel")
-def multilabel_metrics(
-    probabilities: Tensor, target: Tensor, predicted: Tensor | None = None, weight: Tensor | None = None
-) -> dict[str, float]:
-    """Metrics of several labels a row: ``probabilities`` and ``target`` ``(rows, classes)``.
-
-    A row of ``target`` that is unknown holds NaN. ``predicted``, of the same shape, are the labels that
-    were said, by default those of probability ½ or more. A label that no row has gives no precision to
-    average and no curve, so it is left out of ``map`` (mean average precision) and ``auroc``, as is from
-    the latter a label that all rows have; a label that is neither there nor said is left out of
-    ``macro_f1``. ``exact_match`` is the share of rows whose labels are all right, ``hamming_loss`` the
-    share of wrong decisions, ``brier`` the :func:`brier_score`. With ``weight`` ``(rows,)``, above 0, each
-    row counts so much.
-
-    Returns:
-        Metric by name, without those that are undefined; empty if no row has an answer.
-
-    Raises:
-        ValueError: If the shapes do not belong together.
-        PolymodalError: If a probability is not a finite number.
-    """
-    if probabilities.ndim != 2 or target.shape != probabilities.shape:
-        shapes = tuple(probabilities.shape), tuple(target.shape)
-        raise ValueError(f"expected (rows, classes) twice, got {shapes[0]}, {shapes[1]}")
-    predicted = probabilities >= 0.5 if predicted is None else predicted
-    known = ~target.isnan().any(dim=1)
-    probabilities, target, said = probabilities.detach()[known], target[known].long(), predicted[known].long()
-    if not len(target):
-        return {}
-    refuse_not_finite(probabilities)
-    probabilities = probabilities.double().clamp(0, 1)
-    if weight is not None:
-        return weighted.label_metrics(probabilities, target, said, weight[known])
-    both, each = (said & target).sum(dim=0).double(), (said + target).sum(dim=0).double()  # (classes,)
-    values = {
-        "micro_f1": 2 * both.sum() / each.sum().clamp(min=1),
-        "exact_match": (said == target).all(dim=1).double().mean(),
-        "hamming_loss": (said != target).double().mean(),
-        "brier": brier_score(probabilities, target),
-    }
-    appears = each > 0
-    if appears.any():
-        values["macro_f1"] = (2 * both / each.clamp(min=1))[appears].mean()
-    has, lacks = target.any(dim=0), (target == 0).any(dim=0)
-    for name, metric, where in (
-        ("map", M.classification.binary_average_precision, has),
-        ("auroc", M.classification.binary_auroc, has & lacks),
-    ):
-        # Label by label: torchmetrics' own mean over labels refuses a single one.
-        found = [metric(probabilities[:, label], target[:, label]) for label in where.nonzero().flatten()]
-        if found:
-            values[name] = torch.stack(found).mean()
-    return {name: float(value) for name, value in values.items()}
-
-
-@METRICS.register("regression")
-def regression_metrics(
-    prediction: Tensor,
-    target: Tensor,
-    low: Tensor | None = None,
-    high: Tensor | None = None,
-    weight: Tensor | None = None,
-) -> dict[str, float]:
-    """Metrics of numbers: ``prediction`` and ``target`` ``(rows,)``, NaN where the target is unknown.
-
-    ``mape`` is a share, not a percentage, and leaves out rows whose target is zero. With an interval from
-    ``low`` to ``high`` ``(rows,)``, ``coverage`` is the share of the targets that lie in theirs, ends
-    included, and ``interval_width`` the mean width. With ``weight`` ``(rows,)``, above 0, each row counts so
-    much.
-
-    Returns:
-        Metric by name, without those that are undefined: ``mape`` if every target is zero, ``r2`` if all
-        targets are equal, ``spearman`` if all targets or all predictions are; empty if no row has an answer.
-
-    Raises:
-        ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
-    if prediction.ndim != 1 or target.shape != prediction.shape:
-        raise ValueError(f"expected (rows,) twice, got {tuple(prediction.shape)}, {tuple(target.shape)}")
-    known = ~target.isnan()
-    interval = None if low is None or high is None else (low[known].double(), high[known].double())
-    prediction, target = prediction.detach()[known].double(), target[known].double()
-    if not len(target):
-        return {}
-    refuse_not_finite(prediction.unsqueeze(1))
-    if weight is not None:
-        return weighted.number_metrics(prediction, target, interval, weight[known])
-    error = (prediction - target).abs()
-    values = {
-        "mae": float(M.mean_absolute_error(prediction, target)),
-        "rmse": float(M.mean_squared_error(prediction, target, squared=False)),
-        # torch.median gives the lower of the two middle values, and torch.quantile refuses long inputs.
-        "medae": float(np.median(error.cpu().numpy())),
-    }
-    varies = bool((target != target[0]).any())
-    if varies:
-        values["r2"] = float(M.r2_score(prediction, target))
-    if varies and bool((prediction != prediction[0]).any()):
-        # torchmetrics 1.9 sums the ranks of equal values in 32 bits: wrong, even in sign, on 200,000 rows.
-        values["spearman"] = float(spearmanr(prediction.cpu().numpy(), target.cpu().numpy()).statistic)
-    nonzero = target != 0
-    if nonzero.any():
-        values["mape"] = float((error[nonzero] / target[nonzero].abs()).mean())
-    return values | (_interval_metrics(*interval, target) if interval else {})
-
-
-def brier_score(probabilities: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """The mean squared error of ``probabilities`` ``(rows, classes)``, a scalar.
-
-    Of classes, ``target`` ``(rows,)``, it is summed over all of them, from 0 to 2 (Brier 1950, equation 2);
-    of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1. With ``weight``
-    ``(rows,)`` each row counts so much.
-    """
-    if target.ndim > 1:
-        each = (probabilities - target).square()
-        return each.mean() if weight is None else each.mean(dim=1) @ weight / weight.sum()
-    each = (probabilities - F.one_hot(target, probabilities.shape[1])).square().sum(dim=1)
-    return each.mean() if weight is None else each @ weight / weight.sum()
-
-
-def _interval_metrics(low: Tensor, high: Tensor, target: Tensor) -> dict[str, float]:
-    inside = (low <= target) & (target <= high)
-    return {"coverage": float(inside.double().mean()), "interval_width": float((high - low).mean())}
-
-
-def _answered(probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows with an answer, once everything about them is found to be in order."""
-    if probabilities.ndim != 2 or target.shape != probabilities.shape[:1]:
-        shapes = tuple(probabilities.shape), tuple(target.shape)
-        raise ValueError(f"expected (rows, classes) and (rows,), got {shapes[0]}, {shapes[1]}")
-    known = target != NO_ANSWER
-    probabilities, target = probabilities.detach()[known], target[known].long()
-    classes = probabilities.shape[1]
-    if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
+    is_class = not target.is_floating_point()
+    is_number = not is_class and prediction.ndim == 1
+    shapes = f"{tuple(prediction.shape)}, {tuple(target.shape)}"
+    if is_class and (prediction.ndim != 2 or target.shape != prediction.shape[:1]):
+        raise ValueError(f"expected (rows, classes) and (rows,), got {shapes}")
+    if not is_class and (target.shape != prediction.shape or prediction.ndim > 2):
+        raise ValueError(f"expected {'(rows,)' if is_number else '(rows, classes)'} twice, got {shapes}")
+    empty = target == NO_ANSWER if is_class else target.isnan()
+    known = ~(empty.any(dim=1) if empty.ndim > 1 else empty)
+    prediction, target = prediction.detach()[known], target[known]
+    classes = 0 if is_number else prediction.shape[1]
+    target = target.double() if is_number else target.long()
+    if is_class and len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
         found = f"{int(target.min())} to {int(target.max())}"
         raise ValueError(f"expected targets from 0 to {classes - 1}, got {found}")
-    refuse_not_finite(probabilities)
-    return probabilities, target
-
-
-def _per_class(metric: Callable[..., Tensor], counts: dict) -> Tensor:
-    return metric(**counts, zero_division=0.0).double()
-
-
-def _auroc(probabilities: Tensor, target: Tensor, occurs: Tensor) -> Tensor:
-    """Area under the curve: of class 1 if there are two, else the mean of each one against the rest."""
-    if probabilities.shape[1] == 2:
-        return M.classification.binary_auroc(probabilities[:, 1], target)
-    against_rest = F.one_hot(target, probabilities.shape[1])[:, occurs]
-    return M.classification.multilabel_auroc(
-        probabilities[:, occurs], against_rest, num_labels=against_rest.shape[1], average="macro"
+    refuse_not_finite(prediction.unsqueeze(1) if is_number else prediction)
+    decided = {name: value[known] for name, value in decided.items()}
+    return Rows(
+        prediction.double() if is_number else prediction,
+        target,
+        None if weight is None else weight[known],
+        decided,
+        classes,
     )
 
 
-def _calibration_error(probabilities: Tensor, target: Tensor) -> Tensor:
-    # torchmetrics gives a confidence of exactly one a bin of its own; it belongs to the last one.
-    below_one = probabilities.clamp(max=1 - 1e-12)
-    return M.classification.multiclass_calibration_error(
-        below_one, target, num_classes=probabilities.shape[1], n_bins=CALIBRATION_BINS, norm="l1"
-    )
+def weighs_metrics(task: str, family: str = "") -> bool:
+    """Whether some metric of a task can be weighted row by row."""
+    whole = METRICS.whole(task)
+    if whole is None:
+        return any(metric.weighted for metric in METRICS.of(task, family))
+    names = inspect.signature(whole).parameters
+    return "weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
 
 
 def refuse_not_finite(answers: Tensor) -> None:

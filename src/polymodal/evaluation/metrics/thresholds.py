@@ -9,6 +9,9 @@ import torch
 from sklearn.metrics import precision_recall_curve
 from torch import Tensor
 
+from polymodal.evaluation.metrics.class_metrics import class_counts
+from polymodal.evaluation.metrics.metrics import METRICS
+
 FEWEST_ROWS = 5
 """Rows that have a class, and rows that do not, without which its threshold stays as it is."""
 CANDIDATES = 200
@@ -16,7 +19,7 @@ CANDIDATES = 200
 ROUNDS = 5
 """The classes are gone through so many times at most; it hardly ever takes more than three."""
 DECISIVE = ("accuracy", "balanced_accuracy", "macro_f1")
-"""Metrics of a classification that hang on which class is said."""
+"""Our metrics of classes that depend on the predicted class alone."""
 
 
 def label_thresholds(
@@ -60,7 +63,7 @@ def class_thresholds(
     Args:
         probabilities: ``(rows, classes)``.
         target: ``(rows,)``, -100 where unknown.
-        metric: One of :data:`DECISIVE`.
+        metric: Its name; see :func:`is_decisive`.
         weight: ``(rows,)``, above 0, how much each row counts; by default all the same.
 
     Returns:
@@ -124,11 +127,15 @@ def _between(limits: np.ndarray) -> np.ndarray:
 def score(
     said: np.ndarray, target: np.ndarray, classes: int, metric: str, weights: np.ndarray | None = None
 ) -> float:
-    """One metric of :func:`~polymodal.evaluation.metrics.metrics.classification_metrics`, but quick."""
+    """One metric of :mod:`polymodal.evaluation.metrics.class_metrics`, but quick."""
     hit = said == target
     right = np.bincount(target[hit], None if weights is None else weights[hit], minlength=classes)
     are, are_said = (np.bincount(places, weights, minlength=classes) for places in (target, said))
-    return float(_SCORES[metric](right, are, are_said))
+    if metric in _SCORES:
+        return float(_SCORES[metric](right, are, are_said))
+    additive = METRICS.named(metric).additive
+    assert additive is not None
+    return float(additive.value(np.concatenate([right, are_said, are]).astype(float)))
 
 
 _SCORES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
@@ -136,6 +143,14 @@ _SCORES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     "balanced_accuracy": lambda right, are, said: (right[are > 0] / are[are > 0]).mean(),
     "macro_f1": lambda right, are, said: (2 * right[are + said > 0] / (are + said)[are + said > 0]).mean(),
 }
+
+
+def is_decisive(metric: str, task: str) -> bool:
+    """Whether a metric of ``task`` depends on the counts of predicted and true classes alone."""
+    if metric in _SCORES:
+        return True
+    known = metric in METRICS and METRICS.named(metric, task)
+    return bool(known and known.higher_is_better and known.additive and known.additive.rows is class_counts)
 
 
 def _inside(threshold: float) -> float:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
+from polymodal.config import TargetConfig
+from polymodal.data.targets import TargetReader
 from polymodal.models.outputs import FusedState
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
@@ -21,7 +25,8 @@ class Head(nn.Module):
 
     Attributes:
         task: The name it is registered under.
-        family: The task of this library whose target cells and whose metrics are its too; its own by default.
+        family: The target whose cells it reads (:data:`polymodal.data.targets.TARGETS`), and the task whose
+            metrics measure it where it has none of its own; the task by default.
         variance_factor: What a loss over its variance is multiplied by where weights are learned: 1 for a
             cross-entropy, ½ for a squared error; see
             :class:`polymodal.models.weighting.UncertaintyWeighting`.
@@ -30,6 +35,30 @@ class Head(nn.Module):
     task: ClassVar[str]
     family: ClassVar[str] = ""
     variance_factor: ClassVar[float] = 1.0
+
+    @classmethod
+    def reads(cls) -> str:
+        """The name of the target whose cells it reads: its family."""
+        return cls.family or cls.task
+
+    @classmethod
+    def configured(
+        cls, config: TargetConfig, target: TargetReader, answers: np.ndarray, weights: np.ndarray | None
+    ) -> dict[str, Any]:
+        """Arguments of the constructor that follow from a declaration and the training rows.
+
+        Those that a head does not take are not passed; by default they are those of its family's head.
+
+        Args:
+            config: The target's settings.
+            target: The reader of its cells.
+            answers: ``(rows, …)`` the training targets as the reader reads them.
+            weights: ``(rows,)`` how much each training row counts; None where all count the same.
+        """
+        family = cls.reads()
+        if family == cls.task or family not in HEADS:
+            return {}
+        return HEADS[family].configured(config, target, answers, weights)
 
     def __init__(self, *, weight: float = 1.0, dropout: float = 0.1) -> None:
         super().__init__()
@@ -85,6 +114,15 @@ class Head(nn.Module):
         """What follows from an answer, by the names under which the task's metrics take it; maybe nothing."""
         return {}
 
+    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
+        """The types of those :meth:`columns` whose first cells may not show them.
+
+        Args:
+            name: Of the target.
+            of_answer: The type of an answer in the target's labels; None where its cells show it.
+        """
+        return {}
+
     def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
         """An answer as the columns of a table, a cell a row.
 
@@ -114,11 +152,6 @@ def takes_weights(kind: type[Head]) -> bool:
     """Whether the losses of such heads can be weighted row by row."""
     found = [inspect.signature(method).parameters for method in (kind.loss, kind.normalizer)]
     return all("weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values()) for names in found)
-
-
-def family_of(head: Head | type[Head]) -> str:
-    """The task whose cells and metrics are those of ``head``."""
-    return head.family or head.task
 
 
 HEADS: Registry[type[Head]] = Registry("head", group="polymodal.heads", base=Head)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polymodal.config import TargetConfig
+from polymodal.data.targets import TargetReader
 from polymodal.models.heads.base import (
     HEADS,
     IGNORED,
@@ -60,6 +64,16 @@ class Classifier(Head):
         self.register_buffer("class_weights", per_class(class_weights, len(self.classes), "class_weights"))
         self.register_buffer("temperature", torch.ones(()))
 
+    @classmethod
+    def configured(
+        cls, config: TargetConfig, target: TargetReader, answers: np.ndarray, weights: np.ndarray | None
+    ) -> dict[str, Any]:
+        """See :class:`Head`."""
+        balanced = config.class_weights == "balanced"
+        factors = balanced_weights(answers, len(target.classes), weights) if balanced else None
+        smoothing = config.label_smoothing
+        return {"classes": target.classes, "label_smoothing": smoothing, "class_weights": factors}
+
     @property
     def outputs(self) -> int:
         """See :class:`Head`."""
@@ -85,6 +99,10 @@ class Classifier(Head):
         """Probabilities ``(batch, classes)`` after the calibration temperature."""
         return (logits.float() / self.temperature).softmax(dim=-1)
 
+    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
+        """See :class:`Head`."""
+        return {} if of_answer is None else {name: of_answer}
+
     def decide(self, answer: Tensor) -> dict[str, Tensor]:
         """``predicted`` ``(batch,)``, the place of the class that is said."""
         scaled = answer if self.thresholds is None else answer / answer.new_tensor(self.thresholds)
@@ -108,3 +126,12 @@ class Classifier(Head):
             "label_smoothing": self.label_smoothing,
             "thresholds": self.thresholds,
         }
+
+
+def balanced_weights(answers: np.ndarray, classes: int, weights: np.ndarray | None) -> list[float]:
+    """A weight per class, the larger the rarer it is; a class without a row that counts has weight 1."""
+    known = answers >= 0
+    counted = None if weights is None else weights[known]
+    counts = np.bincount(answers[known].astype(int), counted, minlength=classes)
+    occurs = counts > 0
+    return np.where(occurs, counts.sum() / (len(counts) * np.where(occurs, counts, 1)), 1.0).tolist()

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polymodal.config import TargetConfig
+from polymodal.data.targets import TargetReader
 from polymodal.models.heads.base import (
     HEADS,
     Head,
@@ -55,6 +59,18 @@ class MultilabelClassifier(Head):
         self.register_buffer("pos_weight", per_class(pos_weight, len(self.classes), "pos_weight"))
         self.register_buffer("temperature", torch.ones(()))
 
+    @classmethod
+    def configured(
+        cls, config: TargetConfig, target: TargetReader, answers: np.ndarray, weights: np.ndarray | None
+    ) -> dict[str, Any]:
+        """See :class:`Head`."""
+        balanced = config.class_weights == "balanced"
+        return {
+            "classes": target.classes,
+            "pos_weight": _pos_weight(answers, weights) if balanced else None,
+            "thresholds": config.thresholds if isinstance(config.thresholds, float) else 0.5,
+        }
+
     @property
     def outputs(self) -> int:
         """See :class:`Head`."""
@@ -78,6 +94,11 @@ class MultilabelClassifier(Head):
         """Each class's own probability, ``(batch, classes)``, after the calibration temperature."""
         return (logits.float() / self.temperature).sigmoid()
 
+    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
+        """See :class:`Head`."""
+        own = {} if of_answer is None else {name: of_answer}
+        return own | {f"{name}_confidence": pa.list_(pa.float32())}
+
     def decide(self, answer: Tensor) -> dict[str, Tensor]:
         """``predicted`` ``(batch, classes)`` bool, the classes that are said."""
         return {"predicted": answer >= answer.new_tensor(self.thresholds)}
@@ -98,3 +119,12 @@ class MultilabelClassifier(Head):
             "pos_weight": self.pos_weight.tolist(),
             "thresholds": self.thresholds,
         }
+
+
+def _pos_weight(answers: np.ndarray, weights: np.ndarray | None) -> list[float]:
+    """Rows without each class over rows with it, as PyTorch proposes; ``answers`` ``(rows, classes)``."""
+    filled = ~np.isnan(answers).any(axis=1)
+    counted = np.ones(int(filled.sum())) if weights is None else weights[filled]
+    positives = counted @ answers[filled]
+    ratio = (counted.sum() - positives) / np.where(positives > 0, positives, 1)
+    return np.where(positives > 0, ratio, 1.0).clip(min=1e-3).tolist()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from polymodal.config import TargetConfig
+from polymodal.data.targets import TargetReader
+from polymodal.data.values.numbers import mean_and_deviation
 from polymodal.models.heads.base import HEADS, Head, divisor, weighed
 from polymodal.utils.records import Settings
 
@@ -48,6 +52,17 @@ class Regressor(Head):
             raise ValueError(f"half_width is {half_width:g}, expected 0 or more")
         self.mean, self.deviation, self.transform = mean, deviation, transform
         self.half_width = half_width
+
+    @classmethod
+    def configured(
+        cls, config: TargetConfig, target: TargetReader, answers: np.ndarray, weights: np.ndarray | None
+    ) -> dict[str, Any]:
+        """See :class:`Head`."""
+        filled = ~np.isnan(answers)
+        numbers, counted = answers[filled], None if weights is None else weights[filled]
+        numbers = np.log1p(np.clip(numbers, 0, None)) if config.transform == "log" else numbers
+        mean, deviation = mean_and_deviation(numbers, counted)
+        return {"mean": mean, "deviation": deviation, "transform": config.transform}
 
     def loss(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Squared error of ``logits`` ``(batch, 1)`` with ``target`` ``(batch,)``, NaN where it is empty.

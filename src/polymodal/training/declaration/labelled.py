@@ -10,8 +10,7 @@ import numpy as np
 from polymodal.config import Declaration
 from polymodal.data.splits.label_budget import choose_labelled
 from polymodal.data.tables.table import Table
-from polymodal.data.values.column_values import as_labels, parse_numbers
-from polymodal.data.values.labels import readable_labels
+from polymodal.data.targets import TARGETS
 
 if TYPE_CHECKING:
     from polymodal.training.job import Job
@@ -54,12 +53,7 @@ def labelled_rows(train: Table, declaration: Declaration) -> np.ndarray:
 def first_answers(train: Table, declaration: Declaration) -> list[Any]:
     """What the rows answer to the first target: names, numbers or lists; None or NaN where nothing."""
     name, config = next(iter(declaration.targets.items()))
-    values = train.values(name)
-    if config.family == "regression":
-        return parse_numbers(values, config.format)[0].tolist()
-    if config.family == "multilabel":
-        return readable_labels(values, config.separator, train.missing)
-    return [label or None for label in as_labels(values)]
+    return TARGETS[config.family].known_answers(train.values(name), config, train.missing)
 
 
 def label_notes(job: Job) -> list[str]:

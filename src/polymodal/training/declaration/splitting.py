@@ -9,10 +9,11 @@ import numpy as np
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.rare_values import generalise
+from polymodal.data.readers.base import Content
 from polymodal.data.splits.folds import fold_rows
-from polymodal.data.splits.split import class_labels, split_rows
+from polymodal.data.splits.split import split_rows
 from polymodal.data.tables.table import Table
-from polymodal.data.values.labels import rarest_label, readable_labels
+from polymodal.data.targets import TARGETS
 from polymodal.data.values.missing import Marks
 from polymodal.errors import DataError, Problem
 from polymodal.training.declaration.labelled import few_answers, few_labels
@@ -65,12 +66,9 @@ def _labels(table: Table, declaration: Declaration) -> list[set[tuple[str, str]]
     """The labels per row of all targets of classes and of labels, each beside its target."""
     labels: list[set[tuple[str, str]]] = [set() for _ in range(len(table))]
     for name, target in declaration.targets.items():
-        if name not in table.columns or target.family == "regression":
+        if name not in table.columns:
             continue
-        if target.family == "multilabel":
-            cells = readable_labels(table.values(name), target.separator, table.missing)
-        else:
-            cells = [[label] if label else [] for label in class_labels(table, name)]
+        cells = TARGETS[target.family].labels(table.values(name), target, table.missing)
         for row, cell in zip(labels, cells, strict=True):
             row.update((name, label) for label in cell or ())
     return labels
@@ -78,10 +76,9 @@ def _labels(table: Table, declaration: Declaration) -> list[set[tuple[str, str]]
 
 def _stratify(table: Table, declaration: Declaration) -> str | list[str] | None:
     """What is kept in equal shares in all splits: the first target of classes, else that of labels."""
-    tasks = {name: target.family for name, target in declaration.targets.items()}
-    classes = [name for name, task in tasks.items() if task == "classification"]
-    labels = [name for name, task in tasks.items() if task == "multilabel"]
-    if classes or not labels:
-        return classes[0] if classes else None
-    separator = declaration.targets[labels[0]].separator
-    return rarest_label(readable_labels(table.values(labels[0]), separator, table.missing))
+    readers = {name: TARGETS[target.family] for name, target in declaration.targets.items()}
+    for kind in (Content.CATEGORY, Content.LABELS):
+        for name, reader in readers.items():
+            if reader.holds == kind:
+                return reader.strata(table, name, declaration.targets[name])
+    return None

@@ -20,16 +20,18 @@ from polymodal.config import (
     TargetConfig,
 )
 from polymodal.data.readers.base import READERS, Content, content_of
+from polymodal.data.targets import TARGETS
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.evaluation.metrics.metrics import weighs_metrics
+from polymodal.evaluation.metrics.metrics import METRICS, weighs_metrics
 from polymodal.models.build import build_fusion, given_objective
 from polymodal.models.encoders import ENCODERS, build_encoder
 from polymodal.models.encoders.base import tuning
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
-from polymodal.models.heads import HEADS, family_of, takes_weights
+from polymodal.models.heads import HEADS, takes_weights
 from polymodal.models.objectives.base import OBJECTIVES, at_least_two, build_objective
 from polymodal.models.weighting import check_unweighted
+from polymodal.tasks import task_of
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.registry import accepted
 
@@ -37,12 +39,14 @@ HEAD_SETTINGS = {
     "class_weights": {"class_weights", "pos_weight"},
     "label_smoothing": {"label_smoothing"},
     "transform": {"transform"},
-    "separator": {"multilabel"},
+    "separator": set(),
+    "classes": set(),
     "thresholds": {"thresholds"},
-    "temperature": {"classification", "multilabel"},
+    "temperature": set(),
     "interval": {"half_width"},
 }
-"""What a head has to take, or the family it has to be of, for each setting of a target to mean something."""
+"""By setting of a target, the arguments of which a head has to take one for it to mean something, unless it
+is among the :attr:`polymodal.tasks.Task.settings`."""
 ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
 """What ``predictions.parquet`` says of a row beside its answers."""
 WEIGHT = "sample_weight"
@@ -236,17 +240,23 @@ def check_head(name: str, config: TargetConfig) -> None:
     kind = HEADS[config.task]
     if kind.task != config.task:
         raise ConfigError(f"the head '{config.task}' calls its task '{kind.task}': the names must be one")
-    config.belongs_to(family_of(kind))
-    own = accepted(kind)
-    if config.family == "multilabel" and "thresholds" in own and config.thresholds is None:
-        config.thresholds = "validation"
+    if kind.reads() not in TARGETS:
+        raise ConfigError(
+            f"the head '{config.task}' reads its targets as '{kind.reads()}', which no target reader does. "
+            f"Set its 'family' to one of {', '.join(TARGETS)}, or offer a reader (polymodal.targets)"
+        )
+    if METRICS.whole(config.task) is None:
+        METRICS.of(config.task, kind.reads())  # refused here rather than after the first epoch
+    own, task = accepted(kind), task_of(config.task)
+    config.belongs_to(kind.reads(), ordered=task.ordered)
+    task.check(config, own)
     for option in config.options:
         if option not in own:
             cure = did_you_mean(option, own)
             raise ConfigError(f"the head '{config.task}' has no option '{option}'. {cure}")
     for setting, needed in HEAD_SETTINGS.items():
         default = type(config).model_fields[setting].default
-        if not needed & {*own, config.family} and getattr(config, setting) != default:
+        if setting not in task.settings and not needed & {*own} and getattr(config, setting) != default:
             raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
 
 

@@ -13,6 +13,7 @@ from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import MediaError
 from polymodal.data.readers.base import Content, content_of
 from polymodal.data.tables.table import Table
+from polymodal.data.targets import ClassTarget
 from polymodal.errors import Problem
 from polymodal.training.language.language_job import LanguageJob, Stage
 
@@ -63,7 +64,7 @@ def _followed(job: LanguageJob, table: Table, answer: Template, columns: Sequenc
         return []
     kinds = {guess.column: guess.modality for guess in job.guesses}
     roles = {name: str(kinds.get(name)) for name in columns if _is_plain(kinds.get(name))}
-    parts = Parts({"train": table}, {}, roles | {answer.columns[0]: "classification"})
+    parts = Parts({"train": table}, {}, roles | {answer.columns[0]: ClassTarget.task})
     return giveaways(parts, list(roles), answer.columns[0])
 
 

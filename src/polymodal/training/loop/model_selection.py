@@ -10,10 +10,11 @@ import torch
 from transformers import EvalPrediction
 
 from polymodal.errors import ConfigError, did_you_mean
-from polymodal.evaluation.metrics.metrics import DEFAULT_METRIC, HIGHER_IS_BETTER, evaluate
-from polymodal.models.heads import Head, family_of
+from polymodal.evaluation.metrics.metrics import METRICS, evaluate
+from polymodal.models.heads import Head
 from polymodal.models.objectives.base import Objective
 from polymodal.models.weighting import Weighting
+from polymodal.tasks import reader_name, task_of
 
 TIE = 1e-6
 """Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
@@ -26,24 +27,27 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
         ConfigError: If the metric or its target does not exist.
     """
     if metric is None:
-        return DEFAULT_METRIC[next(iter(tasks.values()))] if len(tasks) == 1 else "loss"
+        return task_of(next(iter(tasks.values()))).default_metric if len(tasks) == 1 else "loss"
     target, _, name = metric.rpartition(".")
-    if name not in HIGHER_IS_BETTER:
-        cure = did_you_mean(name, HIGHER_IS_BETTER)
+    if name != "loss" and name not in METRICS:
+        cure = did_you_mean(name, [*METRICS, "loss"])
         raise ConfigError(f"train.metric: there is no metric '{name}'. {cure}")
     if target and target not in tasks:
         raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
-    suits = {"classification": "accuracy balanced_accuracy macro_f1 auroc log_loss brier ece loss",
-             "multilabel": "map macro_f1 micro_f1 exact_match hamming_loss auroc brier loss",
-             "regression": "mae rmse r2 mape medae spearman loss"}  # fmt: skip
     asked = [tasks[target]] if target else list(tasks.values())
     if name != "loss" and not asked:
         cure = "Leave it out: the loss picks the epoch"
         raise ConfigError(f"train.metric: '{name}' measures a target, and there is none. {cure}")
-    if asked and not any(name in suits[task].split() for task in asked):
-        cure = did_you_mean(name, suits[asked[0]].split())
+    if asked and not any(name in suited(task) for task in asked):
+        cure = did_you_mean(name, suited(asked[0]))
         raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {cure}")
     return metric
+
+
+def suited(task: str) -> list[str]:
+    """The metrics that can pick the epoch of a target of ``task``."""
+    found = METRICS.of(task, reader_name(task))
+    return [metric.name for metric in found if metric.selects] + ["loss"]
 
 
 def validation_metrics(
@@ -81,8 +85,7 @@ def validation_metrics(
             with torch.no_grad():
                 answered = head.answer(rows).cpu()
                 decided = head.decide(answered)
-                family = family_of(head)
-                measured = evaluate(head.task, answered, answer.cpu(), weight, family=family, **decided)
+                measured = evaluate(head.task, answered, answer.cpu(), weight, family=head.reads(), **decided)
                 part = float(head.loss(rows, answer, **weighted))
             loss += head.weight * part
             results |= {f"{name}.{key}": value for key, value in measured.items()} | {f"{name}.loss": part}
@@ -122,5 +125,5 @@ def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
     if not values:
         found = f"train.metric: '{metric}' is not defined on these validation rows"
         raise ConfigError(f"{found}; choose another one, or give more rows for validation")
-    value = float(np.mean(values)) * (1 if HIGHER_IS_BETTER[name] else -1)
+    value = float(np.mean(values)) * (1 if METRICS.named(name).higher_is_better else -1)
     return value - TIE * loss / (1 + abs(loss))

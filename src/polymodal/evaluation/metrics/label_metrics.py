@@ -1,0 +1,122 @@
+"""Metrics of several labels per row: predictions and targets are ``(rows, classes)``.
+
+A label that no row has gives no precision to average and no curve, so it is skipped in ``map`` and ``auroc``,
+as is from the latter a label that all rows have; a label that is neither there nor predicted is skipped in
+``macro_f1``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+from torchmetrics import functional as M
+
+from polymodal.evaluation.metrics import weighted
+from polymodal.evaluation.metrics.class_metrics import brier_score
+from polymodal.evaluation.metrics.metrics import METRICS, Additive, Rows
+
+TASKS = ("multilabel",)
+
+
+def both_and_each(rows: Rows) -> np.ndarray:
+    """``(rows, 2)``: labels that are there and predicted, and the sum of both counts."""
+    predicted, true = rows.predicted.bool(), rows.target.bool()
+    both = (predicted & true).sum(dim=1)
+    return torch.stack([both, predicted.sum(dim=1) + true.sum(dim=1)], dim=1).double().numpy()
+
+
+def micro_f1_of(sums: np.ndarray) -> np.ndarray:
+    """Twice the first of two sums over the second."""
+    return 2 * sums[..., 0] / sums[..., 1]
+
+
+@METRICS.register("micro_f1", tasks=TASKS, higher_is_better=True, weighted=True,
+                  additive=Additive(both_and_each, micro_f1_of))  # fmt: skip
+def micro_f1(rows: Rows) -> float:
+    """F1 over all decisions at once."""
+    if rows.weight is not None:
+        held, count = _weighted_counts(rows)
+        return float(2 * held.sum() / count.sum()) if count.any() else 0.0
+    both, each = _counts(rows)
+    return float(2 * both.sum() / each.sum().clamp(min=1))
+
+
+@METRICS.register("exact_match", tasks=TASKS, higher_is_better=True, weighted=True)
+def exact_match(rows: Rows) -> float:
+    """Share of rows whose labels are all right."""
+    return rows.mean((rows.predicted.long() == rows.target).all(dim=1))
+
+
+@METRICS.register("hamming_loss", tasks=TASKS, higher_is_better=False, weighted=True)
+def hamming_loss(rows: Rows) -> float:
+    """Share of wrong decisions."""
+    wrong = rows.predicted.long() != rows.target
+    if rows.weight is None:
+        return float(wrong.double().mean())
+    return weighted.mean(wrong.cpu().numpy().mean(axis=1), rows.weights)
+
+
+@METRICS.register("brier", tasks=TASKS, higher_is_better=False, weighted=True)
+def brier(rows: Rows) -> float:
+    """The :func:`brier_score`, from 0 to 1."""
+    if rows.weight is None:
+        return float(brier_score(rows.probabilities, rows.target))
+    p, t = _arrays(rows)
+    return weighted.mean(((p - t) ** 2).mean(axis=1), rows.weights)
+
+
+@METRICS.register("macro_f1", tasks=TASKS, higher_is_better=True, weighted=True)
+def macro_f1(rows: Rows) -> float | None:
+    """Mean F1 over the labels that are there or predicted."""
+    if rows.weight is not None:
+        held, count = _weighted_counts(rows)
+        return float((2 * held[count > 0] / count[count > 0]).mean()) if count.any() else None
+    both, each = _counts(rows)
+    return float((2 * both / each.clamp(min=1))[each > 0].mean()) if (each > 0).any() else None
+
+
+@METRICS.register("map", tasks=TASKS, higher_is_better=True, weighted=True)
+def mean_average_precision(rows: Rows) -> float | None:
+    """Mean average precision over the labels that some row has."""
+    has = rows.target.any(dim=0)
+    return _mean_over(rows, has, M.classification.binary_average_precision, average_precision_score)
+
+
+@METRICS.register("auroc", tasks=TASKS, higher_is_better=True, weighted=True)
+def auroc(rows: Rows) -> float | None:
+    """Mean area under the curve over the labels that some row has and another lacks."""
+    where = rows.target.any(dim=0) & (rows.target == 0).any(dim=0)
+    return _mean_over(rows, where, M.classification.binary_auroc, roc_auc_score)
+
+
+def _mean_over(
+    rows: Rows, where: Tensor, plain: Callable[..., Tensor], of_weighted: Callable[..., float]
+) -> float | None:
+    """A curve's metric label by label: torchmetrics' own mean over labels refuses a single one."""
+    labels = where.nonzero().flatten().tolist()
+    if not labels:
+        return None
+    if rows.weight is not None:
+        p, t = _arrays(rows)
+        return float(np.mean([of_weighted(t[:, k], p[:, k], sample_weight=rows.weights) for k in labels]))
+    return float(torch.stack([plain(rows.probabilities[:, k], rows.target[:, k]) for k in labels]).mean())
+
+
+def _counts(rows: Rows) -> tuple[Tensor, Tensor]:
+    """By label: rows that have it and it was predicted for, and the sum of both counts."""
+    predicted, target = rows.predicted.long(), rows.target
+    return (predicted & target).sum(dim=0).double(), (predicted + target).sum(dim=0).double()
+
+
+def _weighted_counts(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The same by weight."""
+    s, t = (value.double().cpu().numpy() for value in (rows.predicted.long(), rows.target))
+    return rows.weights @ (t * s), rows.weights @ t + rows.weights @ s
+
+
+def _arrays(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    return rows.probabilities.cpu().numpy(), rows.target.double().cpu().numpy()

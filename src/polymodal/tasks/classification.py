@@ -1,0 +1,244 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from torch import Tensor
+
+from polymodal.config import TargetConfig
+from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
+from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, class_thresholds, is_decisive
+from polymodal.evaluation.statistics.bootstrap import finite
+from polymodal.models.heads import Classifier, Head
+from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+from polymodal.tasks.temperature import class_logits, probability_columns, reliability, tune_temperature
+
+USUAL_METRIC = "macro_f1"
+"""The metric that thresholds are chosen by, where ``train.metric`` does not depend on them."""
+MOST_CLASSES = 30
+"""A matrix of more classes is no longer read."""
+
+
+@TASKS.register("classification")
+class Classification(Task):
+    """See :class:`Task`."""
+
+    name = "classification"
+    default_metric, default_score = "accuracy", "accuracy"
+    card_metrics = ("accuracy", "macro_f1", "ece")
+    settings = frozenset({"temperature"})
+    tabular_tag, media_tag = "tabular-classification", "classification"
+
+    def tunes(self, config: TargetConfig, head: Head) -> bool:
+        """Whether a temperature or thresholds are chosen; a head of another package may know neither."""
+        return isinstance(head, Classifier) and (config.temperature or config.thresholds == "validation")
+
+    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+        """The temperature, then thresholds of probabilities that have it."""
+        assert isinstance(head, Classifier)
+        made = tune_temperature(head, rows) if config.temperature else Tuned()
+        if config.thresholds != "validation":
+            return made
+        metric = rows.metric if is_decisive(rows.metric, self.name) else USUAL_METRIC
+        answer = head.answer(rows.logits).cpu()
+        head.thresholds = class_thresholds(answer, rows.target, metric, rows.weight)
+        if head.thresholds is None:
+            found = f"no thresholds: no class has {FEWEST_ROWS} validation rows and is lacking in as many"
+            made.warnings.append((found, "thresholds to null"))
+        held = head.thresholds and dict(zip(head.classes, head.thresholds, strict=True))
+        made.entry |= {"thresholds": held, "metric": metric}
+        return made
+
+    def calibration(
+        self,
+        head: Head,
+        rows: Answered,
+        metrics: Mapping[str, float],
+        config: TargetConfig,
+    ) -> TemperatureEffect | IntervalCoverage | None:
+        """The reliability of the probabilities before and after the temperature."""
+        if isinstance(head, Classifier) and rows.logits is not None:
+            return reliability(head, rows.logits, rows)
+        return super().calibration(head, rows, metrics, config)
+
+    @property
+    def has_errors(self) -> bool:
+        """True."""
+        return True
+
+    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+        """``classes`` (:func:`class_table`) and ``confusion`` (:func:`confusion`)."""
+        return class_errors(head, rows)
+
+    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+        """Mistakes by the probability of the predicted class."""
+        return worst_classes(head, answer, target)
+
+    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+        """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
+        return class_card(head, target, output, shares)
+
+    def kept_columns(self, head: Head, name: str) -> list[str]:
+        """The probability of each class."""
+        if isinstance(head, Classifier):
+            return probability_columns(head, name)
+        return super().kept_columns(head, name)
+
+    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Probabilities, and logits up to what makes no difference."""
+        if not isinstance(head, Classifier):
+            return super().kept_answer(head, values)
+        return values, class_logits(head, values)
+
+    def attributed(self, head: Head, logits: Tensor, output: int) -> Tensor:
+        """The log-odds of the class, from the logits."""
+        if not isinstance(head, Classifier) or logits.shape[1] < 2:
+            return super().attributed(head, logits, output)
+        scaled = logits.float() / head.temperature
+        others = [index for index in range(scaled.shape[1]) if index != output]
+        return scaled[:, output] - scaled[:, others].logsumexp(dim=1)
+
+
+def class_errors(head: Head, rows: Answered) -> dict[str, Any]:
+    """``classes`` (:func:`class_table`) and ``confusion`` (:func:`confusion`) of a head with ``classes``."""
+    decided = {name: value.cpu() for name, value in head.decide(rows.answers).items()}
+    names = class_names_of(head)
+    return {
+        "classes": class_table(rows.answers, rows.targets, decided, names, rows.weights),
+        "confusion": confusion(rows.answers, rows.targets, decided, names),
+    }
+
+
+def worst_classes(head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    """Rows of a wrong class, the surest first, each with the index of the predicted class."""
+    output = _predicted(answer, head.decide(answer)).cpu()
+    sure = answer.gather(1, output.unsqueeze(1)).squeeze(1).masked_fill(output == target, -1.0)
+    order = sure.argsort(descending=True, stable=True).tolist()
+    return [(row, int(output[row])) for row in order if sure[row] > -1.0]
+
+
+def class_card(head: Head, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+    """One wrong class: ``truth`` and ``answer`` by name, ``confidence``, and that in the truth."""
+    figures, classes = dict(shares.of(output)), class_names_of(head)
+    value = figures.pop("value")
+    own = {"truth_confidence": finite(shares.answer[int(target)])}
+    truth, predicted = classes[int(target)], classes[output]
+    return {"truth": truth, "answer": predicted, "confidence": value, **own, **figures}
+
+
+def class_names_of(head: Head) -> list[str]:
+    """The names of a head's classes; their numbers where it has no names."""
+    return [str(name) for name in getattr(head, "classes", range(head.outputs))]
+
+
+def class_table(
+    answer: Tensor,
+    target: Tensor,
+    decided: Mapping[str, Tensor],
+    classes: Sequence[str],
+    weights: np.ndarray | None = None,
+) -> list[dict[str, Any]]:
+    """How each class fares; every target must be known.
+
+    Args:
+        answer: Probabilities ``(rows, classes)``.
+        target: ``(rows,)``.
+        decided: See :meth:`polymodal.models.heads.Head.decide`.
+        classes: Their names.
+        weights: ``(rows,)`` how much each row counts in precision, recall and F1; numbers of rows are counts.
+
+    Returns:
+        By class ``class``; ``rows`` that have it; ``said``, rows for which it was said; ``precision``,
+        ``recall`` and ``f1``, None where they are not defined (never said; no row; neither); and
+        ``confused_with``, the ``class`` for which its rows are most often taken and how many ``rows``, None
+        where none is mistaken.
+    """
+    counts = _counts(answer, target, decided, len(classes))
+    precision, recall, f1 = precision_recall_f1(
+        target.numpy(), _predicted(answer, decided).numpy(), range(len(classes)), weights
+    )
+    table = []
+    for place, name in enumerate(classes):
+        mistaken = counts[place].copy()
+        mistaken[place] = 0
+        other = int(mistaken.argmax())
+        with_ = {"class": classes[other], "rows": int(mistaken[other])} if mistaken.any() else None
+        table.append(
+            {
+                "class": name,
+                "rows": int(counts[place].sum()),
+                "said": int(counts[:, place].sum()),
+                "precision": finite(precision[place]),
+                "recall": finite(recall[place]),
+                "f1": finite(f1[place]),
+                "confused_with": with_,
+            }
+        )
+    return table
+
+
+def confusion(
+    answer: Tensor,
+    target: Tensor,
+    decided: Mapping[str, Tensor],
+    classes: Sequence[str],
+    most: int = MOST_CLASSES,
+) -> dict[str, Any]:
+    """How often each class was taken for each; of more than ``most`` classes those with most mistakes.
+
+    Args:
+        answer: As in :func:`class_table`, like the next three.
+        target: The same.
+        decided: The same.
+        classes: The same.
+        most: How many classes the matrix may have.
+
+    Returns:
+        ``classes``, names in declared order; ``counts``, by true class and said class; ``note``, a line on
+        what is left out, or None.
+    """
+    counts = _counts(answer, target, decided, len(classes))
+    wrong = counts * (1 - np.eye(len(classes), dtype=int))
+    shown, note = np.arange(len(classes)), None
+    if len(classes) > most:
+        mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)  # as the truth, and as what was said
+        shown = np.sort(np.argsort(-mistakes, kind="stable")[:most])
+        inside = int(wrong[np.ix_(shown, shown)].sum())
+        note = (
+            f"The {most} of {len(classes)} classes with most mistakes; {inside:,} of all {wrong.sum():,} "
+            "mistakes are among them"
+        )
+    return {
+        "classes": [classes[place] for place in shown.tolist()],
+        "counts": counts[np.ix_(shown, shown)].tolist(),
+        "note": note,
+    }
+
+
+def _counts(answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], classes: int) -> np.ndarray:
+    """``(classes, classes)`` rows by true and said class."""
+    said = _predicted(answer, decided).numpy()
+    if not len(said):  # scikit-learn refuses no rows
+        return np.zeros((classes, classes), dtype=int)
+    return confusion_matrix(target.numpy(), said, labels=np.arange(classes))
+
+
+def _predicted(answer: Tensor, decided: Mapping[str, Tensor]) -> Tensor:
+    """``(rows,)`` the index of the predicted class."""
+    return decided["predicted"] if "predicted" in decided else answer.argmax(dim=1)
+
+
+def precision_recall_f1(
+    true: np.ndarray, said: np.ndarray, labels: Sequence[Any], weights: np.ndarray | None
+) -> tuple[Any, Any, Any]:
+    """Precision, recall and F1 of each of ``labels``, NaN where they are not defined."""
+    if not len(true):
+        return tuple(np.full((3, len(labels)), np.nan))  # type: ignore[return-value]
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        true, said, labels=list(labels), average=None, zero_division=np.nan, sample_weight=weights
+    )
+    return precision, recall, f1

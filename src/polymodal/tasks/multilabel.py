@@ -1,0 +1,179 @@
+"""Any number of several labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polymodal.config import TargetConfig
+from polymodal.data.checks.check_columns import named
+from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
+from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, label_thresholds
+from polymodal.evaluation.statistics.bootstrap import finite
+from polymodal.models.heads import Head, MultilabelClassifier
+from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+from polymodal.tasks.classification import class_names_of, precision_recall_f1
+from polymodal.tasks.temperature import TINY, probability_columns, reliability, tune_temperature
+
+MOST_LABELS = 4
+"""Of several predicted labels of a row so many, the surest, are explained."""
+
+
+@TASKS.register("multilabel")
+class Multilabel(Task):
+    """See :class:`Task`."""
+
+    name = "multilabel"
+    default_metric, default_score = "map", "micro_f1"
+    card_metrics = ("micro_f1", "macro_f1", "map")
+    settings = frozenset({"separator", "temperature"})
+    media_tag = "classification"
+
+    def check(self, config: TargetConfig, options: Sequence[str]) -> None:
+        """Thresholds are chosen on the validation rows, unless one is given."""
+        if "thresholds" in options and config.thresholds is None:
+            config.thresholds = "validation"
+
+    def tunes(self, config: TargetConfig, head: Head) -> bool:
+        """Whether a temperature or thresholds are chosen; a head of another package may know neither."""
+        wants = config.temperature or config.thresholds == "validation"
+        return isinstance(head, MultilabelClassifier) and wants
+
+    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+        """The temperature, then thresholds of probabilities that have it."""
+        assert isinstance(head, MultilabelClassifier)
+        made = tune_temperature(head, rows) if config.temperature else Tuned()
+        if config.thresholds != "validation":
+            return made
+        chosen = label_thresholds(head.answer(rows.logits).cpu(), rows.target, rows.weight)
+        few = [name for name, threshold in zip(head.classes, chosen, strict=True) if threshold is None]
+        head.thresholds = [0.5 if threshold is None else threshold for threshold in chosen]
+        if few:
+            lacking = f"fewer than {FEWEST_ROWS} validation rows have or lack it"
+            made.warnings.append(
+                (f"the threshold stays 0.5 for {named(few)}: {lacking}", "thresholds to a number")
+            )
+        made.entry |= {"thresholds": dict(zip(head.classes, head.thresholds, strict=True))}
+        return made
+
+    def calibration(
+        self,
+        head: Head,
+        rows: Answered,
+        metrics: Mapping[str, float],
+        config: TargetConfig,
+    ) -> TemperatureEffect | IntervalCoverage | None:
+        """The reliability of the probabilities before and after the temperature."""
+        if isinstance(head, MultilabelClassifier) and rows.logits is not None:
+            return reliability(head, rows.logits, rows)
+        return super().calibration(head, rows, metrics, config)
+
+    @property
+    def has_errors(self) -> bool:
+        """True."""
+        return True
+
+    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+        """``labels`` (:func:`label_table`)."""
+        decided = {name: value.cpu() for name, value in head.decide(rows.answers).items()}
+        names = class_names_of(head)
+        return {"labels": label_table(rows.answers, rows.targets, decided, names, rows.weights)}
+
+    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+        """Rows of a wrong label: of each the one that was decided with greatest confidence."""
+        predicted = head.decide(answer)["predicted"].cpu()
+        right = predicted == target.bool()
+        sure, output = torch.where(predicted, answer, 1 - answer).masked_fill(right, -1.0).max(dim=1)
+        order = sure.argsort(descending=True, stable=True).tolist()
+        return [(row, int(output[row])) for row in order if sure[row] > -1.0]
+
+    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+        """``label``, whether it is there (``truth``) and predicted (``answer``), ``confidence``.
+
+        Of a label that was not predicted confidence, base and shares are of its not being there.
+        """
+        figures = dict(shares.of(output))
+        value = figures.pop("value")
+        there = bool(target[output] > 0.5)  # the answer is the contrary, or it were no mistake
+        if there:
+            value, figures["base"] = 1 - value, 1 - figures["base"]
+            figures["shares"] = {name: -share for name, share in figures["shares"].items()}
+        label = class_names_of(head)[output]
+        return {"label": label, "truth": there, "answer": not there, "confidence": value, **figures}
+
+    def kept_columns(self, head: Head, name: str) -> list[str]:
+        """The probability of each label."""
+        if isinstance(head, MultilabelClassifier):
+            return probability_columns(head, name)
+        return super().kept_columns(head, name)
+
+    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Probabilities, and logits up to what makes no difference."""
+        if not isinstance(head, MultilabelClassifier):
+            return super().kept_answer(head, values)
+        sure = values.double().clamp(TINY, 1)
+        odds = (sure / (1 - sure).clamp(min=2**-25)).log()
+        return values, (odds * head.temperature.cpu()).float()
+
+    def explained(self, head: Head, answer: Tensor) -> tuple[list[int], str]:
+        """The predicted labels, the surest first; the likeliest where none is."""
+        decided = head.decide(answer).get("predicted", answer.argmax(dim=1))
+        outputs = decided[0].nonzero().flatten().tolist()
+        outputs.sort(key=lambda place: -float(answer[0, place]))
+        if not outputs:
+            return [int(answer[0].argmax())], "no label was said; this is the likeliest"
+        if len(outputs) <= MOST_LABELS:
+            return outputs, ""
+        note = f"one of {len(outputs)} labels said, of which the {MOST_LABELS} surest are explained"
+        return outputs[:MOST_LABELS], note
+
+    def attributed(self, head: Head, logits: Tensor, output: int) -> Tensor:
+        """The log-odds of the label, from the logits."""
+        if isinstance(head, MultilabelClassifier):
+            return logits.float()[:, output] / head.temperature
+        return super().attributed(head, logits, output)
+
+
+def label_table(
+    answer: Tensor,
+    target: Tensor,
+    decided: Mapping[str, Tensor],
+    classes: Sequence[str],
+    weights: np.ndarray | None = None,
+) -> list[dict[str, Any]]:
+    """How each label fares; every target must be known.
+
+    Args:
+        answer: Probabilities ``(rows, classes)``.
+        target: The same shape, 1 where the row has the label.
+        decided: See :meth:`polymodal.models.heads.Head.decide`.
+        classes: Names of the labels.
+        weights: As in :func:`class_table`.
+
+    Returns:
+        By label ``label``, ``rows`` that have it, ``said``, ``missed`` (rows that have it, not said),
+        ``false_alarms`` (said, but not there), ``precision``, ``recall`` and ``f1``, None where they are not
+        defined.
+    """
+    true, said = target.numpy() > 0.5, decided.get("predicted", answer >= 0.5).numpy()
+    table = []
+    for place, name in enumerate(classes):
+        has, claimed = true[:, place], said[:, place]
+        precision, recall, f1 = (score[0] for score in precision_recall_f1(has, claimed, [True], weights))
+        table.append(
+            {
+                "label": name,
+                "rows": int(has.sum()),
+                "said": int(claimed.sum()),
+                "missed": int((has & ~claimed).sum()),
+                "false_alarms": int((claimed & ~has).sum()),
+                "precision": finite(precision),
+                "recall": finite(recall),
+                "f1": finite(f1),
+            }
+        )
+    return table

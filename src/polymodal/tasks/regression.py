@@ -1,0 +1,131 @@
+"""A number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from polymodal.config import TargetConfig
+from polymodal.evaluation.statistics.bootstrap import finite
+from polymodal.evaluation.statistics.conformal import conformal_quantile, fewest_rows
+from polymodal.models.heads import Head, Regressor
+from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+
+MOST_POINTS = 500
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@TASKS.register("regression")
+class Regression(Task):
+    """See :class:`Task`."""
+
+    name = "regression"
+    default_metric, default_score = "rmse", "r2"
+    card_metrics = ("r2", "mae", "rmse")
+    tabular_tag = "tabular-regression"
+
+    def tunes(self, config: TargetConfig, head: Head) -> bool:
+        """Whether an interval is chosen; a head of another package may have none."""
+        return isinstance(head, Regressor) and config.interval is not None
+
+    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+        """The half-width of the prediction interval, by split conformal prediction."""
+        assert isinstance(head, Regressor) and config.interval is not None
+        level, answer = config.interval, head.answer(rows.logits).cpu()
+        head.half_width = conformal_quantile(head.residuals(answer, rows.target), level, rows.weight)
+        made = Tuned({"interval": level, "half_width": head.half_width})
+        if head.half_width is None:
+            needed = fewest_rows(level)
+            few = f"{rows.counted}, and {level:.0%} needs {needed} or more"
+            share = f"more than {1 - level:.0%} of the validation answers"
+            negative = f"{share} are below zero, which 'log' never reaches"
+            found = f"no interval: {few if rows.rows < needed else negative}"
+            made.warnings.append((found, "interval to null"))
+        return made
+
+    @property
+    def has_errors(self) -> bool:
+        """True."""
+        return True
+
+    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+        """``residuals`` (:func:`residual_summary`)."""
+        return {"residuals": number_errors(rows)}
+
+    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+        """Rows by the size of their residual."""
+        return worst_numbers(answer, target)
+
+    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+        """``truth``, ``answer`` and ``residual``."""
+        return number_card(answer, target, shares)
+
+
+def number_errors(rows: Answered) -> dict[str, Any]:
+    """The :func:`residual_summary` of rows."""
+    return residual_summary(rows.answers, rows.targets, rows.known, seed=rows.seed, weights=rows.weights)
+
+
+def worst_numbers(answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    """Rows of a residual that is not zero, the largest first, each with output 0."""
+    error = (answer.double() - target.double()).abs()
+    return [(row, 0) for row in error.argsort(descending=True, stable=True).tolist() if error[row] > 0.0]
+
+
+def number_card(answer: Tensor, target: Tensor, shares: Shares) -> dict[str, Any]:
+    """One number: ``truth``, ``answer`` and ``residual`` in the target's unit."""
+    figures, number, true = dict(shares.of(0)), float(answer), float(target)
+    del figures["value"]
+    return {"truth": true, "answer": finite(number), "residual": finite(number - true), **figures}
+
+
+def residual_summary(
+    answer: Tensor,
+    target: Tensor,
+    known: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    weights: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """How far off numbers are; a residual is answer less truth, above zero where the answer is too high.
+
+    Args:
+        answer: ``(rows,)`` in the target's unit.
+        target: The same; every one known.
+        known: ``(rows,)`` the rows' places in the table; by default 0, 1, ….
+        seed: Of the points.
+        weights: ``(rows,)`` how much each row counts in all but the number of rows and the points.
+
+    Returns:
+        In the target's unit: ``bias``, the mean residual; ``mae``; ``rmse``; ``quantiles`` of the residuals,
+        each ``share`` and ``value``; ``points`` for a plot, at most ``MOST_POINTS`` drawn rows in the
+        table's order, each ``row``, ``answer`` and ``residual``. Also ``rows``, and ``note``, a line where
+        points were drawn, or None.
+    """
+    said, residual = answer.double().numpy(), (answer.double() - target.double()).numpy()
+    known = np.arange(len(said)) if known is None else known
+    drawn = np.random.default_rng(seed).permutation(len(said))[:MOST_POINTS]
+    drawn = drawn[np.argsort(known[drawn])]
+    return {
+        "rows": len(said),
+        "bias": finite(np.average(residual, weights=weights)),
+        "mae": finite(np.average(np.abs(residual), weights=weights)),
+        "rmse": finite(np.sqrt(np.average(np.square(residual), weights=weights))),
+        "quantiles": [
+            {"share": share, "value": finite(value)}
+            for share, value in zip(QUANTILES, _quantiles(residual, weights), strict=True)
+        ],
+        "points": [
+            {"row": int(known[i]), "answer": finite(said[i]), "residual": finite(residual[i])} for i in drawn
+        ],
+        "note": f"{MOST_POINTS} of {len(said):,} rows, drawn" if len(said) > MOST_POINTS else None,
+    }
+
+
+def _quantiles(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Those at ``QUANTILES``; of weighted values NumPy has them without interpolation."""
+    if weights is None:
+        return np.quantile(values, QUANTILES)
+    return np.quantile(values, QUANTILES, weights=weights, method="inverted_cdf")

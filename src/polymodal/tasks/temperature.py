@@ -1,0 +1,82 @@
+"""Temperature scaling of heads that give probabilities (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from polymodal.evaluation.metrics import calibration
+from polymodal.tasks.base import Answered, Tuned, Tuning
+
+TINY = 1e-30
+"""Probabilities are kept in single precision, where less is zero."""
+SHOWN = ("nll", "ece", "brier")
+"""Figures of the probabilities that are recorded before and after the temperature."""
+
+
+class Tempered(Protocol):
+    """A head whose logits are divided by a temperature."""
+
+    temperature: Tensor
+    classes: list[str]
+
+    def answer(self, logits: Tensor) -> Tensor:
+        """Probabilities ``(batch, classes)``."""
+
+
+def probability_columns(head: Tempered, name: str) -> list[str]:
+    """The columns of ``predictions.parquet`` that hold the probability of each class."""
+    return [f"{name}_probability_{entry}" for entry in head.classes]
+
+
+def class_logits(head: Tempered, probabilities: Tensor) -> Tensor:
+    """Logits of ``probabilities`` ``(rows, classes)``, up to what makes no difference."""
+    return (probabilities.double().clamp(TINY, 1).log() * head.temperature.cpu()).float()
+
+
+@torch.no_grad()
+def before_and_after(
+    head: Tempered, logits: Tensor, target: Tensor, weight: Tensor | None = None
+) -> calibration.TemperatureEffect:
+    """The reliability of a head's predictions without and with its temperature, which is not changed.
+
+    Args:
+        head: With the temperature.
+        logits: ``(rows, classes)``.
+        target: As :func:`polymodal.evaluation.metrics.calibration.fit_temperature` takes it.
+        weight: ``(rows,)`` sample weights; by default all equal.
+    """
+    logits = logits.to(head.temperature.device)
+    held = float(head.temperature)
+
+    def measured(temperature: float) -> calibration.Reliability | None:
+        head.temperature.fill_(temperature)
+        return calibration.reliability(head.answer(logits).cpu(), target, weight=weight)
+
+    before = measured(1.0)
+    return calibration.TemperatureEffect(temperature=held, before=before, after=measured(held))
+
+
+def reliability(head: Tempered, logits: Tensor, rows: Answered) -> calibration.TemperatureEffect:
+    """:func:`before_and_after` of the rows of a report."""
+    weight = None if rows.weights is None else torch.from_numpy(rows.weights)
+    return before_and_after(head, logits, rows.targets, weight)
+
+
+def tune_temperature(head: Tempered, rows: Tuning) -> Tuned:
+    """Set the temperature of ``head``; it stays 1 where the rows are too few or no other is better."""
+    head.temperature.fill_(1.0)
+    few = rows.rows < calibration.FEWEST_ROWS
+    # A head of another package may answer in a way of its own, of which the temperature here knows nothing.
+    if not few and rows.logits.shape == (len(rows.target), len(head.classes)):
+        head.temperature.fill_(calibration.fit_temperature(rows.logits, rows.target, rows.weight))
+    found = before_and_after(head, rows.logits, rows.target, rows.weight)
+    if found.after and found.before and found.after.nll > found.before.nll:
+        head.temperature.fill_(1.0)
+        found = before_and_after(head, rows.logits, rows.target, rows.weight)
+    needed = f"{rows.counted}, and it needs {calibration.FEWEST_ROWS} or more"
+    shown = {key: {name: found[key][name] for name in SHOWN} for key in ("before", "after") if found[key]}
+    note = [f"the temperature stays 1: {needed}"] if few else []
+    return Tuned({"temperature": found.temperature, **shown}, notes=note)
