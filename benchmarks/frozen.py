@@ -28,7 +28,9 @@ from transformers import set_seed
 
 from polymodal.data.collator import Collator
 from polymodal.training.frozen_features import encode_frozen
-from polymodal.training.job import Job, open_job
+from polymodal.training.opening import open_job
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
 
 LINE = "features made once"
@@ -70,18 +72,20 @@ def same(batch: dict[str, Any]) -> dict[str, Any]:
     return batch
 
 
-def open_fit(options: argparse.Namespace, checkpoint: str) -> Job:
+def open_fit(options: argparse.Namespace, checkpoint: str) -> PredictionJob:
     """The fit, its features not made yet."""
     settings = [
         f"inputs.{options.input}={{modality: text, encoder: {{checkpoint: {checkpoint}}}, freeze: true}}",
         f"train.batch_size={options.batch_size}", f"train.epochs={options.epochs}", "data.cache_disk=0",
     ]  # fmt: skip
-    job = open_job(options.table, targets=[options.target], inputs=[options.input], settings=settings)
+    job = open_job(
+        FitRequest(options.table, targets=[options.target], inputs=[options.input], settings=settings)
+    )
     keep_rows(job, options.rows)
     return job
 
 
-def compared(job: Job, options: argparse.Namespace, model: Any) -> Line:
+def compared(job: PredictionJob, options: argparse.Namespace, model: Any) -> Line:
     """Ours and plain, both with the features of ``model``'s frozen encoder."""
     ours = job.rows("train")
     join, settings = Collator(ours.processor), plain_settings(job, model)

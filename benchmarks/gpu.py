@@ -36,7 +36,9 @@ from utilization import count_flops, device_name, share_of_peak, train, write_pi
 
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.collator import Collator
-from polymodal.training.job import Job, open_job
+from polymodal.training.opening import open_job
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
 
 SIGLIP = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -85,7 +87,7 @@ def write_whisper(folder: Path, sizes: dict[str, int]) -> Path:
 
 def open_fit(
     table: pd.DataFrame, inputs: Sequence[str], whisper: Path, compiled: bool, options: argparse.Namespace
-) -> Job:
+) -> PredictionJob:
     """The fit of some of the inputs."""
     siglip = ", ".join(f"{name}: {size}" for name, size in options.siglip.items())
     tower = f"{{type: siglip_vision_model, {siglip}}}"
@@ -105,7 +107,7 @@ def open_fit(
         settings.append("train.dataloader_pin_memory=true")
     elif compiled:
         settings.append("train.torch_compile_backend=eager")  # to see that it runs, without a compiler
-    return open_job(table, targets=["kind"], inputs=list(inputs), settings=settings)
+    return open_job(FitRequest(table, targets=["kind"], inputs=list(inputs), settings=settings))
 
 
 def lines(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Found]]:

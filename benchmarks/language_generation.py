@@ -27,7 +27,7 @@ from transformers import LlamaConfig
 import polymodal as pm
 from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
 from polymodal.data.readers import ImageReader
-from polymodal.generation.answering import reply_batch
+from polymodal.runs.answering import reply_batch
 
 SHORT = 3
 """Rounds for each of the training's, which take longer."""

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import set_seed
 
-from polymodal.training.job import Job, open_job
+from polymodal.training.opening import open_job
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
 
 
@@ -42,13 +44,13 @@ class PlainPairs(nn.Module):
         return SimpleNamespace(loss=(F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2)
 
 
-def open_pairs(table: Path, inputs: Sequence[str], rows: int, settings: Sequence[str] = ()) -> Job:
+def open_pairs(table: Path, inputs: Sequence[str], rows: int, settings: Sequence[str] = ()) -> PredictionJob:
     """The pre-training of a table's rows that have all ``inputs``, at most ``rows`` of them (0: all).
 
     Only the inputs are compared, not fused parts of them: that is what :class:`PlainPairs` learns by.
     """
     settings = ["objectives.contrastive.fused=false", "train.epochs=1", "data.cache_disk=0", *settings]
-    job = open_job(table, inputs=list(inputs), settings=settings, pretraining=True)
+    job = open_job(FitRequest(table, inputs=list(inputs), settings=settings, pretraining=True))
     train = job.splits["train"]
     whole = np.array([all(row[name] for name in inputs) for row in train.rows()]).nonzero()[0]
     job.splits["train"], job.numbers["train"] = train.select(whole), job.numbers["train"][whole]
@@ -56,7 +58,7 @@ def open_pairs(table: Path, inputs: Sequence[str], rows: int, settings: Sequence
     return job
 
 
-def built(job: Job) -> Any:
+def built(job: PredictionJob) -> Any:
     """The untrained model, the same each time."""
     set_seed(job.declaration.train.seed)
     return build_started(job, job.declaration)

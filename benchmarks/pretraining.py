@@ -41,12 +41,12 @@ from transformers import set_seed
 
 from polymodal.data.collator import Collator
 from polymodal.demo.demo_table import write_demo
-from polymodal.training.job import Job
+from polymodal.training.prediction_job import PredictionJob
 
 LINES = ("first epoch", "second epoch")
 
 
-def compared(job: Job, model: Any) -> list[Line]:
+def compared(job: PredictionJob, model: Any) -> list[Line]:
     """Ours and plain, for each of ``LINES``."""
     rows, join = plain_rows(job.processor.readers, job.splits["train"])
     settings, ours = plain_settings(job, model), job.rows("train")

@@ -36,7 +36,7 @@ from utilization import count_flops, device_name, share_of_peak, train, write_pi
 
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.collator import Collator
-from polymodal.training.job import Job
+from polymodal.training.prediction_job import PredictionJob
 
 TOWER = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 SMOKE = dict(zip(TOWER, (16, 1, 1, 16), strict=True))
@@ -85,7 +85,7 @@ def write_pairs(folder: Path, rows: int, files: int) -> Path:
     return folder / "pairs.csv"
 
 
-def open_gpu(options: argparse.Namespace, folder: Path) -> Job:
+def open_gpu(options: argparse.Namespace, folder: Path) -> PredictionJob:
     """The pre-training of the towers."""
     towers = SMOKE if options.smoke else TOWER
     sizes = ", ".join(f"{name}: {size}" for name, size in towers.items())

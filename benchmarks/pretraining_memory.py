@@ -25,7 +25,7 @@ from plain_loop import now
 from torch import nn
 
 from polymodal.data.collator import Collator
-from polymodal.training.job import Job
+from polymodal.training.prediction_job import PredictionJob
 
 STILL = ["train.augment=false", "fusion.dropout=0", "data.cache_memory=0"]
 
@@ -40,7 +40,7 @@ class Step(NamedTuple):
     gradient: float
 
 
-def step(job: Job, piece: int | None) -> dict[str, float]:
+def step(job: PredictionJob, piece: int | None) -> dict[str, float]:
     """One batch of all training rows, forward and backward."""
     model, rows = built(job).train(), job.rows("train")
     batch = Collator(job.processor, for_objectives=True)(rows.__getitems__(range(len(rows))))

@@ -17,8 +17,8 @@ from plain_loop import Epoch, now
 from transformers import TrainerCallback, set_seed
 
 from polymodal.data.collator import RowDataset
-from polymodal.training.job import Job
 from polymodal.training.loop import trainer as training
+from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.progress import quiet_libraries
 
 DATA = Path(os.environ.get("POLYMODAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -53,7 +53,7 @@ class Clock(TrainerCallback):
             self.seconds.append(now() - self.began)
 
 
-def our_epochs(model: Any, rows: RowDataset, job: Job, epochs: int = 1) -> list[Epoch]:
+def our_epochs(model: Any, rows: RowDataset, job: PredictionJob, epochs: int = 1) -> list[Epoch]:
     """The epochs of a fit, as `polymodal fit` trains them."""
     clock, kind = Clock(), training.PolymodalTrainer
 
@@ -70,13 +70,13 @@ def our_epochs(model: Any, rows: RowDataset, job: Job, epochs: int = 1) -> list[
     return [Epoch(seconds, loss) for seconds, loss in zip(clock.seconds, losses, strict=True)]
 
 
-def plain_settings(job: Job, model: Any) -> dict[str, Any]:
+def plain_settings(job: PredictionJob, model: Any) -> dict[str, Any]:
     """What `plain_loop.train_epochs` must know to train as the fit does."""
     settings = job.declaration.train.model_dump(include=set(PLAIN_SETTINGS))
     return settings | {"decayed": set(training.PolymodalTrainer.get_decay_parameter_names(None, model))}
 
 
-def keep_rows(job: Job, most: int) -> None:
+def keep_rows(job: PredictionJob, most: int) -> None:
     """Leave at most ``most`` training rows (0: all) and a few validation rows in ``job``."""
     for split, limit in (("train", most), ("validation", VALIDATION_ROWS)):
         count = len(job.splits[split])

@@ -37,22 +37,24 @@ from transformers import set_seed
 from polymodal.data.cache.memory import DEFAULT_LIMIT, ReadCache
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.demo.demo_table import write_demo
-from polymodal.training.job import Job, open_job
+from polymodal.training.opening import open_job
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
 
 LINES = ("every cell decoded", "from an empty cache", "after the check", "from the second epoch on")
 
 
-def open_fit(options: argparse.Namespace) -> Job:
+def open_fit(options: argparse.Namespace) -> PredictionJob:
     """The fit of a table, with as many training rows as asked and a few validation rows."""
     settings = [f"train.batch_size={options.batch_size}", "train.epochs=1", "train.modality_dropout=0"]
     inputs = options.inputs.split(",")
-    job = open_job(options.table, targets=[options.target], inputs=inputs, settings=settings)
+    job = open_job(FitRequest(options.table, targets=[options.target], inputs=inputs, settings=settings))
     keep_rows(job, options.rows)
     return job
 
 
-def compared(job: Job, target: str, model: Any) -> list[Line]:
+def compared(job: PredictionJob, target: str, model: Any) -> list[Line]:
     """Ours and plain, for each of ``LINES``."""
     rows, join = plain_rows(job.processor.readers, job.splits["train"], {target: job.answers()[target]})
     settings, ours = plain_settings(job, model), job.rows("train")

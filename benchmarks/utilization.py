@@ -17,8 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Trainer, TrainerCallback
 
-from polymodal.training.job import Job
 from polymodal.training.loop import trainer as training
+from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.progress import quiet_libraries
 
 PEAK = {"H200": 989e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
@@ -80,7 +80,7 @@ def count_flops(model: nn.Module, batch: dict[str, Any], rows: int) -> float:
     return counter.get_total_flops() / rows
 
 
-def train(model: Any, job: Job) -> tuple[float, float]:
+def train(model: Any, job: PredictionJob) -> tuple[float, float]:
     """Rows a second, and the share of time that was waited for data."""
     made: list[Watched] = []
 

@@ -74,7 +74,7 @@ def spoken_houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--set",
         "inputs.photo.size=16",
     ]
-    more = language_options(train__epochs=4, train__learning_rate=0.01)
+    more = language_options(train__epochs=4, train__learning_rate=0.01, report__write=True)
     fit = ["fit", "houses.csv", "--task", "generation", *ask, "-o", "run", *more]
     result = polymodal(*fit, folder=folder)
     assert result.status == 0, result.err

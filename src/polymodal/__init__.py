@@ -4,9 +4,71 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from polymodal.utils.version import __version__
+
+if TYPE_CHECKING:
+    from polymodal.api import (
+        check,
+        compare,
+        export,
+        fit,
+        fit_folds,
+        fit_fusions,
+        fit_searched,
+        init,
+        load,
+        pretrain,
+    )  # fmt: skip
+    from polymodal.data.media.cells import MediaError
+    from polymodal.data.processor import PolymodalProcessor
+    from polymodal.data.readers import READERS, Content, Reader
+    from polymodal.errors import ConfigError, DataError, InputWarning, PolymodalError, RunError
+    from polymodal.evaluation.metrics.metrics import METRICS
+    from polymodal.models import (
+        PolymodalConfig,
+        PolymodalForConditionalGeneration,
+        PolymodalForPrediction,
+        PolymodalForPreTraining,
+        PolymodalModel,
+    )  # fmt: skip
+    from polymodal.models.connectors import CONNECTORS, Connector
+    from polymodal.models.encoders import (
+        ENCODERS,
+        AudioEncoder,
+        CategoryEncoder,
+        Encoder,
+        ImageEncoder,
+        NumberEncoder,
+        SequenceEncoder,
+        TextEncoder,
+        VideoEncoder,
+    )  # fmt: skip
+    from polymodal.models.encoders.adapters import merge_lora
+    from polymodal.models.fusion import FUSIONS, FeatureFusion, Fusion
+    from polymodal.models.heads import (
+        HEADS,
+        Classifier,
+        Head,
+        MultilabelClassifier,
+        OrdinalClassifier,
+        Regressor,
+    )  # fmt: skip
+    from polymodal.models.objectives import (
+        OBJECTIVES,
+        ContrastiveObjective,
+        MaskedPatchObjective,
+        MaskedTextObjective,
+        MatchingObjective,
+        Objective,
+        SigmoidObjective,
+    )  # fmt: skip
+    from polymodal.models.outputs import FusedState, PolymodalOutput, TokenSequence
+    from polymodal.pipelines.multi_fit import Fits
+    from polymodal.run import LanguageRun, Run
+    from polymodal.search.index import Index
+    from polymodal.tasks import TASKS, Task
 
 # Read once, when torch is loaded: threads that wait sleep, so that a busy neighbour does not stall them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -15,15 +77,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 _HOMES = {
-    "polymodal.api": ("check", "compare", "export", "fit", "init", "load", "pretrain"),
-    "polymodal.pipelines.fusion_comparison": ("fit_fusions",),
-    "polymodal.pipelines.cross_validation": ("fit_folds",),
-    "polymodal.run": ("Run",),
-    "polymodal.generation.language_run": ("LanguageRun",),
+    "polymodal.api": (
+        "check", "compare", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "init", "load",
+        "pretrain",
+    ),
+    "polymodal.run": ("LanguageRun", "Run"),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
     "polymodal.search.index": ("Index",),
     "polymodal.pipelines.multi_fit": ("Fits",),
-    "polymodal.pipelines.hyperparameter_search": ("fit_searched",),
     "polymodal.data.processor": ("PolymodalProcessor",),
     "polymodal.data.readers": ("Content", "Reader", "READERS"),
     "polymodal.data.media.cells": ("MediaError",),
@@ -50,7 +111,18 @@ _HOMES = {
     "polymodal.errors": ("ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = ["__version__", *_HOME_OF]
+__all__ = [
+    "__version__", "check", "compare", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "init",
+    "load", "pretrain", "LanguageRun", "Run", "Connector", "CONNECTORS", "Index", "Fits",
+    "PolymodalProcessor", "Content", "Reader", "READERS", "MediaError", "PolymodalConfig",
+    "PolymodalForConditionalGeneration", "PolymodalForPreTraining", "PolymodalForPrediction",
+    "PolymodalModel", "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
+    "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS", "merge_lora", "FeatureFusion", "Fusion",
+    "FUSIONS", "Classifier", "Head", "MultilabelClassifier", "OrdinalClassifier", "Regressor", "HEADS",
+    "Task", "TASKS", "METRICS", "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective",
+    "MatchingObjective", "Objective", "SigmoidObjective", "OBJECTIVES", "FusedState", "PolymodalOutput",
+    "TokenSequence", "ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,48 +1,36 @@
-"""A run: the folder that a training writes, and what can be done with the model in it."""
+"""The runs that users hold: what a run folder can do by itself, and every analysis of it."""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-import numpy as np
 import pandas as pd
-import torch
 
-from polymodal.config import Declaration
-from polymodal.config.parsing import load_yaml
-from polymodal.data.checks.findings import Findings, inspect_table
-from polymodal.data.checks.rejected import ON_ERROR, SKIP
-from polymodal.data.collator import RowDataset
-from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.tables.kept_columns import KeptColumns
-from polymodal.data.tables.table import Table, read_table
-from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
-from polymodal.models import PolymodalForPrediction
-from polymodal.models.inference import Batch, Measure, answer_frame, run_batches
-from polymodal.runs.integrity import check_agreement, without_hub
-from polymodal.runs.row_errors import blank_unread
-from polymodal.runs.run_folder import (
-    answers_in_words,
-    kind_of,
-    load_model,
-    refuse_words,
-    require_files,
-    write_run,
-)
-from polymodal.utils.atomic import writing
-from polymodal.utils.device import computing_in, find_device
+from polymodal.artifact.capabilities import Capability, Kind
+from polymodal.artifact.run_folder import kind_of
+from polymodal.attribution.explanation_page import explain, write_explanations
+from polymodal.data.tables.table import read_table
+from polymodal.embedding_eval.linear_probe import Choose, LinearProbe, linear_probe
+from polymodal.embedding_eval.retrieval_eval import required_retrieval
+from polymodal.embedding_eval.zero_shot import GAP, ZeroShot, zero_shot
+from polymodal.errors import Problem
+from polymodal.evaluation.metrics.retrieval import Retrieval
+from polymodal.report.language_report import language_report
+from polymodal.report.report_writing import report
+from polymodal.runs.generation_metrics import measure_table
+from polymodal.runs.generation_run import GenerationRun
+from polymodal.runs.prediction_run import PredictionRun
+from polymodal.training.declaration.splitting import split_tables
+from polymodal.utils.atomic import require_folder
 
-if TYPE_CHECKING:
-    from polymodal.embedding_eval.linear_probe import LinearProbe
-    from polymodal.embedding_eval.zero_shot import ZeroShot
-    from polymodal.evaluation.metrics.retrieval import Retrieval
+ABLATION = "polymodal.pipelines.ablation"
+"""Fits subsets of the inputs. A fit lies above a run, so that it is imported when it is requested."""
 
 
-class Run:
+class Run(PredictionRun):
     """A trained model with its processor and declaration.
 
     Attributes:
@@ -53,286 +41,134 @@ class Run:
         precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        model: PolymodalForPrediction,
-        processor: PolymodalProcessor,
-        declaration: Declaration,
-        precision: str = "fp32",
-    ) -> None:
-        self.precision = precision
-        self.folder, self.model, self.processor, self.declaration = (
-            folder,
-            model.eval(),
-            processor,
-            declaration,
-        )
-
-    @classmethod
-    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run:
-        """The run in ``folder``.
-
-        Args:
-            folder: What a fit wrote.
-            device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
-            precision: ``fp32``, or ``bf16`` or ``fp16`` for speed; the weights stay as they are.
-
-        Raises:
-            RunError: If the folder is not there or incomplete.
-            ConfigError: If this machine has no such device, or there is no such precision.
-        """
-        path = Path(folder)
-        place = find_device(device)
-        with computing_in(place, precision):
-            pass  # refused before anything is read
-        if not os.path.isdir(path):
-            raise RunError(f"{path}: no such run folder")
-        require_files(path)
-        if answers_in_words(path):
-            refuse_words(path)
-        model = load_model(path, kind_of(path))
-        with without_hub():
-            processor = PolymodalProcessor.from_pretrained(path)
-        declaration = load_yaml(path / "run.yaml")
-        names = model.config.input_names, model.config.head_names
-        found = {
-            "processor_config.json": (list(processor.readers), list(processor.targets)),
-            "run.yaml": (list(declaration.inputs), list(declaration.targets)),
-        }
-        for file in found:
-            if found[file] != names:
-                raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
-        check_agreement(model.config, processor, path)
-        model.to(place)  # type: ignore[arg-type]
-        return cls(path, model, processor, declaration, precision)
-
-    def predict(
+    def retrieval(
         self,
         source: Any,
         *,
-        batch_size: int = 128,
-        probabilities: bool = False,
-        on_error: str = "refuse",
-        keep: str | Sequence[str] = (),
-    ) -> pd.DataFrame:
-        """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
-
-        Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`. The
-        answers to a DataFrame have its index. What the table lacks, and values that training never saw, are
-        named in an ``InputWarning``.
-
-        Args:
-            source: The rows.
-            batch_size: Rows at once.
-            probabilities: A column a class as well.
-            on_error: ``skip`` answers a row that cannot be read by empty cells; a column ``error`` says why.
-            keep: Columns of the table that stand before the answers.
-
-        Raises:
-            DataError: If a cell cannot be read, or the table has none of the model's inputs.
-            ConfigError: If there is no such column to keep, or an answer has its name.
-        """
-        return pd.concat(list(self.predict_batches(source, batch_size, probabilities, on_error, keep)))
-
-    def predict_batches(
-        self,
-        source: Any,
-        batch_size: int = 128,
-        probabilities: bool = False,
-        on_error: str = "refuse",
-        keep: str | Sequence[str] = (),
-    ) -> Iterator[pd.DataFrame]:
-        """The same, batch by batch, in constant memory.
-
-        Raises:
-            DataError: If a cell cannot be read, or the table has none of the model's inputs.
-            ConfigError: If there is no such column to keep, or an answer has its name.
-        """
-        self.require_targets()
-        table = read_table(source)
-        rows = self.rows(table, on_error=on_error)
-        kept = KeptColumns(table, keep)
-        self.inspect(table).warn()
-        for batch in self._batches(rows, batch_size):
-            frame = answer_frame(self.model, batch, probabilities, self.processor.targets)
-            yield kept.beside(blank_unread(frame, batch) if rows.skip else frame, batch.index)
-
-    def inspect(self, source: Any) -> Findings:
-        """What a table holds that training never saw, and what it lacks of what the run reads.
-
-        Raises:
-            DataError: If the table cannot be read.
-        """
-        table = read_table(source).marking(self.processor.missing)
-        written = {name: target.written for name, target in self.processor.targets.items()}
-        return inspect_table(table, self.processor.readers, written)
-
-    def evaluate(
-        self,
-        source: Any,
-        *,
+        inputs: Sequence[str] = (),
+        instead: Mapping[str, str] | None = None,
+        split: str | None = None,
         batch_size: int = 128,
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
-    ) -> dict[str, dict[str, float]]:
-        """Every metric by target, on the rows whose target is not empty.
-
-        ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
-        Where the fit weighed its rows (``data.sample_weight``), so does this by the same column; a table
-        without it gives a ``UserWarning``, and all its rows count the same.
-
-        Raises:
-            DataError: If a target's column is missing, a row has no weight, or no row an answer.
-        """
-        self.require_targets()
-        table = read_table(source)
-        for name in self.model.config.head_names:
-            if name not in table.columns:
-                raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
-                                        cure=did_you_mean(name, table.columns)))  # fmt: skip
-        measure = Measure(self.model)
-        if lacking := self.lacks_weights(table):
-            warnings.warn(lacking, stacklevel=2)
-        rows = self.rows(table, self.model.config.head_names, on_error, self.weighted_by(table))
-        self.inspect(table).warn()
-        for batch in self._batches(rows, batch_size):
-            measure.add(batch)
-            if rejected is not None:
-                rejected += [problem for bad in batch.problems.values() for problem in bad]
-        results = measure.metrics()
-        if not results:
-            unread = " or its row cannot be read" if rows.skip else ""
-            found, expected = f"every target cell is empty{unread}", "rows with answers"
-            if rows.weights is not None and not rows.weights.any():
-                found, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
-            raise DataError(Problem(file=table.name, found=found, expected=expected))
-        return results
-
-    def weighted_by(self, table: Table) -> str | None:
-        """The column that says how much each row of a table counts; None where all count the same."""
-        column = self.declaration.data.sample_weight
-        return column if column in table.columns else None
-
-    def lacks_weights(self, table: Table) -> str:
-        """What to say of a table without the column by which the fit weighed its rows; else nothing."""
-        column = self.declaration.data.sample_weight
-        if column is None or column in table.columns:
-            return ""
-        return f"{table.name}: no column '{column}', by which the fit weighed its rows: all count the same"
-
-    def embed(
-        self, source: Any, *, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
-    ) -> np.ndarray:
-        """Vectors ``(rows, width)``: of the fused row, or of one ``input`` (NaN where a row lacks it).
-
-        ``on_error="skip"`` gives NaN for a row that cannot be read.
-
-        Raises:
-            ConfigError: If there is no such input.
-        """
-        batches = self.embed_batches(source, input, batch_size, on_error)
-        return np.concatenate([vectors for vectors, _ in batches])
-
-    def embed_batches(
-        self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
-    ) -> Iterator[tuple[np.ndarray, Batch]]:
-        """The same, batch by batch, each beside its batch."""
-        names = self.model.config.input_names
-        if input is not None and input not in names:
-            raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
-        table = read_table(source)
-        rows = self.rows(table, on_error=on_error)
-        self.inspect(table).warn()
-        for batch in self._batches(rows, batch_size):
-            yield self._vectors(batch, input), batch
-
-    def vectors_batches(
-        self, source: Any, batch_size: int = 128, on_error: str = "refuse"
-    ) -> Iterator[tuple[dict[str, np.ndarray], Batch]]:
-        """Every input's vectors in one pass, batch by batch: ``(batch, width)``, NaN where a row lacks it."""
-        for batch in self._batches(self.rows(read_table(source), on_error=on_error), batch_size):
-            yield {name: self._vectors(batch, name) for name in self.model.config.input_names}, batch
-
-    @property
-    def shares_space(self) -> bool:
-        """Whether the vectors of different inputs lie in one space, and may be compared."""
-        return self.model.config.space is not None
-
-    @property
-    def width(self) -> int:
-        """Of an input's vector."""
-        return self.model.config.space or self.model.config.fusion["width"]
-
-    def encode(self, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
-        """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
-
-        Args:
-            items: What each is, see :func:`polymodal.runs.encode_items.as_cells`. One that is in no list
-                gives ``(width,)``.
-            normalize: To unit length, so that the dot product of two is their cosine.
-            batch_size: Items at once.
-
-        Raises:
-            DataError: If an item is empty, cannot be read, or no input reads such: one line for each.
-        """
-        from polymodal.runs.encode_items import encode
-
-        return encode(self, items, normalize=normalize, batch_size=batch_size)
-
-    def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
-        output = batch.output
-        assert output.fused is not None and output.embeddings is not None and output.present is not None
-        vectors = (output.fused if name is None else output.embeddings[name]).float().clone()
-        if name is not None:
-            vectors[~output.present[:, self.model.config.input_names.index(name)]] = torch.nan
-        vectors[torch.from_numpy(batch.unread)] = torch.nan
-        return vectors.numpy()
-
-    def retrieval(self, source: Any, **asked: Any) -> dict[str, Retrieval]:
-        """How well each input finds every other, by ``photo → note``: recall, median rank, mAP, and chance.
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> dict[str, Retrieval]:
+        """Cross-modal retrieval of each input by each other, by ``photo → note``: recall, median rank, mAP.
 
         Args:
             source: A table with pairs of inputs.
-            asked: See :func:`polymodal.embedding_eval.retrieval_eval.measure_retrieval`.
+            inputs: Of the run, two or more; by default all.
+            instead: The column that is read in the place of an input, by input.
+            split: ``train``, ``validation`` or ``test``: only these rows. By default all.
+            batch_size: Rows per batch.
+            on_error: ``skip`` skips rows that cannot be read.
+            rejected: Receives the problems of these rows.
+            seed: Of the bootstrap.
+            quiet: Show no progress.
+
+        Returns:
+            See :func:`polymodal.embedding_eval.retrieval_eval.measure_retrieval`.
 
         Raises:
-            PolymodalError: If the run shares no space, or the table cannot be read or holds no pairs.
+            PolymodalError: If the run has no shared space, or the table cannot be read or holds no pairs.
         """
-        from polymodal.embedding_eval.retrieval_eval import required_retrieval
+        self.require(Capability.retrieval)
+        return required_retrieval(
+            self, source, inputs=inputs, instead=instead or {}, split=split, batch_size=batch_size,
+            on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
+        )  # fmt: skip
 
-        return required_retrieval(self, source, **asked)
-
-    def zero_shot(self, source: Any, target: str, **asked: Any) -> ZeroShot:
-        """Answer a column of classes by the name that lies nearest, without training, and measure that.
+    def zero_shot(
+        self,
+        source: Any,
+        target: str,
+        *,
+        prompts: Sequence[str] = (GAP,),
+        classes: Sequence[str] = (),
+        prompt_input: str | None = None,
+        inputs: Sequence[str] = (),
+        instead: Mapping[str, str] | None = None,
+        split: str | None = None,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> ZeroShot:
+        """Zero-shot classification: each row gets the class whose prompt has the nearest vector.
 
         Args:
             source: A table with the target.
             target: A column of classes; the run need not know it.
-            asked: ``prompts``, such as ``["a drawing of {}"]``, and more: see
-                :func:`polymodal.embedding_eval.zero_shot.zero_shot`.
+            prompts: Such as ``["a drawing of {}"]``, with ``{}`` where the class goes.
+            classes: Those to choose from; by default all that occur.
+            prompt_input: The input that reads the prompts; by default the only one of text.
+            inputs: That describe a row; by default all others.
+            instead: The column that is read in the place of an input, by input.
+            split: ``train``, ``validation`` or ``test``: only these rows. By default all.
+            batch_size: Rows per batch.
+            on_error: ``skip`` skips rows that cannot be read.
+            rejected: Receives the problems of these rows.
+            seed: Of the bootstrap.
+            quiet: Show no progress.
+
+        Returns:
+            See :func:`polymodal.embedding_eval.zero_shot.zero_shot`.
 
         Raises:
-            PolymodalError: If the run shares no space or reads no text, or the table does not fit.
+            PolymodalError: If the run has no shared space or reads no text, or the table does not fit.
         """
-        from polymodal.embedding_eval.zero_shot import zero_shot
+        self.require(Capability.zero_shot)
+        return zero_shot(
+            self, source, target, prompts=prompts, classes=classes, prompt_input=prompt_input, inputs=inputs,
+            instead=instead or {}, split=split, batch_size=batch_size, on_error=on_error, rejected=rejected,
+            seed=seed, quiet=quiet,
+        )  # fmt: skip
 
-        return zero_shot(self, source, target, **asked)
-
-    def linear_probe(self, source: Any, target: str, **asked: Any) -> LinearProbe:
+    def linear_probe(
+        self,
+        source: Any,
+        target: str,
+        *,
+        input: str | None = None,
+        task: str | None = None,
+        choose: Choose | None = None,
+        instead: Mapping[str, str] | None = None,
+        split: str | None = None,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> LinearProbe:
         """Fit a linear model to the run's vectors of the training rows, and measure it on the test rows.
 
         Args:
             source: A table with the target.
             target: A column of classes or numbers.
-            asked: See :func:`polymodal.embedding_eval.linear_probe.linear_probe`.
+            input: Whose vectors to use; by default the fused ones.
+            task: ``classification`` or ``regression``; by default as declared, or inferred from the column.
+            choose: Which of the labelled training rows train; by default all.
+            instead: The column that is read in the place of an input, by input.
+            split: Refused: a probe takes all splits.
+            batch_size: Rows per batch.
+            on_error: ``skip`` skips rows that cannot be read.
+            rejected: Receives the problems of these rows.
+            seed: Of the bootstrap.
+            quiet: Show no progress.
+
+        Returns:
+            See :func:`polymodal.embedding_eval.linear_probe.linear_probe`.
 
         Raises:
             PolymodalError: If there is no such input, or the table does not fit.
         """
-        from polymodal.embedding_eval.linear_probe import linear_probe
-
-        return linear_probe(self, source, target, **asked)
+        self.require(Capability.linear_probe)
+        return linear_probe(
+            self, source, target, input=input, task=task, choose=choose, instead=instead or {}, split=split,
+            batch_size=batch_size, on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
+        )  # fmt: skip
 
     def explain(
         self,
@@ -342,13 +178,14 @@ class Run:
         targets: str | Sequence[str] | None = None,
         output: str | Path | None = None,
     ) -> pd.DataFrame:
-        """What the answers to some rows hang on: inputs, and inside them words, cells, patches and moments.
+        """Attribute predictions to inputs, and within them to words, cells, patches and moments.
 
         Args:
             source: A table, with or without the targets.
             rows: Their numbers from 1, the header not counted; by default the first 8.
             targets: One or several; by default all.
-            output: A folder for ``explanations.html`` and ``explanations.parquet``; none is written without.
+            output: A folder for ``explanations.html`` and ``explanations.parquet``; by default none is
+                written.
 
         Returns:
             See :func:`polymodal.attribution.explanation_table.explanation_frame`.
@@ -357,9 +194,6 @@ class Run:
             DataError: If table or cell cannot be read, or there is no such row.
             RunError: If there is no such target, or the files cannot be written.
         """
-        from polymodal.attribution.explanation_page import explain, write_explanations
-        from polymodal.utils.atomic import require_folder
-
         if output is not None:
             require_folder(Path(output))
         found = explain(self, source, rows, targets=targets)
@@ -367,80 +201,151 @@ class Run:
             write_explanations(found, self, output)
         return found.frame()
 
-    def report(self, source: Any = None, **asked: Any) -> Path:
-        """Measure what each input is worth, and write ``report.html`` and ``report.json``; gives the page.
+    def report(
+        self,
+        source: Any = None,
+        *,
+        group: str | None = None,
+        by: Sequence[str] = (),
+        noise_rows: int | None = None,
+        retrain: int = 0,
+        output: str | Path | None = None,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> Path:
+        """Measure the importance of each input, and write ``report.html`` and ``report.json``.
 
         Args:
             source: A table with the targets; by default the run's own test rows.
-            asked: See :func:`polymodal.report.report_writing.report`.
+            group: A column whose equal values are resampled together; by default rows that share a file.
+            by: Columns whose values are compared; by default those declared.
+            noise_rows: How many rows are corrupted; by default as declared.
+            retrain: Number of seeds with which subsets of the inputs are fitted again; 0 for none.
+            output: A folder for both files; the run's own by default.
+            seed: Of the bootstrap and of the corruptions.
+            quiet: Show no progress.
+
+        Returns:
+            The page.
 
         Raises:
             PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
-        from polymodal.report.report_writing import report
+        again = import_module(ABLATION).retrained_figures(retrain, quiet) if retrain else None
+        return report(
+            self, source, group=group, by=by, noise_rows=noise_rows, retrain=again, output=output, seed=seed
+        )
 
-        return report(self, source, **asked)
-
-    def generate(self, *asked: Any, **options: Any) -> NoReturn:
+    def generate(self, *arguments: object, **options: object) -> NoReturn:
         """Refuse: this run has no words.
 
         Raises:
             RunError: In any case.
         """
-        cure = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
-        raise RunError(f"{self.folder}: answers no words, but {self._answers()}. {cure}")
+        self.require(Capability.generate)
+        raise AssertionError("a run with heads generates no words")
 
     chat = generate
 
-    def _answers(self) -> str:
-        return ", ".join(f"'{name}'" for name in self.model.config.head_names) or "nothing"
 
-    def require_targets(self) -> None:
-        """Refuse to answer where nothing was learned to be answered.
+class LanguageRun(GenerationRun):
+    """A trained model that answers in words, with its processor and declaration.
+
+    Attributes:
+        folder: Where it lies.
+        model: In evaluation mode.
+        processor: Feeds the model.
+        declaration: What the run was made from.
+        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
+    """
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        batch_size: int = 32,
+        split: str | None = None,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+        max_new_tokens: int | None = None,
+        beams: int | None = None,
+        sample: bool | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        **options: Any,
+    ) -> dict[str, dict[str, float]]:
+        """Text metrics of the answers to the rows of a table whose true answer is known.
+
+        Args:
+            source: With the columns of prompt and answer, or of messages.
+            batch_size: Rows per batch.
+            split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
+            on_error: ``skip`` skips rows that cannot be read.
+            rejected: Receives the problems of these rows.
+            max_new_tokens: Most tokens of an answer.
+            beams: Beams of a beam search.
+            sample: Draw tokens instead of taking the likeliest.
+            temperature: Of drawn tokens.
+            top_p: Of drawn tokens, the likeliest share.
+            options: Any other option of Transformers' ``generate``.
 
         Raises:
-            RunError: If the run learned without targets.
+            DataError: If a row cannot be read, or no row has an answer.
         """
-        if not self.model.config.head_names:
-            cure = f"Tune it first: polymodal fit TABLE --target COLUMN --from {self.folder}"
-            raise RunError(f"{self.folder}: was pre-trained without targets and has no answers. {cure}")
-
-    def save(self, folder: str | Path) -> None:
-        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
-
-        Raises:
-            RunError: If it cannot be written, as when the disk is full.
-        """
-        with writing(folder):
-            self.write(Path(folder))
-
-    def write(self, folder: Path) -> None:
-        """The same, with whatever error the system has where it fails."""
-        write_run(folder, self.model, self.processor, self.declaration)
-
-    def _batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
-        yield from run_batches(self.model, rows, batch_size, precision=self.precision)
-        for (column, what), cells in rows.notes.items():
-            text = f"{rows.table.name}: column '{one_line(column, 80)}': {cells} of its cells: {what}"
-            warnings.warn(text, ReadingWarning, stacklevel=3)
-
-    def rows(
-        self, table: Table, targets: Any = (), on_error: str = "refuse", weight: str | None = None
-    ) -> RowDataset:
-        """The rows of ``table`` as this run reads them, with these ``targets`` and the column of weights.
-
-        Raises:
-            DataError: If the table has none of the model's inputs, or a cell holds no weight.
-            RunError: If ``on_error`` is none of its values.
-        """
-        names = self.model.config.input_names
-        if not any(name in table.columns for name in names):
-            found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
-            expected = f"one or more of {', '.join(names)}"
-            raise DataError(Problem(file=table.name, found=found, expected=expected))
-        if on_error not in ON_ERROR:
-            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
-        skip = on_error == SKIP
-        return RowDataset(
-            table, self.processor, targets=targets, numbers=table.numbers, skip=skip, weight=weight
+        table = read_table(source)
+        if split:
+            table = split_tables(table, self.declaration)[0][split]
+        self.inspect(table).warn()
+        chosen = options | {
+            "max_new_tokens": max_new_tokens, "beams": beams, "sample": sample, "temperature": temperature,
+            "top_p": top_p,
+        }  # fmt: skip
+        return measure_table(
+            self, table, batch_size=batch_size, options=chosen, on_error=on_error, rejected=rejected
         )
+
+    def report(
+        self,
+        source: Any = None,
+        *,
+        group: str | None = None,
+        by: Sequence[str] = (),
+        output: str | Path | None = None,
+        seed: int = 0,
+    ) -> Path:
+        """Measure the answers, and write ``report.html`` and ``report.json``.
+
+        Text metrics with bootstrap intervals, the same without each input, subgroups, and the worst answers
+        with the items of their rows.
+
+        Args:
+            source: A table with prompts and answers; by default the run's own test rows.
+            group: A column whose equal values are resampled together; by default rows that share a file.
+            by: Columns whose values are compared; by default those declared.
+            output: A folder for both files; the run's own by default.
+            seed: Of the bootstrap and the permutations.
+
+        Returns:
+            The page.
+
+        Raises:
+            PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
+        """
+        return language_report(self, source, group=group, by=by, output=output, seed=seed)
+
+    def _refuse(self, *arguments: object, **options: object) -> NoReturn:
+        self.require(Capability.explain)
+        raise AssertionError("a run that answers in words has no heads")
+
+    encode = explain = retrieval = zero_shot = linear_probe = _refuse
+
+
+def load_run(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run | LanguageRun:
+    """The run in ``folder``, of whichever kind.
+
+    Raises:
+        RunError: If it is not there or incomplete.
+        ConfigError: If this machine has no such device, or there is no such precision.
+    """
+    kind = LanguageRun if kind_of(Path(folder)) is Kind.words else Run
+    return kind.load(folder, device=device, precision=precision)

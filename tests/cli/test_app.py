@@ -14,7 +14,7 @@ import yaml
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import COLUMNS, house_rows, write_houses, write_table
 
-HEAVY = ("torch", "transformers", "numpy", "pandas", "pyarrow", "PIL", "polymodal.api", "pydantic")
+HEAVY = ("torch", "transformers", "numpy", "pandas", "pyarrow", "PIL", "polymodal.pipelines", "pydantic")
 
 
 @pytest.fixture(scope="module")

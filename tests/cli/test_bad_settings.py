@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from polymodal import __version__ as polymodal_version
+from polymodal.artifact.integrity import CHECKSUMS
 from polymodal.data.text_tokenizer import train_tokenizer
-from polymodal.runs.integrity import CHECKSUMS
 from tests.support.command import error, errors, polymodal, settings
 
 HEAD = "data: {train: houses.csv}\ntargets: {price: {}}\n"

@@ -133,15 +133,15 @@ def test_rows_that_cannot_be_read_are_left_out_once_and_named_by_their_own_colum
     frame = pd.read_csv(pairs / "pairs.csv", dtype=str)
     frame["other"] = frame["photo"].where(frame.index != 30, "none.png")
     frame.to_csv(pairs / "pairs.csv", index=False)
-    unplanted = Run._batches
+    unplanted = Run.batches
     asked = ["evaluate", "run", "pairs.csv", "--as", "photo=other", "--retrieval", "--linear-probe", "kind"]
-    Run._batches = planted_after_reading(unplanted)
+    Run.batches = planted_after_reading(unplanted)
     try:
         said = error(pairs, *asked)
         assert re.match(r"pairs.csv, row 31, column 'other': none.png does not exist. ", said)
         result = polymodal(*asked, "--on-error", "skip", "--json", folder=pairs)
     finally:
-        Run._batches = unplanted
+        Run.batches = unplanted
     left = [line for line in result.err.splitlines() if line.startswith("left out: ")]
     assert len(left) == 1 and "row 31, column 'other'" in left[0]
     assert result.json["retrieval"]["photo → note"]["rows"] == 39

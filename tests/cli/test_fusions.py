@@ -92,7 +92,7 @@ def test_what_is_there_is_not_replaced_unasked(folder):
 
 def test_finished_fits_are_not_repeated(folder):
     before = (folder / "runs/concat/model.safetensors").stat().st_mtime_ns
-    with mock.patch("polymodal.pipelines.multi_fit.fit_job", side_effect=AssertionError("was fitted again")):
+    with mock.patch("polymodal.pipelines.multi_fit.fit_one", side_effect=AssertionError("was fitted again")):
         result = fits(folder, "-o", "runs", "--resume", "--json")
     assert result.status == 0, result.err
     assert result.json == json.loads((folder / "runs/fusions.json").read_text())

@@ -65,7 +65,7 @@ def refused(folder, *words, source="houses.csv"):
         (["--prompt", "{note}"], "give 'prompt' and 'answer'"),
         (["--answer", "{note}"], "give 'prompt' and 'answer'"),
         ([*ASK, "--target", "price"], "'target' does not go with answers in words"),
-        ([*ASK, "--from", "whole"], "'generation' and 'start' exclude each other"),
+        ([*ASK, "--from", "whole"], "whole: is no run of polymodal"),
         ([*ASK, "--labels", "5"], "'data.labels' chooses rows by their target"),
         ([*ASK, *setting("targets.price.task", "regression")], "'generation' and 'targets' exclude each"),
         ([*ASK, *setting("objectives", "[contrastive]")], "'generation' and 'objectives' exclude each other"),
@@ -152,7 +152,7 @@ def test_a_tokenizer_without_template_and_padding_is_given_both_and_a_note(house
 
 
 def test_options_that_do_not_go_with_a_prompt(houses):
-    for option in (["--folds", "3"], ["--seeds", "2"], ["--search", "2"], ["--fusions", "all"]):
+    for option in (["--search", "2"], ["--fusions", "all"]):
         result = polymodal("fit", "houses.csv", *NOTE, *option, "-o", "no", folder=houses)
         assert (
             result.status == 2
@@ -275,7 +275,7 @@ def test_a_placeholder_that_is_typed_is_no_picture(spoken_houses, monkeypatch):
     run = pm.load(spoken_houses / "run")
     there, missing = run.processor.placeholders["photo"]
     typed = [{"photo": "photos/0.png", "note": "<|photo|> <|no photo|><|im_end|> a garden"}]
-    asked = run.rows(pm.data.table.read_table(typed))
+    asked = run.rows(pm.data.tables.table.read_table(typed))
     asked.table = asked.table.__class__(asked.table.data, "rows", spoken_houses)
     assert not asked.prepare()
     ids = asked.rows[0].encoded.ids.tolist()
@@ -363,13 +363,15 @@ def test_idle_options_of_a_talk(spoken_houses):
 
 def test_runs_of_one_kind_refuse_what_only_the_other_can(spoken_houses, fitted_houses, tmp_path):
     run, classes = spoken_houses / "run", fitted_houses / "run"
-    for command in (["embed", run, "houses.csv", "-o", tmp_path / "x.parquet"], ["report", run],
-                    ["explain", run, "houses.csv"], ["index", run, "houses.csv", "-o", tmp_path / "x"],
+    for command in (["explain", run, "houses.csv"], ["index", run, "houses.csv", "-o", tmp_path / "x"],
                     ["compare", run, classes], ["fit", "houses.csv", "-t", "kind", "--from", run],
                     ["pretrain", "houses.csv", "--from", run]):  # fmt: skip
         assert "answers in words, and can do no such thing" in error(spoken_houses, *command), command
     for option in ("--retrieval", "--zero-shot=kind", "--linear-probe=kind"):
         result = polymodal("evaluate", run, "houses.csv", option, folder=spoken_houses)
+        assert result.status == 2 and "this run answers in words" in result.err
+    for option in (["--retrain"], ["--noise-rows", "4"]):
+        result = polymodal("report", run, *option, folder=spoken_houses)
         assert result.status == 2 and "this run answers in words" in result.err
     assert "'photo' is read by an encoder from scratch" in error(
         tmp_path, "export", run, "--to", "llava", "-o", "x"
@@ -380,6 +382,6 @@ def test_runs_of_one_kind_refuse_what_only_the_other_can(spoken_houses, fitted_h
     for ask in (opened.generate, opened.chat):
         with pytest.raises(pm.RunError, match="answers no words"):
             ask([{"role": "user", "content": "flat?"}])
-    for ask in (words.embed, words.explain, words.report):
+    for ask in (words.encode, words.explain, words.retrieval):
         with pytest.raises(pm.RunError, match="answers in words, and can do no such thing"):
             ask("houses.csv")

@@ -72,7 +72,7 @@ def open_run(path: Path) -> None:
 
 def _checked(path: Path, targets: list[str], settings: list[str]) -> None:
     from polymodal import api  # not needed for media, and it loads torch
-    from polymodal.cli.show import show_check
+    from polymodal.cli.checking import show_check
 
     report = api.check(path, target=targets, settings=settings)
     json.dumps(report.to_json())

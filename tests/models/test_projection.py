@@ -31,7 +31,7 @@ def test_without_a_projection_the_mean_of_the_embedded_tokens_is_compared(houses
     run = pm.load(houses / "run")
     space = run.model.model.space
     assert not list(space.parameters()) and run.width == run.model.config.fusion["width"]
-    table = pm.data.table.read_table(houses / "houses.csv")
+    table = pm.data.tables.table.read_table(houses / "houses.csv")
     batch = run.processor(list(table.rows()), root=table.root)
     with torch.no_grad():
         embedded = run.model.model.embed(batch["index"], batch["inputs"])

@@ -6,6 +6,7 @@ from unittest import mock
 import pytest
 
 import polymodal as pm
+from polymodal.pipelines.prediction_fit import PredictionFit
 from tests.support.command import polymodal, settings
 from tests.support.tables import write_houses
 
@@ -45,7 +46,7 @@ def test_a_report_that_fails_leaves_one_line_and_is_written_on_resume(houses):
 
 def test_a_fit_that_is_killed_before_its_report_goes_on(houses):
     fit = [*FIT, *settings("note"), "--overwrite"]
-    with mock.patch("polymodal.api.write_pages", side_effect=KeyboardInterrupt):
+    with mock.patch.object(PredictionFit, "write_pages", side_effect=KeyboardInterrupt):
         assert polymodal(*fit, folder=houses).status == 130
     assert results(houses)["test"]["kind"] and not (houses / "run/README.md").exists()
     assert polymodal(*fit[:-1], "--resume", folder=houses).status == 0

@@ -16,9 +16,9 @@ from polymodal.data.chat.chat_tokenizer import train_language_tokenizer
 from polymodal.data.chat.messages_reading import ConversationReader
 from polymodal.data.readers import ImageReader
 from polymodal.exporting.llava import to_llava
-from polymodal.generation.answering import reply_batch
 from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.models.encoders import ImageEncoder
+from polymodal.runs.answering import reply_batch
 
 PIXELS = {"image_size": 16, "patch_size": 4}
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}

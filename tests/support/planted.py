@@ -34,7 +34,7 @@ def plant(patch: pytest.MonkeyPatch, vector: Plant, width: int) -> None:
             cells = [rows.table.row(number) for number in numbers]
             yield Batch(numbers, planted_output(run.processor, cells, vector, width), {})
 
-    patch.setattr(Run, "_batches", batches)
+    patch.setattr(Run, "batches", batches)
     share_space(patch)
 
 

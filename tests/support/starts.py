@@ -3,7 +3,8 @@
 from safetensors.torch import load_file
 
 import polymodal as pm
-from polymodal.training.job import open_job
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import polymodal, settings
@@ -42,7 +43,7 @@ def fit(folder, *words, **more):
 def begun(folder, *given, run="pre"):
     """A job that starts from ``run``, and its model before the first step."""
     given = [*settings()[1::2], *given]
-    job = open_job(folder / "houses.csv", targets=["kind"], start=folder / run, settings=given)
+    job = open_job(FitRequest(folder / "houses.csv", targets=["kind"], start=folder / run, settings=given))
     return job, build_started(job, job.declaration)
 
 

@@ -17,6 +17,7 @@ LANGUAGE = {
     "generation.language_model.intermediate_size": 32, "generation.language_model.num_attention_heads": 2,
     "generation.language_model.num_key_value_heads": 2, "generation.language_model.head_dim": 16,
     "generation.vocabulary": 320, "train.epochs": 1, "train.batch_size": 16, "train.patience": 0,
+    "report.write": False,
 }  # fmt: skip
 
 

@@ -106,7 +106,9 @@ def test_a_resumed_training_keeps_its_number(free, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("polymodal.api.calibrate", interrupt)  # the training has ended, the fit has not
+        patched.setattr(
+            "polymodal.pipelines.prediction_fit.calibrate", interrupt
+        )  # the training has ended, the fit has not
         assert fit(tmp_path, "run").status == 130
     monkeypatch.setattr(thread_timing, "choose_threads", interrupt)
     done = fit(tmp_path, "run", "--resume")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from polymodal import __version__
+from polymodal.artifact.capabilities import Capability
 from polymodal.attribution.baselines import OTHER, WORDS
 from polymodal.attribution.explain import Explanation, explain_rows
 from polymodal.attribution.explanation_html import plain, row_content, spoken_confidence
@@ -19,10 +19,9 @@ from polymodal.attribution.row_choice import choose_rows
 from polymodal.data.tables.table import read_table
 from polymodal.data.tables.table_writing import write_parquet
 from polymodal.report.report_page import render
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import write_text, writing
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
+from polymodal.utils.version import __version__
 
 PAGE, FRAME = "explanations.html", "explanations.parquet"
 
@@ -73,7 +72,7 @@ class Explanations:
 
 
 def explain(
-    run: Run,
+    run: PredictionRun,
     source: Any,
     rows: str | int | Sequence[int] | None = None,
     *,
@@ -91,7 +90,7 @@ def explain(
         DataError: If table or cell cannot be read, or there is no such row.
         RunError: If there is no such target.
     """
-    run.require_targets()
+    run.require(Capability.explain)
     table = read_table(source)
     places = choose_rows(table, rows)
     named = [targets] if isinstance(targets, str) else targets
@@ -101,7 +100,7 @@ def explain(
     return Explanations(table.name, entries, len(table), rows is not None)
 
 
-def write_explanations(found: Explanations, run: Run, output: str | Path) -> tuple[Path, Path]:
+def write_explanations(found: Explanations, run: PredictionRun, output: str | Path) -> tuple[Path, Path]:
     """Write ``explanations.html`` and ``explanations.parquet`` to a folder, and say where they lie.
 
     Args:

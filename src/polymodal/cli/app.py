@@ -14,16 +14,19 @@ from typing import Annotated, TextIO
 
 import typer
 
-from polymodal.cli import chatting, evaluating, exporting, fitting, insight, pretraining, searching, using
-from polymodal.cli.streams import write_any_character
-from polymodal.errors import (
-    InputWarning,
-    PolymodalError,
-    ReadingWarning,
-    Terminated,
-    ToldElsewhere,
-    raise_terminated,
+from polymodal import api
+from polymodal.cli import (
+    chatting,
+    checking,
+    evaluating,
+    exporting,
+    fitting,
+    insight,
+    pretraining,
+    searching,
+    using,
 )
+from polymodal.cli.streams import write_any_character
 
 app = typer.Typer(
     help="Train, evaluate and use models that read text, images, audio and tables together.",
@@ -39,7 +42,7 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELO
 SHOW_OTHERS = warnings.showwarning
 
 for command in (
-    fitting.demo, fitting.check, fitting.init, fitting.fit, pretraining.pretrain,
+    fitting.demo, checking.check, checking.init, fitting.fit, pretraining.pretrain,
     evaluating.evaluate, using.predict, using.embed,
     searching.index, searching.search, chatting.chat,
     insight.report, insight.explain, insight.compare,
@@ -54,9 +57,7 @@ def version(
 ) -> None:
     """Options of the command itself."""
     if show:
-        from polymodal import __version__
-
-        typer.echo(__version__)
+        typer.echo(api.__version__)
         raise typer.Exit
 
 
@@ -67,22 +68,22 @@ def main() -> None:
     # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     # Each command says itself, on standard error, what a table lacks and what training never saw.
-    warnings.filterwarnings("ignore", category=InputWarning)
-    warnings.filterwarnings("always", category=ReadingWarning)
+    warnings.filterwarnings("ignore", category=api.InputWarning)
+    warnings.filterwarnings("always", category=api.ReadingWarning)
     warnings.showwarning = tell_warning
     write_any_character()
     try:
         with ending_on_sigterm():
             run_app()
-    except (KeyboardInterrupt, Terminated) as stop:
-        terminated = isinstance(stop, Terminated)
+    except (KeyboardInterrupt, api.Terminated) as stop:
+        terminated = isinstance(stop, api.Terminated)
         typer.echo("terminated" if terminated else "interrupted", err=True)
         sys.exit(143 if terminated else 130)
     except Exception as error:
         told = told_error(error)
         if told is None:
             raise
-        if not isinstance(told, ToldElsewhere):
+        if not isinstance(told, api.ToldElsewhere):
             for line in str(told).splitlines():
                 typer.echo(f"error: {line}", err=True)
         sys.exit(1)
@@ -97,7 +98,7 @@ def tell_warning(
     line: str | None = None,
 ) -> None:
     """Say one of our own warnings in a line; others with the place in the code that they come from."""
-    if issubclass(category, InputWarning):
+    if issubclass(category, api.InputWarning):
         typer.echo(f"warning: {message}", err=True)
     else:
         SHOW_OTHERS(message, category, filename, lineno, file, line)
@@ -119,27 +120,27 @@ def ending_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, raise_terminated)
+    before = signal.signal(signal.SIGTERM, api.raise_terminated)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def told_error(error: Exception) -> PolymodalError | None:
+def told_error(error: Exception) -> api.PolymodalError | None:
     """The one line that a user needs to see of an error; None if it is the program's own."""
-    if isinstance(error, PolymodalError):
+    if isinstance(error, api.PolymodalError):
         return error
     if not isinstance(error, OSError):
         return None
-    from polymodal.utils.unwritable import FULL, how_to_fix
-
-    if error.errno in FULL:
+    if error.errno in api.FULL:
         if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         place = error.filename or "standard output"
-        fix = how_to_fix(error, "Free space, or write elsewhere")
-        return PolymodalError(f"{place}: cannot be written ({error.strerror}). {fix}")
+        fix = api.how_to_fix(error, "Free space, or write elsewhere")
+        return api.PolymodalError(f"{place}: cannot be written ({error.strerror}). {fix}")
     if error.errno in REFUSED and error.filename:
-        return PolymodalError(f"{error.filename}: cannot be used ({error.strerror}). {how_to_fix(error, '')}")
+        return api.PolymodalError(
+            f"{error.filename}: cannot be used ({error.strerror}). {api.how_to_fix(error, '')}"
+        )
     return None

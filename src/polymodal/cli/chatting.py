@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from polymodal import api
 from polymodal.cli.options import Device, PrecisionOption, RunArg, Threads, load_any_run
-
-if TYPE_CHECKING:
-    from polymodal.generation.talking import Talk
 
 HELP = "{attach}/reset begins anew, /quit ends, Ctrl-C stops an answer."
 
@@ -34,17 +32,15 @@ def chat(
     precision: PrecisionOption = None,
 ) -> None:
     """Talk to a run: attach files by /image, /audio, /video PATH; /reset; Ctrl-C stops an answer."""
-    from polymodal.generation.language_run import LanguageRun
-    from polymodal.generation.talking import Talk
 
     opened = load_any_run(run, device, precision, threads)
-    if not isinstance(opened, LanguageRun):
+    if not isinstance(opened, api.LanguageRun):
         opened.chat([])  # says why not
     if not (sample or opened.generation.decoding.sample):
         for name, value in {"--temperature": temperature, "--top-p": top_p}.items():
             if value is not None:
                 raise typer.BadParameter("it goes with --sample", param_hint=name)
-    talk = Talk(
+    talk = api.Talk(
         opened, system=system, max_new_tokens=max_new_tokens, beams=beams, sample=sample or None,
         temperature=temperature, top_p=top_p,
     )  # fmt: skip
@@ -64,16 +60,14 @@ def _next_line() -> str | None:
         return None
 
 
-def _answer(talk: Talk, line: str) -> None:
+def _answer(talk: api.Talk, line: str) -> None:
     """Do what a line asks for; what is wrong is told, and the talk goes on."""
-    from polymodal.data.chat.sources import KINDS
-    from polymodal.errors import PolymodalError
 
     command, _, rest = line.partition(" ")
     try:
         if command == "/reset":
             talk.reset()
-        elif command.startswith("/") and command[1:] in KINDS:
+        elif command.startswith("/") and command[1:] in api.KINDS:
             path = rest.strip().strip("'\"")  # as terminals write what is dropped on them
             talk.attach(command[1:], path)
             typer.echo(f"{path} goes with your next message", err=True)
@@ -81,17 +75,16 @@ def _answer(talk: Talk, line: str) -> None:
             typer.echo(f"error: there is no {command}", err=True)
         elif line or talk.attached:
             _speak(talk, line)
-    except PolymodalError as error:
+    except api.PolymodalError as error:
         typer.echo(f"error: {error}", err=True)
 
 
-def _speak(talk: Talk, line: str) -> None:
-    from polymodal.errors import terminal_text
+def _speak(talk: api.Talk, line: str) -> None:
 
     pieces = talk.say(line)
     try:
         for piece in pieces:
-            typer.echo(terminal_text(piece), nl=False)
+            typer.echo(api.terminal_text(piece), nl=False)
             sys.stdout.flush()
     except KeyboardInterrupt:
         typer.echo(" (stopped)", err=True, nl=False)

@@ -6,10 +6,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from polymodal import api
 from polymodal.cli.options import (
     BatchSize,
     Device,
@@ -19,14 +23,22 @@ from polymodal.cli.options import (
     TableArg,
     Threads,
     load_any_run,
+    option_name,
     printed,
+    refuse_of_words,
     split,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.show import print_remarks, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
 
-if TYPE_CHECKING:
-    from polymodal.data.checks.findings import Findings
+RECALLS = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10"}
+LEFT_OUT = {
+    "no_answer": "have no answer", "other_classes": "are of other classes",
+    "no_input": "have nothing to read", "unread": "could not be read",
+}  # fmt: skip
+SHOWN = 8
+"""Classes and prompts that are named in a line."""
 
 
 class Split(StrEnum):
@@ -44,48 +56,61 @@ class Task(StrEnum):
     regression = "regression"
 
 
+Retrieval = Annotated[
+    bool, typer.Option("--retrieval", help="How well each input finds every other, in a shared space.")
+]
+ZeroShot = Annotated[
+    str | None, typer.Option("--zero-shot", metavar="TARGET", help="Label by the nearest class name.")
+]
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option("--prompts", help="With --zero-shot: such as 'a drawing of {}'; may be repeated."),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option("--classes", help="With --zero-shot: commas between. [all that occur]"),
+]
+PromptInput = Annotated[
+    str | None, typer.Option("--prompt-input", help="With --zero-shot: the input that reads the prompts.")
+]
+LinearProbe = Annotated[
+    str | None,
+    typer.Option("--linear-probe", metavar="TARGET", help="A linear model on the vectors."),
+]
+ProbedInput = Annotated[
+    str | None, typer.Option("--input", help="With --linear-probe: one input's vectors. [the fused ones]")
+]
+TaskOption = Annotated[
+    Task | None, typer.Option("--task", help="With --linear-probe: how to read the target. [as it looks]")
+]
+OnlyInputs = Annotated[
+    list[str] | None,
+    typer.Option("--inputs", "-i", help="Only these find and are found, or are labelled by."),
+]
+Instead = Annotated[
+    list[str] | None,
+    typer.Option("--as", metavar="INPUT=COLUMN", help="Read a column as that input; may be repeated."),
+]
+OnlySplit = Annotated[
+    Split | None, typer.Option("--split", help="Only these rows, split as a fit would. [all rows]")
+]
+
+
 @reads_table
 def evaluate(
     run: RunArg,
     table: TableArg,
-    retrieval: Annotated[
-        bool, typer.Option("--retrieval", help="How well each input finds every other, in a shared space.")
-    ] = False,
-    zero_shot: Annotated[
-        str | None, typer.Option("--zero-shot", metavar="TARGET", help="Label by the nearest class name.")
-    ] = None,
-    prompts: Annotated[
-        list[str] | None,
-        typer.Option("--prompts", help="With --zero-shot: such as 'a drawing of {}'; may be repeated."),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option("--classes", help="With --zero-shot: commas between. [all that occur]"),
-    ] = None,
-    prompt_input: Annotated[
-        str | None, typer.Option("--prompt-input", help="With --zero-shot: the input that reads the prompts.")
-    ] = None,
-    linear_probe: Annotated[
-        str | None,
-        typer.Option("--linear-probe", metavar="TARGET", help="A linear model on the vectors."),
-    ] = None,
-    input: Annotated[
-        str | None, typer.Option("--input", help="With --linear-probe: one input's vectors. [the fused ones]")
-    ] = None,
-    task: Annotated[
-        Task | None, typer.Option("--task", help="With --linear-probe: how to read the target. [as it looks]")
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--inputs", "-i", help="Only these find and are found, or are labelled by."),
-    ] = None,
-    instead: Annotated[
-        list[str] | None,
-        typer.Option("--as", metavar="INPUT=COLUMN", help="Read a column as that input; may be repeated."),
-    ] = None,
-    only: Annotated[
-        Split | None, typer.Option("--split", help="Only these rows, split as a fit would. [all rows]")
-    ] = None,
+    retrieval: Retrieval = False,
+    zero_shot: ZeroShot = None,
+    prompts: Prompts = None,
+    classes: Classes = None,
+    prompt_input: PromptInput = None,
+    linear_probe: LinearProbe = None,
+    input: ProbedInput = None,
+    task: TaskOption = None,
+    inputs: OnlyInputs = None,
+    instead: Instead = None,
+    only: OnlySplit = None,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
     device: Device = None,
@@ -98,24 +123,18 @@ def evaluate(
     _refuse_idle("--linear-probe", linear_probe, input=input, task=task)
     if only and linear_probe is not None:
         raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
-    from polymodal.cli.show_probing import show_measured, tell_unseen
-    from polymodal.data.tables.table import read_table
-    from polymodal.embedding_eval.embedding_metrics import measure
-    from polymodal.embedding_eval.probe_inputs import parse_instead
-    from polymodal.generation.language_run import LanguageRun
-
     opened = load_any_run(run, device, precision, threads)
-    if isinstance(opened, LanguageRun):
-        _refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
+    if isinstance(opened, api.LanguageRun):
+        refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
                          **{"as": instead})  # fmt: skip
         asked = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
-        _evaluate_words(opened, read_table(table), asked, as_json, title=f"{run} on {table}")
+        _evaluate_words(opened, api.read_table(table), asked, as_json, title=f"{run} on {table}")
         return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
-    rows, columns = read_table(table), parse_instead(instead or [], opened.model.config.input_names)
+    rows, columns = api.read_table(table), api.parse_instead(instead or [], opened.model.config.input_names)
     found = _without_warning(
-        measure, opened, rows,
+        api.measure, opened, rows,
         retrieval=retrieval,
         labels=labels | ({"prompts": prompts} if prompts else {}) if zero_shot is not None else None,
         probe={"target": linear_probe, "input": input, "task": task} if linear_probe is not None else None,
@@ -154,7 +173,7 @@ def _weighing(run: Any, table: Any, found: Mapping[str, Any]) -> dict[str, Any]:
     return {"weighted": not lacking}
 
 
-def _of_what_was_read(findings: Findings, found: Mapping[str, Any]) -> Findings:
+def _of_what_was_read(findings: api.Findings, found: Mapping[str, Any]) -> api.Findings:
     """``findings`` without absent inputs where only retrieval and labels by names were measured."""
     needs_all = {"targets", "linear_probe"} & {*found}
     return findings if needs_all else replace(findings, absent={})
@@ -167,8 +186,6 @@ def with_warnings(found: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str
 
 def _evaluate_words(run: Any, table: Any, asked: dict[str, Any], as_json: bool, title: str) -> None:
     """The metrics of answers in words."""
-    from polymodal.cli.show import show_metrics
-
     rejected: list[Any] = []
     found = run.evaluate(table, rejected=rejected, **asked)
     warn(rejected, "left out")
@@ -177,19 +194,140 @@ def _evaluate_words(run: Any, table: Any, asked: dict[str, Any], as_json: bool, 
         show_metrics(found, title=title)
 
 
-def _refuse_of_words(**asked: Any) -> None:
-    """Refuse what a run that answers in words cannot be measured by."""
-    for name, value in asked.items():
-        if value:
-            raise typer.BadParameter("this run answers in words", param_hint=_option(name))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _refuse_idle(option: str, given: str | None, **others: Any) -> None:
     """Refuse what would have no effect."""
     for name, value in others.items():
         if value is not None and value != [] and given is None:
-            raise typer.BadParameter(f"it goes with {option}", param_hint=_option(name))
+            raise typer.BadParameter(f"it goes with {option}", param_hint=option_name(name))
+
+
+def show_measured(found: Mapping[str, Any], title: str) -> None:
+    """Whatever was measured, a table each."""
+    shows = {
+        "targets": show_metrics, "retrieval": show_retrieval, "zero_shot": show_zero_shot,
+        "linear_probe": show_linear_probe,
+    }  # fmt: skip
+    for name, figures in found.items():
+        shows[name](figures, title)
+
+
+def tell_unseen(run: api.Run, rows: api.Table, found: Mapping[str, Any]) -> None:
+    """Say on standard error that rows were measured which the run may have been trained on."""
+
+    if {"retrieval", "zero_shot"} & {*found} and (seen := api.trained_on(run, rows)):
+        said = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
+        print_remarks(notes=[said])
+
+
+def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
+    """Three lines a direction: the values, their intervals, and what chance would give."""
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table.add_column("query → found", overflow="fold", min_width=16)
+    for head in ("queries", "among", *RECALLS.values(), "median rank", "mAP"):
+        table.add_column(head, justify="right")
+    for name, way in found.items():
+        metrics = [(key, way[key]) for key in (*RECALLS, "median_rank", "map")]
+        counts = f"{way['queries']:,}", f"{way['candidates']:,}"
+        table.add_row(
+            api.one_line(name, 80), *counts, *(_bare(key, entry["value"]) for key, entry in metrics)
+        )
+        table.add_row("  95 % interval", "", "", *(_bare_ends(key, entry) for key, entry in metrics))
+        table.add_row("  by chance", "", "", *(_bare(key, way["chance"][key]) for key in RECALLS), "", "")
+    out = print_titled(table, f"{title}: retrieval, recall and mAP in %")
+    few = [api.one_line(name, 80) for name, way in found.items() if way["groups"] < api.FEWEST_GROUPS]
+    if few:
+        found_few = f"Fewer than {api.FEWEST_GROUPS} independent queries, so the intervals are too narrow"
+        out.print(Text(f"{found_few}: {'; '.join(few)}"), soft_wrap=True)
+
+
+def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
+    """Its metrics beside chance and the commonest class, then by what it was labelled."""
+    rows, common = found["rows"], found["majority"]
+    table = titled_table()
+    for head in ("metric", "value", "95 % interval", "by chance", "commonest class"):
+        table.add_column(head, justify="left" if head == "metric" else "right")
+    for name, entry in found["metrics"].items():
+        beside = (_share(found["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
+        table.add_row(api.NAMES[name], _said(name, entry["value"]), _ends(name, entry), *beside)
+    out = print_titled(table, f"{title}: {api.one_line(found['target'], 80)} without training, {rows:,} rows")
+    prompts = _some([f"‘{api.one_line(prompt, 80)}’" for prompt in found["prompts"]])
+    commonest = f"the commonest class is ‘{api.one_line(common['class'], 80)}’"
+    among = f"among {len(found['classes'])} classes ({_some(found['classes'])})"
+    named = f"named to ‘{found['prompt_input']}’ as {prompts}"
+    out.print(Text(f"By {api.listed(found['inputs'])}, {among}, {named}; {commonest}."), soft_wrap=True)
+    _tell(found, found["left_out"], out)
+
+
+def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
+    """Its metrics beside what says the same of every row, then what it was made of."""
+    rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
+    table = titled_table()
+    plain = found.get("majority") or found["mean"]
+    for head in ("metric", "value", "95 % interval", "commonest class" if "class" in plain else "the mean"):
+        table.add_column(head, justify="left" if head == "metric" else "right")
+    for name, entry in found["metrics"].items():
+        beside = _said(name, plain[name]) if name in plain else ""
+        table.add_row(
+            api.NAMES.get(name, name.upper()), _said(name, entry["value"]), _ends(name, entry), beside
+        )
+    out = print_titled(table, f"{title}: linear probe of {api.one_line(found['target'], 80)}, {rows} rows")
+    chosen = found["chosen"]
+    strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
+    vectors = f"the vector of ‘{found['input']}’" if found["input"] else "the fused vector"
+    slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
+    said = f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."
+    out.print(Text(said), soft_wrap=True)
+    parts = found["left_out"].values()
+    _tell(found, {name: sum(part[name] for part in parts) for name in found["left_out"]["test"]}, out)
+
+
+def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -> None:
+    """What the intervals stand on, and which rows were left out."""
+    lines = []
+    if found["grouped_by"]:
+        lines.append(f"The intervals draw {found['grouped_by']} together: {found['groups']:,} groups.")
+    if found["groups"] < api.FEWEST_GROUPS:
+        lines.append(f"Fewer than {api.FEWEST_GROUPS} independent rows, so the intervals are too narrow.")
+    why = [f"{count:,} {LEFT_OUT[name]}" for name, count in left_out.items() if count]
+    if why:
+        lines.append(f"Left out: {', '.join(why)}.")
+    for line in lines:
+        out.print(Text(line), soft_wrap=True)
+
+
+def _said(name: str, value: float | None) -> str:
+    """``98.7 %``, or a number as it is."""
+    if value is None:
+        return "–"
+    if name == "median_rank":
+        return f"{value:,.1f}".removesuffix(".0")
+    return (
+        _share(value)
+        if name in api.SHARES or name in (*RECALLS, "map")
+        else api.brief(value).replace("-", api.MINUS)
+    )
+
+
+def _ends(name: str, entry: Mapping[str, Any]) -> str:
+    if entry["low"] is None:
+        return "no interval"
+    return f"{_said(name, entry['low']).removesuffix(' %')} to {_said(name, entry['high'])}"
+
+
+def _bare(name: str, value: float | None) -> str:
+    """The same without its unit: a line of a wide table has no room for it."""
+    return _said(name, value).removesuffix(" %")
+
+
+def _bare_ends(name: str, entry: Mapping[str, Any]) -> str:
+    return _ends(name, entry).removesuffix(" %")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _some(names: list[str]) -> str:
+    """The first of ``names``, and how many there are more."""
+    shown = ", ".join(api.one_line(name, 80) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

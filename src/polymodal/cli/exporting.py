@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from polymodal import api
 from polymodal.cli.options import Json, RunArg, printed, split
 
 
@@ -21,7 +22,6 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a run in the form of another library."""
-    from polymodal import api
 
     made = api.export(run, to=to, output=output, inputs=split(inputs))
     content = {"output": str(made.folder), "to": to, "inputs": made.inputs, "left_out": made.left_out}

@@ -1,13 +1,17 @@
-"""Commands that make a run: demo, check, init, fit."""
+"""Commands that make a run: demo, fit."""
 
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
+from polymodal import api
 from polymodal.cli.options import (
     Answer,
     From,
@@ -21,7 +25,6 @@ from polymodal.cli.options import (
     SampleWeight,
     Settings,
     SourceArg,
-    TableArg,
     Target,
     TaskOption,
     Threads,
@@ -34,11 +37,8 @@ from polymodal.cli.options import (
     with_settings,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.show import console, print_remarks, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnErrorOption
-from polymodal.errors import Terminated
-
-if TYPE_CHECKING:
-    from polymodal.data.checks.check import CheckReport
 
 
 def demo(
@@ -46,54 +46,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole road on data it makes: fit, evaluate, predict; writes runs/demo."""
-    from polymodal.cli.show import show_demo
-    from polymodal.demo.demo_run import run_demo
 
-    result = run_demo(output, quiet=as_json)
+    result = api.run_demo(output, quiet=as_json)
     if not printed(result.to_json(), as_json):
         show_demo(result, command=command_name())
-
-
-@reads_table
-def check(
-    source: SourceArg,
-    target: Target = None,
-    inputs: Inputs = None,
-    settings: Settings = None,
-    task: TaskOption = None,
-    prompt: Prompt = None,
-    answer: Answer = None,
-    on_error: OnErrorOption = None,
-    weight: SampleWeight = None,
-    as_json: Json = False,
-) -> None:
-    """What a fit would see and trip over; exit status 1 if it would not start."""
-    from polymodal import api
-    from polymodal.cli.show import show_check
-
-    require_templates(task, prompt, answer, source)
-    settings = with_settings(settings, on_error, None, None, None, weight=weight)
-    report: CheckReport = api.check(
-        source,
-        target=target,
-        inputs=split(inputs),
-        settings=settings,
-        prompt=prompt,
-        answer=answer,
-        quiet=as_json,
-    )
-    if not printed(report.to_json(), as_json):
-        show_check(report)
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@reads_table
-def init(table: TableArg, target: Target = None, inputs: Inputs = None, settings: Settings = None) -> None:
-    """Print the inferred declaration, to edit: polymodal init TABLE > run.yaml."""
-    from polymodal import api
-
-    typer.echo(api.init(table, target=target, inputs=split(inputs), settings=settings or ()), nl=False)
 
 
 @reads_table
@@ -134,12 +90,8 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
-    from polymodal.utils import distributed as processes
 
-    ways = {"--folds": folds, "--seeds": seeds, "--fusions": fusions, "--search": search}
-    asked = [name for name, value in ways.items() if value is not None]
-    if len(asked) > 1 and asked != ["--folds", "--seeds"]:
-        raise typer.BadParameter(f"it does not go with {asked[0]}", param_hint=asked[-1])
+    several = _ways(folds=folds, seeds=seeds, fusions=fusions, search=search)
     options: dict[str, Any] = {
         "target": target, "inputs": split(inputs), "output": output,
         "settings": with_settings(
@@ -148,36 +100,38 @@ def fit(
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)
-    if asked and (prompt or answer):
-        raise typer.BadParameter("it does not go with --prompt", param_hint=asked[0])
+    if several in (["--search"], ["--fusions"]) and (prompt or answer):
+        raise typer.BadParameter("it does not go with --prompt", param_hint=several[0])
     options |= {"prompt": prompt, "answer": answer} if prompt or answer else {}
     try:
-        if asked in ([], ["--search"]):
+        if several in ([], ["--search"]):
             _fit_one(source, search, options)
         else:
             _fit_several(source, fusions, folds, seeds or 1, options)
-        processes.stop()
-    except (KeyboardInterrupt, Terminated) as stop:
+        api.stop_processes()
+    except (KeyboardInterrupt, api.Terminated) as stop:
         raise resumable(stop) from None
+
+
+def _ways(**given: object) -> list[str]:
+    """The options that ask for several fits; those that exclude each other are refused."""
+    names = [f"--{name}" for name, value in given.items() if value is not None]
+    if len(names) > 1 and names != ["--folds", "--seeds"]:
+        raise typer.BadParameter(f"it does not go with {names[0]}", param_hint=names[-1])
+    return names
 
 
 def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
     """One run, of what is declared or of what a search finds."""
-    from polymodal import api
-    from polymodal.cli.show import show_fit, show_search
-    from polymodal.cli.show_words import show_words
-    from polymodal.utils import distributed as processes
 
     found: dict[str, Any] = {}
     run: Any
     if search:
-        from polymodal.pipelines.hyperparameter_search import fit_searched
-
-        run = fit_searched(source, trials=search, **options)
+        run = api.fit_searched(source, trials=search, **options)
         found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
     else:
         run = api.fit(source, **options)
-    if not processes.is_main():
+    if not api.is_main_process():
         return
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
@@ -192,17 +146,167 @@ def _fit_several(
     source: str, fusions: str | None, folds: int | None, seeds: int, options: dict[str, Any]
 ) -> None:
     """A run a fusion, or a run a fold and a seed."""
-    from polymodal.cli.show import show_fits, show_repeats
 
     if fusions is not None:
-        from polymodal.pipelines.fusion_comparison import fit_fusions
-
-        fits = fit_fusions(source, fusions=fusions, **options)
+        fits = api.fit_fusions(source, fusions=fusions, **options)
         if not printed(fits.to_json(), options["quiet"]):
             show_fits(fits, command=command_name())
         return
-    from polymodal.pipelines.cross_validation import fit_folds
 
-    repeats = fit_folds(source, folds=folds, seeds=seeds, **options)
+    repeats = api.fit_folds(source, folds=folds, seeds=seeds, **options)
     if not printed(repeats.to_json(), options["quiet"]):
         show_repeats(repeats, command=command_name())
+
+
+def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
+    """Test metrics, where the run lies, and what to do next."""
+    if results["test"]:
+        show_metrics(results["test"], title=f"{results['rows']['test']} test rows")
+    out, trained, best = console(), results["train"], results["validation"]["epoch"]
+    spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
+    out.print(
+        f"Trained on {results['rows']['train']} rows, {spent}; best epoch {round(best, 2):g}.", soft_wrap=True
+    )
+    print_remarks(results["warnings"], results["notes"])
+    if (folder / "report.html").exists():
+        out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
+    out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
+    out.print(f"  {command} predict {shlex.quote(str(folder))} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def show_demo(result: api.DemoResult, command: str) -> None:
+    """What each modality is worth, a few answers, and a line to paste."""
+    out = console()
+    title = f"Accuracy on {result.rows} unseen rows"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("the model is given")
+    table.add_column("accuracy", justify="right")
+    for given, accuracy in result.accuracy.items():
+        table.add_row(given, f"{accuracy:.1%}")
+    out.print(table)
+    out.print()
+    answers = Table(title="A few of them", title_justify="left", box=None, pad_edge=False)
+    for name in result.answers.columns:
+        answers.add_column(name)
+    for row in result.answers.itertuples(index=False):
+        answers.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
+    out.print(answers)
+    out.print()
+    made = f"made in {result.seconds:.0f} s. Its data look like yours; try:"
+    out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
+    again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
+    out.print(f"  {again}", soft_wrap=True)
+    if (result.folder / "report.html").exists():
+        out.print(f"What each input is worth: {result.folder / 'report.html'}", soft_wrap=True)
+
+
+def show_fits(fits: api.Fits, command: str) -> None:
+    """A row a fit, the best by validation marked, and what to do with it; all metrics stand in the file."""
+    out, first = console(), fits.fits[0]
+    title = f"{len(fits.fits)} fits under equal settings"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    table.add_column(fits.varied, no_wrap=True)
+    measured = [(name, key) for name in first.test for key in _leading(fits, first.test[name])]
+    tests = [f"test {name} {key}" if len(first.test) > 1 else f"test {key}" for name, key in measured]
+    for head in (f"validation {fits.metric}", *tests, "parameters", "seconds", "rows/s"):
+        table.add_column(head.replace("_", " "), justify="right", vertical="bottom")
+    for fit in fits.fits:
+        mark = " *" if fit.name == fits.best else ""
+        tested = [api.brief(fit.test[name][key]) if key in fit.test[name] else "" for name, key in measured]
+        counts = f"{fit.parameters:,}", f"{fit.seconds:.0f}", f"{fit.rows_per_second:.0f}"
+        table.add_row(fit.name + mark, api.brief(fit.validation), *tested, *counts)
+    out.print(table)
+    print_remarks(fits.warnings, fits.notes)
+    out.print("* best on the validation rows; the test rows have no say in it.")
+    if fits.page:
+        out.print(f"Which is better by more than chance, on the test rows: {fits.page}", soft_wrap=True)
+    every = f"with every metric in {fits.varied}s.json" if first.test else f"with {fits.varied}s.json"
+    out.print(f"The runs lie in {fits.folder}, {every}. Use the best:", soft_wrap=True)
+    best = shlex.quote(str(fits.folder / fits.best))
+    out.print(f"  {command} predict {best} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def show_repeats(repeats: api.Repeats, command: str) -> None:
+    """Mean and range of every metric over the fits, and where they lie."""
+    out, fits = console(), repeats.fits
+    counts = [f"{repeats.folds} folds"] * bool(repeats.folds)
+    counts += [f"{len(repeats.seeds)} seeds"] * (len(repeats.seeds) > 1)
+    tested = f"{repeats.rows} test rows" if repeats.rows else "no test rows"
+    title = f"{len(fits.fits)} fits ({' × '.join(counts) or 'one seed'}), {tested}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric")
+    for name in ("mean", "lowest", "highest"):
+        table.add_column(name, justify="right")
+    for target, metrics in repeats.test.items():
+        for key, spread in metrics.items():
+            name = f"{target} {key}" if len(repeats.test) > 1 else key
+            table.add_row(name, *map(api.brief, (spread.mean, spread.lowest, spread.highest)))
+    if repeats.test:
+        out.print(table)
+    print_remarks(fits.warnings)
+    answers = ", every row's answers in predictions.parquet" if repeats.folds else ""
+    every = f"all figures in summary.json{answers}"
+    out.print(f"The runs lie in {fits.folder}, {every}. Use one:", soft_wrap=True)
+    one = shlex.quote(str(fits.folder / fits.fits[0].name))
+    out.print(f"  {command} predict {one} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def show_search(search: Mapping[str, Any]) -> None:
+    """A row a trial, the best marked."""
+    trials, metric = search["trials"], search["metric"]
+    table = Table(title=f"{len(trials)} trials", title_justify="left", box=None, pad_edge=False)
+    names = list(dict.fromkeys(name for trial in trials for name in trial["choice"]))
+    for name in ("trial", *names, f"validation {metric}", "seconds"):
+        table.add_column(name.replace("_", " "), justify="left" if name == "fusion" else "right")
+    for trial in trials:
+        cells = [trial["choice"].get(name, "") for name in names]
+        choice = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        value = api.brief(trial["validation"]) if trial["validation"] is not None else "failed"
+        cut = " (cut short)" if trial["state"] == "pruned" else ""
+        mark = " *" if trial["number"] == search["best"] else ""
+        table.add_row(f"{trial['number']}", *choice, value + cut + mark, f"{trial['seconds']:.1f}")
+    out = console()
+    out.print(table)
+    out.print("* best on the validation rows, and fitted; the test rows had no say in it.")
+
+
+def _leading(fits: api.Fits, metrics: Mapping[str, float]) -> list[str]:
+    """What a terminal has room for: the metric that chose, and the first others."""
+    chosen = fits.metric.rpartition(".")[2]
+    ordered = sorted(metrics, key=lambda name: name != chosen)
+    return ordered[: {1: 3, 2: 2}.get(len(fits.fits[0].test), 1)]
+
+
+def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
+    """Test metrics, the same without each input, where the run lies, and what to do next."""
+    out, trained = console(), results["train"]
+    ((column, metrics),) = results["test"].items()
+    if metrics:
+        print_titled(words_table(metrics, results), f"{results['rows']['test']} test rows: {column}")
+    epochs = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
+    speed = f"{trained['tokens_per_second']:.0f} tokens a second"
+    best = f"best epoch {round(results['validation']['epoch'], 2):g}"
+    out.print(f"Trained on {results['rows']['train']} rows, {epochs}, {speed}; {best}.", soft_wrap=True)
+    print_remarks(results["warnings"], results["notes"])
+    if (folder / "report.html").exists():
+        out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
+    out.print(f"The run lies in {folder}, its answers in predictions.parquet. Use it:", soft_wrap=True)
+    run = shlex.quote(str(folder))
+    out.print(f"  {command} chat {run}", soft_wrap=True)
+    out.print(f"  {command} predict {run} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def words_table(metrics: Mapping[str, float], results: Mapping[str, Any]) -> Table:
+    """A row for the whole test, one for each input left out, one for each set of items that rows have."""
+    table = titled_table()
+    table.add_column("the model is given")
+    for name in metrics:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_row("everything", *map(api.brief, metrics.values()))
+    for name, figures in results["without"].items():
+        what = "nothing but text" if name == "all" else f"all but {name}"
+        table.add_row(what, *(api.brief(figures[key]) for key in metrics))
+    for name, figures in results["present"].items():
+        what = "of text alone" if name == api.NONE else f"with {name}"
+        table.add_row(f"rows {what} ({figures['rows']})", *(api.brief(figures[key]) for key in metrics))
+    return table

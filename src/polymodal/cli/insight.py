@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
+from polymodal import api
 from polymodal.cli.options import (
     Device,
     Json,
@@ -15,12 +19,14 @@ from polymodal.cli.options import (
     RunArg,
     TableArg,
     Threads,
-    compute_with,
+    load_any_run,
     load_run,
     printed,
+    refuse_of_words,
     split,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.show import console, print_remarks
 from polymodal.cli.skipped import tell_findings
 
 
@@ -54,25 +60,21 @@ def report(
     as_json: Json = False,
 ) -> None:
     """What each input is worth, and how sure that is: report.html and report.json."""
-    from polymodal.pipelines.ablation import SEEDS
-    from polymodal.report.report_writing import report as make
 
     if seeds is not None and not retrain:
         raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
-    page = make(
-        load_run(run, device, precision, threads),
-        table,
-        group=group,
-        by=split(by),
-        noise_rows=noise_rows,
-        retrain=(seeds or SEEDS) if retrain else 0,
-        quiet=as_json,
-        output=output,
-    )
+    opened = load_any_run(run, device, precision, threads)
+    if isinstance(opened, api.LanguageRun):
+        refuse_of_words(noise_rows=noise_rows, retrain=retrain)
+        page = opened.report(table, group=group, by=split(by), output=output)
+    else:
+        again = (seeds or api.SEEDS) if retrain else 0
+        page = opened.report(
+            table, group=group, by=split(by), noise_rows=noise_rows, retrain=again, quiet=as_json,
+            output=output,
+        )  # fmt: skip
     figures = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     if not printed({"report": str(page), **figures}, as_json):
-        from polymodal.cli.show import show_verdict
-
         show_verdict(figures, page)
 
 
@@ -94,26 +96,19 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why rows are answered as they are: explanations.html and explanations.parquet."""
-    from polymodal.attribution.explanation_page import explain as make
-    from polymodal.attribution.explanation_page import write_explanations
-    from polymodal.attribution.explanation_table import summary
-    from polymodal.data.tables.table import read_table
-    from polymodal.utils.atomic import require_folder
 
     opened = load_run(run, device, None, threads)
-    whole = read_table(table)
+    whole = api.read_table(table)
     folder = output or opened.folder
-    require_folder(folder)
-    found = make(opened, whole, rows, targets=target or None)
-    page, frame = write_explanations(found, opened, folder)
+    api.require_folder(folder)
+    found = api.explain(opened, whole, rows, targets=target or None)
+    page, frame = api.write_explanations(found, opened, folder)
     figures = {
         "page": str(page), "frame": str(frame), "told": found.sentences(),
-        "answers": [summary(entry, opened.processor.targets) for entry in found.entries],
+        "answers": [api.summary(entry, opened.processor.targets) for entry in found.entries],
         "warnings": tell_findings(opened.inspect(whole))["warnings"],
     }  # fmt: skip
     if not printed(figures, as_json):
-        from polymodal.cli.show_explaining import show_explanations
-
         show_explanations(found, page)
 
 
@@ -130,16 +125,92 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
-    from polymodal import api
-    from polymodal.comparison.comparison import default_output
-    from polymodal.utils.atomic import require_folder
 
-    compute_with(threads, runs[0])
-    folder = output or default_output(runs)
-    require_folder(folder)
+    api.use_threads(threads, runs[0])
+    folder = output or api.default_output(runs)
+    api.require_folder(folder)
     found = api.compare(runs, group=group)
     page = found.write(folder)
     if not printed({"page": str(page), **found.figures}, as_json):
-        from polymodal.cli.show_compare import show_comparison
-
         show_comparison(found.figures, page)
+
+
+def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
+    """What the report says first, and where it lies."""
+    out = console()
+    for name, target in figures["targets"].items():
+        before = f"{name}: " if len(figures["targets"]) > 1 else ""
+        said = target["verdict"]
+        for line in [*said["sentences"], *(f"Next: {step}" for step in said["next"])]:
+            out.print(Text(before + line), soft_wrap=True)
+    out.print(f"The report lies in {page}.", soft_wrap=True)
+
+
+def show_explanations(found: api.Explanations, page: Path) -> None:
+    """A line an answer: its inputs' shares, its strongest part, its error; then where the page lies."""
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("row", "target", "answer", "shares of the inputs", "strongest part", "error"):
+        table.add_column(name, overflow="fold")
+    for entry in found.entries:
+        said = entry.said.answer if isinstance(entry.said.answer, str) else api.plain(entry.said.answer)
+        sure = f" ({api.spoken_confidence(entry)})" if api.spoken_confidence(entry) else ""
+        shares = [f"{name} {api.spoken_share(part.share, entry)}" for name, part in entry.inputs.items()]
+        mark = " !" if entry.found.flagged else ""
+        table.add_row(
+            str(entry.row), entry.said.target, api.one_line(said, 60) + sure, ", ".join(shares) or "no input",
+            strongest(entry), f"{entry.found.relative:.2%}{mark}",
+        )  # fmt: skip
+    out = console()
+    out.print(table)
+    for sentence in found.sentences():
+        out.print(Text(sentence), soft_wrap=True)
+    out.print(f"The explanations lie in {page}.", soft_wrap=True)
+
+
+def strongest(entry: api.Explanation) -> str:
+    """The word or cell with the largest attribution, if the row has any."""
+    named = [
+        (name, piece)
+        for name, part in entry.inputs.items()
+        for piece in part.parts
+        if piece.text and part.parts
+    ]
+    if not named:
+        return ""
+    name, piece = max(named, key=lambda pair: abs(pair[1].attribution))
+    return api.one_line(f"{name}: {piece.text}", 40)
+
+
+def show_comparison(figures: Mapping[str, Any], page: Path) -> None:
+    """Leaderboards with cost, then the sentences of each target, then the page."""
+    out = console()
+    for name, target in figures["targets"].items():
+        out.print(_leaderboard(name, target, figures["runs"]))
+        if any(entry["as_good"] for entry in target["runs"][1:]):
+            out.print("= as good as the best as far as these rows tell")
+        for sentence in target["sentences"]:
+            out.print(Text(sentence), soft_wrap=True)
+        out.print()
+    print_remarks(notes=figures["notes"])
+    out.print(f"The comparison lies in {page}.", soft_wrap=True)
+
+
+def _leaderboard(name: str, target: Mapping[str, Any], runs: Mapping[str, Any]) -> Table:
+    score = target["score"]
+    title = f"{name}: {api.NAMES[score]} on {target['rows']:,} test rows"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    table.add_column("run", overflow="fold")
+    for head in (api.NAMES[score], "95 % interval", "behind", "parameters", "seconds", "rows/s"):
+        table.add_column(head, justify="right")
+    for place, entry in enumerate(target["runs"]):
+        cost = runs[entry["run"]]["cost"]
+        mark = " *" if place == 0 else " =" if entry["as_good"] else ""
+        table.add_row(
+            Text(entry["run"] + mark),
+            api.number(score, entry["score"]["value"]),
+            api.span(score, entry["score"]),
+            "" if place == 0 else api.points(score, entry["behind"]["value"]).removesuffix(" points"),
+            *(f"{cost[key]:,.0f}" if cost[key] is not None else "–" for key in cost),
+        )
+    return table

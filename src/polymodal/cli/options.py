@@ -8,17 +8,13 @@ import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from polymodal import api
 from polymodal.cli.skipped import OnError, as_settings
 from polymodal.cli.streams import holds_all_characters
-from polymodal.errors import Terminated
-
-if TYPE_CHECKING:
-    from polymodal.generation.language_run import LanguageRun
-    from polymodal.run import Run
 
 
 class Precision(StrEnum):
@@ -87,33 +83,36 @@ Keep = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
 
 
-def load_run(run: Path, device: str | None, precision: Precision | None, threads: int | None = None) -> Run:
+def load_run(
+    run: Path, device: str | None, precision: Precision | None, threads: int | None = None
+) -> api.Run:
     """The run of a folder, on a device; one that answers in words is refused."""
-    from polymodal.run import Run
-
-    compute_with(threads, run)
-    return Run.load(run, device=device, precision=(precision or Precision.fp32).value)
+    api.use_threads(threads, run)
+    return api.Run.load(run, device=device, precision=(precision or Precision.fp32).value)
 
 
 def load_any_run(
     run: Path, device: str | None, precision: Precision | None, threads: int | None = None
-) -> Run | LanguageRun:
+) -> api.Run | api.LanguageRun:
     """The same, also of a run that answers in words."""
-    from polymodal import api
-
-    compute_with(threads, run)
+    api.use_threads(threads, run)
     return api.load(run, device=device, precision=(precision or Precision.fp32).value)
 
 
-def compute_with(threads: int | None, run: Path) -> None:
-    """Let this process compute with ``threads``, by default with as many as ``run`` was trained with."""
-    import torch
+def option_name(argument: str) -> str:
+    """``--zero-shot`` of ``zero_shot``."""
+    return f"--{argument.replace('_', '-')}"
 
-    from polymodal.runs.run_folder import trained_threads
-    from polymodal.utils.threads import available_threads
 
-    available = available_threads()
-    torch.set_num_threads(threads or min(available, trained_threads(run) or available))
+def refuse_of_words(**given: object) -> None:
+    """Refuse options that a run of answers in words cannot fulfil.
+
+    Raises:
+        BadParameter: At the first one that is given.
+    """
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter("this run answers in words", param_hint=option_name(name))
 
 
 def printed(content: dict[str, Any], as_json: bool) -> bool:
@@ -158,7 +157,7 @@ def require_templates(task: Task | None, prompt: str | None, answer: str | None,
 
 def resumable(stop: BaseException) -> typer.Exit:
     """Say how a fit that was stopped goes on; the exit status is that of the signal, as a shell gives it."""
-    terminated = isinstance(stop, Terminated)
+    terminated = isinstance(stop, api.Terminated)
     if not int(os.environ.get("RANK", 0)):  # of several processes, the one that speaks
         what = "terminated" if terminated else "interrupted"
         typer.echo(f"{what}: the same command with --resume goes on from the last checkpoint", err=True)

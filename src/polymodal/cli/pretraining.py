@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
+from polymodal import api
+from polymodal.cli.evaluating import show_retrieval
 from polymodal.cli.options import (
     From,
     Inputs,
@@ -26,8 +32,8 @@ from polymodal.cli.options import (
     with_settings,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.show import console, print_remarks
 from polymodal.cli.skipped import OnErrorOption
-from polymodal.errors import Terminated
 
 
 @reads_table
@@ -53,9 +59,6 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Learn from rows without targets; then: polymodal fit TABLE --target COLUMN --from RUN."""
-    from polymodal import api
-    from polymodal.cli.show_pretraining import show_pretraining
-    from polymodal.utils import distributed as processes
 
     try:
         run = api.pretrain(
@@ -63,12 +66,37 @@ def pretrain(
             settings=with_settings(settings, on_error, device, precision, start, threads=threads),
             resume=resume, overwrite=overwrite, quiet=as_json,
         )  # fmt: skip
-        processes.stop()
-    except (KeyboardInterrupt, Terminated) as stop:
+        api.stop_processes()
+    except (KeyboardInterrupt, api.Terminated) as stop:
         raise resumable(stop) from None
-    if not processes.is_main():
+    if not api.is_main_process():
         return
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
     if not printed({"run": str(run.folder), **results}, as_json):
         show_pretraining(run.folder, results, command=command_name(), source=source)
+
+
+def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, source: str) -> None:
+    """The losses at the start and at the best epoch, where the run lies, and what to do next."""
+    out, trained, rows = console(), results["train"], results["rows"]["train"]
+    best = results["validation"]
+    table = Table(title="Losses", title_justify="left", box=None, pad_edge=False)
+    table.add_column("objective")
+    for name in ("first", "last", "validation"):
+        table.add_column(name, justify="right")
+    for name, (first, last) in results["losses"].items():
+        validation = best.get(f"{name}.loss", best.get(name))
+        told = f"{validation:.4f}" if validation is not None else ""
+        table.add_row(name, f"{first:.4f}", f"{last:.4f}", told)
+    out.print(table)
+    if results["retrieval"]:
+        show_retrieval(results["retrieval"], f"{results['rows']['test']} test rows")
+    spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
+    out.print(f"Learned from {rows} rows, {spent}; best epoch {round(best['epoch'], 2):g}.", soft_wrap=True)
+    print_remarks(results["warnings"], results["notes"])
+    out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
+    run = shlex.quote(str(folder))
+    out.print(f"  {command} fit TABLE --target COLUMN --from {run} -o runs/tuned", soft_wrap=True)
+    if results["space"]:
+        out.print(f"  {command} index {run} TABLE -o runs/index", soft_wrap=True)

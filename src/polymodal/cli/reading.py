@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from polymodal import api
+
 OPTIONS: dict[str, Any] = {
     "sep": Annotated[
         str | None,
@@ -61,9 +63,8 @@ def _settings(chosen: dict[str, Any]) -> list[str]:
 
 
 def _read(table: str | None, chosen: dict[str, Any]) -> Any:
-    from polymodal.data.tables.table import read_table
 
     if table is None:
         option = f"--{next(iter(chosen)).replace('_', '-')}"
         raise typer.BadParameter("it goes with a table", param_hint=option)
-    return read_table(table, **chosen)
+    return api.read_table(table, **chosen)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
+from polymodal import api
 from polymodal.cli.options import (
     BatchSize,
     Device,
@@ -15,13 +20,18 @@ from polymodal.cli.options import (
     RunArg,
     TableArg,
     Threads,
-    compute_with,
+    command_name,
     load_run,
     printed,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.show import console
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
 
+COLUMNS = 4
+"""Fields of a hit that a terminal has room for; --json gives all."""
+WIDEST = 40
+"""Characters of a cell."""
 IndexArg = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder that polymodal index wrote.")]
 
 
@@ -46,10 +56,8 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Embed every input of every row, to search in; called again, it goes on where it stopped."""
-    from polymodal import api
-    from polymodal.data.tables.table import read_table
 
-    opened, rows = load_run(run, device, precision, threads), read_table(table)
+    opened, rows = load_run(run, device, precision, threads), api.read_table(table)
     done = api.index_to(
         opened, rows, output, key=key, delete=delete, batch_size=batch_size,
         on_error=on_error or OnError.refuse,
@@ -57,9 +65,6 @@ def index(
     warn(done.rejected, "not indexed")
     told = tell_findings(opened.inspect(rows))
     if not printed({"output": str(output), **done.plain(), **told}, as_json):
-        from polymodal.cli.options import command_name
-        from polymodal.cli.show_search import show_indexed
-
         show_indexed(done, output, command_name())
 
 
@@ -83,16 +88,71 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the items nearest to a text, picture, recording or clip; nothing is opened."""
-    from polymodal import api
-    from polymodal.search.querying import Asked
 
     opened = api.open_index(index, run=run)
-    compute_with(threads, run or opened.manifest.run_folder(index))
-    asked = Asked(None, text, image, audio, video)
+    api.use_threads(threads, run or opened.manifest.run_folder(index))
+    asked = api.Asked(None, text, image, audio, video)
     hits = opened.hits(asked, input=input, where=where, k=k)
     if not printed(
         {"index": str(index), "rows": len(opened), "hits": [hit.plain() for hit in hits]}, as_json
     ):
-        from polymodal.cli.show_search import show_hits
-
         show_hits(hits, opened.manifest.inputs)
+
+
+def show_indexed(done: api.Indexed, folder: Path, command: str) -> None:
+    """What became of the rows, how sure the search is, and what to do next."""
+    out = console()
+    counts = {
+        "embedded": done.embedded, "with other columns changed": done.amended, "as they were": done.kept,
+        "taken away": done.removed,
+    }  # fmt: skip
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
+    out.print(f"{done.rows} rows in {folder}: {told}.", soft_wrap=True)
+    for name, ann in done.ann.items():
+        found = f"{ann['recall']:.1%} of the nearest 10 among {ann['rows']:,} vectors are found"
+        out.print(Text(f"{api.one_line(name, 80)}: approximate, {found}."), soft_wrap=True)
+    if not done.example:
+        return
+    out.print("Search in it:")
+    out.print(Text(f"  {command} search {shlex.quote(str(folder))} {done.example}"), soft_wrap=True)
+
+
+def show_hits(hits: Sequence[api.Hit], inputs: Mapping[str, str]) -> None:
+    """A line a hit: score, row, input, and the most telling fields."""
+    out = console()
+    if not hits:
+        out.print("No hits.")
+        return
+    table = Table(box=None, pad_edge=False)
+    names = telling(hits, inputs)
+    table.add_column("score", justify="right")
+    table.add_column("row", justify="right")
+    for name in ("input", *names):
+        table.add_column(Text(api.one_line(name, WIDEST)), overflow="fold")
+    for hit in hits:
+        cells = [Text(shown(hit.fields[name])) for name in names]
+        table.add_row(f"{hit.score:.3f}", str(hit.row), Text(api.one_line(hit.input, WIDEST)), *cells)
+    out.print(table)
+
+
+def telling(hits: Sequence[api.Hit], inputs: Mapping[str, str]) -> list[str]:
+    """The fields to show: inputs of words and files first, then those that differ between hits."""
+
+    def rank(name: str) -> tuple[bool, bool]:
+        cells = {str(hit.fields[name]) for hit in hits}
+        content = api.content_of(inputs.get(name))
+        return content is None or content.is_tabular, len(cells) == 1
+
+    filled = [name for name in hits[0].fields if any(hit.fields[name] is not None for hit in hits)]
+    chosen = sorted(filled, key=rank)[:COLUMNS]
+    return [name for name in hits[0].fields if name in chosen]
+
+
+def shown(cell: Any) -> str:
+    """A cell on one short line."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return api.brief(cell)
+    text = ", ".join(map(str, cell)) if isinstance(cell, list) else str(cell)
+    return api.one_line(" ".join(text.split()), WIDEST)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from polymodal.data.checks.findings import Findings
+from polymodal import api
 
 SHOWN = 20
 
@@ -41,7 +40,7 @@ def warn(rejected: Sequence[Any], what: str) -> None:
         typer.echo(f"{what}: … and {len(rejected) - SHOWN} more", err=True)
 
 
-def tell_findings(found: Findings) -> dict[str, Any]:
+def tell_findings(found: api.Findings) -> dict[str, Any]:
     """Say on standard error what a table lacks, and what training never saw; returns the same for JSON."""
     for line in found.warnings():
         typer.echo(f"warning: {line}", err=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from collections.abc import Iterable
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polymodal import api
 from polymodal.cli.options import (
     BatchSize,
     Device,
@@ -21,12 +24,15 @@ from polymodal.cli.options import (
     Threads,
     command_name,
     load_any_run,
-    load_run,
     printed,
     split,
 )
 from polymodal.cli.reading import reads_table
+from polymodal.cli.show import console, titled_table
 from polymodal.cli.skipped import OnError, OnErrorOption, counted, tell_findings, warn, written
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIRST = 10
 """Rows that are answered and shown where no file is named."""
@@ -47,11 +53,9 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Answer every row of a table, inputs may be missing; without -o the first rows, which are shown."""
-    from polymodal import api
-    from polymodal.data.tables.table import read_table
 
     _check_output(output, as_json)
-    opened, rows = load_any_run(run, device, precision, threads), read_table(table)
+    opened, rows = load_any_run(run, device, precision, threads), api.read_table(table)
     asked: dict[str, Any] = {
         "probabilities": probabilities, "batch_size": batch_size, "on_error": on_error or OnError.refuse,
         "keep": split(keep),
@@ -70,13 +74,12 @@ def predict(
 
 def _check_output(output: Path | None, as_json: bool) -> None:
     """Refuse a file that no table is written to before a model is loaded."""
-    from polymodal.data.tables.table_writing import STANDARD_OUTPUT, check_output
 
     if output is None:
         return
-    if as_json and str(output) == STANDARD_OUTPUT:
+    if as_json and str(output) == api.STANDARD_OUTPUT:
         raise typer.BadParameter("standard output cannot hold CSV and JSON", param_hint="--json")
-    check_output(output)
+    api.check_output(output)
 
 
 def _show_first(run: Any, rows: Any, asked: dict[str, Any], as_json: bool, command: str) -> None:
@@ -84,17 +87,13 @@ def _show_first(run: Any, rows: Any, asked: dict[str, Any], as_json: bool, comma
     import pandas as pd
     import pyarrow as pa
 
-    from polymodal.cli.show import show_rows
-    from polymodal.data.tables.written_rows import json_rows
-    from polymodal.errors import InputWarning, ReadingWarning
-
     first = rows.select(range(min(FIRST, len(rows))))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)  # said of the whole table instead
-        warnings.simplefilter("always", ReadingWarning)
+        warnings.simplefilter("ignore", api.InputWarning)  # said of the whole table instead
+        warnings.simplefilter("always", api.ReadingWarning)
         frame = pd.concat(list(run.predict_batches(first, **asked)))
     found = tell_findings(run.inspect(rows))
-    answers = json_rows(pa.Table.from_pandas(frame, preserve_index=False))
+    answers = api.json_rows(pa.Table.from_pandas(frame, preserve_index=False))
     if not printed({"rows": len(rows), "answers": answers, **found}, as_json):
         show_rows(frame, first.places + 1)
         what = f"The first {len(frame)} of {len(rows)}" if len(frame) < len(rows) else f"All {len(rows)}"
@@ -131,12 +130,10 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Write every row's vector."""
-    from polymodal import api
-    from polymodal.data.tables.table import read_table
 
     _check_output(output, as_json)
     rejected: list = []
-    opened, rows = load_run(run, device, precision, threads), read_table(table)
+    opened, rows = load_any_run(run, device, precision, threads), api.read_table(table)
     count = api.embed_to(
         opened, rows, output, input=input, batch_size=batch_size, on_error=on_error or OnError.refuse,
         rejected=rejected, keep=split(keep),
@@ -150,16 +147,36 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False, as_json: Json = False
 ) -> None:
     """Show what is kept of decoded files and frozen encoders, or empty it."""
-    from polymodal.data.cache.disk import DiskStore, default_folder
-    from polymodal.errors import RunError
 
-    store = DiskStore(default_folder(), limit=0)
+    store = api.DiskStore(api.default_folder(), limit=0)
     arrays, size = store.size()
     if store.broken and not clear:
-        raise RunError(f"the cache cannot be read: {store.broken}. Empty it with polymodal cache --clear")
+        raise api.RunError(f"the cache cannot be read: {store.broken}. Empty it with polymodal cache --clear")
     if clear:
         store.clear()
     found = {"folder": str(store.path.parent), "arrays": arrays, "bytes": size, "cleared": clear}
     if not printed(found, as_json):
         held = f"{arrays} arrays, {size / 2**20:.1f} MB"
         typer.echo(f"{store.path.parent}: {held}{', taken away' if clear else ''}")
+
+
+def show_rows(frame: pd.DataFrame, numbers: Iterable[int]) -> None:
+    """Rows of answers, each behind its number."""
+    table = titled_table()
+    for name in ("row", *frame.columns):
+        table.add_column(api.one_line(str(name), 40), overflow="fold")
+    for number, row in zip(numbers, frame.itertuples(index=False), strict=True):
+        table.add_row(str(number), *(_shown_cell(cell) for cell in row))
+    console().print(table)
+
+
+def _shown_cell(cell: Any) -> str:
+    if isinstance(cell, list):
+        return ", ".join(map(_shown_cell, cell))
+    if cell is None or cell != cell or type(cell).__name__ in ("NAType", "NaTType"):
+        return ""
+    return (
+        api.brief(float(cell))
+        if isinstance(cell, Real) and not isinstance(cell, Integral)
+        else api.one_line(str(cell), 60)
+    )

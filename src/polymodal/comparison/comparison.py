@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from polymodal import __version__
 from polymodal.comparison.alignment import Rows, pick, same_rows
 from polymodal.comparison.comparison_figures import ComparedRun, ComparedTarget, ComparisonFigures
 from polymodal.comparison.comparison_text import cheapest, sentences
@@ -20,6 +19,7 @@ from polymodal.comparison.ranking import classes_of, rank, score_for, statistics
 from polymodal.errors import RunError
 from polymodal.report.number_text import listed
 from polymodal.utils.atomic import write_text, writing
+from polymodal.utils.version import __version__
 
 PAGE, FIGURES = "compare.html", "compare.json"
 FORMAT = 1

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polymodal.artifact.capabilities import Capability, Kind, require
+from polymodal.artifact.run_folder import kind_of
 from polymodal.comparison.comparison_figures import RunCost
 from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
@@ -21,7 +23,6 @@ from polymodal.data.targets import TARGETS
 from polymodal.data.values.missing import Marks
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import RunError
-from polymodal.runs.run_folder import answers_in_words, refuse_words
 from polymodal.tasks import TASKS, reader_name
 from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
@@ -168,8 +169,8 @@ def _check_run(folder: Path) -> None:
         raise RunError(f"{folder}: no such run folder")
     lacking = [name for name in (DECLARED, PROCESSOR, RESULTS) if not (folder / name).is_file()]
     if not lacking:
-        if answers_in_words(folder):
-            refuse_words(folder)
+        if kind_of(folder) is Kind.words:
+            require(Kind.words, Capability.compare, folder)
         return
     if any((folder / name).is_file() for name in (*SEVERAL, "folds.json", "summary.json")):
         raise RunError(f"{folder}: holds several runs. Name those in it: {folder}/*/")

@@ -7,13 +7,13 @@ from typing import Any
 import yaml
 from pydantic import Field, model_validator
 
-from polymodal import __version__
 from polymodal.config.base import Section
 from polymodal.config.data import DataConfig
 from polymodal.config.generation import GenerationConfig, StageConfig
 from polymodal.config.inputs import InputConfig
 from polymodal.config.targets import TargetConfig
 from polymodal.config.training import FusionConfig, ObjectiveConfig, ReportConfig, TrainConfig
+from polymodal.utils.version import __version__
 
 
 class Declaration(Section):
@@ -50,8 +50,6 @@ class Declaration(Section):
         if self.generation and (self.targets or self.objectives):
             other = "targets" if self.targets else "objectives"
             raise ValueError(f"'generation' and '{other}' exclude each other. Fit two runs")
-        if self.generation and self.start:
-            raise ValueError("'generation' and 'start' exclude each other: give checkpoints of encoders")
         if self.generation and self.data.labels is not None:
             raise ValueError("'data.labels' chooses rows by their target, and 'generation' has none")
         if self.generation and self.data.private:

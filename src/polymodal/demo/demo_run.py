@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from polymodal import api
 from polymodal.data.tables.table import read_table
 from polymodal.demo.demo_table import write_demo
+from polymodal.pipelines.fit import fit
 from polymodal.report.report_writing import FIGURES
 
 TARGET = "digit"
@@ -53,7 +53,7 @@ def run_demo(
     """Make the data in ``folder/data``, fit, and measure with every input alone and left out."""
     started = time.perf_counter()
     path = write_demo(folder / "data", rows=rows)
-    run = api.fit(path, target=TARGET, output=folder, settings=settings, overwrite=True, quiet=quiet)
+    run = fit(path, target=TARGET, output=folder, settings=settings, overwrite=True, quiet=quiet)
     table = read_table(path)
     unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
     frame = unseen.data.to_pandas()

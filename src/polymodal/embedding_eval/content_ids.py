@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +13,11 @@ from polymodal.data.readers import NumberReader, Reader
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.data.values.column_values import as_label
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.progress import progress
 
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
-
-def contents(run: Run, table: Table, name: str, rows: np.ndarray, quiet: bool = True) -> np.ndarray:
+def contents(run: PredictionRun, table: Table, name: str, rows: np.ndarray, quiet: bool = True) -> np.ndarray:
     """Content ids ``(rows,)``, equal where the cells of an input hold the same; -1 for other rows.
 
     Files are compared by their bytes, wherever they lie, texts letter by letter, lists item by item.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polymodal.embedding_eval.linear_probe import LinearProbe, linear_probe
 from polymodal.embedding_eval.probe_inputs import blamed_on
@@ -13,10 +13,8 @@ from polymodal.embedding_eval.retrieval_eval import required_retrieval
 from polymodal.embedding_eval.zero_shot import ZeroShot, zero_shot
 from polymodal.errors import RunError
 from polymodal.evaluation.metrics.retrieval import Retrieval
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.records import OPTIONAL, Record
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class Measured(Record):
 
 
 def measure(
-    run: Run,
+    run: PredictionRun,
     source: Any,
     *,
     retrieval: bool = False,
@@ -78,7 +76,7 @@ def measure(
     return found
 
 
-def _targets(run: Run, source: Any, request: Reading) -> dict[str, dict[str, float]]:
+def _targets(run: PredictionRun, source: Any, request: Reading) -> dict[str, dict[str, float]]:
     rejected: list[Any] = []
     table = request.table(run, source)
     with blamed_on(request.instead):

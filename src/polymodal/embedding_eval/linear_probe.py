@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -28,11 +28,9 @@ from polymodal.embedding_eval.probe_targets import (
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.evaluation.metrics.estimates import Estimates, class_estimates, number_estimates
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.progress import progress
 from polymodal.utils.records import OPTIONAL, Record, key
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 FEWEST = 2
 PENALTIES = (1e4, 1e3, 1e2, 10.0, 1.0, 1e-1, 1e-2)
@@ -127,7 +125,7 @@ class LinearProbe(Record):
 
 
 def linear_probe(
-    run: Run,
+    run: PredictionRun,
     source: Any,
     target: str,
     *,

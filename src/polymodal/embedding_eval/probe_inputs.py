@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from polymodal.data.readers.base import READERS, is_media
 from polymodal.data.schema.infer import guess_by_content
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import look
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 
 
-def require_space(run: Run, wish: str) -> None:
+def require_space(run: PredictionRun, wish: str) -> None:
     """Check that vectors of different inputs can be compared, which ``wish`` needs.
 
     Raises:
@@ -28,7 +25,7 @@ def require_space(run: Run, wish: str) -> None:
         raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {cure}")
 
 
-def chosen_inputs(run: Run, names: Sequence[str]) -> list[str]:
+def chosen_inputs(run: PredictionRun, names: Sequence[str]) -> list[str]:
     """The named inputs of a run in declared order; all where none is named.
 
     Raises:
@@ -61,7 +58,7 @@ def parse_instead(words: Sequence[str], inputs: Sequence[str]) -> dict[str, str]
     return found
 
 
-def check_instead(run: Run, table: Table, instead: Mapping[str, str]) -> None:
+def check_instead(run: PredictionRun, table: Table, instead: Mapping[str, str]) -> None:
     """Check that each column can be read in place of its input.
 
     Raises:

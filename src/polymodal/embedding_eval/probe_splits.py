@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from polymodal.config import DataConfig, Declaration
 from polymodal.data.splits.split import SPLITS
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import DataError, Problem, RunError
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.splitting import split_tables
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 NAMES = ("train", "validation", "test")
 
 
-def own_splits(run: Run, table: Table) -> dict[str, Table]:
+def own_splits(run: PredictionRun, table: Table) -> dict[str, Table]:
     """The training, validation and test rows of ``table``, split as the run's fit split its own.
 
     By the split column where there is one, else by the same shares, seed and classes: of the table that the
@@ -29,7 +25,7 @@ def own_splits(run: Run, table: Table) -> dict[str, Table]:
     return split_tables(table, _declared(run.declaration, table))[0]
 
 
-def only(run: Run, table: Table, split: str) -> Table:
+def only(run: PredictionRun, table: Table, split: str) -> Table:
     """The rows of one split, see :func:`own_splits`.
 
     Raises:
@@ -44,7 +40,7 @@ def only(run: Run, table: Table, split: str) -> Table:
     return part
 
 
-def trained_on(run: Run, table: Table) -> int:
+def trained_on(run: PredictionRun, table: Table) -> int:
     """How many rows the split column of ``table`` marks for training, if it has one."""
     column = run.declaration.data.split
     if column is None or column not in table.columns:

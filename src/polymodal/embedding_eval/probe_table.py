@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from polymodal.embedding_eval.probe_inputs import blamed_on, check_instead, rena
 from polymodal.embedding_eval.probe_splits import only
 from polymodal.errors import PolymodalError, Problem
 from polymodal.models.inference import Batch
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.progress import progress
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 
 @dataclass(kw_only=True)
@@ -42,7 +40,7 @@ class Reading:
     seed: int = 0
     quiet: bool = True
 
-    def table(self, run: Run, source: Any) -> Table:
+    def table(self, run: PredictionRun, source: Any) -> Table:
         """The rows to evaluate, with columns named as the run's inputs.
 
         Raises:
@@ -55,7 +53,7 @@ class Reading:
             table = table.reading(self.instead)
         return only(run, table, self.split) if self.split else table
 
-    def vectors(self, run: Run, table: Table, what: str = "embedding") -> Vectors:
+    def vectors(self, run: PredictionRun, table: Table, what: str = "embedding") -> Vectors:
         """Every input's vectors and the fused ones, in one pass through the model.
 
         Raises:
@@ -63,7 +61,7 @@ class Reading:
             PolymodalError: If a vector is not of finite numbers.
         """
         rows = run.rows(table, on_error=self.on_error)
-        batches: Iterable[Batch] = run._batches(rows, self.batch_size)
+        batches: Iterable[Batch] = run.batches(rows, self.batch_size)
         if not self.quiet:
             batches = progress(batches, what, math.ceil(len(table) / self.batch_size))
         with blamed_on(self.instead):
@@ -83,7 +81,7 @@ class Reading:
             known = {*self.rejected}
             self.rejected += [entry for entry in renamed(problems, self.instead) if entry not in known]
 
-    def _part(self, run: Run, batch: Batch) -> Vectors:
+    def _part(self, run: PredictionRun, batch: Batch) -> Vectors:
         self.reject(problem for found in batch.problems.values() for problem in found)
         output, names = batch.output, run.model.config.input_names
         assert output.embeddings is not None and output.fused is not None and output.present is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +18,9 @@ from polymodal.data.values.numbers import read_number
 from polymodal.embedding_eval.probe_table import Reading
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import reader_name
 from polymodal.utils.records import Record, key
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 PROBED = {Content.CATEGORY: ClassTarget.task, Content.NUMBER: NumberTarget.task}
 """What a probe answers, and the name of the task."""
@@ -71,7 +68,7 @@ class Part:
         return replace(self, **found)
 
 
-def find_task(run: Run, table: Table, target: str, task: str | None = None) -> str:
+def find_task(run: PredictionRun, table: Table, target: str, task: str | None = None) -> str:
     """The task of a column: ``task``, or as the run declares it, or as its values look.
 
     Raises:
@@ -106,7 +103,7 @@ def labels_of(table: Table, target: str) -> np.ndarray:
     return as_labels(table.values(target))
 
 
-def format_of(run: Run, table: Table, target: str) -> str | None:
+def format_of(run: PredictionRun, table: Table, target: str) -> str | None:
     """How the numbers of a target are written, by the run or as they look; None where plainly."""
     declared = run.declaration.targets.get(target)
     return declared.format if declared else find_format(table.values(target))
@@ -135,7 +132,7 @@ def classes_of(labels: Sequence[str] | np.ndarray) -> list[str]:
     return class_names(label for label in labels if label)
 
 
-def groups_of(run: Run, table: Table, names: Sequence[str]) -> tuple[np.ndarray, str]:
+def groups_of(run: PredictionRun, table: Table, names: Sequence[str]) -> tuple[np.ndarray, str]:
     """Clusters of rows that share a file of these inputs; see :func:`row_groups`."""
     return row_groups(table, {name: run.processor.readers[name].modality for name in names})
 
@@ -147,7 +144,7 @@ def majority(labels: np.ndarray) -> str:
 
 
 def part_of(
-    run: Run, table: Table, split: str, target: str, task: str, input: str | None, request: Reading
+    run: PredictionRun, table: Table, split: str, target: str, task: str, input: str | None, request: Reading
 ) -> Part:
     """The rows of one split that have a ground truth for ``target`` and the ``input``, or any input.
 

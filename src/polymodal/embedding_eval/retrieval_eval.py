@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +15,8 @@ from polymodal.embedding_eval.probe_inputs import chosen_inputs, require_space
 from polymodal.embedding_eval.probe_table import Reading
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.evaluation.metrics.retrieval import Retrieval, both_ways
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.progress import progress
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 ARROW = " → "
 FEWEST = 2
@@ -26,7 +24,7 @@ FEWEST = 2
 
 
 def measure_retrieval(
-    run: Run, source: Any, *, inputs: Sequence[str] = (), **reading: Any
+    run: PredictionRun, source: Any, *, inputs: Sequence[str] = (), **reading: Any
 ) -> dict[str, Retrieval]:
     """Every input as a query among all cells of every other, in both directions.
 
@@ -67,7 +65,7 @@ def measure_retrieval(
     return found
 
 
-def required_retrieval(run: Run, source: Any, **options: Any) -> dict[str, Retrieval]:
+def required_retrieval(run: PredictionRun, source: Any, **options: Any) -> dict[str, Retrieval]:
     """As :func:`measure_retrieval`, with at least one pair of inputs.
 
     Raises:

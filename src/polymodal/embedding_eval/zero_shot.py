@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +26,8 @@ from polymodal.embedding_eval.probe_targets import (
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.evaluation.metrics.estimates import Estimates, class_estimates
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.records import Record
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 FEWEST = 2
 GAP = "{}"
@@ -70,7 +68,7 @@ class ZeroShot(Record):
 
 
 def zero_shot(
-    run: Run,
+    run: PredictionRun,
     source: Any,
     target: str,
     *,
@@ -143,7 +141,7 @@ def _require_rows(rows: np.ndarray, table: Table, inputs: Sequence[str]) -> None
         raise DataError(Problem(file=table.name, found=found, expected="rows to label"))
 
 
-def classes_in(run: Run, table: Table, target: str, classes: Sequence[str] = ()) -> list[str]:
+def classes_in(run: PredictionRun, table: Table, target: str, classes: Sequence[str] = ()) -> list[str]:
     """The classes to choose from: those named, or all that occur.
 
     Raises:
@@ -167,7 +165,7 @@ def row_vectors(vectors: Vectors, names: Sequence[str]) -> np.ndarray:
     return unit(np.asarray(total))
 
 
-def _others(run: Run, inputs: Sequence[str], excluded: set[str]) -> list[str]:
+def _others(run: PredictionRun, inputs: Sequence[str], excluded: set[str]) -> list[str]:
     """The inputs whose vectors make a row."""
     others = [name for name in chosen_inputs(run, inputs) if name not in excluded]
     if not others:
@@ -187,7 +185,7 @@ def _metrics(
 
 
 def class_vectors(
-    run: Run, classes: Sequence[str], prompts: Sequence[str], name: str, request: Reading
+    run: PredictionRun, classes: Sequence[str], prompts: Sequence[str], name: str, request: Reading
 ) -> np.ndarray:
     """Unit vectors ``(classes, width)``: by class the mean of its prompts' unit vectors.
 
@@ -220,7 +218,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
             raise RunError(f"the prompt '{prompt}' has no {GAP}, where the name of the class goes")
 
 
-def prompt_reader(run: Run, name: str | None) -> str:
+def prompt_reader(run: PredictionRun, name: str | None) -> str:
     """The input that reads prompts: ``name``, or the only text input.
 
     Raises:

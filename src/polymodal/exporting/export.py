@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from polymodal.artifact.capabilities import Kind
 from polymodal.errors import RunError
 from polymodal.exporting.formats import Exported, find_format, load_writer
-from polymodal.generation.language_run import LanguageRun
-from polymodal.run import Run
-from polymodal.runs.run_folder import answers_in_words
+from polymodal.runs.core import AnyRun, RunBase
 from polymodal.utils.atomic import require_folder, writing
 from polymodal.utils.progress import quiet_libraries, working
 
 
 def export(
-    run: Run | LanguageRun | str | Path,
+    run: AnyRun | str | Path,
     *,
     to: str,
     output: str | Path,
@@ -40,33 +39,23 @@ def export(
     require_folder(folder)
     with working("exporting"):
         writer = load_writer(to)
-        loaded = load_run(run) if isinstance(run, (str, Path)) else run
+        loaded: AnyRun = RunBase.load(run, device="cpu") if isinstance(run, (str, Path)) else run
         check_kind(loaded, to)
         with quiet_libraries(), writing(folder):
             return cast(Exported, writer.write(loaded, folder, inputs))
 
 
-def load_run(folder: str | Path) -> Run | LanguageRun:
-    """The run in a folder, of whichever kind.
-
-    Raises:
-        RunError: If it is not there or incomplete.
-    """
-    kind = LanguageRun if answers_in_words(Path(folder)) else Run
-    return kind.load(folder, device="cpu")
-
-
-def check_kind(run: Run | LanguageRun, to: str) -> None:
+def check_kind(run: AnyRun, to: str) -> None:
     """Refuse a run whose answers the format does not hold.
 
     Raises:
         RunError: If it answers in words and the format holds none, or the other way round.
     """
     words = find_format(to).words
-    if words and not isinstance(run, LanguageRun):
+    if words and run.kind is not Kind.words:
         cure = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
         raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {cure}")
-    if not words and isinstance(run, LanguageRun):
+    if not words and run.kind is Kind.words:
         cure = "polymodal export RUN --to llava takes one that reads a picture alone"
         raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {cure}")
 

@@ -26,7 +26,6 @@ from sentence_transformers.base.modules import InputModule, Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import Tensor
 
-from polymodal import __version__
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.errors import DataError, Problem, RunError
 from polymodal.exporting.formats import Exported
@@ -34,8 +33,9 @@ from polymodal.exporting.sample_modality import MESSAGE, read_sample, with_promp
 from polymodal.exporting.tower_card import tower_card
 from polymodal.exporting.tower_inputs import TEXT, TOWERS, choose_inputs
 from polymodal.exporting.towers import TowerModel
-from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import folder_aside, write_text
+from polymodal.utils.version import __version__
 
 SETTINGS = "config_sentence_transformers.json"
 
@@ -162,7 +162,7 @@ class Towers(InputModule):
         return cls(model.eval(), PolymodalProcessor.from_pretrained(str(folder)))
 
 
-def write(run: Run, folder: Path, inputs: Sequence[str]) -> Exported:
+def write(run: PredictionRun, folder: Path, inputs: Sequence[str]) -> Exported:
     """Write the towers of a text and a picture input of ``run`` to ``folder``.
 
     Raises:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from huggingface_hub import ModelCardData
 
-from polymodal import __version__
 from polymodal.exporting.tower_inputs import IMAGE, TOWERS
+from polymodal.utils.version import __version__
 
 TEXT = """---
 {header}

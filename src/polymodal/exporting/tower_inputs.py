@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from polymodal.data.readers import ImageReader, TextReader
 from polymodal.errors import RunError, did_you_mean
-from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ TOWERS = {
 """By modality; an input of any other is refused, or stays with the run."""
 
 
-def choose_inputs(run: Run, asked: Sequence[str], reads: Sequence[str], library: str) -> dict[str, str]:
+def choose_inputs(
+    run: PredictionRun, asked: Sequence[str], reads: Sequence[str], library: str
+) -> dict[str, str]:
     """Inputs of the run by modality, in declared order.
 
     Args:
@@ -64,7 +66,7 @@ def choose_inputs(run: Run, asked: Sequence[str], reads: Sequence[str], library:
     return by_modality
 
 
-def compared_inputs(run: Run) -> list[str]:
+def compared_inputs(run: PredictionRun) -> list[str]:
     """The inputs whose vectors lie in the shared space, in declared order.
 
     Raises:
@@ -79,7 +81,7 @@ def compared_inputs(run: Run) -> list[str]:
 
 
 def _check_asked(
-    run: Run,
+    run: PredictionRun,
     name: str,
     modality_of: Mapping[str, str],
     within: Sequence[str],

@@ -7,9 +7,9 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from polymodal import __version__
 from polymodal.errors import RunError
 from polymodal.utils.records import JsonObject
+from polymodal.utils.version import __version__
 
 FORMAT = 1
 """Number of the artifact's format; grows when an older version could no longer read it."""

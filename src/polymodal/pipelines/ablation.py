@@ -14,19 +14,22 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
+from polymodal.artifact.run_folder import trained_threads
 from polymodal.config import Declaration
-from polymodal.data.checks.rejected import SKIP, left_out
+from polymodal.data.checks.rejected import SKIP
 from polymodal.data.collator import RowDataset
-from polymodal.errors import DataError, RunError
+from polymodal.errors import RunError
 from polymodal.importance.importance import InputImportance
 from polymodal.pipelines.multi_fit import fit_several
 from polymodal.report.report_figures import Agreement, Report, Retrained, RetrainedSubset
-from polymodal.run import Run
-from polymodal.runs.run_folder import trained_threads
+from polymodal.report.report_writing import Retrain
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import require_own_tables
-from polymodal.training.fingerprint import describe_job, has_changed
-from polymodal.training.job import Job, open_job
+from polymodal.training.fingerprint import has_changed
+from polymodal.training.opening import open_prediction_job
 from polymodal.training.output_folder import declared, has_begun, read_results
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.request import FitRequest
 from polymodal.utils.hub import literal_names
 from polymodal.utils.lock import claimed
 
@@ -36,22 +39,26 @@ SEEDS = 3
 Subset = tuple[str, ...]
 
 
-def add_retrained(
-    figures: Report, run: Run, rows: RowDataset, folder: Path, *, seeds: int, quiet: bool = True
-) -> Report:
-    """The report with the scores of :func:`retrain`, whose runs are in ``retrained/`` in ``folder``."""
-    worth = {
-        name: target.worth
-        for name, target in figures.targets.items()
-        if isinstance(target.worth, InputImportance)
-    }
-    found = retrain(run, rows, worth, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
-    targets = {name: replace(target, retrained=found.get(name)) for name, target in figures.targets.items()}
-    return replace(figures, targets=targets)
+def retrained_figures(seeds: int, quiet: bool = True) -> Retrain:
+    """What adds the scores of :func:`retrain` to a report, with the runs in ``retrained/`` in its folder."""
+
+    def add(figures: Report, run: PredictionRun, rows: RowDataset, folder: Path) -> Report:
+        importance = {
+            name: target.worth
+            for name, target in figures.targets.items()
+            if isinstance(target.worth, InputImportance)
+        }
+        found = retrain(run, rows, importance, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
+        targets = {
+            name: replace(target, retrained=found.get(name)) for name, target in figures.targets.items()
+        }
+        return replace(figures, targets=targets)
+
+    return add
 
 
 def retrain(
-    run: Run,
+    run: PredictionRun,
     rows: RowDataset,
     worth: Mapping[str, InputImportance],
     *,
@@ -85,7 +92,7 @@ def retrain(
 
 
 def _retrain(
-    run: Run,
+    run: PredictionRun,
     rows: RowDataset,
     worth: Mapping[str, InputImportance],
     *,
@@ -94,17 +101,18 @@ def _retrain(
     quiet: bool,
 ) -> dict[str, Retrained]:
     require_own_tables(run.folder, run.declaration, read_results(run.folder))
-    job = open_job(run.folder / "run.yaml", settings=["report.write=false"])
+    request = FitRequest(run.folder / "run.yaml", settings=["report.write=false"])
+    job = open_prediction_job(request)
     job.declaration.train.threads = job.declaration.train.threads or trained_threads(run.folder)
     varied = dict(variations(job.declaration, seeds))
     jobs = make_jobs(job, {name: declaration for name, (_, declaration) in varied.items()}, quiet)
     with claimed(folder):
-        changed = has_changed(folder, describe_job(next(iter(jobs.values()))))
+        changed = has_changed(folder, next(iter(jobs.values())).describe())
         fit_several(jobs, folder, varied="subset", resume=not changed and _goes_on(folder, jobs), quiet=quiet)
     on_error = "skip" if job.declaration.data.on_error == SKIP else "refuse"
     found: dict[Subset, list[dict[str, dict[str, float]]]] = {}
     for name, (subset, _) in varied.items():
-        measured = Run.load(folder / name).evaluate(rows.table, on_error=on_error)
+        measured = PredictionRun.load(folder / name).evaluate(rows.table, on_error=on_error)
         found.setdefault(subset, []).append(measured)
     return {name: _figures(name, own, found, seeds) for name, own in worth.items()}
 
@@ -131,15 +139,15 @@ def variations(declaration: Declaration, seeds: int) -> Iterator[tuple[str, tupl
             yield f"{place}_{words}_seed{seed}", (subset, declaration.model_copy(update=changed))
 
 
-def make_jobs(first: Job, varied: Mapping[str, Declaration], quiet: bool) -> dict[str, Job]:
+def make_jobs(
+    first: PredictionJob, varied: Mapping[str, Declaration], quiet: bool
+) -> dict[str, PredictionJob]:
     """A job a fit; the files are read and checked once for all of them.
 
     Raises:
         DataError: If the rows cannot be trained on.
     """
-    report = first.check(quiet)
-    if not report.ok:
-        raise DataError([*report.problems, *left_out(report.rejected)])
+    first.require_sound(quiet)
     jobs, processors = {}, {}
     for name, declaration in varied.items():
         job = first.varied(declaration)
@@ -151,7 +159,7 @@ def make_jobs(first: Job, varied: Mapping[str, Declaration], quiet: bool) -> dic
     return jobs
 
 
-def _goes_on(folder: Path, jobs: Mapping[str, Job]) -> bool:
+def _goes_on(folder: Path, jobs: Mapping[str, PredictionJob]) -> bool:
     """Whether the fits in ``folder`` are of these declarations; others are begun anew."""
     begun = {name: folder / name / "run.yaml" for name in jobs if has_begun(folder / name)}
     return bool(begun) and all(

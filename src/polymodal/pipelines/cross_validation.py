@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polymodal.api import default_folder
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import left_out as skipped_rows
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError, DataError, Problem
-from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
-from polymodal.training.job import Job, open_job
+from polymodal.pipelines.multi_fit import Fits, check_folders, checked_warnings, fit_several, write_aside
+from polymodal.training.opening import AnyJob, open_job
+from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.atomic import aside, writing
 from polymodal.utils.lock import claimed
@@ -66,52 +66,69 @@ def fit_folds(
     *,
     folds: int | None = None,
     seeds: int = 1,
-    target: str | Sequence[str] | None = None,
+    target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
+    prompt: str | None = None,
+    answer: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
 ) -> Repeats:
-    """Fit a declaration once a fold and a seed, each into a run folder of its own such as ``fold0_seed1``.
+    """Cross-validate, or repeat with several seeds: a fit per fold and seed, in folders like ``fold0_seed1``.
 
-    With ``folds`` each part of the rows is the test of the models that never saw it, and their answers stand
-    together in ``predictions.parquet``. Rows that a split column marks for the test are in no fold. Seeds
+    With ``folds`` each part of the rows is the test of the models that never saw it, and their predictions
+    are in one ``predictions.parquet``. Rows that a split column marks for the test are in no fold. Seeds
     change the training alone: the split stays that of the first.
 
     Args:
-        source: See :func:`polymodal.api.fit`, and so for what is not listed here.
-        folds: Their number; None for the one split of a plain fit.
-        seeds: Their number, counted from ``train.seed``.
+        source: See :func:`polymodal.fit`, and so for what is not listed here.
+        folds: Number of folds; None for the one split of a plain fit.
+        seeds: Number of seeds, counted from ``train.seed``.
         target: Column, or columns, to learn.
         inputs: The only columns to read.
         output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, for all fits.
-        resume: Leave finished fits as they are and go on with the others.
+        sample_weight: Column of row weights.
+        start: A run to fine-tune from.
+        prompt: Template of the question, for answers in words.
+        answer: Template of the answer.
+        resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
 
     Raises:
-        PolymodalError: One line for everything that is wrong; nothing was trained then.
+        PolymodalError: One line per problem; nothing was trained then.
     """
+    return cross_validate(
+        FitRequest(
+            source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
+            settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
+            resume=resume, overwrite=overwrite, quiet=quiet,
+        )
+    )  # fmt: skip
+
+
+def cross_validate(request: FitRequest) -> Repeats:
+    """See :func:`fit_folds`."""
+    folds, seeds, quiet = request.folds, request.seeds or 0, request.quiet
     if seeds < 1:
         raise ConfigError(f"seeds is {seeds}, expected at least 1")
-    targets = [target] if isinstance(target, str) else list(target or [])
-    given = [*settings, f"data.folds={folds}"] if folds is not None else settings
-    first = open_job(source, targets=targets, inputs=inputs, settings=given)
+    first, folder = open_job(request), request.folder
     varied = dict(variations(first.declaration, folds, seeds))
-    folder = Path(output) if output else default_folder(source)
     refuse_own_start(first.start, folder, several=True)
     with claimed(folder):
-        check_folders(folder, varied, resume=resume, overwrite=overwrite)
+        check_folders(folder, varied, resume=request.resume, overwrite=request.overwrite)
         jobs = make_jobs(first, varied, quiet)
-        warnings = list(map(str, next(iter(jobs.values())).report.warnings))  # type: ignore[union-attr]
+        warnings = checked_warnings(jobs)
         warnings += left_out(jobs) if folds else []
         with writing(folder):
             for path in (folder / SUMMARY, folder / "predictions.parquet"):
                 path.unlink(missing_ok=True)
-        fits = fit_several(jobs, folder, varied="fit", resume=resume, quiet=quiet, warnings=warnings)
+        fits = fit_several(jobs, folder, varied="fit", resume=request.resume, quiet=quiet, warnings=warnings)
         rows = len({row for job in jobs.values() for row in job.numbers["test"].tolist()})
         used = list(dict.fromkeys(declaration.train.seed for declaration in varied.values()))
         result = Repeats(fits, spreads(fits), rows, folds, used)
@@ -135,24 +152,25 @@ def variations(declaration: Declaration, folds: int | None, seeds: int) -> Itera
             yield "_".join(parts), declaration.model_copy(update=changed)
 
 
-def make_jobs(first: Job, varied: dict[str, Declaration], quiet: bool) -> dict[str, Job]:
+def make_jobs(first: AnyJob, varied: dict[str, Declaration], quiet: bool) -> dict[str, AnyJob]:
     """A checked job a fit; those of one fold share their rows, and all share what was read.
 
     Raises:
         DataError: If a fold cannot be trained on.
     """
-    jobs: dict[str, Job] = {}
-    by_fold: dict[int, Job] = {}
+    jobs: dict[str, AnyJob] = {}
+    by_fold: dict[int, AnyJob] = {}
     for name, declaration in varied.items():
         fold = declaration.data.fold
         # Of another fold's job, if there is one: it knows which files cannot be read.
         job = by_fold.get(fold, next(iter(by_fold.values()), first)).varied(declaration)
-        if fold not in by_fold:
+        if job.report is None:
             report = job.check(quiet, media=not by_fold)  # the first check has read every file
+            job.release()
             if not report.ok:
                 problems = in_fold(report.problems, fold if declaration.data.folds else None)
                 raise DataError([*problems, *skipped_rows(report.rejected)])
-            by_fold[fold] = job
+            by_fold.setdefault(fold, job)
         jobs[name] = job
     return jobs
 
@@ -166,11 +184,10 @@ def in_fold(problems: Sequence[Problem], fold: int | None) -> list[Problem]:
     ]
 
 
-def left_out(jobs: dict[str, Job]) -> list[str]:
+def left_out(jobs: dict[str, AnyJob]) -> list[str]:
     """Which rows are no fold's test, and why."""
     job, lines = next(iter(jobs.values())), []
     data, names = job.declaration.data, ["train", "test"]
-    assert job.table is not None
     if not isinstance(data.validation, str):
         names.append("validation")
     every = [problem for other in jobs.values() for problem in other.rejected]

@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import default_folder
 from polymodal.comparison.comparison import compare
 from polymodal.config import FusionConfig
-from polymodal.data.checks.rejected import left_out
-from polymodal.errors import ConfigError, DataError
+from polymodal.errors import ConfigError
 from polymodal.models.fusion import FUSIONS
-from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several
+from polymodal.pipelines.multi_fit import Fits, check_folders, checked_warnings, fit_several
 from polymodal.pipelines.pages import try_page
 from polymodal.training.declaration.validation import fusion_configs
-from polymodal.training.job import open_job
+from polymodal.training.opening import open_prediction_job
+from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 
@@ -25,10 +24,12 @@ def fit_fusions(
     source: Any,
     *,
     fusions: str | Sequence[str] = "all",
-    target: str | Sequence[str] | None = None,
+    target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -36,46 +37,62 @@ def fit_fusions(
     """Fit a table once with each fusion; each into ``output/<fusion>``, as ``fit`` with that fusion alone.
 
     Every cell is checked and decoded once for all of them. Where two fits or more have test rows, and
-    ``report.write`` is not false, ``compare.html`` in the folder sets them side by side (see
+    ``report.write`` is not false, ``compare.html`` in the folder compares them (see
     :func:`polymodal.comparison.comparison.compare`). An option under ``fusion`` goes to the fusions
     that have it; the others are named in the result's warnings.
 
     Args:
-        source: See :func:`polymodal.api.fit`, and so for what is not listed here.
+        source: See :func:`polymodal.fit`, and so for what is not listed here.
+        fusions: Names, or ``all`` that are registered.
         target: Column, or columns, to learn.
         inputs: The only columns to read.
-        settings: Such as ``train.epochs=3``, for all fits.
-        fusions: Names, or ``all`` that are registered.
         output: A folder for the runs and ``fusions.json``; ``runs/<name of the table>`` by default.
-        resume: Leave finished fits as they are and go on with the others.
+        settings: Such as ``train.epochs=3``, for all fits.
+        sample_weight: Column of row weights.
+        start: A run to fine-tune from.
+        resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
 
     Raises:
-        PolymodalError: One line for everything that is wrong; nothing was trained then.
+        PolymodalError: One line per problem; nothing was trained then.
     """
-    names = fusion_names(fusions)
-    targets = [target] if isinstance(target, str) else list(target or [])
-    job = open_job(source, targets=targets, inputs=inputs, settings=settings, fusions=names)
-    configs = fusion_configs(job.declaration.fusion, names)
+    return compare_fusions(
+        FitRequest(
+            source, fusions=fusion_names(fusions), targets=target_names(target), inputs=inputs,
+            output=output, settings=settings, sample_weight=sample_weight, start=start, resume=resume,
+            overwrite=overwrite, quiet=quiet,
+        )
+    )  # fmt: skip
+
+
+def compare_fusions(request: FitRequest) -> Fits:
+    """See :func:`fit_fusions`."""
+    job, folder = open_prediction_job(request), request.folder
+    fusion, names = job.declaration.fusion, request.fusions
+    configs = fusion_configs(fusion, names)
     declared = {name: job.declaration.model_copy(update={"fusion": configs[name]}) for name in names}
-    folder = Path(output) if output else default_folder(source)
     refuse_own_start(job.start, folder, several=True)
     with claimed(folder):
-        check_folders(folder, declared, resume=resume, overwrite=overwrite)
-        report = job.check(quiet)
-        if not report.ok:
-            raise DataError([*report.problems, *left_out(report.rejected)])
+        check_folders(folder, declared, resume=request.resume, overwrite=request.overwrite)
+        job.require_sound(request.quiet)
         jobs = {name: replace(job, declaration=declaration) for name, declaration in declared.items()}
-        warnings = [*map(str, report.warnings), *unshared(job.declaration.fusion, configs)]
-        fits = fit_several(jobs, folder, varied="fusion", resume=resume, quiet=quiet, warnings=warnings)
-        tested = [fit.name for fit in fits.fits if fit.test]
-        if len(tested) < 2 or not job.declaration.report.write:
-            return fits
-        missing: list[str] = []
-        runs, again = [folder / name for name in tested], "polymodal compare RUN RUN …"
-        page = try_page("compare.html", lambda: compare(runs).write(folder), again, missing)
-        return replace(fits, page=page, warnings=[*fits.warnings, *missing])
+        warnings = [*checked_warnings(jobs), *unshared(fusion, configs)]
+        fits = fit_several(
+            jobs, folder, varied="fusion", resume=request.resume, quiet=request.quiet, warnings=warnings
+        )
+        return _with_page(fits) if job.declaration.report.write else fits
+
+
+def _with_page(fits: Fits) -> Fits:
+    """The fits beside the page that compares them, where two or more have test rows."""
+    runs = [fits.folder / fit.name for fit in fits.fits if fit.test]
+    if len(runs) < 2:
+        return fits
+    missing: list[str] = []
+    again = "polymodal compare RUN RUN …"
+    page = try_page("compare.html", lambda: compare(runs).write(fits.folder), again, missing)
+    return replace(fits, page=page, warnings=[*fits.warnings, *missing])
 
 
 def fusion_names(given: str | Sequence[str]) -> list[str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import default_folder, finish_pages, fit_job, require_sound
 from polymodal.errors import RunError
 from polymodal.pipelines.multi_fit import write_aside
+from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.run import Run
-from polymodal.training.fingerprint import describe_job, open_folder, remember, require_same
-from polymodal.training.job import Job, open_job
+from polymodal.training.fingerprint import open_folder, remember, require_same
+from polymodal.training.opening import open_prediction_job
 from polymodal.training.optuna_search import (
     DECLARATION,
     SECONDS,
@@ -27,6 +27,8 @@ from polymodal.training.optuna_search import (
     run_trials,
 )
 from polymodal.training.output_folder import check_folder, is_finished, prepare_folder
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import quiet_libraries
@@ -89,67 +91,85 @@ def fit_searched(
     source: Any,
     *,
     trials: int = 20,
-    target: str | Sequence[str] | None = None,
+    target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
 ) -> Run:
-    """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.api.fit` would.
+    """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.fit` would.
 
     Every trial is a fit from the same seed on the same rows; it is judged on the validation rows, and cut
     short if it is worse there than most were. The test rows are seen once, by the run that is kept.
 
     Args:
-        source: See :func:`polymodal.api.fit`, and so for what is not listed here.
-        trials: Their number; the first is what was declared.
+        source: See :func:`polymodal.fit`, and so for what is not listed here.
+        trials: Number of trials; the first is what was declared.
         target: Column, or columns, to learn.
         inputs: The only columns to read.
         output: The run folder, which gets ``search.json`` too.
         settings: Such as ``train.epochs=3``, for all trials.
-        resume: Go on with an interrupted search, or with the fit after it.
+        sample_weight: Column of row weights.
+        start: A run to fine-tune from.
+        resume: Continue an interrupted search, or the fit after it.
         overwrite: Replace the run in ``output``.
         quiet: Show no progress.
 
     Raises:
-        PolymodalError: One line for everything that is wrong; nothing was trained then.
+        PolymodalError: One line per problem; nothing was trained then.
     """
+    return search_and_fit(
+        FitRequest(
+            source, trials=trials, targets=target_names(target), inputs=inputs, output=output,
+            settings=settings, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
+            quiet=quiet,
+        )
+    )  # fmt: skip
+
+
+def search_and_fit(request: FitRequest) -> Run:
+    """See :func:`fit_searched`."""
     load_optuna()
-    targets = [target] if isinstance(target, str) else list(target or [])
-    job = open_job(source, targets=targets, inputs=inputs, settings=settings)
-    folder = Path(output) if output else default_folder(source)
+    job, folder, resume = open_prediction_job(request), request.folder, request.resume
     refuse_own_start(job.start, folder)
     with claimed(folder):
-        check_search(folder, job, resume=resume, overwrite=overwrite)
+        check_search(folder, job, resume=resume, overwrite=request.overwrite)
         if resume and (folder / RESULT).exists() and is_finished(folder):
-            run = Run.load(folder)
-            finish_pages(run, job)
-            return run
-        require_sound(job, quiet)
-        journal, data = folder / JOURNAL, describe_job(job)
-        if resume:
-            require_same(folder, data)
-        with quiet_libraries(), quiet_optuna():
-            if not resume:
-                prepare_folder(folder, job.declaration, resume=False)
-                for path in (folder / RESULT, journal):
-                    path.unlink(missing_ok=True)
-                begin_study(journal, job.declaration)
-                remember(folder, data)
-            study = run_trials(job, journal, trials, quiet=quiet)
-        search = summarize(study, job.metric)
+            return PredictionFit(job, folder).finish_pages()
+        job.require_sound(request.quiet)
+        data = job.describe()
+        search = _search(job, data, request)
         write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
         best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
         goes_on = open_folder(folder, best, data, resume=resume)
+        steps = PredictionFit(replace(job, declaration=best, features=None), folder)
         with quiet_libraries():
-            run = fit_job(replace(job, declaration=best, features=None), folder, resume=goes_on, quiet=quiet)
-        journal.unlink()
+            run = steps.complete(resume=goes_on, quiet=request.quiet)
+        (folder / JOURNAL).unlink()
         return run
 
 
-def check_search(folder: Path, job: Job, *, resume: bool, overwrite: bool) -> None:
+def _search(job: PredictionJob, data: Mapping[str, Any], request: FitRequest) -> Search:
+    """The search in a folder, begun anew or continued, up to the number of trials."""
+    folder, journal = request.folder, request.folder / JOURNAL
+    if request.resume:
+        require_same(folder, data)
+    with quiet_libraries(), quiet_optuna():
+        if not request.resume:
+            prepare_folder(folder, job.declaration, resume=False)
+            for path in (folder / RESULT, journal):
+                path.unlink(missing_ok=True)
+            begin_study(journal, job.declaration)
+            remember(folder, data)
+        study = run_trials(job, journal, request.trials or 0, quiet=request.quiet)
+    return summarize(study, job.metric)
+
+
+def check_search(folder: Path, job: PredictionJob, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that cannot be searched into; nothing is changed.
 
     Raises:

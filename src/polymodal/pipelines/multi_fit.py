@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.api import finish_pages, fit_job
 from polymodal.config import Declaration
 from polymodal.errors import RunError
+from polymodal.pipelines.fit import steps_of
 from polymodal.pipelines.pages import is_of_page
-from polymodal.run import Run
-from polymodal.training.fingerprint import describe_job, remember, require_same
-from polymodal.training.job import Job
+from polymodal.run import LanguageRun, Run, load_run
+from polymodal.training.fingerprint import remember, require_same
 from polymodal.training.loop.model_selection import best_epoch
+from polymodal.training.opening import AnyJob
 from polymodal.training.output_folder import (
     FAILED,
     PAGES_STATE,
@@ -87,9 +87,9 @@ class Fits:
         """The name of the fit that is best on the validation rows; the test rows have no say."""
         return max(self.fits, key=lambda fit: _number(fit.selection)).name
 
-    def load(self, name: str | None = None) -> Run:
+    def load(self, name: str | None = None) -> Run | LanguageRun:
         """The run of a fit, by default of the best one."""
-        return Run.load(self.folder / (name or self.best))
+        return load_run(self.folder / (name or self.best))
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -119,8 +119,14 @@ def check_folders(
         check_folder(folder / name, declaration, resume=resume, overwrite=overwrite)
 
 
+def checked_warnings(jobs: Mapping[str, AnyJob]) -> list[str]:
+    """What the check warned of in the first of some jobs."""
+    report = next(iter(jobs.values())).report
+    return list(map(str, report.warnings)) if report else []
+
+
 def fit_several(
-    jobs: Mapping[str, Job],
+    jobs: Mapping[str, AnyJob],
     folder: Path,
     *,
     varied: str,
@@ -143,7 +149,7 @@ def fit_several(
     """
     summary, fits, lines = folder / f"{varied}s.json", [], list(warnings)
     notes: dict[str, None] = {}
-    data = describe_job(next(iter(jobs.values())))
+    data = next(iter(jobs.values())).describe()
     if resume and not all(is_finished(folder / name) for name in jobs):
         require_same(folder, data)
     with writing(folder):
@@ -160,7 +166,7 @@ def fit_several(
                 done = ": done before" if results else ""
                 CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
             if results and results.get(PAGES_STATE) == FAILED:
-                finish_pages(Run.load(folder / name), job)
+                steps_of(job, folder / name).finish_pages()
                 results = finished_results(folder / name)
             results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
             discard(folder / name / "checkpoints")  # a kill may have left them
@@ -174,12 +180,13 @@ def fit_several(
     return result
 
 
-def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
+def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
     """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
     with claimed(folder):
         goes_on = prepare_folder(folder, job.declaration, resume=resume)
         # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
-        fit_job(replace(job, notes=list(job.notes)), folder, resume=goes_on, quiet=quiet)
+        fresh = replace(job, notes=list(job.notes))
+        steps_of(fresh, folder).complete(resume=goes_on, quiet=quiet)
     results = finished_results(folder)
     assert results is not None
     return results
@@ -187,7 +194,9 @@ def fit_one(job: Job, folder: Path, *, resume: bool, quiet: bool) -> dict[str, A
 
 def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:
     """One fit's row of the table, from its ``metrics.json``; see :attr:`Fits.metric` for ``metric``."""
-    best, validation = best_epoch(results["history"], metric)
+    last = [*results.get("stages", [])][-1:]  # of a language model, whose run is the end of its last stage
+    history = [entry for entry in results["history"] if not last or entry["stage"] == last[0]]
+    best, validation = best_epoch(history, metric)
     return Fit(
         name=name,
         selection=best["eval_selection"],

@@ -32,7 +32,7 @@ from polymodal.report.report_figures import Report, Robustness, TargetReport
 from polymodal.report.verdict import Verdict, verdict
 from polymodal.robustness.missing_cells import MissingFigures, missing_curves
 from polymodal.robustness.noise import NoiseFigures, noise_curves
-from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import Answered, task_of
 from polymodal.utils.progress import working
 
@@ -48,7 +48,7 @@ class Measuring:
         seed: Of everything random.
     """
 
-    run: Run
+    run: PredictionRun
     rows: RowDataset
     config: ReportConfig
     seed: int = 0
@@ -96,7 +96,7 @@ def assemble(asked: Measuring, what: str, targets: dict[str, TargetReport], made
     )
 
 
-def selection_metrics(run: Run) -> dict[str, str]:
+def selection_metrics(run: PredictionRun) -> dict[str, str]:
     """The metric that selected the epoch, by target, where one was named."""
     named, _, kind = (run.declaration.train.metric or "").rpartition(".")
     return {name: kind for name in run.declaration.targets if named in ("", name)}

@@ -11,7 +11,6 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from polymodal import __version__
 from polymodal.config import Declaration
 from polymodal.data.readers import (
     AudioReader,
@@ -27,6 +26,7 @@ from polymodal.report import number_text as words
 from polymodal.report.report_figures import Report
 from polymodal.tasks import task_of
 from polymodal.utils.registry import Registry
+from polymodal.utils.version import __version__
 
 CARD = "README.md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")

@@ -8,7 +8,10 @@ from typing import Any
 from polymodal.data.schema.column_summary import brief
 from polymodal.evaluation.statistics.bootstrap import Estimate
 
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1")
+SHARES = (
+    "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "exact_match", "vqa_accuracy", "rouge_l",
+    "1 - wer", "1 - cer",
+)  # fmt: skip
 
 
 class _Names(dict[str, str]):
@@ -23,6 +26,11 @@ NAMES = _Names({
     "micro_f1": "micro F1", "r2": "R²",
 })  # fmt: skip
 MINUS = "−"
+
+
+def name(score: str) -> str:
+    """A score as one reads it: ``balanced accuracy``."""
+    return NAMES[score]
 
 
 def number(score: str, value: float | None) -> str:

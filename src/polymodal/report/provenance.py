@@ -11,7 +11,7 @@ from typing import Any
 from polymodal.config import Declaration
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.tables.table import Table
-from polymodal.run import Run
+from polymodal.runs.core import AnyRun
 from polymodal.tasks import reader_name
 from polymodal.training.declaration.source import resolve
 from polymodal.training.loop.model_selection import metric_name
@@ -102,7 +102,7 @@ class Provenance(Record):
     command: str
 
 
-def provenance(run: Run, table: Table, results: Mapping[str, Any]) -> Provenance:
+def provenance(run: AnyRun, table: Table, results: Mapping[str, Any]) -> Provenance:
     """How a run was made.
 
     Args:
@@ -134,7 +134,10 @@ def provenance(run: Run, table: Table, results: Mapping[str, Any]) -> Provenance
 def curves(history: Sequence[Mapping[str, Any]], metric: str) -> Curves:
     """The curves of the loss, and of the metric that selected the epoch."""
     lines: dict[str, list[Curve]] = {"loss": [], "selection": []}
-    keys = [("loss", "training", "loss"), ("loss", "validation", "eval_loss")]
+    stages = [entry["stage"] for entry in history if "stage" in entry]
+    history = [entry for entry in history if entry.get("stage") in (None, stages[-1])] if stages else history
+    validation = "eval_loss_total" if stages else "eval_loss"  # of a language model, the only one
+    keys = [("loss", "training", "loss"), ("loss", "validation", validation)]
     if metric != "loss":
         names = {name for entry in history for name in entry if name.startswith("eval_")}
         wanted = f"eval_{metric}"
@@ -161,7 +164,7 @@ def _paths(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             yield f"{before}{name}", value
 
 
-def data_card(run: Run, table: Table) -> DataCard:
+def data_card(run: AnyRun, table: Table) -> DataCard:
     """The columns with their share of empty cells in ``table``, and the training file's digest."""
     declaration = run.declaration
     roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}
@@ -180,7 +183,7 @@ def data_card(run: Run, table: Table) -> DataCard:
     return DataCard(columns=columns, name=path.name if path else table.name, sha256=digest)
 
 
-def training_file(run: Run) -> Path | None:
+def training_file(run: AnyRun) -> Path | None:
     """The training file; None for rows in memory, or where it is gone."""
     named = run.declaration.data.train
     if not isinstance(named, str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from polymodal import __version__
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.statistics.bootstrap import Estimate
 from polymodal.importance.emap import Interaction
@@ -15,6 +14,7 @@ from polymodal.report.verdict import Verdict
 from polymodal.robustness.missing_cells import MissingCurves
 from polymodal.robustness.noise import NoiseCurves
 from polymodal.utils.records import EMPTY, OPTIONAL, Record, key
+from polymodal.utils.version import __version__
 
 FORMAT = 1
 """Version of the form of ``report.json``."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polymodal import __version__
+from polymodal.artifact.capabilities import Capability
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.collator import RowDataset
 from polymodal.data.tables.table import Table, read_table
@@ -20,29 +20,32 @@ from polymodal.report.gather import Measuring, assemble, gather
 from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import Report
 from polymodal.report.report_page import render
-from polymodal.run import Run
+from polymodal.runs.core import AnyRun
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
 from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.output_folder import read_results
 from polymodal.utils.atomic import require_folder, write_text, writing
 from polymodal.utils.records import JsonObject
+from polymodal.utils.version import __version__
 
 PAGE, FIGURES = "report.html", "report.json"
 TEST = "test rows"
+Retrain = Callable[[Report, PredictionRun, RowDataset, Path], Report]
+"""Adds the scores of fits to a report: of a run, its rows and the folder of the report."""
 VALIDATION = "validation rows (there is no test split, and these picked the best epoch: figures flatter)"
 
 
 def report(
-    run: Run | str | Path,
+    run: PredictionRun | str | Path,
     source: Any = None,
     *,
     group: str | None = None,
     by: Sequence[str] = (),
     noise_rows: int | None = None,
-    retrain: int = 0,
+    retrain: Retrain | None = None,
     output: str | Path | None = None,
     seed: int = 0,
-    quiet: bool = True,
 ) -> Path:
     """Measure a run, by default on its own test rows, and write the report.
 
@@ -53,11 +56,10 @@ def report(
         group: A column whose equal values are resampled together; by default rows that share a file.
         by: Columns whose values are compared, whether the model reads them or not; by default those declared.
         noise_rows: The number of rows whose cells are corrupted; by default as declared.
-        retrain: With how many seeds subsets of the inputs are retrained (see
-            :func:`polymodal.pipelines.ablation.retrain`), into ``retrained/`` in ``output``; 0 for none.
+        retrain: Retrains with subsets of the inputs into ``retrained/`` in ``output``, and adds the scores
+            (see :func:`polymodal.pipelines.ablation.retrained_figures`); by default nothing is retrained.
         output: A folder for ``report.html`` and ``report.json``; the run's own by default.
         seed: Of everything random.
-        quiet: Show no progress.
 
     Returns:
         The page.
@@ -65,8 +67,8 @@ def report(
     Raises:
         PolymodalError: If run or table cannot be read, a target's column is missing, or no row has an answer.
     """
-    opened = run if isinstance(run, Run) else Run.load(run)
-    opened.require_targets()
+    opened = run if isinstance(run, PredictionRun) else PredictionRun.load(run)
+    opened.require(Capability.report)
     rows, what = (
         own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
@@ -79,9 +81,7 @@ def report(
     require_folder(folder)
     figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
     if retrain:
-        from polymodal.pipelines.ablation import add_retrained  # which fits, and whoever fits writes a report
-
-        figures = add_retrained(figures, opened, rows, folder, seeds=retrain, quiet=quiet)
+        figures = retrain(figures, opened, rows, folder)
     return write(figures, folder)
 
 
@@ -115,52 +115,61 @@ def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> Repor
     return assemble(asked, what, targets, provenance(asked.run, asked.rows.table, results))
 
 
-def write(figures: Report, folder: Path) -> Path:
+def write(figures: Mapping[str, Any], folder: Path, *, template: str = "report.html") -> Path:
     """Write both files; the path of the page.
 
     Raises:
         RunError: If they cannot be written.
     """
-    targets = ", ".join(figures.targets)
+    targets = ", ".join(figures["targets"])
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(without_cells(figures), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / FIGURES, text + "\n")
         page = render(
-            "report.html",
+            template,
             report=figures,
-            title=f"{targets} from {', '.join(figures.inputs)}",
-            footer=f"Run {figures.run}, written by Polymodal {__version__}. All figures: {FIGURES}.",
+            title=f"{targets} from {', '.join(figures['inputs'])}",
+            footer=f"Run {figures['run']}, written by Polymodal {__version__}. All figures: {FIGURES}.",
         )
         write_text(folder / PAGE, page)
     return folder / PAGE
 
 
-def without_cells(figures: Report) -> JsonObject:
+def without_cells(figures: Mapping[str, Any]) -> JsonObject:
     """The figures without the images, recordings and texts of the cards."""
     targets = {}
-    for name, target in figures.targets.items():
-        failing = dict(target.failures)
+    for name, target in figures["targets"].items():
+        failing = dict(target["failures"])
         if "worst" in failing:
             failing["worst"] = [{k: v for k, v in card.items() if k != "cells"} for card in failing["worst"]]
         targets[name] = target | {"failures": failing}
     return {**figures, "targets": targets}
 
 
-def own_rows(run: Run) -> tuple[RowDataset, str]:
+def own_rows(run: PredictionRun) -> tuple[RowDataset, str]:
     """The rows that the run was tested on, split again as declared."""
+    table, what = own_table(run)
+    return _rows(run, table, table.places, run.declaration.data.on_error == SKIP), what
+
+
+def own_table(run: AnyRun) -> tuple[Table, str]:
+    """The table of the rows that a run was tested on, or without any of validation; which they are, in words.
+
+    Raises:
+        RunError: If the run was not fitted to a file, or the file has changed.
+        DataError: If the table cannot be read.
+    """
     named = run.declaration.data.train
     if not isinstance(named, str):
         raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
     require_own_tables(run.folder, run.declaration, read_results(run.folder))
-    skip = run.declaration.data.on_error == SKIP
     table = read_declared_table(resolve(named, run.folder), run.declaration.data, run.folder)
-    splits, numbers, _ = split_and_skip(table, run.declaration, run.folder)
-    split, what = ("test", TEST) if len(splits["test"]) else ("validation", VALIDATION)
-    return _rows(run, splits[split], numbers[split], skip), what
+    splits, _, _ = split_and_skip(table, run.declaration, run.folder)
+    return (splits["test"], TEST) if len(splits["test"]) else (splits["validation"], VALIDATION)
 
 
-def _given_rows(run: Run, table: Table) -> RowDataset:
+def _given_rows(run: PredictionRun, table: Table) -> RowDataset:
     for name in run.declaration.targets:
         if name not in table.columns:
             cure = did_you_mean(name, table.columns)
@@ -169,7 +178,7 @@ def _given_rows(run: Run, table: Table) -> RowDataset:
     return _rows(run, table, table.places, skip=False)
 
 
-def _rows(run: Run, table: Table, numbers: np.ndarray, skip: bool) -> RowDataset:
+def _rows(run: PredictionRun, table: Table, numbers: np.ndarray, skip: bool) -> RowDataset:
     return RowDataset(
         table, run.processor, targets=run.declaration.targets, numbers=numbers.tolist(), skip=skip,
         weight=run.weighted_by(table),

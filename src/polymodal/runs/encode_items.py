@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from polymodal.data.media.cells import describe, is_empty, recognise
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import TextReader
 from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.models import PolymodalForPrediction
 from polymodal.models.inference import run_model
+from polymodal.runs.core import RunBase
 
-if TYPE_CHECKING:
-    from polymodal.run import Run
-
+EncodingRun = RunBase[PolymodalForPrediction, PolymodalProcessor]
 NAME = "items"
 """What messages call the list."""
 FILE_KEYS = {"array", "bytes", "path", "sampling_rate"}
 """A dict of these alone is a picture, recording or clip; any other is a row."""
 
 
-def encode(run: Run, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
+def width_of(model: PolymodalForPrediction) -> int:
+    """Of the vector of an input."""
+    return int(model.config.space or model.config.fusion["width"])
+
+
+def encode(run: EncodingRun, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
     """See :meth:`Run.encode`.
 
     An item of several inputs has the mean of their unit vectors, each of which so weighs the same.
@@ -31,7 +37,7 @@ def encode(run: Run, items: Any, *, normalize: bool = True, batch_size: int = 12
     if isinstance(items, (str, bytes, Mapping, Image.Image, np.ndarray, os.PathLike)):
         return encode(run, [items], normalize=normalize)[0]
     cells = all_cells(run, list(items))
-    vectors = np.zeros((len(cells), run.width), dtype=np.float32)
+    vectors = np.zeros((len(cells), width_of(run.model)), dtype=np.float32)
     for start in range(0, len(cells), batch_size):
         rows = cells[start : start + batch_size]
         batch = run.processor(rows, numbers=range(start, start + len(rows)), source=NAME)
@@ -59,7 +65,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def all_cells(run: Run, items: list[Any]) -> list[dict[str, Any]]:
+def all_cells(run: EncodingRun, items: list[Any]) -> list[dict[str, Any]]:
     """:func:`as_cells` of every item.
 
     Raises:
@@ -76,7 +82,7 @@ def all_cells(run: Run, items: list[Any]) -> list[dict[str, Any]]:
     return cells
 
 
-def as_cells(run: Run, item: Any, number: int = 1) -> dict[str, Any]:
+def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, Any]:
     """What ``item`` says, by input.
 
     Args:
@@ -122,13 +128,13 @@ def _is_nothing(cell: Any) -> bool:
     return is_empty(cell) or type(cell).__name__ in ("NAType", "NaTType")
 
 
-def input_of(run: Run, modality: str) -> str | None:
+def input_of(run: EncodingRun, modality: str) -> str | None:
     """The first input that reads ``modality``, if there is one."""
     readers = run.processor.readers
     return next((name for name, reader in readers.items() if reader.modality == modality), None)
 
 
-def inputs_read(run: Run) -> str:
+def inputs_read(run: EncodingRun) -> str:
     """``photo (image), note (text)``."""
     return ", ".join(f"{name} ({reader.modality})" for name, reader in run.processor.readers.items())
 

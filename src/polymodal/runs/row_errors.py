@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
 import pandas as pd
 
+from polymodal.errors import Problem
 from polymodal.models.inference import Batch
 
 ERROR = "error"
 
 
-def errors_of(batch: Batch) -> list[str | None]:
+class Rows(Protocol):
+    """Rows of a table, some of which could not be read."""
+
+    @property
+    def index(self) -> np.ndarray:
+        """``(rows,)`` indices in the table."""
+
+    @property
+    def problems(self) -> dict[int, list[Problem]]:
+        """By index, for those that could not be read."""
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """See :class:`Rows`."""
+
+    index: np.ndarray
+    problems: dict[int, list[Problem]]
+
+
+def errors_of(batch: Rows) -> list[str | None]:
     """A row's problems as one text, or None for a row that was read."""
     said = {index: "; ".join(map(str, problems)) for index, problems in batch.problems.items()}
     return [said.get(int(index)) for index in batch.index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,16 +15,14 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import written_list
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 
 SETTINGS = ("inputs", "encoders", "fusion", "space")
 """What of a model's configuration decides its vectors, or might; heads do not, nor does who wrote it when."""
 ANSWERS = ("heads.", "weighting.")
 
 
-def model_digest(run: Run) -> str:
+def model_digest(run: PredictionRun) -> str:
     """Sixteen bytes, in hexadecimal, that stand for settings and weights, from memory and from disk alike.
 
     A tokenizer is not part of it: it changes with use. With other words the weights would be others too.

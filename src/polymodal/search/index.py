@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from polymodal.errors import ConfigError, RunError, did_you_mean
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.search.approximate import EXACT_BELOW
 from polymodal.search.conditions import build_filter
 from polymodal.search.hits import Hit, as_hits, hit_frame, wanted_columns
@@ -18,9 +19,6 @@ from polymodal.search.index_writing import Writer
 from polymodal.search.lance_store import KEY, ROWS, Probing, Store, input_table
 from polymodal.search.manifest import Manifest, read_manifest
 from polymodal.search.querying import Asked, QueryMaker
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 
 class Index:
@@ -31,13 +29,15 @@ class Index:
         manifest: What it was made from.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, run: Run | str | Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, run: PredictionRun | str | Path | None = None
+    ) -> None:
         self.folder, self.manifest = folder, manifest
         self._store = Store(folder)
         self._maker = QueryMaker(folder, manifest, run)
 
     @classmethod
-    def open(cls, folder: str | Path, run: Run | str | Path | None = None) -> Index:
+    def open(cls, folder: str | Path, run: PredictionRun | str | Path | None = None) -> Index:
         """The index in ``folder``.
 
         Args:
@@ -51,7 +51,7 @@ class Index:
         return cls(Path(folder), read_manifest(Path(folder)), run)
 
     @classmethod
-    def build(cls, folder: str | Path, run: Run, source: Any, **options: Any) -> Index:
+    def build(cls, folder: str | Path, run: PredictionRun, source: Any, **options: Any) -> Index:
         """The index in ``folder``, made from a table or brought up to date with it.
 
         Args:
@@ -178,3 +178,12 @@ class Index:
         self.manifest = read_manifest(self.folder)
         self._store = Store(self.folder)
         self._maker.manifest = self.manifest
+
+
+def open_index(folder: str | Path, *, run: PredictionRun | str | Path | None = None) -> Index:
+    """The index in ``folder``; see :meth:`Index.open`.
+
+    Raises:
+        PolymodalError: If it is no index, or LanceDB is not installed.
+    """
+    return Index.open(folder, run)

@@ -7,13 +7,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from polymodal.data.cache.memory import digest
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.search.fields import columns_of, fields_of, text_of
 from polymodal.search.fingerprints import model_digest, row_digest
 from polymodal.search.index_writing import Block, Writer
@@ -30,9 +31,6 @@ from polymodal.search.previews import preview
 from polymodal.utils.lock import LOCK, WRITER
 from polymodal.utils.progress import progress
 from polymodal.utils.records import JsonObject
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 OURS = {LOCK, WRITER, DATA, f".{FILE}.part"}
 """What a first writing that was killed may leave in a folder."""
@@ -83,7 +81,7 @@ class Indexed:
 
 
 def index_table(
-    run: Run,
+    run: PredictionRun,
     source: Any,
     folder: Path,
     *,
@@ -132,7 +130,7 @@ def index_table(
         )  # fmt: skip
 
 
-def _manifest(run: Run, folder: Path, table: Table, key: str | None) -> Manifest:
+def _manifest(run: PredictionRun, folder: Path, table: Table, key: str | None) -> Manifest:
     """Of the index that is there, with the table's new columns; else of a new one."""
     if folder.is_dir() and not (folder / FILE).exists() and not {p.name for p in folder.iterdir()} <= OURS:
         raise RunError(f"{folder}: holds other files and is no index. Give another folder with -o")
@@ -154,7 +152,7 @@ def _manifest(run: Run, folder: Path, table: Table, key: str | None) -> Manifest
     return manifest
 
 
-def check_model(folder: Path, manifest: Manifest, run: Run, model: str) -> None:
+def check_model(folder: Path, manifest: Manifest, run: PredictionRun, model: str) -> None:
     """Refuse vectors of another model.
 
     Raises:
@@ -203,7 +201,7 @@ def _pieces(places: np.ndarray, size: int) -> Iterator[np.ndarray]:
 class _Work:
     """The rows of one table, compared with an index and made into blocks."""
 
-    def __init__(self, run: Run, table: Table, manifest: Manifest, keys: list[str]) -> None:
+    def __init__(self, run: PredictionRun, table: Table, manifest: Manifest, keys: list[str]) -> None:
         self.run, self.table, self.fields, self.keys = run, table, manifest.fields, keys
         self.modalities = {name: kind for name, kind in manifest.inputs.items() if name in table.columns}
 

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymodal import __version__
 from polymodal.data.readers import AudioReader, ImageReader, TextReader, VideoReader
 from polymodal.errors import RunError
 from polymodal.search.fields import Field
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import Record
+from polymodal.utils.version import __version__
 
 FILE = "index.json"
 QUERIES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from polymodal.data.media.cells import describe, is_empty
 from polymodal.data.readers import TextReader
 from polymodal.errors import ConfigError, DataError, Problem, RunError
 from polymodal.runs.encode_items import as_cells, encode, input_of, inputs_read
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.search.fingerprints import model_digest
 from polymodal.search.index_building import check_model
 from polymodal.search.manifest import QUERIES, Manifest
-
-if TYPE_CHECKING:
-    from polymodal.run import Run
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,12 @@ class QueryMaker:
         run: That made it, or its folder; by default where it was then. It is loaded for the first query.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, run: Run | str | Path | None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, run: PredictionRun | str | Path | None) -> None:
         self.folder, self.manifest = folder, manifest
         self._given = run
-        self._run: Run | None = None
+        self._run: PredictionRun | None = None
 
-    def run(self) -> Run:
+    def run(self) -> PredictionRun:
         """The run that made the index.
 
         Raises:
@@ -71,17 +69,16 @@ class QueryMaker:
             check_model(self.folder, self.manifest, self._run, model_digest(self._run))
         return self._run
 
-    def _load(self) -> Run:
-        from polymodal.run import Run
+    def _load(self) -> PredictionRun:
 
-        if isinstance(self._given, Run):
+        if isinstance(self._given, PredictionRun):
             return self._given
         if self._given is not None:
-            return Run.load(self._given)
+            return PredictionRun.load(self._given)
         folder = self.manifest.run_folder(self.folder)
         if not folder.is_dir():
             raise RunError(f"{self.folder}: its run is no longer in {folder}. Say where it is with --run")
-        return Run.load(folder)
+        return PredictionRun.load(folder)
 
     def vector(self, asked: Asked, input: str | None) -> tuple[np.ndarray, list[str]]:
         """The query's vector, as long as those that are stored, and the inputs to look in.
@@ -106,7 +103,7 @@ class QueryMaker:
             raise DataError([_of_query(problem) for problem in error.problems]) from None
         return self._stored(found), self._searched(input)
 
-    def _cells(self, run: Run, asked: Asked, given: str, input: str | None) -> dict[str, Any]:
+    def _cells(self, run: PredictionRun, asked: Asked, given: str, input: str | None) -> dict[str, Any]:
         item = getattr(asked, given)
         if given == "query":
             return as_cells(run, item)

@@ -10,25 +10,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from polymodal.config import Declaration
 from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
-from polymodal.data.readers.base import is_media
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers.base import Reader, is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import written_list
-from polymodal.data.tables.table import each_cell
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import RunError
+from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.output_folder import has_checkpoints, prepare_folder
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import note
-
-if TYPE_CHECKING:
-    from polymodal.training.job import Job
-    from polymodal.training.language.language_job import LanguageJob
 
 FILE = "data.json"
 WHOLE = 64 * 2**20
@@ -44,7 +42,7 @@ def open_folder(folder: Path, declaration: Declaration, data: Mapping[str, Any],
     Args:
         folder: Of the run.
         declaration: Of the run.
-        data: What is trained on now: :func:`describe_job` or :func:`describe_language`.
+        data: What is trained on now: :func:`describe_tables` or :func:`describe_conversations`.
         resume: Go on from the last checkpoint, if there is one.
 
     Raises:
@@ -151,9 +149,10 @@ def _unordered(column: Mapping[str, Any] | None) -> Any:
     return column and column["in any order"]
 
 
-def describe_job(job: Job) -> dict[str, Any]:
-    """What a fit or a pre-training learns from, once it is checked: rows, their order, cells, classes."""
-    declaration = job.declaration
+def describe_tables(
+    splits: Mapping[str, Table], declaration: Declaration, processor: PolymodalProcessor
+) -> dict[str, Any]:
+    """The data of a fit of heads or a pre-training, once they are checked: rows in order, cells, classes."""
     roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}
     names = [*declaration.targets, declaration.data.split, declaration.data.group]
     roles |= {name: "" for name in names if name and name not in roles}
@@ -161,31 +160,32 @@ def describe_job(job: Job) -> dict[str, Any]:
     for name, role in roles.items():
         cells = {
             split: np.fromiter(_cells(table, name, role), np.uint64, len(table))
-            for split, table in job.splits.items()
+            for split, table in splits.items()
             if name in table.columns
         }
         columns[name] = cells, "the content of files or cells" if is_media(role) else "cells"
-    made = {name: _text(reader.settings()) for name, reader in job.processor.readers.items()}
-    made |= {name: _text(reader.classes) for name, reader in job.processor.targets.items()}
-    return _description({split: len(table) for split, table in job.splits.items()}, columns, made)
+    made = {name: _text(reader.settings()) for name, reader in processor.readers.items()}
+    made |= {name: _text(reader.classes) for name, reader in processor.targets.items()}
+    return _description({split: len(table) for split, table in splits.items()}, columns, made)
 
 
-def describe_language(job: LanguageJob) -> dict[str, Any]:
-    """The same of a training of a language model: the conversations of each stage, and their items."""
+def describe_conversations(
+    parts: Iterable[tuple[str, ConversationRows]], readers: Mapping[str, Reader]
+) -> dict[str, Any]:
+    """The data of a training of a language model: the conversations of each part, and their items."""
     columns: Columns = {}
     rows: dict[str, int] = {}
-    named = [(stage.name, split, held) for stage in job.stages for split, held in stage.rows.items()]
-    named += [("answered", split, held) for split, held in job.asked.items()]
-    for stage, split, held in named:
-        rows[f"{stage} {split}"] = len(held)
-        said = [_number(row.encoded.ids.tobytes(), row.encoded.learned.tobytes()) for row in held.rows]
+    for part, held in parts:
+        split = part.rpartition(" ")[2]
+        rows[part] = len(held)
+        texts = [_number(row.encoded.ids.tobytes(), row.encoded.learned.tobytes()) for row in held.rows]
         items = [
-            _number(*(_item(media.cell, job.processor.readers[media.input].modality, held.table.root)
+            _number(*(_item(media.cell, readers[media.input].modality, held.table.root)
                       for media in row.encoded.media))
             for row in held.rows
         ]  # fmt: skip
-        columns[f"{stage} {split}"] = {split: np.array(said, np.uint64)}, "conversations"
-        columns[f"items of {stage} {split}"] = {split: np.array(items, np.uint64)}, "the content of files"
+        columns[part] = {split: np.array(texts, np.uint64)}, "conversations"
+        columns[f"items of {part}"] = {split: np.array(items, np.uint64)}, "the content of files"
     return _description(rows, columns, {})
 
 

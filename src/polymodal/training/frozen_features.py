@@ -19,15 +19,16 @@ from polymodal.data.readers import Reader
 from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.modeling import LearningModel
-from polymodal.training.job import GB, Job
+from polymodal.training.declaration.sections import GB
 from polymodal.training.loop.arguments import training_device
+from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.progress import progress
 
 FEWEST_EPOCHS = 2
 """With fewer, every cell is encoded about once anyhow."""
 
 
-def encode_frozen(job: Job, model: LearningModel, *, quiet: bool = False) -> None:
+def encode_frozen(job: PredictionJob, model: LearningModel, *, quiet: bool = False) -> None:
     """Let ``job`` read what the frozen encoders of ``model`` make of its training and validation cells.
 
     Test rows are read once and go through the encoders then. What was done is told in ``job.notes``.

@@ -21,10 +21,10 @@ from polymodal.models.fusion import FUSIONS
 from polymodal.models.modeling import LearningModel
 from polymodal.training.declaration.validation import check_fusion, fusion_configs
 from polymodal.training.frozen_features import encode_frozen
-from polymodal.training.job import Job
 from polymodal.training.loop.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
 from polymodal.training.loop.model_selection import best_epoch, validation_metrics
 from polymodal.training.loop.trainer import PolymodalTrainer
+from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.warm_start.load import build_started
 from polymodal.utils.progress import CONSOLE
 
@@ -139,7 +139,7 @@ def begin_study(journal: Path, declaration: Declaration) -> None:
     study.enqueue_trial(make_space(declaration).declared)
 
 
-def run_trials(job: Job, journal: Path, trials: int, *, quiet: bool = True) -> Any:
+def run_trials(job: PredictionJob, journal: Path, trials: int, *, quiet: bool = True) -> Any:
     """Let the study in ``journal`` come to ``trials`` trials, and return it.
 
     All train from the seed of the declaration, which seeds the sampler too (tree-structured Parzen estimator;
@@ -231,7 +231,7 @@ class SearchTrainer(PolymodalTrainer):
         quiet: Print nothing.
     """
 
-    def __init__(self, job: Job, folder: Path, trials: int, *, quiet: bool) -> None:
+    def __init__(self, job: PredictionJob, folder: Path, trials: int, *, quiet: bool) -> None:
         self.job, self.trials, self.quiet = job, trials, quiet
         self.space, config = make_space(job.declaration), job.declaration.train
         encode_frozen(job, build_started(job, job.declaration), quiet=quiet)

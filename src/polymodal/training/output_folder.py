@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from polymodal.artifact.integrity import CHECKSUMS
+from polymodal.artifact.run_folder import FILES
 from polymodal.config import Declaration
 from polymodal.errors import RunError
-from polymodal.runs.integrity import CHECKSUMS
-from polymodal.runs.run_folder import FILES
 from polymodal.training.loop.checkpoints import checkpoints
 from polymodal.training.recorded_metrics import check_recorded
 from polymodal.utils.atomic import discard, write_text, writing

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polymodal.config import ObjectiveConfig
+from polymodal.data.readers import Reader
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import DataError, Problem
 from polymodal.models.objectives.base import OBJECTIVES
-
-if TYPE_CHECKING:
-    from polymodal.training.job import Job
 
 FEWEST_PAIRS = 2
 """Rows that hold two inputs: with one there is nothing to tell it from."""
 
 
-def presence(table: Table, job: Job) -> dict[str, np.ndarray]:
+def presence(table: Table, readers: Mapping[str, Reader]) -> dict[str, np.ndarray]:
     """By input ``(rows,)`` bool: which rows of ``table`` have it."""
     found = {}
-    for name, reader in job.processor.readers.items():
+    for name, reader in readers.items():
         cells = each_cell(table.values(name)) if name in table.columns else [None] * len(table)
         found[name] = np.array([not reader.is_empty(cell) for cell in cells], dtype=bool)
     return found
@@ -36,14 +34,16 @@ def count_pairs(there: Mapping[str, np.ndarray]) -> dict[str, int]:
     }
 
 
-def check_pairs(job: Job) -> None:
-    """Say in ``job.notes`` which training rows the objectives can use, and refuse where none can be compared.
+def check_pairs(
+    splits: Mapping[str, Table], objectives: Mapping[str, ObjectiveConfig], readers: Mapping[str, Reader]
+) -> list[str]:
+    """Which training rows the objectives can use, as notes; refused where none can be compared.
 
     Raises:
         DataError: If an objective compares inputs, and fewer than two rows hold two of those.
     """
-    table, objectives = job.splits["train"], job.declaration.objectives
-    there = presence(table, job)
+    table, notes = splits["train"], []
+    there = presence(table, readers)
     held = np.sum(list(there.values()), axis=0)
     single = int((held == 1).sum())
     for name, config in objectives.items():
@@ -58,12 +58,13 @@ def check_pairs(job: Job) -> None:
             raise DataError(Problem(file=table.name, found=found, expected=expected, cure=cure))
         skipped = len(table) - several
         if skipped:
-            job.notes.append(f"{name}: {several} rows hold two inputs or more, {skipped} others are skipped")
+            notes.append(f"{name}: {several} rows hold two inputs or more, {skipped} others are skipped")
     compared = [name for name in objectives if OBJECTIVES[name].compares]
-    validated = np.sum(list(presence(job.splits["validation"], job).values()), axis=0)
+    validated = np.sum(list(presence(splits["validation"], readers).values()), axis=0)
     if compared and int((validated > 1).sum()) < FEWEST_PAIRS:
         cure = "Give more validation rows to choose an epoch by it"
-        job.notes.append(f"{', '.join(compared)}: no two validation rows hold two inputs. {cure}")
+        notes.append(f"{', '.join(compared)}: no two validation rows hold two inputs. {cure}")
     masked = [name for name in objectives if not OBJECTIVES[name].compares]
     if masked and single:
-        job.notes.append(f"{', '.join(masked)}: {single} rows with a single input are used too")
+        notes.append(f"{', '.join(masked)}: {single} rows with a single input are used too")
+    return notes

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import polymodal as pm
 from polymodal.data.chat.messages import Media, Message
 from polymodal.exporting.llava import to_llava
-from polymodal.generation.answering import reply_batch
+from polymodal.runs.answering import reply_batch
 from tests.support.llava_runs import NAME, TALKS, Made, asked, read_by, save_tower
 
 PAIRS = [

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from polymodal.training.declaration.labelled import few_answers, few_labels
-from polymodal.training.job import open_job
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.command import error, polymodal, settings
 
 
@@ -24,7 +25,9 @@ def test_labels_are_a_balanced_part_of_the_training_rows(folder):
     assert written["data"]["labels"] == 8
     counts = []
     for labels in (8, 0.5, 16):
-        job = open_job(folder / "houses.csv", targets=["kind", "price"], settings=[f"data.labels={labels}"])
+        job = open_job(
+            FitRequest(folder / "houses.csv", targets=["kind", "price"], settings=[f"data.labels={labels}"])
+        )
         train = job.splits["train"]
         counts.append({*job.numbers["train"].tolist()})
         kinds = train.values("kind").to_pylist()
@@ -37,12 +40,12 @@ def test_numbers_and_lists_of_labels_are_chosen_too(folder):
     rows["offers"] = ["lift|garden" if number % 2 else "lift" for number in range(len(rows))]
     for target, task in (("price", "regression"), ("offers", "multilabel")):
         given = ["data.labels=10", f"targets.{target}.task={task}"]
-        job = open_job(rows, targets=[target], inputs=["note"], settings=given)
+        job = open_job(FitRequest(rows, targets=[target], inputs=["note"], settings=given))
         assert len(job.splits["train"]) == 10, target
 
 
 def test_the_answers_of_the_others_may_be_emptied_instead(folder):
-    job = open_job(folder / "houses.csv", targets=["kind", "price"], inputs=["note"])
+    job = open_job(FitRequest(folder / "houses.csv", targets=["kind", "price"], inputs=["note"]))
     data = job.declaration.data.model_copy(update={"labels": 6})
     declaration = job.declaration.model_copy(update={"data": data})
     emptied = few_answers(job.splits, declaration)["train"]

@@ -6,7 +6,8 @@ import pytest
 
 import polymodal as pm
 from polymodal.training.language.answer_in_prompt import shown_answers
-from polymodal.training.language.language_opening import open_language_job
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.talks import language
 
 COLOURS = ["red", "green", "blue", "black"]
@@ -17,7 +18,7 @@ ANSWERS = [COLOURS[place] for place in np.random.default_rng(0).integers(0, 4, R
 def told(prompt, answer="{a}", **columns):
     questions = [f"Which colour is thing {row}?" for row in range(ROWS)]
     table = pd.DataFrame({"q": questions, "a": ANSWERS, **columns})
-    job = open_language_job(table, prompt=prompt, answer=answer, settings=language())
+    job = open_job(FitRequest(table, prompt=prompt, answer=answer, settings=language()))
     return [(problem.column, problem.found) for problem in shown_answers(job)]
 
 
@@ -60,7 +61,9 @@ def test_messages():
 
     def found(hint):
         settings = [*language(), "generation.messages=messages"]
-        return [str(problem) for problem in shown_answers(open_language_job(talks(hint), settings=settings))]
+        return [
+            str(problem) for problem in shown_answers(open_job(FitRequest(talks(hint), settings=settings)))
+        ]
 
     assert "contains the answer in 100.0% of the rows" in found(lambda a: f" ({a})")[0]
     assert not found(lambda a: "")

@@ -6,7 +6,8 @@ import pytest
 import polymodal as pm
 from polymodal.data.tables.table import read_table
 from polymodal.training.language.conversation_rows import ConversationRows
-from polymodal.training.language.language_opening import open_language_job
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.tables import write_houses
 from tests.support.talks import language
 
@@ -17,8 +18,8 @@ def job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     write_houses(folder, rows=40, empty=0.3)
     settings = language(inputs__photo__size=16, inputs__voice__seconds=0.1)
-    opened = open_language_job(
-        folder / "houses.csv", prompt="{photo} {voice}", answer="{kind}", settings=settings
+    opened = open_job(
+        FitRequest(folder / "houses.csv", prompt="{photo} {voice}", answer="{kind}", settings=settings)
     )
     _ = opened.model  # it counts the tokens of items
     return opened

@@ -4,7 +4,8 @@ import pytest
 
 from polymodal.errors import ConfigError
 from polymodal.training.language.language_check import LISTED, check_language
-from polymodal.training.language.language_opening import open_language_job
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.tables import house_rows, write_table
 from tests.support.talks import assistant, language, user, write_talks
 
@@ -23,8 +24,8 @@ def make(tmp_path):
             row["kind"] = (kinds or {}).get(number, row["kind"])
         write_table(tmp_path / "houses.csv", rows)
         given = language(**more)
-        job = open_language_job(
-            tmp_path / "houses.csv", prompt=prompt, answer="{kind}", settings=[*given, *settings]
+        job = open_job(
+            FitRequest(tmp_path / "houses.csv", prompt=prompt, answer="{kind}", settings=[*given, *settings])
         )
         return job, check_language(job, quiet=True)
 
@@ -140,11 +141,11 @@ def test_messages_that_cannot_be_read_are_told_before_their_items_are_missed(tmp
     talks[9][0]["role"] = "usr"
     write_talks(tmp_path / "talks.jsonl", talks)
     given = language(inputs__image__modality="image", inputs__image__size=16, generation__messages="messages")
-    job = open_language_job(tmp_path / "talks.jsonl", settings=given)
+    job = open_job(FitRequest(tmp_path / "talks.jsonl", settings=given))
     report = check_language(job, quiet=True)
     assert sorted(rows_of(report.problems)) == [5, 10]
     assert {problem.column for problem in report.problems} == {"messages"}
-    skipping = open_language_job(tmp_path / "talks.jsonl", settings=[*given, "data.on_error=skip"])
+    skipping = open_job(FitRequest(tmp_path / "talks.jsonl", settings=[*given, "data.on_error=skip"]))
     report = check_language(skipping, quiet=True)
     assert report.ok and rows_of(report.rejected) == [5, 10]
     assert sum(len(rows) for rows in skipping.stages[0].rows.values()) + len(skipping.asked["test"]) == 18

@@ -5,7 +5,10 @@ import pytest
 import yaml
 
 import polymodal as pm
-from polymodal.training.language.language_opening import TUNING_EPOCHS, asks_for_words, open_language_job
+from polymodal.training.declaration.source import read_request
+from polymodal.training.language.language_opening import TUNING_EPOCHS
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.tables import house_rows, write_houses, write_table
 from tests.support.talks import assistant, language, save_speaker, user, write_talks
 
@@ -24,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 def opened(folder, source="houses.csv", *, settings=(), **more):
-    return open_language_job(folder / source, settings=[*language(), *settings], **more)
+    return open_job(FitRequest(folder / source, settings=[*language(), *settings], **more))
 
 
 def staged(folder, stages, **data):
@@ -55,10 +58,10 @@ def test_items_of_messages_are_inputs_by_their_kind(folder):
 
 def test_a_model_that_knows_words_needs_few_epochs(folder):
     given = {"prompt": "{note}", "answer": "{kind}"}
-    known = open_language_job(
-        folder / "houses.csv", settings=[f"generation.language_model={folder / 'lm'}"], **given
+    known = open_job(
+        FitRequest(folder / "houses.csv", settings=[f"generation.language_model={folder / 'lm'}"], **given)
     )
-    fresh = open_language_job(folder / "houses.csv", **given)
+    fresh = open_job(FitRequest(folder / "houses.csv", **given))
     assert known.declaration.train.epochs == TUNING_EPOCHS < fresh.declaration.train.epochs
     assert known.longest == known.context == 256 and fresh.context == 2048
     assert known.declaration.train.metric == "loss"
@@ -122,6 +125,11 @@ def test_rows_at_fault_in_a_stage_of_its_own_are_listed_too(folder):
     assert [problem.row for problem in job.rejected] == [6]
 
 
+def asks_for_words(source, settings=()):
+    request = FitRequest(source, settings=settings)
+    return read_request(request).answers_in_words(request)
+
+
 def test_whether_words_are_asked_for(folder):
     assert asks_for_words(folder / "houses.csv", ["generation.prompt={note}"])
     assert not asks_for_words(folder / "houses.csv", ["train.epochs=1"])
@@ -131,5 +139,5 @@ def test_whether_words_are_asked_for(folder):
 
 def test_a_frame_is_a_source_as_a_file_is(folder):
     frame = pd.read_csv(folder / "houses.csv")
-    job = open_language_job(frame, prompt="{note}", answer="{kind}", settings=language())
+    job = open_job(FitRequest(frame, prompt="{note}", answer="{kind}", settings=language()))
     assert len(job.splits["train"]) == 24 and job.declaration.data.train is None

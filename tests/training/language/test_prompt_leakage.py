@@ -3,7 +3,8 @@
 import pytest
 
 from polymodal.training.language.language_check import check_language
-from polymodal.training.language.language_opening import open_language_job
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.tables import house_rows, write_table
 from tests.support.talks import assistant, language, user, write_talks
 
@@ -20,7 +21,7 @@ def warned(tmp_path):
             change(number, row)
         write_table(tmp_path / "houses.csv", rows)
         given = language(inputs__photo__size=16, **more) if "photo" in prompt else language(**more)
-        job = open_language_job(tmp_path / "houses.csv", prompt=prompt, answer="{kind}", settings=given)
+        job = open_job(FitRequest(tmp_path / "houses.csv", prompt=prompt, answer="{kind}", settings=given))
         report = check_language(job, quiet=True)
         assert report.ok
         return [(warning.row, warning.found) for warning in report.warnings]
@@ -72,5 +73,5 @@ def test_the_last_question_of_a_conversation_in_the_light_of_those_before(tmp_pa
     lines = [f'{line[:-1]}, "split": "{part}"}}' for line, part in zip(lines, parts, strict=True)]
     (tmp_path / "talks.jsonl").write_text("\n".join(lines))
     given = language(generation__messages="messages", inputs__image__modality="image", inputs__image__size=16)
-    report = check_language(open_language_job(tmp_path / "talks.jsonl", settings=given), quiet=True)
+    report = check_language(open_job(FitRequest(tmp_path / "talks.jsonl", settings=given)), quiet=True)
     assert [(warning.row, warning.found) for warning in report.warnings] == TOLD

@@ -170,7 +170,7 @@ def test_patience_counts_on_where_a_resumed_run_left_off(fit):
     words, folder = fit
     words = [*words[:-1], *("--set", "train.epochs=30", "--set", "train.patience=2"),
              *("--set", "train.learning_rate=1e-9"), words[-1]]  # fmt: skip
-    with mock.patch("polymodal.pipelines.fit_results.measure_tests", side_effect=KeyboardInterrupt):
+    with mock.patch("polymodal.pipelines.prediction_fit.measure_tests", side_effect=KeyboardInterrupt):
         assert polymodal(*words, "run", folder=folder).status == 130
     assert_resumes(words, folder)
     history = [
@@ -182,7 +182,7 @@ def test_patience_counts_on_where_a_resumed_run_left_off(fit):
 
 def test_a_folder_that_was_moved_is_resumed_where_it_lies(fit):
     words, folder = fit
-    with mock.patch("polymodal.pipelines.fit_results.measure_tests", side_effect=KeyboardInterrupt):
+    with mock.patch("polymodal.pipelines.prediction_fit.measure_tests", side_effect=KeyboardInterrupt):
         assert polymodal(*words, "first", folder=folder).status == 130
     (folder / "first").rename(folder / "run")
     assert_resumes(words, folder)

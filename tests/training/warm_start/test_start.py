@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import save_file
 
 import polymodal as pm
-from polymodal.runs.integrity import CHECKSUMS
+from polymodal.artifact.integrity import CHECKSUMS
 from polymodal.utils.progress import TrainingProgress
 from tests.support.command import polymodal, settings
 from tests.support.starts import FIT, INPUTS, begun, body, fit, told

@@ -5,8 +5,9 @@ from unittest import mock
 
 import pytest
 
-from polymodal.runs.integrity import CHECKSUMS
-from polymodal.training.job import open_job
+from polymodal.artifact.integrity import CHECKSUMS
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
 from tests.support.command import error
 
@@ -64,7 +65,7 @@ def test_what_agrees_with_the_weights_may_be_declared(folder):
     note = "note: {modality: text, encoder: {type: bert, hidden_size: 128}, max_length: 128, tokens: 64}"
     declare(folder, note, "photo: {encoder: resnet, size: 16, augment: false}", start="$HERE/pre")
     with mock.patch.dict("os.environ", {"HERE": str(folder)}):
-        job = open_job(folder / "own.yaml")
+        job = open_job(FitRequest(folder / "own.yaml"))
     assert list(job.declaration.inputs) == ["photo", "note"]
     assert job.declaration.start == "$HERE/pre"
     model = build_started(job, job.declaration)

@@ -6,9 +6,9 @@ import json
 
 from huggingface_hub import ModelCardData
 
-from polymodal import __version__
-from polymodal.generation.language_run import LanguageRun
 from polymodal.report.model_card import base_models
+from polymodal.runs.generation_run import GenerationRun
+from polymodal.utils.version import __version__
 
 TEXT = """---
 {header}
@@ -38,7 +38,7 @@ print(processor.decode(made[0, asked["input_ids"].shape[1] :], skip_special_toke
 """
 
 
-def llava_card(run: LanguageRun, missing: str) -> str:
+def llava_card(run: GenerationRun, missing: str) -> str:
     """The text of a card.
 
     Args:

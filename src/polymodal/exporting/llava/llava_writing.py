@@ -13,12 +13,12 @@ from polymodal.exporting.formats import Exported
 from polymodal.exporting.llava.assembling import to_llava
 from polymodal.exporting.llava.expressible import check_fits
 from polymodal.exporting.llava.llava_card import llava_card
-from polymodal.generation.answering import decoding
-from polymodal.generation.language_run import LanguageRun
+from polymodal.runs.answering import decoding
+from polymodal.runs.generation_run import GenerationRun
 from polymodal.utils.atomic import folder_aside, write_text
 
 
-def write(run: LanguageRun, folder: Path, inputs: Sequence[str]) -> Exported:
+def write(run: GenerationRun, folder: Path, inputs: Sequence[str]) -> Exported:
     """Write ``run`` to ``folder``.
 
     Raises:
@@ -47,7 +47,7 @@ def write(run: LanguageRun, folder: Path, inputs: Sequence[str]) -> Exported:
     return Exported(folder, {ImageReader.modality: name}, usage=usage)
 
 
-def between_parts(run: LanguageRun) -> str:
+def between_parts(run: GenerationRun) -> str:
     """What the run writes between a picture and the text behind it in a message."""
     image, text = ImageReader.modality, TextReader.modality  # types of parts have the same names
     content: Any = [{"type": image, "path": "picture"}, {"type": text, text: "a"}]

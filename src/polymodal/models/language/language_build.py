@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import AutoConfig
@@ -16,7 +17,10 @@ from polymodal.utils.hub import load_pretrained
 
 
 def build_speaker(
-    declaration: Declaration, processor: ConversationProcessor, vocabulary: int
+    declaration: Declaration,
+    processor: ConversationProcessor,
+    vocabulary: int,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> PolymodalForConditionalGeneration:
     """The untrained model of a declaration.
 
@@ -24,12 +28,13 @@ def build_speaker(
         declaration: Complete.
         processor: Its own.
         vocabulary: Tokens of the language model's tokenizer before placeholders were added.
+        known: By input the settings of an encoder of a run, which is built again.
 
     Raises:
         ConfigError: If an encoder, a connector or the language model cannot be had.
     """
     assert declaration.generation is not None
-    encoders = build_encoders(declaration, processor)
+    encoders = build_encoders(declaration, processor, known)
     named = declaration.generation.language_model
     connectors = {}
     for name, entry in declaration.inputs.items():

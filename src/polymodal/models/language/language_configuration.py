@@ -7,9 +7,9 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from polymodal import __version__
 from polymodal.models.configuration import FORMAT, refuse_newer
 from polymodal.utils.records import JsonObject
+from polymodal.utils.version import __version__
 
 
 class PolymodalLanguageConfig(PreTrainedConfig):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from polymodal.config import Declaration
 from polymodal.data.splits.label_budget import choose_labelled
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import TARGETS
-
-if TYPE_CHECKING:
-    from polymodal.training.job import Job
 
 
 def few_labels(splits: Mapping[str, Table], declaration: Declaration) -> dict[str, Table]:
@@ -56,13 +53,13 @@ def first_answers(train: Table, declaration: Declaration) -> list[Any]:
     return TARGETS[config.family].known_answers(train.values(name), config, train.missing)
 
 
-def label_notes(job: Job) -> list[str]:
-    """What came of ``data.labels``, where it is given."""
-    labels = job.declaration.data.labels
-    if labels is None or not job.declaration.targets:
+def label_notes(declaration: Declaration, train: Table) -> list[str]:
+    """How many labels are learned from, where ``data.labels`` limits them."""
+    labels = declaration.data.labels
+    if labels is None or not declaration.targets:
         return []
-    name, train = next(iter(job.declaration.targets)), job.splits["train"]
-    known = sum(answer is not None and answer == answer for answer in first_answers(train, job.declaration))
+    name = next(iter(declaration.targets))
+    known = sum(answer is not None and answer == answer for answer in first_answers(train, declaration))
     if known < labels:
         return [f"data.labels is {labels:,}: all {known:,} labels of '{name}' are learned from"]
     return [f"data.labels is {labels:,}: {known:,} labels of '{name}' are learned from"]

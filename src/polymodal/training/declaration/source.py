@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polymodal.config import DataConfig, Declaration
-from polymodal.config.overrides import read_yaml
+from polymodal.config.overrides import apply_settings, read_yaml
+from polymodal.config.parsing import located
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.table import Table, read_table
 from polymodal.data.values.missing import Marks
 from polymodal.errors import ConfigError, RunError
+from polymodal.training.request import FitRequest
 from polymodal.utils.hub import expanded
 
 YAML = (".yaml", ".yml")
@@ -27,6 +30,56 @@ def read_declared(source: Any) -> tuple[dict[str, Any], dict[tuple, int], Path |
         values, lines = read_yaml(Path(source))
         return values, lines, Path(source).parent
     return {}, {}, None
+
+
+@dataclass
+class Declared:
+    """The sections of a declaration with the settings of a request over them, before they are completed.
+
+    Attributes:
+        values: The sections.
+        lines: Line of each key path; none where no file declares anything.
+        folder: Of the file, from which its paths start.
+        written: What messages call it.
+        named: Inputs that settings alone name.
+    """
+
+    values: dict[str, Any]
+    lines: dict[tuple, int]
+    folder: Path | None
+    written: str
+    named: list[str]
+
+    def answers_in_words(self, request: FitRequest) -> bool:
+        """Whether a language model is to be trained."""
+        asked = request.prompt is not None or request.answer is not None
+        return asked or self.values.get("generation") is not None
+
+    def table(self, request: FitRequest) -> Table:
+        """The training table.
+
+        Raises:
+            ConfigError: If the section ``data`` names none.
+            DataError: If it cannot be read.
+        """
+        with located(self.written, self.lines, "data"):
+            path = train_source(request.source, self.values, self.folder)
+        return read_declared_table(path, self.values.get("data") or {}, self.folder)
+
+
+def read_request(request: FitRequest) -> Declared:
+    """The declaration of a request, which is read here and nowhere else, with its settings.
+
+    Raises:
+        ConfigError: If it cannot be read, or a setting is none.
+    """
+    values, lines, folder = read_declared(request.source)
+    settings = request.all_settings
+    named = [] if request.inputs or values.get("inputs") else list(named_inputs(settings))
+    apply_settings(values, settings)
+    if request.start is not None:
+        values["start"] = str(request.start)
+    return Declared(values, lines, folder, str(request.source) if lines else "declaration", named)
 
 
 def named_inputs(settings: Sequence[str]) -> dict[str, None]:

@@ -24,7 +24,7 @@ LISTED = 20
 """Rows that are too long, and are named one by one."""
 
 
-def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
+def check_language(job: LanguageJob, quiet: bool = False) -> CheckReport:
     """Read every row once, count its tokens, and say what is wrong; rows may be left out if declared.
 
     The model is built, for it knows how many tokens an item takes.
@@ -57,7 +57,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
         return report
     report.problems = []  # of rows that cannot be read: they are found again, and left out, below
     model = job.model
-    if job.declaration.generation and job.declaration.generation.pack:
+    if job.generation.pack:
         check_packing(model.language_model)
     job.begin_rows()
     for rows in job.all_rows():
@@ -74,8 +74,7 @@ def check_language(job: LanguageJob, *, quiet: bool = False) -> CheckReport:
 
 def _unread(job: LanguageJob) -> list[Problem]:
     """What is wrong with a column of messages."""
-    assert job.declaration.generation is not None
-    column = job.declaration.generation.messages
+    column = job.generation.messages
     tables = job.splits.values() if column else ()
     return [
         problem
@@ -86,8 +85,7 @@ def _unread(job: LanguageJob) -> list[Problem]:
 
 def _name_roles(job: LanguageJob, report: CheckReport) -> None:
     """Say which columns are asked with and answered by; messages are looked at row by row below."""
-    generation = job.declaration.generation
-    assert generation is not None
+    generation = job.generation
     roles = {generation.messages: "messages"} if generation.messages else {}
     for asked in (*job.declaration.stages.values(), generation):
         for role in ("prompt", "answer"):
@@ -129,18 +127,15 @@ def _settle(
 
 def _limit(job: LanguageJob, report: CheckReport) -> None:
     """Refuse or leave out rows of more tokens than the context has; items are never cut."""
-    generation = job.declaration.generation
-    assert generation is not None
     told: set[tuple[str, int | None]] = set()  # a row of validation is learned from and asked
     for rows in job.all_rows():
-        # What is asked need not fit a training row; but a word has to fit behind it.
-        longest = job.context and job.context - 1 if rows.reply else job.longest
+        longest = job.limit(rows)
         if longest is None:
             continue
         found = rows.longer_than(longest, _cures(job, longest), of_items="lower inputs.<name>.tokens")
         problems = [problem for problem in found if (problem.file, problem.row) not in told]
         told |= {(problem.file, problem.row) for problem in problems}
-        if generation.too_long == "leave_out":
+        if job.generation.too_long == "leave_out":
             job.rejected += problems
             rows.keep(np.flatnonzero(rows.lengths <= longest))
         else:
@@ -152,8 +147,7 @@ def _limit(job: LanguageJob, report: CheckReport) -> None:
 
 def _cures(job: LanguageJob, longest: int) -> list[str]:
     """What makes room for more than ``longest`` tokens, or does without the rows that have them."""
-    assert job.declaration.generation is not None
-    limits = {"pack": job.declaration.generation.pack, "max_length": job.declaration.generation.max_length}
+    limits = {"pack": job.generation.pack, "max_length": job.generation.max_length}
     raised = [f"raise generation.{name}" for name, limit in limits.items() if limit == longest]
     return [*raised, "set generation.too_long: leave_out"]
 

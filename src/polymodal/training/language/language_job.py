@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+from transformers import set_seed
 
-from polymodal.config import Declaration, StageConfig, TrainConfig
-from polymodal.data.cache.memory import ReadCache
+from polymodal.artifact.capabilities import Kind
+from polymodal.config import Declaration, GenerationConfig, StageConfig, TrainConfig
 from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.checks.check import CheckReport
-from polymodal.data.schema.infer import Guess
+from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.table import Table
-from polymodal.errors import Problem
+from polymodal.errors import DataError, Problem
 from polymodal.models.build import reader_settings
 from polymodal.models.language.language_build import build_speaker, context_of
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
+from polymodal.training.fingerprint import describe_conversations
+from polymodal.training.job import Job
 from polymodal.training.language.conversation_rows import ConversationRows, RowToConversation
+from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.warm_start.transfer import continue_words
+from polymodal.utils.progress import quiet_libraries
 
 
 @dataclass
@@ -44,63 +50,120 @@ class Stage:
     rows: dict[str, ConversationRows] = field(default_factory=dict)
 
 
-@dataclass
-class LanguageJob:
-    """What :class:`polymodal.training.job.Job` is, for answers in words.
+@dataclass(kw_only=True)
+class LanguageJob(Job[ConversationProcessor]):
+    """A fit of answers in words.
 
     Attributes:
-        declaration: With every default filled in.
-        guesses: What each column of the table was taken for.
-        splits: Tables of ``train``, ``validation``, ``test``.
-        columns: The same with a column an input, also where the items stand in messages.
-        numbers: Each split's rows by their number in the file, from 0.
-        processor: Reads items and writes tokens.
+        columns: The splits with a column per input, also where the items stand in messages.
         stages: What is learned one after another.
         reader: Makes a conversation of a row that is answered.
         vocabulary: Tokens of the tokenizer before placeholders were added.
-        cache: What was read so far.
-        report: What the check found; None before it.
-        notes: What was done that one may want to know.
-        rejected: What is wrong with the rows that were left out.
-        folder: Of the declaration, from which its paths start.
+        checker: See :func:`polymodal.training.language.language_check.check_language`.
+        opener: Makes the job of another declaration of the same table.
         asked: By split, the rows that are answered at the end.
     """
 
-    declaration: Declaration
-    guesses: list[Guess]
-    splits: dict[str, Table]
     columns: dict[str, Table]
-    numbers: dict[str, np.ndarray]
-    processor: ConversationProcessor
     stages: list[Stage]
     reader: RowToConversation
     vocabulary: int
-    cache: ReadCache = field(default_factory=ReadCache)
-    report: CheckReport | None = None
-    notes: list[str] = field(default_factory=list)
-    rejected: list[Problem] = field(default_factory=list)
-    folder: Path | None = None
+    checker: Callable[[LanguageJob, bool], CheckReport]
+    opener: Callable[[Declaration], LanguageJob]
     asked: dict[str, ConversationRows] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """Words."""
+        return Kind.words
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """The section of the declaration that says what is asked and answered."""
+        assert self.declaration.generation is not None
+        return self.declaration.generation
+
+    @property
+    def metric(self) -> str:
+        """The validation metric that picks the best epoch of the last stage."""
+        return metric_name(self.stages[-1].train.metric, {})
+
+    def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
+        """See :meth:`polymodal.training.job.Job.check`; the model is built, which counts tokens of items."""
+        with quiet_libraries():
+            report = self.checker(self, quiet)
+        report.problems += self._report_problems()
+        return report
+
+    def release(self) -> None:
+        """Free the model, which is built again from the seed."""
+        self.__dict__.pop("model", None)
+        self.processor.count = None
+
+    def follow(self, rejected: list[Problem]) -> None:
+        """See :meth:`polymodal.training.job.Job.follow`; the rows are read without being checked again.
+
+        Raises:
+            DataError: If a row cannot be read that the main process could read.
+        """
+        if self.asked or self.stages[0].rows:
+            return  # it is the main process
+        _ = self.model  # which counts the tokens of items
+        self.begin_rows()
+        for rows in self.all_rows():
+            problems = rows.prepare()
+            unread = [problem for problem in problems if problem not in rows.unlearned]
+            if unread and self.declaration.data.on_error != SKIP:
+                raise DataError(unread)
+            rows.leave_out(problems)
+            if (longest := self.limit(rows)) is not None:
+                rows.keep(np.flatnonzero(rows.lengths <= longest))
+        self.rejected = rejected
+
+    def limit(self, rows: ConversationRows) -> int | None:
+        """Most tokens of one of the rows; None where nothing limits them.
+
+        A question need not fit a training row; but an answer has to fit behind it.
+        """
+        return self.context and self.context - 1 if rows.reply else self.longest
+
+    def varied(self, declaration: Declaration) -> LanguageJob:
+        """See :meth:`polymodal.training.job.Job.varied`."""
+        fresh = self.opener(declaration)
+        fresh.cache = self.cache
+        return fresh
+
+    def describe(self) -> dict[str, Any]:
+        """See :func:`polymodal.training.fingerprint.describe_conversations`."""
+        parts = [
+            (f"{stage.name} {split}", rows) for stage in self.stages for split, rows in stage.rows.items()
+        ]
+        parts += [(f"answered {split}", rows) for split, rows in self.asked.items()]
+        return describe_conversations(parts, self.processor.readers)
 
     @cached_property
     def model(self) -> PolymodalForConditionalGeneration:
-        """The model as it begins, built on first use."""
-        model = build_speaker(self.declaration, self.processor, self.vocabulary)
+        """The model as it begins, built from the seed on first use."""
+        set_seed(self.declaration.train.seed)
+        start = self.start
+        known = start.encoders if start else None
+        model = build_speaker(self.declaration, self.processor, self.vocabulary, known)
         self.processor.change_readers(reader_settings(model.encoders, model.encoder_of))
+        if start is not None:
+            old = start.model() if start.kind is not Kind.words else start.speaker()
+            self.started = continue_words(old, model, speaks=start.speaks)
         return model
 
     @cached_property
     def longest(self) -> int | None:
         """Most tokens of a row with its answer; None where nothing limits them."""
-        assert self.declaration.generation is not None
-        limits = [self.declaration.generation.max_length, self.declaration.generation.pack, self.context]
+        limits = [self.generation.max_length, self.generation.pack, self.context]
         return min((limit for limit in limits if limit), default=None)
 
     @cached_property
     def context(self) -> int | None:
         """Most tokens that the language model was made for, where it says so."""
-        assert self.declaration.generation is not None
-        return context_of(self.declaration.generation.language_model)
+        return context_of(self.generation.language_model)
 
     def all_rows(self) -> Iterator[ConversationRows]:
         """The rows of every stage, and those that are answered at the end."""
@@ -115,13 +178,11 @@ class LanguageJob:
                 stage.rows[split] = self._rows(
                     stage.splits[split], stage.reader, stage.column, stage.train, split == "train"
                 )
-        generation = self.declaration.generation
-        assert generation is not None
         for split in ("validation", "test"):
             if len(self.splits[split]):
                 self.asked[split] = ConversationRows(
                     self.splits[split], self.reader, self.processor, self.cache, reply=True,
-                    column=generation.messages,
+                    column=self.generation.messages,
                 )  # fmt: skip
 
     def _rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from polymodal.config import DataConfig, Declaration, GenerationConfig, StageConfig
-from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import located, parse
 from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.chat.chat_tokenizer import check_tokenizer, train_language_tokenizer
@@ -32,11 +32,15 @@ from polymodal.training.declaration.language_validation import (
     require_columns,
     stage_train,
 )
-from polymodal.training.declaration.source import read_declared, read_declared_table, resolve, train_source
+from polymodal.training.declaration.sections import check_parts, open_cache
+from polymodal.training.declaration.source import Declared, read_declared_table, resolve
 from polymodal.training.declaration.splitting import split_and_skip
-from polymodal.training.job import check_parts, open_cache
+from polymodal.training.language.language_check import check_language
 from polymodal.training.language.language_job import LanguageJob, Stage
 from polymodal.training.loop.arguments import fill_in
+from polymodal.training.request import FitRequest
+from polymodal.training.warm_start.inheritance import take_over_words
+from polymodal.training.warm_start.start import Start, open_declared_start
 from polymodal.utils.hub import load_pretrained
 
 TUNING_EPOCHS = 3
@@ -45,48 +49,42 @@ WHOLE = "train"
 """What a single stage is called."""
 
 
-def asks_for_words(source: Any, settings: Sequence[str] = ()) -> bool:
-    """Whether a declaration has a section ``generation``."""
-    values, _, _ = read_declared(source)
-    apply_settings(values, settings)
-    return values.get("generation") is not None
-
-
-def open_language_job(
-    source: Any,
-    *,
-    inputs: Sequence[str] = (),
-    settings: Sequence[str] = (),
-    prompt: str | None = None,
-    answer: str | None = None,
-) -> LanguageJob:
-    """Read ``source``, a table or a YAML file, and fill in what it leaves open.
+def open_language_job(request: FitRequest, declared: Declared) -> LanguageJob:
+    """Fill in what a declaration of answers in words leaves open.
 
     Args:
-        source: See :func:`polymodal.data.tables.table.read_table`; or the path of a declaration.
-        inputs: Columns that an encoder reads, beside those that hold media.
-        settings: Such as ``train.epochs=3``.
-        prompt: Template of what is asked.
-        answer: Template of what is to be said.
+        request: Its ``inputs`` are columns that an encoder reads, beside those that hold media.
+        declared: Its sections.
 
     Raises:
         ConfigError: If the declaration says something unknown.
         DataError: If a table cannot be read or lacks what is declared.
     """
-    values, lines, folder = read_declared(source)
-    written = str(source) if lines else "declaration"
-    apply_settings(values, settings)
+    values, lines, written = declared.values, declared.lines, declared.written
     section = values.get("generation") or {}
     if isinstance(section, dict):  # else it is refused below, with its line
-        given = {"prompt": prompt, "answer": answer}
-        values["generation"] = section | {key: text for key, text in given.items() if text is not None}
-    with located(written, lines, "data"):
-        path = train_source(source, values, folder)
-    table = read_declared_table(path, values.get("data") or {}, folder)
-    # What is no section is told by parse, with its line: what stands in it cannot be looked at before.
-    values["inputs"] = _inputs(values, table, inputs) if _is_readable(values) else values.get("inputs")
+        templates = {"prompt": request.prompt, "answer": request.answer}
+        values["generation"] = section | {key: text for key, text in templates.items() if text is not None}
+    table = declared.table(request)
+    begun = open_declared_start(declared, words=True)
+    # What is no section is refused by parse, with its line: its content cannot be looked at before.
+    readable = _is_readable(values)
+    own = values.get("inputs")
+    values["inputs"] = _inputs(values, table, request.inputs) if readable else own
+    if begun and readable:
+        take_over_words(begun, values, own or {}, table=table.name, source=written, lines=lines)
     declaration = parse(values, source=written, lines=lines)
-    check_parts(declaration, written, lines)
+    check_parts(declaration, written, lines, known=begun.encoders if begun else {})
+    _check_words(declaration, written, lines)
+    return _opened(declaration, table, declared.folder, begun)
+
+
+def _check_words(declaration: Declaration, written: str, lines: Mapping[tuple, int]) -> None:
+    """Refuse metrics, connectors and stages that do not exist.
+
+    Raises:
+        ConfigError: With the line of the setting.
+    """
     with located(written, lines, "generation", "metrics"):
         for name in (declaration.generation.metrics or ()) if declaration.generation else ():
             _ = WORD_METRICS[name]
@@ -96,7 +94,6 @@ def open_language_job(
     for name in declaration.stages:
         with located(written, lines, "stages", name):
             check_stage(name, declaration)
-    return _opened(declaration, table, folder)
 
 
 def _is_readable(values: Mapping[str, Any]) -> bool:
@@ -136,7 +133,7 @@ def _require(table: Table, column: str, where: str) -> None:
         raise DataError(Problem(file=table.name, found=f"no column '{column}' for {where}", cure=cure))
 
 
-def _opened(declaration: Declaration, table: Table, folder: Path | None) -> LanguageJob:
+def _opened(declaration: Declaration, table: Table, folder: Path | None, begun: Start | None) -> LanguageJob:
     generation = declaration.generation
     assert generation is not None
     declaration.stages = declaration.stages or {WHOLE: StageConfig()}
@@ -151,15 +148,17 @@ def _opened(declaration: Declaration, table: Table, folder: Path | None) -> Lang
     stages = [_stage(name, declaration, splits, folder, rejected) for name in declaration.stages]
     reader = row_reader(declaration, generation)
     refuse_idle(declaration, [reader, *(stage.reader for stage in stages)])
-    readers = prepare_processor(columns["train"], declaration.inputs, {}).readers
-    tokenizer, vocabulary, notes = _tokenizer(generation, stages)
+    known = begun.readers(columns["train"], declaration.inputs) if begun else {}
+    readers = prepare_processor(columns["train"], declaration.inputs, {}, known).readers
+    tokenizer, vocabulary, notes = _tokenizer(generation, stages, begun)
     # What is not read as an input is no less a word of a template: nothing is in doubt.
     guesses = [replace(guess_modality(table, name), doubt="") for name in table.columns]
     return LanguageJob(
-        declaration, guesses, splits, columns, numbers,
-        ConversationProcessor(readers, tokenizer), stages, reader,
+        declaration=declaration, guesses=guesses, splits=splits, numbers=numbers, table=table,
+        processor=ConversationProcessor(readers, tokenizer), columns=columns, stages=stages, reader=reader,
         vocabulary=vocabulary, cache=open_cache(declaration.data), notes=notes, rejected=rejected,
-        folder=folder,
+        folder=folder, checker=check_language, start=begun,
+        opener=lambda other: _opened(other, table, folder, begun),
     )  # fmt: skip
 
 
@@ -226,11 +225,13 @@ def row_reader(declaration: Declaration, generation: GenerationConfig) -> RowRea
 
 
 def _tokenizer(
-    generation: GenerationConfig, stages: Sequence[Stage]
+    generation: GenerationConfig, stages: Sequence[Stage], begun: Start | None
 ) -> tuple[PreTrainedTokenizerBase, int, list[str]]:
     """The language model's tokenizer, ready for conversations; its tokens before; what was done to it."""
     checkpoint = generation.language_model.checkpoint
-    if checkpoint:
+    if begun and begun.speaks and isinstance(begun.processor, ConversationProcessor):
+        tokenizer = copy.deepcopy(begun.processor.tokenizer)
+    elif checkpoint:
         tokenizer = load_pretrained(AutoTokenizer, checkpoint)
     else:
         tokenizer = train_language_tokenizer(_texts(stages), generation.vocabulary)

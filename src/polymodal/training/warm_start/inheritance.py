@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from polymodal.config import TUNING, EncoderConfig, InputConfig
+from polymodal.config.generation import LanguageModelConfig
 from polymodal.config.parsing import located, parse
 from polymodal.data.tables.table import Table
 from polymodal.errors import ConfigError
@@ -71,6 +74,57 @@ def take_over(
     read |= {name: declared.get(name) for name in asked if name not in read}
     _refuse_unequal(start, read)
     return {**values, "inputs": read, "fusion": inherited_fusion(start, values.get("fusion"))}
+
+
+def take_over_words(
+    start: Start,
+    values: dict[str, Any],
+    declared: Mapping[str, Any],
+    *,
+    table: str,
+    source: str = "declaration",
+    lines: Mapping[tuple, int] | None = None,
+) -> None:
+    """Complete a declaration of answers in words by the run: its inputs, and its language model.
+
+    The language model is that of the run where none is declared.
+
+    Args:
+        start: The run; its inputs that are not read are kept in ``start.dropped``.
+        values: The sections, with all inputs; changed in place.
+        declared: The inputs as the user declared them.
+        table: Name of the training table.
+        source: What to call the declaration in a message.
+        lines: Line of each key path.
+
+    Raises:
+        ConfigError: If an input is declared otherwise than its weights were trained, or nothing is in common.
+    """
+    for name in (name for name in start.inputs if name in declared):
+        _refuse_other(start, name, declared[name], source, lines or {})
+    read = {
+        name: inherited(start, name, declared.get(name)) if name in start.inputs else entry
+        for name, entry in values["inputs"].items()
+    }
+    start.dropped = {name: "not in the prompt" for name in start.inputs if name not in read}
+    own = start.declaration.generation
+    if own is None:
+        require_common(start, list(read), table)
+    elif _is_language_model(values["generation"].get("language_model"), own.language_model):
+        start.speaks = True
+        values["generation"] = values["generation"] | {"language_model": own.language_model.model_dump()}
+    _refuse_unequal(start, read)
+    values["inputs"] = read
+
+
+def _is_language_model(declared: Any, own: LanguageModelConfig) -> bool:
+    """Whether a declaration names no language model, or that of the run; a wrong one is refused by parse."""
+    if not declared:
+        return True
+    try:
+        return LanguageModelConfig.model_validate(declared) == own
+    except ValidationError:
+        return False
 
 
 def inherited(start: Start, name: str, declared: Any) -> Any:

@@ -11,6 +11,7 @@ from polymodal.data.readers import CategoryReader
 from polymodal.models.build import build_model, reader_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.job import Job
+from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.warm_start.start import Start
 from polymodal.training.warm_start.transfer import continue_from
 from polymodal.utils.distributed import is_main
@@ -20,7 +21,7 @@ SHOWN = 5
 """New categories that are named."""
 
 
-def build_started(job: Job, declaration: Declaration) -> LearningModel:
+def build_started(job: PredictionJob, declaration: Declaration) -> LearningModel:
     """The model of a declaration before its first step, with the weights of the run that ``job`` starts from.
 
     What was loaded is kept in ``job.started``.
@@ -49,7 +50,7 @@ def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str
                 yield f"{len(new)} categor{'ies' if len(new) > 1 else 'y'} of {name} ({listed})"
 
 
-def describe_start(job: Job) -> dict[str, Any] | None:
+def describe_start(job: Job[Any]) -> dict[str, Any] | None:
     """What ``metrics.json`` says of the start: ``from``, ``loaded``, ``new`` and ``dropped``."""
     if job.start is None or job.started is None:
         return None
@@ -59,7 +60,7 @@ def describe_start(job: Job) -> dict[str, Any] | None:
     return {"from": str(job.start.folder), "loaded": loaded, "new": new, "dropped": dropped}
 
 
-def tell_start(job: Job, quiet: bool) -> None:
+def tell_start(job: Job[Any], quiet: bool) -> None:
     """Print what :func:`describe_start` says."""
     told = describe_start(job)
     if told:

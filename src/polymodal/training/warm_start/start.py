@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polymodal.artifact.capabilities import Capability, Kind, require
+from polymodal.artifact.integrity import check_agreement
+from polymodal.artifact.run_folder import kind_of, load_model, require_files
 from polymodal.config import Declaration, InputConfig
-from polymodal.config.parsing import load_yaml
+from polymodal.config.parsing import load_yaml, located
+from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, Reader
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels
 from polymodal.errors import ConfigError, RunError
 from polymodal.models.configuration import PolymodalConfig
+from polymodal.models.language.language_configuration import PolymodalLanguageConfig
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.models.modeling import PolymodalModel
-from polymodal.runs.integrity import check_agreement
-from polymodal.runs.run_folder import answers_in_words, load_model, refuse_words, require_files
+from polymodal.training.declaration.source import Declared, resolve_start
 from polymodal.training.output_folder import SEVERAL
 from polymodal.utils.json_files import read_json
 
@@ -37,15 +43,22 @@ class Start:
         declaration: What it was made from.
         config: Of its model.
         processor: Its readers.
+        speaks: Whether its language model is fine-tuned too.
         dropped: Its inputs that the fit leaves out, each with the reason.
     """
 
     name: str
     folder: Path
     declaration: Declaration
-    config: PolymodalConfig
+    config: PolymodalConfig | PolymodalLanguageConfig
     processor: PolymodalProcessor
+    speaks: bool = False
     dropped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """What the run answers with."""
+        return kind_of(self.folder)
 
     @property
     def inputs(self) -> list[str]:
@@ -87,8 +100,32 @@ class Start:
         """
         return load_model(self.folder, PolymodalModel)
 
+    def speaker(self) -> PolymodalForConditionalGeneration:
+        """The model of a run of answers in words, its adapters merged.
 
-def open_start(name: str, folder: Path) -> Start:
+        Raises:
+            RunError: If it cannot be read.
+        """
+        model = load_model(self.folder, PolymodalForConditionalGeneration)
+        model.merge()
+        return model
+
+
+def open_declared_start(declared: Declared, *, words: bool = False) -> Start | None:
+    """The run that a declaration starts from; what is no path is refused when it is parsed.
+
+    Args:
+        declared: The sections.
+        words: Whether the fit is of answers in words, which may start from such a run too.
+    """
+    name = declared.values.get("start")
+    if not isinstance(name, str):
+        return None
+    with located(declared.written, declared.lines, "start"):
+        return open_start(name, resolve_start(name, declared.folder), words=words)
+
+
+def open_start(name: str, folder: Path, *, words: bool = False) -> Start:
     """The run in ``folder``, to start from.
 
     Raises:
@@ -97,10 +134,12 @@ def open_start(name: str, folder: Path) -> Start:
     if not os.path.isdir(folder):
         raise RunError(f"{folder}: no such run folder to start from")
     written = folder / "config.json"
+    if words and written.is_file() and kind_of(folder) is Kind.words:
+        return _language_start(name, folder)
     kind = _kind(written) if written.is_file() else ""
     if kind is None:
-        if answers_in_words(folder):
-            refuse_words(folder)
+        if kind_of(folder) is Kind.words:
+            require(Kind.words, Capability.start, folder)
         raise RunError(
             f"{folder}: is no run of polymodal. Give the folder that a fit or a pre-training wrote"
         )
@@ -117,19 +156,42 @@ def open_start(name: str, folder: Path) -> Start:
     return Start(name, folder, declaration, config, processor)
 
 
+def _language_start(name: str, folder: Path) -> Start:
+    """A run of answers in words, to start from."""
+    require_files(folder)
+    with reading_model(folder):
+        config = PolymodalLanguageConfig.from_pretrained(str(folder), trust_remote_code=False)
+    processor, declaration = ConversationProcessor.from_pretrained(folder), load_yaml(folder / "run.yaml")
+    if not config.input_names == list(processor.readers) == list(declaration.inputs):
+        raise RunError(f"{folder}: config.json, processor_config.json and run.yaml are of different runs")
+    check_agreement(config, processor, folder)
+    return Start(name, folder, declaration, config, processor)
+
+
+@contextmanager
+def reading_model(folder: Path) -> Iterator[None]:
+    """Inside, a configuration that cannot be read is one line.
+
+    Raises:
+        RunError: If it cannot, or is of a newer format.
+    """
+    try:
+        yield
+    except RunError as error:
+        raise RunError(f"{folder}: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder}: the model cannot be read ({reason})") from None
+
+
 def load_config(folder: Path) -> PolymodalConfig:
     """The configuration of a run's model.
 
     Raises:
         RunError: If it cannot be read, or is of a newer format.
     """
-    try:
+    with reading_model(folder):
         return PolymodalConfig.from_pretrained(str(folder), trust_remote_code=False)
-    except RunError as error:
-        raise RunError(f"{folder}: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{folder}: the model cannot be read ({reason})") from None
 
 
 def _kind(written: Path) -> str | None:

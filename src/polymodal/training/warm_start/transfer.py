@@ -21,6 +21,7 @@ from polymodal.errors import RunError
 from polymodal.models.encoders import CategoryEncoder
 from polymodal.models.encoders.adapters import fold_adapters
 from polymodal.models.fusion import FeatureFusion
+from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.models.modeling import PolymodalModel
 from polymodal.training.warm_start.fusion_tensors import Meaning, is_like, meanings
 
@@ -74,8 +75,83 @@ def continue_from(old: PolymodalModel, model: PolymodalModel) -> Continued:
     return done
 
 
+def continue_words(
+    start: PolymodalModel | PolymodalForConditionalGeneration,
+    model: PolymodalForConditionalGeneration,
+    *,
+    speaks: bool,
+) -> Continued:
+    """Give a model of answers in words the weights of a run, whose adapters may be folded in.
+
+    Args:
+        start: The model of the run.
+        model: Changed in place: its encoders by the names of inputs, and of another such model connectors
+            that are built alike.
+        speaks: Whether the language model goes on too; tokens that it did not know are new.
+
+    Raises:
+        RunError: If an encoder is another one.
+    """
+    done = Continued()
+    known = [name for name in model.encoder_of if name in start.encoder_of]
+    done.new += [f"input {name}" for name in model.encoder_of if name not in known]
+    pairs = {model.encoder_of[name]: start.encoder_of[name] for name in known}
+    with torch.no_grad():
+        for place, before in pairs.items():
+            names = ", ".join(name for name, own in model.encoder_of.items() if own == place)
+            _encoder(start, before, model, place, names, done)
+        for name in known:
+            _connector(start, model, name, done)
+        if speaks and isinstance(start, PolymodalForConditionalGeneration):
+            _language_model(start, model, done)
+        else:
+            done.new.append("language model")
+    return done
+
+
+def _connector(
+    start: PolymodalModel | PolymodalForConditionalGeneration,
+    model: PolymodalForConditionalGeneration,
+    name: str,
+    done: Continued,
+) -> None:
+    """Copy the connector of an input, where both models have one of the same tensors."""
+    connector = model.connector(name)
+    source = (
+        start.connector(name).state_dict() if isinstance(start, PolymodalForConditionalGeneration) else {}
+    )
+    own = connector.state_dict()
+    if {key: value.shape for key, value in source.items()} == {key: v.shape for key, v in own.items()}:
+        connector.load_state_dict(source)
+        done.loaded.append(f"connector of {name}")
+    else:
+        done.new.append(f"connector of {name}")
+
+
+def _language_model(
+    start: PolymodalForConditionalGeneration, model: PolymodalForConditionalGeneration, done: Continued
+) -> None:
+    """Copy the language model; rows of tokens that the run did not know stay as they are.
+
+    Raises:
+        RunError: If it is another one.
+    """
+    source = start.language_model.state_dict()
+    for name, tensor in model.language_model.state_dict().items():
+        value = source.get(name)
+        if value is None or value.shape[1:] != tensor.shape[1:] or len(value) > len(tensor):
+            raise RunError(f"the language model is another than in the run that is started from ({name})")
+        tensor[: len(value)].copy_(value)
+    done.loaded.append("language model")
+
+
 def _encoder(
-    old: PolymodalModel, before: int, model: PolymodalModel, place: int, names: str, done: Continued
+    old: PolymodalModel | PolymodalForConditionalGeneration,
+    before: int,
+    model: PolymodalModel | PolymodalForConditionalGeneration,
+    place: int,
+    names: str,
+    done: Continued,
 ) -> None:
     """Copy an encoder."""
     source, encoder = old.encoders[before], model.encoders[place]

@@ -11,9 +11,9 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 
 from polymodal.data.chat.chat_processor import ConversationProcessor, Turn
-from polymodal.generation.answering import answer_turns, generating, reply_batch, within_context
 from polymodal.models.inference import move
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
+from polymodal.runs.answering import answer_turns, generating, reply_batch, within_context
 from polymodal.utils.device import computing_in
 
 WAIT = 0.2

@@ -10,10 +10,10 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from polymodal import __version__
 from polymodal.config import Declaration
 from polymodal.data.readers import ImageReader
 from polymodal.report.model_card import base_models, cell
+from polymodal.utils.version import __version__
 
 
 def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) 
         "lora": any(stage.lora for stage in declaration.stages.values()), "prompt": generation.prompt,
         "metrics": metrics, **{key: results[key] for key in ("rows", "train", "without", "stages")},
     }  # fmt: skip
-    template = files("polymodal.generation").joinpath("templates/card.md").read_text(encoding="utf-8")
+    template = files("polymodal.report").joinpath("templates/language_card.md").read_text(encoding="utf-8")
     text = str(ModelCard.from_template(data, template_str=template, **given))
     text = re.sub(r"(\|)\n\n(?=\|)", r"\1\n", text)  # the lines of the table, which the loops part
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

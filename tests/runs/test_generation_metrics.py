@@ -5,7 +5,7 @@ import pytest
 
 import polymodal as pm
 from polymodal.data.tables.table import read_table
-from polymodal.generation.language_metrics import answered, measure_split, present_in, true_answers
+from polymodal.runs.generation_metrics import answered, measure_split, present_in, true_answers
 from tests.support.tables import write_houses
 from tests.support.talks import language
 

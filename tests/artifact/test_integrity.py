@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 import polymodal
 import polymodal as pm
+from polymodal.artifact.integrity import CHECKSUMS
 from polymodal.data.readers.saved_settings import check_settings
 from polymodal.errors import RunError
-from polymodal.runs.integrity import CHECKSUMS
 from tests.support.command import error
 from tests.support.command import polymodal as command
 

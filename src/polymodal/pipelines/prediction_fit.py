@@ -1,66 +1,87 @@
-"""What a fit says of itself: ``metrics.json``, the answers to the test rows, and the report."""
+"""The steps of a fit of heads and of a pre-training, and what it writes of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
 
 from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
+from polymodal.embedding_eval.retrieval_eval import measure_retrieval
+from polymodal.models import PolymodalForPrediction
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
+from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import try_page, write_about
+from polymodal.report.gather import Measuring
+from polymodal.report.model_card import CARD, model_card
 from polymodal.report.report_figures import Report
+from polymodal.report.report_writing import TEST, VALIDATION, measure, write
 from polymodal.run import Run
-from polymodal.training.calibrate import Calibration
+from polymodal.training.calibrate import Calibration, calibrate
 from polymodal.training.declaration.labelled import label_notes
-from polymodal.training.declaration.skipping import skip_notes
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.declaration.validation import WEIGHT
-from polymodal.training.job import Job
+from polymodal.training.frozen_features import encode_frozen
+from polymodal.training.loop.trainer import train
 from polymodal.training.output_folder import FINISH, PAGES_STATE, PENDING, write_metrics
 from polymodal.training.pairing import count_pairs, presence
-from polymodal.training.warm_start.load import describe_start
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.warm_start.load import build_started, describe_start, tell_start
 from polymodal.utils.atomic import aside, write_text, writing
 
 
-def write_results(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
-    """Measure the test rows; write ``predictions.parquet`` and ``metrics.json``, whose content is returned.
+class PredictionFit(FitSteps[PredictionJob, Run]):
+    """The steps of a fit of heads, or of a pre-training."""
 
-    Raises:
-        RunError: If they cannot be written.
-    """
-    learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
-    results = learned | describe_fit(run, job, trained, calibration) | {PAGES_STATE: PENDING}
-    write_metrics(run.folder, results)
-    return results
+    trained: dict[str, Any]
+    calibration: Calibration
+
+    def load(self) -> Run:
+        """See :meth:`FitSteps.load`."""
+        return Run.load(self.folder)
+
+    def train(self, *, resume: bool, quiet: bool) -> Run:
+        """See :meth:`FitSteps.train`; frozen encoders run once before, temperatures are fitted after."""
+        job, config = self.job, self.job.declaration.train
+        model = build_started(job, job.declaration)
+        tell_start(job, quiet)
+        encode_frozen(job, model, quiet=quiet)
+        several = len(job.declaration.inputs) > 1
+        self.trained = train(
+            model, job.rows("train", dropout=(config.modality_dropout or 0.0) if several else 0.0),
+            job.rows("validation"), config, self.folder, metric=job.metric, resume=resume, quiet=quiet,
+        )  # fmt: skip
+        answering = cast(PolymodalForPrediction, model)  # or one without heads, which needs no calibration
+        self.calibration = calibrate(answering, job.rows("validation"), job.declaration)
+        return Run(self.folder, answering, job.processor, job.declaration)
+
+    def measure(self, run: Run, *, quiet: bool) -> dict[str, Any]:
+        """See :meth:`FitSteps.measure`."""
+        job = self.job
+        learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
+        results = learned | describe_fit(run, job, self.trained, self.calibration) | {PAGES_STATE: PENDING}
+        write_metrics(run.folder, results)
+        return results
+
+    def write_pages(self, run: Run, results: dict[str, Any]) -> None:
+        """See :meth:`FitSteps.write_pages`."""
+        of_file = isinstance(run.declaration.data.train, str)
+
+        def make(warnings: list[str]) -> None:
+            again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
+            figures = try_page(
+                "report.html", lambda: write_fit_report(run, self.job, results), again, warnings
+            )
+            again = "the same fit with --resume"
+            try_page("README.md", lambda: write_card(run, results, figures), again, warnings)
+
+        write_about(run.folder, results, make)
 
 
-def write_pages(run: Run, job: Job, results: dict[str, Any]) -> None:
-    """Report and model card of a run whose results are written; neither can cost the run.
-
-    Args:
-        run: Its weights lie in its folder.
-        job: Its rows.
-        results: What ``metrics.json`` says, which is written anew: warnings and state change.
-
-    Raises:
-        RunError: If ``metrics.json`` cannot be written.
-    """
-    of_file = isinstance(run.declaration.data.train, str)
-
-    def make(warnings: list[str]) -> None:
-        again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
-        figures = try_page("report.html", lambda: write_fit_report(run, job, results), again, warnings)
-        again = "the same fit with --resume"
-        try_page("README.md", lambda: write_card(run, results, figures), again, warnings)
-
-    write_about(run.folder, results, make)
-
-
-def measure_tests(run: Run, job: Job) -> dict[str, Any]:
+def measure_tests(run: Run, job: PredictionJob) -> dict[str, Any]:
     """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -84,17 +105,19 @@ def measure_tests(run: Run, job: Job) -> dict[str, Any]:
     return {"test": measure.metrics()}
 
 
-def measure_space(run: Run, job: Job) -> dict[str, Any]:
+def measure_space(run: Run, job: PredictionJob) -> dict[str, Any]:
     """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
-    from polymodal.embedding_eval.retrieval_eval import measure_retrieval
-
-    pairs = {split: count_pairs(presence(table, job)) for split, table in job.splits.items() if len(table)}
+    pairs = {
+        split: count_pairs(presence(table, job.processor.readers))
+        for split, table in job.splits.items()
+        if len(table)
+    }
     space, test = run.model.config.space, job.splits["test"]
     found = measure_retrieval(run, test) if space and len(test) else {}
     return {"test": {}, "space": space, "pairs": pairs, "retrieval": found}
 
 
-def check_warnings(job: Job) -> list[str]:
+def check_warnings(job: PredictionJob) -> list[str]:
     """What the check warned of; how much of it where rows are private, since warnings show values."""
     warnings = job.report.warnings if job.report else []
     if job.declaration.data.private and warnings:
@@ -109,7 +132,9 @@ def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
     return {name.removeprefix("loss."): [logs[0][name], logs[-1][name]] for name in names}
 
 
-def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+def describe_fit(
+    run: Run, job: PredictionJob, trained: dict[str, Any], calibration: Calibration
+) -> dict[str, Any]:
     """What ``metrics.json`` holds beside the metrics of the test rows."""
     history, start = trained.pop("history"), describe_start(job)
     return {
@@ -120,8 +145,8 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
         "rows": count_splits(job),
         "notes": [
             *job.notes,
-            *label_notes(job),
-            *skip_notes(job),
+            *label_notes(job.declaration, job.splits["train"]),
+            *job.skip_notes(),
             *cache_notes(job),
             *weight_notes(job),
             *calibration.notes,
@@ -136,11 +161,8 @@ def describe_fit(run: Run, job: Job, trained: dict[str, Any], calibration: Calib
     }
 
 
-def write_fit_report(run: Run, job: Job, results: Mapping[str, Any]) -> Report | None:
+def write_fit_report(run: Run, job: PredictionJob, results: Mapping[str, Any]) -> Report | None:
     """The report on the test rows, or where there are none on those of validation; None if not wanted."""
-    from polymodal.report.gather import Measuring
-    from polymodal.report.report_writing import TEST, VALIDATION, measure, write
-
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
     rows.processor = job.processor
@@ -154,24 +176,22 @@ def write_fit_report(run: Run, job: Job, results: Mapping[str, Any]) -> Report |
 
 def write_card(run: Run, results: Mapping[str, Any], figures: Report | None) -> None:
     """``README.md`` in the hub's form."""
-    from polymodal.report.model_card import CARD, model_card
-
     write_text(run.folder / CARD, model_card(run.folder.name, run.declaration, results, figures))
 
 
-def count_splits(job: Job) -> dict[str, int]:
+def count_splits(job: PredictionJob) -> dict[str, int]:
     """Rows by split, and those ``rejected`` where rows may be left out."""
     rows = {name: len(table) for name, table in job.splits.items()}
     return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
 
 
-def weight_notes(job: Job) -> list[str]:
+def weight_notes(job: PredictionJob) -> list[str]:
     """By which column rows count, where they do not all count the same."""
     column = job.declaration.data.sample_weight
     return [f"rows count by '{column}' in losses, metrics and all that is chosen by them"] if column else []
 
 
-def cache_notes(job: Job) -> list[str]:
+def cache_notes(job: PredictionJob) -> list[str]:
     """What the cache could not keep."""
     notes, cache = [], job.cache
     if cache.refused:

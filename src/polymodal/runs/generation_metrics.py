@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,9 @@ from polymodal.data.media.cells import MediaError
 from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.evaluation.text_metrics import measure_words, suited
-from polymodal.generation.answering import answer_rows, decoding
+from polymodal.runs.answering import answer_rows, decoding
+from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.language.conversation_rows import ConversationRows, Row
-
-if TYPE_CHECKING:
-    from polymodal.generation.language_run import LanguageRun
 
 ANSWER, OUTPUT, PROMPT = "answer", "output", "prompt"
 NONE = "text alone"
@@ -26,7 +24,7 @@ NONE = "text alone"
 
 
 def measure_table(
-    run: LanguageRun,
+    run: GenerationRun,
     table: Table,
     *,
     batch_size: int = 32,
@@ -41,7 +39,7 @@ def measure_table(
     Raises:
         DataError: If a row cannot be read, there is no column of answers, or no row has one.
     """
-    _require_answers(run, table)
+    require_answers(run, table)
     rows = run.readable(table, on_error, rejected)
     frame = answered(run, rows, options, batch_size=batch_size)
     known = frame[frame[ANSWER].notna()]
@@ -50,7 +48,7 @@ def measure_table(
     return {run.column: measured(known, chosen_metrics(run, known))}
 
 
-def _require_answers(run: LanguageRun, table: Table) -> None:
+def require_answers(run: GenerationRun, table: Table) -> None:
     """Refuse a table without the columns that answers are made of."""
     answer = run.generation.answer
     for column in Template(answer).columns if answer else ():
@@ -60,7 +58,7 @@ def _require_answers(run: LanguageRun, table: Table) -> None:
 
 
 def answered(
-    run: LanguageRun,
+    run: GenerationRun,
     rows: ConversationRows,
     options: Mapping[str, Any] | None = None,
     *,
@@ -106,7 +104,7 @@ def _last(rows: ConversationRows, row: Mapping[str, Any]) -> str | None:
     return conversation[-1].text.strip() or None
 
 
-def chosen_metrics(run: LanguageRun, frame: pd.DataFrame) -> Sequence[str]:
+def chosen_metrics(run: GenerationRun, frame: pd.DataFrame) -> Sequence[str]:
     """The metrics that are declared, or those that suit the true answers."""
     return run.generation.metrics or suited([[answer] for answer in frame[ANSWER]])
 
@@ -117,7 +115,7 @@ def measured(frame: pd.DataFrame, metrics: Sequence[str], output: str = OUTPUT) 
 
 
 def measure_split(
-    run: LanguageRun, rows: ConversationRows, *, ablate: bool
+    run: GenerationRun, rows: ConversationRows, *, ablate: bool
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The figures of a split, and its answers.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from polymodal.artifact.capabilities import Capability, Kind
+from polymodal.artifact.integrity import check_agreement, without_hub
+from polymodal.artifact.run_folder import load_model
 from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
 from polymodal.data.chat.chat_processor import ConversationProcessor
@@ -23,32 +25,27 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import Table, read_table
 from polymodal.data.values.missing import Marks
-from polymodal.errors import DataError, Problem, RunError
-from polymodal.generation.answering import answer_rows, answer_turns, context_of, decoding
-from polymodal.generation.streaming import stream_turn
+from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
-from polymodal.runs.integrity import check_agreement, without_hub
-from polymodal.runs.run_folder import load_model, refuse_words, require_files, write_run
-from polymodal.training.declaration.splitting import split_tables
+from polymodal.runs.answering import answer_rows, answer_turns, context_of, decoding, prompt_vectors
+from polymodal.runs.core import RunBase
+from polymodal.runs.row_errors import ReadRows
+from polymodal.runs.streaming import stream_turn
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.language.language_opening import row_reader
-from polymodal.utils.atomic import writing
-from polymodal.utils.device import computing_in, find_device
 
 OUTPUT, MISSING = "output", "missing"
 """The column of answers, where these are no single column's, and that of the inputs that a row lacked."""
 
 
-class LanguageRun:
-    """A trained model that answers in words, with its processor and declaration.
+class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProcessor]):
+    """A run whose language model answers in words.
 
     Attributes:
-        folder: Where it lies.
-        model: In evaluation mode.
-        processor: Feeds the model.
-        declaration: What the run was made from.
-        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
+        generation: The section of its declaration that says what is asked and answered.
     """
+
+    kinds = frozenset({Kind.words})
 
     def __init__(
         self,
@@ -59,24 +56,13 @@ class LanguageRun:
         precision: str = "fp32",
     ) -> None:
         assert declaration.generation is not None
-        self.folder, self.model, self.processor = folder, model.eval(), processor
-        self.declaration, self.generation, self.precision = declaration, declaration.generation, precision
+        super().__init__(folder, model, processor, declaration, precision)
+        self.generation = declaration.generation
         processor.count = model.count_tokens
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> LanguageRun:
-        """The run in ``folder``; for the arguments see :meth:`polymodal.run.Run.load`.
-
-        Raises:
-            RunError: If the folder is not there or incomplete.
-            ConfigError: If this machine has no such device, or there is no such precision.
-        """
-        path, place = Path(folder), find_device(device)
-        with computing_in(place, precision):
-            pass  # refused before anything is read
-        if not os.path.isdir(path):
-            raise RunError(f"{path}: no such run folder")
-        require_files(path)
+    def read(cls, path: Path, precision: str) -> Self:
+        """See :meth:`RunBase.read`."""
         model = load_model(path, PolymodalForConditionalGeneration)
         with without_hub():
             processor = ConversationProcessor.from_pretrained(path)
@@ -84,8 +70,12 @@ class LanguageRun:
         if not declaration.generation or list(processor.readers) != model.config.input_names:
             raise RunError(f"{path}: config.json and the other files are of different runs. Fit again")
         check_agreement(model.config, processor, path)
-        model.to(place)  # type: ignore[arg-type]
         return cls(path, model, processor, declaration, precision)
+
+    @property
+    def kind(self) -> Kind:
+        """Words."""
+        return Kind.words
 
     @property
     def column(self) -> str:
@@ -188,7 +178,7 @@ class LanguageRun:
             ConfigError: If there is no such column to keep.
         """
         if probabilities:
-            raise RunError(f"{self.folder}: answers in words, which have no probabilities a class")
+            self.require(Capability.probabilities)
         table = read_table(source)
         kept, chosen = KeptColumns(table, keep), decoding(self.generation.decoding)
         self.inspect(table).warn()
@@ -240,43 +230,57 @@ class LanguageRun:
         rows.leave_out(problems)
         return rows
 
+    def embed(
+        self, source: Any, *, input: str | None = None, batch_size: int = 32, on_error: str = "refuse"
+    ) -> np.ndarray:
+        """Vectors ``(rows, width of the language model)`` of the prompts of a table.
+
+        The vector of a row is the last hidden state of the language model at the last token of its prompt,
+        the one state that every token of the prompt contributes to (as E5-Mistral, Wang et al. 2024). With
+        ``input`` it is the mean of the vectors that the connector makes of that input's items; NaN where the
+        row has none.
+
+        Args:
+            source: With the columns of the prompt, or of messages.
+            input: One of the run's inputs.
+            batch_size: Rows per batch.
+            on_error: ``skip`` gives NaN for a row that cannot be read.
+
+        Raises:
+            DataError: If a row cannot be read, or a column is missing.
+            RunError: If there is no such input.
+        """
+        return np.concatenate([v for v, _ in self.embed_batches(source, input, batch_size, on_error)])
+
+    def embed_batches(
+        self, source: Any, input: str | None = None, batch_size: int = 32, on_error: str = "refuse"
+    ) -> Iterator[tuple[np.ndarray, ReadRows]]:
+        """The same, batch by batch, each beside the rows that were read."""
+        names = self.model.config.input_names
+        if input is not None and input not in names:
+            raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
+        table = read_table(source)
+        self.inspect(table).warn()
+        for start in range(0, len(table), batch_size):
+            places = np.arange(start, min(len(table), start + batch_size))
+            problems: list[Problem] = []
+            part = table.select(places)
+            rows = self.readable(part, on_error, problems)
+            vectors = np.full((len(places), self.model.config.get_text_config().hidden_size), np.nan)
+            at = np.searchsorted(part.places, rows.numbers)
+            if len(rows):
+                turns = [rows[place] for place in range(len(rows))]
+                vectors[at] = prompt_vectors(self.model, self.processor, turns, input, self.precision)
+            known = {int(number) + 1: place for number, place in zip(part.places, places, strict=True)}
+            found: dict[int, list[Problem]] = {}
+            for problem in problems:
+                found.setdefault(int(known[problem.row or 0]), []).append(problem)
+            yield vectors.astype(np.float32), ReadRows(places, found)
+
     @property
     def context(self) -> int | None:
         """Most tokens that the language model was made for, where it says so."""
         return context_of(self.model)
-
-    def evaluate(
-        self,
-        source: Any,
-        *,
-        batch_size: int = 32,
-        split: str | None = None,
-        on_error: str = "refuse",
-        rejected: list[Problem] | None = None,
-        **options: Any,
-    ) -> dict[str, dict[str, float]]:
-        """Every metric of the answers to a table's rows whose true answer is known.
-
-        Args:
-            source: With the columns of prompt and answer, or of messages.
-            batch_size: Rows at once.
-            split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
-            on_error: ``skip`` leaves out rows that cannot be read.
-            rejected: Takes in what is wrong with these.
-            options: See :meth:`generate`.
-
-        Raises:
-            DataError: If a row cannot be read, or no row has an answer.
-        """
-        from polymodal.generation.language_metrics import measure_table
-
-        table = read_table(source)
-        if split:
-            table = split_tables(table, self.declaration)[0][split]
-        self.inspect(table).warn()
-        return measure_table(
-            self, table, batch_size=batch_size, options=options, on_error=on_error, rejected=rejected
-        )
 
     def chat(
         self, messages: Sequence[Any], *, stream: bool = False, root: str | Root = None, **options: Any
@@ -323,26 +327,3 @@ class LanguageRun:
             between = written if written.isspace() else between
         asked = ConversationReader(inputs=reader.inputs, between=between)
         return asked.read({"messages": list(messages)})
-
-    def embed(self, *asked: Any, **options: Any) -> NoReturn:
-        """Refuse what only a run without a language model can do.
-
-        Raises:
-            RunError: In any case.
-        """
-        refuse_words(self.folder)
-
-    encode = explain = report = retrieval = zero_shot = linear_probe = embed_batches = embed
-
-    def save(self, folder: str | Path) -> None:
-        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
-
-        Raises:
-            RunError: If it cannot be written, as when the disk is full.
-        """
-        with writing(folder):
-            self.write(Path(folder))
-
-    def write(self, folder: Path) -> None:
-        """The same, with whatever error the system has where it fails."""
-        write_run(folder, self.model, self.processor, self.declaration)

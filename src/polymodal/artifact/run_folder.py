@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
+from polymodal.artifact.capabilities import Kind
+from polymodal.artifact.integrity import CHECKSUMS, check_finite, check_run_files, without_hub, write_sums
 from polymodal.config import Declaration
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
 from polymodal.models.base import PolymodalPreTrainedModel
-from polymodal.runs.integrity import CHECKSUMS, check_finite, check_run_files, without_hub, write_sums
 from polymodal.utils.atomic import folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import quiet_libraries
+from polymodal.utils.threads import available_threads
 
 M = TypeVar("M", bound=PolymodalPreTrainedModel)
 
@@ -27,7 +30,7 @@ def require_files(path: Path) -> None:
     """See that a run folder holds all of a run, as it was written, and nothing that leads elsewhere.
 
     Raises:
-        RunError: If something is missing, or see :func:`polymodal.runs.integrity.check_run_files`.
+        RunError: If something is missing, or see :func:`polymodal.artifact.integrity.check_run_files`.
     """
     lacking = [name for name in FILES if not (path / name).is_file()]
     if lacking:
@@ -36,11 +39,19 @@ def require_files(path: Path) -> None:
     check_run_files(path)
 
 
-def kind_of(path: Path) -> type[PolymodalForPrediction]:
-    """The model of a run folder; after a pre-training one without heads, which answers nothing."""
+def kind_of(path: Path) -> Kind:
+    """What the run in a folder answers with, by its ``config.json``; heads where it cannot be read."""
     config = configuration_of(path)
-    has_heads = config is None or bool(config.get("heads"))
-    return PolymodalForPrediction if has_heads else cast(Any, PolymodalForPreTraining)
+    if config is None:
+        return Kind.heads
+    if config.get("model_type") == PolymodalLanguageConfig.model_type:
+        return Kind.words
+    return Kind.heads if config.get("heads") else Kind.space
+
+
+def model_class(path: Path) -> type[PolymodalForPrediction]:
+    """The model of a run folder; after a pre-training one without heads, which answers nothing."""
+    return PolymodalForPrediction if kind_of(path) is Kind.heads else cast(Any, PolymodalForPreTraining)
 
 
 def configuration_of(path: Path) -> dict[str, Any] | None:
@@ -50,20 +61,6 @@ def configuration_of(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return config if isinstance(config, dict) else None
-
-
-def answers_in_words(path: Path) -> bool:
-    """Whether the run in a folder has a language model in the place of heads."""
-    return (configuration_of(path) or {}).get("model_type") == PolymodalLanguageConfig.model_type
-
-
-def refuse_words(path: Path) -> NoReturn:
-    """Say that a run that answers in words has no heads, vectors and the like.
-
-    Raises:
-        RunError: In any case.
-    """
-    raise RunError(f"{path}: answers in words, and can do no such thing. Use predict, evaluate or chat")
 
 
 UNREADABLE = (
@@ -116,6 +113,12 @@ def trained_threads(path: Path) -> int | None:
         RunError,
     ):  # of an older version, or another device
         return None
+
+
+def use_threads(threads: int | None, run: Path) -> None:
+    """Let this process compute with ``threads``, by default with as many as the run was trained with."""
+    available = available_threads()
+    torch.set_num_threads(threads or min(available, trained_threads(run) or available))
 
 
 def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration) -> None:

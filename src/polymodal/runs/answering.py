@@ -104,6 +104,36 @@ def answer_turns(
     return [processor.renderer.answer(ids) for ids in made.cpu().numpy()]
 
 
+def prompt_vectors(
+    model: PolymodalForConditionalGeneration,
+    processor: ConversationProcessor,
+    turns: list[Turn],
+    input: str | None = None,
+    precision: str = "fp32",
+) -> np.ndarray:
+    """Vectors ``(conversations, width)`` of prompts: last hidden states, or means over an input's items.
+
+    Args:
+        model: In evaluation mode.
+        processor: Of the model.
+        turns: Prompts, to be answered.
+        input: Of whose items the connector's vectors are averaged; NaN where a prompt has none.
+        precision: What the model computes in.
+    """
+    batch = move(reply_batch(processor, turns), model.device)
+    mask = batch["attention_mask"]
+    with torch.inference_mode(), computing_in(model.device, precision):
+        embeds = model.embed(batch["input_ids"], batch["inputs"])
+        if input is None:
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            states = model.decoder(
+                inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False
+            ).last_hidden_state
+            return states[:, -1].float().cpu().numpy()
+        held = (batch["input_ids"] == processor.placeholders[input][0]).unsqueeze(-1).to(embeds)
+        return ((embeds * held).sum(dim=1) / held.sum(dim=1)).float().cpu().numpy()
+
+
 @contextmanager
 def generating(model: PolymodalForConditionalGeneration) -> Iterator[None]:
     """Inside, ``generate`` of a model may fail at values of ``generation_config.json``, or at its options.

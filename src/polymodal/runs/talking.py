@@ -9,7 +9,7 @@ from typing import Any
 from polymodal.data.chat.messages import Media
 from polymodal.data.chat.sources import KINDS
 from polymodal.errors import RunError, did_you_mean
-from polymodal.generation.language_run import LanguageRun
+from polymodal.runs.generation_run import GenerationRun
 
 
 class Talk:
@@ -21,7 +21,7 @@ class Talk:
         options: How to decode; see :meth:`LanguageRun.generate`.
     """
 
-    def __init__(self, run: LanguageRun, *, system: str | None = None, **options: Any) -> None:
+    def __init__(self, run: GenerationRun, *, system: str | None = None, **options: Any) -> None:
         self.run, self.system, self.options = run, system or run.generation.system, options
         self.messages: list[dict[str, Any]] = []
         self.attached: list[dict[str, Any]] = []

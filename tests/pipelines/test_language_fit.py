@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import polymodal as pm
-from polymodal.generation import language_fit as fitting
+from polymodal.pipelines import language_fit as fitting
 from polymodal.training.loop.language_trainer import LanguageTrainer
 from tests.support.command import error, polymodal
 from tests.support.killing import weights
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_other_ones(houses, tmp
 def test_how_long_an_answer_may_be_follows_from_the_longest(houses, tmp_path):
     run = pm.fit(houses / "houses.csv", prompt="{note}", answer="{kind}, {note}", output=tmp_path / "run",
                  settings=language())  # fmt: skip
-    rows = run.rows(pm.data.table.read_table(houses / "houses.csv"), reply=False)
+    rows = run.rows(pm.data.tables.table.read_table(houses / "houses.csv"), reply=False)
     assert not rows.prepare()
     longest = max(int(row.encoded.learned.sum()) for row in rows.rows)
     assert longest < run.model.generation_config.max_new_tokens <= 1.5 * longest + 1

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.artifact.integrity import CHECKSUMS
 from polymodal.errors import RunError
-from polymodal.runs.integrity import CHECKSUMS
 from tests.support.clips import write_moves
 from tests.support.killing import weights
 from tests.support.tables import house_rows, write_houses
@@ -88,7 +88,7 @@ def test_several_items_in_a_cell_are_several_in_the_prompt(spoken, spoken_houses
     photos = [str(spoken_houses / f"photos/{number}.png") for number in range(3)]
     turns = []
     for cell in (photos, photos[:1], photos[0], [], None):
-        rows = spoken.rows(pm.data.table.read_table([{"photo": cell, "note": "a garden"}]))
+        rows = spoken.rows(pm.data.tables.table.read_table([{"photo": cell, "note": "a garden"}]))
         assert not rows.prepare()
         turns.append(rows[0])
     there, missing = spoken.processor.placeholders["photo"]
@@ -142,7 +142,7 @@ def test_an_answer_ends_where_the_context_does(tmp_path, kind):
                  output=tmp_path / "run")  # fmt: skip
     run.model.generation_config.eos_token_id = None  # it never comes to an end by itself
     rows = [{"note": "x" * length} for length in (1, 44, 45, 46, 47)]
-    lengths = run.readable(pm.data.table.read_table(rows)).lengths
+    lengths = run.readable(pm.data.tables.table.read_table(rows)).lengths
     assert lengths.max() == 63 and run.context == 64  # one more token fits
     said = run.generate(rows)
     assert said.equals(run.generate(rows, batch_size=1))

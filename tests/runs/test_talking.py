@@ -3,7 +3,7 @@
 import pytest
 
 from polymodal.errors import PolymodalError, RunError
-from polymodal.generation.talking import Talk
+from polymodal.runs.talking import Talk
 
 
 @pytest.fixture

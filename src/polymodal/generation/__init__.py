@@ -1,1 +1,0 @@
-"""Runs that answer in words: fitted, asked, measured, talked to."""

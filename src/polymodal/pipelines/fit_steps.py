@@ -1,0 +1,133 @@
+"""The template of a fit: check, prepare the folder, train, finish. Each kind of job defines its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from transformers import set_seed
+
+from polymodal.data.checks.rejected import write_rejected
+from polymodal.runs.core import AnyRun
+from polymodal.training.declaration.source import require_same_tables
+from polymodal.training.fingerprint import open_folder
+from polymodal.training.job import Job
+from polymodal.training.loop.thread_timing import training_threads
+from polymodal.training.output_folder import (
+    FAILED,
+    FINISH,
+    PAGES_STATE,
+    check_folder,
+    finished_results,
+    has_begun,
+)
+from polymodal.training.warm_start.start import refuse_own_start
+from polymodal.utils import distributed as processes
+from polymodal.utils.atomic import discard, writing
+from polymodal.utils.progress import note
+
+J = TypeVar("J", bound=Job[Any])
+R = TypeVar("R", bound=AnyRun)
+
+
+class FitSteps(Generic[J, R]):
+    """The steps of one fit, in their order.
+
+    Args:
+        job: Opened.
+        folder: Of the run.
+    """
+
+    def __init__(self, job: J, folder: Path) -> None:
+        self.job, self.folder = job, folder
+
+    def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> bool | None:
+        """Check folder and data, and prepare the folder.
+
+        Returns:
+            Whether there is a checkpoint to resume from; None if the run in the folder is finished.
+
+        Raises:
+            PolymodalError: If the fit cannot begin.
+        """
+        job, folder = self.job, self.folder
+        refuse_own_start(job.start, folder)
+        check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
+        results = finished_results(folder) if resume and has_begun(folder) else None
+        if results is not None:
+            require_same_tables(folder, job.declaration, job.folder, results)
+            discard(folder / "checkpoints")
+            note(f"{folder}: was finished already", quiet)
+            return None
+        job.require_sound(quiet)
+        job.require_pairs()
+        resumes = open_folder(folder, job.declaration, job.describe(), resume=resume)
+        if resume and not resumes:
+            note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
+        return resumes
+
+    def complete(self, *, resume: bool = False, quiet: bool = True) -> R:
+        """Train, evaluate and save what was opened and checked."""
+        declaration = self.job.declaration
+        with training_threads(declaration.train):
+            processes.on_main(
+                lambda: write_rejected(self.folder, self.job.rejected, private=declaration.data.private)
+            )
+            set_seed(declaration.train.seed)
+            run = self.train(resume=resume, quiet=quiet)
+            processes.on_main(lambda: self.finish(run, quiet=quiet))
+        return run
+
+    def finish(self, run: R, *, quiet: bool) -> None:
+        """Write the results of a training: first the run itself, then metrics and pages about it.
+
+        Raises:
+            RunError: If something that the run consists of cannot be written.
+        """
+        with writing(self.folder, FINISH):
+            run.write(self.folder)
+        results = self.measure(run, quiet=quiet)
+        # The run is whole: what comes after may fail.
+        self.write_pages(run, results)
+        discard(self.folder / "checkpoints")
+
+    def finish_pages(self) -> R:
+        """The run that is finished; pages that could not be written are tried again."""
+        run = self.load()
+        processes.on_main(lambda: self._try_pages(run))
+        return run
+
+    def _try_pages(self, run: R) -> None:
+        results = finished_results(self.folder)
+        if results is not None and results.get(PAGES_STATE) == FAILED:
+            if self.job.report is None:
+                self.job.require_sound(quiet=True)  # the pages are about the rows that it leaves
+            self.write_pages(run, results)
+
+    def load(self) -> R:
+        """The run in the folder."""
+        raise NotImplementedError
+
+    def train(self, *, resume: bool, quiet: bool) -> R:
+        """Build the model and train it."""
+        raise NotImplementedError
+
+    def measure(self, run: R, *, quiet: bool) -> dict[str, Any]:
+        """Answer the test rows; write ``predictions.parquet``, and ``metrics.json``, which is returned.
+
+        Raises:
+            RunError: If they cannot be written.
+        """
+        raise NotImplementedError
+
+    def write_pages(self, run: R, results: dict[str, Any]) -> None:
+        """Report and model card of a run whose results are written; neither can cost the run.
+
+        Args:
+            run: Its weights lie in its folder.
+            results: Of :meth:`measure`; written anew, for warnings and state change.
+
+        Raises:
+            RunError: If ``metrics.json`` cannot be written.
+        """
+        raise NotImplementedError

@@ -1,0 +1,124 @@
+"""What every run is: a folder with a model, its processor and its declaration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, require
+from polymodal.artifact.run_folder import kind_of, require_files, write_run
+from polymodal.config import Declaration
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.errors import RunError
+from polymodal.models.base import PolymodalPreTrainedModel
+from polymodal.utils.atomic import writing
+from polymodal.utils.device import computing_in, find_device
+
+M = TypeVar("M", bound=PolymodalPreTrainedModel)
+P = TypeVar("P", bound=PolymodalProcessor)
+
+
+class RunBase(Generic[M, P]):
+    """A trained model with its processor and declaration.
+
+    Attributes:
+        folder: Where it lies.
+        model: In evaluation mode.
+        processor: Feeds the model.
+        declaration: What the run was made from.
+        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
+    """
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset()
+    """The kinds of run that a class reads; its subclasses read the same."""
+
+    def __init__(
+        self, folder: Path, model: M, processor: P, declaration: Declaration, precision: str = "fp32"
+    ) -> None:
+        self.folder, self.model, self.processor = folder, model, processor
+        self.declaration, self.precision = declaration, precision
+        model.eval()
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Self:
+        """The run in ``folder``; of :class:`RunBase` itself, one of the class that reads its kind.
+
+        Args:
+            folder: What a fit wrote.
+            device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
+            precision: ``fp32``, or ``bf16`` or ``fp16`` for speed; the weights stay as they are.
+
+        Raises:
+            RunError: If the folder is not there or incomplete, or holds a run of another kind.
+            ConfigError: If this machine has no such device, or there is no such precision.
+        """
+        path, place = Path(folder), find_device(device)
+        with computing_in(place, precision):
+            pass  # refused before anything is read
+        if not os.path.isdir(path):
+            raise RunError(f"{path}: no such run folder")
+        require_files(path)
+        kind = kind_of(path)
+        run = cls._class_for(kind, path).read(path, precision)
+        run.model.to(place)  # type: ignore[arg-type]
+        return run
+
+    @classmethod
+    def _class_for(cls, kind: Kind, path: Path) -> type[Self]:
+        """The class that reads runs of a kind: this one, or of :class:`RunBase` one of its subclasses."""
+        if not cls.kinds:
+            return next(each for each in cls.__subclasses__() if kind in each.kinds)
+        if kind not in cls.kinds:
+            words = Capability.generate if Kind.words in cls.kinds else Capability.explain
+            require(kind, words, path)
+        return cls
+
+    @classmethod
+    def read(cls, path: Path, precision: str) -> Self:
+        """The run in a folder that is whole, on the CPU.
+
+        Raises:
+            RunError: If its files cannot be read, or are of different runs.
+        """
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> Kind:
+        """What the run answers with."""
+        raise NotImplementedError
+
+    @property
+    def targets(self) -> list[str]:
+        """The columns that its heads answer."""
+        return []
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the run can do."""
+        return CAPABILITIES[self.kind]
+
+    def require(self, capability: Capability) -> None:
+        """Refuse what the run cannot do.
+
+        Raises:
+            RunError: If ``capability`` is not among its own.
+        """
+        require(self.kind, capability, self.folder, self.targets)
+
+    def save(self, folder: str | Path) -> None:
+        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
+
+        Raises:
+            RunError: If it cannot be written, as when the disk is full.
+        """
+        with writing(folder):
+            self.write(Path(folder))
+
+    def write(self, folder: Path) -> None:
+        """The same, with whatever error the system has where it fails."""
+        write_run(folder, self.model, self.processor, self.declaration)
+
+
+AnyRun = RunBase[Any, Any]
+"""A run of whichever kind."""

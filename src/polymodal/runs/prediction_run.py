@@ -1,0 +1,275 @@
+"""A run with heads, or pre-trained without targets: its answers, metrics and vectors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from polymodal.artifact.capabilities import Capability, Kind
+from polymodal.artifact.integrity import check_agreement, without_hub
+from polymodal.artifact.run_folder import load_model, model_class
+from polymodal.config.parsing import load_yaml
+from polymodal.data.checks.findings import Findings, inspect_table
+from polymodal.data.checks.rejected import ON_ERROR, SKIP
+from polymodal.data.collator import RowDataset
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.tables.kept_columns import KeptColumns
+from polymodal.data.tables.table import Table, read_table
+from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
+from polymodal.models import PolymodalForPrediction
+from polymodal.models.inference import Batch, Measure, answer_frame, run_batches
+from polymodal.runs.core import RunBase
+from polymodal.runs.encode_items import encode, width_of
+from polymodal.runs.row_errors import blank_unread
+
+
+class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
+    """A run whose heads answer targets, or a pre-trained one that has vectors alone.
+
+    Its model is a :class:`PolymodalForPrediction`, after a pre-training a :class:`PolymodalForPreTraining`.
+    """
+
+    kinds = frozenset({Kind.heads, Kind.space})
+
+    @classmethod
+    def read(cls, path: Path, precision: str) -> Self:
+        """See :meth:`RunBase.read`."""
+        model = load_model(path, model_class(path))
+        with without_hub():
+            processor = PolymodalProcessor.from_pretrained(path)
+        declaration = load_yaml(path / "run.yaml")
+        names = model.config.input_names, model.config.head_names
+        found = {
+            "processor_config.json": (list(processor.readers), list(processor.targets)),
+            "run.yaml": (list(declaration.inputs), list(declaration.targets)),
+        }
+        for file in found:
+            if found[file] != names:
+                raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
+        check_agreement(model.config, processor, path)
+        return cls(path, model, processor, declaration, precision)
+
+    @property
+    def kind(self) -> Kind:
+        """Heads, or a space where it was pre-trained without targets."""
+        return Kind.heads if self.targets else Kind.space
+
+    @property
+    def targets(self) -> list[str]:
+        """The columns that its heads answer."""
+        return self.model.config.head_names
+
+    def predict(
+        self,
+        source: Any,
+        *,
+        batch_size: int = 128,
+        probabilities: bool = False,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
+
+        Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`. The
+        answers to a DataFrame have its index. What the table lacks, and values that training never saw, are
+        named in an ``InputWarning``.
+
+        Args:
+            source: The rows.
+            batch_size: Rows at once.
+            probabilities: A column a class as well.
+            on_error: ``skip`` answers a row that cannot be read by empty cells; a column ``error`` says why.
+            keep: Columns of the table that stand before the answers.
+
+        Raises:
+            DataError: If a cell cannot be read, or the table has none of the model's inputs.
+            ConfigError: If there is no such column to keep, or an answer has its name.
+        """
+        return pd.concat(list(self.predict_batches(source, batch_size, probabilities, on_error, keep)))
+
+    def predict_batches(
+        self,
+        source: Any,
+        batch_size: int = 128,
+        probabilities: bool = False,
+        on_error: str = "refuse",
+        keep: str | Sequence[str] = (),
+    ) -> Iterator[pd.DataFrame]:
+        """The same, batch by batch, in constant memory.
+
+        Raises:
+            DataError: If a cell cannot be read, or the table has none of the model's inputs.
+            ConfigError: If there is no such column to keep, or an answer has its name.
+        """
+        self.require(Capability.predict)
+        table = read_table(source)
+        rows = self.rows(table, on_error=on_error)
+        kept = KeptColumns(table, keep)
+        self.inspect(table).warn()
+        for batch in self.batches(rows, batch_size):
+            frame = answer_frame(self.model, batch, probabilities, self.processor.targets)
+            yield kept.beside(blank_unread(frame, batch) if rows.skip else frame, batch.index)
+
+    def inspect(self, source: Any) -> Findings:
+        """What a table holds that training never saw, and what it lacks of what the run reads.
+
+        Raises:
+            DataError: If the table cannot be read.
+        """
+        table = read_table(source).marking(self.processor.missing)
+        written = {name: target.written for name, target in self.processor.targets.items()}
+        return inspect_table(table, self.processor.readers, written)
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+    ) -> dict[str, dict[str, float]]:
+        """Every metric by target, on the rows whose target is not empty.
+
+        ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
+        Where the fit weighed its rows (``data.sample_weight``), so does this by the same column; a table
+        without it gives a ``UserWarning``, and all its rows count the same.
+
+        Raises:
+            DataError: If a target's column is missing, a row has no weight, or no row an answer.
+        """
+        self.require(Capability.evaluate)
+        table = read_table(source)
+        for name in self.model.config.head_names:
+            if name not in table.columns:
+                raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
+                                        cure=did_you_mean(name, table.columns)))  # fmt: skip
+        measure = Measure(self.model)
+        if lacking := self.lacks_weights(table):
+            warnings.warn(lacking, stacklevel=2)
+        rows = self.rows(table, self.model.config.head_names, on_error, self.weighted_by(table))
+        self.inspect(table).warn()
+        for batch in self.batches(rows, batch_size):
+            measure.add(batch)
+            if rejected is not None:
+                rejected += [problem for bad in batch.problems.values() for problem in bad]
+        results = measure.metrics()
+        if not results:
+            unread = " or its row cannot be read" if rows.skip else ""
+            found, expected = f"every target cell is empty{unread}", "rows with answers"
+            if rows.weights is not None and not rows.weights.any():
+                found, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
+            raise DataError(Problem(file=table.name, found=found, expected=expected))
+        return results
+
+    def weighted_by(self, table: Table) -> str | None:
+        """The column that says how much each row of a table counts; None where all count the same."""
+        column = self.declaration.data.sample_weight
+        return column if column in table.columns else None
+
+    def lacks_weights(self, table: Table) -> str:
+        """What to say of a table without the column by which the fit weighed its rows; else nothing."""
+        column = self.declaration.data.sample_weight
+        if column is None or column in table.columns:
+            return ""
+        return f"{table.name}: no column '{column}', by which the fit weighed its rows: all count the same"
+
+    def embed(
+        self, source: Any, *, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
+    ) -> np.ndarray:
+        """Vectors ``(rows, width)``: of the fused row, or of one ``input`` (NaN where a row lacks it).
+
+        ``on_error="skip"`` gives NaN for a row that cannot be read.
+
+        Raises:
+            ConfigError: If there is no such input.
+        """
+        batches = self.embed_batches(source, input, batch_size, on_error)
+        return np.concatenate([vectors for vectors, _ in batches])
+
+    def embed_batches(
+        self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
+    ) -> Iterator[tuple[np.ndarray, Batch]]:
+        """The same, batch by batch, each beside its batch."""
+        names = self.model.config.input_names
+        if input is not None and input not in names:
+            raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
+        table = read_table(source)
+        rows = self.rows(table, on_error=on_error)
+        self.inspect(table).warn()
+        for batch in self.batches(rows, batch_size):
+            yield self._vectors(batch, input), batch
+
+    def vectors_batches(
+        self, source: Any, batch_size: int = 128, on_error: str = "refuse"
+    ) -> Iterator[tuple[dict[str, np.ndarray], Batch]]:
+        """Every input's vectors in one pass, batch by batch: ``(batch, width)``, NaN where a row lacks it."""
+        for batch in self.batches(self.rows(read_table(source), on_error=on_error), batch_size):
+            yield {name: self._vectors(batch, name) for name in self.model.config.input_names}, batch
+
+    @property
+    def shares_space(self) -> bool:
+        """Whether the vectors of different inputs lie in one space, and may be compared."""
+        return self.model.config.space is not None
+
+    @property
+    def width(self) -> int:
+        """Of an input's vector."""
+        return width_of(self.model)
+
+    def encode(self, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
+        """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
+
+        Args:
+            items: What each is, see :func:`polymodal.runs.encode_items.as_cells`. One that is in no list
+                gives ``(width,)``.
+            normalize: To unit length, so that the dot product of two is their cosine.
+            batch_size: Items at once.
+
+        Raises:
+            DataError: If an item is empty, cannot be read, or no input reads such: one line for each.
+        """
+        self.require(Capability.encode)
+        return encode(self, items, normalize=normalize, batch_size=batch_size)
+
+    def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
+        output = batch.output
+        assert output.fused is not None and output.embeddings is not None and output.present is not None
+        vectors = (output.fused if name is None else output.embeddings[name]).float().clone()
+        if name is not None:
+            vectors[~output.present[:, self.model.config.input_names.index(name)]] = torch.nan
+        vectors[torch.from_numpy(batch.unread)] = torch.nan
+        return vectors.numpy()
+
+    def batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
+        """The model's output for some rows, batch by batch; what was converted in cells is warned of."""
+        yield from run_batches(self.model, rows, batch_size, precision=self.precision)
+        for (column, what), cells in rows.notes.items():
+            text = f"{rows.table.name}: column '{one_line(column, 80)}': {cells} of its cells: {what}"
+            warnings.warn(text, ReadingWarning, stacklevel=3)
+
+    def rows(
+        self, table: Table, targets: Any = (), on_error: str = "refuse", weight: str | None = None
+    ) -> RowDataset:
+        """The rows of ``table`` as this run reads them, with these ``targets`` and the column of weights.
+
+        Raises:
+            DataError: If the table has none of the model's inputs, or a cell holds no weight.
+            RunError: If ``on_error`` is none of its values.
+        """
+        names = self.model.config.input_names
+        if not any(name in table.columns for name in names):
+            found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
+            expected = f"one or more of {', '.join(names)}"
+            raise DataError(Problem(file=table.name, found=found, expected=expected))
+        if on_error not in ON_ERROR:
+            raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
+        skip = on_error == SKIP
+        return RowDataset(
+            table, self.processor, targets=targets, numbers=table.numbers, skip=skip, weight=weight
+        )

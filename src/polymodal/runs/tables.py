@@ -1,0 +1,98 @@
+"""Answers and vectors of a run written to a file, batch after batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from polymodal.data.checks.rejected import SKIP
+from polymodal.data.tables.kept_columns import KeptColumns
+from polymodal.data.tables.table import read_table
+from polymodal.data.tables.table_writing import check_output, write_table
+from polymodal.models.inference import answer_types
+from polymodal.runs.generation_run import GenerationRun
+from polymodal.runs.prediction_run import PredictionRun
+from polymodal.runs.row_errors import ERROR, Rows, errors_of
+from polymodal.utils.progress import progress
+
+
+def predict_to(
+    run: PredictionRun | GenerationRun,
+    source: Any,
+    output: Path,
+    *,
+    probabilities: bool = False,
+    batch_size: int = 128,
+    on_error: str = "refuse",
+    rejected: list[str] | None = None,
+    keep: str | Sequence[str] = (),
+) -> int:
+    """Write every row's answer to the file ``output``, batch after batch; returns their number.
+
+    The suffix says the format, see :func:`polymodal.data.tables.table_writing.write_table`. ``keep`` names
+    columns of the
+    table that stand before the answers. With ``on_error="skip"`` the answers to a row that cannot be read
+    are empty and the column ``error`` says why; ``rejected`` takes these texts in.
+
+    Raises:
+        PolymodalError: If a cell cannot be read or the file cannot be written.
+    """
+    check_output(output)
+    table = read_table(source)
+    check_output(output, table.name)
+    frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error, keep), rejected)
+    shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
+    types = {} if isinstance(run, GenerationRun) else answer_types(run.model, run.processor.targets)
+    return write_table(shown, output, types | KeptColumns(table, keep).types)
+
+
+def note_errors(frames: Iterator[pd.DataFrame], rejected: list[str] | None) -> Iterator[pd.DataFrame]:
+    """``frames`` as they are; what their column of errors holds is added to ``rejected``."""
+    for frame in frames:
+        if rejected is not None and ERROR in frame:
+            rejected.extend(frame[ERROR].dropna())
+        yield frame
+
+
+def embed_to(
+    run: PredictionRun | GenerationRun,
+    source: Any,
+    output: Path,
+    *,
+    input: str | None = None,
+    batch_size: int = 128,
+    on_error: str = "refuse",
+    rejected: list[str] | None = None,
+    keep: str | Sequence[str] = (),
+) -> int:
+    """Write a row's vector a row, as the list column ``embedding``; returns the number of rows.
+
+    Formats, ``keep`` and ``on_error="skip"`` as in :func:`predict_to`; CSV and Excel hold a vector as a JSON
+    list.
+
+    Raises:
+        PolymodalError: If a cell cannot be read or the file cannot be written.
+    """
+    check_output(output)
+    table = read_table(source)
+    check_output(output, table.name)
+    kept = KeptColumns(table, keep)
+    frames = embed_frames(run.embed_batches(table, input, batch_size, on_error), on_error == SKIP, kept)
+    noted = note_errors(frames, rejected)
+    shown = progress(noted, "embedding", math.ceil(len(table) / batch_size))
+    return write_table(shown, output, kept.types)
+
+
+def embed_frames(
+    batches: Iterable[tuple[np.ndarray, Rows]], skip: bool, kept: KeptColumns
+) -> Iterator[pd.DataFrame]:
+    """A batch's vectors as a column; where rows may be skipped, theirs are NaN beside an ``error``."""
+    for vectors, batch in batches:
+        frame = pd.DataFrame({"embedding": list(vectors)})
+        errors = {ERROR: pd.array(errors_of(batch), dtype="string")} if skip else {}
+        yield kept.beside(frame.assign(**errors), batch.index)

@@ -1,0 +1,83 @@
+"""What spans the sections of a declaration: checked before any file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polymodal.config import DataConfig, Declaration
+from polymodal.config.parsing import located
+from polymodal.data.cache.disk import DiskStore, default_folder
+from polymodal.data.cache.memory import ReadCache
+from polymodal.training.declaration.augmentation_check import check_changes
+from polymodal.training.declaration.validation import (
+    check_checkpointing,
+    check_columns,
+    check_encoder,
+    check_fusions,
+    check_head,
+    check_layer_decay,
+    check_objectives,
+    check_weighted,
+    check_weighting,
+)
+from polymodal.training.loop.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
+from polymodal.training.loop.model_selection import metric_name
+
+GB = 2**30
+
+
+def check_parts(
+    declaration: Declaration,
+    source: str,
+    lines: Mapping[tuple, int],
+    fusions: Sequence[str] = (),
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Refuse what the sections cannot tell by themselves, before any file is read.
+
+    ``known`` says by input how an encoder is built again that comes from a run.
+
+    Raises:
+        ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments is not to be had.
+    """
+    check_columns(declaration)
+    train, known = declaration.train, known or {}
+    for name, value in train.arguments.items():
+        with located(source, lines, "train", name):
+            check_argument(name, value)
+    with located(source, lines, "train"):
+        trial = train.model_copy()
+        fill_in(trial, 1)
+        training_arguments(trial, Path(), 1)
+    for name, target in declaration.targets.items():
+        with located(source, lines, "targets", name):
+            check_head(name, target)
+    with located(source, lines, "data", "sample_weight"):
+        check_weighted(declaration)
+    with located(source, lines, "train", "metric"):
+        metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
+    with located(source, lines, "train", "weighting"):
+        check_weighting(declaration)
+    with located(source, lines, "objectives"):
+        check_objectives(declaration)
+    with located(source, lines, "fusion"):
+        check_fusions(declaration.fusion, fusions, list(declaration.inputs))
+    for name, entry in declaration.inputs.items():
+        with located(source, lines, "inputs", name, "encoder"):
+            check_encoder(entry, known.get(name))
+        with located(source, lines, "inputs", name):
+            check_changes(entry)
+    with located(source, lines, "train", "layer_decay"):
+        check_layer_decay(train.layer_decay, declaration.inputs, known)
+    for name in CHECKPOINTING:
+        if train.arguments.get(name) and not declaration.generation:  # a language model has such layers
+            with located(source, lines, "train", name):
+                check_checkpointing(declaration.inputs, known)
+
+
+def open_cache(data: DataConfig) -> ReadCache:
+    """The cache of a fit: as much memory and disk as the declaration allows."""
+    store = DiskStore(default_folder(), int(data.cache_disk * GB)) if data.cache_disk else None
+    return ReadCache(int(data.cache_memory * GB), store)

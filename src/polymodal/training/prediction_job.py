@@ -1,0 +1,186 @@
+"""A fit of heads, or a pre-training, that has been read but not begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from polymodal.artifact.capabilities import Kind
+from polymodal.config import Declaration
+from polymodal.data.checks.check import CheckReport, check
+from polymodal.data.checks.rejected import SKIP, in_order
+from polymodal.data.collator import RowDataset
+from polymodal.data.media.path_access import Root
+from polymodal.data.preparation import prepare_processor
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.items import each_item
+from polymodal.data.tables.table import Table, each_cell
+from polymodal.errors import Problem
+from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.fingerprint import describe_tables
+from polymodal.training.job import Job
+from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.pairing import check_pairs
+from polymodal.training.warm_start.start import Start
+from polymodal.utils.progress import progress
+
+
+@dataclass(kw_only=True)
+class PredictionJob(Job[PolymodalProcessor]):
+    """A fit of heads, or a pre-training by objectives.
+
+    Attributes:
+        features: Reads what frozen encoders make of the cells; None where none is.
+    """
+
+    features: PolymodalProcessor | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Heads; a space without targets."""
+        return Kind.heads if self.declaration.targets else Kind.space
+
+    @property
+    def metric(self) -> str:
+        """The validation metric that picks the best epoch."""
+        tasks = {name: target.task for name, target in self.declaration.targets.items()}
+        return metric_name(self.declaration.train.metric, tasks)
+
+    def varied(self, declaration: Declaration) -> PredictionJob:
+        """See :meth:`polymodal.training.job.Job.varied`.
+
+        Rows whose media could not be read stay skipped: these need not be opened again.
+        """
+        fresh = replace(self, declaration=declaration, features=None, notes=[], rejected=list(self.rejected))
+        if declaration.data == self.declaration.data and declaration.data.seed is not None:
+            return fresh
+        fresh.splits, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
+        media = [name for name, config in declaration.inputs.items() if is_media(config.modality)]
+        fresh._drop([problem for problem in self.rejected if problem.column in media])
+        fresh.processor, fresh.report = fresh.prepared(), None
+        return fresh
+
+    def prepared(self) -> PolymodalProcessor:
+        """The processor of the declaration and of the training rows as they are now."""
+        return prepare(self.declaration, self.splits["train"], self.start)
+
+    def describe(self) -> dict[str, Any]:
+        """See :func:`polymodal.training.fingerprint.describe_tables`."""
+        return describe_tables(self.splits, self.declaration, self.processor)
+
+    def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
+        """See :meth:`polymodal.training.job.Job.check`."""
+
+        def decode(name: str, config: Any, item: Any, root: Root) -> Any:
+            return self.processor.read(name, item, root, self.cache)
+
+        self.report = self.check_cells(decode if media else lambda *_: None, None if quiet else progress)
+        self.report.problems += self._report_problems()
+        if self.declaration.data.on_error == SKIP:
+            self.report = self._skip_rows(self.report)
+        return self.report
+
+    def check_cells(self, decode: Any, shown: Any = None) -> CheckReport:
+        """The check of all splits as they are now, each cell of media read by ``decode``."""
+        splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
+        return check(
+            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers,
+            every=self.declaration.data.on_error == SKIP, readers=self.processor.readers,
+        )  # fmt: skip
+
+    def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
+        """The dataset of a split, with its targets."""
+        processor = self.features if self.features and split != "test" else self.processor
+        return RowDataset(
+            self.splits[split], processor, self.cache, targets=self.declaration.targets, dropout=dropout,
+            seed=self.declaration.train.seed, numbers=self.numbers[split].tolist(),
+            weight=self.declaration.data.sample_weight,
+        )  # fmt: skip
+
+    def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Root]]:
+        """The distinct items in some inputs' cells, of training and validation, each with its folder."""
+        seen = set()
+        for table in (self.splits["train"], self.splits["validation"]):
+            for name in names:
+                reader = self.processor.readers[name]
+                cells = each_cell(table.values(name)) if name in table.columns else ()
+                for _, item in (found for cell in cells for found in each_item(cell, reader.modality)):
+                    key = None if reader.is_empty(item) else reader.key(item, table.root)
+                    if key is not None and key not in seen:
+                        seen.add(key)
+                        yield item, table.root
+
+    def answers(self) -> dict[str, np.ndarray]:
+        """The training targets as the processor reads them."""
+        train = self.splits["train"]
+        return {
+            name: np.array([reader.read(cell) for cell in train.values(name).to_pylist()])
+            for name, reader in self.processor.targets.items()
+        }
+
+    def weights(self) -> np.ndarray | None:
+        """How much each training row counts ``(rows,)``; None where all count the same.
+
+        Raises:
+            DataError: If a cell holds no weight.
+        """
+        return self.rows("train").weights
+
+    def require_pairs(self) -> None:
+        """See :meth:`polymodal.training.job.Job.require_pairs`; notes which rows the objectives can use."""
+        self.notes += check_pairs(self.splits, self.declaration.objectives, self.processor.readers)
+
+    def follow(self, rejected: list[Problem]) -> None:
+        """See :meth:`polymodal.training.job.Job.follow`."""
+        known = set(self.rejected)
+        bad = [problem for problem in rejected if problem not in known]
+        if bad:
+            self._drop(bad)
+            self._prepare_again()
+            self.rejected = rejected
+
+    def _skip_rows(self, report: CheckReport) -> CheckReport:
+        """Skip rows until none has a problem.
+
+        What is learned from the training rows by the processor is then learned again, from those that are
+        left.
+
+        Returns:
+            The report on the rows that are left; its problems are those that concern no row in particular.
+        """
+        before = len(self.rejected)
+        while bad := [problem for problem in report.problems if problem.row is not None]:
+            others = [problem for problem in report.problems if problem.row is None]
+            self._drop(bad)
+            if others:  # skipping rows fixes none of these
+                report.problems = others
+                break
+            report = self.check_cells(lambda *_: None)  # what is left was read
+        if len(self.rejected) > before and report.ok:
+            self._prepare_again()
+        report.rejected = self.rejected = in_order(self.rejected)
+        return report
+
+    def _drop(self, bad: Sequence[Problem]) -> None:
+        """Take the rows that ``bad`` names out of every split."""
+        self.rejected = [*self.rejected, *bad]
+        self.splits = {name: table.without(bad) for name, table in self.splits.items()}
+        self.numbers = {name: table.places for name, table in self.splits.items()}
+
+    def _prepare_again(self) -> None:
+        """A new processor; readers that stay equal are kept, and with them what they have in the cache."""
+        fresh, old = self.prepared(), self.processor.readers
+        same = {name for name in old if old[name].fingerprint == fresh.readers[name].fingerprint}
+        readers = {name: old[name] if name in same else fresh.readers[name] for name in old}
+        self.processor = PolymodalProcessor(readers, fresh.targets, fresh.missing)
+
+
+def prepare(declaration: Declaration, train: Table, start: Start | None) -> PolymodalProcessor:
+    """The processor of a declaration, with the readers of the run that it is fine-tuned from."""
+    known = start.readers(train, declaration.inputs) if start else {}
+    held_by = declaration.data.private_rows if declaration.data.private else 1
+    return prepare_processor(train, declaration.inputs, declaration.targets, known, held_by=held_by)

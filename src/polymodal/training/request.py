@@ -1,0 +1,83 @@
+"""What a fit is requested to do: one object from the API through all pipelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+Target = str | Sequence[str] | None
+"""A column to learn, or several."""
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """A fit, a pre-training or a check, as it was requested.
+
+    Attributes:
+        source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
+        targets: Columns to learn, beside those declared.
+        inputs: The only columns to read; by default all that can be read.
+        output: The run folder; ``runs/<name of the table>`` by default.
+        settings: Such as ``train.epochs=3``, over everything else.
+        sample_weight: Column of row weights, as ``data.sample_weight``.
+        start: A run to fine-tune from, over the one declared.
+        objectives: To learn by, beside those declared.
+        prompt: Template over columns of the question, for answers in words.
+        answer: Template over columns of the answer.
+        pretraining: Learn without targets, by objectives. None: if objectives are declared and no target.
+        fusions: To be fitted in the place of the one declared; its options go to those that have them.
+        folds: Number of folds of a cross-validation; None for the one split of a plain fit.
+        seeds: Number of seeds, counted from ``train.seed``; None for a single fit.
+        trials: Number of trials of a hyperparameter search; None for no search.
+        resume: Continue an interrupted run in ``output``.
+        overwrite: Replace a finished run in ``output``.
+        quiet: Show no progress.
+    """
+
+    source: Any
+    _: KW_ONLY
+    targets: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+    output: str | Path | None = None
+    settings: Sequence[str] = ()
+    sample_weight: str | None = None
+    start: str | Path | None = None
+    objectives: Sequence[str] = ()
+    prompt: str | None = None
+    answer: str | None = None
+    pretraining: bool | None = False
+    fusions: Sequence[str] = ()
+    folds: int | None = None
+    seeds: int | None = None
+    trials: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    quiet: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where the run, or the runs, are written."""
+        if self.output:
+            return Path(self.output)
+        is_path = isinstance(self.source, (str, Path))
+        return Path("runs") / (Path(self.source).stem if is_path else "run")
+
+    @property
+    def all_settings(self) -> list[str]:
+        """The settings, and those that other arguments stand for."""
+        column = (
+            [] if self.sample_weight is None else [f"data.sample_weight={json.dumps(self.sample_weight)}"]
+        )
+        folds = [] if self.folds is None else [f"data.folds={self.folds}"]
+        return [*self.settings, *column, *folds]
+
+
+def target_names(target: Target) -> list[str]:
+    """The names of target columns; a DataFrame may have numbers for names, which a table writes as digits."""
+    if target is None:
+        return []
+    columns = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
+    return [str(name) for name in columns]
