@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def test_numbers_of_single_precision_are_written_in_as_few_digits_as_they_need(t
 
 
 def test_a_dash_is_standard_output(capsys):
-    assert write_table([FRAME[["int", "text"]][:2]], pm.data.writing.Path("-")) == 2
+    assert write_table([FRAME[["int", "text"]][:2]], Path("-")) == 2
     assert capsys.readouterr().out == f"int,text\n{2**60},=1+1\n,+49 30\n"
 
 

@@ -5,8 +5,7 @@ error rates may exceed 1.
 """
 
 # In the order in which the metrics are listed.
-from polymodal.evaluation.text_metrics import captions, transcription, translation
-from polymodal.evaluation.text_metrics import exact_match as matches
+from polymodal.evaluation.text_metrics import exact_match, translation, captions, transcription  # noqa: I001
 from polymodal.evaluation.text_metrics.base import HIGHER_IS_BETTER, WORD_METRICS, Measured, word_metric
 from polymodal.evaluation.text_metrics.text_scores import (
     DEFAULT,
@@ -18,5 +17,5 @@ from polymodal.evaluation.text_metrics.text_scores import (
 
 __all__ = [
     "DEFAULT", "HIGHER_IS_BETTER", "WORD_METRICS", "Measured", "measure_words", "measured_words", "suited",
-    "word_estimates", "word_metric", "matches", "translation", "captions", "transcription",
+    "word_estimates", "word_metric", "exact_match", "translation", "captions", "transcription",
 ]  # fmt: skip
