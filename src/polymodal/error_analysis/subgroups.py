@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.error_analysis.subgroup_columns import MOST_VALUES, Partition, partition
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.multiple_testing import holm
 from polymodal.evaluation.statistics.permutation_test import exchange_p
+from polymodal.evaluation.statistics.subgroup_columns import MOST_VALUES, Partition, partition
 
 LEVEL = 0.05
 """The chance, over all comparisons of a report, of one flag or more where there is nothing."""

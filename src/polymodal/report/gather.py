@@ -13,11 +13,11 @@ import torch
 from polymodal.config import ReportConfig, TargetConfig
 from polymodal.data.collator import RowDataset
 from polymodal.error_analysis.error_analysis import failures
-from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.error_analysis.subgroups import subgroups
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
 from polymodal.importance.emap import InteractionFigures, emap
 from polymodal.importance.importance import (
     InputImportance,

@@ -14,12 +14,12 @@ import pandas as pd
 from polymodal.config import ReportConfig
 from polymodal.data.chat.messages import USER
 from polymodal.data.tables.table import read_table
-from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.error_analysis.subgroups import subgroups
 from polymodal.errors import DataError, Problem
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS, Bootstrap
 from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
 from polymodal.evaluation.text_metrics import HIGHER_IS_BETTER, Measured, measured_words, word_estimates
 from polymodal.report.html_cells import show_cell
 from polymodal.report.number_text import difference, is_above, whole

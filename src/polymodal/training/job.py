@@ -16,9 +16,9 @@ from polymodal.data.checks.rejected import NAME, count_rows, left_out
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
-from polymodal.error_analysis.subgroup_columns import subgroup_columns
 from polymodal.errors import DataError, Problem
 from polymodal.evaluation.statistics.clusters import check_group
+from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
 from polymodal.training.warm_start.start import Start
 from polymodal.training.warm_start.transfer import Continued
 
