@@ -44,7 +44,7 @@ def test_it_writes_a_run_and_says_what_to_do_with_it(houses):
     printed = (houses / "printed.txt").read_text()
     assert "masked_text" in printed and "--from pre" in printed
     card = (houses / "pre/README.md").read_text()
-    assert "Learned without targets, by **contrastive**" in card and "run.embed(" in card
+    assert "Pre-trained without targets by **contrastive**" in card and "run.embed(" in card
 
 
 def test_a_pretrained_run_gives_vectors_and_answers_nothing(houses):

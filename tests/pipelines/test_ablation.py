@@ -43,7 +43,7 @@ def test_every_single_input_and_every_leave_one_out_is_fitted_with_each_seed(fol
         assert entry["mean"] == pytest.approx(np.mean(entry["values"]))
         assert entry["deviation"] == pytest.approx(np.std(entry["values"], ddof=1))
     page = (folder / "run/report.html").read_text()
-    assert "Trained without them" in page and "Both put the subsets in" in page
+    assert "Retrained ablation" in page and "Both rank the subsets in" in page
     by_inputs = {tuple(entry["inputs"]): entry["mean"] for entry in again["subsets"]}
     assert by_inputs["x",] > by_inputs["y",] + 0.1 and by_inputs["x", "y"] > by_inputs["y", "z"] + 0.1
 

@@ -49,8 +49,8 @@ def test_the_page_says_what_is_lacking_and_why(folder):
     assert "kind: What each input is worth cannot be told: " in result.out and "column 'photo'" in result.out
     assert "kind: Next: Put the files of photo back, and make the report again." in result.out
     text = (folder / "again/report.html").read_text()
-    assert "What each input is worth</h2>" not in text and "How robust it is" not in text
-    assert "as the fit answered them" in text and "Where it fails" in text
+    assert "Input importance</h2>" not in text and "Robustness</h2>" not in text
+    assert "as the fit answered them" in text and "Error analysis</h2>" in text
     assert '<p class="soft">photo: ' in text and "Under each card" not in text
 
 

@@ -42,7 +42,7 @@ def test_a_fit_ends_with_a_page_that_needs_nothing_else(folder):
         for sentence in target["verdict"]["sentences"]:
             assert sentence in page.text
     assert "prefers-color-scheme: dark" in text and "@media print" in text
-    order = [page.text.index(title) for title in ("Next:", "What each input is worth", "How it was made")]
+    order = [page.text.index(title) for title in ("Next:", "Input importance", "Training and data")]
     assert order == sorted(order)
 
 
@@ -204,18 +204,18 @@ def test_columns_that_cannot_be_compared_are_refused_before_anything_is_measured
 
 def test_robustness_and_calibration_stand_on_the_page(folder):
     figures = json.loads((folder / "run/report.json").read_text())["targets"]
-    page = Page((folder / "run/report.html").read_text())
-    titles = ["What each input is worth", "How robust it is", "Whether it is as sure as it is right"]
-    titles += ["Where it fails", "How it was made"]
+    text = (folder / "run/report.html").read_text()
+    page = Page(text)
+    titles = ["Input importance", "Robustness", "Calibration", "Error analysis", "Training and data"]
     order = [page.text.index(title) for title in titles]
-    assert order == sorted(order) and page.text.count("How robust it is") == 2
+    assert order == sorted(order) and text.count("<h2>Robustness</h2>") == 2
     for target in figures.values():
         missing, noise = (target["robustness"][key] for key in ("missing", "noise"))
         assert missing["together"][0]["value"] == pytest.approx(target["worth"]["all"]["value"], abs=1e-6)
         assert missing["together"][-1]["value"] == pytest.approx(target["worth"]["none"]["value"], abs=1e-6)
         assert set(noise["noise"]) == set(INPUTS.split(","))
     assert "signal to noise, dB" in page.text and "occlusion" in page.text
-    assert figures["price"]["calibration"]["promised"] == 0.9 and "made to hold 90.0 %" in page.text
+    assert figures["price"]["calibration"]["promised"] == 0.9 and "nominal coverage 90.0 %" in page.text
     without = polymodal("report", "run", "-o", "quick", "--noise-rows", "0", "--json", folder=folder)
     assert without.json["targets"]["kind"]["robustness"]["noise"] == {}
     assert "Worse cells" not in (folder / "quick/report.html").read_text()

@@ -84,7 +84,7 @@ def test_validation_metrics_and_what_is_chosen_by_them_weigh_rows(runs):
 def test_a_report_and_a_comparison_weigh_rows_and_say_so(runs, frame, tmp_path):
     run, rows = runs[0], frame[frame["split"] == "test"].reset_index(drop=True)
     page = run.report(rows, noise_rows=10, output=tmp_path / "report").read_text()
-    assert "Rows count as much as the column" in page
+    assert "rows are weighted by the column" in page
     figures, measured = json.loads((tmp_path / "report/report.json").read_text()), run.evaluate(rows)
     assert figures["sample_weight"] == "count"
     for target, metric in (("kind", "accuracy"), ("price", "r2"), ("tags", "micro_f1")):
@@ -100,7 +100,7 @@ def test_a_report_and_a_comparison_weigh_rows_and_say_so(runs, frame, tmp_path):
     assert "rows count by their weights, which are the same in all runs" in both["notes"]
     scored = both["targets"]["price"]["runs"][0]["score"]["value"]
     assert scored == pytest.approx(measured["price"]["r2"], abs=1e-5)
-    assert "Rows count as much as the column `count` says" in (run.folder / "README.md").read_text()
+    assert "rows are weighted by the column `count`" in (run.folder / "README.md").read_text()
 
 
 def test_evaluate_states_on_the_command_line_whether_it_weighs_rows(runs, frame, tmp_path):

@@ -125,7 +125,7 @@ def marked(text: str, parts: Iterable[Part]) -> Markup:
         shown += escape(text[end:start]) + _word(text[start:behind], word.attribution, scale)
         end = behind
     rest = text[end:].strip()
-    return shown + (Markup(' <span class="unread">{}</span>').format(rest) if rest else "")
+    return shown + (Markup(' <span class="truncated">{}</span>').format(rest) if rest else "")
 
 
 def _word(text: str, attribution: float, scale: float) -> Markup:
