@@ -107,7 +107,7 @@ def lines_plot(
 
 
 def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """True classes down, said ones across; the darker, the larger the share of the true class."""
+    """Confusion matrix: true classes down, predicted ones across; colour is the share of the true class."""
     matrix = np.array(counts, dtype=float)
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     with drawing():
@@ -123,22 +123,22 @@ def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> s
         places, names = range(len(classes)), [shown_name(name) for name in classes]
         axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0)
         axes.set_yticks(places, names)
-        axes.set_xlabel("said")
+        axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.grid(visible=False)
-        return svg(figure, "true against said classes")
+        return svg(figure, "true by predicted classes")
 
 
 def residuals_plot(points: Sequence[Mapping[str, float]]) -> str:
-    """Answers against how far they are off."""
+    """Residuals by prediction."""
     with drawing():
         figure = Figure(figsize=(6.4, 2.9))
         axes = figure.add_subplot()
         answers, residuals = ([point[key] for point in points] for key in ("answer", "residual"))
         axes.plot(answers, residuals, "o", color=BLUE, markersize=3, alpha=0.6, markeredgewidth=0)
         axes.axhline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel("answer")
-        axes.set_ylabel("answer less truth")
+        axes.set_xlabel("prediction")
+        axes.set_ylabel("prediction − ground truth")
         return svg(figure, "residuals")
 
 
@@ -185,14 +185,14 @@ def robustness_plot(
 
 
 def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """How often answers of a confidence are right; the diagonal is as often as they say."""
+    """Reliability diagram: accuracy per bin of confidence; the diagonal is perfect calibration."""
     with drawing():
         figure = Figure(figsize=(6.4, 3.4))
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="as often as said")
-        shown = [("answers", after, BLUE)]
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="perfect calibration")
+        shown = [("predictions", after, BLUE)]
         if before != after:
-            shown = [("before", before, ORANGE), ("with its temperature", after, BLUE)]
+            shown = [("before", before, ORANGE), ("with temperature", after, BLUE)]
         for name, found, colour in shown:
             total = sum(entry["count"] for entry in found["bins"])
             confidence, right, share = (
@@ -206,13 +206,13 @@ def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("confidence")
-        axes.set_ylabel("share that is right")
+        axes.set_ylabel("accuracy")
         percent_axis(axes, "accuracy")
         percent_axis(axes, "accuracy", "y")
         legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         for handle in legend.legend_handles[1:]:
             handle.set_sizes([40])  # type: ignore[union-attr]
-        return svg(figure, "share that is right by confidence")
+        return svg(figure, "accuracy by confidence")
 
 
 def svg(figure: Figure, label: str) -> str:

@@ -134,5 +134,5 @@ def test_a_fit_keeps_the_temperature_and_predicts_with_it(folder):
     assert calibration["after"]["ece"] == pytest.approx(with_it["ece"], abs=1e-4)
     assert calibration["before"]["ece"] == pytest.approx(without["ece"], abs=1e-4)
     page = (folder / "run/report.html").read_text()
-    assert f"with its temperature of {chosen['temperature']:.2f}" in page
-    assert "The probabilities have no temperature" in (folder / "plain/report.html").read_text()
+    assert f"with temperature {chosen['temperature']:.2f}" in page
+    assert "No temperature is applied" in (folder / "plain/report.html").read_text()
