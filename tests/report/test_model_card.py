@@ -43,7 +43,7 @@ def test_its_figures_are_those_of_the_report(folder):
         for sentence in target["verdict"]["sentences"]:
             assert sentence in text
     assert figures["making"]["data"]["sha256"] in text
-    for title in ("## Intended use", "## Data", "## Results", "## Limits", "## How it was made"):
+    for title in ("## Intended use", "## Data", "## Results", "## Limits", "## Training"):
         assert text.count(title) == 1
     assert "\n\n\n" not in text and "{{" not in text
 
