@@ -1,7 +1,6 @@
 """The public API: the command line, the service and notebooks all go through these names.
 
-Each is imported from its home when it is first used, so that help, wrong options and a missing file load no
-torch. Type checkers see all of them.
+Each is imported when it is first used: help, wrong options and a missing file load no torch.
 """
 
 from __future__ import annotations
@@ -140,7 +139,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported from its home."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'polymodal.api' has no attribute '{name}'")
     module, attribute = _HOME_OF[name]

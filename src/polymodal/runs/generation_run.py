@@ -92,6 +92,11 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         batch_size: int = 32,
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
+        max_new_tokens: int | None = None,
+        beams: int | None = None,
+        sample: bool | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
         **options: Any,
     ) -> pd.DataFrame:
         """Answers to every row of a table, a DataFrame or a list of dicts, in their order.
@@ -105,15 +110,26 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             on_error: ``skip`` leaves the answer to a row that cannot be read empty; a column ``error`` says
                 why.
             keep: Columns of the table that stand before the answers.
-            options: How to decode: ``max_new_tokens``, ``beams``, ``sample``, ``temperature``, ``top_p``, or
-                any other option of Transformers' ``generate``.
+            max_new_tokens: Most tokens of an answer.
+            beams: Beams of a beam search.
+            sample: Draw tokens instead of taking the likeliest.
+            temperature: Of drawn tokens.
+            top_p: Of drawn tokens, the likeliest share.
+            options: Any other option of Transformers' ``generate``.
 
         Raises:
             DataError: If a row cannot be read, or a column is missing.
             ConfigError: If there is no such column to keep, or no such option.
         """
         table = read_table(source)
-        chosen = decoding(self.generation.decoding, options)
+        chosen = decoding(
+            self.generation.decoding,
+            options
+            | {
+                "max_new_tokens": max_new_tokens, "beams": beams, "sample": sample,
+                "temperature": temperature, "top_p": top_p,
+            },
+        )  # fmt: skip
         kept = KeptColumns(table, keep)
         frame = self._answer(table, chosen, batch_size, on_error)
         self.inspect(table).warn()
@@ -283,7 +299,17 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         return context_of(self.model)
 
     def chat(
-        self, messages: Sequence[Any], *, stream: bool = False, root: str | Root = None, **options: Any
+        self,
+        messages: Sequence[Any],
+        *,
+        stream: bool = False,
+        root: str | Root = None,
+        max_new_tokens: int | None = None,
+        beams: int | None = None,
+        sample: bool | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        **options: Any,
     ) -> Any:
         """The answer to a conversation in the Transformers chat format, whose last message is the user's.
 
@@ -292,7 +318,12 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             stream: Give the answer piece by piece, as it is made.
             root: The folder that relative paths start from; or, as a
                 :class:`polymodal.data.media.path_access.MediaAccess`, also which files may be named.
-            options: See :meth:`generate`.
+            max_new_tokens: Most tokens of an answer.
+            beams: Beams of a beam search.
+            sample: Draw tokens instead of taking the likeliest.
+            temperature: Of drawn tokens.
+            top_p: Of drawn tokens, the likeliest share.
+            options: Any other option of Transformers' ``generate``.
 
         Returns:
             The text; with ``stream`` an iterator over its pieces, which may be closed before its end.
@@ -303,7 +334,14 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         folder = Path(root) if isinstance(root, str) else root
         turn = self.processor.encode(self.conversation(messages), folder, reply=True)
         self._require_room(len(turn.encoded.ids))
-        chosen = decoding(self.generation.decoding, options)
+        chosen = decoding(
+            self.generation.decoding,
+            options
+            | {
+                "max_new_tokens": max_new_tokens, "beams": beams, "sample": sample,
+                "temperature": temperature, "top_p": top_p,
+            },
+        )  # fmt: skip
         if stream:
             return stream_turn(self.model, self.processor, turn, chosen, self.precision)
         return answer_turns(self.model, self.processor, [turn], chosen, self.precision)[0]

@@ -51,19 +51,34 @@ class Index:
         return cls(Path(folder), read_manifest(Path(folder)), run)
 
     @classmethod
-    def build(cls, folder: str | Path, run: PredictionRun, source: Any, **options: Any) -> Index:
+    def build(
+        cls,
+        folder: str | Path,
+        run: PredictionRun,
+        source: Any,
+        *,
+        key: str | None = None,
+        delete: bool = False,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+    ) -> Index:
         """The index in ``folder``, made from a table or brought up to date with it.
 
         Args:
             folder: Where it lies.
             run: Embeds.
             source: The table.
-            options: See :func:`polymodal.search.index_building.index_table`.
+            key: The column that identifies rows; by default what the index has, or the row numbers.
+            delete: Remove rows that the table does not have.
+            batch_size: Rows per batch.
+            on_error: ``skip`` skips rows that cannot be read.
 
         Raises:
             PolymodalError: If the table cannot be read, or the folder is no index of this run.
         """
-        index_table(run, source, Path(folder), **options)
+        index_table(
+            run, source, Path(folder), key=key, delete=delete, batch_size=batch_size, on_error=on_error
+        )
         return cls.open(folder, run)
 
     def __len__(self) -> int:
@@ -148,13 +163,31 @@ class Index:
         found = self._store.nearest(table, vector, min(k, count), columns, where=where, probing=probing)
         return as_hits(found, name, self.manifest.fields)
 
-    def update(self, source: Any, **options: Any) -> Indexed:
+    def update(
+        self,
+        source: Any,
+        *,
+        key: str | None = None,
+        delete: bool = False,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+    ) -> Indexed:
         """Bring it up to date with a table; see :func:`polymodal.search.index_building.index_table`.
+
+        Args:
+            source: The table.
+            key: The column that identifies rows; by default what the index has, or the row numbers.
+            delete: Remove rows that the table does not have.
+            batch_size: Rows per batch.
+            on_error: ``skip`` skips rows that cannot be read.
 
         Raises:
             PolymodalError: If the table cannot be read, or the run is not to be found.
         """
-        done = index_table(self._maker.run(), source, self.folder, **options)
+        done = index_table(
+            self._maker.run(), source, self.folder, key=key, delete=delete, batch_size=batch_size,
+            on_error=on_error,
+        )  # fmt: skip
         self._reopen()
         return done
 
