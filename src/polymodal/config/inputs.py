@@ -54,7 +54,7 @@ CHANGES: dict[str, Any] = {
 TUNING = ("freeze", "lora", "unfreeze_last")
 """The ways to let only a part of a pretrained encoder learn, or nothing of it."""
 MOST_ITEMS = 8
-"""Of a cell that holds a list, where nothing else is said."""
+"""Of a cell that holds a list, by default."""
 
 
 class InputConfig(Section):
@@ -147,12 +147,12 @@ class InputConfig(Section):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What of :data:`CHANGES` was asked for by name."""
+        """The settings among :data:`CHANGES` that were given."""
         given = {name: getattr(self, name) for name in CHANGES}
         return {name: value for name, value in given.items() if value not in (None, CHANGES[name])}
 
     def unchanged(self) -> InputConfig:
-        """The same input, which training reads as it is."""
+        """The same input without augmentation."""
         return self.model_copy(update={"augment": False, **CHANGES})
 
     @field_validator("modality", mode="before")

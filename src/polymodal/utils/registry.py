@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A mapping from names to components that refuses a name given twice.
+    """A mapping from names to components that refuses a name that is taken.
 
     Iterating yields the names in the order in which they were registered, then what other packages offer.
 
     Args:
         kind: What the components are, for messages.
         group: Of the entry points by which other packages offer theirs; such a package is imported when its
-            component is first asked for, so that a broken one harms no other.
+            component is first used, so that a broken one harms no other.
         base: The class that all components derive from.
     """
 

@@ -35,7 +35,7 @@ def check_text_length(
         name: The input.
         config: Its settings.
         reader: Reads it; nothing is counted where it is no reader of texts.
-        findings: Takes in what is to be said.
+        findings: Takes the warnings.
     """
     long = list(_long_rows(parts, name, config, reader, findings))
     total = sum(len(parts.tables[split]) for split in parts.having(name))
@@ -64,7 +64,7 @@ def check_text_length(
 def _long_rows(
     parts: Parts, name: str, config: InputConfig, reader: Reader | None, findings: Findings
 ) -> Iterator[tuple[str, int]]:
-    """Where the texts stand that may have more tokens than are read; a token has a byte at least.
+    """The rows whose texts may have more tokens than are read; a token has a byte at least.
 
     Normalizing may lengthen a text, which is why it may have half as many bytes.
     """
@@ -127,7 +127,7 @@ def cut_media(
         name: The input.
         reader: Reads it.
         sizes: Of each item measured, its seconds or steps first.
-        findings: Takes in what is to be said.
+        findings: Takes the warnings.
     """
     if not sizes:
         return

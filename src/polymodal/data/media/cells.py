@@ -190,7 +190,7 @@ def describe(cell: Any) -> str:
         if text[:5].lower() == "data:":
             return f"data: URI of {len(text)} characters"
         if os.path.isabs(text) and _recognise_text(text) is not None:
-            text = short_path(text)  # what is said may be kept and shared: it names no folder of the machine
+            text = short_path(text)  # messages may be kept and shared: they name no folder of the machine
         return text if len(text) <= 200 else f"{text[:200]}…"
     if isinstance(cell, RAW):
         return f"{len(cell)} bytes"
@@ -214,7 +214,7 @@ def open_cell(cell: Any, root: Root, limits: Limits) -> BinaryIO:
         MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
     """
     given = cell
-    if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first is told in no time
+    if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first test is the fast one
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if is_empty(cell):
         raise MediaError(found="an empty cell", expected="a file or its bytes")

@@ -165,7 +165,7 @@ class Reader:
     def recognise(cls, cells: Sequence[Any]) -> Claim | None:
         """Claim a column that nobody declared, by its values; None if the reader does not know it.
 
-        Only readers of other packages are consulted; the own modalities are told apart by `data.schema`.
+        Only readers of other packages are consulted; `data.schema` recognises ours.
 
         Args:
             cells: Different values of the column that are not empty, as far as they are looked at.
@@ -296,7 +296,7 @@ class Reader:
     def blank(self) -> Any:
         """What :meth:`read` might return of an item that says nothing.
 
-        It stands where there has to be an item and is none; what a model makes of it is never used.
+        It fills the slot of an item that is missing; what a model computes from it is never used.
         """
         raise TypeError(f"{type(self).__name__} has no blank of its own")
 

@@ -1,4 +1,4 @@
-"""What stands in a column, in a few words and figures."""
+"""The content of a column, in a few words and figures."""
 
 from __future__ import annotations
 

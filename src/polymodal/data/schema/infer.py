@@ -131,7 +131,7 @@ def _words(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
 
 
 def _partly_numbers(values: pa.ChunkedArray, cells: Cells) -> dict[str, str]:
-    """The doubt and cure of texts of which most are numbers, but too few for a column of numbers."""
+    """The doubt and the fix for texts of which most are numbers, but too few for a column of numbers."""
     if not is_textual(values.type):
         return {}
     numbers, bad = parse_numbers(values)
@@ -156,7 +156,7 @@ def _is_yes_no(values: pa.ChunkedArray, cells: Cells) -> bool:
 
 
 def _is_constant(cells: Cells) -> bool:
-    """One value everywhere; one value here and there still says something: where it stands."""
+    """One value everywhere; one value here and there still says something: in which rows."""
     whole = cells.rows > 1 and cells.filled == cells.rows
     first = as_label(cells.distinct[0]) if cells.distinct else ""
     return whole and all(as_label(value) == first for value in cells.distinct)
@@ -234,7 +234,7 @@ def _are_features(values: Sequence[Any], kinds: Sequence[str | None]) -> bool:
 
 
 def _form(value: Any, kind: str) -> str:
-    """How a medium stands in its cell: ``.png``, ``data:image URIs``, ``image bytes``, ``lists of .png``."""
+    """The form of a medium in its cell: ``.png``, ``data:image URIs``, ``image bytes``, ``lists of .png``."""
     value = (written_list(value) if isinstance(value, str) else None) or value
     if isinstance(value, list):
         return "lists of numbers" if number_depth(value) else f"lists of {_form(first_filled(value), kind)}"

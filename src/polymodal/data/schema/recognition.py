@@ -68,7 +68,7 @@ def all_different(cells: Cells) -> bool:
 
 
 def setting(column: str, *modalities: str) -> str:
-    """The settings that read ``column`` as something else, for a cure."""
+    """The settings that read ``column`` as something else."""
     first, *others = modalities
     more = f" (or {', '.join(others)})" if others else ""
     return f"inputs.{column}.modality={first}{more}"

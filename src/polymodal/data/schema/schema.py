@@ -43,7 +43,7 @@ def complete(
     beside: bool = False,
     reads: Callable[[str], str] = str,
 ) -> tuple[dict[str, Any], list[Guess]]:
-    """Add to a declaration what it leaves open, from what stands in the table.
+    """Add to a declaration what it leaves open, from the table.
 
     Args:
         values: The sections given, perhaps none; left as they are.

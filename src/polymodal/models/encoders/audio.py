@@ -207,10 +207,10 @@ class AudioEncoder(BackboneEncoder):
     def _require_samples(self) -> None:
         """Refuse changes of a waveform where the backbone reads what its feature extractor makes of it."""
         hears = self.backbone.main_input_name == "input_values" and not hasattr(self.config, "num_mel_bins")
-        asked = "time_shift" if self.time_shift else "noise" if self.noise is not None else None
-        if asked and not hears:
+        requested = "time_shift" if self.time_shift else "noise" if self.noise is not None else None
+        if requested and not hears:
             found = f"a model of type '{self.config.model_type}' reads what its feature extractor makes"
-            raise ConfigError(f"'{asked}' changes a waveform, and {found}. Leave it out")
+            raise ConfigError(f"'{requested}' changes a waveform, and {found}. Leave it out")
 
     def _steps(self, hidden: Tensor) -> Tensor:
         """``hidden`` in the order of time: AST's patches lie in a grid of frequency and time."""

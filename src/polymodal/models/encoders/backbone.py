@@ -26,7 +26,7 @@ REFUSED = (
 """What Transformers raises at sizes of a wrong type, or that do not fit each other."""
 
 UNREAD = ("mask_token", "masked_spec_embed", "query_global", "key_global", "value_global")
-"""Weights that only pre-training or other calls use: what stands for hidden patches and hidden sound, and
+"""Weights that only pre-training or other calls use: the tokens of hidden patches and hidden sound, and
 Longformer's attention of chosen tokens to all."""
 UNREAD_OF = {"XLNet": ("mask_emb", "r_s_bias", "seg_embed")}
 """The same of one kind, by the start of a model's class name, where others use weights of that name."""

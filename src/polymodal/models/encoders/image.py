@@ -163,7 +163,7 @@ def own_size(config: Any) -> int | None:
 def patches_to_grid(hidden: Tensor, pixel_values: Tensor, patch: int | None = None) -> Tensor:
     """Patch tokens ``(items, prefix + rows·columns, width)`` as ``(items, width, rows, columns)``.
 
-    Class and register tokens stand before the patches and are left out: they have no place in the grid.
+    Class and register tokens precede the patches and are skipped: they have no position in the grid.
     Where there are fewer tokens than patches of side ``patch``, the backbone has merged them evenly.
     """
     height, width = pixel_values.shape[2:]

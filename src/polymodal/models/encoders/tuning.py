@@ -34,11 +34,11 @@ def tune(
         The settings of the adapters with every default, or None without adapters.
 
     Raises:
-        ConfigError: If two ways are asked for at once, or the backbone has no such layers.
+        ConfigError: If two ways are requested at once, or the backbone has no such layers.
     """
     adapts = lora is True or isinstance(lora, Mapping)
-    asked = {"freeze": freeze, "lora": adapts, "unfreeze_last": unfreeze_last}
-    both = [name for name, value in asked.items() if value]
+    requested = {"freeze": freeze, "lora": adapts, "unfreeze_last": unfreeze_last}
+    both = [name for name, value in requested.items() if value]
     if len(both) > 1:
         raise ConfigError(f"'{both[0]}' and '{both[1]}' exclude each other: each says what stays as it is")
     if freeze:

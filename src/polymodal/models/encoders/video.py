@@ -143,7 +143,7 @@ class VideoEncoder(BackboneEncoder):
         config = self.backbone.config
         hidden = self.backbone(pixel_values=clips).last_hidden_state
         steps, rows, columns = clip_grid(config, clips)
-        # A class token stands before the patches and is left out: it has no place in the grid.
+        # A class token precedes the patches and is skipped: it has no position in the grid.
         patches = hidden[:, -steps * rows * columns :].transpose(1, 2)
         if config.model_type in TIME_LAST:
             return patches.unflatten(2, (rows, columns, steps)).movedim(4, 2)

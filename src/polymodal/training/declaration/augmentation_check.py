@@ -10,7 +10,7 @@ from polymodal.utils.registry import accepted
 
 
 def check_changes(config: InputConfig) -> None:
-    """Build the encoder of an input without its weights, if it may not do what was asked for.
+    """Build the encoder of an input without its weights, if it may not support the augmentation.
 
     Raises:
         ConfigError: If the encoder does not know of it, or never makes what it changes.
