@@ -130,3 +130,16 @@ def test_a_model_by_hand_gets_the_reader_of_its_encoder(site):
 def test_no_source_names_the_modality():
     quoted = re.compile(r"""["']depth["']|depth_maps""")
     assert not [path for path in (ROOT / "src").rglob("*.py") if quoted.search(path.read_text())]
+
+
+def test_a_modality_that_nobody_knows_is_refused_in_one_line():
+    class Smells(pm.Encoder):
+        modality, width = "smell", 8
+
+    pm.ENCODERS.register("smells")(Smells)
+    try:
+        model = pm.PolymodalModel.from_parts(encoders={"nose": Smells()})
+        with pytest.raises(pm.ConfigError, match=r"^there is no modality named 'smell'\. There are: "):
+            pm.PolymodalProcessor.for_model(model)
+    finally:
+        pm.ENCODERS._entries.pop("smells")

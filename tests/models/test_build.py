@@ -10,7 +10,7 @@ from polymodal.config.parsing import parse
 from polymodal.data.preparation import prepare_processor
 from polymodal.data.tables.table import read_table
 from polymodal.errors import ConfigError
-from polymodal.models.build import build_model
+from polymodal.models.build import build_encoders, build_model
 from polymodal.models.encoders import ENCODERS, NumberEncoder
 from tests.support.component_cases import BERT, CNN
 
@@ -63,6 +63,29 @@ def test_a_declaration_becomes_a_model_that_its_processor_feeds():
     assert model.config.input_names == list(INPUTS)
     assert model.model.encoder_of == {"note": 0, "remark": 0, "photo": 1, "town": 2, "rooms": 3}
     assert output.logits["kind"].shape == (4, 2) and output.logits["price"].shape == (4, 1)
+
+
+def test_building_changes_no_reader_and_the_job_applies_what_encoders_need():
+    table = read_table(pd.DataFrame(COLUMNS), name="t")
+    declaration = parse({"inputs": INPUTS, "targets": TARGETS, "fusion": {"name": "concat", "width": 16}})
+    processor = prepare_processor(table, declaration.inputs, declaration.targets)
+    assert processor.groups == {
+        "note": "note",
+        "remark": "note",
+        "photo": "photo",
+        "town": "town",
+        "rooms": "rooms",
+    }
+    before = dict(processor.readers)
+    encoders = build_encoders(declaration, processor)
+    assert all(processor.readers[name] is reader for name, reader in before.items())
+    assert encoders["note"] is encoders["remark"] and encoders["photo"].reader_settings == {
+        "size": encoders["photo"].size
+    }
+    processor.change_readers({"note": {"max_length": 5}, "photo": encoders["photo"].reader_settings})
+    assert processor.readers["photo"] is before["photo"], "it has these settings already"
+    assert processor.readers["note"] is processor.readers["remark"] is not before["note"]
+    assert (processor.readers["note"].max_length, before["note"].max_length) == (5, 128)
 
 
 def test_heads_learn_their_scale_and_weights_from_the_training_answers():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from polymodal.data.readers import AudioReader, ImageReader, TextReader, VideoReader
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.encoders import Encoder
 from polymodal.models.encoders.backbone import fixed_weights, hold_fixed, own_memory
@@ -32,7 +33,7 @@ class PolymodalPreTrainedModel(PreTrainedModel):
     config_class = PolymodalConfig
     base_model_prefix = "model"
     main_input_name = "index"
-    input_modalities = ["text", "image", "audio", "video"]
+    input_modalities = [kind.modality for kind in (TextReader, ImageReader, AudioReader, VideoReader)]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
 

@@ -119,7 +119,7 @@ def cell_key(cell: Any) -> Hashable | None:
     if isinstance(cell, bytes):
         return digest(cell)
     if isinstance(cell, (int, float)):
-        return ("number", repr(cell))  # True, 1 and 1.0 are equal, yet not the same text
+        return (type(cell).__name__, repr(cell))  # True, 1 and 1.0 are equal, yet differ as text
     return cell if isinstance(cell, str) else None
 
 
