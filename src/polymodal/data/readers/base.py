@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -377,18 +377,6 @@ def _transformers_class(name: str) -> Any:
     import transformers
 
     return getattr(transformers, name)
-
-
-def shown_range(values: Iterable[float], form: str) -> str:
-    """``0.1–2.3``, or one number where all are equal."""
-    known = list(values)
-    return "–".join(dict.fromkeys((f"{min(known):{form}}", f"{max(known):{form}}")))
-
-
-def some_of(values: Iterable[float]) -> str:
-    """``8000 or 16000``; of four different numbers or more the smallest and the largest."""
-    shown = [f"{value:.0f}" for value in sorted(set(values))]
-    return " or ".join(shown) if len(shown) < 4 else f"{shown[0]} to {shown[-1]}"
 
 
 def content_of(role: str | None) -> Content | None:

@@ -1,8 +1,8 @@
-"""Cells that hold several items: a list of pictures, recordings, clips, texts or sequences."""
+"""The items of cells: one each, or a list of pictures, recordings, clips, texts or sequences; their sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from polymodal.data.media.cells import MediaError, filled_items, is_empty
@@ -41,3 +41,15 @@ def of_item(error: MediaError, index: int) -> MediaError:
     if not index:
         return error
     return MediaError(found=f"item {index}: {error.found}", expected=error.expected, cure=error.cure)
+
+
+def shown_range(values: Iterable[float], form: str) -> str:
+    """``0.1–2.3``, or one number where all are equal."""
+    known = list(values)
+    return "–".join(dict.fromkeys((f"{min(known):{form}}", f"{max(known):{form}}")))
+
+
+def some_of(values: Iterable[float]) -> str:
+    """``8000 or 16000``; of four different numbers or more the smallest and the largest."""
+    shown = [f"{value:.0f}" for value in sorted(set(values))]
+    return " or ".join(shown) if len(shown) < 4 else f"{shown[0]} to {shown[-1]}"

@@ -17,10 +17,9 @@ from polymodal.data.readers.base import (
     KeptLength,
     Reader,
     SizeFinding,
-    shown_range,
-    some_of,
 )
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.items import shown_range, some_of
 from polymodal.data.tables.lists import as_list, number_depth, written_list
 from polymodal.utils.records import Settings
 

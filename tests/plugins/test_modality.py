@@ -13,7 +13,7 @@ from PIL import Image
 import polymodal as pm
 from tests.support.command import error, polymodal
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "tests/plugins/depth"
 ROWS = 30
 DECLARATION = {
