@@ -136,6 +136,9 @@ def test_a_modality_that_nobody_knows_is_refused_in_one_line():
     class Smells(pm.Encoder):
         modality, width = "smell", 8
 
+        def settings(self):
+            return {}
+
     pm.ENCODERS.register("smells")(Smells)
     try:
         model = pm.PolymodalModel.from_parts(encoders={"nose": Smells()})
