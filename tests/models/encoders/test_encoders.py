@@ -17,7 +17,7 @@ from polymodal.models.encoders import (
     build_encoder,
     encoder_settings,
 )
-from polymodal.models.encoders.augment.frames import equalize
+from polymodal.models.encoders.augment.signals import equalize
 from polymodal.models.encoders.image import patches_to_grid
 from polymodal.models.encoders.mel import LogMel
 from tests.support.component_cases import BERT, CNN, SMALL_CNN

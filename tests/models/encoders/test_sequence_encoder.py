@@ -6,7 +6,7 @@ from torch import nn
 
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import SequenceEncoder
-from polymodal.models.encoders.augment.frames import mask_stretches, stretch
+from polymodal.models.encoders.augment.signals import mask_stretches, stretch
 from tests.support.component_cases import BERT, SMALL_CNN
 
 

@@ -197,8 +197,8 @@ def other_llama(folder: Path, **sizes: Any) -> Path:
     ("sizes", "found"),
     [
         ({"hidden_size": 32}, r"size mismatch"),
-        ({"num_hidden_layers": 3}, r"layers\.2\..*lora_A.* stands in one of them alone"),
-        ({"num_hidden_layers": 1}, r"layers\.1\..*lora_A.* stands in one of them alone"),
+        ({"num_hidden_layers": 3}, r"layers\.2\..*lora_A.* is in one of them only"),
+        ({"num_hidden_layers": 1}, r"layers\.1\..*lora_A.* is in one of them only"),
     ],
     ids=["wider", "deeper", "shallower"],
 )

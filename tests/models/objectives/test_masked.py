@@ -98,11 +98,11 @@ def test_a_sequence_is_told_by_the_means_of_its_own_length():
 def test_the_nearest_token_tells_a_patch():
     patches = PicturePatches(pm.ImageEncoder("resnet", size=32))
     grid = TokenSequence(torch.zeros(1, 8, 4), torch.ones(1, 8, dtype=torch.bool), torch.zeros(1), (2, 4))
-    places = patches.places(grid).view(8, 8)
+    places = patches.nearest_tokens(grid).view(8, 8)
     assert places[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3] and places[7].tolist() == [4, 4, 5, 5, 6, 6, 7, 7]
     sound = SoundPatches(pm.AudioEncoder("resnet", rate=4000, seconds=1.0))
     mask = torch.arange(6) < torch.tensor([[4], [1]])
-    along = sound.places(TokenSequence(torch.zeros(2, 6, 4), mask, torch.arange(2), (6,)))
+    along = sound.nearest_tokens(TokenSequence(torch.zeros(2, 6, 4), mask, torch.arange(2), (6,)))
     assert along[0].tolist() == [n for n in range(4) for _ in range(4)] and not along[1].any()
 
 

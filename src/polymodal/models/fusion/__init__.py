@@ -1,6 +1,6 @@
-"""Fusions by name; each turns the embedded inputs into one :class:`FusedState`."""
+"""Fusions by name: from the embedded inputs to one :class:`FusedState`."""
 
-# From the plainest to the dearest: the order in which they are listed, and fitted by "--fusions all".
+# From the simplest to the most expensive: the order in which they are listed, and fitted by "--fusions all".
 from polymodal.models.fusion import late, product, stream, cross  # noqa: I001
 from polymodal.models.fusion.base import FUSIONS, FeatureFusion, Fusion
 

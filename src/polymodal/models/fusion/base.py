@@ -1,9 +1,10 @@
-"""What every fusion is: the embedded inputs in, one state out."""
+"""Base of the fusions: the embedded inputs in, one fused state out."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -17,19 +18,56 @@ from polymodal.utils.registry import Registry
 class Fusion(nn.Module):
     """Base of all fusions; a subclass takes the names of the inputs, the width and its own options.
 
+    Args:
+        inputs: Names of the inputs, in declared order.
+        width: Width of the embedded tokens and of the pooled state.
+
     Attributes:
-        gives_tokens: Whether :class:`FusedState` holds tokens; what needs them refuses a fusion without.
+        gives_tokens: Whether :class:`FusedState` holds tokens; objectives that need them refuse a fusion
+            without.
+        tensor_rules: Which weights a fit that fine-tunes from a run (``--from``) can copy when the set of
+            inputs differs: by pattern of a tensor's name, the dimensions that have one block per input. In a
+            pattern ``<input>`` is the index of an input, ``<source>`` the index of an input that it reads
+            (where ``fusion.sources`` lists these), ``#`` any number and ``*`` any rest. A tensor without a
+            pattern depends on all inputs at once and starts with fresh weights; so does every tensor of a
+            fusion without rules. With the same inputs every tensor is copied, with or without rules.
     """
 
     gives_tokens: ClassVar[bool] = False
+    tensor_rules: ClassVar[Mapping[str, tuple[int, ...]]] = {}
 
     def __init__(self, inputs: Sequence[str], *, width: int) -> None:
         super().__init__()
         self.inputs, self.width = list(inputs), width
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """Fuse ``embedded``, which holds every input in declared order."""
+        """Fuse the embedded inputs of a batch.
+
+        Args:
+            embedded: Every input, in declared order: tokens ``(batch, length, width)``, their mask, and
+                ``present`` ``(batch,)``. A row without an input holds one learned token there.
+
+        Returns:
+            The state: ``pooled`` ``(batch, width)``, and tokens if the fusion gives any.
+        """
         raise TypeError(f"{type(self).__name__} has no forward of its own")
+
+    @classmethod
+    def check(cls, inputs: Sequence[str], *, width: int, **options: Any) -> None:
+        """Check that the fusion can be built for these inputs, before any file is read.
+
+        By default it is built without weights (on the ``meta`` device); override it to check more.
+
+        Args:
+            inputs: Names of the inputs, in declared order.
+            width: The shared width.
+            options: The fusion's own.
+
+        Raises:
+            ValueError: If it cannot be built; the message becomes a line for the user.
+        """
+        with torch.device("meta"):
+            cls(inputs, width=width, **options)
 
 
 FUSIONS: Registry[type[Fusion]] = Registry("fusion", group="polymodal.fusions", base=Fusion)
@@ -61,18 +99,32 @@ class FeatureFusion(nn.Module):
     def bind(self, inputs: Sequence[str]) -> FeatureFusion:
         """Build the weights for ``inputs``."""
         if self.fusion is None or self.fusion.inputs != list(inputs):
-            try:
+            with self._as_config_error():
                 self.fusion = FUSIONS[self.name](inputs, width=self.width, **self.options)
-            except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-                given = {"width": self.width, **self.options}
-                raise ConfigError(f"the fusion '{self.name}' cannot be built with {given}: {error}") from None
         return self
 
-    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`.
+    def check(self, inputs: Sequence[str]) -> None:
+        """Check that the fusion can be built for ``inputs``: see :meth:`Fusion.check`.
 
         Raises:
-            ValueError: If the inputs were never named.
+            ConfigError: If it cannot.
+        """
+        with self._as_config_error():
+            FUSIONS[self.name].check(inputs, width=self.width, **self.options)
+
+    @contextmanager
+    def _as_config_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+            settings = {"width": self.width, **self.options}
+            raise ConfigError(f"the fusion '{self.name}' cannot be built with {settings}: {error}") from None
+
+    def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
+        """Fuse the embedded inputs of a batch: see :meth:`Fusion.forward`.
+
+        Raises:
+            ValueError: If the inputs are not bound yet.
         """
         if self.fusion is None:
             raise ValueError(f"FeatureFusion('{self.name}') does not know its inputs yet: call bind(names)")
@@ -80,7 +132,7 @@ class FeatureFusion(nn.Module):
 
 
 def check_options(name: str, options: Iterable[str]) -> None:
-    """Refuse what the fusion ``name`` has no option for.
+    """Refuse options that the fusion ``name`` does not have.
 
     Raises:
         ConfigError: If there is no such fusion or option.
@@ -104,7 +156,11 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 def join(embedded: Mapping[str, EmbeddedInput]) -> tuple[Tensor, Tensor, dict[str, slice]]:
-    """All inputs' tokens in one row, ``(batch, length, width)``, their mask, and where each input lies."""
+    """Concatenate the tokens of all inputs.
+
+    Returns:
+        tokens ``(batch, length, width)``, their mask ``(batch, length)``, and the slice of each input.
+    """
     spans, start = {}, 0
     for name, entry in embedded.items():
         spans[name] = slice(start, start + entry.tokens.shape[1])
@@ -115,10 +171,10 @@ def join(embedded: Mapping[str, EmbeddedInput]) -> tuple[Tensor, Tensor, dict[st
 
 
 def require_positive(**options: int) -> None:
-    """Refuse counts below one, with which a fusion would not see its inputs.
+    """Check counts of layers, latents and the like.
 
     Raises:
-        ValueError: If one of them is.
+        ValueError: If one is below 1.
     """
     for name, value in options.items():
         if value < 1:
@@ -126,7 +182,7 @@ def require_positive(**options: int) -> None:
 
 
 def require_heads(width: int, heads: int) -> None:
-    """Refuse attention heads that do not share the width evenly.
+    """Check that the attention heads divide the width.
 
     Raises:
         ValueError: If they do not.
@@ -136,7 +192,7 @@ def require_heads(width: int, heads: int) -> None:
 
 
 def transformer_layer(width: int, heads: int, dropout: float) -> nn.TransformerEncoderLayer:
-    """A pre-norm Transformer layer with GELU; its feed-forward part is twice as wide.
+    """A pre-norm Transformer layer with GELU; its feed-forward layer is twice as wide.
 
     Raises:
         ValueError: If the heads do not divide the width.

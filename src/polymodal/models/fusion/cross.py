@@ -1,4 +1,4 @@
-"""Fusions by cross-attention: from each input to the others, or from a few latents to all tokens."""
+"""Fusions by cross-attention: between inputs (MulT), or from latents to all tokens (Perceiver)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from polymodal.models.outputs import EmbeddedInput, FusedState
 
 
 class CrossAttentionLayer(nn.Module):
-    """``x + attention(norm(x) → norm(source))``, then a feed-forward part as in :func:`transformer_layer`.
+    """``x + attention(norm(x) → norm(source))``, then a feed-forward layer as in :func:`transformer_layer`.
 
     Raises:
         ValueError: If the heads do not divide the width.
@@ -50,12 +50,12 @@ class CrossAttentionLayer(nn.Module):
 
 
 class CrossModalStream(nn.Module):
-    """One input's tokens: they read each source through layers of its own, then one another.
+    """The stream of one input in MulT: cross-attention to each source, then self-attention.
 
     Args:
         width: The shared width.
-        sources: How many there are; none where the model has one input only.
-        layers: Cross-attention layers a source.
+        sources: Number of sources; 0 where the model has one input only.
+        layers: Cross-attention layers per source.
         heads: Attention heads.
         dropout: Inside the layers.
     """
@@ -70,7 +70,7 @@ class CrossModalStream(nn.Module):
         self.own = transformer_layer(width, heads, dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor, sources: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """``tokens`` ``(batch, length, width)`` and what they read; each source is its tokens and mask."""
+        """Let ``tokens`` ``(batch, length, width)`` attend to the sources, each its tokens and their mask."""
         streams = []
         for layers, (source, source_mask) in zip(self.cross, sources, strict=True):
             stream = tokens
@@ -83,22 +83,31 @@ class CrossModalStream(nn.Module):
 
 @FUSIONS.register("cross_attention")
 class CrossAttentionFusion(Fusion):
-    """Each input's tokens read every other input's, then one another (MulT; Tsai et al. 2019, section 3).
+    """Multimodal Transformer: cross-attention between pairs of inputs (MulT; Tsai et al. 2019, section 3).
 
-    In the paper each ordered pair of inputs has a cross-modal Transformer of its own, of which there are
-    n (n - 1). That holds up to ``pairwise`` inputs; above, each input reads all others through one
-    Transformer, their tokens side by side (the segment tells them apart), so that the cost grows with n.
-    What a target read of its sources is projected to the shared width before it attends to itself; the
-    answer is a projection of the streams' mean vectors (the paper: of their last tokens).
+    In the paper each of the n (n - 1) ordered pairs of inputs has its own cross-modal Transformer. That holds
+    up to ``pairwise`` inputs; above, each input attends to all others through one Transformer, their tokens
+    concatenated (the segment embedding distinguishes them), so that the cost grows with n. The results of the
+    cross-attention are projected to the shared width before self-attention; the pooled state is a projection
+    of the streams' mean vectors (in the paper: of their last tokens).
 
     Args:
-        layers: Cross-attention layers a pair, or an input.
+        layers: Cross-attention layers per pair, or per input.
         heads: Attention heads.
-        pairwise: Most inputs for which each pair has its own layers.
+        pairwise: Largest number of inputs for which each pair has its own layers.
         dropout: Inside the layers.
     """
 
     gives_tokens = True
+    tensor_rules = {
+        "streams.<input>.cross.<source>.*": (),
+        "streams.<input>.combine.weight": (1,),
+        "streams.<input>.combine.bias": (),
+        "streams.<input>.own.*": (),
+        "norm.*": (),
+        "out.weight": (1,),
+        "out.bias": (),
+    }
 
     def __init__(
         self,
@@ -125,7 +134,7 @@ class CrossAttentionFusion(Fusion):
         self.out = nn.Linear(len(self.inputs) * width, width)
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`."""
+        """Fuse the embedded inputs of a batch: see :meth:`Fusion.forward`."""
         streams = []
         for name, stream in zip(self.inputs, self.streams, strict=True):
             sources = [join({other: embedded[other] for other in group})[:2] for group in self.sources[name]]
@@ -140,17 +149,18 @@ class CrossAttentionFusion(Fusion):
 
 @FUSIONS.register("perceiver")
 class PerceiverFusion(Fusion):
-    """A few learned latents read all tokens, then one another, in turns (Perceiver; Jaegle et al. 2021).
+    """Learned latents attend to all tokens (Perceiver; Jaegle et al. 2021, section 3.1).
 
-    Section 3.1 there. The cost grows with the number of tokens, not with its square. The answer is the
-    latents' mean.
+    The cost is linear in the number of tokens. The pooled state is the mean of the latents.
 
     Args:
-        latents: How many there are.
-        layers: Turns of one cross-attention and one self-attention layer, with weights of their own.
+        latents: Number of latents.
+        layers: Number of blocks of one cross-attention and one self-attention layer; weights are not shared.
         heads: Attention heads.
         dropout: Inside the layers.
     """
+
+    tensor_rules = {"*": ()}
 
     def __init__(
         self,
@@ -170,7 +180,7 @@ class PerceiverFusion(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`; gives no tokens: the latents are no input's."""
+        """Fuse the embedded inputs; no tokens are returned, for the latents belong to no input."""
         tokens, mask, _ = join(embedded)
         state = self.latents.expand(len(tokens), -1, -1).to(tokens.dtype)
         for read, own in zip(self.read, self.own, strict=True):

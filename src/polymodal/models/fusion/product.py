@@ -1,4 +1,4 @@
-"""Fusions by products: every interaction of the inputs' vectors, written out or factorized."""
+"""Fusions by outer products of the inputs' vectors: in full (TFN), or factorized (LMF)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from polymodal.models.outputs import EmbeddedInput, FusedState
 class TensorFusion(Fusion):
     """Tensor fusion: the outer product ``⊗_m [1; z_m]`` (TFN; Zadeh et al. 2017, equation 4), then a network.
 
-    The product of n inputs of ``size`` entries has ``(size + 1)^n`` features. So that it stays below
-    ``limit`` however many inputs there are, each mean vector is first reduced, ``z_m = tanh(V_m norm(x_m))``,
-    to the largest size that allows it: with 4096, 63 entries of each of two inputs, 15 of three, 3 of six.
-    The ``tanh`` (the paper: a ReLU network) keeps the products of many entries within one.
+    The product of n inputs of ``size`` entries has ``(size + 1)^n`` features. To keep it below ``limit`` for
+    any number of inputs, each mean vector is first reduced, ``z_m = tanh(V_m norm(x_m))``, to the largest
+    size that allows it: with 4096, 63 entries of each of two inputs, 15 of three, 3 of six. The ``tanh``
+    (in the paper: a ReLU network) bounds the products of many entries by one.
 
     Args:
-        limit: Most features of the product.
+        limit: Largest number of features of the product.
         dropout: On the product.
 
     Raises:
         ValueError: If the limit leaves no entry for each input (4096 does for twelve of them).
     """
+
+    tensor_rules = {"reduce.<input>.*": ()}
 
     def __init__(self, inputs: Sequence[str], *, width: int, limit: int = 4096, dropout: float = 0.1) -> None:
         super().__init__(inputs, width=width)
@@ -44,7 +46,7 @@ class TensorFusion(Fusion):
         )
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`; gives no tokens."""
+        """Fuse the embedded inputs to a pooled state without tokens: see :meth:`Fusion.forward`."""
         vectors = [masked_mean(embedded[name].tokens, embedded[name].mask) for name in self.inputs]
         small = [layer(x) for layer, x in zip(self.reduce, vectors, strict=True)]
         return FusedState(self.net(outer_product([F.pad(z, (1, 0), value=1.0) for z in small])))
@@ -52,24 +54,25 @@ class TensorFusion(Fusion):
 
 @FUSIONS.register("low_rank")
 class LowRankFusion(Fusion):
-    """That product, its weights of low rank: ``h = Σ_r Π_m W_m^(r) [1; x_m]`` (LMF; Liu et al. 2018).
+    """Low-rank tensor fusion: ``h = Σ_r Π_m W_m^(r) [1; x_m]`` (LMF; Liu et al. 2018, section 3.2).
 
-    Section 3.2 there. The product itself is never written out, so the cost grows with the number of inputs
-    only. The ones' weights start at one and the others with variance ``1 / (n · width)``: for unit vectors
-    the product's square is then ``(1 + 1/n)^n`` on average, below e, and it neither vanishes nor explodes
-    however many inputs there are. A LayerNorm (not in the paper) follows the sum, which otherwise starts
-    near ``rank``.
+    The outer product is never computed, so the cost is linear in the number of inputs. The weights of the
+    ones start at one and the others with variance ``1 / (n · width)``: for unit vectors the expected square
+    of the product is then ``(1 + 1/n)^n``, below e, so that it neither vanishes nor explodes with many
+    inputs. A LayerNorm (not in the paper) follows the sum, which otherwise starts near ``rank``.
 
     Args:
-        rank: Terms of the sum.
+        rank: Number of terms of the sum.
         dropout: On the inputs' vectors.
     """
+
+    tensor_rules = {"factors.<input>.*": (), "norm.*": ()}
 
     def __init__(self, inputs: Sequence[str], *, width: int, rank: int = 8, dropout: float = 0.1) -> None:
         super().__init__(inputs, width=width)
         require_positive(rank=rank)
         self.rank = rank
-        # A bias is the weight of the one that stands before each vector.
+        # A bias is the weight of the one that is prepended to each vector.
         factors = [nn.Linear(width, rank * width) for _ in self.inputs]
         for factor in factors:
             nn.init.normal_(factor.weight, std=(len(self.inputs) * width) ** -0.5)
@@ -79,7 +82,7 @@ class LowRankFusion(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`; gives no tokens."""
+        """Fuse the embedded inputs to a pooled state without tokens: see :meth:`Fusion.forward`."""
         vectors = [masked_mean(embedded[name].tokens, embedded[name].mask) for name in self.inputs]
         return FusedState(self.norm(self.contract([self.dropout(x) for x in vectors])))
 
@@ -102,5 +105,5 @@ def bounded_size(limit: int, inputs: int, most: int) -> int:
 
 
 def outer_product(vectors: Sequence[Tensor]) -> Tensor:
-    """All products of one entry of each vector: ``(batch, size_m)`` each to ``(batch, Π size_m)``."""
+    """The flattened outer product of vectors ``(batch, size_m)``: ``(batch, Π size_m)``."""
     return reduce(lambda product, x: (product.unsqueeze(-1) * x.unsqueeze(1)).flatten(1), vectors)

@@ -1,4 +1,4 @@
-"""Fusions by attention over all tokens: one stream, or one stream an input that meet in a bottleneck."""
+"""Fusions by self-attention: a single stream, or one stream per input with bottleneck tokens (MBT)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polymodal.models.outputs import EmbeddedInput, FusedState
 
 @FUSIONS.register("transformer")
 class TransformerFusion(Fusion):
-    """One stream: every token sees all others, a class token gathers the answer (VisualBERT, Li et al. 2019).
+    """Single-stream Transformer over all tokens and a class token (VisualBERT; Li et al. 2019).
 
     Args:
         layers: Transformer layers.
@@ -22,6 +22,7 @@ class TransformerFusion(Fusion):
     """
 
     gives_tokens = True
+    tensor_rules = {"*": ()}
 
     def __init__(
         self, inputs: Sequence[str], *, width: int, layers: int = 2, heads: int = 4, dropout: float = 0.1
@@ -33,7 +34,7 @@ class TransformerFusion(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`."""
+        """Fuse the embedded inputs of a batch: see :meth:`Fusion.forward`."""
         tokens, mask, spans = join(embedded)
         tokens, mask = prepend(self.query, tokens, mask)
         for layer in self.layers:
@@ -44,19 +45,20 @@ class TransformerFusion(Fusion):
 
 @FUSIONS.register("bottleneck")
 class BottleneckFusion(Fusion):
-    """One stream an input; they meet only in a few shared tokens (MBT; Nagrani et al. 2021, section 3.2).
+    """One stream per input that exchange through bottleneck tokens (MBT; Nagrani et al. 2021, section 3.2).
 
-    In each layer an input's tokens and the bottleneck attend to each other, and the bottleneck
-    becomes the mean of what the inputs made of it. The answer is the mean of the streams' class tokens.
+    In each layer an input's tokens and the bottleneck tokens attend to each other; the new bottleneck is the
+    mean over the inputs. The pooled state is the mean of the streams' class tokens and of the bottleneck.
 
     Args:
-        layers: Transformer layers an input.
-        bottlenecks: Shared tokens.
+        layers: Transformer layers per input.
+        bottlenecks: Number of bottleneck tokens.
         heads: Attention heads.
         dropout: Inside the layers.
     """
 
     gives_tokens = True
+    tensor_rules = {"query": (0,), "bottleneck": (), "layers.#.<input>.*": (), "norm.*": ()}
 
     def __init__(
         self,
@@ -79,16 +81,16 @@ class BottleneckFusion(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> FusedState:
-        """See :meth:`Fusion.forward`."""
+        """Fuse the embedded inputs of a batch: see :meth:`Fusion.forward`."""
         streams, masks = [], []
-        for place, name in enumerate(self.inputs):
-            tokens, mask = prepend(self.query[place : place + 1], embedded[name].tokens, embedded[name].mask)
+        for index, name in enumerate(self.inputs):
+            tokens, mask = prepend(self.query[index : index + 1], embedded[name].tokens, embedded[name].mask)
             streams.append(tokens)
             masks.append(mask)
         shared = self.bottleneck.expand(len(streams[0]), -1, -1)
         for layer in self.layers:
             streams, shared = self._exchange(layer, streams, masks, shared)
-        # The last exchange of the bottleneck is read too: otherwise its last writers would learn nothing.
+        # The last bottleneck is pooled too: otherwise the weights that wrote it would have no gradient.
         pooled = torch.stack([s[:, 0] for s in streams], dim=1).mean(dim=1) + shared.mean(dim=1)
         _, mask, spans = join(embedded)
         tokens = torch.cat([s[:, 1:] for s in streams], dim=1)
@@ -108,6 +110,6 @@ class BottleneckFusion(Fusion):
 
 
 def prepend(extra: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Put ``extra`` ``(1 or batch, n, width)`` before ``tokens`` ``(batch, length, width)``, always seen."""
+    """Prepend ``extra`` ``(1 or batch, n, width)`` to ``tokens`` ``(batch, length, width)``, unmasked."""
     extra = extra.expand(len(tokens), -1, -1).to(tokens.dtype)
     return torch.cat([extra, tokens], dim=1), torch.cat([mask.new_ones(extra.shape[:2]), mask], dim=1)

@@ -1,4 +1,4 @@
-"""Losses that need no target: what a model learns from rows as such; one objective a file."""
+"""Self-supervised objectives: losses that need no target; one objective per file."""
 
 from polymodal.models.objectives.base import OBJECTIVES, Objective, build_objective
 from polymodal.models.objectives.contrastive import ContrastiveObjective, SigmoidObjective

@@ -1,4 +1,4 @@
-"""A batch as objectives see it: whole or in pieces, each encoder's pass made once and shared."""
+"""A batch for the objectives, whole or in pieces; they share one forward pass of the encoders."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class View:
 
     Attributes:
         index: ``(batch,)`` numbers of the rows.
-        inputs: See :data:`polymodal.models.modeling.Inputs`.
-        contents: By input ``(batch,)`` int64, equal where two rows hold the same.
-        draws: ``(batch,)`` int64, what chance hangs on: see :mod:`polymodal.models.objectives.row_rng`.
+        inputs: See :data:`polymodal.models.base.Inputs`.
+        contents: By input ``(batch,)`` int64, equal where two rows have the same content.
+        draws: ``(batch,)`` int64, the seed of each row: see :mod:`polymodal.models.objectives.row_rng`.
         piece: Rows that may go through the encoders at once; None for all.
     """
 
@@ -79,13 +79,13 @@ class View:
     _state: FusedState | None = field(default=None, repr=False)
 
     def embedded(self, model: ObjectiveModel) -> dict[str, EmbeddedInput]:
-        """The embedded inputs, made once."""
+        """The embedded inputs, computed once."""
         if self._embedded is None:
             self._embedded = model.embed(self.index, self.inputs)
         return self._embedded
 
     def state(self, model: ObjectiveModel) -> FusedState:
-        """The fused state, made once."""
+        """The fused state, computed once."""
         if self._state is None:
             self._state = model.fusion(self.embedded(model))
         return self._state
@@ -109,7 +109,7 @@ class View:
 
 
 def some_rows(values: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
-    """One input's tensors of the rows from ``start`` to ``stop``, counted from 0 again."""
+    """One input's tensors of the rows from ``start`` to ``stop``, renumbered from 0."""
     row = values["row"]
     if not len(row):  # a blank item of no row stays one
         return dict(values)
@@ -118,19 +118,21 @@ def some_rows(values: Mapping[str, Tensor], start: int, stop: int) -> dict[str, 
 
 
 def by_pieces(view: View, work: Callable[[View], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What ``work`` makes of each piece of a batch, put together along the first dimension.
+    """Apply ``work`` to each piece of a batch, and concatenate the results along the first dimension.
 
-    With several pieces no piece's inner state is kept: it is computed again when its gradient is wanted, so
-    that memory grows with the piece and not with the batch. Loss and gradients are those of the whole batch
-    (GradCache, Gao et al. 2021, by PyTorch's checkpointing, which repeats a piece's chance too).
+    With several pieces the activations of a piece are not kept but recomputed in the backward pass, so that
+    memory grows with the piece and not with the batch. Loss and gradients are those of the whole batch
+    (GradCache; Gao et al. 2021), by PyTorch's checkpointing, which restores the random state of each piece.
     """
     pieces = view.pieces()
     if len(pieces) == 1:
         return work(view)
 
-    def anew(piece: View) -> dict[str, Tensor]:
-        return work(replace(piece))  # a copy: what a view keeps would not be computed again
+    def recompute(piece: View) -> dict[str, Tensor]:
+        return work(replace(piece))  # a copy, for a view caches its results
 
     keep = torch.is_grad_enabled()
-    made = [checkpoint(anew, piece, use_reentrant=False) if keep else anew(piece) for piece in pieces]
+    made = [
+        checkpoint(recompute, piece, use_reentrant=False) if keep else recompute(piece) for piece in pieces
+    ]
     return {name: torch.cat([part[name] for part in made]) for name in made[0]}

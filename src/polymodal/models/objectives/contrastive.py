@@ -1,4 +1,4 @@
-"""Every two inputs of a row nearer to each other than to those of other rows."""
+"""Contrastive objectives over pairs of inputs: InfoNCE (CLIP) and the sigmoid loss (SigLIP)."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ if TYPE_CHECKING:
     from polymodal.models.outputs import EmbeddedInput
 
 SHARPEST = 100.0
-"""Beyond it the scale of similarities is cut, as in CLIP."""
+"""Upper bound of the similarities' scale, as in CLIP."""
 PARTS = ("one part, fused", "the other part, fused")
-"""What the fused vectors of a row's two parts are called among the vectors."""
+"""Names of the fused vectors of a row's two parts among the vectors."""
 IS_THERE, HOLDS = " is there", " holds"
-"""Beside each vector: which rows have it, and a number for what these hold."""
+"""Suffixes beside each vector's name: which rows have it, and a number for their content."""
 
 
 class PairObjective(Objective):
-    """Base of what compares vectors of one row with those of all rows.
+    """Base of the objectives that compare vectors of one row with those of all rows.
 
-    Pairs are every two inputs that a row has. With ``fused`` the fusion learns too: a row's inputs are parted
-    in two, each part is fused as if the other were missing, and the two fused vectors are a pair as well.
+    The pairs are all combinations of two inputs of a row. With ``fused`` the fusion is trained too: a
+    row's inputs are split into two parts at random, each part is fused as if the other were missing, and the
+    two fused vectors are a pair as well.
 
     Args:
-        fused: Whether the fusion learns.
-        temperature: Of the similarities at the start; it is learned.
-        cutmix: An input whose pictures show in training a part of another row's each, and are to find both
-            rows' partners, by how much of each they show: see :mod:`polymodal.models.objectives.cutmix`. Each
-            of several processes mixes what it has.
+        fused: Whether the fusion is trained.
+        temperature: Initial temperature of the similarities; it is learned.
+        cutmix: An image input whose images are mixed with those of other rows in training (CutMix); the
+            partners of both rows are then positives, weighted by area: see
+            :mod:`polymodal.models.objectives.cutmix`. Each process mixes the rows of its own batch.
         options: See :class:`Objective`.
     """
 
@@ -58,7 +59,7 @@ class PairObjective(Objective):
             raise ValueError(f"temperature is {temperature}, expected between 0.01 and 10")
         if cutmix and fused:
             raise ValueError(
-                "a fused vector of mixed pictures is of no row: beside cutmix set fused to false"
+                "a fused vector of mixed pictures belongs to no row: with cutmix set fused to false"
             )
         self.fused, self.temperature, self.cutmix = fused, temperature, cutmix
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
@@ -66,11 +67,11 @@ class PairObjective(Objective):
 
     @property
     def reads_fusion(self) -> bool:
-        """See :class:`Objective`."""
+        """Whether it trains the fusion."""
         return self.fused
 
     def bind(self, model: ObjectiveModel) -> Objective:
-        """See :meth:`Objective.bind`."""
+        """Build the projection of the fused vectors: see :meth:`Objective.bind`."""
         super().bind(model)
         assert model.space is not None
         if self.cutmix:
@@ -83,21 +84,21 @@ class PairObjective(Objective):
         return at_least_two(self.name, names)
 
     def _check_cutmix(self, model: ObjectiveModel, name: str) -> None:
-        """See that an input has pictures that can be mixed.
+        """Check that the images of an input can be mixed.
 
         Raises:
-            ConfigError: If it has not.
+            ConfigError: If it is no image input, or its encoder is frozen.
         """
         encoder: Any = model.encoders[model.encoder_of[name]] if name in self.taking else None
         if encoder is None:
-            found = f"no input of it. {did_you_mean(name, self.taking)}"
+            reason = f"no input of it. {did_you_mean(name, self.taking)}"
         elif encoder.modality != ImageEncoder.modality:
-            found = f"{encoder.modality}, expected pictures"
+            reason = f"{encoder.modality}, expected pictures"
         elif encoder.frozen:
-            found = "frozen and learns nothing from mixed pictures. Leave cutmix or freeze out"
+            reason = "frozen and learns nothing from mixed pictures. Leave cutmix or freeze out"
         else:
             return
-        raise ConfigError(f"cutmix of the objective '{self.name}' names '{name}', which is {found}")
+        raise ConfigError(f"cutmix of the objective '{self.name}' names '{name}', which is {reason}")
 
     @property
     def scale(self) -> Tensor:
@@ -105,7 +106,7 @@ class PairObjective(Objective):
         return self.log_scale.exp().clamp(max=SHARPEST)
 
     def loss(self, model: ObjectiveModel, view: View) -> Loss:
-        """See :meth:`Objective.loss`."""
+        """The mean of the losses of all pairs: see :meth:`Objective.loss`."""
         shares = None
         if self.training and self.cutmix:
             view, shares = cut_and_mixed(view, self.cutmix)
@@ -118,8 +119,8 @@ class PairObjective(Objective):
         }
         if self.fused:
             parts["fused"] = self._pairs(made, *PARTS)
-        told = torch.stack(list(parts.values()))
-        return told.mean() if self.training else told.nanmean(), parts if len(parts) > 1 else {}
+        losses = torch.stack(list(parts.values()))
+        return losses.mean() if self.training else losses.nanmean(), parts if len(parts) > 1 else {}
 
     def _pairs(
         self, made: dict[str, Tensor], first: str, second: str, shares: Tensor | None = None
@@ -131,19 +132,19 @@ class PairObjective(Objective):
             shares = None
         elif shares is not None and self.cutmix == second:
             shares = shares.T
-        # In 16 bits a similarity times a scale of 100 has no digits left.
+        # In 16 bits a similarity times a scale of 100 loses its decimals.
         with torch.autocast(valid.device.type, enabled=False):
             vectors = made[first].float(), made[second].float()
             loss = self.compare(*vectors, same=alike, valid=valid, shares=shares)
-        # Without two pairs nothing is told apart, and a loss of 0 would be the best epoch's.
+        # Without two pairs there is nothing to compare, and a loss of 0 would select this epoch as the best.
         return loss if self.training or valid.sum() > 1 else loss.new_tensor(torch.nan)
 
     def compare(self, first: Tensor, second: Tensor, **rows: Tensor | None) -> Tensor:
-        """The loss of pairs ``(rows, space)``; ``rows``: ``same``, ``valid``, ``shares`` of the formulas."""
+        """The loss of vector pairs ``(rows, space)``; ``rows`` holds ``same``, ``valid`` and ``shares``."""
         raise TypeError(f"{type(self).__name__} has no way to compare")
 
     def vectors(self, model: ObjectiveModel, view: View) -> dict[str, Tensor]:
-        """By input, and by part where the fusion learns: ``(batch, space)``; see :data:`IS_THERE` too."""
+        """Unit vectors ``(batch, space)`` per input, and per part with ``fused``; see :data:`IS_THERE`."""
         embedded = view.embedded(model)
         assert model.space is not None
         spaced = model.space(embedded)
@@ -167,9 +168,12 @@ class PairObjective(Objective):
     def parts_of(
         self, embedded: Mapping[str, EmbeddedInput], draws: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """What each of a row's two parts takes, by input ``(batch,)``.
+        """Split the inputs of each row into two parts at random.
 
         A row's first input is in the first part, at least one of the others in the second.
+
+        Returns:
+            By input ``(batch,)`` bool, which rows have it in the first part; the same of the second part.
         """
         present = torch.stack([embedded[name].present for name in self.taking], dim=1)
         first = (present.cumsum(dim=1) == 1) & present
@@ -177,11 +181,11 @@ class PairObjective(Objective):
         chance = uniform(draws, salt(self.name, "parts"), len(self.taking)).masked_fill(~free, -1.0)
         second = free & ((chance >= 0.5) | (chance == chance.amax(dim=1, keepdim=True)))
         halves = (present & ~second, second)
-        one, other = ({name: half[:, place] for place, name in enumerate(self.taking)} for half in halves)
+        one, other = ({name: half[:, index] for index, name in enumerate(self.taking)} for half in halves)
         return one, other
 
     def settings(self) -> Settings:
-        """See :meth:`Objective.settings`."""
+        """The keyword arguments that rebuild this objective."""
         return super().settings() | {
             "fused": self.fused, "temperature": self.temperature, "cutmix": self.cutmix,
         }  # fmt: skip
@@ -189,23 +193,27 @@ class PairObjective(Objective):
 
 @OBJECTIVES.register("contrastive")
 class ContrastiveObjective(PairObjective):
-    """A row's inputs find each other among those of all rows: see :func:`info_nce`."""
+    """Contrastive learning with InfoNCE (van den Oord et al. 2018), as in CLIP (Radford et al. 2021).
+
+    For the arguments see :class:`PairObjective`, for the formula :func:`info_nce`.
+    """
 
     name = "contrastive"
 
     def compare(self, first: Tensor, second: Tensor, **rows: Tensor | None) -> Tensor:
-        """See :meth:`PairObjective.compare`."""
+        """InfoNCE of vector pairs ``(rows, space)``."""
         return info_nce(first, second, self.scale, **rows)
 
 
 @OBJECTIVES.register("sigmoid")
 class SigmoidObjective(PairObjective):
-    """Each pair by itself: see :func:`sigmoid_pairs`.
+    """Contrastive learning with the pairwise sigmoid loss (SigLIP; Zhai et al. 2023).
 
-    The bias begins where a batch's many wrong pairs weigh little, as Zhai et al. set it.
+    The bias starts where the many negative pairs of a batch weigh little, as in the paper. For the formula
+    see :func:`sigmoid_pairs`.
 
     Args:
-        bias: At the start; it is learned.
+        bias: Initial bias of the logits; it is learned.
         options: See :class:`PairObjective`.
     """
 
@@ -217,16 +225,16 @@ class SigmoidObjective(PairObjective):
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 
     def compare(self, first: Tensor, second: Tensor, **rows: Tensor | None) -> Tensor:
-        """See :meth:`PairObjective.compare`."""
+        """The sigmoid loss of vector pairs ``(rows, space)``."""
         return sigmoid_pairs(first, second, self.scale, self.bias, **rows)
 
     def settings(self) -> Settings:
-        """See :meth:`Objective.settings`."""
+        """The keyword arguments that rebuild this objective."""
         return super().settings() | {"bias": self.start}
 
 
 def sum_of_contents(takes: Mapping[str, Tensor], contents: Mapping[str, Tensor]) -> Tensor:
-    """``(batch,)`` a number for all that a part of a row holds, of the inputs that it ``takes``."""
+    """A hash ``(batch,)`` of the contents of the inputs that a part of a row ``takes``."""
     total = torch.zeros_like(next(iter(contents.values())))
     for name, taken in takes.items():
         total = total + torch.where(taken, mixed(contents[name] + salt(name)), 0)

@@ -1,4 +1,4 @@
-"""Pictures put together from those of two rows, and how much each shows of which row (CutMix)."""
+"""CutMix (Yun et al. 2019): images mixed from those of two rows, and the share of each row by area."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 
 
 def cut_and_mixed(view: View, name: str) -> tuple[View, Tensor]:
-    """A batch in which the pictures of one input are mixed, nothing of it encoded yet.
+    """Mix the images of one input in a batch that is not encoded yet.
 
     Returns:
-        The batch, and ``(rows, rows)`` the shares of :func:`cut_and_mix`, of the rows of all processes.
+        The mixed batch, and the shares of :func:`cut_and_mix`, ``(rows, rows)`` over the rows of all
+        processes.
     """
     values, rows = view.inputs.get(name, {}), len(view.index)
     shares = torch.eye(rows, device=view.index.device)
-    if len(values.get("row", ())):  # else there is none, or a blank item of no row
+    if len(values.get("row", ())):  # else no row has an image, or there is a blank item of no row
         values, shares = cut_and_mix(values, item_draws(view.draws, values["row"]), rows)
         view = View(view.index, {**view.inputs, name: values}, view.contents, view.draws, view.piece)
     return view, torch.block_diag(*gathered(shares).split(rows))
 
 
 def cut_and_mix(values: Mapping[str, Tensor], draws: Tensor, rows: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Each picture with a box in which it shows what stands there in another (CutMix; Yun et al. 2019,
-    equation 2 and appendix A; its share is drawn evenly, as with their α of 1).
+    """Replace a box of each image by the same box of another image (CutMix; Yun et al. 2019, equation 2).
 
-    The box has the picture's own proportions and lies within it. Pictures stand in a circle by chance, and
-    each takes from the one before: which that is hangs on ``draws`` and not on the order of the batch.
+    As in appendix A, the box has the proportions of the image and lies within it; its area is uniform, as
+    with α = 1 in the paper. The images are ordered at random in a cycle and each takes the box of the one
+    before it; the order depends on ``draws``, not on the order of the batch.
 
     Args:
         values: ``pixel_values`` ``(items, channels, height, width)`` and ``row`` ``(items,)``.
-        draws: ``(items,)`` int64, what chance hangs on.
-        rows: Of the batch.
+        draws: ``(items,)`` int64, the random seed of each item.
+        rows: Number of rows of the batch.
 
     Returns:
-        ``values`` with such pictures, and ``(rows, rows)`` what share of a row's pictures, by area, shows
-        which row's. Each line adds up to 1; a row without a picture is its own.
+        ``values`` with the mixed images; and ``(rows, rows)`` the share, by area, of every row in each row's
+        images. Each line sums to 1; a row without an image has share 1 of itself.
     """
     pixels, row = values["pixel_values"], values["row"]
     height, width = pixels.shape[-2:]
-    place, area, *corner = uniform(draws, salt("cutmix"), 4).unbind(dim=1)
-    circle = place.argsort()
+    index, area, *corner = uniform(draws, salt("cutmix"), 4).unbind(dim=1)
+    circle = index.argsort()
     partner = torch.empty_like(circle).scatter_(0, circle, circle.roll(1))
     inside = torch.ones_like(pixels[:, :1], dtype=torch.bool)
     covered = torch.ones_like(area)
@@ -61,7 +62,7 @@ def cut_and_mix(values: Mapping[str, Tensor], draws: Tensor, rows: int) -> tuple
 
 
 def shares_of_rows(row: Tensor, other: Tensor, covered: Tensor, rows: int) -> Tensor:
-    """``(rows, rows)``, each line the mean of a row's items: of each ``covered`` is ``other``'s."""
+    """Shares ``(rows, rows)``: per row the mean over its items, of which ``covered`` is from ``other``."""
     count = torch.bincount(row, minlength=rows)
     each = covered.new_ones(()) / count[row]
     shares = torch.diag((count == 0).to(covered.dtype))

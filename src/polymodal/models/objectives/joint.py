@@ -1,4 +1,4 @@
-"""The objectives of a model over one batch: their losses, named, to be weighed beside those of targets."""
+"""The losses of a model's objectives over one batch, by name, to be weighted with those of the targets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def is_learning(model: nn.Module, learned: Mapping[str, Any]) -> bool:
-    """Whether a batch is for the objectives: in training always, else if their ``contents`` are given."""
+    """Whether the objectives are computed: always in training, in evaluation if ``contents`` are passed."""
     return model.training or learned.get("contents") is not None
 
 
@@ -33,10 +33,10 @@ def seen(
     piece: int | None = None,
     share: Any = None,
 ) -> View:
-    """A batch as objectives see it; for the arguments see :class:`View` and :func:`learn`.
+    """The view of a batch for the objectives; for the arguments see :class:`View` and :func:`learn`.
 
-    Without ``draws`` chance is PyTorch's in training and hangs on the row's number in evaluation, and without
-    ``contents`` no two rows are known to hold the same.
+    Without ``draws`` the random numbers come from PyTorch's generator in training and from the row's number
+    in evaluation. Without ``contents`` no two rows are known to have the same content.
     """
     if draws is None:
         draws = torch.randint_like(index, 2**62) if torch.is_grad_enabled() else index
@@ -50,24 +50,26 @@ def learn(
     output: PolymodalOutput,
     share: float = 1.0,
 ) -> dict[str, Term]:
-    """The objectives' losses of a batch; they and their parts are noted in ``output``.
+    """The objectives' losses of a batch; they and their parts are written to ``output``.
 
     Args:
         model: Encodes, embeds and fuses.
         objectives: By name.
         view: The batch.
-        output: ``losses`` takes them in, in evaluation ``parts`` too.
-        share: Of the batch in a step that several batches or processes make.
+        output: The losses are added to ``losses``, and in evaluation to ``parts``.
+        share: Share of the batch in an optimizer step of several batches or processes.
     """
     terms: dict[str, Term] = {}
-    told: dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
     for name, objective in objectives.items():
         loss, parts = objective.loss(model, objective.prepare(view))
-        # In evaluation NaN is "nothing to tell apart in this batch", which counts nothing.
-        silent = not model.training and loss.isnan()
-        terms[name] = Term(loss.nan_to_num() if silent else loss, objective.weight, 0.0 if silent else share)
-        told |= {name: loss} | {f"{name}.{part}": value for part, value in parts.items()}
-    output.losses = (output.losses or {}) | told
+        # In evaluation NaN means that the batch has nothing to compare; it is not counted.
+        undefined = not model.training and loss.isnan()
+        terms[name] = Term(
+            loss.nan_to_num() if undefined else loss, objective.weight, 0.0 if undefined else share
+        )
+        losses |= {name: loss} | {f"{name}.{part}": value for part, value in parts.items()}
+    output.losses = (output.losses or {}) | losses
     if not torch.is_grad_enabled():
-        output.parts = {name: loss.detach().expand(len(view.index)) for name, loss in told.items()}
+        output.parts = {name: loss.detach().expand(len(view.index)) for name, loss in losses.items()}
     return terms

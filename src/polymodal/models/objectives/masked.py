@@ -1,4 +1,4 @@
-"""What masked objectives share: encode what is left, fuse it with the other inputs, look at the tokens."""
+"""Base of masked modelling: mask parts of the inputs, encode and fuse the rest, predict what was masked."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from polymodal.utils.records import Settings
 if TYPE_CHECKING:
     from polymodal.models.outputs import FusedState, TokenSequence
 
-Found = tuple[Tensor, Tensor]
-"""A sum of losses, and over how many places."""
+SumAndCount = tuple[Tensor, Tensor]
+"""A sum of losses, and the number of positions in it."""
 SUM, COUNT = " sum", " count"
 
 
 class MaskedObjective(Objective):
-    """Base of what hides a part of the inputs and learns to tell it from what is left.
+    """Base of the objectives that mask a part of the inputs and predict it from the rest.
 
     Args:
-        share: Of an input's places that are hidden.
+        share: Share of an input's positions that are masked, above 0 and below 1.
         options: See :class:`Objective`.
     """
 
@@ -43,10 +43,10 @@ class MaskedObjective(Objective):
         self.share = share
 
     def _choose(self, model: ObjectiveModel, names: Sequence[str]) -> list[str]:
-        """The inputs that can be masked; those that were named must all be.
+        """The inputs that can be masked.
 
         Raises:
-            ConfigError: If one that was named cannot, or none can.
+            ConfigError: If one of ``inputs`` cannot, or none can.
         """
         why = {name: self.refusal(model, name) for name in names}
         able = [name for name in names if why[name] is None]
@@ -60,31 +60,31 @@ class MaskedObjective(Objective):
 
     @abstractmethod
     def refusal(self, model: ObjectiveModel, name: str) -> str | None:
-        """Why an input cannot take part; None if it can."""
+        """The reason why an input cannot be masked; None if it can."""
 
     @abstractmethod
     def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
-        """The inputs with places hidden, and what the loss must know of these."""
+        """Mask the inputs; returns them, and by input what the loss must know of the masked positions."""
 
     @abstractmethod
-    def tell(
+    def predict(
         self, sequences: Mapping[str, TokenSequence], state: FusedState, hidden: Any
-    ) -> dict[str, Found]:
-        """By part of the loss its sum and its number of places."""
+    ) -> dict[str, SumAndCount]:
+        """Predict what was masked; returns by part of the loss its sum and its number of positions."""
 
     @abstractmethod
     def part_names(self) -> list[str]:
         """The parts of the loss, in order."""
 
     def loss(self, model: ObjectiveModel, view: View) -> Loss:
-        """See :meth:`Objective.loss`: the mean over all hidden places, part by part."""
+        """The mean over all masked positions, per part: see :meth:`Objective.loss`."""
         sums = by_pieces(view, partial(self._sums, model))
         totals = {name: sums[name].sum() for name in sums}
         counts = torch.stack([totals[name + COUNT] for name in self.part_names()])
         share = torch.ones((), device=counts.device)
         if self.training and processes() > 1:
             dist.all_reduce(counts)
-            share = share * processes()  # the mean over the processes is the sum by the count of all
+            share = share * processes()  # the mean over processes is then the sum over the count of all
         parts = {
             name: share * totals[name + SUM] / count.clamp(min=1)
             for name, count in zip(self.part_names(), counts.unbind(), strict=True)
@@ -93,29 +93,29 @@ class MaskedObjective(Objective):
         return torch.stack(list(parts.values())).sum() / known, parts if len(parts) > 1 else {}
 
     def _sums(self, model: ObjectiveModel, view: View) -> dict[str, Tensor]:
-        """A piece's sums and counts, ``(1,)`` each, for every part, there or not."""
+        """The sums and counts ``(1,)`` of a piece of the batch, for every part of the loss."""
         inputs, hidden = self.hide(model, view)
-        with no_augmentation(model.encoders):  # the reconstructed parts must keep their positions
+        with no_augmentation(model.encoders):  # what is reconstructed must keep its position
             sequences, idle = model.encode(view.index, inputs)
         embedded = model.embedding(sequences, len(view.index), idle)
-        found = self.tell(sequences, model.fusion(embedded), hidden)
-        # What this batch says nothing of has gradients of nought, as processes that step together must.
+        result = self.predict(sequences, model.fusion(embedded), hidden)
+        # Parts without masked positions in this batch have zero gradients: all processes must step together.
         learning: list[nn.Module | ObjectiveModel] = [self, model] if processes() > 1 else [self]
         weights = [p for part in learning for p in part.parameters() if p.requires_grad]
         nothing = torch.stack([weight.sum() for weight in weights]).sum() * 0
         made: dict[str, Tensor] = {}
         for name in self.part_names():
-            total, count = found.get(name, (nothing, nothing.detach()))
+            total, count = result.get(name, (nothing, nothing.detach()))
             made |= {name + SUM: (total + nothing).view(1), name + COUNT: count.detach().float().view(1)}
         return made
 
     def settings(self) -> Settings:
-        """See :meth:`Objective.settings`."""
+        """The keyword arguments that rebuild this objective."""
         return super().settings() | {"share": self.share}
 
 
 def item_tokens(state: FusedState, name: str, sequence: TokenSequence) -> Tensor:
-    """The fused tokens of an input, item by item: ``(items, length, width)``."""
+    """The fused tokens of an input, per item: ``(items, length, width)``."""
     assert state.tokens is not None and state.spans is not None
     laid = state.tokens[:, state.spans[name]]
     length = sequence.tokens.shape[1]
@@ -125,6 +125,6 @@ def item_tokens(state: FusedState, name: str, sequence: TokenSequence) -> Tensor
     return laid.unflatten(1, (-1, length))[sequence.row, slot]
 
 
-def teller(width: int, outputs: int) -> nn.Sequential:
-    """A network of one hidden layer from fused tokens to what was hidden (BERT's head has this form)."""
+def prediction_head(width: int, outputs: int) -> nn.Sequential:
+    """A network of one hidden layer from fused tokens to what was masked, in the form of BERT's head."""
     return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, outputs))

@@ -1,4 +1,4 @@
-"""Hidden patches of pictures, clips, recordings, sequences, and hidden cells, rebuilt from what is left."""
+"""Masked patches of images, video, audio and sequences, and masked cells, predicted (SimMIM)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from polymodal.models.encoders import TextEncoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
-from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
+from polymodal.models.objectives.masked import MaskedObjective, SumAndCount, item_tokens, prediction_head
 from polymodal.models.objectives.patches import HIDDEN_CELLS, PATCHES, HiddenCells, Patches
 from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
@@ -21,11 +21,11 @@ from polymodal.models.outputs import FusedState, TokenSequence
 
 @dataclass
 class Hidden:
-    """What was hidden of an input.
+    """What was masked of an input.
 
     Attributes:
-        answers: ``(items, patches, outputs)``; of cells ``(cells, …)``.
-        where: ``(items, patches)`` bool; of cells ``(cells,)`` the row of each.
+        answers: Ground truth ``(items, patches, outputs)``; of cells ``(cells, …)``.
+        where: Masked patches ``(items, patches)`` bool; of cells ``(cells,)`` the row of each.
     """
 
     answers: Tensor
@@ -34,16 +34,16 @@ class Hidden:
 
 @OBJECTIVES.register("masked_patch")
 class MaskedPatchObjective(MaskedObjective):
-    """Masked modelling of what is not text (SimMIM; Xie et al. 2022, section 3): a linear way back to pixels.
+    """Masked modelling of everything but text (SimMIM; Xie et al. 2022, section 3).
 
-    Patches are hidden before the encoder, so that any backbone can take part, and told from the fused tokens
-    nearest to them, by their mean squared error on the hidden ones alone: pictures and clips by their pixels,
-    recordings by their log-mel, sequences by their features. A number or a category is hidden whole, as if
-    the row lacked it, and told from the token that stands for it: a number by its standardized value, a
-    category by its cross-entropy.
+    Patches are masked before the encoder, so that any backbone can be trained, and predicted from the fused
+    tokens nearest to them; the loss is the mean squared error on the masked patches only: pixels of images
+    and video, log-mel of audio, features of sequences. A masked number or category is missing from its row
+    and predicted from its missing token: a number by the squared error of its standardized value, a category
+    by cross-entropy.
 
     Args:
-        share: Of the patches, and of the cells of each column, that are hidden.
+        share: Share of the patches, and of the cells of each column, that are masked.
         options: See :class:`Objective`.
     """
 
@@ -57,7 +57,7 @@ class MaskedPatchObjective(MaskedObjective):
         self.cells: dict[str, HiddenCells] = {}
 
     def bind(self, model: ObjectiveModel) -> Objective:
-        """See :meth:`Objective.bind`."""
+        """Build a prediction head per input: see :meth:`Objective.bind`."""
         super().bind(model)
         width = model.config.fusion["width"]
         for name in self.taking:
@@ -70,12 +70,14 @@ class MaskedPatchObjective(MaskedObjective):
             outputs, count = made.outputs, made.count
             if len(self.telling) < len(self.taking):
                 self.telling.append(
-                    nn.ModuleDict({"place": nn.Embedding(count, width), "head": teller(width, outputs)})
+                    nn.ModuleDict(
+                        {"place": nn.Embedding(count, width), "head": prediction_head(width, outputs)}
+                    )
                 )
         return self
 
     def refusal(self, model: ObjectiveModel, name: str) -> str | None:
-        """See :meth:`MaskedObjective.refusal`."""
+        """The reason why an input cannot be masked; None if it can."""
         encoder = cast(Any, model.encoders[model.encoder_of[name]])
         if encoder.modality == TextEncoder.modality:
             return f"{encoder.modality} is masked by masked_text"
@@ -86,7 +88,7 @@ class MaskedPatchObjective(MaskedObjective):
         return "its encoder is frozen" if encoder.frozen else PATCHES[encoder.modality].refusal(encoder)
 
     def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
-        """See :meth:`MaskedObjective.hide`."""
+        """Mask patches, and remove cells: see :meth:`MaskedObjective.hide`."""
         inputs = {name: dict(values) for name, values in view.inputs.items()}
         hidden: dict[str, Hidden] = {}
         there = torch.zeros_like(view.draws)
@@ -108,7 +110,7 @@ class MaskedPatchObjective(MaskedObjective):
         }, hidden
 
     def _where(self, name: str, draws: Tensor, count: int) -> Tensor:
-        """The same number of patches of every item: at least one, and not all."""
+        """The masked patches ``(items, count)``: equally many of every item, at least one and not all."""
         number = min(max(1, round(self.share * count)), count - 1)
         rank = uniform(draws, salt(self.name, name), count).argsort(dim=1).argsort(dim=1)
         return rank < number
@@ -116,7 +118,7 @@ class MaskedPatchObjective(MaskedObjective):
     def _take_cells(
         self, name: str, values: dict[str, Tensor], draws: Tensor, there: Tensor
     ) -> tuple[dict[str, Tensor], Hidden]:
-        """Some rows without their cell, unless it is all they have; ``there`` counts what rows still have."""
+        """Remove cells of some rows, never a row's last input; ``there`` counts the inputs left per row."""
         row = values["row"]
         gone = (uniform(draws, salt(self.name, name), 1)[:, 0] < self.share)[row] & (there[row] > 1)
         there.index_add_(0, row[gone], -torch.ones_like(row[gone]))
@@ -124,38 +126,36 @@ class MaskedPatchObjective(MaskedObjective):
         return {key: tensor[~gone] for key, tensor in values.items()}, Hidden(answers, row[gone])
 
     def part_names(self) -> list[str]:
-        """See :meth:`MaskedObjective.part_names`."""
+        """The parts of the loss: one per input."""
         return self.taking
 
-    def tell(
+    def predict(
         self, sequences: Mapping[str, TokenSequence], state: FusedState, hidden: Any
-    ) -> dict[str, Found]:
-        """See :meth:`MaskedObjective.tell`."""
-        found = {}
+    ) -> dict[str, SumAndCount]:
+        """Sums of squared errors or cross-entropies per input: see :meth:`MaskedObjective.predict`."""
+        result = {}
         for name, made in hidden.items():
-            telling = cast(Any, self.telling[self.taking.index(name)])
+            head = cast(Any, self.telling[self.taking.index(name)])
             if name not in self.patches:
-                found[name] = self._tell_cells(name, telling, state, made)
+                result[name] = self._predict_cells(name, head, state, made)
                 continue
-            tokens, places = (
+            tokens, indices = (
                 item_tokens(state, name, sequences[name]),
-                self.patches[name].places(sequences[name]),
+                self.patches[name].nearest_tokens(sequences[name]),
             )
-            near = tokens.gather(1, places.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-            predicted = telling["head"](
-                near[made.where] + telling["place"].weight.expand_as(near)[made.where]
-            )
+            near = tokens.gather(1, indices.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+            predicted = head["head"](near[made.where] + head["place"].weight.expand_as(near)[made.where])
             error = F.mse_loss(predicted.float(), made.answers[made.where].float(), reduction="none")
-            found[name] = error.mean(dim=-1).sum(), made.where.sum()
-        return found
+            result[name] = error.mean(dim=-1).sum(), made.where.sum()
+        return result
 
-    def _tell_cells(self, name: str, telling: Any, state: FusedState, made: Hidden) -> Found:
+    def _predict_cells(self, name: str, head: Any, state: FusedState, made: Hidden) -> SumAndCount:
         assert state.tokens is not None and state.spans is not None
         missing = state.tokens[made.where, state.spans[name].start]
-        predicted = telling["head"](missing + telling["place"].weight).float()
+        predicted = head["head"](missing + head["place"].weight).float()
         return self.cells[name].loss(predicted, made.answers), made.where.new_tensor(len(predicted))
 
 
 def has_blank(values: Mapping[str, Tensor]) -> bool:
-    """Whether an input that no row has holds the blank item that gives its encoder gradients."""
+    """Whether an input without rows holds the blank item by which its encoder has gradients."""
     return any(len(tensor) for key, tensor in values.items() if key != "row")

@@ -1,4 +1,4 @@
-"""Hidden words, told from the words around them and from the row's other inputs."""
+"""Masked language modelling (BERT), with the other inputs of the row as context."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from polymodal.errors import ConfigError
 from polymodal.models.encoders import TextEncoder
 from polymodal.models.objectives.base import OBJECTIVES, Objective
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
-from polymodal.models.objectives.masked import Found, MaskedObjective, item_tokens, teller
+from polymodal.models.objectives.masked import MaskedObjective, SumAndCount, item_tokens, prediction_head
 from polymodal.models.objectives.row_rng import item_draws, salt, uniform
 from polymodal.models.outputs import FusedState, TokenSequence
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.records import Settings
 
 MASKED, EXCHANGED = 0.8, 0.9
-"""Of the places to tell 80 % show the mask token, 10 % another token, 10 % their own (BERT)."""
+"""80 % of the positions to predict show the mask token, 10 % a random token, 10 % their own (BERT)."""
 
 
 @dataclass
 class Hidden:
-    """What was hidden of an input.
+    """What was masked of an input.
 
     Attributes:
-        ids: ``(items, length)`` as they were.
-        where: ``(items, length)`` bool, the places to tell.
+        ids: ``(items, length)`` the original token ids.
+        where: ``(items, length)`` bool, the positions to predict.
     """
 
     ids: Tensor
@@ -40,14 +40,14 @@ class Hidden:
 
 @OBJECTIVES.register("masked_text")
 class MaskedTextObjective(MaskedObjective):
-    """Masked language modelling (BERT; Devlin et al. 2019, section 3.1) with the other inputs in view.
+    """Masked language modelling (BERT; Devlin et al. 2019, section 3.1) with the other inputs as context.
 
-    Texts of more tokens than their encoder gives are cut, for every place needs a token of its own.
+    Texts of more tokens than their encoder returns are truncated, for every position needs its own token.
 
     Args:
-        share: Of the tokens that are to be told.
-        words: By input what its tokenizer calls ``mask``, its ``special`` tokens and how many there are
-            (``size``); by default found in the encoder's tokenizer.
+        share: Share of the tokens that are predicted.
+        words: By input the id of its tokenizer's ``mask`` token, the ids of its ``special`` tokens and the
+            ``size`` of its vocabulary; by default those of the encoder's tokenizer.
         options: See :class:`Objective`.
     """
 
@@ -62,24 +62,24 @@ class MaskedTextObjective(MaskedObjective):
         self.key: dict[str, str] = {}
 
     def bind(self, model: ObjectiveModel) -> Objective:
-        """See :meth:`Objective.bind`."""
+        """Build a prediction head per encoder: see :meth:`Objective.bind`."""
         super().bind(model)
         for name in self.taking:
-            place = model.encoder_of[name]
-            encoder: Any = model.encoders[place]
+            index = model.encoder_of[name]
+            encoder: Any = model.encoders[index]
             if name not in self.words:
                 self.words[name] = words_of(encoder)
-            self.key[name] = str(place)
-            if str(place) not in self.tell_word:
+            self.key[name] = str(index)
+            if str(index) not in self.tell_word:
                 wide = encoder.backbone.get_input_embeddings().weight.shape[1]
-                head = teller(model.config.fusion["width"], wide)
-                self.tell_word[str(place)] = nn.ModuleDict(
+                head = prediction_head(model.config.fusion["width"], wide)
+                self.tell_word[str(index)] = nn.ModuleDict(
                     {"head": head, "bias": Bias(self.words[name]["size"])}
                 )
         return self
 
     def refusal(self, model: ObjectiveModel, name: str) -> str | None:
-        """See :meth:`MaskedObjective.refusal`."""
+        """The reason why an input cannot be masked; None if it can."""
         encoder = model.encoders[model.encoder_of[name]]
         if encoder.modality != TextEncoder.modality or not hasattr(encoder, "backbone"):
             return f"it is {encoder.modality}, not text"
@@ -92,7 +92,7 @@ class MaskedTextObjective(MaskedObjective):
         return None
 
     def hide(self, model: ObjectiveModel, view: View) -> tuple[dict[str, dict[str, Tensor]], Any]:
-        """See :meth:`MaskedObjective.hide`."""
+        """Mask tokens: see :meth:`MaskedObjective.hide`."""
         inputs = {name: dict(values) for name, values in view.inputs.items()}
         hidden: dict[str, tuple[Hidden, Tensor]] = {}
         for name in self.taking:
@@ -107,7 +107,7 @@ class MaskedTextObjective(MaskedObjective):
         return inputs, hidden
 
     def _mask(self, name: str, ids: Tensor, content: Tensor, draws: Tensor) -> tuple[Tensor, Hidden]:
-        """Ids as the encoder is to see them; at least one place of a text with words is hidden."""
+        """Mask token ids; at least one position of every text with words is to be predicted."""
         words = self.words[name]
         special = torch.isin(ids, torch.tensor(words["special"], device=ids.device))
         free = content & ~special
@@ -119,29 +119,29 @@ class MaskedTextObjective(MaskedObjective):
         return torch.where(where, changed, ids), Hidden(ids, where)
 
     def part_names(self) -> list[str]:
-        """See :meth:`MaskedObjective.part_names`."""
+        """The parts of the loss: one per input."""
         return self.taking
 
-    def tell(
+    def predict(
         self, sequences: Mapping[str, TokenSequence], state: FusedState, hidden: Any
-    ) -> dict[str, Found]:
-        """See :meth:`MaskedObjective.tell`."""
-        found = {}
+    ) -> dict[str, SumAndCount]:
+        """The sum of the cross-entropies per input: see :meth:`MaskedObjective.predict`."""
+        result = {}
         for name, (made, table) in hidden.items():
             tokens = item_tokens(state, name, sequences[name])[made.where]
             parts: Any = self.tell_word[self.key[name]]
             logits = F.linear(parts["head"](tokens), table[: self.words[name]["size"]]) + parts["bias"].value
             loss = F.cross_entropy(logits.float(), made.ids[made.where], reduction="sum")
-            found[name] = loss, made.where.sum()
-        return found
+            result[name] = loss, made.where.sum()
+        return result
 
     def settings(self) -> Settings:
-        """See :meth:`Objective.settings`."""
+        """The keyword arguments that rebuild this objective."""
         return super().settings() | {"words": self.words}
 
 
 class Bias(nn.Module):
-    """A number a word, added to its logit."""
+    """One bias per token of the vocabulary, added to its logit."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -149,10 +149,10 @@ class Bias(nn.Module):
 
 
 def words_of(encoder: Any) -> Settings:
-    """The special tokens and vocabulary size of an encoder's tokenizer, for masked language modeling.
+    """The mask token, the special tokens and the vocabulary size of an encoder's tokenizer.
 
     Raises:
-        ConfigError: If it has none, or none with a token to mask with.
+        ConfigError: If it has no tokenizer, or one without a mask token.
     """
     tokenizer = encoder.tokenizer
     if tokenizer is None and encoder.checkpoint:

@@ -1,4 +1,4 @@
-"""Whether the inputs of a row belong together, told by the fusion."""
+"""Matching: classify whether the inputs of a row belong together (ALBEF)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from polymodal.errors import ConfigError
 from polymodal.models.embedding import choose, padded, pick
-from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, at_least_two
+from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveFacts, at_least_two
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.pairs import gathered, processes
 from polymodal.models.objectives.row_rng import gumbel_pairs, salt, uniform
@@ -22,12 +23,12 @@ from polymodal.utils.records import Settings
 
 @dataclass
 class Drawn:
-    """What makes a row a wrong one.
+    """The negatives: which input of a row is replaced, and from which row.
 
     Attributes:
-        exchanged: ``(rows,)`` the place of the input that is taken from elsewhere.
-        partner: ``(rows,)`` the row it is taken from, among those of all processes.
-        valid: ``(rows,)`` bool, where there was one to take from.
+        exchanged: ``(rows,)`` the index of the input that is replaced.
+        partner: ``(rows,)`` the row that it is taken from, among those of all processes.
+        valid: ``(rows,)`` bool, whether there was a row to take it from.
     """
 
     exchanged: Tensor
@@ -37,15 +38,15 @@ class Drawn:
 
 @OBJECTIVES.register("matching")
 class MatchingObjective(Objective):
-    """Right row or not: each row once as it is, once with one input taken from another row (ALBEF; Li et al.
-    2021, section 3.2, its image-text matching).
+    """Image-text matching of ALBEF (Li et al. 2021, section 3.2), for any inputs.
 
-    What is taken is a hard negative: the more it resembles one of the row's other inputs, by the vectors of
-    the shared space where another objective spans one, the likelier it is drawn. Which input is
-    exchanged is drawn anew for every row.
+    Binary classification of each row (positive) and of the row with one input taken from another row
+    (negative). Negatives are hard: the more similar a candidate is to one of the row's other inputs, by the
+    vectors of the shared space where another objective trains one, the likelier it is drawn. The replaced
+    input is drawn for each row.
 
     Args:
-        temperature: Of those similarities.
+        temperature: Of these similarities, above 0.
         options: See :class:`Objective`.
     """
 
@@ -61,11 +62,21 @@ class MatchingObjective(Objective):
 
     @property
     def reads_fusion(self) -> bool:
-        """See :class:`Objective`."""
+        """Whether it trains the fusion."""
         return True
 
+    def check(self, facts: ObjectiveFacts) -> None:
+        """Check the objective against a declaration: see :meth:`Objective.check`.
+
+        Raises:
+            ConfigError: If the batch is to be encoded in pieces.
+        """
+        super().check(facts)
+        if facts.piece:
+            raise ConfigError("'train.piece' cannot be set here: matching compares rows whole. Leave it out")
+
     def bind(self, model: ObjectiveModel) -> Objective:
-        """See :meth:`Objective.bind`."""
+        """Build the classifier: see :meth:`Objective.bind`."""
         super().bind(model)
         self.judge = self.judge or nn.Linear(model.config.fusion["width"], 1)
         return self
@@ -74,35 +85,37 @@ class MatchingObjective(Objective):
         return at_least_two(self.name, names)
 
     def loss(self, model: ObjectiveModel, view: View) -> Loss:
-        """See :meth:`Objective.loss`: binary cross-entropy, right rows and wrong ones half and half."""
+        """Binary cross-entropy of positives and negatives, equally many: see :meth:`Objective.loss`."""
         assert self.judge is not None
         embedded = view.embedded(model)
         drawn = self._draw(embedded, self._near(model, embedded), view)
         other = dict(embedded)
-        for place, name in enumerate(self.taking):
+        for index, name in enumerate(self.taking):
             taken = pick(self._of_all(embedded[name]), drawn.partner)
-            other[name] = choose(drawn.exchanged == place, taken, embedded[name])
+            other[name] = choose(drawn.exchanged == index, taken, embedded[name])
         right = self.judge(view.state(model).pooled)[:, 0]
         wrong = self.judge(model.fusion(other).pooled)[:, 0]
         losses = (F.softplus(-right) + F.softplus(wrong)) / 2
         count = self._every(drawn.valid).sum()
-        many = processes() if self.training else 1  # the mean over processes is the sum by the count of all
+        many = (
+            processes() if self.training else 1
+        )  # the mean over processes is then the sum over the count of all
         return many * (losses * drawn.valid).sum() / count.clamp(min=1), {}
 
     @torch.no_grad()
     def _near(self, model: ObjectiveModel, embedded: Mapping[str, EmbeddedInput]) -> Tensor:
-        """``(rows, inputs, space)`` the unit vectors that say how alike two inputs are."""
+        """The unit vectors ``(rows, inputs, space)`` for the similarity of two inputs."""
         vectors = model.vectors(embedded)
         return torch.stack([F.normalize(vectors[name], dim=-1) for name in self.taking], dim=1)
 
     def _draw(self, embedded: Mapping[str, EmbeddedInput], near: Tensor, view: View) -> Drawn:
-        """What of each row is exchanged, and for what."""
+        """Draw the negatives."""
         present = torch.stack([embedded[name].present for name in self.taking], dim=1)
         order = uniform(view.draws, salt(self.name), len(self.taking)).masked_fill(~present, -1.0)
         exchanged, anchor = order.topk(2, dim=1).indices.unbind(dim=1)
         rows = torch.arange(len(present), device=present.device)
         mine, theirs = near[rows, anchor], self._every(near)
-        similar = torch.stack([mine @ theirs[:, place].T for place in range(len(self.taking))], dim=1)
+        similar = torch.stack([mine @ theirs[:, index].T for index in range(len(self.taking))], dim=1)
         same = self._same(view)  # (rows, inputs, all rows)
         free = self._every(present).T[exchanged] & ~same[rows, exchanged] & ~same[rows, anchor]
         noise = gumbel_pairs(view.draws, self._every(view.draws), salt(self.name, "partner"))
@@ -110,7 +123,7 @@ class MatchingObjective(Objective):
         return Drawn(exchanged, score.argmax(dim=1), free.any(dim=1) & (present.sum(dim=1) > 1))
 
     def _same(self, view: View) -> Tensor:
-        """``(rows, inputs, all rows)`` bool: whether a row is the same, or holds the same there."""
+        """``(rows, inputs, all rows)`` bool: whether it is the same row, or one with the same content."""
         own = torch.arange(len(view.draws), device=view.draws.device)
         if self.training and processes() > 1:
             own = own + len(own) * dist.get_rank()
@@ -126,7 +139,7 @@ class MatchingObjective(Objective):
         return gathered(rows) if self.training else rows
 
     def _of_all(self, entry: EmbeddedInput) -> EmbeddedInput:
-        """An input of all processes' rows, padded alike."""
+        """An input of the rows of all processes, padded to one length."""
         if not self.training or processes() == 1:
             return entry
         length = torch.tensor(entry.tokens.shape[1], device=entry.tokens.device)
@@ -135,5 +148,5 @@ class MatchingObjective(Objective):
         return EmbeddedInput(gathered(tokens), gathered(mask), gathered(entry.present))
 
     def settings(self) -> Settings:
-        """See :meth:`Objective.settings`."""
+        """The keyword arguments that rebuild this objective."""
         return super().settings() | {"temperature": self.temperature}

@@ -1,6 +1,7 @@
-"""Losses over all pairs of a batch: what belongs together near, what does not far.
+"""Contrastive losses over all pairs of a batch: InfoNCE and the sigmoid loss.
 
-Of several processes each gathers the rows of all, with gradients, and has the loss of the whole batch.
+With several processes each one gathers the rows of all, with gradients, and computes the loss of the whole
+batch.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ def info_nce(
     valid: Tensor | None = None,
     shares: Tensor | None = None,
 ) -> Tensor:
-    """The cross-entropy of each row's partner among all rows, the mean of both directions (InfoNCE; van den
-    Oord et al. 2018, equation 4; with a learned scale as in CLIP, Radford et al. 2021).
+    """InfoNCE in both directions (van den Oord et al. 2018, equation 4), with the learned scale of CLIP
+    (Radford et al. 2021): the cross-entropy of each row's partner among all rows.
 
     Args:
         first: ``(rows, width)`` unit vectors.
-        second: ``(rows, width)``, row by row the partners.
+        second: ``(rows, width)`` unit vectors of the partners, in the same order.
         scale: A scalar, the inverse temperature.
-        same: ``(rows, rows)`` bool: pairs of equal content beside the own one (see :func:`equal_contents`).
-            They are no mistakes, and count neither as near nor as far.
-        valid: ``(rows,)`` bool: rows that have both; the others count nowhere. All by default.
-        shares: ``(rows, rows)``: of several rows' contents that a line of ``first`` mixes, how much is each
-            row's; each line's partners are expected so, and each of ``second`` likewise. By default all own.
+        same: ``(rows, rows)`` bool: other pairs of equal content (see :func:`equal_contents`), which are
+            neither positives nor negatives.
+        valid: ``(rows,)`` bool: rows that have both vectors; the others are ignored. By default all.
+        shares: ``(rows, rows)`` soft targets: the share of every row in each line of ``first`` (CutMix), of
+            the columns for ``second``. By default the identity.
 
     Returns:
-        A scalar; 0 where there is a single row, which has nothing to be told apart from, or none.
+        A scalar; 0 with fewer than two rows, which leave nothing to compare.
     """
     logits = scale * first @ second.T
     if same is not None:
@@ -43,7 +44,7 @@ def info_nce(
     if valid is None and shares is None:
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
     valid = torch.ones_like(own, dtype=torch.bool) if valid is None else valid
-    # A line of a row that does not count is nought and stays finite; its column is out of sight.
+    # The line of an ignored row is 0, so that it stays finite; its column is masked.
     there = logits.masked_fill(~valid, -torch.inf).masked_fill(~valid.unsqueeze(1), 0.0)
     back = logits.T.masked_fill(~valid, -torch.inf).masked_fill(~valid.unsqueeze(1), 0.0)
     if shares is None:
@@ -54,9 +55,9 @@ def info_nce(
 
 
 def shared_cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """``(rows,)`` the cross-entropy of each line of ``logits`` with its line of ``shares``, ``(rows, rows)``.
+    """Cross-entropy ``(rows,)`` of ``logits`` with the soft targets ``shares``, ``(rows, rows)``.
 
-    What is out of sight (minus infinity) is expected nowhere: its share falls to the rest of its line.
+    Masked logits (minus infinity) have no share: the rest of the line is renormalized.
     """
     shares = shares.masked_fill(logits == -torch.inf, 0.0)
     shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-8)
@@ -72,23 +73,23 @@ def sigmoid_pairs(
     valid: Tensor | None = None,
     shares: Tensor | None = None,
 ) -> Tensor:
-    """Each pair told by itself to belong together or not (SigLIP; Zhai et al. 2023, equation 1).
+    """The pairwise sigmoid loss (SigLIP; Zhai et al. 2023, equation 1): binary cross-entropy of each pair.
 
     Args:
         first: ``(rows, width)`` unit vectors.
-        second: ``(rows, width)``, row by row the partners.
+        second: ``(rows, width)`` unit vectors of the partners, in the same order.
         scale: A scalar, the inverse temperature.
-        bias: A scalar, what is added to every similarity: most pairs do not belong together.
-        same: As :func:`info_nce` takes it.
-        valid: The same.
-        shares: The same.
+        bias: A scalar that is added to every scaled similarity; negative, for most pairs are negatives.
+        same: ``(rows, rows)`` bool, see :func:`info_nce`.
+        valid: ``(rows,)`` bool, see :func:`info_nce`.
+        shares: ``(rows, rows)``, see :func:`info_nce`.
 
     Returns:
-        A scalar, the sum over all pairs by the number of rows.
+        A scalar: the sum over all pairs, divided by the number of rows.
     """
     logits = scale * first @ second.T + bias
     together = torch.eye(len(first), device=first.device) if shares is None else shares
-    if shares is not None and same is not None:  # what equals the own partner is the own
+    if shares is not None and same is not None:  # content equal to the partner's is positive too
         together = together + torch.diag((shares * same).sum(dim=1))
     losses = F.binary_cross_entropy_with_logits(logits, together, reduction="none")
     if same is not None:
@@ -99,14 +100,14 @@ def sigmoid_pairs(
 
 
 def processes() -> int:
-    """How many train together."""
+    """Number of processes of the training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """``rows`` ``(rows, …)`` of every process, one behind the other, with gradients to all of them.
+    """Concatenate ``rows`` ``(rows, …)`` of all processes, with gradients to all of them.
 
-    All processes must have equally many.
+    All processes must have equally many rows.
     """
     if processes() == 1:
         return rows
@@ -119,6 +120,6 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def equal_contents(contents: Tensor) -> Tensor:
-    """``(rows, rows)`` bool: which other rows have the content of each, ``contents`` ``(rows,)``."""
+    """``(rows, rows)`` bool: whether two different rows have equal ``contents`` ``(rows,)``."""
     equal = contents.unsqueeze(0) == contents.unsqueeze(1)
     return equal & ~torch.eye(len(contents), dtype=torch.bool, device=contents.device)

@@ -1,4 +1,4 @@
-"""What masked_patch hides, by modality: patches of an input, or cells of one value, and their targets."""
+"""Masking by modality: patches of an input, or cells of one value, and their ground truth."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from polymodal.utils.registry import Registry
 Values = Mapping[str, Tensor]
 
 SIDE, PIXELS = 8, 4
-"""Patches along a picture's side, and pixels along a patch's, to which it is brought down."""
+"""Patches along the side of an image, and pixels along the side of a patch after downsampling."""
 CLIP_SIDE, CLIP_STEPS = 4, 4
-"""Patches along a clip's side, and stretches of its frames."""
+"""Patches along the side of a clip, and segments of its frames."""
 STRETCHES, WITHIN = 16, 2
-"""Of a recording or a sequence, and how many means each is told by."""
+"""Segments of a recording or sequence, and means per segment that are predicted."""
 
 
 class Patches(ABC):
@@ -42,8 +42,8 @@ class Patches(ABC):
         encoder: Of the input.
 
     Attributes:
-        shape: How many there are along each dimension.
-        outputs: Numbers that a patch is told by.
+        shape: Number of patches along each dimension.
+        outputs: Numbers that are predicted per patch.
     """
 
     shape: tuple[int, ...]
@@ -59,19 +59,19 @@ class Patches(ABC):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of patches."""
         return prod(self.shape)
 
     @abstractmethod
     def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
-        """An input's tensors without the patches where ``(items, count)`` is true."""
+        """Mask the patches of an input where ``(items, count)`` is true."""
 
     @abstractmethod
     def answers(self, values: Values) -> Tensor:
-        """What each patch holds: ``(items, count, outputs)``."""
+        """The ground truth of each patch: ``(items, count, outputs)``."""
 
-    def places(self, sequence: TokenSequence) -> Tensor:
-        """The token nearest to each patch: ``(items, count)``."""
+    def nearest_tokens(self, sequence: TokenSequence) -> Tensor:
+        """The index of the token nearest to each patch: ``(items, count)``."""
         index = torch.zeros((), dtype=torch.long, device=sequence.tokens.device)
         for patches, tokens in zip(self.shape, sequence.grid, strict=True):
             middle = (torch.arange(patches, device=index.device) * 2 + 1) * tokens // (2 * patches)
@@ -149,20 +149,20 @@ class CategoryCells(HiddenCells):
 
 @PATCHES.register(ImageEncoder.modality)
 class PicturePatches(Patches):
-    """Squares of pictures ``pixel_values`` ``(items, colours, height, width)``."""
+    """Squares of images ``pixel_values`` ``(items, colours, height, width)``."""
 
     def __init__(self, encoder: Any) -> None:
         side = min(SIDE, max(2, encoder.size // PIXELS))
         self.shape, self.outputs = (side, side), 3 * PIXELS**2
 
     def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
-        """See :meth:`Patches.hide`; what is hidden is grey."""
+        """Set the masked patches to grey: see :meth:`Patches.hide`."""
         pixels = values["pixel_values"]
         hidden = F.interpolate(where.view(-1, 1, *self.shape).float(), pixels.shape[2:]) > 0.5
         return {**values, "pixel_values": pixels.masked_fill(hidden, grey(pixels))}
 
     def answers(self, values: Values) -> Tensor:
-        """See :meth:`Patches.answers`: its pixels from -1 to 1, brought down to 4 × 4."""
+        """The pixels of each patch from -1 to 1, downsampled to 4 × 4."""
         rows, columns = self.shape
         small = F.adaptive_avg_pool2d(floats(values["pixel_values"]), (rows * PIXELS, columns * PIXELS))
         return F.unfold(small, PIXELS, stride=PIXELS).transpose(1, 2)
@@ -177,14 +177,14 @@ class ClipPatches(Patches):
         self.outputs = 3 * PIXELS**2
 
     def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
-        """See :meth:`Patches.hide`; what is hidden is grey."""
+        """Set the masked patches to grey: see :meth:`Patches.hide`."""
         pixels = values["pixel_values"]
         size = (pixels.shape[1], *pixels.shape[3:])
         hidden = F.interpolate(where.view(-1, 1, *self.shape).float(), size).transpose(1, 2) > 0.5
         return {**values, "pixel_values": pixels.masked_fill(hidden, grey(pixels))}
 
     def answers(self, values: Values) -> Tensor:
-        """See :meth:`Patches.answers`: its pixels from -1 to 1, at 4 × 4, the mean of its frames."""
+        """The pixels of each patch from -1 to 1, at 4 × 4, averaged over its frames."""
         steps, rows, columns = self.shape
         pixels = floats(values["pixel_values"]).transpose(1, 2)  # (items, colours, frames, height, width)
         small = F.adaptive_avg_pool3d(pixels, (steps, rows * PIXELS, columns * PIXELS))
@@ -193,26 +193,26 @@ class ClipPatches(Patches):
 
 
 class TimePatches(Patches):
-    """Base of stretches of time, as shares of what an item holds: its padding has no part in them."""
+    """Base of segments of time: equal shares of the content of an item, without its padding."""
 
     def _cut(self, features: int) -> None:
         self.shape, self.outputs = (STRETCHES,), WITHIN * features
 
-    def places(self, sequence: TokenSequence) -> Tensor:
-        """See :meth:`Patches.places`."""
+    def nearest_tokens(self, sequence: TokenSequence) -> Tensor:
+        """The index of the token nearest to each segment: ``(items, count)``."""
         length = sequence.mask.sum(dim=1, keepdim=True)
         middle = torch.arange(self.count, device=length.device) * 2 + 1
         return middle * length // (2 * self.count)
 
     def within(self, where: Tensor, length: Tensor, size: int) -> Tensor:
-        """``(items, size)`` bool: the moments that lie in a stretch of ``where``; ``length`` count."""
+        """``(items, size)`` bool: the time steps in segments of ``where``; ``length`` steps have content."""
         moment = torch.arange(size, device=where.device)
         stretch = moment * self.count // length.unsqueeze(1).clamp(min=1)
         inside = moment < length.unsqueeze(1)
         return where.gather(1, stretch.clamp(max=self.count - 1)) & inside
 
     def means(self, frames: Tensor, length: Tensor) -> Tensor:
-        """Each stretch's means over its parts; ``length`` count of ``frames`` ``(items, time, features)``."""
+        """Means over parts of segments; ``length`` steps of ``frames`` ``(items, time, features)`` count."""
         parts = self.count * WITHIN
         edges = torch.arange(parts + 1, device=frames.device) * length.unsqueeze(1) / parts
         start = edges[:, :-1].floor().long().clamp(max=frames.shape[1] - 1)
@@ -227,7 +227,7 @@ class TimePatches(Patches):
 
 @PATCHES.register(AudioEncoder.modality)
 class SoundPatches(TimePatches):
-    """Stretches of recordings: a waveform ``(items, samples)``, predicted by its log-mel frames."""
+    """Segments of recordings, a waveform ``(items, samples)``; the ground truth is their log-mel."""
 
     def __init__(self, encoder: Any) -> None:
         self.own, self.rate = encoder.mel if encoder.reads_mel else None, encoder.rate
@@ -242,17 +242,17 @@ class SoundPatches(TimePatches):
 
     @cached_property
     def mel(self) -> LogMel:
-        """The encoder's, or one of its rate; made on first use, for a model may be built without weights."""
+        """The encoder's, or one of its rate; built on first use, for a model may be built without weights."""
         return self.own or LogMel(rate=self.rate, bins=self.outputs // WITHIN)
 
     def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
-        """See :meth:`Patches.hide`; what is hidden is silence."""
+        """Set the masked segments to silence: see :meth:`Patches.hide`."""
         key = waveform_of(values)
         hidden = self.within(where, values["length"], values[key].shape[1])
         return {**values, key: values[key].masked_fill(hidden, 0.0)}
 
     def answers(self, values: Values) -> Tensor:
-        """See :meth:`Patches.answers`: log-mel, each recording of mean 0 and deviation 1."""
+        """Log-mel of each segment, standardized per recording."""
         waveform = values[waveform_of(values)]
         frames, mask = self.mel.to(waveform.device)(waveform, values["length"])
         return self.means(frames, mask.sum(dim=1))
@@ -260,19 +260,19 @@ class SoundPatches(TimePatches):
 
 @PATCHES.register(SequenceEncoder.modality)
 class StepPatches(TimePatches):
-    """Stretches of feature sequences ``steps`` ``(items, time, features)``."""
+    """Segments of feature sequences ``steps`` ``(items, time, features)``."""
 
     def __init__(self, encoder: Any) -> None:
         self.longest = encoder.length
         self._cut(encoder.features)
 
     def hide(self, values: Values, where: Tensor) -> dict[str, Tensor]:
-        """See :meth:`Patches.hide`; what is hidden is nought, the features' mean."""
+        """Set the masked segments to 0, the mean of the features: see :meth:`Patches.hide`."""
         hidden = self.within(where, values["length"].clamp(max=self.longest), values["steps"].shape[1])
         return {**values, "steps": values["steps"].masked_fill(hidden.unsqueeze(-1), 0.0)}
 
     def answers(self, values: Values) -> Tensor:
-        """See :meth:`Patches.answers`."""
+        """Means of the features of each segment."""
         return self.means(values["steps"], values["length"].clamp(max=self.longest))
 
 
@@ -288,10 +288,10 @@ def waveform_of(values: Values) -> str:
 
 
 def floats(pixels: Tensor) -> Tensor:
-    """Pixels from -1 to 1, or a checkpoint's own floats as they are."""
+    """Pixels from -1 to 1; floats of a checkpoint's own processor stay unchanged."""
     return pixels if pixels.is_floating_point() else pixels.float() / 127.5 - 1
 
 
 def grey(pixels: Tensor) -> float:
-    """The middle between black and white."""
+    """The value halfway between black and white."""
     return 0.0 if pixels.is_floating_point() else 128

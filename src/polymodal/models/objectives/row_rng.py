@@ -1,4 +1,4 @@
-"""Chance that hangs on the row: equal draws give equal numbers, in any order, on any number of processes."""
+"""Random numbers keyed by row: equal seeds give equal numbers, in any order, on any number of processes."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from torch import Tensor
 GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
 """The odd constants of SplitMix64 (Steele, Lea & Flood 2014, figure 17), as signed 64-bit numbers."""
 BITS = 24
-"""Of a float32 between 0 and 1."""
+"""Random bits of a float32 between 0 and 1."""
 
 
 def salt(*names: str) -> int:
-    """A number for what is drawn, so that two things drawn for a row do not hang together."""
+    """A number per purpose, so that different draws for a row are independent."""
     return zlib.crc32("\0".join(names).encode())
 
 
 def mixed(numbers: Tensor) -> Tensor:
-    """``numbers`` int64, each stirred by SplitMix64's last steps."""
+    """Hash int64 ``numbers`` with the last steps of SplitMix64."""
     numbers = (numbers ^ _shifted(numbers, 30)) * FIRST
     numbers = (numbers ^ _shifted(numbers, 27)) * SECOND
     return numbers ^ _shifted(numbers, 31)
 
 
 def uniform(draws: Tensor, what: int, *shape: int) -> Tensor:
-    """Even chances in [0, 1): ``(rows, *shape)`` float32.
+    """Uniform random numbers in [0, 1): ``(rows, *shape)`` float32.
 
     Args:
-        draws: ``(rows,)`` int64, one a row and an epoch.
-        what: See :func:`salt`.
-        shape: Numbers a row.
+        draws: ``(rows,)`` int64, one seed per row and epoch.
+        what: The purpose: see :func:`salt`.
+        shape: Numbers per row.
     """
-    places = torch.arange(math.prod(shape), device=draws.device) * GOLDEN
-    numbers = mixed(mixed(draws * GOLDEN + what).unsqueeze(1) + places)
+    indices = torch.arange(math.prod(shape), device=draws.device) * GOLDEN
+    numbers = mixed(mixed(draws * GOLDEN + what).unsqueeze(1) + indices)
     return _as_float(numbers).view(len(draws), *shape)
 
 
 def item_draws(draws: Tensor, row: Tensor) -> Tensor:
-    """``(items,)`` what an item's chance hangs on: its row, and which of the row's items it is."""
+    """Seeds ``(items,)`` of items: from the seed of their row and their index in it."""
     count = torch.bincount(row, minlength=len(draws))
     first = count.cumsum(0) - count
     return draws[row] + (torch.arange(len(row), device=row.device) - first[row])
 
 
 def gumbel_pairs(draws: Tensor, others: Tensor, what: int) -> Tensor:
-    """Gumbel noise ``(rows, others)``: a line's logits plus this are largest at a draw from their softmax."""
+    """Gumbel noise ``(rows, others)``: the argmax of logits plus noise is a draw from their softmax."""
     numbers = mixed(mixed(draws * GOLDEN + what).unsqueeze(1) + mixed(others).unsqueeze(0) * GOLDEN)
     chance = _as_float(numbers).clamp(min=2.0**-BITS, max=1 - 2.0**-BITS)
     return -(-chance.log()).log()
@@ -58,5 +58,5 @@ def _as_float(numbers: Tensor) -> Tensor:
 
 
 def _shifted(numbers: Tensor, bits: int) -> Tensor:
-    """``numbers`` shifted right, zeros moving in: torch repeats the sign."""
+    """Logical right shift of ``numbers``; torch shifts in the sign bit."""
     return (numbers >> bits) & ((1 << (64 - bits)) - 1)

@@ -29,7 +29,7 @@ from polymodal.models.encoders.base import tuning
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
 from polymodal.models.heads import HEADS, takes_weights
-from polymodal.models.objectives.base import OBJECTIVES, at_least_two, build_objective
+from polymodal.models.objectives.base import OBJECTIVES, ObjectiveFacts, build_objective
 from polymodal.models.weighting import check_unweighted
 from polymodal.tasks import task_of
 from polymodal.utils.hub import load_pretrained
@@ -148,26 +148,13 @@ def check_objectives(declaration: Declaration) -> None:
         ConfigError: If there is no such objective or option, an input it names is not there, it compares
             and there is nothing to compare, or a setting is about objectives and there are none.
     """
-    inputs, train = list(declaration.inputs), declaration.train
-    compared = [name for name in declaration.objectives if name in OBJECTIVES and OBJECTIVES[name].compares]
+    train = declaration.train
+    modalities = {name: str(config.modality) for name, config in declaration.inputs.items()}
+    facts = ObjectiveFacts(modalities, train.batch_size, train.piece)
     for name, config in declaration.objectives.items():
-        kind, own = OBJECTIVES[name], accepted(OBJECTIVES[name])
-        for option in config.options:
-            if option not in own:
-                cure = did_you_mean(option, own)
-                raise ConfigError(f"the objective '{name}' has no option '{option}'. {cure}")
-        for column in config.inputs or ():
-            if column not in inputs:
-                cure = did_you_mean(column, inputs)
-                raise ConfigError(f"the objective '{name}' names an input '{column}'. {cure}")
-        build_objective(name, given_objective(config))
-        if kind.compares:
-            at_least_two(name, config.inputs or inputs)
-            if train.batch_size == 1:
-                raise ConfigError(f"the objective '{name}' compares rows, and 'train.batch_size' is 1")
-    if train.piece and (not declaration.objectives or declaration.targets or "matching" in compared):
-        why = "matching compares rows whole" if "matching" in compared else "it is for pre-training"
-        raise ConfigError(f"'train.piece' cannot be set here: {why}. Leave it out")
+        build_objective(name, given_objective(config)).check(facts)
+    if train.piece and (not declaration.objectives or declaration.targets):
+        raise ConfigError("'train.piece' cannot be set here: it is for pre-training. Leave it out")
     fusion, spans = declaration.fusion, any(OBJECTIVES[name].spans_space for name in declaration.objectives)
     for option, given in {"space": fusion.space, "space_projection": not fusion.space_projection}.items():
         if given and not spans:
@@ -220,13 +207,12 @@ def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, Fusi
 
 
 def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
-    """Build the fusion without its weights.
+    """Let the fusion check the inputs and its options: see :meth:`polymodal.models.fusion.Fusion.check`.
 
     Raises:
         ConfigError: If there is no such fusion, or it refuses an option.
     """
-    with torch.device("meta"):
-        build_fusion(config, inputs)
+    build_fusion(config).check(inputs)
 
 
 def check_head(name: str, config: TargetConfig) -> None:

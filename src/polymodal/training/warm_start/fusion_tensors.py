@@ -1,15 +1,15 @@
-"""Which tensor of one fusion means the same as which of another that has other inputs.
+"""Match fusion parameters when the set of inputs differs.
 
-Of two fusions alike in name, width and options every tensor means the same where their inputs are the same,
-in the same order. Where inputs were added or dropped, a tensor means the same that has the same
-:class:`Meaning`:
+Two fusions that agree in name, width, options, and in their inputs and order, agree in every tensor. Where
+inputs were added or removed, two tensors correspond if they have the same :class:`Meaning`:
 
-- its name, once the places of inputs in it are replaced by their names;
-- and, where a dimension has one stretch an input (a *block*), the inputs of these stretches: then the
-  stretches of those inputs that both have are the same, and the others have no counterpart.
+- the same name, once the indices of inputs in it are replaced by the inputs' names;
+- and, where a dimension has one block per input, the blocks of the inputs that both fusions have; blocks of
+  other inputs have no counterpart.
 
-A tensor that :data:`RULES` does not name hangs on all inputs at once (the weights over the product of
-``tensor``) and has no counterpart. Nothing is ever matched by its shape.
+The rules are the fusion's own (:attr:`polymodal.models.fusion.Fusion.tensor_rules`). A tensor without a rule
+depends on all inputs at once (the weights over the product of ``tensor``) and has no counterpart, and neither
+has any tensor of a fusion without rules. Nothing is matched by shape.
 """
 
 from __future__ import annotations
@@ -22,39 +22,14 @@ from typing import Any
 
 from polymodal.models.fusion import FeatureFusion, Fusion
 
-RULES: dict[str, dict[str, tuple[int, ...]]] = {
-    "concat": {"net.0.weight": (1,), "net.0.bias": (), "net.3.*": ()},
-    "sum": {"project.<input>.weight": (), "project.0.bias": ()},  # one bias of the sum
-    "gated": {"value.<input>.*": (), "gate.weight": (0, 1), "gate.bias": (0,)},
-    "tensor": {"reduce.<input>.*": ()},
-    "low_rank": {"factors.<input>.*": (), "norm.*": ()},
-    "transformer": {"*": ()},
-    "bottleneck": {"query": (0,), "bottleneck": (), "layers.#.<input>.*": (), "norm.*": ()},
-    "cross_attention": {
-        "streams.<input>.cross.<source>.*": (),
-        "streams.<input>.combine.weight": (1,),
-        "streams.<input>.combine.bias": (),
-        "streams.<input>.own.*": (),
-        "norm.*": (),
-        "out.weight": (1,),
-        "out.bias": (),
-    },
-    "perceiver": {"*": ()},
-}
-"""By fusion the names of its tensors and the dimensions that have a block an input.
-
-``<input>`` is the place of an input, ``<source>`` that of what it reads, ``#`` any number, ``*`` any rest.
-Blocks within the stream of an input are those of its sources.
-"""
-
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a tensor stands for.
+    """What identifies a tensor across fusions of different inputs.
 
     Attributes:
-        name: Its own, with inputs by name.
-        blocks: By dimension the inputs of its stretches, in order; empty where it has none.
+        name: The pattern of its name, and what its wildcards match, with inputs by name.
+        blocks: By dimension the inputs of its blocks, in order; empty where it has none.
     """
 
     name: tuple[str, ...]
@@ -62,17 +37,17 @@ class Meaning:
 
 
 def meanings(fusion: FeatureFusion) -> dict[str, Meaning]:
-    """What each tensor of ``fusion`` stands for, by its name there; of those that :data:`RULES` knows."""
+    """The meaning of each tensor of ``fusion`` that its rules know, by the tensor's name."""
     inner = fusion.fusion
     assert inner is not None
-    found = {}
+    result = {}
     for tensor in inner.state_dict():
-        for pattern, dimensions in RULES.get(fusion.name, {}).items():
+        for pattern, dimensions in inner.tensor_rules.items():
             match = re.fullmatch(_regex(pattern), tensor)
             if match:
-                found[f"fusion.{tensor}"] = _meaning(inner, pattern, dimensions, match)
+                result[f"fusion.{tensor}"] = _meaning(inner, pattern, dimensions, match)
                 break
-    return found
+    return result
 
 
 def _meaning(fusion: Fusion, pattern: str, dimensions: Sequence[int], match: re.Match[str]) -> Meaning:
@@ -94,7 +69,7 @@ def _regex(pattern: str) -> str:
 
 
 def is_like(one: FeatureFusion, other: FeatureFusion) -> bool:
-    """Whether two fusions differ in nothing but their inputs and their dropout, defaults filled in."""
+    """Whether two fusions are equal but for their inputs and their dropout, defaults included."""
     return (one.name, one.width) == (other.name, other.width) and _options(one) == _options(other)
 
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from polymodal.models.encoders.augment.frames import stretch
-from polymodal.models.encoders.augment.sounds import QUIETER, add_noise, shift_time
+from polymodal.models.encoders.augment.signals import QUIETER, add_noise, shift_time, stretch
 
 SAMPLES = 1000
 
