@@ -40,8 +40,8 @@ class ReadingWarning(InputWarning):
     """Cells of the rows to answer were changed as they were read, such as clipped at full scale."""
 
 
-class ToldElsewhere(PolymodalError):
-    """Another process of the same training failed, and tells why."""
+class ReportedElsewhere(PolymodalError):
+    """Another process of the same training failed, and reports the error."""
 
 
 class Terminated(SystemExit):

@@ -1,4 +1,4 @@
-"""The run's declaration: what is read, what is learnt, how; unknown keys are refused."""
+"""The declaration of a run: inputs, targets and training; unknown keys are refused."""
 
 from polymodal.config.base import MOST, Section
 from polymodal.config.data import DataConfig

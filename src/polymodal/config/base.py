@@ -1,14 +1,14 @@
-"""What every part of a declaration is."""
+"""Base of the sections of a declaration."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 MOST = 1_000_000
-"""Of tokens, steps and items: what is larger is a slip, and fits no memory."""
+"""Upper bound of tokens, steps and items; larger numbers are typing errors and fit no memory."""
 
 
 class Section(BaseModel):
-    """A part of the declaration: unknown keys are refused."""
+    """A section of the declaration; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)

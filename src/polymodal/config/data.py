@@ -1,4 +1,4 @@
-"""The declaration's ``data``: where the rows come from, and how they are split."""
+"""The section ``data``: the table, its splits and its cache."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from polymodal.config.base import Section
 
 
 class DataConfig(Section):
-    """Where the rows come from and how they are split."""
+    """The table and its splits."""
 
     train: str | None = Field(None, description="Table: CSV, TSV, JSONL, Parquet or a saved dataset folder.")
     validation: float | str = Field(0.1, description="Share of the rows held out for validation, or a table.")
     test: float | str = Field(0.1, description="Share of the rows held out for the test, or a table.")
     split: str | None = Field("split", description="Column that names each row's split; wins over any share.")
-    group: str | None = Field(None, description="Column whose equal values never stand in two splits.")
+    group: str | None = Field(None, description="Column whose equal values stay in one split.")
     sample_weight: str | None = Field(
-        None, description="Column that says how much each row counts, in losses and metrics."
+        None, description="Column with the weight of each row in losses and metrics."
     )
     on_error: Literal["refuse", "skip"] = Field(
-        "refuse", description="Rows that cannot be read: no fit starts, or they are left out and listed."
+        "refuse", description="Rows that cannot be read: no fit starts, or they are skipped and listed."
     )
     folds: int | None = Field(None, ge=2, description="Equal parts of the rows, one of which is the test.")
     fold: int = Field(0, ge=0, description="Which of the folds is the test, from 0.")
-    seed: int | None = Field(None, ge=0, description="Of the split; by default train.seed.")
+    seed: int | None = Field(None, ge=0, description="Seed of the split; by default train.seed.")
     missing: list[str] | None = Field(
         None,
         description=(
@@ -34,20 +34,21 @@ class DataConfig(Section):
         ),
     )
     labels: int | float | None = Field(
-        None, description="Labels to learn from: so many training rows, or a share of them, equal by class."
+        None,
+        description="Labels to train with: a number of training rows, or a share, stratified by class.",
     )
 
-    sep: str | None = Field(
-        None, description="What separates the cells of a CSV; by default it is found out."
+    sep: str | None = Field(None, description="Separator of the cells of a CSV; by default it is detected.")
+    encoding: str | None = Field(
+        None, description="Encoding of a CSV or JSON file, such as cp1252; by default UTF-8."
     )
-    encoding: str | None = Field(None, description="Of a CSV or JSON file, such as cp1252; by default UTF-8.")
     root: str | None = Field(
         None,
         description="Folder that media paths start from, instead of the table's; none may lead out of it.",
     )
     media_anywhere: bool = Field(
         False,
-        description="Let the cells of a table's file name media outside of its folder, or of data.root.",
+        description="Allow media outside of the folder of the table's file, or of data.root.",
     )
 
     private: bool = Field(
@@ -58,7 +59,7 @@ class DataConfig(Section):
         10, ge=2, description="With private: training rows that a name, word or edge must be held by."
     )
 
-    cache_memory: float = Field(2.0, ge=0, description="GB of memory for what was decoded or encoded once.")
+    cache_memory: float = Field(2.0, ge=0, description="GB of memory for decoded media and encoded cells.")
     cache_disk: float = Field(20.0, ge=0, description="GB of disk for the same; see `polymodal cache`.")
 
     @field_validator("missing", mode="before")

@@ -1,4 +1,4 @@
-"""The declaration as a whole."""
+"""The declaration of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polymodal.utils.version import __version__
 
 
 class Declaration(Section):
-    """Everything a run is made from."""
+    """Everything that defines a run."""
 
     start: str | None = Field(
         None, description="Run folder whose encoders, embedding and fusion go on; heads are new."
@@ -35,7 +35,7 @@ class Declaration(Section):
     @model_validator(mode="before")
     @classmethod
     def _bare_objectives(cls, values: Any) -> Any:
-        """``contrastive:`` without options, and a list of names, are sections too."""
+        """Accept ``contrastive:`` without options, and a list of names."""
         given = values.get("objectives") if isinstance(values, dict) else None
         if isinstance(given, list) and all(isinstance(name, str) for name in given):
             given = dict.fromkeys(given)
@@ -46,7 +46,7 @@ class Declaration(Section):
 
     @model_validator(mode="after")
     def _words_or_targets(self) -> Declaration:
-        """Heads and a language model do not stand on one model."""
+        """Refuse targets beside a language model."""
         if self.generation and (self.targets or self.objectives):
             other = "targets" if self.targets else "objectives"
             raise ValueError(f"'generation' and '{other}' exclude each other. Fit two runs")
@@ -65,7 +65,7 @@ class Declaration(Section):
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether files of the run may hold answers to single rows."""
+        """Whether files of the run may hold predictions of single rows."""
         return self.report.predictions and not self.data.private
 
     @property
@@ -74,6 +74,6 @@ class Declaration(Section):
         return self.report.media and self.keeps_rows
 
     def to_yaml(self) -> str:
-        """The declaration with every default written out, in declared order, and which version wrote it."""
+        """The declaration as YAML, with every default and the version that wrote it, in declared order."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True)
         return f"# Written by polymodal {__version__}\n{text}"

@@ -1,4 +1,4 @@
-"""Which encoder reads an input, how much of it learns, and what leads from it to a language model."""
+"""Sections of an input's encoder, its LoRA adapters, and its connector to a language model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from polymodal.config.base import Section
 
 
 class EncoderConfig(Section):
-    """Which Transformers backbone encodes an input; any other key is a size of that backbone."""
+    """The Transformers backbone of an input; any other key is a size of that backbone."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -26,12 +26,12 @@ class EncoderConfig(Section):
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The backbone's sizes that were given."""
+        """The sizes of the backbone that the section names."""
         return dict(self.model_extra or {})
 
 
 class LoraSettings(Section):
-    """Low-rank adapters beside the linear layers of a pretrained encoder."""
+    """Low-rank adapters (LoRA) beside the linear layers of a pretrained encoder."""
 
     rank: int = Field(8, ge=1, description="Rank of each adapter.")
     alpha: float = Field(16.0, gt=0, description="The adapters' part is scaled by alpha / rank.")
@@ -43,7 +43,7 @@ class LoraSettings(Section):
 
 
 class ConnectorConfig(Section):
-    """How an input's vectors become the language model's; any other key is an option of that connector."""
+    """From an encoder's tokens to a language model; any other key is an option of that connector."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -56,7 +56,7 @@ class ConnectorConfig(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The connector's own options that were given."""
+        """The options of the connector that the section names."""
         return dict(self.model_extra or {})
 
 

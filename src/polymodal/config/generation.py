@@ -1,4 +1,4 @@
-"""The declaration's ``generation`` and ``stages``: what is asked and said, and who learns to say it."""
+"""The sections ``generation`` and ``stages``: prompts, answers, decoding, and what each stage trains."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from polymodal.config.base import MOST, Section
 from polymodal.config.encoders import EncoderConfig, LoraSettings, named_encoder
 
 Learner = Literal["connectors", "language_model", "encoders"]
-"""What a stage may train; encoders also hang on their inputs' ``freeze``."""
+"""What a stage may train; encoders are trained unless their inputs set ``freeze``."""
 
 
 class LanguageModelConfig(EncoderConfig):
-    """Which causal language model speaks; any other key is a size of a model from scratch."""
+    """The causal language model; any other key is a size of a model from scratch."""
 
     adapter: str | None = Field(
-        None, description="Folder of a PEFT adapter of this checkpoint, to be folded into it before."
+        None, description="Folder of a PEFT adapter of this checkpoint, merged into it first."
     )
     attention: str | None = Field(
         None, description="attn_implementation, such as sdpa or flash_attention_2; by default the best there."
@@ -31,23 +31,23 @@ class LanguageModelConfig(EncoderConfig):
 
 
 class DecodingConfig(Section):
-    """How answers are generated, unless a call says otherwise."""
+    """Decoding of answers, unless a call overrides it."""
 
     max_new_tokens: int | None = Field(
-        None, ge=1, le=MOST, description="By default what the longest training answer takes, and a half more."
+        None, ge=1, le=MOST, description="By default 1.5 times the longest training answer."
     )
     beams: int = Field(1, ge=1, le=1000, description="num_beams")
-    sample: bool = Field(False, description="do_sample: draw instead of taking the likeliest.")
-    temperature: float = Field(1.0, gt=0, description="temperature, of drawn tokens.")
-    top_p: float = Field(1.0, gt=0, le=1, description="top_p, of drawn tokens.")
+    sample: bool = Field(False, description="do_sample: sample instead of taking the most likely token.")
+    temperature: float = Field(1.0, gt=0, description="temperature, with sample.")
+    top_p: float = Field(1.0, gt=0, le=1, description="top_p, with sample.")
 
 
 class GenerationConfig(Section):
-    """What a row asks and answers in words, and how it is learned."""
+    """Prompts and answers of the rows, and the language model that is trained on them."""
 
-    prompt: str | None = Field(None, description="Template over columns: what is asked, '{photo} {text}'.")
-    answer: str | None = Field(None, description="Template over columns: what is to be said.")
-    system: str | None = Field(None, description="What stands before every conversation.")
+    prompt: str | None = Field(None, description="Template over columns: the prompt, '{photo} {text}'.")
+    answer: str | None = Field(None, description="Template over columns: the answer.")
+    system: str | None = Field(None, description="System message of every conversation.")
     messages: str | None = Field(
         None, description="Column of conversations in the Transformers chat format, in place of templates."
     )
@@ -56,7 +56,7 @@ class GenerationConfig(Section):
         description="A name, or {checkpoint: …} or {type: …, sizes}; by default a small one from scratch.",
     )
     vocabulary: int = Field(
-        8192, ge=300, le=MOST, description="Most tokens of the tokenizer of a model from scratch."
+        8192, ge=300, le=MOST, description="Vocabulary size of the tokenizer of a model from scratch."
     )
     chat_template: str | None = Field(
         None, description="chatml, plain, or a file; by default the tokenizer's own."
@@ -68,10 +68,13 @@ class GenerationConfig(Section):
         description="Most tokens of a row with its answer; by default the context.",
     )
     too_long: Literal["refuse", "leave_out"] = Field(
-        "refuse", description="Training rows of more tokens: no fit starts, or they are left out and listed."
+        "refuse", description="Training rows of more tokens: no fit starts, or they are skipped and listed."
     )
     pack: int | None = Field(
-        None, ge=8, le=MOST, description="Tokens of a row of several conversations; null: padded, by length."
+        None,
+        ge=8,
+        le=MOST,
+        description="Tokens of a packed row of several conversations; null: padded, grouped by length.",
     )
     decoding: DecodingConfig = Field(default_factory=DecodingConfig)  # type: ignore[arg-type]
     metrics: list[str] | None = Field(
@@ -99,14 +102,14 @@ class GenerationConfig(Section):
 
 
 class StageConfig(Section):
-    """One stage of a training: what learns, from which rows, how fast."""
+    """One stage of a training: what is trained, on which rows, with which settings."""
 
     learn: list[Learner] = Field(
         default_factory=lambda: ["connectors", "language_model", "encoders"],  # type: ignore[arg-type]
         min_length=1,
         description="connectors, language_model, encoders.",
     )
-    lora: LoraSettings | None = Field(None, description="Adapters learn instead of the language model.")
+    lora: LoraSettings | None = Field(None, description="Train adapters instead of the language model.")
     data: str | None = Field(None, description="Table of this stage's rows; by default data.train.")
     prompt: str | None = Field(None, description="By default generation.prompt.")
     answer: str | None = Field(None, description="By default generation.answer.")

@@ -1,4 +1,4 @@
-"""The declaration's ``inputs``: the columns that are read, and what encodes them."""
+"""The section ``inputs``: the columns that are read, and their encoders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SUITS = {
     "items": ("text", "image", "audio", "video", "sequence"),
     "format": ("number",),
 }
-"""The modalities that a setting of an input is about, where it is not about all of them."""
+"""The modalities that a setting of an input applies to, where not to all."""
 CHANGES: dict[str, Any] = {
     "crop": 1.0,
     "flip": False,
@@ -50,11 +50,11 @@ CHANGES: dict[str, Any] = {
     "masking": 0.0,
     "word_dropout": 0.0,
 }
-"""What training may do to an input, each with the value at which it does nothing."""
+"""Augmentations of an input, each with the value that disables it."""
 TUNING = ("freeze", "lora", "unfreeze_last")
-"""The ways to let only a part of a pretrained encoder learn, or nothing of it."""
+"""The settings that freeze a pretrained encoder, or a part of it."""
 MOST_ITEMS = 8
-"""Of a cell that holds a list, by default."""
+"""Default of the most items of a cell that holds a list."""
 
 
 class InputConfig(Section):
@@ -65,30 +65,28 @@ class InputConfig(Section):
     connector: ConnectorConfig | None = Field(
         None, description="From the encoder to a language model: mlp, or {type: resampler, …}."
     )
-    freeze: bool = Field(False, description="Leave a pretrained encoder as it is.")
-    lora: LoraSettings | None = Field(None, description="Low-rank adapters learn instead of the encoder.")
+    freeze: bool = Field(False, description="Freeze a pretrained encoder.")
+    lora: LoraSettings | None = Field(None, description="Train low-rank adapters instead of the encoder.")
     unfreeze_last: int | None = Field(
-        None, ge=1, description="So many last layers of a pretrained encoder learn, the others stay."
+        None, ge=1, description="Train only this many last layers of a pretrained encoder."
     )
     share: bool = Field(True, description="Share the encoder with equal inputs of the same modality.")
-    tokens: int = Field(64, ge=1, le=MOST, description="Most tokens an item of this input may take.")
-    size: int | None = Field(
-        None, ge=8, le=8192, description="image, video: side in pixels that the model sees."
-    )
+    tokens: int = Field(64, ge=1, le=MOST, description="Most tokens per item of this input.")
+    size: int | None = Field(None, ge=8, le=8192, description="image, video: side in pixels.")
     full_scale: float | None = Field(
         None, gt=0, le=2**31 - 1,
         description="image: white in pictures of more than 8 bits; by default from training rows.",
     )  # fmt: skip
     frames: int | None = Field(None, ge=1, le=10_000, description="video: frames sampled evenly over a clip.")
-    rate: int | None = Field(
-        None, ge=1000, le=768_000, description="audio: samples a second that the model hears."
-    )
+    rate: int | None = Field(None, ge=1000, le=768_000, description="audio: samples per second.")
     seconds: float | None = Field(None, gt=0, le=600, description="audio: fixed length; cut or padded to it.")
     max_length: int | None = Field(None, ge=2, le=MOST, description="text: most tokens read.")
     top_db: float = Field(
-        80.0, gt=0, description="audio: decibels below its loudest moment that are heard, in a log-mel."
+        80.0, gt=0, description="audio: dynamic range of the log-mel, in decibels below its maximum."
     )
-    length: int | None = Field(None, ge=1, le=MOST, description="sequence: most steps read; the rest is cut.")
+    length: int | None = Field(
+        None, ge=1, le=MOST, description="sequence: most steps read; the rest is truncated."
+    )
     items: int = Field(
         MOST_ITEMS, ge=1, le=MOST, description="Most items in a cell that holds a list of them."
     )
@@ -107,7 +105,7 @@ class InputConfig(Section):
         le=1,
         description="image, video: in training, smallest share of the area that a random crop keeps; 1: all.",
     )
-    flip: bool = Field(False, description="image, video: in training, mirror every other one, left to right.")
+    flip: bool = Field(False, description="image, video: in training, mirror half of them, left to right.")
     colour: float = Field(
         0.0,
         ge=0,
@@ -142,12 +140,12 @@ class InputConfig(Section):
     )
 
     word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="text: in training, chance of each word to be left out."
+        0.0, ge=0, lt=1, description="text: in training, probability of each word to be dropped."
     )
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The settings among :data:`CHANGES` that were given."""
+        """The settings of :data:`CHANGES` that the section names."""
         given = {name: getattr(self, name) for name in CHANGES}
         return {name: value for name, value in given.items() if value not in (None, CHANGES[name])}
 
@@ -184,11 +182,11 @@ class InputConfig(Section):
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> InputConfig:
-        """Refuse what would have no effect."""
+        """Refuse settings that would have no effect."""
         checkpoint = self.encoder.checkpoint if self.encoder else None
         ways = [name for name in TUNING if getattr(self, name)]
         if len(ways) > 1:
-            raise ValueError(f"'{ways[0]}' and '{ways[1]}' exclude each other: each says what stays as it is")
+            raise ValueError(f"'{ways[0]}' and '{ways[1]}' exclude each other: each names what is frozen")
         for name, modalities in SUITS.items():
             if getattr(self, name) == type(self).model_fields[name].default:
                 continue

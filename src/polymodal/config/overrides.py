@@ -1,4 +1,4 @@
-"""Settings as they are written: a YAML file with the line of each key, and ``--set section.key=value``."""
+"""Reading of settings: a YAML file with the line of each key, and ``--set section.key=value``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from yaml.error import MarkedYAMLError
 from polymodal.errors import ConfigError, one_line
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
-"""What PyYAML raises at values that look like dates or numbers and are none, or lie too deep."""
+"""What PyYAML raises for values that look like dates or numbers and are none, or are nested too deep."""
 MOST_VALUES = 100_000
 LONGEST = 2 * 2**20
-"""Bytes of a declaration; PyYAML takes seconds for each megabyte."""
+"""Largest declaration in bytes; PyYAML takes seconds per megabyte."""
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 
@@ -43,15 +43,15 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        location = f"{path}, line {mark.line + 1}" if mark else str(path)
         reason = str(getattr(error, "problem", error)).partition("\n")[0]
-        raise ConfigError(f"{place}: not readable as YAML ({reason})") from None
+        raise ConfigError(f"{location}: not readable as YAML ({reason})") from None
     except UNREADABLE as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else one_line(str(error), 100)
         raise ConfigError(f"{path}: not readable as YAML ({reason})") from None
     if node is None or not isinstance(values, dict):
-        found = "nothing" if values is None else repr(values)[:40]
-        raise ConfigError(f"{path}: found {found}, expected sections such as 'data:' and 'targets:'")
+        result = "nothing" if values is None else repr(values)[:40]
+        raise ConfigError(f"{path}: found {result}, expected sections such as 'data:' and 'targets:'")
     lines: dict[tuple, int] = {}
     for key, line in _walk(node):
         if key in lines:
@@ -62,10 +62,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple, int]]:
 
 
 def _weigh(node: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
-    """How many values ``node`` comes to with all its aliases written out: few lines can mean billions.
+    """Count the values of ``node`` with all aliases expanded: few lines can mean billions.
 
     Raises:
-        YAMLError: If it is too many, or if it holds itself.
+        YAMLError: If there are too many, or a node contains itself.
     """
     if id(node) in above:
         raise MarkedYAMLError(problem="an alias that holds itself", problem_mark=node.start_mark)
@@ -89,7 +89,7 @@ def _walk(node: yaml.Node, prefix: tuple = ()) -> Iterator[tuple[tuple, int]]:
 
 
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
-    """Put settings such as ``train.epochs=3`` into ``values``; the right side is read as YAML.
+    """Apply settings such as ``train.epochs=3`` to ``values``; the right side is read as YAML.
 
     Raises:
         ConfigError: If a setting is not of the form ``section.key=value``.
@@ -113,5 +113,5 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads ``3e-4`` as text; everybody means the number."""
+    """Read ``3e-4``, which YAML 1.1 takes as text, as a number."""
     return float(value) if isinstance(value, str) and _FLOAT.fullmatch(value) else value

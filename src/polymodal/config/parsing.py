@@ -1,4 +1,4 @@
-"""A declaration from its text: YAML, settings over it, and one line for everything that is wrong."""
+"""Parsing of a declaration: YAML, overriding settings, and one line per error."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from polymodal.config.overrides import apply_settings, read_yaml
 from polymodal.errors import ConfigError, did_you_mean, one_line
 
 NO_SECTION = ("model_type", "dict_type")
-"""What pydantic calls a value where a section should be."""
+"""Pydantic's error types for a value in place of a section."""
 
 
 def parse(
     values: Mapping[str, Any], *, source: str = "declaration", lines: Mapping[tuple, int] | None = None
 ) -> Declaration:
-    """Check ``values`` and make them a declaration.
+    """Validate ``values`` and build a declaration.
 
     Args:
         values: Sections by name.
-        source: What to call it in an error message.
-        lines: Line of each key path, for the error messages.
+        source: Its name in error messages.
+        lines: Line of each key path, for error messages.
 
     Raises:
         ConfigError: One line for every unknown key and every value of a wrong type.
@@ -39,7 +39,7 @@ def parse(
 
 @contextmanager
 def located(source: str, lines: Mapping[tuple, int], *path: str) -> Iterator[None]:
-    """Put file and line before the text of a ``ConfigError`` that what stands under ``path`` causes."""
+    """Prepend file and line to a ``ConfigError`` that the value at ``path`` causes."""
     try:
         yield
     except ConfigError as error:
@@ -48,10 +48,10 @@ def located(source: str, lines: Mapping[tuple, int], *path: str) -> Iterator[Non
 
 
 def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
-    """Read a declaration from ``path``; ``settings`` such as ``train.epochs=3`` are put over it.
+    """Read a declaration from ``path``; ``settings`` such as ``train.epochs=3`` override it.
 
     Raises:
-        ConfigError: If the file is no readable YAML or says something unknown, with its line.
+        ConfigError: If the file is no readable YAML or has unknown or wrong values, with their lines.
     """
     path = Path(path)
     values, lines = read_yaml(path)
@@ -60,7 +60,7 @@ def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
 
 
 def _causes(errors: list[Any]) -> list[Any]:
-    """The errors without those that only follow from a section that is none."""
+    """The errors without those that only follow from a value in place of a section."""
     sections = all(error["type"] not in NO_SECTION for error in errors)
     return [error for error in errors if sections or error["type"] != "missing"]
 
@@ -68,19 +68,19 @@ def _causes(errors: list[Any]) -> list[Any]:
 def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part in ("float", "str")))
     line = _line(lines, path)
-    place = f"{source}, line {line}" if line else source
+    index = f"{source}, line {line}" if line else source
     name = one_line(".".join(map(str, path)), 100) or "declaration"
     if error["type"] == "extra_forbidden":
-        return f"{place}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
+        return f"{index}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
     if error["type"] == "missing":
-        return f"{place}: '{name}' is missing"
+        return f"{index}: '{name}' is missing"
     if error["type"] == "value_error":
         about = f"'{name}': " if path else ""
-        return f"{place}: {about}{error['msg'].removeprefix('Value error, ')}"
-    found = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
+        return f"{index}: {about}{error['msg'].removeprefix('Value error, ')}"
+    result = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
     if error["type"] in NO_SECTION:
-        return f"{place}: '{name}' is {found}, expected a section: keys, each with its value"
-    return f"{place}: '{name}' is {found}; {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{index}: '{name}' is {result}, expected a section: keys, each with its value"
+    return f"{index}: '{name}' is {result}; {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def _shown(value: Any) -> str:
@@ -89,7 +89,7 @@ def _shown(value: Any) -> str:
 
 
 def _line(lines: Mapping[tuple, int], path: tuple) -> int | None:
-    """The line of ``path``, or of the section it stands in."""
+    """The line of ``path``, or of the section that holds it."""
     return next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
 
 
@@ -103,7 +103,7 @@ def _known_keys(path: tuple) -> list[str]:
         if not inner:
             break
         section = inner[0]
-        parts = parts[2 if get_origin(annotation) is dict else 1 :]  # a dict's key is no field
+        parts = parts[2 if get_origin(annotation) is dict else 1 :]  # the key of a dict is no field
     return list(section.model_fields)
 
 

@@ -1,4 +1,4 @@
-"""The declaration's ``targets``: the columns that are learned."""
+"""The section ``targets``: the columns that are predicted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polymodal.config.base import Section
 
 
 class TargetConfig(Section):
-    """A column the model learns to answer."""
+    """A column that the model predicts."""
 
     task: str = Field(
         description="classification, ordinal, multilabel, regression, or a task that another package offers."
@@ -26,7 +26,7 @@ class TargetConfig(Section):
         "none", description="regression: 'log' learns log(1 + x) of amounts."
     )
     separator: Literal["|", ";", ","] | None = Field(
-        None, description="multilabel: what stands between the labels of a text; lists need none."
+        None, description="multilabel: separator of the labels in a text; lists need none."
     )
     format: str | None = Field(
         None,
@@ -34,13 +34,13 @@ class TargetConfig(Section):
     )
     thresholds: float | Literal["validation"] | None = Field(
         None,
-        description="multilabel: probability from which a label is said, or 'validation', the default: "
+        description="multilabel: probability from which a label is predicted, or 'validation', the default: "
         "each label's best on the validation rows. classification: 'validation', or none: the likeliest.",
     )
     temperature: bool = Field(
         True,
-        description="classification, multilabel: make the probabilities as sure as they are right, by a "
-        "number that is fitted on the validation rows.",
+        description="classification, multilabel: calibrate the probabilities by a temperature that is "
+        "fitted on the validation rows.",
     )
     classes: list[str] | None = Field(
         None,
@@ -48,17 +48,15 @@ class TargetConfig(Section):
         exclude_if=lambda value: value is None,
     )
     interval: float | None = Field(
-        0.9, gt=0, lt=1, description="regression: share of the answers that the interval is to hold."
+        0.9, gt=0, lt=1, description="regression: coverage of the prediction intervals."
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="What a head of another package takes besides."
-    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of a head of another package.")
     _family: str = PrivateAttr("")
     _ordered: bool = PrivateAttr(False)
 
     @property
     def family(self) -> str:
-        """The task whose cells are read alike: that of the head, once it is known, else the task itself."""
+        """The task family, by which cells are read: that of the head once it is known, otherwise the task."""
         return self._family or self.task
 
     @property
@@ -103,7 +101,7 @@ class TargetConfig(Section):
 
     @model_validator(mode="after")
     def _no_idle_setting(self) -> TargetConfig:
-        """Refuse what would have no effect."""
+        """Refuse settings that would have no effect."""
         others = {
             "classification": ("transform", "separator", "interval", "format", "classes"),
             "multilabel": ("transform", "label_smoothing", "interval", "format", "classes"),

@@ -1,4 +1,4 @@
-"""The declaration's ``objectives``, ``fusion``, ``train`` and ``report``."""
+"""The sections ``objectives``, ``fusion``, ``train`` and ``report``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polymodal.config.base import Section
 
 
 class ObjectiveConfig(Section):
-    """What is learned from rows without targets; any other key is an option of that objective."""
+    """A self-supervised objective; any other key is an option of that objective."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -21,35 +21,35 @@ class ObjectiveConfig(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The objective's own options that were given."""
+        """The options of the objective that the section names."""
         return dict(self.model_extra or {})
 
 
 class FusionConfig(Section):
-    """How the inputs become one state; any other key is an option of that fusion."""
+    """The fusion of the inputs; any other key is an option of that fusion."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str = "transformer"
-    width: int = Field(128, ge=8, description="Of all tokens, once they are embedded.")
+    width: int = Field(128, ge=8, description="Width of the embedded tokens.")
     space: int | None = Field(
-        None, ge=2, description="Width of the vectors that an objective compares; by default the width."
+        None, ge=2, description="Width of the vectors that an objective compares; by default the fusion's."
     )
     space_projection: bool = Field(
         True, description="False: the means of the embedded tokens are compared, not projected once more."
     )
     dropout: float = Field(
-        0.1, ge=0, lt=1, description="Of embedded tokens, inside the fusion, before heads."
+        0.1, ge=0, lt=1, description="Dropout of embedded tokens, inside the fusion, and before heads."
     )
 
     @property
     def options(self) -> dict[str, Any]:
-        """The fusion's own options that were given."""
+        """The options of the fusion that the section names."""
         return dict(self.model_extra or {})
 
 
 class TrainConfig(Section):
-    """How the model is trained; other fields of ``transformers.TrainingArguments`` go by their own names."""
+    """The training; other fields of ``transformers.TrainingArguments`` are set by their own names."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -95,9 +95,7 @@ class TrainConfig(Section):
         ge=1,
         description="Rows that go through the encoders at once: objectives then compare larger batches.",
     )
-    augment: bool = Field(
-        True, description="False: training reads every input as it is, whatever the inputs' settings say."
-    )
+    augment: bool = Field(True, description="False: no augmentation, whatever the inputs' settings.")
     seed: int = Field(0, ge=0, description="seed")
     workers: int = Field(0, ge=0, description="dataloader_num_workers")
     threads: int | None = Field(
@@ -106,12 +104,12 @@ class TrainConfig(Section):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The fields of TrainingArguments given by their own names."""
+        """The fields of TrainingArguments that the section sets by their own names."""
         return dict(self.model_extra or {})
 
 
 class ReportConfig(Section):
-    """What is measured and written once a run is trained."""
+    """The report of a trained run."""
 
     write: bool = Field(True, description="Whether a fit ends with report.html and report.json.")
     group: str | None = Field(

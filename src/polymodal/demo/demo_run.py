@@ -1,4 +1,4 @@
-"""The run behind ``polymodal demo``: the main job, on data written as a user's files are."""
+"""The run of ``polymodal demo``: a fit on generated files, as a user would run it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ROWS = 1797
 
 @dataclass
 class DemoResult:
-    """What the demo found.
+    """The result of the demo.
 
     Attributes:
-        folder: The run.
+        folder: The run folder.
         table: The data.
-        rows: Unseen rows.
-        accuracy: On them, by what the model was given.
-        answers: A few rows with what the model says.
-        seconds: From data to answers.
+        rows: Number of test rows.
+        accuracy: Test accuracy by the inputs that the model gets.
+        answers: A few rows with their predictions.
+        seconds: Duration, from data to predictions.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class DemoResult:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The result as JSON values."""
         values = asdict(self) | {"folder": str(self.folder), "table": str(self.table)}
         return values | {"answers": self.answers.to_dict(orient="records")}
 
@@ -50,7 +50,7 @@ class DemoResult:
 def run_demo(
     folder: Path, *, rows: int = ROWS, settings: Sequence[str] = (), quiet: bool = False
 ) -> DemoResult:
-    """Make the data in ``folder/data``, fit, and measure with every input alone and left out."""
+    """Write the data to ``folder/data``, fit, and evaluate with each input alone and without it."""
     started = time.perf_counter()
     path = write_demo(folder / "data", rows=rows)
     run = fit(path, target=TARGET, output=folder, settings=settings, overwrite=True, quiet=quiet)
@@ -58,21 +58,21 @@ def run_demo(
     unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
     frame = unseen.data.to_pandas()
     accuracy = {}
-    if (folder / FIGURES).exists():  # a report that could not be written is no reason to show nothing
+    if (folder / FIGURES).exists():  # without a report the rest is still shown
         figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
         accuracy = _accuracy(run.model.config.input_names, figures["targets"][TARGET]["worth"]["subsets"])
     few = frame.head(SHOWN)
-    said = run.predict(unseen.select(range(SHOWN)))
+    predicted = run.predict(unseen.select(range(SHOWN)))
     answers = few[run.model.config.input_names].fillna("")
     answers.insert(0, "truth", run.processor.targets[TARGET].truth(unseen.values(TARGET))[:SHOWN])
-    answers.insert(1, "answer", said[TARGET])
-    answers.insert(2, "confidence", said[f"{TARGET}_confidence"].astype(float))
+    answers.insert(1, "answer", predicted[TARGET])
+    answers.insert(2, "confidence", predicted[f"{TARGET}_confidence"].astype(float))
     return DemoResult(folder, path, len(frame), accuracy, answers, time.perf_counter() - started)
 
 
 def _accuracy(names: Sequence[str], subsets: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """On what the model may be given: each input alone, all but one, all."""
-    found = {frozenset(entry["inputs"]): entry["value"] for entry in subsets}
-    alone = {f"{name} alone": found[frozenset([name])] for name in names}
-    without = {f"all but {name}": found[frozenset(names) - {name}] for name in names}
-    return alone | without | {"all together": found[frozenset(names)]}
+    """Accuracy by subset of the inputs: each alone, all but one, all."""
+    result = {frozenset(entry["inputs"]): entry["value"] for entry in subsets}
+    alone = {f"{name} alone": result[frozenset([name])] for name in names}
+    without = {f"all but {name}": result[frozenset(names) - {name}] for name in names}
+    return alone | without | {"all together": result[frozenset(names)]}

@@ -1,7 +1,7 @@
-"""The demo's table: a digit as a picture, as a keypad tone and as a word, each spoiled so that none suffices.
+"""The table of the demo: a digit as an image, a keypad tone and a word, each degraded so that none suffices.
 
 The pictures are scikit-learn's handwritten digits, the tones those of ITU-T recommendation Q.23, the words
-the digit's name in eight languages. Nothing is downloaded, and the files are such as a user's own would be.
+the digit's name in eight languages. Nothing is downloaded, and the files look like those of a user.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = ("image", "audio", "text", "digit", "split")
 INPUTS = COLUMNS[:3]
 
 EMPTY = 0.15
-"""Share of empty cells in each input column; at least one input of a row is there."""
+"""Share of empty cells per input column; every row has at least one input."""
 
 SHARES = {"val": 0.1, "test": 0.2}
 """Share of the rows in each split; the others are ``train``."""
@@ -31,7 +31,7 @@ ROW_HERTZ = (697, 770, 852, 941)
 COLUMN_HERTZ = (1209, 1336, 1477)
 KEYPAD = ("123", "456", "789", "*0#")
 
-# German is not among them: its zero is "null", which readers of tables take for an empty cell.
+# Without German: its zero is "null", which table readers take for an empty cell.
 NAMES = {
     "Dutch": "nul een twee drie vier vijf zes zeven acht negen",
     "English": "zero one two three four five six seven eight nine",
@@ -49,8 +49,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def write_demo(folder: Path, *, rows: int = 1797, seed: int = 0) -> Path:
     """Write ``folder/digits.csv``, with pictures in ``folder/images`` and recordings in ``folder/audio``.
 
-    The same seed gives the same bytes. Every row has a handwritten digit of its own, so that none stands on
-    two sides of the split.
+    The same seed gives the same bytes. Every row has its own handwritten digit, so that none is in two
+    splits.
 
     Returns:
         The path of the table.
@@ -61,7 +61,7 @@ def write_demo(folder: Path, *, rows: int = 1797, seed: int = 0) -> Path:
     digits = load_digits()
     if not 10 <= rows <= len(digits.target):
         raise ValueError(f"rows is {rows}, expected 10 to {len(digits.target)}: each has a digit of its own")
-    # A stream of its own for each, so that a change to one leaves the others as they were.
+    # One random stream each, so that a change to one does not change the others.
     order, sides, cells, picture, sound, letters = np.random.default_rng(seed).spawn(6)
     chosen = order.permutation(len(digits.target))[:rows]
     labels = digits.target[chosen]
@@ -86,7 +86,7 @@ def write_demo(folder: Path, *, rows: int = 1797, seed: int = 0) -> Path:
 
 
 def stratified_split(labels: np.ndarray, random: Generator) -> list[str]:
-    """``train``, ``val`` or ``test`` for every row, in the same shares for every label."""
+    """``train``, ``val`` or ``test`` per row, stratified by label."""
     split = np.full(len(labels), "train", dtype=object)
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
@@ -99,7 +99,7 @@ def stratified_split(labels: np.ndarray, random: Generator) -> list[str]:
 
 
 def present_cells(rows: int, random: Generator) -> np.ndarray:
-    """Which input cells hold something: ``(rows, inputs)`` bool, at least one true in every row."""
+    """The filled input cells: ``(rows, inputs)`` bool, at least one per row."""
     present = random.random((rows, len(INPUTS))) >= EMPTY
     kept = random.integers(len(INPUTS), size=rows)
     bare = ~present.any(axis=1)
@@ -179,7 +179,7 @@ def misspelt_name(digit: int, random: Generator) -> str:
 
 
 def fragment(word: str, random: Generator) -> str:
-    """One to three letters that stand together in ``word``."""
+    """One to three consecutive letters of ``word``."""
     length = min(int(random.integers(1, 4)), len(word))
     start = int(random.integers(0, len(word) - length + 1))
     return word[start : start + length]

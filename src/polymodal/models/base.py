@@ -1,4 +1,4 @@
-"""What all models are: how they are fed, loaded and saved, and how an encoder is run on an input."""
+"""Base of the models: their inputs, loading and saving, and running an encoder on an input."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from polymodal.models.processor_for_model import processor_for_model
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, in one of three forms:
 
-- ``row`` ``(items,)`` says whose each item is: only what is there is encoded. An input without items may be
-  left out.
-- ``present`` ``(batch, slots)`` in its place: every row has so many items, blank ones where it is false.
-  Nothing then depends on how many are there, as ``torch.export`` and ``torch.compile`` want it.
-- ``row`` empty, beside a blank item: it is encoded to no effect, so that every weight has a gradient.
+- with ``row`` ``(items,)``, the row of each item: only existing items are encoded. An input without items may
+  be omitted.
+- with ``present`` ``(batch, slots)`` instead: every row has equally many items, blank ones where it is false.
+  No shape then depends on the data, as ``torch.export`` and ``torch.compile`` require.
+- with an empty ``row`` and one blank item: it is encoded without effect, so that every weight has a gradient.
 """
 
 
 class PolymodalPreTrainedModel(PreTrainedModel):
-    """Base of the models: loading, saving, and weights that their own modules initialize."""
+    """Base of the models: loading, saving, and initialization by their own modules."""
 
     config_class = PolymodalConfig
     base_model_prefix = "model"
@@ -39,7 +39,7 @@ class PolymodalPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """See :meth:`transformers.PreTrainedModel.from_pretrained`; gives to the last bit what was saved."""
+        """Load a model, bit by bit as it was saved: :meth:`transformers.PreTrainedModel.from_pretrained`."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         own_memory(model)
@@ -47,7 +47,7 @@ class PolymodalPreTrainedModel(PreTrainedModel):
         return loaded
 
     def finish(self) -> None:
-        """End of every constructor: what was built with weights keeps them, what is to be loaded waits."""
+        """End of every constructor: keep the weights that exist, and let Transformers load the others."""
         for module in self.modules():
             tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
             if not any(tensor.is_meta for tensor in tensors):
@@ -56,11 +56,11 @@ class PolymodalPreTrainedModel(PreTrainedModel):
         self.post_init()
 
     def make_processor(self, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
-        """The processor that feeds this model; see :meth:`PolymodalProcessor.for_model`."""
+        """Build the processor for this model: see :meth:`PolymodalProcessor.for_model`."""
         return processor_for_model(self, rows)
 
     def named_heads(self) -> list[tuple[str, Any]]:
-        """Targets and their heads, in declared order; none here."""
+        """Targets and their heads, in declared order; none without heads."""
         return []
 
     def named_objectives(self) -> list[tuple[str, Any]]:
@@ -68,19 +68,22 @@ class PolymodalPreTrainedModel(PreTrainedModel):
         return [(objective.name, objective) for objective in getattr(self, "objectives", ())]
 
     def _init_weights(self, module: nn.Module) -> None:
-        """A weight that a checkpoint lacks starts as its own module starts it."""
+        """Initialize a weight that a checkpoint does not have as its module does."""
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):
             reset()
 
 
 def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
-    """Run ``encoder`` on one input's tensors, or take the tokens that it made of them before.
+    """Run an encoder on one input's tensors, or use its cached tokens.
 
     Args:
-        encoder: Of the input.
-        values: See :data:`Inputs`; or ``row``, ``tokens`` ``(items, *grid, width)``, and ``mask``
-            ``(items, length)`` where they are padded, as a ``FrozenReader`` gives them.
+        encoder: The input's encoder.
+        values: See :data:`Inputs`; or cached ``tokens`` ``(items, *grid, width)`` of a frozen encoder with
+            their ``row``, and ``mask`` ``(items, length)`` where they are padded.
+
+    Returns:
+        The input's token sequence.
     """
     if "tokens" not in values:
         return encoder(**values)

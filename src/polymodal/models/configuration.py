@@ -1,4 +1,4 @@
-"""The model's configuration: lists keep the declared order, for ``config.json`` has sorted keys."""
+"""The model's configuration; lists keep the declared order, for ``config.json`` sorts its keys."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from polymodal.utils.records import JsonObject
 from polymodal.utils.version import __version__
 
 FORMAT = 1
-"""Number of the artifact's format; grows when an older version could no longer read it."""
+"""Version of the artifact's format; it grows when an older version could no longer read it."""
 
 
 class PolymodalConfig(PreTrainedConfig):
-    """Everything that builds a model again, without its weights.
+    """Everything that rebuilds a model, without its weights.
 
     Args:
-        inputs: ``{"name", "encoder"}`` each, in declared order; ``encoder`` is a place in ``encoders``.
-        encoders: What :func:`build_encoder` takes, each encoder once however many inputs share it.
+        inputs: ``{"name", "encoder"}`` each, in declared order; ``encoder`` is an index into ``encoders``.
+        encoders: Settings of each encoder, as :func:`build_encoder` takes them; shared encoders appear once.
         fusion: ``{"name", "width", **options}``.
         heads: ``{"name", "task", **settings}`` each, in declared order.
         objectives: ``{"name", **settings}`` each, in declared order.
         space: Width of the vectors by which inputs are compared; None where no objective compares them.
-        space_projection: Whether these are projected once more behind the embedding.
+        space_projection: Whether these are projected once more after the embedding.
         embedding_dropout: Dropout on the embedded tokens.
-        weighting: How the losses of heads and objectives add up, ``fixed`` or ``uncertainty``.
-        format: Of the artifact, see :data:`FORMAT`.
-        polymodal_version: That wrote it.
+        weighting: Weighting of the losses of heads and objectives, ``fixed`` or ``uncertainty``.
+        format: Version of the artifact's format, see :data:`FORMAT`.
+        polymodal_version: The version that wrote it.
 
     Raises:
         RunError: If a newer version wrote it, in a format that this one does not know.
@@ -51,12 +51,12 @@ class PolymodalConfig(PreTrainedConfig):
     polymodal_version: str = __version__
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Refuse what cannot be known here."""
+        """Refuse a format that this version does not know."""
         refuse_newer(self)
         super().__post_init__(**kwargs)
 
     def to_dict(self) -> JsonObject:
-        """The configuration as JSON, with the version that writes it."""
+        """The configuration as a dictionary, with the format and version of this package."""
         return super().to_dict() | {"format": FORMAT, "polymodal_version": __version__}
 
     @property
@@ -74,7 +74,7 @@ def refuse_newer(config: Any) -> None:
     """Refuse an artifact of a format that this version does not know.
 
     Raises:
-        RunError: If it is.
+        RunError: If a newer version wrote it.
     """
     if config.format > FORMAT:
         raise RunError(

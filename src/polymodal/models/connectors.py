@@ -1,4 +1,4 @@
-"""Connectors: an encoder's tokens in, vectors that stand among a language model's own embeddings out."""
+"""Connectors: from an encoder's tokens to embeddings of a language model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry, accepted
 
 DEVIATION = 0.02
-"""Of what is learned from nothing: that of language models' own embeddings."""
+"""Standard deviation of new embeddings: that of language models' own."""
 
 
 class Connector(nn.Module):
-    """Base of all connectors; it also holds what stands where a row lacks the input.
+    """Base of all connectors; it also holds the embedding of a missing input.
 
     Args:
-        width: Of the encoder's tokens.
-        language_width: Of the language model's embeddings.
+        width: Width of the encoder's tokens.
+        language_width: Width of the language model's embeddings.
     """
 
     def __init__(self, *, width: int, language_width: int) -> None:
@@ -32,15 +32,15 @@ class Connector(nn.Module):
         self.missing = nn.Parameter(torch.randn(language_width) * DEVIATION)
 
     def forward(self, sequence: TokenSequence) -> tuple[Tensor, Tensor]:
-        """Vectors ``(items, k, language_width)`` and their mask ``(items, k)``, content first."""
+        """Embeddings ``(items, k, language_width)`` and their mask ``(items, k)``, content first."""
         raise TypeError(f"{type(self).__name__} has no forward of its own")
 
     def count(self, tokens: Tensor) -> Tensor:
-        """How many vectors an item gives of whom the encoder gives ``tokens`` ``(items,)``."""
+        """Number of embeddings ``(items,)`` of items with ``tokens`` ``(items,)`` encoder tokens."""
         return tokens
 
     def settings(self) -> Settings:
-        """The keyword arguments, beside the widths, that build it again."""
+        """The keyword arguments, besides the widths, that rebuild it."""
         return {}
 
 
@@ -49,7 +49,7 @@ CONNECTORS: Registry[type[Connector]] = Registry("connector", group="polymodal.c
 
 @CONNECTORS.register("mlp")
 class MlpConnector(Connector):
-    """A vector a token: two linear layers with GELU between them (LLaVA-1.5; Liu et al. 2024)."""
+    """One embedding per token: two linear layers with GELU between them (LLaVA-1.5; Liu et al. 2024)."""
 
     def __init__(self, *, width: int, language_width: int) -> None:
         super().__init__(width=width, language_width=language_width)
@@ -57,24 +57,24 @@ class MlpConnector(Connector):
         self.linear_2 = nn.Linear(language_width, language_width)
 
     def forward(self, sequence: TokenSequence) -> tuple[Tensor, Tensor]:
-        """See :class:`Connector`."""
+        """Embeddings ``(items, length, language_width)`` and their mask ``(items, length)``."""
         hidden = nn.functional.gelu(self.linear_1(sequence.tokens))
         return self.linear_2(hidden), sequence.mask
 
 
 @CONNECTORS.register("resampler")
 class ResamplerConnector(Connector):
-    """A fixed number of learned queries read an item's tokens (perceiver resampler; Alayrac et al. 2022).
+    """Perceiver resampler (Flamingo; Alayrac et al. 2022, section 3.1.1): a fixed number of learned queries.
 
-    As in section 3.1.1 there the queries attend to the tokens, layer after layer. Attention does not see in
-    which order tokens stand, so that sinusoids of their places are added (Vaswani et al. 2017, section 3.5).
+    The queries attend to the item's tokens in each layer. Sinusoidal position embeddings are added to the
+    tokens (Vaswani et al. 2017, section 3.5), for attention itself ignores their order.
 
     Args:
-        width: Of the encoder's tokens.
-        language_width: Of the language model's embeddings.
-        queries: Vectors an item gives, however many tokens it has.
-        layers: Of cross-attention.
-        heads: Of attention.
+        width: Width of the encoder's tokens.
+        language_width: Width of the language model's embeddings.
+        queries: Number of embeddings per item, whatever its number of tokens.
+        layers: Number of cross-attention layers.
+        heads: Number of attention heads.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ResamplerConnector(Connector):
         self.out = nn.Linear(language_width, language_width)
 
     def forward(self, sequence: TokenSequence) -> tuple[Tensor, Tensor]:
-        """See :class:`Connector`."""
+        """Embeddings ``(items, queries, language_width)`` and their mask, all true."""
         tokens = self.project(sequence.tokens)
         tokens = self.norm(tokens + sinusoids(tokens.shape[1], tokens.shape[2]).to(tokens))
         state = self.queries.expand(len(tokens), -1, -1).to(tokens.dtype)
@@ -99,27 +99,27 @@ class ResamplerConnector(Connector):
         return self.out(state), torch.ones(state.shape[:2], dtype=torch.bool, device=state.device)
 
     def count(self, tokens: Tensor) -> Tensor:
-        """See :class:`Connector`."""
+        """Number of embeddings ``(items,)``: that of the queries."""
         return torch.full_like(tokens, len(self.queries))
 
     def settings(self) -> Settings:
-        """See :class:`Connector`."""
+        """The keyword arguments, besides the widths, that rebuild it."""
         return {"queries": len(self.queries), "layers": self.depth, "heads": self.heads}
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Sines and cosines of so many places, ``(length, width)`` (Vaswani et al. 2017, section 3.5)."""
-    place = torch.arange(length).unsqueeze(1)
+    """Sinusoidal position embeddings ``(length, width)`` (Vaswani et al. 2017, section 3.5)."""
+    index = torch.arange(length).unsqueeze(1)
     rate = torch.exp(torch.arange(0, width, 2) * (-torch.log(torch.tensor(10000.0)) / width))
-    angle = place * rate
+    angle = index * rate
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
 
 
 def build_connector(type: str, width: int, language_width: int, options: dict[str, Any]) -> Connector:
-    """The connector of that name.
+    """Build a connector by name.
 
     Raises:
-        ConfigError: If there is none, or it refuses an option.
+        ConfigError: If there is none of that name, or it does not have or refuses an option.
     """
     kind = CONNECTORS[type]
     known = [name for name in accepted(kind) if name not in ("width", "language_width")]

@@ -1,9 +1,9 @@
-"""BERT's embedding, for every modality: content + position + segment, then LayerNorm.
+"""BERT's embedding (Devlin et al. 2019) for every modality: content + position + segment, then LayerNorm.
 
-BERT (Devlin et al. 2019) adds word, position and segment embeddings. Here the content of any encoder,
-projected to the shared width, takes the word's place; the position has one table an axis (one for
-text and sound, two for pictures, three for clips), the segment says which input a token came from; and an
-input that a row lacks stands as one learned token. Given BERT's own tables this is BERT's own sum.
+BERT adds word, position and segment embeddings. Here the tokens of any encoder, projected to the shared
+width, replace the word embedding; the position has one table per axis (one for text and audio, two for
+images, three for video); the segment encodes which input a token came from; and an input that a row does not
+have is one learned token. With BERT's own tables this is exactly BERT's sum.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from polymodal.models.outputs import EmbeddedInput, TokenSequence
 
 @dataclass(frozen=True)
 class EmbeddingInput:
-    """What the embedding must know of an input.
+    """What the embedding needs to know about an input.
 
     Attributes:
-        name: Of the input.
-        encoder: Which encoder it goes through; inputs of one encoder share projection and positions.
-        width: Of that encoder's tokens.
-        axes: Dimensions of that encoder's grid.
-        tokens: Most tokens an item gives.
+        name: Name of the input.
+        encoder: Index of its encoder; inputs of one encoder share projection and positions.
+        width: Width of that encoder's tokens.
+        axes: Number of dimensions of that encoder's grid.
+        tokens: Largest number of tokens per item.
     """
 
     name: str
@@ -43,9 +43,9 @@ class MultimodalEmbedding(nn.Module):
 
     Args:
         inputs: In declared order; equal ``encoder`` numbers share projection and positions.
-        width: The shared width. A content of that width already is taken as it is.
-        dropout: On the sum.
-        eps: Of the LayerNorm.
+        width: The shared width. Encoder tokens that already have this width are not projected.
+        dropout: Applied to the normalized sum.
+        eps: Epsilon of the LayerNorm.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class MultimodalEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """All tables normal with deviation 0.02, as BERT's."""
+        """Initialize all tables from a normal distribution of standard deviation 0.02, as in BERT."""
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
@@ -81,15 +81,21 @@ class MultimodalEmbedding(nn.Module):
         rows: int,
         idle: Mapping[str, TokenSequence] | None = None,
     ) -> dict[str, EmbeddedInput]:
-        """Embed what the encoders made of a batch of ``rows`` rows; an input may be absent altogether.
+        """Embed the token sequences of a batch.
 
-        ``idle`` holds sequences of no row: they change nothing and learn nothing, but what made them has
-        gradients (of zero), as processes that step together must have.
+        Args:
+            sequences: By input; an input that no row has may be absent.
+            rows: Number of rows of the batch.
+            idle: Sequences of blank items of no row: they do not change the result, but give their encoders
+                gradients of zero, so that all processes can step together.
+
+        Returns:
+            By input, in declared order: tokens ``(rows, length, width)``, mask and presence.
         """
         embedded = {}
-        for place, entry in enumerate(self.inputs):
-            segment = self.segment.weight[place]
-            empty = self._empty(place)
+        for index, entry in enumerate(self.inputs):
+            segment = self.segment.weight[index]
+            empty = self._empty(index)
             sequence = sequences.get(entry.name)
             if sequence is not None:
                 tokens, mask, present = self._lay(entry, sequence, segment, rows)
@@ -97,36 +103,36 @@ class MultimodalEmbedding(nn.Module):
                 tokens, mask, present = self._nothing(rows)
                 if idle and entry.name in idle:
                     content = self._content(entry, idle[entry.name], segment)
-                    tokens = content.mean(dim=(0, 1)).expand_as(tokens)  # none of it is taken below
-            made = say_missing(empty, EmbeddedInput(tokens, mask, present))
+                    tokens = content.mean(dim=(0, 1)).expand_as(tokens)  # replaced by the missing token below
+            made = fill_missing(empty, EmbeddedInput(tokens, mask, present))
             embedded[entry.name] = EmbeddedInput(self.dropout(made.tokens), made.mask, present)
         return embedded
 
     def lacking(
         self, embedded: Mapping[str, EmbeddedInput], lacks: Mapping[str, Tensor]
     ) -> dict[str, EmbeddedInput]:
-        """``embedded`` as if rows lacked an input: of each in ``lacks`` where ``(batch,)`` is true."""
+        """Replace inputs by their missing token: those in ``lacks``, where ``(batch,)`` is true."""
         made = dict(embedded)
-        for place, entry in enumerate(self.inputs):
+        for index, entry in enumerate(self.inputs):
             if entry.name in lacks:
                 whole, stays = embedded[entry.name], ~lacks[entry.name]
                 there = EmbeddedInput(whole.tokens, whole.mask & stays.unsqueeze(1), whole.present & stays)
-                made[entry.name] = say_missing(self._empty(place), there)
+                made[entry.name] = fill_missing(self._empty(index), there)
         return made
 
-    def _empty(self, place: int) -> Tensor:
-        """The token of an input that a row lacks."""
-        return self.norm(self.missing.weight[place] + self.segment.weight[place])
+    def _empty(self, index: int) -> Tensor:
+        """The embedded missing token ``(width,)`` of an input."""
+        return self.norm(self.missing.weight[index] + self.segment.weight[index])
 
     def _content(self, entry: EmbeddingInput, sequence: TokenSequence, segment: Tensor) -> Tensor:
-        """An input's items in the shared space, ``(items, length, width)``."""
+        """The embedded items of an input, ``(items, length, width)``."""
         content = self.project[str(entry.encoder)](sequence.tokens)
         return self.norm(content + self._positions(entry, sequence.grid) + segment)
 
     def _lay(
         self, entry: EmbeddingInput, sequence: TokenSequence, segment: Tensor, rows: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The same in their rows, with mask and presence."""
+        """The embedded items of an input, laid out by row, with mask and presence."""
         content = self._content(entry, sequence, segment)
         if sequence.present is None:
             return lay_out(content, sequence.mask, sequence.row, rows)
@@ -137,7 +143,7 @@ class MultimodalEmbedding(nn.Module):
         return nn.Identity() if width == self.width else nn.Linear(width, self.width)
 
     def _positions(self, entry: EmbeddingInput, grid: tuple[int, ...]) -> Tensor:
-        """The sum of each axis's table over ``grid``, ``(length, width)``."""
+        """The sum of the position tables of all axes over ``grid``, ``(length, width)``."""
         tables: Any = self.position[str(entry.encoder)]  # one nn.Embedding per axis
         total = self.segment.weight.new_zeros(*grid, self.width)
         for axis, (table, size) in enumerate(zip(tables, grid, strict=True)):
@@ -153,7 +159,7 @@ class MultimodalEmbedding(nn.Module):
 
 
 def lay_out(tokens: Tensor, mask: Tensor, row: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Put items into their rows, the items of one row one after another.
+    """Lay out items by row; the items of one row are concatenated.
 
     Args:
         tokens: ``(items, length, width)``.
@@ -167,7 +173,7 @@ def lay_out(tokens: Tensor, mask: Tensor, row: Tensor, rows: int) -> tuple[Tenso
     items, length, width = tokens.shape
     count = torch.bincount(row, minlength=rows)
     slots = int(count.max()) if items else 1
-    if items == rows and slots == 1:  # every row has its one item: nothing to move
+    if items == rows and slots == 1:  # every row has exactly one item
         return tokens, mask, count > 0
     first = count.cumsum(0) - count
     slot = torch.arange(items, device=row.device) - first[row]
@@ -176,21 +182,26 @@ def lay_out(tokens: Tensor, mask: Tensor, row: Tensor, rows: int) -> tuple[Tenso
     return laid.flatten(1, 2), laid_mask.flatten(1, 2), count > 0
 
 
-def say_missing(empty: Tensor, entry: EmbeddedInput) -> EmbeddedInput:
-    """``empty`` at the first place of rows that lack the input, which mask nothing else."""
-    place_of_none = torch.arange(entry.mask.shape[1], device=entry.mask.device) == 0
-    first = place_of_none & ~entry.present.unsqueeze(1)  # (rows, length)
+def fill_missing(empty: Tensor, entry: EmbeddedInput) -> EmbeddedInput:
+    """Put the learned missing token at position 0 of rows without this input, and unmask it.
+
+    Args:
+        empty: ``(width,)`` the missing token.
+        entry: The embedded input of all rows.
+    """
+    is_first = torch.arange(entry.mask.shape[1], device=entry.mask.device) == 0
+    first = is_first & ~entry.present.unsqueeze(1)  # (rows, length)
     tokens = torch.where(first.unsqueeze(-1), empty.to(entry.tokens.dtype), entry.tokens)
     return EmbeddedInput(tokens, entry.mask | first, entry.present)
 
 
 def pick(entry: EmbeddedInput, rows: Tensor) -> EmbeddedInput:
-    """Some rows of an input."""
+    """Select some rows of an input."""
     return EmbeddedInput(entry.tokens[rows], entry.mask[rows], entry.present[rows])
 
 
 def choose(where: Tensor, first: EmbeddedInput, second: EmbeddedInput) -> EmbeddedInput:
-    """The rows of ``first`` where ``where`` ``(rows,)`` is true, else those of ``second``; padded alike."""
+    """The rows of ``first`` where ``where`` ``(rows,)`` is true, else of ``second``; padded to one length."""
     length = max(first.tokens.shape[1], second.tokens.shape[1])
     (tokens, mask), (other, other_mask) = padded(first, length), padded(second, length)
     where = where.to(tokens.device)
@@ -202,6 +213,6 @@ def choose(where: Tensor, first: EmbeddedInput, second: EmbeddedInput) -> Embedd
 
 
 def padded(entry: EmbeddedInput, length: int) -> tuple[Tensor, Tensor]:
-    """An input's tokens and mask, ``length`` long."""
+    """An input's tokens and mask, padded to ``length``."""
     behind = length - entry.tokens.shape[1]
     return F.pad(entry.tokens, (0, 0, 0, behind)), F.pad(entry.mask, (0, behind))

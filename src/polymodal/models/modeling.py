@@ -1,4 +1,4 @@
-"""The model: one encoder an input, the embedding, a fusion, a head a target."""
+"""The models: encoders, embedding and fusion, with heads for targets or objectives for pre-training."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from polymodal.utils.records import Settings
 
 
 class PolymodalModel(PolymodalPreTrainedModel):
-    """Encoders, embedding and fusion: a batch in, one fused vector a row out.
+    """Encoders, embedding and fusion: a batch in, one fused vector per row out.
 
     Args:
-        config: What to build.
-        encoders: Built already, in the order of ``config.encoders``; by default built from it.
-        fusion: Built already; by default built from ``config.fusion``.
+        config: The model's configuration.
+        encoders: The encoders, in the order of ``config.encoders``; by default built from it.
+        fusion: The fusion; by default built from ``config.fusion``.
     """
 
     continued: frozenset[str] = frozenset()
-    """Names of the parameters that came whole from a run; they learn as what is pretrained does."""
+    """Names of the parameters that were copied whole from a run; they have the pretrained learning rate."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class PolymodalModel(PolymodalPreTrainedModel):
         self.encoders = ModuleListOf(encoders or [build_encoder(settings) for settings in config.encoders])
         self.encoder_of = {entry["name"]: entry["encoder"] for entry in config.inputs}
         self.embedding = MultimodalEmbedding(
-            [self._embedding_input(name, place) for name, place in self.encoder_of.items()],
+            [self._embedding_input(name, index) for name, index in self.encoder_of.items()],
             width=config.fusion["width"],
             dropout=config.embedding_dropout,
         )
@@ -74,24 +74,26 @@ class PolymodalModel(PolymodalPreTrainedModel):
         space: int | None = None,
         space_projection: bool = True,
     ) -> PolymodalPreTrainedModel:
-        """A model of parts made by hand; inputs that are given the same encoder object share it.
+        """Build a model from its parts; inputs with the same encoder object share it.
 
         Args:
-            encoders: An encoder an input, in order.
+            encoders: One encoder per input, in order.
             fusion: By default a ``transformer`` of width 128.
-            heads: A head a target; with heads the model is a :class:`PolymodalForPrediction`.
-            objectives: What it learns without targets; with objectives and no heads the model is a
+            heads: One head per target; with heads the model is a :class:`PolymodalForPrediction`.
+            objectives: Self-supervised objectives; with objectives and no heads the model is a
                 :class:`PolymodalForPreTraining`.
-            embedding_dropout: On the embedded tokens.
-            weighting: How the losses add up: ``fixed``, each by its ``weight``, or ``uncertainty``, by
-                weights that are learned.
+            embedding_dropout: Dropout on the embedded tokens.
+            weighting: Weights of the losses: ``fixed``, each its ``weight``, or ``uncertainty``, learned.
             space: Width of the vectors that an objective compares; by default the fusion's.
-            space_projection: Whether they are projected behind the embedding; else they are as wide as the
-                fusion.
+            space_projection: Whether they are projected after the embedding; otherwise they are as wide as
+                the fusion.
+
+        Returns:
+            The model, with fresh weights for the embedding and whatever is not built yet.
 
         Raises:
-            ConfigError: If there is no encoder, the fusion cannot be built, an objective finds nothing to
-                learn from, or there is no such weighting.
+            ConfigError: If there is no encoder, the fusion cannot be built, an objective cannot be trained
+                on these inputs, or there is no such weighting.
         """
         if not encoders:
             raise ConfigError("a model needs at least one input: give encoders={'name': encoder}")
@@ -115,9 +117,9 @@ class PolymodalModel(PolymodalPreTrainedModel):
             return PolymodalForPreTraining(config, parts, fusion, list(objectives))
         return PolymodalModel(config, parts, fusion)
 
-    def _embedding_input(self, name: str, place: int) -> EmbeddingInput:
-        encoder = self.encoders[place]
-        return EmbeddingInput(name, place, encoder.width, encoder.axes, encoder.tokens)
+    def _embedding_input(self, name: str, index: int) -> EmbeddingInput:
+        encoder = self.encoders[index]
+        return EmbeddingInput(name, index, encoder.width, encoder.axes, encoder.tokens)
 
     def forward(
         self,
@@ -131,10 +133,13 @@ class PolymodalModel(PolymodalPreTrainedModel):
 
         Args:
             index: ``(batch,)`` numbers of the rows; only their count matters here.
-            inputs: See :data:`Inputs`.
-            targets: Not read here.
-            return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
-            weight: Not read here.
+            inputs: By input its tensors, see :data:`polymodal.models.base.Inputs`.
+            targets: Ignored.
+            return_dict: Ignored, for Transformers' interface; the output is always a dictionary.
+            weight: Ignored.
+
+        Returns:
+            ``embeddings``, ``fused`` and ``present``.
         """
         embedded, state = self.fuse(index, inputs)
         return self.output(embedded, state)
@@ -145,19 +150,19 @@ class PolymodalModel(PolymodalPreTrainedModel):
         return embedded, self.fusion(embedded)
 
     def embed(self, index: Tensor, inputs: Inputs) -> dict[str, EmbeddedInput]:
-        """Encode and embed a batch, all that comes before the fusion."""
+        """Encode and embed a batch: all steps before the fusion."""
         sequences, idle = self.encode(index, inputs)
         return self.embedding(sequences, len(index), idle)
 
     def encode(
         self, index: Tensor, inputs: Inputs
     ) -> tuple[dict[str, TokenSequence], dict[str, TokenSequence]]:
-        """Each input's items through its encoder, and blank items of no row through the others."""
+        """Encode a batch: token sequences of the inputs' items, and of blank items of no row."""
         sequences: dict[str, TokenSequence] = {}
         idle: dict[str, TokenSequence] = {}
-        for name, place in self.encoder_of.items():
+        for name, position in self.encoder_of.items():
             values = dict(inputs.get(name, {}))
-            encoder, row = self.encoders[place], values.get("row")
+            encoder, row = self.encoders[position], values.get("row")
             present = values.pop("present", None)
             if present is not None:
                 slots = torch.arange(present.numel(), device=index.device) // present.shape[1]
@@ -168,14 +173,14 @@ class PolymodalModel(PolymodalPreTrainedModel):
                 idle[name] = encode(encoder, values | {"row": row.new_zeros(1)})
         return sequences, idle
 
-    def encoder_parameters(self, place: int) -> Iterator[nn.Parameter]:
-        """The weights that only the items of one encoder touch: its own, their projection and positions."""
+    def encoder_parameters(self, index: int) -> Iterator[nn.Parameter]:
+        """The weights that only the items of one encoder use: its own, and their projection and positions."""
         embedding = self.embedding
-        for part in (self.encoders[place], embedding.project[str(place)], embedding.position[str(place)]):
+        for part in (self.encoders[index], embedding.project[str(index)], embedding.position[str(index)]):
             yield from part.parameters()
 
     def output(self, embedded: Mapping[str, EmbeddedInput], state: FusedState) -> PolymodalOutput:
-        """What all models return of the fused state."""
+        """The output of a batch, without heads."""
         return PolymodalOutput(
             embeddings=self.vectors(embedded),
             fused=state.pooled,
@@ -183,21 +188,21 @@ class PolymodalModel(PolymodalPreTrainedModel):
         )
 
     def vectors(self, embedded: Mapping[str, EmbeddedInput]) -> dict[str, Tensor]:
-        """Each input's vector: in the shared space if there is one, else the mean of its tokens."""
+        """One vector per input: in the shared space if there is one, otherwise the mean of its tokens."""
         if self.space is not None:
             return self.space(embedded)
         return {name: masked_mean(entry.tokens, entry.mask) for name, entry in embedded.items()}
 
 
 class PolymodalForPrediction(PolymodalPreTrainedModel):
-    """The model with a head a target, and objectives beside them where it learns by these too.
+    """The model with one head per target, and objectives where it is trained with these as well.
 
     Args:
-        config: What to build.
+        config: The model's configuration.
         encoders: See :class:`PolymodalModel`.
         fusion: See :class:`PolymodalModel`.
-        heads: Built already, in the order of ``config.heads``; by default built from it.
-        objectives: The same of ``config.objectives``.
+        heads: The heads, in the order of ``config.heads``; by default built from it.
+        objectives: The objectives, in the order of ``config.objectives``; by default built from it.
     """
 
     def __init__(
@@ -219,7 +224,7 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         self.finish()
 
     def head(self, target: str) -> Head:
-        """The head that answers ``target``."""
+        """The head of ``target``."""
         return self.heads[self.config.head_names.index(target)]
 
     def forward(
@@ -232,20 +237,24 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         weight: Tensor | None = None,
         **learned: Any,
     ) -> PolymodalOutput:
-        """Answer a batch, and weigh the losses of the targets that are given and of the objectives.
+        """Predict a batch, and compute the joint loss of its targets and of the objectives.
 
         Args:
             index: ``(batch,)`` numbers of the rows.
-            inputs: See :data:`Inputs`.
-            targets: ``(batch,)`` each, of one head or more, ``(batch, classes)`` for several labels a row;
-                -100 (class) or NaN (number, labels) where empty.
-            return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
-            normalizers: What each target's loss is divided by, a scalar each, where the batch is a part of a
-                step; by default :meth:`Head.normalizer` of the batch itself.
-            weight: ``(batch,)`` how much each row counts in the losses of the targets, not of the objectives;
-                by default all the same.
-            learned: See :func:`polymodal.models.objectives.joint.learn`: ``contents``, ``draws`` and
-            ``share``.
+            inputs: By input its tensors, see :data:`polymodal.models.base.Inputs`.
+            targets: By target ``(batch,)``, or ``(batch, classes)`` for several labels per row; -100 (class)
+                or NaN (number, labels) where empty. Targets may be omitted.
+            return_dict: Ignored, for Transformers' interface; the output is always a dictionary.
+            normalizers: By target the divisor of its loss, a scalar, where the batch is a part of a step; by
+                default :meth:`Head.normalizer` of the batch.
+            weight: ``(batch,)`` weights of the rows in the losses of the targets (not of the objectives); by
+                default 1.
+            learned: ``contents``, ``draws`` and ``share`` of the objectives: see
+                :func:`polymodal.models.objectives.joint.learn`.
+
+        Returns:
+            ``logits``, ``embeddings``, ``fused``, ``present``; with targets or objectives also ``loss`` and
+            ``losses``.
         """
         embedded, state = self.model.fuse(index, inputs)
         output = self.model.output(embedded, state)
@@ -265,8 +274,8 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         normalizers: Mapping[str, Tensor] | None,
         weight: Tensor | None,
     ) -> dict[str, Term]:
-        """The losses of the targets that are given."""
-        given = {} if weight is None else {"weight": weight}  # a head may know nothing of weights
+        """The losses of the targets of this batch."""
+        kwargs = {} if weight is None else {"weight": weight}  # a plug-in head may not support weights
         assert output.logits is not None
         terms: dict[str, Term] = {}
         if targets:
@@ -274,11 +283,11 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         for name, head in self.named_heads():
             if name not in targets:
                 continue
-            loss = head.loss(output.logits[name], targets[name], **given)
+            loss = head.loss(output.logits[name], targets[name], **kwargs)
             known = head.known(targets[name])
             share: Tensor = (known if weight is None else known & (weight > 0)).any()
             if normalizers is not None:
-                share = head.normalizer(targets[name], **given) / divisor(normalizers[name])
+                share = head.normalizer(targets[name], **kwargs) / divisor(normalizers[name])
             output.losses = (output.losses or {}) | {name: loss}
             terms[name] = Term(loss, head.weight, share)
         return terms
@@ -288,19 +297,19 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         return [(name, self.head(name)) for name in self.config.head_names]
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the heads hold by now is kept."""
+        """Save model and configuration, with the present settings of the heads: see ``PreTrainedModel``."""
         self.config.heads = [head_entry(name, head) for name, head in self.named_heads()]
         super().save_pretrained(*args, **kwargs)
 
 
 class PolymodalForPreTraining(PolymodalPreTrainedModel):
-    """The model with objectives alone: it learns from rows without targets.
+    """The model with objectives only, for self-supervised pre-training.
 
     Args:
-        config: What to build.
+        config: The model's configuration.
         encoders: See :class:`PolymodalModel`.
         fusion: See :class:`PolymodalModel`.
-        objectives: Built already, in the order of ``config.objectives``; by default built from it.
+        objectives: The objectives, in the order of ``config.objectives``; by default built from it.
     """
 
     def __init__(
@@ -314,7 +323,7 @@ class PolymodalForPreTraining(PolymodalPreTrainedModel):
         self.model = PolymodalModel(config, encoders, fusion)
         self.objectives = bound_objectives(self.model, objectives)
         if not any(objective.reads_fusion for _, objective in self.named_objectives()):
-            self.model.fusion.requires_grad_(False)  # nothing would teach it
+            self.model.fusion.requires_grad_(False)  # it would have no gradient
         factors = {name: objective.variance_factor for name, objective in self.named_objectives()}
         self.weighting: Weighting = WEIGHTINGS[config.weighting](factors)
         self.finish()
@@ -329,17 +338,21 @@ class PolymodalForPreTraining(PolymodalPreTrainedModel):
         weight: Any = None,
         **learned: Any,
     ) -> PolymodalOutput:
-        """The objectives' losses of a batch in training, or where ``contents`` are given; else its vectors.
+        """The objectives' losses of a batch in training, or with ``contents``; otherwise its vectors.
 
         Args:
             index: ``(batch,)`` numbers of the rows.
-            inputs: See :data:`Inputs`.
-            targets: Not read here.
-            return_dict: Accepted for Transformers' sake; the answer is a dictionary always.
-            normalizers: Not read here.
-            weight: Not read here.
-            learned: See :func:`polymodal.models.objectives.joint.learn`: ``contents``, ``draws``, ``share``,
-                and ``piece``, rows that go through the encoders at once.
+            inputs: By input its tensors, see :data:`polymodal.models.base.Inputs`.
+            targets: Ignored.
+            return_dict: Ignored, for Transformers' interface; the output is always a dictionary.
+            normalizers: Ignored.
+            weight: Ignored.
+            learned: ``contents``, ``draws`` and ``share`` of the objectives (see
+                :func:`polymodal.models.objectives.joint.learn`), and ``piece``, the number of rows that go
+                through the encoders at once.
+
+        Returns:
+            ``loss`` and ``losses``; otherwise ``embeddings``, ``fused`` and ``present``.
         """
         if not is_learning(self, learned):
             return self.model.output(*self.model.fuse(index, inputs))
@@ -351,11 +364,11 @@ class PolymodalForPreTraining(PolymodalPreTrainedModel):
 
 
 LearningModel = PolymodalForPrediction | PolymodalForPreTraining
-"""What a training trains."""
+"""The models that can be trained."""
 
 
 def bound_objectives(model: PolymodalModel, objectives: list[Objective] | None) -> ModuleListOf[Objective]:
-    """The objectives of ``model.config``, or those given, beside ``model``; their settings are kept in it."""
+    """Bind the objectives of ``model.config``, or ``objectives``, and write their settings to it."""
     entries = [dict(entry) for entry in model.config.objectives]
     built = objectives or [build_objective(entry.pop("name"), entry) for entry in entries]
     bound = ModuleListOf(objective.bind(model) for objective in built)
@@ -364,10 +377,10 @@ def bound_objectives(model: PolymodalModel, objectives: list[Objective] | None) 
 
 
 def head_entry(name: str, head: Head) -> Settings:
-    """The entry of a head in the configuration."""
+    """The configuration entry of a head."""
     return {"name": name, "task": head.task, **head.settings()}
 
 
 def objective_entry(objective: Objective) -> Settings:
-    """The entry of an objective in the configuration."""
+    """The configuration entry of an objective."""
     return {"name": objective.name, **objective.settings()}

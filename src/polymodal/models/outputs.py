@@ -1,4 +1,4 @@
-"""What the rooms of a model hand to each other."""
+"""The data passed between the parts of a model: token sequences, embedded inputs, fused state, output."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class TokenSequence:
-    """What an encoder returns: one entry an item, and an item is a picture, a text, a cell.
+    """What an encoder returns: one entry per item (an image, a text, a cell).
 
     Attributes:
         tokens: ``(items, length, width)``.
         mask: ``(items, length)`` bool, true on content.
         row: ``(items,)`` the row of the batch that each item belongs to, in ascending order.
         grid: The shape the tokens lie in: ``(length,)``, ``(rows, columns)`` or ``(frames, rows, columns)``.
-        present: ``(batch, slots)`` bool, where every row has so many items and some are blank; None where
-            only items that are there were encoded.
+        present: ``(batch, slots)`` bool, where every row has equally many items, some blank; None where
+            only existing items were encoded.
     """
 
     tokens: Tensor
@@ -48,7 +48,7 @@ class FusedState:
     """What a fusion returns.
 
     Attributes:
-        pooled: ``(batch, width)`` one vector a row.
+        pooled: ``(batch, width)`` one vector per row.
         tokens: ``(batch, length, width)``, or None where the fusion keeps no tokens.
         mask: ``(batch, length)`` bool, true on content, or None.
         spans: The slice of ``tokens`` that came from each input.
@@ -65,14 +65,14 @@ class PolymodalOutput(ModelOutput):
     """What a model returns.
 
     Attributes:
-        loss: The targets' losses together, a scalar; None without targets.
-        logits: What each head says, by target: ``(batch, classes)``, or ``(batch, 1)`` for a number.
-        embeddings: Each input's mean vector in the shared width, ``(batch, width)``; of a model that learned
-            to compare inputs its unit vector in the shared space, ``(batch, space)``.
+        loss: The joint loss of targets and objectives, a scalar; None without either.
+        logits: By target: ``(batch, classes)``, or ``(batch, 1)`` for a number.
+        embeddings: By input its mean vector in the shared width, ``(batch, width)``; of a model with a shared
+            space its unit vector there, ``(batch, space)``.
         fused: ``(batch, width)`` the fused vector.
-        losses: Each target's and each objective's own loss, by name, and the objectives' parts.
+        losses: By name the loss of each target and each objective, and the parts of the objectives.
         parts: In evaluation each objective's loss and its parts, repeated for every row ``(batch,)``; NaN
-            where the batch says nothing of it.
+            where the batch does not define it.
         present: ``(batch, inputs)`` bool, which inputs each row has.
     """
 

@@ -1,4 +1,4 @@
-"""The shared space: each input as one unit vector that may be compared with those of the others."""
+"""Projection of each input to one unit vector of a space shared by all inputs (as in CLIP)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from polymodal.models.outputs import EmbeddedInput
 
 
 class SharedSpace(nn.Module):
-    """The mean of an input's tokens, projected and brought to length 1 (CLIP; Radford et al. 2021, figure 3).
+    """The mean of an input's tokens, projected and normalized (CLIP; Radford et al. 2021, figure 3).
 
-    The embedding has projected the tokens before. From few rows two such layers one behind the other learn
-    what holds for these alone; without a second the mean of the embedded tokens is the vector.
+    The embedding has already projected the tokens. With few rows a second linear layer overfits; without it
+    the vector is the normalized mean of the embedded tokens.
 
     Args:
-        inputs: Their names, in declared order.
-        width: Of the embedded tokens.
-        space: Of the vectors.
-        projection: Whether each input has one here; else ``space`` is ``width``.
+        inputs: Names of the inputs, in declared order.
+        width: Width of the embedded tokens.
+        space: Width of the vectors.
+        projection: Whether each input is projected here; otherwise ``space`` equals ``width``.
     """
 
     def __init__(self, inputs: Sequence[str], *, width: int, space: int, projection: bool = True) -> None:
@@ -32,7 +32,7 @@ class SharedSpace(nn.Module):
         )
 
     def forward(self, embedded: Mapping[str, EmbeddedInput]) -> dict[str, Tensor]:
-        """``(batch, space)`` by input; that of a row without the input means nothing."""
+        """Unit vectors ``(batch, space)`` per input; undefined for rows without the input."""
         return {
             name: F.normalize(project(masked_mean(embedded[name].tokens, embedded[name].mask)), dim=-1)
             for name, project in zip(self.inputs, self.project, strict=True)

@@ -1,4 +1,4 @@
-"""How the losses of targets and objectives become one: by fixed numbers, or by weights that are learned."""
+"""Weighted sums of the losses of targets and objectives: with fixed, or with learned weights."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from polymodal.errors import ConfigError
 from polymodal.utils.registry import Registry
 
 LEARNING_RATE = 10.0
-"""How many times the learning rate of everything new the learned weights have: Adam moves a number by about
-the learning rate a step whatever its gradient, and a fit of a thousand steps would leave them where they
-began."""
+"""Factor on the learning rate for learned loss weights: Adam changes a parameter by about the learning rate
+per step, whatever its gradient, so that in a thousand steps they would hardly change."""
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Term:
     Attributes:
         loss: A scalar.
         weight: Its fixed factor.
-        share: The batch's part in it, where several batches make one step; 0 if the batch says nothing of it.
+        share: The batch's share of it, where one step has several batches; 0 if the batch does not define it.
     """
 
     loss: Tensor
@@ -33,10 +32,10 @@ class Term:
 
 
 class Weighting(nn.Module):
-    """Base of all weightings.
+    """Base of all weightings: from the parts of a joint loss to one scalar.
 
     Args:
-        factors: For each part of the loss by name, in order, the ``variance_factor`` of its head.
+        factors: By part of the loss, in order, the ``variance_factor`` of its head or objective.
     """
 
     def __init__(self, factors: Mapping[str, float]) -> None:
@@ -44,11 +43,11 @@ class Weighting(nn.Module):
         self.factors = dict(factors)
 
     def forward(self, terms: Mapping[str, Term]) -> Tensor:
-        """The joint loss, a scalar, of one part or more."""
-        raise TypeError(f"{type(self).__name__} does not say how to weigh")
+        """The joint loss, a scalar, of one or more parts."""
+        raise TypeError(f"{type(self).__name__} has no forward of its own")
 
     def learned(self) -> dict[str, float]:
-        """By name what each part's loss is multiplied by now, where that is learned."""
+        """By part the current factor of its loss, where it is learned."""
         return {}
 
 
@@ -60,7 +59,7 @@ class FixedWeighting(Weighting):
     """The sum of the losses, each times its own fixed weight."""
 
     def forward(self, terms: Mapping[str, Term]) -> Tensor:
-        """See :class:`Weighting`."""
+        """The weighted sum of the losses, a scalar."""
         return torch.stack([term.weight * term.loss * term.share for term in terms.values()]).sum()
 
 
@@ -68,12 +67,12 @@ class FixedWeighting(Weighting):
 class UncertaintyWeighting(Weighting):
     """Weights by homoscedastic uncertainty (Kendall, Gal & Cipolla 2018, equations 7 and 10).
 
-    With ``s = log σ²`` learned for each part, a squared error counts ``exp(-s) / 2 · loss + s / 2`` and a
-    cross-entropy ``exp(-s) · loss + s / 2``; the second term keeps a weight from falling to zero. Learning
-    the logarithm keeps the variance positive, as they do. Left to itself ``s`` follows the logarithm of the
-    loss, so that a loss counts by its relative change.
+    With ``s = log σ²`` learned per part, a squared error contributes ``exp(-s) / 2 · loss + s / 2`` and a
+    cross-entropy ``exp(-s) · loss + s / 2``; the second term keeps the weights from vanishing. Learning the
+    logarithm keeps the variance positive, as in the paper. At its optimum ``s`` is the logarithm of the loss,
+    so that each loss counts by its relative change.
 
-    A part of which the batch says nothing counts nothing: its ``s`` stays.
+    A part that the batch does not define contributes nothing: its ``s`` has no gradient.
     """
 
     def __init__(self, factors: Mapping[str, float]) -> None:
@@ -82,14 +81,14 @@ class UncertaintyWeighting(Weighting):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """All variances 1."""
+        """Set all variances to 1."""
         nn.init.zeros_(self.log_variance)
 
     def forward(self, terms: Mapping[str, Term]) -> Tensor:
-        """See :class:`Weighting`.
+        """The weighted sum of the losses, a scalar.
 
         Raises:
-            ConfigError: If a part has a fixed weight beside the learned one.
+            ConfigError: If a part has a fixed weight as well.
         """
         log_variance = dict(zip(self.factors, self.log_variance.unbind(), strict=True))
         parts = []
@@ -100,7 +99,7 @@ class UncertaintyWeighting(Weighting):
         return torch.stack(parts).sum()
 
     def learned(self) -> dict[str, float]:
-        """See :class:`Weighting`."""
+        """By part the current factor of its loss."""
         scales = self.log_variance.detach().neg().exp().tolist()
         return {
             name: factor * scale for (name, factor), scale in zip(self.factors.items(), scales, strict=True)
@@ -108,10 +107,10 @@ class UncertaintyWeighting(Weighting):
 
 
 def check_unweighted(weights: Mapping[str, float]) -> None:
-    """Refuse fixed weights beside learned ones.
+    """Check that no part has a fixed weight where the weights are learned.
 
     Raises:
-        ConfigError: If one is not 1.
+        ConfigError: If a weight is not 1.
     """
     for name, weight in weights.items():
         if weight != 1:

@@ -1,1 +1,1 @@
-"""What every room stands on: atomic writes, locks, progress, devices, the hub, registries."""
+"""Utilities without knowledge of data or models: atomic writes, locks, progress, devices, hub, registries."""

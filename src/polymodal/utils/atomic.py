@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there: written aside, then given their name."""
+"""Atomic writes: files and folders are written beside their path, then renamed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from polymodal.utils.unwritable import how_to_fix, why_not_written
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """The path to write the new content of ``path`` to; it replaces the file when all has been written.
+    """Yield a temporary path; it replaces ``path`` when the block ends without an error.
 
-    A process that is killed meanwhile leaves ``path`` as it was.
+    A process that is killed in between leaves ``path`` unchanged.
     """
     part = path.with_name(f".{path.name}.part")
     try:
@@ -32,16 +32,16 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """``text`` as the whole content of ``path``, in UTF-8."""
+    """Write ``text`` to ``path`` in UTF-8, atomically."""
     with aside(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def folder_aside(folder: Path, last: str) -> Iterator[Path]:
-    """An empty folder to write to; its files then move to ``folder`` one by one, ``last`` as the last.
+    """Yield an empty folder; its files then move to ``folder`` one by one, ``last`` as the last.
 
-    Whoever finds ``last`` in ``folder`` finds the rest there too, if it was not there before.
+    If ``last`` was not in ``folder`` before, its presence means that the other files are complete.
     """
     part = folder / ".part"
     discard(part)
@@ -58,7 +58,7 @@ def folder_aside(folder: Path, last: str) -> Iterator[Path]:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder that may not be there; a process that is killed meanwhile leaves no half of it."""
+    """Remove a folder, if it exists; a process that is killed in between leaves no partial folder."""
     stale = folder.with_name(f".{folder.name}.stale")
     shutil.rmtree(stale, ignore_errors=True)
     if folder.is_dir():
@@ -68,17 +68,17 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def writing(
-    place: Path | str, free: str = "Free space or give another folder with -o", after: str = ""
+    path: Path | str, free: str = "Free space or give another folder with -o", after: str = ""
 ) -> Iterator[None]:
-    """Where writing fails, one line that says where, why and what to do.
+    """Turn a failed write inside the block into one line: path, reason and fix.
 
     Args:
-        place: What is written.
-        free: What to do where space is lacking.
-        after: A sentence behind every other remedy.
+        path: What is written.
+        free: The fix where space is lacking.
+        after: A sentence after every other fix.
 
     Raises:
-        RunError: If the disk is full, the folder is not to be written to, or the like.
+        RunError: If the disk is full, the folder is read-only, or the like.
     """
     try:
         yield
@@ -87,22 +87,23 @@ def writing(
         if reason is None:
             raise
         fix = how_to_fix(error, free)
-        told = f"{fix}. {after}" if after and fix != free else fix
-        raise RunError(f"{place}: cannot be written ({reason}). {told}") from None
+        if after and fix != free:
+            fix = f"{fix}. {after}"
+        raise RunError(f"{path}: cannot be written ({reason}). {fix}") from None
 
 
 def require_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written to, before the work whose result goes there; leaves no trace.
+    """Check that a folder can be written to, before the work; nothing is left behind.
 
     Raises:
-        RunError: If it cannot be made, or no file in it.
+        RunError: If the folder, or a file in it, cannot be created.
     """
     with writing(folder):
         _try_to_write(folder / ".polymodal")
 
 
 def require_file(path: Path) -> None:
-    """The same of a file.
+    """Check that a file can be written, before the work; nothing is left behind.
 
     Raises:
         RunError: If it is a folder, or cannot be written.
@@ -117,7 +118,7 @@ def _try_to_write(path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     new = make_folders(path.parent)
     try:
-        if not part.is_symlink():  # what writes there later says why it cannot
+        if not part.is_symlink():  # a later write reports why it fails
             part.touch()
             part.unlink()
     finally:
@@ -125,23 +126,23 @@ def _try_to_write(path: Path) -> None:
 
 
 def make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it; those that were not there before, the deepest first."""
+    """Create a folder and its parents; returns those that were new, the deepest first."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return new
 
 
 def remove_empty(folders: Sequence[Path]) -> None:
-    """Remove those folders in which nothing lies, the deepest first."""
+    """Remove those of the folders that are empty, the deepest first."""
     for path in folders:
-        with suppress(OSError):  # something lies there, or it is gone already
+        with suppress(OSError):  # not empty, or removed already
             path.rmdir()
 
 
 def give_usual_mode(folder: Path) -> None:
-    """Give every file below ``folder`` the mode that a new file gets there (by umask or the folder's rules).
+    """Give every file in ``folder`` the mode of a new file there (by umask or the folder's rules).
 
-    Safetensors writes files that nobody but their owner may read.
+    Safetensors writes files that only their owner may read.
     """
     probe = folder / ".mode"
     probe.touch()

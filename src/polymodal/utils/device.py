@@ -1,4 +1,4 @@
-"""Where a model computes, and in which precision."""
+"""Devices and precisions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from polymodal.errors import ConfigError, did_you_mean
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""The types in which a model may compute; its weights stay as they are."""
+"""Data types of the computation; the weights keep theirs."""
 
 
 def known_devices() -> list[str]:
-    """The devices of this machine, by PyTorch's names."""
+    """The devices of this machine, under PyTorch's names."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     known = ["cpu", *["cuda"][:count], *(f"cuda:{number}" for number in range(count))]
     return [*known, "mps"] if torch.backends.mps.is_available() else known
 
 
 def find_device(name: str | None = None) -> torch.device:
-    """The device of that name; without a name a GPU if there is one.
+    """The device of that name; without a name a GPU, if there is one.
 
     Raises:
         ConfigError: If this machine has no such device.
@@ -34,7 +34,7 @@ def find_device(name: str | None = None) -> torch.device:
 
 
 def computing_in(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """What is computed inside is computed in ``precision`` wherever that is safe (PyTorch's autocast).
+    """Compute in ``precision`` inside the block, wherever that is safe (PyTorch's autocast).
 
     Raises:
         ConfigError: If there is no such precision.

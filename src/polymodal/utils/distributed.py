@@ -1,4 +1,4 @@
-"""Several processes that train one model (``torchrun``): which is the main one, and how all wait for it."""
+"""Distributed training (``torchrun``): the process group, and work of the main process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from polymodal.errors import PolymodalError, ToldElsewhere
+from polymodal.errors import PolymodalError, ReportedElsewhere
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=7)
-"""For what the main process does alone: reading every cell of a large table takes its time."""
+"""Timeout of work in the main process only: reading every cell of a large table can take hours."""
 
 
 def count() -> int:
-    """How many processes train together."""
+    """Number of processes."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
@@ -26,7 +26,7 @@ def is_main() -> bool:
 
 
 def start() -> None:
-    """Meet the other processes, if there are any: on gloo, or on what the accelerator at hand speaks."""
+    """Initialize the process group, with several processes: on gloo, or on the accelerator's backend."""
     if count() > 1:
         import torch
         from accelerate import PartialState
@@ -35,7 +35,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Part from the other processes."""
+    """Destroy the process group."""
     if count() > 1:
         import torch.distributed as dist
 
@@ -46,18 +46,18 @@ def stop() -> None:
 
 @cache
 def waiting_group() -> Any:
-    """All processes, on gloo: main memory, and as much patience as it takes."""
+    """A gloo group of all processes with a long timeout."""
     import torch.distributed as dist
 
     return dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
 
 def everywhere(work: Callable[[], T]) -> T:
-    """The result of ``work``, done by every process; if it fails in one, it fails in all, and is told once.
+    """Run ``work`` in every process; if it fails in one, it fails in all, and the error is reported once.
 
     Raises:
-        PolymodalError: What ``work`` raised, in the first process that it failed in.
-        ToldElsewhere: In the others.
+        PolymodalError: What ``work`` raised, in the first process in which it failed.
+        ReportedElsewhere: In the others.
     """
     if count() == 1:
         return work()
@@ -72,17 +72,17 @@ def everywhere(work: Callable[[], T]) -> T:
     dist.all_gather_object(failed, error is not None, group=waiting_group())
     if any(failed):
         if error is None or failed.index(True) != dist.get_rank():
-            raise ToldElsewhere
+            raise ReportedElsewhere
         raise error
     return result
 
 
 def on_main(work: Callable[[], T]) -> T:
-    """The result of ``work``, done by the main process when all have come this far; the others wait for it.
+    """Run ``work`` in the main process once all processes are here; the others wait for its result.
 
     Raises:
         PolymodalError: What ``work`` raised, in the main process.
-        ToldElsewhere: In the others.
+        ReportedElsewhere: In the others.
     """
     if count() == 1:
         return work()

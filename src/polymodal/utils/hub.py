@@ -1,4 +1,4 @@
-"""What comes from a checkpoint: a hub name or a local folder, and one clear line where it cannot be had."""
+"""Loading of checkpoints by hub name or local folder, with one clear line where it fails."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ REFUSED = (
     SafetensorError,
     StrictDataclassError,
 )
-"""What Transformers raises at a checkpoint that is absent, is damaged or wants an absent library."""
+"""What Transformers raises for a checkpoint that is missing or damaged, or needs a missing library."""
 
 FAILED_TRY = ("thrown while requesting", "Retrying in")
-"""What the hub's library says of each."""
+"""Parts of the hub library's messages about a failed attempt."""
 WAITING = "the hub does not answer; trying for up to a minute (HF_HUB_OFFLINE=1: not at all)"
 
 
@@ -42,15 +42,15 @@ def load_pretrained(kind: Any, name: str, *, expand: bool = True, **options: Any
     Args:
         kind: The Auto class.
         name: A hub name or a folder.
-        expand: Fill in ``$VARIABLES`` and ``~``, save inside :func:`literal_names`.
-        options: Of ``from_pretrained``.
+        expand: Expand ``$VARIABLES`` and ``~``, except inside :func:`literal_names`.
+        options: Arguments of ``from_pretrained``.
 
     Raises:
-        ConfigError: If it cannot be had; says how to use a local folder.
+        ConfigError: If it cannot be loaded; the message explains how to use a local folder.
     """
     name = expanded(name) if expand else name
     try:
-        with _told_once():
+        with _one_failure_line():
             loaded = kind.from_pretrained(name, trust_remote_code=False, **options)
     except REFUSED as error:
         raise ConfigError(_reason(name, error)) from None
@@ -64,7 +64,7 @@ _literal: ContextVar[bool] = ContextVar("literal names", default=False)
 
 @contextmanager
 def literal_names() -> Iterator[None]:
-    """Inside, ``$`` and ``~`` in names stay as they are: what a run folder names is not its reader's own."""
+    """Do not expand ``$`` and ``~`` inside the block: names in a run folder may come from a stranger."""
     token = _literal.set(True)
     try:
         yield
@@ -73,27 +73,27 @@ def literal_names() -> Iterator[None]:
 
 
 def expanded(name: str) -> str:
-    """``name`` with ``$VARIABLES`` and ``~`` filled in, save inside :func:`literal_names`."""
+    """``name`` with ``$VARIABLES`` and ``~`` expanded, except inside :func:`literal_names`."""
     return name if _literal.get() else os.path.expanduser(os.path.expandvars(name))
 
 
-class ToldOnce(logging.Filter):
-    """In the place of a line for each try of the hub that fails: one, at the first."""
+class FirstFailureOnly(logging.Filter):
+    """Replace the hub's log lines about failed attempts by a single one, at the first."""
 
-    told = False
+    reported = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether ``record`` is written; the words of a failed try are changed."""
+        """Whether ``record`` is logged; the message of a failed attempt is replaced."""
         if not any(words in record.getMessage() for words in FAILED_TRY):
             return True
-        first, self.told = not self.told, True
+        first, self.reported = not self.reported, True
         record.msg, record.args = WAITING, ()
         return first
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    handlers, once = hub_logging.get_logger().handlers, ToldOnce()
+def _one_failure_line() -> Iterator[None]:
+    handlers, once = hub_logging.get_logger().handlers, FirstFailureOnly()
     for handler in handlers:
         handler.addFilter(once)
     try:
@@ -123,7 +123,7 @@ def _reason(name: str, error: Exception) -> str:
 
 
 def local_folder(name: str | Path, **kwargs: Any) -> Path:
-    """``name`` itself if it is a folder; else the folder that the hub's snapshot was downloaded to.
+    """``name`` if it is a folder; otherwise the folder of the hub's snapshot, which is downloaded.
 
     Raises:
         PolymodalError: If it is neither.

@@ -1,4 +1,4 @@
-"""JSON files of a run or an index, which may come from a stranger: read within limits, one line where not."""
+"""JSON files of a run or an index, which may come from a stranger: read within limits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from polymodal.errors import RunError
 
 MOST_JSON = 256 * 2**20
-"""Bytes of a file; a large vocabulary takes some 30 MB."""
+"""Largest file in bytes; a large vocabulary takes about 30 MB."""
 MOST_ENTRIES = 6_000_000
-"""Values of a file; a large vocabulary with its merges has some 2 million."""
+"""Most values of a file; a large vocabulary with its merges has about 2 million."""
 
 
 def read_json(path: Path) -> Any:

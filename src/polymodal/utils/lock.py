@@ -1,4 +1,4 @@
-"""One writer a folder: a lock that the system takes back from a process that is killed."""
+"""Locks for one writer per folder; the system releases the lock of a process that is killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK, WRITER = ".lock", ".writer"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Nobody else writes to ``folder`` meanwhile.
+    """Lock ``folder`` for writing inside the block.
 
     Raises:
         RunError: If somebody does already.
@@ -40,13 +40,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """The same of a run folder, which is made where it is missing; the lock leaves nothing behind in it.
+    """Lock a run folder, which is created if necessary; the lock file is removed afterwards.
 
-    Nobody waits for this lock, so that its file may be removed: who finds it gone makes a new one. A folder
-    that was made here and stays empty is removed again.
+    No process waits for this lock, so that its file may be removed: the next process creates a new one. A
+    folder that was created here and stays empty is removed again.
 
     Raises:
-        RunError: If somebody writes to it already, or it cannot be written to.
+        RunError: If another process writes to it already, or it cannot be written to.
     """
     with ExitStack() as stack:
         with writing(folder):
@@ -64,8 +64,8 @@ def _remove_lock(folder: Path) -> None:
 
 
 def _writer(folder: Path) -> str:
-    """Who writes, as it said itself."""
+    """The process that writes, from its lock file."""
     try:
         return (folder / WRITER).read_text(encoding="utf-8") or "another process"
-    except FileNotFoundError:  # it has only just begun, or is done by now
+    except FileNotFoundError:  # it has just started, or has just finished
         return "another process"

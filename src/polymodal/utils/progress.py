@@ -1,4 +1,4 @@
-"""Progress on standard error: bars over what takes its time."""
+"""Progress bars and notes on standard error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSOLE = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def bar() -> Progress:
-    """A progress bar that leaves nothing behind; silent where standard error is no terminal."""
+    """A transient progress bar; silent where standard error is no terminal."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -27,28 +27,28 @@ def bar() -> Progress:
 
 
 def progress(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """``items``, with a bar."""
+    """Iterate over ``items`` with a progress bar."""
     with bar() as shown:
         yield from shown.track(items, total=total, description=description)
 
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
-    """A bar without an end, while something is done that has no countable steps."""
+    """A bar without a total, for work without countable steps."""
     with bar() as shown:
         shown.add_task(description, total=None)
         yield
 
 
 def note(text: str, quiet: bool = False) -> None:
-    """A line for whoever watches."""
+    """Print a line on standard error."""
     if not quiet:
         CONSOLE.print(text, soft_wrap=True)
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Transformers without its own bars and advice: what matters is said by us."""
+    """Silence Transformers' own bars and advice inside the block."""
     shown, level = library_logging.is_progress_bar_enabled(), library_logging.get_verbosity()
     library_logging.disable_progress_bar()
     library_logging.set_verbosity_error()
@@ -61,11 +61,11 @@ def quiet_libraries() -> Iterator[None]:
 
 
 class TrainingProgress(TrainerCallback):
-    """A bar over the steps, and a line an evaluation."""
+    """A bar over the steps, and one line per evaluation."""
 
     def __init__(self, metric: str) -> None:
         self.metric, self.bar, self.loss = metric, bar(), float("nan")
-        self.told: dict[str, float] = {}
+        self.losses: dict[str, float] = {}
         self.task = self.bar.add_task("training", total=None)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -74,7 +74,7 @@ class TrainingProgress(TrainerCallback):
         self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self.bar.update(self.task, completed=state.global_step)
 
     def on_log(
@@ -82,18 +82,18 @@ class TrainingProgress(TrainerCallback):
     ) -> None:
         """Keep the training loss for the next line."""
         self.loss = (logs or {}).get("loss", self.loss)
-        told = {k.removeprefix("loss."): v for k, v in (logs or {}).items() if k.startswith("loss.")}
-        self.told = told or self.told
+        losses = {k.removeprefix("loss."): v for k, v in (logs or {}).items() if k.startswith("loss.")}
+        self.losses = losses or self.losses
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        """Print epoch, losses and the metric that selects."""
+        """Print the epoch, the losses and the metric of the model selection."""
         name = self.metric.rpartition(".")[2]
         parts = [f"{k.removeprefix('eval_')} {v:.4f}" for k, v in metrics.items() if k.endswith(f".{name}")]
         losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
-        parts += [f"{name} {value:.4f}" for name, value in self.told.items() if name.count(".") == 1]
+        parts += [f"{name} {value:.4f}" for name, value in self.losses.items() if name.count(".") == 1]
         epochs = f"epoch {round(state.epoch, 2):g}/{args.num_train_epochs:g}"
         CONSOLE.print(", ".join([f"{epochs}: {losses}", *parts]), soft_wrap=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the bar away."""
+        """Stop the bar."""
         self.bar.stop()

@@ -1,4 +1,4 @@
-"""Names for components: one class, used by encoders, fusions, heads and metrics alike."""
+"""Registries of components by name, open to other packages by entry points."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A mapping from names to components that refuses a name that is taken.
+    """A mapping from unique names to components.
 
-    Iterating yields the names in the order in which they were registered, then what other packages offer.
+    Iteration yields the names in the order of registration, then those of other packages.
 
     Args:
         kind: What the components are, for messages.
-        group: Of the entry points by which other packages offer theirs; such a package is imported when its
-            component is first used, so that a broken one harms no other.
+        group: The group of entry points by which other packages offer components; such a package is imported
+            when its component is first used, so that a broken one does not affect others.
         base: The class that all components derive from.
     """
 
@@ -31,7 +31,7 @@ class Registry(Generic[T]):
         self._entries: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that enters what it decorates under ``name``.
+        """A decorator that registers a component under ``name``.
 
         Raises:
             ValueError: If the name is taken.
@@ -94,23 +94,23 @@ class Registry(Generic[T]):
             entry = offers[0].load()
         except Exception as error:
             reason = (str(error).strip().splitlines() or [""])[0]
-            found = f"{type(error).__name__}: {reason}"
+            problem = f"{type(error).__name__}: {reason}"
             raise ConfigError(
-                f"{who} cannot be imported ({found}). Mend or uninstall that package"
+                f"{who} cannot be imported ({problem}). Mend or uninstall that package"
             ) from error
         if self.base is not None and not (isinstance(entry, type) and issubclass(entry, self.base)):
-            found = f"{offers[0].value} is no subclass of {self.base.__name__}"
-            raise ConfigError(f"{who} cannot be used: {found}")
+            problem = f"{offers[0].value} is no subclass of {self.base.__name__}"
+            raise ConfigError(f"{who} cannot be used: {problem}")
         self._entries.setdefault(name, entry)
 
 
 @lru_cache(maxsize=16)
 def _find(group: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
     """The entry points of a group by name, for one state of ``sys.path``."""
-    found: dict[str, list[EntryPoint]] = {}
+    result: dict[str, list[EntryPoint]] = {}
     for offer in entry_points(group=group):
-        found.setdefault(offer.name, []).append(offer)
-    return found
+        result.setdefault(offer.name, []).append(offer)
+    return result
 
 
 def _package(offer: EntryPoint) -> str:
@@ -118,7 +118,7 @@ def _package(offer: EntryPoint) -> str:
 
 
 def accepted(kind: type) -> list[str]:
-    """The names of a class's constructor arguments, those among them that it hands on to its base."""
+    """The names of a class's constructor arguments, including those that it passes on to its base."""
     names: dict[str, None] = {}
     for part in kind.__mro__:
         if "__init__" not in vars(part):

@@ -1,4 +1,4 @@
-"""How many threads compute on a CPU: the budget of this process, and the number that is fastest right now.
+"""Number of threads on a CPU: the budget of this process, and the number that is fastest at present.
 
 Threads of OpenMP that wait for each other spin by default. Where another program needs the cores, they then
 wait for each other many times longer than they compute. ``OMP_WAIT_POLICY=PASSIVE`` lets them sleep; OpenMP
@@ -21,11 +21,11 @@ from joblib import cpu_count
 FIXED = "OMP_NUM_THREADS"
 """The environment variable by which a user, or ``torchrun``, fixes the number."""
 GAIN = 0.9
-"""More threads are taken where a step takes less than this share of its time with fewer."""
+"""More threads are used if a step takes less than this share of its time with fewer."""
 ROUNDS = 7
-"""Steps that are timed with each number of threads; the median counts."""
+"""Steps that are timed with each number of threads; their median is compared."""
 LONGEST = 6.0
-"""Seconds after which a number of threads is timed no further."""
+"""Seconds after which timing of a number of threads stops."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class ThreadChoice:
         return f"{self.threads} of {self.available} threads" + (f" (a step takes {steps})" if steps else "")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The choice as JSON values."""
         return asdict(self) | {"seconds": {str(count): spent for count, spent in self.seconds.items()}}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ThreadChoice:
-        """What :meth:`to_json` gave."""
+        """The choice from the values of :meth:`to_json`."""
         seconds = {int(count): spent for count, spent in values["seconds"].items()}
         return cls(values["threads"], values["available"], values["reason"], seconds)
 
 
 def available_threads(workers: int = 0) -> int:
-    """Threads that this process may compute with beside ``workers`` loading processes, at least one.
+    """Threads that this process may use beside ``workers`` loading processes, at least one.
 
-    Affinity and the CPU quota of a container count, as joblib reads them, and so does ``OMP_NUM_THREADS``.
+    Limited by affinity and the CPU quota of a container, as joblib reads them, and by ``OMP_NUM_THREADS``.
     """
     fixed = os.environ.get(FIXED, "").split(",")[0]
     cores = min(cpu_count(), int(fixed)) if fixed.isdigit() and int(fixed) else cpu_count()
@@ -70,11 +70,11 @@ def available_threads(workers: int = 0) -> int:
 
 
 def fixed_threads(workers: int = 0, fixed: int | None = None) -> ThreadChoice | None:
-    """The number of threads where there is no choice; None where the fastest is to be found.
+    """The number of threads where it is fixed; None where the fastest is to be timed.
 
     Args:
-        workers: Processes that load rows meanwhile.
-        fixed: The user's own number.
+        workers: Processes that load rows at the same time.
+        fixed: The user's number.
     """
     available = available_threads(workers)
     if fixed is not None or FIXED in os.environ:
@@ -83,10 +83,10 @@ def fixed_threads(workers: int = 0, fixed: int | None = None) -> ThreadChoice | 
 
 
 def choose_threads(step: Callable[[], None], available: int) -> ThreadChoice:
-    """The fastest number of threads for ``step``, which must leave everything as it was.
+    """Find the fastest number of threads for ``step``, which must not change any state.
 
-    Numbers are doubled from 1 as long as a step gains by it. Two numbers are timed in alternation, so that a
-    busy neighbour slows both.
+    The number is doubled from 1 as long as a step gains by it. Two numbers are timed in alternation, so that
+    other load on the machine slows both.
 
     Args:
         step: One step of a training.
@@ -105,7 +105,7 @@ def choose_threads(step: Callable[[], None], available: int) -> ThreadChoice:
 
 
 def _alternate(step: Callable[[], None], fewer: int, more: int) -> tuple[float, float]:
-    """Median seconds of a step with each number of threads; the first steps warm up and do not count."""
+    """Median seconds of a step with each number of threads, after warm-up steps."""
     spent: dict[int, list[float]] = {fewer: [], more: []}
     began = time.perf_counter()
     for turn in range(ROUNDS + 1):
@@ -121,7 +121,7 @@ def _alternate(step: Callable[[], None], fewer: int, more: int) -> tuple[float, 
 
 @contextmanager
 def computing_threads(count: int | None = None) -> Iterator[None]:
-    """Compute with ``count`` threads inside (None: as many as before), and as before behind it."""
+    """Compute with ``count`` threads inside the block (None: no change), and restore it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -1,4 +1,4 @@
-"""Why something could not be written, in the system's words, and what to do about it."""
+"""Reasons and fixes for failed writes, in the system's words."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import re
 from safetensors import SafetensorError
 
 CUT_OFF = ("inline_container", "iostream")
-"""What ``torch.save`` speaks of when a file could not be written; it does not say why."""
+"""Parts of the messages of ``torch.save`` for a failed write, which give no reason."""
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-"""The system's numbers for: no more can be written here. Windows has no quota of this kind."""
+"""The system's error numbers for a full disk or quota; Windows has no such quota."""
 FIXES = {
     errno.EACCES: "Allow writing there (see its owner and mode), or give another place with -o",
     errno.EPERM: "Allow writing there (see its owner and mode), or give another place with -o",
@@ -28,13 +28,13 @@ FIXES = {
     errno.EINVAL: "The file system does not accept this name: give another one with -o",
     errno.EILSEQ: "The file system does not accept this name: give another one with -o",
 }
-"""What to do, by the system's number of the error."""
+"""Fixes by the system's error number."""
 ELSEWHERE = "Give another place with -o"
 NAME = "Give a name that the file system's encoding holds, with -o"
 
 
 def why_not_written(error: Exception) -> str | None:
-    """The reason that a file could not be written, in the system's words; None if that is not what failed."""
+    """The reason why a file could not be written, in the system's words; None for other errors."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if isinstance(error, UnicodeEncodeError):
@@ -48,11 +48,11 @@ def why_not_written(error: Exception) -> str | None:
 
 
 def how_to_fix(error: Exception, free: str) -> str:
-    """What to do about an ``error`` that :func:`why_not_written` knows.
+    """The fix for an ``error`` that :func:`why_not_written` knows.
 
     Args:
         error: What was raised.
-        free: What to say where space is lacking, and only there.
+        free: The fix where space is lacking.
     """
     number = system_number(error)
     if number in FULL or any(word in str(error) for word in CUT_OFF):
@@ -63,8 +63,8 @@ def how_to_fix(error: Exception, free: str) -> str:
 
 
 def system_number(error: Exception) -> int | None:
-    """The system's number of an error, also where a library of Rust passes it on; None where it has none."""
+    """The system's error number, also from Rust libraries; None if there is none."""
     if isinstance(error, OSError):
         return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, SafetensorError) else None
-    return int(found[1]) if found else None
+    result = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, SafetensorError) else None
+    return int(result[1]) if result else None

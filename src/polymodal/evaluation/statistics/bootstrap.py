@@ -1,4 +1,4 @@
-"""Bootstrap intervals from resampled rows; the rows of a cluster are drawn together."""
+"""Bootstrap intervals; rows of one cluster are resampled together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polymodal.utils.records import Record
 LEVEL = 0.95
 SAMPLES = 1000
 FEWEST_GROUPS = 30
-"""With fewer rows, or groups of rows, percentiles of resamples are too narrow to be trusted."""
+"""Fewest rows, or groups of rows, for reliable percentile intervals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class Bootstrap:
     """Resamples groups of rows with replacement (the cluster bootstrap; Efron 1979, Davison & Hinkley 1997).
 
     Args:
-        groups: ``(rows,)`` what each row belongs to; rows of one group are drawn together.
-        samples: How many resamples.
-        seed: Of the draws, which are the same for every call on one object: differences are paired.
+        groups: ``(rows,)`` the group of each row; rows of one group are drawn together.
+        samples: Number of resamples.
+        seed: Seed of the draws, which are the same for all calls of one object: differences are paired.
     """
 
     def __init__(self, groups: np.ndarray, *, samples: int = SAMPLES, seed: int = 0) -> None:
@@ -66,12 +66,12 @@ class Bootstrap:
         return np.tensordot(self.weights, self.grouped(statistics), axes=(1, -2))
 
     def estimate(self, value: Any, samples: np.ndarray) -> Estimate:
-        """As :func:`estimate`, without an interval for a single group, whose resamples are all the same."""
+        """``value`` with its interval (see :func:`estimate`); without one for a single group."""
         return estimate(value, samples if self.count > 1 else np.full(samples.shape, np.nan))
 
 
 def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[Any, Any]:
-    """The percentile interval over the first axis of ``samples`` ``(samples, …)``; NaN samples left out."""
+    """The percentile interval over the first axis of ``samples`` ``(samples, …)``; without NaN samples."""
     tail = 50 * (1 - level)
     if not np.isfinite(samples).any():
         nothing = np.full(samples.shape[1:], np.nan)
@@ -81,11 +81,11 @@ def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[Any, Any]:
 
 
 def estimate(value: Any, samples: np.ndarray) -> Estimate:
-    """``value`` with the percentile interval of ``samples`` ``(samples,)``."""
+    """``value`` with its interval as JSON values; None where undefined."""
     low, high = interval(samples)
     return Estimate(value=finite(value), low=finite(low), high=finite(high))
 
 
 def finite(value: Any) -> float | None:
-    """A plain number, without the last digits of rounding, or None for NaN and infinity."""
+    """A rounded Python number; None for NaN and infinity."""
     return round(float(value), 12) + 0.0 if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Which rows hang together, so that they are no independent witnesses."""
+"""Cluster ids of rows that share a file or group value, for the cluster bootstrap."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from polymodal.errors import DataError, Problem, did_you_mean
 def row_groups(
     table: Table, modalities: Mapping[str, str], column: str | None = None
 ) -> tuple[np.ndarray, str]:
-    """What each row belongs to, and in words what makes a group.
+    """The cluster of each row, and a description of the clusters.
 
-    Rows belong together that have the same value of ``column``, or, where none is named, that share a
-    picture, recording, clip or sequence, be it by way of other rows.
+    A cluster has the rows with one value of ``column``, or, without a column, the rows that are connected by
+    a common image, recording, clip or sequence.
 
     Args:
         table: The rows.
-        modalities: Of the inputs.
-        column: Whose equal values make a group; an empty cell is alone.
+        modalities: The modality of each input.
+        column: Column of the groups; a row with an empty cell is its own cluster.
 
     Returns:
-        ``(rows,)`` numbers of groups, and such as ``rows that share a value of speaker``; empty where every
-        row stands by itself.
+        ``(rows,)`` cluster ids, and a description such as ``rows that share a value of speaker``; empty where
+        every row is its own cluster.
 
     Raises:
         DataError: If there is no such column.
@@ -49,14 +49,14 @@ def row_groups(
 
 
 def check_group(table: Table, column: str | None) -> None:
-    """See that rows can be grouped by a column, where one is named.
+    """Check that the group column exists, if one is named.
 
     Raises:
         DataError: If there is no such column.
     """
     if column is not None and column not in table.columns:
-        cure = did_you_mean(column, table.columns)
-        raise DataError(Problem(file=table.name, found=f"no column '{column}' to group by", cure=cure))
+        fix = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' to group by", cure=fix))
 
 
 def _by_value(table: Table, column: str) -> np.ndarray:
@@ -71,7 +71,7 @@ def _by_value(table: Table, column: str) -> np.ndarray:
 def _items(
     table: Table, modalities: Mapping[str, str], names: list[str]
 ) -> tuple[list[int], list[int], list[str]]:
-    """Which row has which item, as two lists of numbers, and the inputs in which several rows have one."""
+    """Pairs of row and item as two lists of numbers, and the inputs in which rows share items."""
     rows: list[int] = []
     items: list[int] = []
     shared: list[str] = []
@@ -85,6 +85,6 @@ def _items(
                 rows.append(row)
                 items.append(number)
                 having[number].add(row)
-        if any(len(found) > 1 for found in having.values()):
+        if any(len(result) > 1 for result in having.values()):
             shared.append(f"'{name}'")
     return rows, items, shared

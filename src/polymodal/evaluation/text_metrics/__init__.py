@@ -1,4 +1,4 @@
-"""How good generated words are; one file a family of metrics.
+"""Metrics of generated text, one file per family.
 
 BLEU and chrF go from 0 to 100, as sacrebleu has them; CIDEr from 0 to 10; all others are shares, of which
 error rates may exceed 1.

@@ -1,4 +1,4 @@
-"""What a metric of generated words gives back, and the names under which metrics are found."""
+"""Results of text metrics, and their registry."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from polymodal.evaluation.text_metrics.normalization import cleaned
 from polymodal.utils.registry import Registry
 
 References = Sequence[Sequence[str]]
-"""One or several accepted answers a row."""
+"""One or several references per row."""
 OfSums = Callable[[np.ndarray], np.ndarray]
 """Sums ``(…, sums)`` → the metric ``(…)``, NaN where it is not defined."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric over rows, as sums, so that any resampling or choice of rows costs one addition.
+    """A metric over rows as sums, so that it is cheap for any resample or subset of rows.
 
     Attributes:
-        rows: ``(rows,)`` the metric of each row alone.
-        statistics: ``(rows, sums)`` what each row adds to the metric of all, as
+        rows: ``(rows,)`` the metric of each single row.
+        statistics: ``(rows, sums)`` the terms of each row, as
             :meth:`polymodal.evaluation.statistics.bootstrap.Bootstrap.resample` takes it.
         value: See :data:`OfSums`.
-        how: What was compared, such as the tokenization; empty where the name says it all.
+        how: Details such as the tokenization; empty if there are none.
     """
 
     rows: np.ndarray
@@ -36,11 +36,11 @@ class Measured:
 
     @property
     def figure(self) -> float:
-        """Over all rows."""
+        """The metric over all rows."""
         return float(self.value(self.statistics.sum(axis=0)))
 
     def among(self, chosen: np.ndarray) -> float:
-        """Over ``chosen``, ``(rows,)`` bool or places of rows; NaN where none is chosen."""
+        """The metric over ``chosen``, ``(rows,)`` bool or row indices; NaN without rows."""
         few = self.statistics[chosen]
         return float(self.value(few.sum(axis=0))) if len(few) else float("nan")
 
@@ -49,15 +49,15 @@ WordMetric = Callable[[Sequence[str], References], Measured]
 
 WORD_METRICS: Registry[WordMetric] = Registry("metric of words", group="polymodal.word_metrics")
 HIGHER_IS_BETTER: dict[str, bool] = {}
-"""By name, entered by :func:`word_metric`."""
+"""By name of the metric; filled by :func:`word_metric`."""
 
 
 def word_metric(name: str, *, higher_is_better: bool = True) -> Callable[[WordMetric], WordMetric]:
-    """A decorator that enters a metric under ``name``; it is then given texts that are checked and clean.
+    """A decorator that registers a metric; it is called with checked and cleaned texts.
 
     Args:
-        name: Under which it is asked for.
-        higher_is_better: Whether more of it is better.
+        name: Name of the metric.
+        higher_is_better: Whether higher values are better.
     """
 
     def enter(metric: WordMetric) -> WordMetric:
@@ -90,7 +90,7 @@ def _check(answers: Sequence[str], references: References) -> None:
     if len(answers) != len(references):
         raise ValueError(f"{len(answers)} answers were given, and references of {len(references)} rows")
     for number, row in enumerate(references, start=1):
-        if isinstance(row, str):  # it would be read as references of one letter each
+        if isinstance(row, str):  # it would be a sequence of one-letter references
             raise ValueError(f"the references of row {number} are a text, expected a list of texts")
         if not len(row):
             raise ValueError(f"row {number} has no reference. Leave it out")

@@ -1,4 +1,4 @@
-"""Descriptions compared with several people's: ROUGE-L and CIDEr-D."""
+"""Caption metrics with several references: ROUGE-L and CIDEr-D."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from polymodal.evaluation.text_metrics.base import Measured, References, mean_of
 from polymodal.evaluation.text_metrics.normalization import caption_words, words
 
 ORDERS = 4
-"""n-grams of CIDEr have one to so many words."""
+"""Largest order of CIDEr's n-grams."""
 SIGMA = 6.0
-"""Of CIDEr-D's penalty for another length, in words."""
+"""Standard deviation of CIDEr-D's length penalty, in words."""
 
 Grams = Counter[tuple[str, ...]]
 
@@ -29,23 +29,23 @@ def rouge_l(answers: Sequence[str], references: References) -> Measured:
     """
     rows = []
     for answer, accepted in zip(answers, references, strict=True):
-        said = words(answer)
-        rows.append(max(_common(said, words(text)) for text in accepted))
+        predicted = words(answer)
+        rows.append(max(_common(predicted, words(text)) for text in accepted))
     return mean_of(rows)
 
 
-def _common(said: list[str], true: list[str]) -> float:
-    """F1 of precision ``common / said`` and recall ``common / true``; zero without words."""
-    return 2 * LCSseq.similarity(said, true) / max(1, len(said) + len(true))
+def _common(predicted: list[str], true: list[str]) -> float:
+    """F1 of precision ``common / predicted`` and recall ``common / true``; zero without words."""
+    return 2 * LCSseq.similarity(predicted, true) / max(1, len(predicted) + len(true))
 
 
 @word_metric("cider")
 def cider(answers: Sequence[str], references: References) -> Measured:
     """CIDEr-D (Vedantam et al. 2015, section 6), as a mean over rows; papers often print it times 100.
 
-    n-grams weigh the less, the more rows have them in their references, so it hangs on which rows are
-    measured together: over one row it is not defined, and of few it says little. A choice or a resample of
-    rows keeps the weights of all.
+    n-grams are weighted by inverse document frequency over the references of all rows, so that it depends on
+    the rows that are measured together: it is undefined for one row, and unreliable for few. Subsets and
+    resamples of rows keep the weights of all.
     """
     if len(answers) < 2:
         return mean_of(np.full(len(answers), np.nan), "not defined for a single row")
@@ -54,8 +54,8 @@ def cider(answers: Sequence[str], references: References) -> Measured:
     weigh = _Weights(len(answers), documents)
     rows = []
     for answer, row in zip(answers, accepted, strict=True):
-        said = weigh(_grams(answer))
-        rows.append(10 * float(np.mean([_similarity(said, weigh(true)) for true in row])))
+        predicted = weigh(_grams(answer))
+        rows.append(10 * float(np.mean([_similarity(predicted, weigh(true)) for true in row])))
     return mean_of(rows)
 
 
@@ -70,7 +70,7 @@ class _Vectors:
 
 @dataclass(frozen=True)
 class _Weights:
-    """Counts → counts times inverse document frequencies (equation 1, without the division by length)."""
+    """Weights counts by inverse document frequency (equation 1, without the division by length)."""
 
     rows: int
     documents: Counter[tuple[str, ...]]
@@ -83,24 +83,24 @@ class _Weights:
         squares = np.zeros(ORDERS)
         for gram, weight in weights.items():
             squares[len(gram) - 1] += weight**2
-        length = sum(count for gram, count in grams.items() if len(gram) == 2)  # as the authors' code counts
+        length = sum(count for gram, count in grams.items() if len(gram) == 2)  # as in the authors' code
         return _Vectors(weights, np.sqrt(squares), length)
 
 
 def _grams(text: str) -> Grams:
-    said = caption_words(text)
+    tokens = caption_words(text)
     return Counter(
-        tuple(said[start : start + order])
+        tuple(tokens[start : start + order])
         for order in range(1, ORDERS + 1)
-        for start in range(len(said) - order + 1)
+        for start in range(len(tokens) - order + 1)
     )
 
 
-def _similarity(said: _Vectors, true: _Vectors) -> float:
+def _similarity(predicted: _Vectors, true: _Vectors) -> float:
     """Cosine of clipped weights times a penalty for another length (equations 5 and 6), over the orders."""
     shared = np.zeros(ORDERS)
-    for gram in said.weights.keys() & true.weights.keys():
-        shared[len(gram) - 1] += min(said.weights[gram], true.weights[gram]) * true.weights[gram]
-    norms = said.norms * true.norms
+    for gram in predicted.weights.keys() & true.weights.keys():
+        shared[len(gram) - 1] += min(predicted.weights[gram], true.weights[gram]) * true.weights[gram]
+    norms = predicted.norms * true.norms
     cosine = np.divide(shared, norms, out=np.zeros(ORDERS), where=norms > 0)
-    return float(cosine.mean() * np.exp(-((said.length - true.length) ** 2) / (2 * SIGMA**2)))
+    return float(cosine.mean() * np.exp(-((predicted.length - true.length) ** 2) / (2 * SIGMA**2)))

@@ -1,4 +1,4 @@
-"""Answers that are right or wrong as a whole."""
+"""Exact match and VQA accuracy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from polymodal.evaluation.text_metrics.base import Measured, References, mean_of
 from polymodal.evaluation.text_metrics.normalization import vqa_text
 
 VQA_ANSWERS = 10
-"""Of VQAv2, so many people's a question."""
+"""Human answers per question in VQAv2."""
 AGREE = 3
-"""So many others' equal answers make one right."""
+"""Equal human answers that make an answer fully correct."""
 
 
 @word_metric("exact_match")
@@ -26,11 +26,11 @@ def exact_match(answers: Sequence[str], references: References) -> Measured:
 def vqa_accuracy(answers: Sequence[str], references: References) -> Measured:
     """Accuracy as VQAv2 has it (Antol et al. 2015, Goyal et al. 2017, and the official evaluation).
 
-    With ten references or more: ``min(matches / 3, 1)`` among all but one of them, averaged over which one is
-    left out; 1, 2, 3 and 4 matches give 0.3, 0.6, 0.9 and 1. As officially, texts are compared as they are
-    where all references are the same, else by
-    :func:`polymodal.evaluation.text_metrics.normalization.vqa_text`.
-    With fewer references, 1 for an answer whose normalized text is one of theirs.
+    With ten references or more: ``min(matches / 3, 1)`` among all but one of them, averaged over the excluded
+    one; 1, 2, 3 and 4 matches give 0.3, 0.6, 0.9 and 1. As in the official code, texts are compared unchanged
+    where all references are equal, otherwise by
+    :func:`polymodal.evaluation.text_metrics.normalization.vqa_text`. With fewer references, 1 for an answer
+    whose normalized text is one of theirs.
     """
     rows = [
         _agreement(answer, accepted) if len(accepted) >= VQA_ANSWERS else _same(answer, accepted)
@@ -53,5 +53,5 @@ def _same(answer: str, accepted: Sequence[str]) -> bool:
 
 
 def _never_empty(text: str) -> str:
-    """A text of nothing but articles and punctuation, such as the choice "A", stays."""
+    """Keep a text of articles and punctuation only, such as the choice "A"."""
     return vqa_text(text) or text.lower()

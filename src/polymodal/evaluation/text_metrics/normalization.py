@@ -1,4 +1,4 @@
-"""What is done to texts before they are compared; every metric of words takes it from here."""
+"""Normalization and tokenization of texts for all text metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import regex
 
 _BARE = r"\p{Han}\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-"""Scripts written without spaces between words (the ranges are kana): a character stands for a word."""
+"""Scripts written without spaces between words (the ranges are kana): a character is a word."""
 _CHARACTER = rf"[[{_BARE}]--[\p{{P}}\p{{N}}]]\p{{M}}*"
 _LETTERS = rf"(?:(?!{_CHARACTER})[\p{{L}}\p{{M}}\p{{N}}])+"
 
@@ -30,12 +30,12 @@ _TREEBANK = _pattern(
 
 
 def cleaned(text: str) -> str:
-    """Without space around it, its characters composed (NFC): é is one letter, however it was encoded."""
+    """Strip a text and compose its characters (NFC)."""
     return unicodedata.normalize("NFC", text).strip()
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits in lower case: of ASCII what rouge-score makes of it, and of any script.
+    """Lower-case runs of letters and digits: for ASCII as in rouge-score, for any script.
 
     In scripts without spaces between words each character is one.
     """
@@ -43,7 +43,7 @@ def words(text: str) -> list[str]:
 
 
 def spoken_words(text: str) -> list[str]:
-    """What stands between spaces, as it is written; in scripts without spaces each character."""
+    """Words between spaces, unchanged; in scripts without spaces each character."""
     return _SPOKEN.findall(text)
 
 
@@ -51,7 +51,7 @@ def caption_words(text: str) -> list[str]:
     """Nearly the Penn Treebank's words that CIDEr counts: lower case, no punctuation, *is n't*, *dog 's*.
 
     Hyphens and inner points join (*t-shirt*, *3.5*). Of the Stanford tokenizer's rules, abbreviations of
-    several letters (*st.*) and *gonna* are left out.
+    several letters (*st.*) and *gonna* are not applied.
     """
     text = text.lower().replace("’", "'")
     return _TREEBANK.findall(_CLITIC.sub(" ", text))
@@ -94,15 +94,15 @@ _VQA_CONTRACTED = """
 """
 # Each is recognized when one of its apostrophes is missing; one official entry is the wrong way round.
 _VQA_CONTRACTIONS = {
-    word[:place] + word[place + 1 :]: word
+    word[:index] + word[index + 1 :]: word
     for word in _VQA_CONTRACTED.split()
-    for place, letter in enumerate(word)
+    for index, letter in enumerate(word)
     if letter == "'"
 } | {"somebody'd": "somebodyd"}
 
 
 def vqa_text(text: str) -> str:
-    """As VQAv2 compares it: lower case, numbers up to ten as digits, no articles, punctuation, full stops.
+    """Normalize a text as in VQAv2: lower case, digits for numbers up to ten, no articles and punctuation.
 
     Punctuation becomes a space, or nothing where a space is beside it or the text has a comma between
     digits (100,978 is 100978); contractions get their apostrophe back (dont is don't).

@@ -1,4 +1,4 @@
-"""Several metrics of words at once, chosen by the length of the references where nobody chose."""
+"""Several text metrics at once, by default chosen by the length of the references."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DEFAULT: dict[str, tuple[str, ...]] = {
     "long": ("bleu", "chrf", "rouge_l", "cider"),
     "transcription": ("wer", "cer"),
 }
-"""Metrics by kind of answer; a transcription is not told from a description by its words: name it."""
+"""Metrics by kind of answer; transcriptions cannot be detected by their words: name their metrics."""
 LONG = 4.0
-"""Words of references, on average, from which answers are long: BLEU counts n-grams of so many."""
+"""Mean words per reference from which answers are long: the order of BLEU's n-grams."""
 
 
 def suited(references: References) -> list[str]:
-    """The metrics that suit such answers: those of short ones below ``LONG`` words a reference on average.
+    """Default metrics: those of short answers below ``LONG`` words per reference on average.
 
     In scripts without spaces between words, characters are counted, as the metrics do.
     """
@@ -32,11 +32,11 @@ def suited(references: References) -> list[str]:
 def measure_words(
     answers: Sequence[str], references: References, metrics: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """How good generated answers are.
+    """Text metrics of generated answers.
 
     Args:
-        answers: ``(rows,)`` what the model said.
-        references: ``(rows,)`` lists of one or several accepted answers.
+        answers: ``(rows,)`` generated answers.
+        references: ``(rows,)`` lists of one or several references.
         metrics: Names of :data:`polymodal.evaluation.text_metrics.WORD_METRICS`; by default :func:`suited`.
 
     Returns:
@@ -54,7 +54,7 @@ def measure_words(
 def measured_words(
     answers: Sequence[str], references: References, metrics: Sequence[str] | None = None
 ) -> dict[str, Measured]:
-    """As :func:`measure_words`, but what rows give and add, for intervals and for choices of rows."""
+    """As :func:`measure_words`, with the terms of rows, for intervals and subsets of rows."""
     chosen = {name: WORD_METRICS[name] for name in (suited(references) if metrics is None else metrics)}
     if not len(answers) and not len(references):
         return {}

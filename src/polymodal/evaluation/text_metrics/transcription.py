@@ -1,4 +1,4 @@
-"""Error rates of what was heard, as jiwer counts edits; case and punctuation count."""
+"""Word and character error rates by jiwer's edit counts; case and punctuation count."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Edits = Callable[[list[str], list[str]], "jiwer.WordOutput | jiwer.CharacterOutp
 
 @word_metric("wer", higher_is_better=False)
 def wer(answers: Sequence[str], references: References) -> Measured:
-    """Word error rate: words changed, left out and added, of all rows, over the words of all references.
+    """Word error rate: substitutions, deletions and insertions of all rows over the words of all references.
 
     Of a row's references the one with the lowest rate counts. In scripts without spaces between words, each
-    character is a word. A reference without words has no rate, so what was said there is counted as errors
-    of one word, as jiwer does.
+    character is a word. A reference without words has no rate, so its insertions are counted as errors of
+    one word, as in jiwer.
     """
     return _rate(answers, references, lambda text: " ".join(spoken_words(text)), jiwer.process_words)
 
 
 @word_metric("cer", higher_is_better=False)
 def cer(answers: Sequence[str], references: References) -> Measured:
-    """Character error rate: as :func:`wer`, of characters; runs of space are one."""
+    """Character error rate: as :func:`wer`, of characters; runs of spaces are one."""
     return _rate(answers, references, lambda text: " ".join(text.split()), jiwer.process_characters)
 
 
@@ -35,8 +35,8 @@ def _rate(
 ) -> Measured:
     owner = np.repeat(np.arange(len(answers)), [len(accepted) for accepted in references])
     true = [prepare(text) for accepted in references for text in accepted]
-    said = [prepare(answer) for answer in answers]
-    output = edits(true, [said[row] for row in owner])
+    predicted = [prepare(answer) for answer in answers]
+    output = edits(true, [predicted[row] for row in owner])
     counts = np.array(
         [
             (sum(_edits(chunk) for chunk in chunks), len(tokens))
@@ -44,7 +44,7 @@ def _rate(
         ],
         dtype=float,
     )
-    order = np.lexsort((_ratio(counts), owner))  # stable: of equal rates the first reference
+    order = np.lexsort((_ratio(counts), owner))  # stable: the first reference of equal rates
     statistics = counts[order[np.unique(owner[order], return_index=True)[1]]]
     return Measured(_ratio(statistics), statistics, _ratio)
 

@@ -1,4 +1,4 @@
-"""Texts that share n-grams with their references, as sacrebleu counts them; from 0 to 100."""
+"""BLEU and chrF by sacrebleu's n-gram counts; from 0 to 100."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polymodal.evaluation.text_metrics.base import Measured, OfSums, References,
 from polymodal.evaluation.text_metrics.normalization import bleu_tokenization
 
 ORDERS = 4
-"""n-grams of BLEU have one to so many tokens."""
+"""Largest order of BLEU's n-grams."""
 
 
 @word_metric("bleu")
@@ -51,15 +51,15 @@ def chrf(answers: Sequence[str], references: References) -> Measured:
 
 
 def _counts(counter: Metric, answers: Sequence[str], references: References) -> np.ndarray:
-    """``(rows, sums)`` what each row adds, which sacrebleu hands out by no public name."""
+    """``(rows, sums)`` the counts of each row, which sacrebleu does not publish."""
     streams = list(zip_longest(*references))  # None where a row has fewer references than another
     return np.array(counter._extract_corpus_statistics(answers, streams), dtype=float)
 
 
 def _bleu(sums: list[Any], effective_order: bool = False) -> float:
     lengths, correct, total = sums[:2], sums[2 : 2 + ORDERS], sums[2 + ORDERS :]
-    said, known = int(lengths[0]), int(lengths[1])
-    return BLEU.compute_bleu(correct, total, said, known, "exp", effective_order=effective_order).score
+    length, reference = int(lengths[0]), int(lengths[1])
+    return BLEU.compute_bleu(correct, total, length, reference, "exp", effective_order=effective_order).score
 
 
 def _each(metric: Callable[[list[Any]], float]) -> OfSums:

@@ -13,8 +13,7 @@ from transformers import AutoConfig, AutoFeatureExtractor
 from polymodal.config import InputConfig
 from polymodal.data.readers import AudioReader, Reader, fixed_seconds
 from polymodal.errors import ConfigError
-from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
-from polymodal.models.encoders.augment.sounds import add_noise, shift_time
+from polymodal.models.encoders.augment.signals import add_noise, equalize, mask_stretches, shift_time, stretch
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,

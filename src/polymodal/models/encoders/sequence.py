@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from polymodal.data.readers import Reader, SequenceReader
 from polymodal.errors import ConfigError
-from polymodal.models.encoders.augment.frames import equalize, mask_stretches, stretch
+from polymodal.models.encoders.augment.signals import equalize, mask_stretches, stretch
 from polymodal.models.encoders.backbone import (
     SMALL_BERT,
     SMALL_RESNET,

@@ -40,7 +40,7 @@ def tune(
     requested = {"freeze": freeze, "lora": adapts, "unfreeze_last": unfreeze_last}
     both = [name for name, value in requested.items() if value]
     if len(both) > 1:
-        raise ConfigError(f"'{both[0]}' and '{both[1]}' exclude each other: each says what stays as it is")
+        raise ConfigError(f"'{both[0]}' and '{both[1]}' exclude each other: each names what is frozen")
     if freeze:
         backbone.requires_grad_(False)
     if unfreeze_last:

@@ -1,4 +1,4 @@
-"""Any encoders, connectors, and any causal language model on top: rows in, words out."""
+"""Generation: encoders, connectors, and a causal language model."""
 
 from polymodal.models.language.language_configuration import PolymodalLanguageConfig
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration

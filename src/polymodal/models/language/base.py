@@ -1,4 +1,4 @@
-"""The language model itself: from a checkpoint, an adapter folded in, or from scratch by type and sizes."""
+"""The causal language model: from a checkpoint, with a merged adapter, or from scratch by type and sizes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SMALL: dict[str, Any] = {
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-"""A language model that learns on a CPU, in place of Qwen3-0.6B."""
+"""A language model that can be trained on a CPU, in place of Qwen3-0.6B."""
 OF_THE_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
-"""What a model from scratch takes from its tokenizer."""
+"""Sizes of a model from scratch that its tokenizer defines."""
 
 
 def build_language_model(
@@ -44,21 +44,21 @@ def build_language_model(
     """The language model of a declaration.
 
     Args:
-        config: Which.
-        tokenizer: Its own, with the placeholders that were added to it.
-        vocabulary: Its tokens before these were added.
+        config: Its section of the declaration.
+        tokenizer: Its tokenizer, with placeholders.
+        vocabulary: Size of its vocabulary without placeholders.
 
     Raises:
-        ConfigError: If the checkpoint or adapter cannot be had or do not fit, a size is unknown, or the
-            model is no causal one.
+        ConfigError: If the checkpoint or adapter cannot be loaded or do not fit, a size is unknown, or the
+            model is not causal.
     """
     if not config.checkpoint:
         return _fresh(config, tokenizer)
     model = _read(config, config.checkpoint)
     rows: Any = model.get_input_embeddings().num_embeddings
     if vocabulary > rows:
-        found = f"the language model '{config.checkpoint}' knows {rows} tokens, its tokenizer {vocabulary}"
-        raise ConfigError(f"{found}: they are of different models. Give the folder of both")
+        reason = f"the language model '{config.checkpoint}' knows {rows} tokens, its tokenizer {vocabulary}"
+        raise ConfigError(f"{reason}: they are of different models. Give the folder of both")
     if config.adapter:
         model = with_adapter(model, config.adapter, config.checkpoint)
     if len(tokenizer) > rows:
@@ -69,11 +69,13 @@ def build_language_model(
 
 
 def _read(config: LanguageModelConfig, name: str) -> PreTrainedModel:
-    """The model of a checkpoint, all of whose weights are there."""
+    """Load a checkpoint, which must hold all weights."""
     for size in config.sizes:
         raise ConfigError(f"{name} is a checkpoint: it has its own sizes, '{size}' cannot be set")
-    model, found = load_pretrained(AutoModelForCausalLM, name, output_loading_info=True, **_attention(config))
-    for key in sorted(found["missing_keys"]):
+    model, result = load_pretrained(
+        AutoModelForCausalLM, name, output_loading_info=True, **_attention(config)
+    )
+    for key in sorted(result["missing_keys"]):
         raise ConfigError(f"the checkpoint '{name}' is of no language model: it lacks the weights {key}")
     return require_causal(model.float(), f"the checkpoint '{name}'")
 
@@ -81,12 +83,12 @@ def _read(config: LanguageModelConfig, name: str) -> PreTrainedModel:
 def _fresh(config: LanguageModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     kind = config.type or DEFAULT_TYPE
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        cure = did_you_mean(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-        raise ConfigError(f"there is no causal language model of the type '{kind}'. {cure}")
+        fix = did_you_mean(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+        raise ConfigError(f"there is no causal language model of the type '{kind}'. {fix}")
     for name in OF_THE_TOKENIZER:
         if name in config.sizes:
-            cure = "Leave it out; generation.vocabulary says how many tokens there may be"
-            raise ConfigError(f"'{name}' of a language model from scratch is its tokenizer's. {cure}")
+            fix = "Leave it out; generation.vocabulary sets the number of tokens"
+            raise ConfigError(f"'{name}' of a language model from scratch is its tokenizer's. {fix}")
     sizes = (SMALL if kind == DEFAULT_TYPE else {}) | config.sizes
     sizes = _first_weights(kind, sizes) | sizes
     own = {name: getattr(tokenizer, name) for name in OF_THE_TOKENIZER[1:]} | {"vocab_size": len(tokenizer)}
@@ -95,9 +97,9 @@ def _fresh(config: LanguageModelConfig, tokenizer: PreTrainedTokenizerBase) -> P
 
 
 def _first_weights(kind: str, sizes: Mapping[str, Any]) -> dict[str, float]:
-    """How large weights begin: ``1 / √width`` (LeCun et al. 1998, section 4.6), where nothing else is said.
+    """Standard deviation of initial weights: by default ``1 / √width`` (LeCun et al. 1998, section 4.6).
 
-    Transformers' 0.02 is that of models some 2,500 wide; in narrow ones signals would die away.
+    Transformers' 0.02 suits models of width 2,500; in narrow ones the signal would vanish.
     """
     known = known_sizes(kind)
     width = next(
@@ -114,10 +116,10 @@ def _attention(config: LanguageModelConfig) -> Mapping[str, Any]:
 
 @torch.no_grad()
 def require_causal(model: PreTrainedModel, name: str) -> PreTrainedModel:
-    """``model``, if no token sees those that come after it; else it would learn to copy them.
+    """Check that a model is causal, so that it cannot copy the next token; returns ``model``.
 
     Raises:
-        ConfigError: If one does, as in BERT, which Transformers takes for a language model too.
+        ConfigError: If tokens attend to later ones, such as in BERT.
     """
     learns = model.training
     ids = torch.tensor([[0, 0], [0, 1]])
@@ -128,10 +130,10 @@ def require_causal(model: PreTrainedModel, name: str) -> PreTrainedModel:
 
 
 def with_adapter(model: PreTrainedModel, folder: str, checkpoint: str) -> PreTrainedModel:
-    """``model`` with a PEFT adapter folded into its weights.
+    """Merge a PEFT adapter into the weights of ``model``.
 
     Raises:
-        ConfigError: If the folder holds no adapter, or one of another model, or one that is beside no weight.
+        ConfigError: If the folder holds no adapter, or one that does not fit the model.
     """
     from peft import PeftModel
 
@@ -142,27 +144,27 @@ def with_adapter(model: PreTrainedModel, folder: str, checkpoint: str) -> PreTra
     other += f", but of '{base}'" if base and base != checkpoint else ""
     try:
         wrapped = PeftModel(model, adapter)
-        found: Any = wrapped.load_adapter(folder, "default", is_trainable=False)
+        result: Any = wrapped.load_adapter(folder, "default", is_trainable=False)
     except REFUSED as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"{other} ({reason})") from None
     own = (wrapped.base_model.prefix, "modules_to_save")
-    lacking = [key for key in found.missing_keys if any(mark in key for mark in own)]
-    for key in [*lacking, *found.unexpected_keys]:
-        raise ConfigError(f"{other}: {key} stands in one of them alone")
+    lacking = [key for key in result.missing_keys if any(mark in key for mark in own)]
+    for key in [*lacking, *result.unexpected_keys]:
+        raise ConfigError(f"{other}: {key} is in one of them only")
     merged = wrapped.merge_and_unload()
-    merged.requires_grad_(True)  # PEFT fixes all that an adapter goes beside
+    merged.requires_grad_(True)  # PEFT freezes the weights beside an adapter
     hold_fixed(merged, fixed)
-    # An adapter may bring a last layer of its own, which is then tied to the first no more, and to be saved.
+    # An adapter may bring its own last layer, which is then not tied to the first, and has to be saved.
     merged.all_tied_weights_keys = merged.get_expanded_tied_weights_keys(all_submodels=True)
     return merged
 
 
 def _adapter_config(folder: str) -> Any:
-    """What PEFT says of an adapter.
+    """The PEFT configuration of an adapter.
 
     Raises:
-        ConfigError: If there is none in the folder, or one that cannot be folded into weights.
+        ConfigError: If there is none in the folder, or one that cannot be merged.
     """
     from peft import PeftConfig
 

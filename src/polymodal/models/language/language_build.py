@@ -1,4 +1,4 @@
-"""From a declaration and its processor to a model that answers in words."""
+"""Build a generation model from a declaration and its processor."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from polymodal.models.language.language_modeling import PolymodalForConditionalG
 from polymodal.utils.hub import load_pretrained
 
 
-def build_speaker(
+def build_generation_model(
     declaration: Declaration,
     processor: ConversationProcessor,
     vocabulary: int,
     known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> PolymodalForConditionalGeneration:
-    """The untrained model of a declaration.
+    """Build the untrained model of a declaration.
 
     Args:
-        declaration: Complete.
-        processor: Its own.
-        vocabulary: Tokens of the language model's tokenizer before placeholders were added.
+        declaration: The complete declaration.
+        processor: Its processor.
+        vocabulary: Size of the language model's vocabulary without placeholders.
         known: By input the settings of an encoder of a run, which is built again.
 
     Raises:
-        ConfigError: If an encoder, a connector or the language model cannot be had.
+        ConfigError: If an encoder, a connector or the language model cannot be built.
     """
     assert declaration.generation is not None
     encoders = build_encoders(declaration, processor, known)
@@ -54,7 +54,7 @@ def build_speaker(
 
 
 def context_of(config: LanguageModelConfig) -> int | None:
-    """Most tokens that the language model was made for, where it says so."""
+    """Context length of the language model, if it is known."""
     if config.checkpoint:
         text: Any = load_pretrained(AutoConfig, config.checkpoint).get_text_config()
         return getattr(text, "max_position_embeddings", None)

@@ -1,4 +1,4 @@
-"""The configuration of a model that answers in words: encoders, connectors, the language model's own."""
+"""The configuration of a generation model: encoders, connectors and language model."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from polymodal.utils.version import __version__
 
 
 class PolymodalLanguageConfig(PreTrainedConfig):
-    """Everything that builds a model again, without its weights.
+    """Everything that rebuilds a generation model, without its weights.
 
     Args:
         inputs: ``{"name", "encoder", "connector", "placeholder", "missing"}`` each, in declared order:
-            ``encoder`` is a place in ``encoders``, ``connector`` its type and options, ``placeholder`` and
-            ``missing`` the tokens that stand for an item, and for none.
-        encoders: What :func:`build_encoder` takes, each encoder once however many inputs share it.
-        text_config: Of the language model.
-        pretrained: Whether the language model came with weights.
+            ``encoder`` is an index into ``encoders``, ``connector`` its type and options, ``placeholder`` and
+            ``missing`` the tokens of an item and of a missing one.
+        encoders: Settings of each encoder, as :func:`build_encoder` takes them; shared encoders appear once.
+        text_config: Configuration of the language model.
+        pretrained: Whether the language model is pretrained.
         lora: Settings of the adapters beside the language model's layers; None where it has none.
-        format: Of the artifact, see :data:`FORMAT`.
-        polymodal_version: That wrote it.
+        format: Version of the artifact's format, see :data:`FORMAT`.
+        polymodal_version: The version that wrote it.
 
     Raises:
         RunError: If a newer version wrote it, in a format that this one does not know.
@@ -42,17 +42,17 @@ class PolymodalLanguageConfig(PreTrainedConfig):
     polymodal_version: str = __version__
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Refuse what cannot be known here; the language model's part becomes a configuration of its own."""
+        """Refuse an unknown format, and build the language model's configuration."""
         refuse_newer(self)
         if self.text_config is not None:
-            # A copy: the base class hands its own choice of attention down, which is none as yet.
+            # A copy, for the base class sets its own choice of attention in it.
             given = self.text_config
             values = dict(given) if isinstance(given, dict) else given.to_dict()
             self.text_config = AutoConfig.for_model(values.pop("model_type"), **values)
         super().__post_init__(**kwargs)
 
     def to_dict(self) -> JsonObject:
-        """The configuration as JSON, with the version that writes it."""
+        """The configuration as a dictionary, with the format and version of this package."""
         return super().to_dict() | {"format": FORMAT, "polymodal_version": __version__}
 
     @property
@@ -62,5 +62,5 @@ class PolymodalLanguageConfig(PreTrainedConfig):
 
     @property
     def head_names(self) -> list[str]:
-        """None: it answers in words."""
+        """No targets: the model generates text."""
         return []

@@ -1,4 +1,4 @@
-"""Encoders → connectors → a causal language model: items stand among words as vectors, and words come out."""
+"""Generation model: encoders, connectors and a causal language model over text and item embeddings."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from polymodal.models.language.language_configuration import PolymodalLanguageCo
 from polymodal.utils.module_lists import ModuleListOf
 
 LEFT_OUT = -100
-"""The label of a token on which the loss does not look."""
+"""The label of a token without loss."""
 
 
 class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixin):
-    """Any encoders before any causal language model.
+    """Encoders, connectors and a causal language model (as in LLaVA; Liu et al. 2023).
 
     Args:
-        config: What to build.
-        encoders: Built already, in the order of ``config.encoders``; by default built from it.
-        language_model: Built already, without adapters; by default built from ``config.text_config``.
+        config: The model's configuration.
+        encoders: The encoders, in the order of ``config.encoders``; by default built from it.
+        language_model: The language model, without adapters; by default built from ``config.text_config``.
     """
 
     config_class = PolymodalLanguageConfig  # type: ignore[assignment]
@@ -61,15 +61,15 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         if adapters:
             self.adapt(adapters)
         self.finish()
-        if language_model is not None:  # how it is meant to be decoded is kept beside its weights
+        if language_model is not None:  # its generation settings are stored beside its weights
             self.generation_config = language_model.generation_config
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """See :meth:`PolymodalPreTrainedModel.from_pretrained`.
+        """Load a model: see :meth:`PolymodalPreTrainedModel.from_pretrained`.
 
         Raises:
-            RunError: If weights are not there, which would be drawn at random.
+            RunError: If weights are missing, which would be initialized at random.
         """
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         for key in sorted(info["missing_keys"]):
@@ -86,14 +86,14 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         *,
         pretrained: bool = True,
     ) -> PolymodalForConditionalGeneration:
-        """A model of parts made by hand; inputs that are given the same encoder object share it.
+        """Build a model from its parts; inputs with the same encoder object share it.
 
         Args:
-            encoders: An encoder an input, in order; perhaps none.
-            language_model: Its vocabulary holds the placeholders.
-            placeholders: By input the token of an item's vectors, and the one for an item that is missing.
+            encoders: One encoder per input, in order; may be empty.
+            language_model: The language model; its vocabulary has the placeholders.
+            placeholders: By input the token ids of its placeholder and of a missing item.
             connectors: By input the connector's ``type`` and options; ``mlp`` by default.
-            pretrained: Whether the language model came with weights, and learns at their rate.
+            pretrained: Whether the language model is pretrained, and has the pretrained learning rate.
 
         Raises:
             ConfigError: If there is no such connector.
@@ -117,7 +117,7 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
 
     @property
     def decoder(self) -> PreTrainedModel:
-        """The language model without its last layer, which says words."""
+        """The language model without its last layer."""
         return getattr(self.language_model, self.language_model.base_model_prefix)
 
     def encoder(self, name: str) -> Encoder:
@@ -129,7 +129,7 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         return self.connectors[self.config.input_names.index(name)]
 
     def count_tokens(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        """How many vectors items of an input take among the words, ``(items,)``."""
+        """Number of embeddings of each item of an input, ``(items,)``."""
         return self.connector(name).count(self.encoder(name).count(**values))
 
     def forward(
@@ -143,24 +143,24 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         num_items_in_batch: Any = None,
         **options: Any,
     ) -> CausalLMOutputWithPast:
-        """What comes after each token, and the loss where ``labels`` are given.
+        """Next-token logits, and the loss with ``labels``.
 
         Args:
-            input_ids: ``(batch, length)``, a placeholder for each vector of an item.
-            attention_mask: ``(batch, length)``; none where conversations are packed, which ``position_ids``
-                tell apart.
+            input_ids: ``(batch, length)``, one placeholder per embedding of an item.
+            attention_mask: ``(batch, length)``; None for packed conversations, which ``position_ids``
+                separate.
             position_ids: ``(batch, length)``.
-            labels: ``(batch, length)``, each token at its own place; -100 where the loss does not look.
-            inputs: See :data:`polymodal.models.modeling.Inputs`: the items in the order of their
-                placeholders; ``taken`` ``(items,)`` beside them says how many vectors each takes, where that
-                is not what the encoder masks.
-            inputs_embeds: In the place of ``input_ids`` and ``inputs``: see :meth:`embed`.
-            num_items_in_batch: What the summed loss is divided by; by default the labels it looks at.
-            options: Of the language model.
+            labels: ``(batch, length)``, not shifted; -100 for tokens without loss.
+            inputs: By input its tensors, see :data:`polymodal.models.base.Inputs`: the items in the order of
+                their placeholders; ``taken`` ``(items,)`` is the number of embeddings of each, where it is
+                not that of the encoder's mask.
+            inputs_embeds: Instead of ``input_ids`` and ``inputs``: see :meth:`embed`.
+            num_items_in_batch: Divisor of the summed loss; by default the number of labels.
+            options: Arguments of the language model.
 
         Returns:
-            ``logits`` ``(batch, length, vocabulary)``; with ``labels`` ``(batch, kept, vocabulary)``, of
-            the places alone after which some row has a label.
+            ``logits`` ``(batch, length, vocabulary)``; with ``labels`` ``(batch, kept, vocabulary)``, only of
+            the positions before labels.
 
         Raises:
             ValueError: If items and placeholders do not match.
@@ -174,19 +174,19 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         if labels is None:
             return self.language_model(**seen)
         kept = (labels[:, 1:] != LEFT_OUT).any(dim=0).nonzero().squeeze(1)
-        said = self.language_model(**seen, use_cache=False, logits_to_keep=kept)
+        output = self.language_model(**seen, use_cache=False, logits_to_keep=kept)
         if not len(kept):
             return CausalLMOutputWithPast(
-                loss=said.logits.sum() + 0.0 * inputs_embeds.sum(), logits=said.logits
+                loss=output.logits.sum() + 0.0 * inputs_embeds.sum(), logits=output.logits
             )
         loss = self.language_model.loss_function(
-            logits=said.logits, labels=None, shift_labels=labels[:, kept + 1].contiguous(),
-            vocab_size=said.logits.shape[-1], num_items_in_batch=num_items_in_batch,
+            logits=output.logits, labels=None, shift_labels=labels[:, kept + 1].contiguous(),
+            vocab_size=output.logits.shape[-1], num_items_in_batch=num_items_in_batch,
         )  # fmt: skip
-        return CausalLMOutputWithPast(loss=loss, logits=said.logits)
+        return CausalLMOutputWithPast(loss=loss, logits=output.logits)
 
     def embed(self, input_ids: Tensor, inputs: Inputs | None = None) -> Tensor:
-        """The language model's embeddings ``(batch, length, width)``, with items in their placeholders.
+        """The input embeddings ``(batch, length, width)``, with items at their placeholders.
 
         Raises:
             ValueError: If items and placeholders do not match.
@@ -197,24 +197,24 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
             connector = self.connector(name)
             lacks = (input_ids == entry["missing"]).unsqueeze(-1)
             embeds = torch.where(lacks, connector.missing.to(embeds), embeds)
-            places = input_ids == entry["placeholder"]
+            indices = input_ids == entry["placeholder"]
             vectors = self._vectors(name, (inputs or {}).get(name))
-            found, wanted = (0 if vectors is None else len(vectors)), int(places.sum())
-            if found != wanted:
-                raise ValueError(f"'{name}' has {wanted} placeholders, and its items give {found} vectors")
+            result, wanted = (0 if vectors is None else len(vectors)), int(indices.sum())
+            if result != wanted:
+                raise ValueError(f"'{name}' has {wanted} placeholders, and its items give {result} vectors")
             if vectors is not None:
-                embeds = embeds.masked_scatter(places.unsqueeze(-1), vectors.to(embeds))
+                embeds = embeds.masked_scatter(indices.unsqueeze(-1), vectors.to(embeds))
         return embeds
 
     def _vectors(self, name: str, values: Mapping[str, Tensor] | None) -> Tensor | None:
-        """The vectors ``(n, width)`` of an input's items, one after another; of blank items none."""
+        """The concatenated embeddings ``(n, width)`` of an input's items; none for blank items."""
         if values is None:
             return None
         given = dict(values)
         taken, row = given.pop("taken", None), given["row"]
         items = max(len(value) for value in given.values())
         blank = not len(row)
-        if blank:  # so that every weight has a gradient, as processes that step together must have
+        if blank:  # gives every weight a gradient, so that all processes can step together
             given["row"] = row.new_zeros(items)
         vectors, mask = self.connector(name)(encode(self.encoder(name), given))
         if taken is not None and not blank:
@@ -230,14 +230,15 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         inputs_embeds: Tensor | None = None,
         **options: Any,
     ) -> Any:
-        """See :meth:`transformers.GenerationMixin.generate`; gives the new tokens alone.
+        """Generate tokens (:meth:`transformers.GenerationMixin.generate`); returns the new ones only.
 
         Args:
             input_ids: ``(batch, length)``, padded on the left.
             attention_mask: ``(batch, length)``.
             inputs: See :meth:`forward`.
-            inputs_embeds: In the place of ``input_ids`` and ``inputs``.
-            options: Of ``generate``: ``max_new_tokens``, ``num_beams``, ``do_sample``, ``streamer``, ….
+            inputs_embeds: Instead of ``input_ids`` and ``inputs``.
+            options: Arguments of ``generate``: ``max_new_tokens``, ``num_beams``, ``do_sample``,
+                ``streamer``, ….
         """
         if inputs_embeds is None:
             assert input_ids is not None
@@ -251,9 +252,9 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         )
 
     def adapt(self, settings: Mapping[str, Any]) -> None:
-        """Put low-rank adapters beside the language model's layers, which alone of it learn then.
+        """Add low-rank adapters to the language model, and freeze its other weights: see :func:`add_lora`.
 
-        Adapters that it has already are folded in first. See :func:`add_lora`.
+        Existing adapters are merged first.
         """
         self.merge()
         self.config.lora = add_lora(self.decoder, settings)
@@ -261,7 +262,7 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
             weight.requires_grad_(".lora_" in name)
 
     def merge(self) -> PolymodalForConditionalGeneration:
-        """Fold the adapters of the language model into the weights beside them, if it has any."""
+        """Merge the adapters of the language model, if it has any, into its weights."""
         if self.config.lora:
             fold_layers(self.decoder)
             self.config.lora = None
@@ -269,15 +270,15 @@ class PolymodalForConditionalGeneration(PolymodalPreTrainedModel, GenerationMixi
         return self
 
     def get_input_embeddings(self) -> nn.Module:
-        """The language model's."""
+        """The input embeddings of the language model."""
         return self.language_model.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Module:
-        """The language model's last layer."""
+        """The last layer of the language model."""
         return self.language_model.get_output_embeddings()
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """See :meth:`transformers.PreTrainedModel.save_pretrained`; what the encoders are by now is kept."""
+        """Save model and configuration, with present settings of the encoders: see ``PreTrainedModel``."""
         self.config.encoders = [encoder_settings(encoder) for encoder in self.encoders]
         super().save_pretrained(*args, **kwargs)
 

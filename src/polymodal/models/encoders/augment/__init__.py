@@ -1,5 +1,5 @@
-"""What training does to an encoder's tensors, so that it learns from more than was recorded.
+"""Data augmentation of an encoder's tensors.
 
-Functions of tensors of several items; each item's change is drawn for itself, by torch's generator on the
-tensors' device. A resumed run, whose generators are put back, repeats it, however many workers read the rows.
+Functions of tensors of several items; each item's change is drawn independently, by torch's generator on
+the tensors' device. A resumed run, whose generators are restored, repeats it, with any number of workers.
 """

@@ -1,4 +1,4 @@
-"""Pictures and clips moved, cropped, mirrored and coloured anew; all frames of a clip alike."""
+"""Augmentation of images and clips: shift, crop, flip and colour; the same for all frames of a clip."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from torch.nn import functional as F
 from polymodal.errors import ConfigError
 
 Levels = Sequence[Sequence[float]]
-"""What black and white are in each channel: ``[[r, g, b], [r, g, b]]``."""
+"""The values of black and white per channel: ``[[r, g, b], [r, g, b]]``."""
 PLAIN: Levels = ([-1.0] * 3, [1.0] * 3)
-"""Of pictures that an encoder from scratch reads."""
+"""Levels of images for an encoder from scratch."""
 NARROWEST = 3 / 4
-"""Ratio of a crop's sides, in units of the picture's own; its inverse is the widest."""
+"""Smallest aspect ratio of a crop relative to the image; the largest is its inverse."""
 FACTOR, TURN = 0.8, 0.2
 """How far a strength of 1 changes brightness, contrast, saturation (shares) and hue (of the circle)."""
 YIQ = ((0.299, 0.587, 0.114), (0.59590059, -0.27455667, -0.32134392), (0.21153661, -0.52273617, 0.31119955))
 """Red, green and blue to luma and two axes of colour (NTSC, FCC 2003)."""
 PATCH = 64
-"""Side of the pictures that show a processor's levels."""
+"""Side of the images that measure a processor's levels."""
 
 
 def vary(
     pixels: Tensor, *, shift: float, crop: float, flip: bool, colour: float, levels: Levels | None = None
 ) -> Tensor:
-    """Change each picture ``(items, 3, height, width)`` or clip ``(items, frames, 3, height, width)``.
+    """Augment images ``(items, 3, height, width)`` or clips ``(items, frames, 3, height, width)``.
 
     Args:
         pixels: Floats.
-        shift: See :func:`random_shift`; 0 moves nothing.
-        crop: See :func:`random_crop`; 1 keeps all.
+        shift: See :func:`random_shift`; 0 for none.
+        crop: See :func:`random_crop`; 1 for none.
         flip: Whether to mirror; see :func:`random_flip`.
-        colour: See :func:`random_colour`; 0 keeps the colours.
-        levels: Of the pixels; by default black is -1 and white 1.
+        colour: See :func:`random_colour`; 0 for none.
+        levels: Levels of the pixels; by default -1 for black and 1 for white.
     """
     with torch.autocast(pixels.device.type, enabled=False):  # in half precision a grid is off by pixels
-        frames = pixels.flatten(1, -3)  # a clip as one picture of many channels
+        frames = pixels.flatten(1, -3)  # a clip as one image of many channels
         if shift:
             frames = random_shift(frames, shift)
         if crop < 1:
@@ -69,18 +69,18 @@ def random_shift(pixels: Tensor, share: float) -> Tensor:
 
 
 def random_crop(pixels: Tensor, smallest: float) -> Tensor:
-    """Cut a part out of each picture and enlarge it to the whole size.
+    """Crop each image at random, and resize the crop to the image's size.
 
-    The part's area is drawn evenly from ``smallest`` to 1, the ratio of its sides by its logarithm from 3/4
-    to 4/3, and its place evenly (Szegedy et al. 2015, section 6). Where a part so large would not fit into
-    the picture with every ratio, the ratio is drawn from those with which it does.
+    The crop's area is uniform from ``smallest`` to 1, its aspect ratio log-uniform from 3/4 to 4/3, its
+    position uniform (Szegedy et al. 2015, section 6). Where a crop of this area does not fit with every
+    ratio, the ratio is drawn from those with which it does.
     """
     draw = torch.rand(4, len(pixels), device=pixels.device)
     area = smallest + (1 - smallest) * draw[0]
     narrow, wide = area.clamp(min=NARROWEST).log(), (1 / area).clamp(max=1 / NARROWEST).log()
     ratio = (narrow + (wide - narrow) * draw[1]).exp()
     sides = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).clamp(max=1)  # width, height
-    middle = (2 * draw[2:] - 1) * (1 - sides)  # the picture runs from -1 to 1
+    middle = (2 * draw[2:] - 1) * (1 - sides)  # the image spans -1 to 1
     theta = torch.cat([torch.diag_embed(sides.T), middle.T.unsqueeze(2)], dim=2)  # (items, 2, 3)
     grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
     part = F.grid_sample(pixels.float(), grid, padding_mode="border", align_corners=False)
@@ -96,11 +96,10 @@ def random_flip(pixels: Tensor) -> Tensor:
 def random_colour(pixels: Tensor, strength: float, levels: Levels = PLAIN) -> Tensor:
     """Change brightness, contrast, saturation and hue of ``pixels`` ``(items, …, 3, height, width)``.
 
-    The first three are multiplied by factors drawn evenly from 1 ± 0.8 · ``strength``, the hue is turned by
-    up to 0.2 · ``strength`` of the circle (SimCLR, Chen et al. 2020, appendix A; here always, and in this
-    order). Contrast is that to the mean luma of the item. Hue is turned in the plane of YIQ, which leaves
-    luma as it is, where HSV would leave the strongest channel. What would be darker than black or lighter
-    than white is cut off.
+    The first three are multiplied by uniform factors from 1 ± 0.8 · ``strength``, the hue is rotated by up to
+    0.2 · ``strength`` of the circle (SimCLR, Chen et al. 2020, appendix A; here always, and in this order).
+    Contrast is relative to the mean luma of the item. Hue is rotated in YIQ, which preserves luma, where HSV
+    would preserve the strongest channel. The result is clipped to black and white.
     """
     black, white = torch.tensor(levels, device=pixels.device).view(2, 3, 1, 1)
     light = (pixels.float() - black) / (white - black)
@@ -126,10 +125,10 @@ def turn_colours(saturation: Tensor, hue: Tensor) -> Tensor:
 
 
 def levels_of(processor: Any, name: str) -> list[list[float]]:
-    """The :data:`Levels` of what an image processor makes, found by showing it black, grey and white.
+    """Measure the :data:`Levels` of an image processor's output with black, grey and white images.
 
     Raises:
-        ConfigError: If its pixels do not follow the light evenly; ``name`` says whose processor it is.
+        ConfigError: If its output is not linear in brightness; ``name`` names the processor's owner.
     """
     shown = []
     for light in (0, 51, 255):
@@ -143,6 +142,6 @@ def levels_of(processor: Any, name: str) -> list[list[float]]:
         or (white <= black).any()
         or not np.allclose((grey - black) / (white - black), 0.2, atol=0.01)
     ):
-        found = f"the pixels that the image processor of '{name}' makes do not follow the light evenly"
-        raise ConfigError(f"'colour' cannot be set: {found}")
+        reason = f"the pixels that the image processor of '{name}' makes do not follow the light evenly"
+        raise ConfigError(f"'colour' cannot be set: {reason}")
     return [black.tolist(), white.tolist()]

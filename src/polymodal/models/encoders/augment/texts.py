@@ -1,4 +1,4 @@
-"""Texts without some of their words."""
+"""Augmentation of texts: word dropout."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 STARTS, ENDS, SPECIAL = 1, 2, 4
-"""What a token is to the words of a text: their first, their last, or none of theirs."""
+"""Marks of a token: first of a word, last of a word, or part of no word."""
 FIRST = ("▁", "Ġ")
-"""Stands before the first token of a word: in SentencePiece, in BPE on bytes."""
+"""Prefix of the first token of a word, in SentencePiece and byte-level BPE."""
 LATER = "##"
-"""Stands before all others, in WordPiece."""
+"""Prefix of the other tokens, in WordPiece."""
 LAST = "</w>"
-"""Stands behind the last token of a word, in CLIP's BPE."""
+"""Suffix of the last token of a word, in CLIP's BPE."""
 
 
 def word_marks(tokenizer: PreTrainedTokenizerBase, size: int) -> Tensor:
-    """What each of ``size`` token numbers is to words: uint8 ``(size,)``, a sum of the marks above.
+    """The marks of ``size`` token ids: uint8 ``(size,)``, sums of the marks above.
 
-    The tokenizer's most frequent sign for where words start or end tells them apart; without any sign, each
-    token is a word. What belongs to no word (start, end, padding, mask) is ``SPECIAL``; what is unknown is a
-    word.
+    Words are separated by the tokenizer's most frequent sign of a start or end; without any sign, each token
+    is a word. Tokens of no word (start, end, padding, mask) are ``SPECIAL``; the unknown token is a word.
     """
     vocabulary = {token: number for token, number in tokenizer.get_vocab().items() if number < size}
     signs: Counter[str] = Counter()
@@ -36,7 +35,7 @@ def word_marks(tokenizer: PreTrainedTokenizerBase, size: int) -> Tensor:
         marks[number] = _mark(token, sign)
     named = list(tokenizer.special_tokens_map.values())
     for token, number in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True):
-        if number < size:  # GPT-2 calls its end by the same name as what it does not know
+        if number < size:  # GPT-2 has one token for the end and for unknown text
             is_unknown = token == tokenizer.unk_token and named.count(token) == 1
             marks[number] = STARTS | ENDS if is_unknown else SPECIAL
     return marks
@@ -51,25 +50,25 @@ def _mark(token: str, sign: str | None) -> int:
 
 
 def drop_words(ids: Tensor, mask: Tensor, marks: Tensor, share: float, padding: int) -> tuple[Tensor, Tensor]:
-    """Take out each word of a text with probability ``share`` (Iyyer et al. 2015, section 3.3), never all.
+    """Word dropout: remove each word with probability ``share`` (Iyyer et al. 2015, section 3.3), never all.
 
-    A word goes with all its tokens, and the rest closes up: the model reads what it would read of the shorter
-    text. In BPE on bytes, a comma goes with the word before it; in scripts without spaces a phrase is a word.
+    A word is removed with all its tokens, and the rest is joined, as if the text were shorter. In byte-level
+    BPE a comma belongs to the word before it; in scripts without spaces a phrase is a word.
 
     Args:
-        ids: Token numbers ``(items, length)``.
-        mask: As long, 1 on content.
+        ids: Token ids ``(items, length)``.
+        mask: ``(items, length)``, 1 on content.
         marks: See :func:`word_marks`.
-        share: Chance of each word to go.
-        padding: Stands behind the shortened texts.
+        share: Probability of each word to be removed.
+        padding: Token id after the shortened texts.
 
     Returns:
-        ids and mask, as long as before.
+        ids and mask of the same length.
     """
     kind = marks[ids].int()
     is_word = mask.bool() & (kind & SPECIAL == 0)
     before = torch.zeros_like(kind)
-    before[:, 1:] = torch.where(is_word, kind, ENDS)[:, :-1]  # what is no word ends the one before it
+    before[:, 1:] = torch.where(is_word, kind, ENDS)[:, :-1]  # other tokens end the word before them
     before[:, 0] = ENDS
     begins = is_word & ((kind & STARTS > 0) | (before & ENDS > 0))
     chance = torch.rand(len(ids), ids.shape[1] + 1, device=ids.device).gather(1, begins.cumsum(dim=1))
