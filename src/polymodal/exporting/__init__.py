@@ -1,1 +1,1 @@
-"""A run in the form of another library."""
+"""Export of runs to the formats of other libraries."""

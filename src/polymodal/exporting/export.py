@@ -1,4 +1,4 @@
-"""One door to all exports."""
+"""Export of a run: format, checks, and writing."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def export(
     output: str | Path,
     inputs: Sequence[str] = (),
 ) -> Exported:
-    """Write a run, or a part of it, in the form of another library.
+    """Write a run, or a part of it, in the format of another library.
 
     Args:
         run: A run, or its folder.
         to: ``sentence-transformers`` or ``llava``: see :mod:`polymodal.exporting.sentence_transformers` and
             :mod:`polymodal.exporting.llava`.
-        output: A folder that is not there yet, or is empty.
-        inputs: The inputs that are to be in it; by default all that the format can express.
+        output: A folder that does not exist yet, or is empty.
+        inputs: The inputs that are exported; by default all that the format can express.
 
     Raises:
         ConfigError: If there is no such format, or its library is not installed.
-        RunError: If the run cannot be read, or not be expressed in that form, or the folder is in use.
+        RunError: If the run cannot be read or expressed in the format, or the folder is not empty.
     """
     folder = Path(output)
     check_empty(folder)
@@ -49,19 +49,19 @@ def check_kind(run: AnyRun, to: str) -> None:
     """Refuse a run whose answers the format does not hold.
 
     Raises:
-        RunError: If it answers in words and the format holds none, or the other way round.
+        RunError: If it is a generation run and the format does not support these, or the other way round.
     """
     words = find_format(to).words
     if words and run.kind is not Kind.words:
-        cure = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
-        raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {cure}")
+        fix = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
+        raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {fix}")
     if not words and run.kind is Kind.words:
-        cure = "polymodal export RUN --to llava takes one that reads a picture alone"
-        raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {cure}")
+        fix = "polymodal export RUN --to llava takes one that reads a picture alone"
+        raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {fix}")
 
 
 def check_empty(folder: Path) -> None:
-    """Refuse what holds something: an export beside other files, a run's for one, would replace some of them.
+    """Check that the output folder is empty: an export could replace files of a run.
 
     Raises:
         RunError: If ``folder`` is a file, or is not empty.

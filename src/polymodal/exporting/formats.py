@@ -1,4 +1,4 @@
-"""What a run can be exported to: every format, and where it is written."""
+"""The export formats, and the modules that write them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from polymodal.errors import ConfigError, did_you_mean
 
 @dataclass(frozen=True)
 class Format:
-    """A form that a run can take.
+    """An export format.
 
     Attributes:
-        module: Whose ``write(run, folder, inputs)`` writes it and returns an :class:`Exported`.
-        words: Whether it holds runs that answer in words; else it holds the others.
-        library: What that module imports beside what polymodal needs anyhow, if anything.
-        extra: The extra of polymodal that installs it.
+        module: The module whose ``write(run, folder, inputs)`` writes it and returns an :class:`Exported`.
+        words: Whether it is for generation runs; otherwise for prediction runs.
+        library: The additional library that the module imports, if any.
+        extra: The extra of polymodal that installs this library.
     """
 
     module: str
@@ -35,16 +35,16 @@ FORMATS = {
     ),
     "llava": Format("polymodal.exporting.llava", words=True),
 }
-"""By the name that follows ``--to``."""
+"""Formats by the name that follows ``--to``."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes:
-        folder: Where it lies.
-        inputs: Inputs of the run that can be given to it, by modality.
+        folder: Its folder.
+        inputs: By modality the input of the run that it has.
         left_out: Inputs of the run that it does not have.
         usage: A line of Python that loads it.
     """
@@ -67,16 +67,16 @@ def find_format(name: str) -> Format:
 
 
 def load_writer(name: str) -> Any:
-    """The module that writes that format.
+    """Import the module that writes a format.
 
     Raises:
-        ConfigError: If there is no such format, or its library is absent or too old.
+        ConfigError: If there is no such format, or its library is missing or too old.
     """
-    found = find_format(name)
+    result = find_format(name)
     try:
-        return importlib.import_module(found.module)
+        return importlib.import_module(result.module)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != found.library:
+        if (error.name or "").partition(".")[0] != result.library:
             raise
-        cure = f"pip install -U 'polymodal[{found.extra}]'"
-        raise ConfigError(f"an export to {name} needs that library, or a newer one: {cure}") from None
+        fix = f"pip install -U 'polymodal[{result.extra}]'"
+        raise ConfigError(f"an export to {name} needs that library, or a newer one: {fix}") from None

@@ -1,4 +1,4 @@
-"""What sentence-transformers is given to encode → a modality, and a cell as a processor reads it."""
+"""Conversion of inputs of sentence-transformers to a modality and a cell."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from torch import Tensor
 from polymodal.errors import DataError, Problem
 
 MESSAGE = "message"
-"""What that library calls a turn of a chat, and also a batch of several modalities."""
+"""That library's name of a chat turn, and of a batch of several modalities."""
 
 
 def read_sample(sample: Any, modalities: Sequence[Any]) -> tuple[str, Any]:
-    """Modality and cell of one input, told apart as that library does it.
+    """Modality and cell of one input, by that library's rules.
 
     Args:
-        sample: A text, picture, array, path of a picture that is there, ``{modality: content}``, or a chat
-            message that holds one of these.
-        modalities: Those that are read. A path is a path only where pictures are.
+        sample: A text, image, array, path of an existing image, ``{modality: content}``, or a chat message
+            with one of these.
+        modalities: Modalities of the model. A text is read as a path only with images among them.
 
     Raises:
-        DataError: If it holds several modalities at once, is a pair of texts, or another modality.
-        ValueError: If it is nothing that library knows.
+        DataError: If it has several modalities, is a pair of texts, or has another modality.
+        ValueError: If that library does not know its type.
     """
     modality = infer_modality(sample, supported_modalities=list(modalities))
     if modality == MESSAGE:
-        parts = list(spoken(sample))
+        parts = list(message_parts(sample))
         if len(parts) != 1:
             raise _refused(f"a chat of {len(parts)} parts", "a text or a picture, which have a vector each")
         return read_sample(parts[0], modalities)
     if modality not in modalities:
-        found = modality if isinstance(modality, str) else " and ".join(modality)
-        raise _refused(f"an input of {found}", f"{' or '.join(m for m in modalities if m != MESSAGE)}")
+        result = modality if isinstance(modality, str) else " and ".join(modality)
+        raise _refused(f"an input of {result}", f"{' or '.join(m for m in modalities if m != MESSAGE)}")
     if isinstance(sample, (tuple, list)):
         raise _refused("a pair of texts", "one text, or {'text': […]} for several of one row")
     cell = sample[modality] if isinstance(sample, dict) else sample
     return str(modality), cell.cpu().numpy() if isinstance(cell, Tensor) else cell
 
 
-def spoken(chat: Any) -> Iterator[Any]:
-    """The parts of a chat message, or of a list of them, as inputs of their own."""
+def message_parts(chat: Any) -> Iterator[Any]:
+    """The parts of a chat message, or of a list of them, as separate inputs."""
     for message in chat if isinstance(chat, list) else [chat]:
         content = message["content"]
         if isinstance(content, str):
@@ -55,7 +55,7 @@ def spoken(chat: Any) -> Iterator[Any]:
 
 
 def with_prompt(cell: Any, prompt: str) -> Any:
-    """A text, or every one of several, behind a prompt."""
+    """Prepend a prompt to a text, or to each of several."""
     return [prompt + text for text in cell] if isinstance(cell, (list, tuple)) else prompt + cell
 
 

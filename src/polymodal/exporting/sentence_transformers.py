@@ -1,16 +1,15 @@
-"""A text tower, a picture tower or both as a ``SentenceTransformer``.
+"""Export of a text tower, an image tower or both as a ``SentenceTransformer``.
 
-Of a tower that library has two modules of its own: the mean of the tokens (``Pooling``) and the unit length
-(``Normalize``). It has none for what stands before them: networks from scratch, tokens pooled on their grid,
-positions and a segment added behind the encoder, a LayerNorm over each token, a projection for each modality
-in one list. All that is :class:`Towers`, a module of ours. Its name stands in ``modules.json``, so whoever
-loads the folder has polymodal installed and says ``trust_remote_code=True``: without that, version 6 of that
-library imports no class of others.
+That library has modules for the last steps of a tower: the mean of the tokens (``Pooling``) and normalization
+(``Normalize``). It has none for the steps before: networks from scratch, pooled token grids, position and
+segment embeddings after the encoder, a LayerNorm per token, a projection per modality. These are
+:class:`Towers`, a module of ours. ``modules.json`` names it, so that loading the folder needs polymodal and
+``trust_remote_code=True``: without that, version 6 of the library imports no external class.
 
-What it cannot express at all stays with the run: several inputs of one modality (it tells inputs by that),
-numbers, categories and feature sequences (it knows none), rows of several inputs and their fused vector,
-missing inputs, answers. Recordings and clips stay there too: their tensors (a waveform and its length, frames
-under the name of pictures) are not those that its trainer and its batches by modality look for.
+It cannot express several inputs of one modality (it identifies inputs by modality), numbers, categories and
+feature sequences, rows of several inputs and their fused vector, missing inputs, and predictions. Audio and
+video are not exported either: their tensors (a waveform and its length, frames named like images) are not
+those that its trainer and its batches by modality expect.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ SETTINGS = "config_sentence_transformers.json"
 
 
 class Towers(InputModule):
-    """Texts and pictures → ``token_embeddings`` ``(inputs, length, space)`` and their ``attention_mask``.
+    """From texts and images to ``token_embeddings`` ``(inputs, length, space)`` and ``attention_mask``.
 
     Args:
         model: The towers.
-        processor: Reads what they are given; one input a modality.
+        processor: Their processor; one input per modality.
     """
 
     def __init__(self, model: TowerModel, processor: PolymodalProcessor) -> None:
@@ -55,17 +54,17 @@ class Towers(InputModule):
 
     @property
     def modalities(self) -> list[Any]:
-        """What can be encoded; ``message`` lets texts and pictures through in one list."""
+        """The modalities; ``message`` allows texts and images in one list."""
         return [*self.inputs, MESSAGE] if len(self.inputs) > 1 else list(self.inputs)
 
     def preprocess(  # type: ignore[override]
         self, inputs: Sequence[Any], prompt: str | None = None, task: str | None = None, **options: Any
     ) -> dict[str, Tensor]:
-        """Tensors of ``inputs``, and where these are not one modality, item by item, ``<modality>_row``.
+        """Tensors of ``inputs``; with several modalities also ``<modality>_row``.
 
         Raises:
             DataError: If an input is empty, of another modality, or unreadable.
-            ValueError: If there are options, all of which are a Transformers processor's.
+            ValueError: If there are options, which are those of Transformers' processors.
         """
         if any(value is not None for value in options.values()):
             raise ValueError(f"these towers have no options for reading: {', '.join(options)}")
@@ -89,7 +88,7 @@ class Towers(InputModule):
         return {self.inputs[modality]: kept}
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Add the tokens of what :meth:`preprocess` gave."""
+        """Add the token embeddings to the tensors of :meth:`preprocess`."""
         values = {}
         for modality, name in self.inputs.items():
             first, *_ = names = TOWERS[modality].tensors
@@ -108,7 +107,7 @@ class Towers(InputModule):
         return int(self.model.config.space)  # type: ignore[arg-type]
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The inputs by modality, for whoever prints the module."""
+        """The inputs by modality, for the printed module."""
         return dict(self.inputs)
 
     @property
@@ -117,16 +116,16 @@ class Towers(InputModule):
 
     @property
     def tokenizer(self) -> Any:  # type: ignore[override]
-        """Of the texts; None where there are none."""
+        """The tokenizer of the text input; None without one."""
         return self._text_reader.part if self._text_reader else None
 
     @property
     def max_seq_length(self) -> int | None:
-        """Most tokens that are read of a text; None where there are none."""
+        """Most tokens of a text; None without a text input."""
         return self._text_reader.max_length if self._text_reader else None
 
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """Write model and processor; the weights are safetensors always."""
+        """Write model and processor; the weights are always safetensors."""
         self.model.save_pretrained(output_path)
         self.processor.save_pretrained(output_path)
 
@@ -143,27 +142,27 @@ class Towers(InputModule):
         backend: str = "torch",
         **kwargs: Any,
     ) -> Towers:
-        """Read back what :meth:`save` wrote, from a folder or the hub.
+        """Load what :meth:`save` wrote, from a folder or the hub.
 
         Raises:
             RunError: If a file or a weight is missing.
-            ValueError: If another backend than ``torch`` is asked for.
+            ValueError: If the backend is not ``torch``.
         """
         if backend != "torch":
             raise ValueError(f"these towers run in torch, not in '{backend}'")
         folder = cls.load_dir_path(
             model_name_or_path, subfolder, token, cache_folder, revision, local_files_only
         )
-        model, found = TowerModel.from_pretrained(
+        model, result = TowerModel.from_pretrained(
             folder, output_loading_info=True, **(model_kwargs or {}) | {"trust_remote_code": False}
         )
-        if found["missing_keys"]:
-            raise RunError(f"{folder}: model.safetensors does not hold {sorted(found['missing_keys'])[0]}")
+        if result["missing_keys"]:
+            raise RunError(f"{folder}: model.safetensors does not hold {sorted(result['missing_keys'])[0]}")
         return cls(model.eval(), PolymodalProcessor.from_pretrained(str(folder)))
 
 
 def write(run: PredictionRun, folder: Path, inputs: Sequence[str]) -> Exported:
-    """Write the towers of a text and a picture input of ``run`` to ``folder``.
+    """Write the towers of a text and an image input of ``run`` to ``folder``.
 
     Raises:
         RunError: If they cannot be expressed; see :func:`choose_inputs`.
@@ -178,7 +177,7 @@ def write(run: PredictionRun, folder: Path, inputs: Sequence[str]) -> Exported:
         made = assemble(Towers(towers, processor))
         made.save_pretrained(str(part), create_model_card=False)
         settings = json.loads((part / SETTINGS).read_text(encoding="utf-8"))
-        settings["requirements"] = {"polymodal": f">={__version__}"}  # else a bare import error says it
+        settings["requirements"] = {"polymodal": f">={__version__}"}  # else only an import error
         write_text(part / SETTINGS, json.dumps(settings, indent=2) + "\n")
         write_text(part / "README.md", tower_card(run.folder.name, chosen, made.get_embedding_dimension()))
     left_out = [name for name in run.model.config.input_names if name not in names]
@@ -187,6 +186,6 @@ def write(run: PredictionRun, folder: Path, inputs: Sequence[str]) -> Exported:
 
 
 def assemble(towers: Towers) -> SentenceTransformer:
-    """Towers, then that library's own mean and unit length; where the towers are."""
+    """Towers, then that library's pooling and normalization, on the towers' device."""
     modules = [towers, Pooling(towers.get_embedding_dimension(), "mean"), Normalize()]
     return SentenceTransformer(modules=modules, device=str(towers.model.device), similarity_fn_name="cosine")

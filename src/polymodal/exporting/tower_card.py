@@ -1,4 +1,4 @@
-"""The ``README.md`` of exported towers, as the hub reads it."""
+"""The model card (``README.md``) of exported towers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def tower_card(name: str, inputs: Mapping[str, str], width: int | None) -> str:
     """The text of a card.
 
     Args:
-        name: Of the run.
+        name: Name of the run.
         inputs: Names of its inputs by modality.
-        width: Of the vectors.
+        width: Width of the vectors.
     """
     data = ModelCardData(
         library_name="sentence-transformers",

@@ -1,4 +1,4 @@
-"""Which inputs of a run become towers: those that were compared with others, one per modality."""
+"""The inputs of a run that become towers: those of the shared space, one per modality."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Tower:
     """How sentence-transformers reads one modality.
 
     Attributes:
-        name: Of the tower, on the card.
-        example: What ``encode`` takes, as Python.
-        tensors: Of a batch, under the names that both libraries give them; the first holds the content.
+        name: Its name on the model card.
+        example: An argument of ``encode``, as Python.
+        tensors: Names of the tensors of a batch, equal in both libraries; the first holds the content.
     """
 
     name: str
@@ -30,29 +30,29 @@ TOWERS = {
     TEXT: Tower("text tower", '"a text"', ("input_ids", "attention_mask")),
     IMAGE: Tower("picture tower", 'Image.open("a.png")', ("pixel_values",)),
 }
-"""By modality; an input of any other is refused, or stays with the run."""
+"""By modality; inputs of other modalities are not exported."""
 
 
 def choose_inputs(
-    run: PredictionRun, asked: Sequence[str], reads: Sequence[str], library: str
+    run: PredictionRun, names: Sequence[str], reads: Sequence[str], library: str
 ) -> dict[str, str]:
     """Inputs of the run by modality, in declared order.
 
     Args:
-        run: Whose inputs span a space.
-        asked: Their names; by default all that can be.
-        reads: The modalities that may be among them.
-        library: What they are chosen for, for messages.
+        run: A run with a shared space.
+        names: Names of inputs; by default all that are possible.
+        reads: Modalities of the library.
+        library: The library, for messages.
 
     Raises:
-        RunError: If the run has no space, an input that was asked for is not there or cannot be among them,
-            there is none, or there are several of one modality.
+        RunError: If the run has no shared space, a named input does not exist or is not possible, there is
+            none, or there are several of one modality.
     """
     within = compared_inputs(run)
     modality_of = {name: reader.modality for name, reader in run.processor.readers.items()}
-    for name in asked:
-        _check_asked(run, name, modality_of, within, reads, library)
-    chosen = [name for name in within if modality_of[name] in reads and (not asked or name in asked)]
+    for name in names:
+        _check_name(run, name, modality_of, within, reads, library)
+    chosen = [name for name in within if modality_of[name] in reads and (not names or name in names)]
     if not chosen:
         has = ", ".join(f"{name} ({modality_of[name]})" for name in within)
         raise RunError(f"{run.folder}: {library} reads {_either(reads)}, and the run has neither, only {has}")
@@ -60,27 +60,27 @@ def choose_inputs(
     for name in chosen:
         if modality_of[name] in by_modality:
             several = ", ".join(other for other in chosen if modality_of[other] == modality_of[name])
-            found = f"{several} are all read as {modality_of[name]}, and {library} tells inputs by that"
-            raise RunError(f"{run.folder}: {found}. Choose one of them with --inputs")
+            reason = f"{several} are all read as {modality_of[name]}, and {library} identifies inputs by that"
+            raise RunError(f"{run.folder}: {reason}. Choose one of them with --inputs")
         by_modality[modality_of[name]] = name
     return by_modality
 
 
 def compared_inputs(run: PredictionRun) -> list[str]:
-    """The inputs whose vectors lie in the shared space, in declared order.
+    """The inputs with vectors in the shared space, in declared order.
 
     Raises:
         RunError: If there is no such space.
     """
     if run.model.config.space is None:
-        cure = "Pre-train one that is: polymodal pretrain TABLE --objectives contrastive -o RUN"
-        raise RunError(f"{run.folder}: was not trained to compare its inputs in one space. {cure}")
+        fix = "Pre-train one that is: polymodal pretrain TABLE --objectives contrastive -o RUN"
+        raise RunError(f"{run.folder}: was not trained to compare its inputs in one space. {fix}")
     spanning = [objective for _, objective in run.model.named_objectives() if objective.spans_space]
     taking = {name for objective in spanning for name in objective.taking}
     return [name for name in run.model.config.input_names if name in taking]
 
 
-def _check_asked(
+def _check_name(
     run: PredictionRun,
     name: str,
     modality_of: Mapping[str, str],
@@ -91,11 +91,11 @@ def _check_asked(
     if name not in modality_of:
         raise RunError(f"{run.folder}: there is no input '{name}'. {did_you_mean(name, modality_of)}")
     if modality_of[name] not in reads:
-        found = f"'{name}' is read as {modality_of[name]}, and {library} is given {_either(reads)} here"
-        raise RunError(f"{run.folder}: {found}. Leave it out of --inputs")
+        reason = f"'{name}' is read as {modality_of[name]}, and {library} is given {_either(reads)} here"
+        raise RunError(f"{run.folder}: {reason}. Leave it out of --inputs")
     if name not in within:
-        found = f"'{name}' was compared with no other input"
-        raise RunError(f"{run.folder}: {found}. There are in the space: {', '.join(within)}")
+        reason = f"'{name}' was compared with no other input"
+        raise RunError(f"{run.folder}: {reason}. There are in the space: {', '.join(within)}")
 
 
 def _either(modalities: Sequence[str]) -> str:

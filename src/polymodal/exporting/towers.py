@@ -1,4 +1,4 @@
-"""The towers of a run: encoder, embedding and projection of some inputs, and nothing behind them."""
+"""The towers of a run: encoder, embedding and projection of some inputs, without fusion."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from polymodal.models.projection import SharedSpace
 
 
 class TowerModel(PolymodalModel):
-    """Rows of one input each → tokens in the shared space, whatever input it is.
+    """From rows of one input each to tokens in the shared space.
 
-    The mean of a row's tokens, brought to length 1, is the vector that the run gives: the projection is
-    linear and has no bias, so that it may come before the mean as well as behind it.
+    The normalized mean of a row's tokens is the vector of the run: the projection is linear without a bias,
+    so that it commutes with the mean.
 
     Args:
-        config: What to build; it has a ``space``.
-        encoders: Built already, in the order of ``config.encoders``; by default built from it.
+        config: The configuration, with a ``space``.
+        encoders: The encoders, in the order of ``config.encoders``; by default built from it.
     """
 
     space: SharedSpace
 
     def __init__(self, config: PolymodalConfig, encoders: list[Encoder] | None = None) -> None:
         super().__init__(config, encoders)
-        del self.fusion  # nothing here goes through it
+        del self.fusion  # not used
 
     @classmethod
     def taken_from(cls, model: PolymodalModel, names: Sequence[str]) -> TowerModel:
-        """The towers of ``names``, inputs of ``model``, whose weights they share as far as that goes."""
+        """The towers of the inputs ``names`` of ``model``, with shared weights where possible."""
         assert model.space is not None
         places = list(dict.fromkeys(model.encoder_of[name] for name in names))
         encoders = [model.encoders[place] for place in places]
@@ -55,7 +55,8 @@ class TowerModel(PolymodalModel):
         """Encode, embed and project.
 
         Args:
-            inputs: See :data:`Inputs`, in the form with ``row``; every row from 0 to the last has one input.
+            inputs: By input its tensors, with ``row`` (see :data:`polymodal.models.base.Inputs`); every row
+                has one input.
 
         Returns:
             tokens ``(rows, length, space)`` and mask ``(rows, length)``, true on content.
@@ -76,7 +77,7 @@ def _config(
     return PolymodalConfig(
         inputs=[{"name": name, "encoder": places.index(model.encoder_of[name])} for name in names],
         encoders=[encoder_settings(encoder) for encoder in encoders],
-        fusion={"name": "sum", "width": model.config.fusion["width"]},  # of which the width alone is used
+        fusion={"name": "sum", "width": model.config.fusion["width"]},  # only the width is used
         space=model.config.space,
         space_projection=model.config.space_projection,
         embedding_dropout=model.config.embedding_dropout,

@@ -1,4 +1,4 @@
-"""Arrays on disk, by the digest of what they were made from: one SQLite file that outlives the fit."""
+"""Disk cache of arrays by the digest of their source: one SQLite file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SCHEMA = """
         (digest BLOB PRIMARY KEY, at REAL, bytes INTEGER, shape TEXT, type TEXT, sum BLOB, array BLOB);
     CREATE INDEX IF NOT EXISTS by_age ON entries (at, bytes);
 """
-"""``shape``, ``type`` and ``sum`` say what an array is; one that is not so is made again."""
+"""``shape``, ``type`` and ``sum`` verify an array; a damaged one is computed again."""
 INSERT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 OLDER = "SELECT digest, bytes FROM entries WHERE at < ? ORDER BY at"
 BUSY_SECONDS = 30.0
-"""How long a process waits for another that writes."""
+"""Seconds that a process waits for another one that writes."""
 
 
 def default_folder() -> Path:
@@ -36,7 +36,7 @@ def default_folder() -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that nobody else may look into; the default one is closed where an older version left it.
+    """Create a folder that only its owner can read; restricts the default one of older versions as well.
 
     Raises:
         OSError: If it cannot be made.
@@ -53,17 +53,17 @@ def _sum(content: bytes) -> bytes:
 
 
 class DiskStore:
-    """Arrays by digest. Several processes may read and write at once.
+    """Cache of arrays by digest. Several processes may read and write at once.
 
-    What earlier fits left gives way to what this one needs, oldest first; what this one wrote stays, so that
-    a table larger than the limit does not push itself out in every epoch.
+    Arrays of earlier fits are evicted, oldest first; those of this one stay, so that a table larger than the
+    limit does not evict itself in every epoch.
 
     Args:
-        folder: Made if it is not there.
-        limit: Bytes; 0 keeps nothing.
+        folder: The folder; created if necessary.
+        limit: Largest size in bytes; 0 disables the cache.
 
     Attributes:
-        broken: Why nothing is kept (a folder that cannot be written, a full disk), or an empty text.
+        broken: Why nothing is stored (a read-only folder, a full disk), or an empty text.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -72,10 +72,10 @@ class DiskStore:
         self._began = time.time()
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
-        self._used: int | None = None  # other processes' writing is not counted: the limit is a soft one
+        self._used: int | None = None  # writes of other processes are not counted: the limit is soft
 
     def get(self, digest: bytes) -> np.ndarray | None:
-        """The array kept under ``digest``; None where there is none, or one that is not as it was written."""
+        """The array of ``digest``; None if there is none, or it is damaged."""
         kept = self._run("SELECT shape, type, sum, array FROM entries WHERE digest = ?", digest)
         if not kept:
             return None
@@ -89,7 +89,7 @@ class DiskStore:
         return array if (str(array.shape), array.dtype.str) == (shape, kind) else None
 
     def put(self, digest: bytes, array: np.ndarray) -> bool:
-        """Keep ``array`` if it fits, and say whether it did."""
+        """Store ``array`` if it fits; returns whether it did."""
         if not self._make_room(array.nbytes):
             return False
         content = BytesIO()
@@ -101,19 +101,19 @@ class DiskStore:
         return not self.broken
 
     def room(self) -> int:
-        """Bytes that this process may still write: what others left gives way."""
+        """Bytes that this process may still write; arrays of others are evicted."""
         own = self._run("SELECT coalesce(sum(bytes), 0) FROM entries WHERE at >= ?", self._began)
         return 0 if self.broken else self.limit - own[0][0]
 
     def size(self) -> tuple[int, int]:
-        """How many arrays are kept, and their bytes."""
+        """Number of stored arrays, and their bytes."""
         if not self.path.exists():
             return 0, 0
-        found = self._run("SELECT count(*), coalesce(sum(bytes), 0) FROM entries")
-        return found[0] if found else (0, 0)
+        result = self._run("SELECT count(*), coalesce(sum(bytes), 0) FROM entries")
+        return result[0] if result else (0, 0)
 
     def clear(self) -> None:
-        """Forget everything, whatever state the file is in."""
+        """Remove everything, whatever the state of the file."""
         self._connection, self._used, self.broken = None, None, ""
         for ending in ("", "-wal", "-shm"):
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
@@ -141,12 +141,12 @@ class DiskStore:
             return []
 
     def _open(self) -> sqlite3.Connection:
-        """This process's own connection: one does not survive a fork."""
+        """The connection of this process: connections do not survive a fork."""
         if self._connection is None or self._owner != os.getpid():
             make_private(self.path.parent)
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=OFF")  # what a power cut takes is made again
+            connection.execute("PRAGMA synchronous=OFF")  # after a power cut arrays are computed again
             connection.executescript(SCHEMA)
             self._connection, self._owner = connection, os.getpid()
         return self._connection

@@ -1,4 +1,4 @@
-"""Nothing is paid twice: what was read, or encoded by a frozen encoder, is kept in memory, then on disk."""
+"""Cache of decoded media and features of frozen encoders: in memory, then on disk."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from polymodal.data.cache.disk import DiskStore
 
 DEFAULT_LIMIT = 2 * 2**30
 WORTH = 0.005
-"""Seconds of making above which an array goes to disk: finding and reading it there takes about a tenth."""
+"""Seconds of computation above which an array is stored on disk; reading takes about a tenth of it."""
 TRIALS = 32
-"""Arrays of a kind that are timed before it is left alone as too cheap for the disk."""
+"""Arrays of a kind that are timed before the kind is considered too cheap for the disk."""
 
 Content = Callable[[], bytes | None]
-"""The digest of what an array is made from, or None where it has none."""
+"""The digest of the source of an array, or None without one."""
 
 
 class ReadCache:
-    """Arrays by key, in memory up to a limit, and on disk by content where making them takes long.
+    """Arrays by key: in memory up to a limit, and on disk by content if they are slow to compute.
 
     Args:
         limit: Bytes in memory.
-        store: The disk; None leaves it alone.
+        store: The disk cache; None for memory only.
 
     Attributes:
         size: Bytes in memory.
-        refused: Arrays that found room neither in memory nor on disk, and are made again each time.
+        refused: Number of arrays that did not fit, and are computed every time.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT, store: DiskStore | None = None) -> None:
@@ -44,12 +44,12 @@ class ReadCache:
     def get(
         self, key: tuple[Hashable, ...], make: Callable[[], np.ndarray], content: Content | None = None
     ) -> np.ndarray:
-        """The array of ``key``, made by ``make`` where it is not kept.
+        """The array of ``key``, computed if it is not cached.
 
         Args:
-            key: Unique in this process; its first part says the kind.
-            make: Makes it.
-            content: See :data:`Content`; without it the array does not go to disk.
+            key: Unique in this process; its first part is the kind.
+            make: Computes the array.
+            content: See :data:`Content`; without it the array is not stored on disk.
         """
         array = self.find(key, content)
         if array is None:
@@ -59,7 +59,7 @@ class ReadCache:
         return array
 
     def find(self, key: tuple[Hashable, ...], content: Content | None = None) -> np.ndarray | None:
-        """The array of ``key`` if it is kept."""
+        """The array of ``key`` if it is cached."""
         kept = self._kept.get(key)
         if kept is not None:
             return kept
@@ -78,7 +78,7 @@ class ReadCache:
         content: Content | None = None,
         seconds: float = float("inf"),
     ) -> None:
-        """Keep ``array``, which took ``seconds`` to make."""
+        """Cache ``array``, whose computation took ``seconds``."""
         self._timed[key[0]].append(seconds)
         on_disk = False
         digest = self._digest(key, content) if seconds > WORTH else None
@@ -88,7 +88,7 @@ class ReadCache:
             self.refused += 1
 
     def room(self) -> int:
-        """Bytes that are left, in memory and on disk."""
+        """Free bytes, in memory and on disk."""
         return self.limit - self.size + (self.store.room() if self.store else 0)
 
     def _remember(self, key: Hashable, array: np.ndarray) -> bool:
@@ -111,9 +111,9 @@ class ReadCache:
 
 
 def cell_key(cell: Any) -> Hashable | None:
-    """What tells a cell from others in this process: its text, path or number, or a digest of its bytes."""
+    """A key that identifies a cell in this process: its text, path or number, or a digest of its bytes."""
     if isinstance(cell, Mapping):
-        if cell.get("array") is not None:  # decoded already; its path is but a name
+        if cell.get("array") is not None:  # decoded already; its path is only a name
             return None
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):
@@ -124,7 +124,7 @@ def cell_key(cell: Any) -> Hashable | None:
 
 
 def digest(*parts: bytes) -> bytes:
-    """Sixteen bytes that stand for ``parts``."""
+    """A digest of ``parts`` of 16 bytes."""
     whole = hashlib.blake2b(digest_size=16)
     for part in parts:
         whole.update(len(part).to_bytes(8, "little"))

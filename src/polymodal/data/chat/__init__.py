@@ -1,1 +1,1 @@
-"""From table rows to encoded conversations: what is said, what an encoder reads, what is learned."""
+"""From table rows to encoded conversations: texts, items for encoders, and tokens with loss."""

@@ -1,4 +1,4 @@
-"""Conversations in, a batch for a language model out; saved beside the weights."""
+"""The processor of a generation model: from conversations to batches; saved beside the weights."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from polymodal.errors import RunError
 from polymodal.utils.hub import load_pretrained, local_folder
 
 Count = Callable[[str, Mapping[str, Tensor]], Tensor]
-"""How many vectors items of an input take among the words: name and tensors in, ``(items,)`` out."""
+"""Number of embeddings ``(items,)`` of an input's items, from the input's name and tensors."""
 
 
 @dataclass
 class Turn:
-    """A conversation that was read and encoded.
+    """A conversation with its items, encoded.
 
     Attributes:
         encoded: Its tokens.
-        kept: What the readers kept of its items, in the order of their placeholders.
-        taken: How many vectors each takes.
+        kept: The readers' arrays of its items, in the order of their placeholders.
+        taken: Number of embeddings of each.
     """
 
     encoded: Encoded
@@ -40,10 +40,10 @@ class Turn:
     taken: list[int]
 
     def without(self, names: Sequence[str], tokens: Mapping[str, tuple[int, int]]) -> Turn:
-        """The conversation as if it lacked the items of some inputs: one token each says so.
+        """Replace the items of some inputs by the token of a missing item.
 
         Args:
-            names: Of the inputs.
+            names: The inputs.
             tokens: By input the ids of its placeholder and of the token for a missing item.
         """
         ids, learned = self.encoded.ids.copy(), self.encoded.learned
@@ -52,19 +52,19 @@ class Turn:
             there = ids == tokens[name][0]
             first = there & ~np.r_[False, there[:-1]]
             ids[first], stays[there & ~first] = tokens[name][1], False
-        held = [place for place, media in enumerate(self.encoded.media) if media.input not in names]
-        media = tuple(self.encoded.media[place] for place in held)
+        held = [index for index, media in enumerate(self.encoded.media) if media.input not in names]
+        media = tuple(self.encoded.media[index] for index in held)
         encoded = Encoded(ids[stays], learned[stays], media)
-        return Turn(encoded, [self.kept[place] for place in held], [self.taken[place] for place in held])
+        return Turn(encoded, [self.kept[index] for index in held], [self.taken[index] for index in held])
 
 
 class ConversationProcessor(PolymodalProcessor):
-    """A reader an input, and a tokenizer that knows their placeholders.
+    """One reader per input, and a tokenizer with their placeholders.
 
     Args:
         readers: By input, in declared order.
-        tokenizer: Of the language model, with its chat template.
-        count: Of the model; without it nothing can be encoded that holds items.
+        tokenizer: The tokenizer of the language model, with its chat template.
+        count: The model's count of embeddings; without it conversations with items cannot be encoded.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ConversationProcessor(PolymodalProcessor):
 
     @property
     def placeholders(self) -> dict[str, tuple[int, int]]:
-        """By input the ids of its placeholder and of the token that stands for a missing item."""
+        """By input the ids of its placeholder and of the token for a missing item."""
         return self.renderer.placeholders
 
     def encode(
@@ -92,13 +92,13 @@ class ConversationProcessor(PolymodalProcessor):
         *,
         reply: bool = False,
     ) -> Turn:
-        """Read a conversation's items and write it as tokens.
+        """Read the items of a conversation, and tokenize it.
 
         Args:
             conversation: Its messages.
             root: The folder that relative paths start from.
-            cache: Keeps what was read.
-            reply: Write what an answer is generated from.
+            cache: Caches items.
+            reply: Encode the prompt of the next answer.
 
         Raises:
             MediaError: If an item cannot be read, or the conversation cannot be written.
@@ -114,7 +114,7 @@ class ConversationProcessor(PolymodalProcessor):
         return Turn(self.renderer.encode(conversation, count, reply=reply), kept, taken)
 
     def read_item(self, media: Media, root: Root = None, cache: ReadCache | None = None) -> Any:
-        """What the reader of its input keeps of an item.
+        """Read an item with the reader of its input.
 
         Raises:
             MediaError: If it cannot be read.
@@ -122,12 +122,12 @@ class ConversationProcessor(PolymodalProcessor):
         return self._read_item(self.readers[media.input], media.cell, root, cache)
 
     def length_of(self, name: str, kept: Any) -> int:
-        """How many vectors an item takes of which the reader kept so much."""
+        """Number of embeddings of an item, from the reader's array."""
         assert self.count is not None
         return int(self.count(name, self.readers[name].collate([kept]))[0])
 
     def media(self, turns: Sequence[Turn], *, form: Form = "items") -> dict[str, dict[str, Tensor]]:
-        """The items of a batch by input, and how many vectors each takes; see :meth:`collate`."""
+        """Tensors of the items of a batch by input, and their numbers of embeddings; see :meth:`collate`."""
         cells: list[dict[str, list[Any]]] = []
         taken: dict[str, list[int]] = {name: [] for name in self.readers}
         for turn in turns:
@@ -141,7 +141,7 @@ class ConversationProcessor(PolymodalProcessor):
         return inputs
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> list[str]:  # type: ignore[override]
-        """Write what :class:`PolymodalProcessor` writes, and the tokenizer's files."""
+        """Write the files of :class:`PolymodalProcessor` and of the tokenizer."""
         written = super().save_pretrained(save_directory, **kwargs)
         return [*written, *self.tokenizer.save_pretrained(str(save_directory))]
 
@@ -149,11 +149,11 @@ class ConversationProcessor(PolymodalProcessor):
     def from_pretrained(  # type: ignore[override]
         cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> ConversationProcessor:
-        """Read back what :meth:`save_pretrained` wrote, from a folder or the hub.
+        """Load what :meth:`save_pretrained` wrote, from a folder or the hub.
 
         Raises:
-            RunError: If there is no processor there, or no chat template.
-            ConfigError: If there is no tokenizer there.
+            RunError: If there is no processor, or no chat template.
+            ConfigError: If there is no tokenizer.
         """
         folder = local_folder(pretrained_model_name_or_path, **kwargs)
         readers = PolymodalProcessor.from_pretrained(folder).readers

@@ -1,4 +1,4 @@
-"""Chat templates of our own, for language models that bring none: ``chatml`` and ``plain``, in Jinja."""
+"""Built-in chat templates for language models without one: ``chatml`` and ``plain``, in Jinja."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHATML = (
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}"""
 )  # fmt: skip
-"""ChatML, as Qwen and many others write it."""
+"""ChatML, as in Qwen and many others."""
 PLAIN = (
     "{%- for message in messages %}\n" + _TEXT + """\
 {%- if message['role'] == 'system' %}{{- content + '\\n\\n' }}
@@ -29,15 +29,15 @@ PLAIN = (
 {%- endfor %}
 {%- if add_generation_prompt %}{{- 'Assistant:' }}{% endif %}"""
 )  # fmt: skip
-"""Words alone, for a language model whose vocabulary is to stay as it is."""
+"""Plain text, for a language model whose vocabulary must not change."""
 CHAT_TEMPLATES = {"chatml": CHATML, "plain": PLAIN}
 
 
 def set_chat_template(tokenizer: PreTrainedTokenizerBase, chosen: str) -> None:
-    """Give a tokenizer one of our chat templates, by name, or the one in a file.
+    """Set a tokenizer's chat template: a built-in one by name, or the one in a file.
 
-    ``chatml`` adds its two tokens where the tokenizer lacks them, and takes the second as the end of text
-    where there is none. Either writes the token that begins a text if the tokenizer does so by itself.
+    ``chatml`` adds its two tokens if they are missing, and uses the second as the end of text if there is
+    none. Both write the beginning-of-text token if the tokenizer does.
 
     Raises:
         ConfigError: If there is neither such a name nor such a file.
@@ -55,8 +55,8 @@ def set_chat_template(tokenizer: PreTrainedTokenizerBase, chosen: str) -> None:
         tokenizer.chat_template = Path(chosen).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        cure = f"{did_you_mean(chosen, CHAT_TEMPLATES)}; or give a file of Jinja"
-        raise ConfigError(f"generation.chat_template: no template '{chosen}' ({reason}). {cure}") from None
+        fix = f"{did_you_mean(chosen, CHAT_TEMPLATES)}; or give a file of Jinja"
+        raise ConfigError(f"generation.chat_template: no template '{chosen}' ({reason}). {fix}") from None
 
 
 def _adds_beginning(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -1,4 +1,4 @@
-"""What a conversation is: messages made of texts, and of items that an encoder reads."""
+"""Conversations: messages of texts, and of items for encoders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Media:
 
     Attributes:
         input: Name of the input that reads it.
-        cell: Path, bytes, data URI, array or the like; None where the row lacks it.
+        cell: Path, bytes, data URI, array or the like; None if it is missing.
     """
 
     input: str
@@ -29,7 +29,7 @@ Part = str | Media
 
 @dataclass(frozen=True)
 class Message:
-    """What one side says in a turn.
+    """One message of a conversation.
 
     Attributes:
         role: ``system``, ``user`` or ``assistant``.
@@ -41,34 +41,34 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Its texts, one after the other."""
+        """Its concatenated texts."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
 Conversation = Sequence[Message]
-"""An assistant's message stands last where an answer is known."""
+"""Messages; the last is an assistant's if there is an answer."""
 
 
 def without_answer(conversation: Conversation) -> Conversation:
-    """The conversation up to what has to be answered: without the assistant's last message, if it ends so."""
+    """The conversation without the assistant's last message, if it ends with one."""
     answered = bool(conversation) and conversation[-1].role == ASSISTANT
     return conversation[:-1] if answered else conversation
 
 
 class NothingToLearnError(MediaError):
-    """A conversation without an answer: it can be read, and gives no loss."""
+    """A conversation without an answer, which gives no loss."""
 
 
 def check_learned(conversation: Conversation) -> None:
-    """Refuse a conversation of which training learns nothing.
+    """Refuse a conversation without loss.
 
     Raises:
-        NothingToLearnError: If there is no assistant's message, or none says anything.
+        NothingToLearnError: If there is no assistant's message, or all are empty.
     """
-    said = [message for message in conversation if message.role == ASSISTANT]
-    if any(not message.text.isspace() and message.text for message in said):
+    answers = [message for message in conversation if message.role == ASSISTANT]
+    if any(not message.text.isspace() and message.text for message in answers):
         return
-    found = "only empty answers, which give no loss" if said else "no answer, which gives no loss"
+    reason = "only empty answers, which give no loss" if answers else "no answer, which gives no loss"
     raise NothingToLearnError(
-        found=found, expected="a text to learn", cure="Fill it in, or leave the row out."
+        found=reason, expected="a text to learn", cure="Fill it in, or leave the row out."
     )

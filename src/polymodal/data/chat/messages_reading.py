@@ -1,4 +1,4 @@
-"""A row's messages in the Transformers chat format (or LLaVA's older one) → a conversation."""
+"""Reading of a row's messages in the Transformers chat format (or LLaVA's older one)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from polymodal.data.chat.messages import ASSISTANT, ROLES, SYSTEM, USER, Media, 
 from polymodal.data.chat.sources import KINDS, Supply, cell_of
 from polymodal.data.media.cells import MediaError, is_empty
 from polymodal.data.media.formats import IMAGE
+from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import did_you_mean
 
 SPEAKERS = {"human": USER, "user": USER, "gpt": ASSISTANT, "assistant": ASSISTANT, "system": SYSTEM}
-"""Who speaks in LLaVA's format (``from``, ``value``), by the roles of the newer one."""
+"""Roles by LLaVA's names (``from``, ``value``)."""
 UNLEARNED = ("tool_calls", "reasoning_content", "reasoning", "thinking")
-"""What a message may say beside its content; to pass over it would learn something else than was given."""
+"""Keys of a message besides its content; they are refused: ignoring them would change the training."""
 _STAND_IN = re.compile(rf"<({'|'.join(KINDS)})>")
 
 
@@ -27,13 +28,13 @@ class ConversationReader:
 
     Content is a text, or a list of parts of type ``text``, ``image``, ``audio`` or ``video``. An item without
     a file of its own is the next one of the row's column ``images`` (``audios``, ``videos``). Between an item
-    and its neighbour in a message stands a line break, as LLaVA has it, unless the text brings white space.
-    The input that reads an item bears the name of its type, or is the only one of that modality.
+    and its neighbour in a message there is a line break, as in LLaVA, unless the text has white space. The
+    input of an item has the name of its type, or is the only one of that modality.
 
     Args:
-        inputs: Modality by the name of the input.
-        column: That holds the messages: a list of dicts, or that list as JSON.
-        between: What stands between an item and its neighbour.
+        inputs: Modality by input.
+        column: The column of messages: a list of dicts, or that list as JSON.
+        between: Text between an item and its neighbour.
     """
 
     def __init__(self, *, inputs: Mapping[str, str], column: str = "messages", between: str = "\n") -> None:
@@ -43,7 +44,7 @@ class ConversationReader:
         """The conversation of a row.
 
         Raises:
-            MediaError: If it is none: what is wrong, in which message and part (from 1).
+            MediaError: If it is invalid; names the message and part (from 1).
         """
         given = _listed(row.get(self.column))
         supply = Supply(row)
@@ -61,8 +62,8 @@ class ConversationReader:
         if isinstance(content, np.ndarray):
             content = content.tolist()
         if not isinstance(content, (list, tuple)):
-            found = f"{where}: content of type {type(content).__name__}"
-            raise MediaError(found=found, expected="a text or a list of parts")
+            reason = f"{where}: content of type {type(content).__name__}"
+            raise MediaError(found=reason, expected="a text or a list of parts")
         parts = [
             self._part(part, f"{where}, part {number}", supply)
             for number, part in enumerate(content, start=1)
@@ -78,11 +79,11 @@ class ConversationReader:
             text = filled.get("text")
             if isinstance(text, str):
                 return text
-            found = "no text" if text is None else f"a text of type {type(text).__name__}"
-            raise MediaError(found=f"{where}: {found}", expected='{"type": "text", "text": "…"}')
+            reason = "no text" if text is None else f"a text of type {type(text).__name__}"
+            raise MediaError(found=f"{where}: {reason}", expected='{"type": "text", "text": "…"}')
         if kind not in KINDS:
-            found = f"{where}: a part of type '{kind}'" if kind else f"{where}: a part without a type"
-            raise MediaError(found=found, expected=f"text, {', '.join(KINDS)}")
+            reason = f"{where}: a part of type '{kind}'" if kind else f"{where}: a part without a type"
+            raise MediaError(found=reason, expected=f"text, {', '.join(KINDS)}")
         name = self._input_of(kind, where)
         cell = cell_of(filled, kind, where)
         cell = supply.next(kind, where, filled) if cell is None else cell
@@ -95,10 +96,10 @@ class ConversationReader:
             return kind
         if len(names) == 1:
             return names[0]
-        found = f"{where}: {KINDS[kind]}, which {'no input reads' if not names else 'several inputs read'}"
+        reason = f"{where}: {KINDS[kind]}, which {'no input reads' if not names else 'several inputs read'}"
         expected = f"one input of modality {kind}" + (f", not {', '.join(names)}" if names else "")
-        cure = f"Declare an input '{kind}' of that modality."
-        raise MediaError(found=found, expected=expected, cure=cure)
+        fix = f"Declare an input '{kind}' of that modality."
+        raise MediaError(found=reason, expected=expected, cure=fix)
 
 
 def _listed(cell: Any) -> Sequence[Any]:
@@ -107,22 +108,22 @@ def _listed(cell: Any) -> Sequence[Any]:
         try:
             cell = json.loads(cell)
         except (ValueError, RecursionError) as error:
-            found = f"text that is no JSON ({str(error).splitlines()[0]})"
-            raise MediaError(found=found, expected="a list of messages") from None
+            reason = f"text that is no JSON ({str(error).splitlines()[0]})"
+            raise MediaError(found=reason, expected="a list of messages") from None
     if isinstance(cell, np.ndarray):
         cell = cell.tolist()
-    # A list is not asked by is_empty: to it a record without a path is an empty cell.
+    # Not is_empty for a list: it takes a record without a path as an empty cell.
     absent = not cell if isinstance(cell, (list, tuple)) else not isinstance(cell, Mapping) and is_empty(cell)
     if absent:
-        cure = "Fill them in, or leave the row out."
-        raise MediaError(found="no messages", expected="at least one", cure=cure)
+        fix = "Fill them in, or leave the row out."
+        raise MediaError(found="no messages", expected="at least one", cure=fix)
     if not isinstance(cell, (list, tuple)):
         raise MediaError(found=f"a cell of type {type(cell).__name__}", expected="a list of messages")
     return cell
 
 
 def _filled(entry: Any, where: str) -> dict[str, Any]:
-    """The keys that hold something: Arrow gives every record the keys of all others, empty."""
+    """The keys with values: Arrow gives every record the keys of all others, empty."""
     if not isinstance(entry, Mapping):
         raise MediaError(found=f"{where} is of type {type(entry).__name__}", expected="a dict")
     return {key: value for key, value in entry.items() if value is not None}
@@ -134,39 +135,39 @@ def _role_and_content(entry: Any, where: str, supply: Supply) -> tuple[str, Any]
         return _from_and_value(filled, where, supply)
     role = filled.get("role")
     if role not in ROLES:
-        found = f"{where} has role '{role}'" if role else f"{where} has no role"
-        cure = did_you_mean(role, ROLES) if role else ""
-        raise MediaError(found=found, expected=" or ".join(ROLES), cure=cure)
+        reason = f"{where} has role '{role}'" if role else f"{where} has no role"
+        fix = did_you_mean(role, ROLES) if role else ""
+        raise MediaError(found=reason, expected=" or ".join(ROLES), cure=fix)
     for key in UNLEARNED:
         if len(filled.get(key, ())):
-            cure = "Leave it out, or write it into the content."
-            raise MediaError(found=f"{where} has '{key}'", expected="role and content", cure=cure)
+            fix = "Leave it out, or write it into the content."
+            raise MediaError(found=f"{where} has '{key}'", expected="role and content", cure=fix)
     if "content" not in filled:
         raise MediaError(found=f"{where} has no content", expected="a text or a list of parts")
     return role, filled["content"]
 
 
 def _from_and_value(filled: Mapping[str, Any], where: str, supply: Supply) -> tuple[str, Any]:
-    """LLaVA's older format, in which ``<image>`` in a user's text stands for the row's next picture."""
+    """LLaVA's older format, in which ``<image>`` in a user's text is the row's next image."""
     role, value = SPEAKERS.get(filled["from"]), filled.get("value")
     if role is None:
-        found, expected = f"{where} is from '{filled['from']}'", " or ".join(SPEAKERS)
-        raise MediaError(found=found, expected=expected, cure=did_you_mean(filled["from"], SPEAKERS))
+        reason, expected = f"{where} is from '{filled['from']}'", " or ".join(SPEAKERS)
+        raise MediaError(found=reason, expected=expected, cure=did_you_mean(filled["from"], SPEAKERS))
     if not isinstance(value, str):
         raise MediaError(found=f"{where} has no text as its value", expected="a text")
     if role != USER:
         return role, value
-    # <image> always means one; the others are words of HTML too, and mean one where the row has some.
+    # <image> is always an item; the others are HTML tags too, and are items only if the row has some.
     pieces = [
-        {"type": piece} if place % 2 and (piece == IMAGE.modality or supply.has(piece)) else
-        f"<{piece}>" if place % 2 else piece
-        for place, piece in enumerate(_STAND_IN.split(value))
+        {"type": piece} if index % 2 and (piece == IMAGE.modality or supply.has(piece)) else
+        f"<{piece}>" if index % 2 else piece
+        for index, piece in enumerate(_STAND_IN.split(value))
     ]  # fmt: skip
     return role, pieces
 
 
 def _spaced(parts: Sequence[Part], between: str) -> Iterable[Part]:
-    """The parts with ``between`` between an item and its neighbour, where no white space stands there."""
+    """The parts with ``between`` between an item and its neighbour, unless there is white space."""
     last: Part = "\n"
     for part in parts:
         if part == "":
@@ -180,7 +181,7 @@ def _spaced(parts: Sequence[Part], between: str) -> Iterable[Part]:
 
 
 def _check_order(roles: Sequence[str]) -> None:
-    """An optional system message, then user and assistant in turn."""
+    """Check the order: an optional system message, then user and assistant in turn."""
     expected = "a system message first, if any, then user and assistant in turn"
     for number, role in enumerate(roles, start=1):
         before = roles[number - 2] if number > 1 else None
@@ -196,3 +197,45 @@ def _check_order(roles: Sequence[str]) -> None:
                 expected=expected,
                 cure="Join them into one message of several parts.",
             )
+
+
+def kinds_in(table: Table, column: str) -> list[str]:
+    """The kinds of items in a column of messages: ``image``, ``audio``, ``video``; one input each.
+
+    Rows that cannot be read are skipped here; the check reports them.
+    """
+    reader = ConversationReader(inputs={kind: kind for kind in KINDS}, column=column)
+    result: set[str] = set()
+    for row in table.rows():
+        result |= items_of(reader, row).keys()
+    return [kind for kind in KINDS if kind in result]
+
+
+def items_of(reader: ConversationReader, row: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The items in a row's messages by input; none if they cannot be read."""
+    items: dict[str, list[Any]] = {}
+    try:
+        conversation = reader.read(row)
+    except MediaError:
+        return {}
+    for message in conversation:
+        for part in message.parts:
+            if isinstance(part, Media) and part.cell is not None:
+                items.setdefault(part.input, []).append(part.cell)
+    return items
+
+
+def with_items(table: Table, column: str, inputs: Mapping[str, str]) -> Table:
+    """Add one column per input with the lists of its items in each row's messages.
+
+    Args:
+        table: The table.
+        column: The column of messages.
+        inputs: Modality by input.
+    """
+    if not inputs:
+        return table
+    reader = ConversationReader(inputs=inputs, column=column)
+    result = [items_of(reader, row) for row in table.rows()]
+    items = read_table([{name: row.get(name) for name in inputs} for row in result], name=table.name)
+    return table.adding({name: items.raw(name) for name in inputs})

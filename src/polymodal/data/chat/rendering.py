@@ -1,4 +1,4 @@
-"""A conversation → token ids, and which of them are learned."""
+"""Tokenization of conversations, and the tokens with loss."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from itertools import pairwise
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from polymodal.data.chat.chat_tokenizer import add_placeholders, placeholders_of
+from polymodal.data.chat.chat_tokenizer import (
+    BREAK,
+    add_placeholders,
+    breaking,
+    control_tokens,
+    pattern_of,
+    placeholders_of,
+    special_tokens,
+)
 from polymodal.data.chat.messages import ASSISTANT, Conversation, Media, Message, Part
 from polymodal.data.chat.skeletons import Mark, Skeleton, Skeletons
-from polymodal.data.chat.specials import BREAK, breaking, control_tokens, pattern_of, special_tokens
 from polymodal.data.media.cells import MediaError
 from polymodal.data.text_tokenizer import tokenizing
 from polymodal.errors import did_you_mean
@@ -23,13 +30,13 @@ _THERE, _MISSING = 1, 2
 
 @dataclass(frozen=True)
 class Encoded:
-    """A conversation as a language model reads it.
+    """A tokenized conversation.
 
     Attributes:
-        ids: ``(length,)`` int64, every placeholder repeated as often as its item takes tokens.
-        learned: ``(length,)`` bool, the tokens on which the loss looks: what assistants say, and the token
-            that ends their turn.
-        media: The items that are there, in the order of their placeholders; missing ones are not in it.
+        ids: ``(length,)`` int64, every placeholder repeated once per embedding of its item.
+        learned: ``(length,)`` bool, the tokens with loss: those of assistants, with the token that ends their
+            turn.
+        media: The items in the order of their placeholders, without missing ones.
     """
 
     ids: np.ndarray
@@ -52,21 +59,20 @@ class _Draft:
 
 
 class Renderer:
-    """Writes conversations by a chat template, as token ids.
+    """Tokenizes conversations by a chat template.
 
-    No special token comes out of what is said: where a text holds the name of one it is plain text. What is
-    written is tokenized apart where an answer starts, so that training sees the very tokens that generation
-    starts from. Everywhere else the tokens are the tokenizer's own for what the template writes.
-    Messages are stripped of white space at both ends, as templates do.
+    A text never becomes a special token: the name of one in a text is plain text. Prompt and answer are
+    tokenized separately, so that training has the tokens that generation starts from. Elsewhere the tokens
+    are those of the template's whole output. Messages are stripped of white space, as templates do.
 
     Args:
-        tokenizer: Fast; the placeholders of ``inputs`` are added where they are not there yet.
+        tokenizer: A fast tokenizer; missing placeholders of ``inputs`` are added.
         inputs: Names of the inputs.
         template: Jinja; the tokenizer's own by default.
 
     Attributes:
-        placeholders: By input, the ids of its placeholder and of the token for an item that is missing.
-        ends: The tokens at which generation stops: those that end an answer, and the end of text.
+        placeholders: By input the ids of its placeholder and of the token of a missing item.
+        ends: The tokens that stop generation: those that end an answer, and the end of text.
 
     Raises:
         ConfigError: If the template cannot be used, or a name makes no placeholder.
@@ -90,29 +96,29 @@ class Renderer:
     def encode(
         self, conversation: Conversation, count: Callable[[Media], int], *, reply: bool = False
     ) -> Encoded:
-        """The tokens of a conversation.
+        """Tokenize a conversation.
 
         Args:
             conversation: Its messages.
-            count: How many tokens an item takes.
-            reply: Write what an answer is generated from; the last message is then not the assistant's.
+            count: Number of embeddings of an item.
+            reply: Tokenize the prompt of the next answer; the last message is then not the assistant's.
 
         Raises:
             ConfigError: If the chat template cannot write such a conversation.
-            MediaError: If there is nothing to reply to, or a text cannot be told from special tokens.
+            MediaError: If there is nothing to reply to, or a text cannot be separated from special tokens.
         """
         roles = tuple(message.role for message in conversation)
         if reply and roles[-1:] in ((), (ASSISTANT,)):
-            found = "the last message is the assistant's" if roles else "no message"
-            raise MediaError(found=found, expected="a user's, to reply to")
+            reason = "the last message is the assistant's" if roles else "no message"
+            raise MediaError(found=reason, expected="a user's, to reply to")
         skeleton = self._skeletons.of(roles, reply)
         draft = self._draft(skeleton, conversation)
         ids, learned = self._tokens(draft)
         if np.count_nonzero(self._special[ids]) != skeleton.specials + len(draft.media):
-            found = (
+            reason = (
                 "a text that the tokenizer reads as special tokens, or a chat template whose own it does not"
             )
-            raise MediaError(found=found, cure="Take the special tokens out of the text.")
+            raise MediaError(found=reason, cure="Take the special tokens out of the text.")
         if not draft.media:
             return Encoded(ids, learned, ())
         return self._with_items(ids, learned, draft.media, count)
@@ -130,11 +136,11 @@ class Renderer:
             elif piece is Mark.END:
                 draft.spans.append((start, draft.length))
             else:
-                self._say(draft, conversation[piece])
+                self._add_message(draft, conversation[piece])
         return draft
 
-    def _say(self, draft: _Draft, message: Message) -> None:
-        """Write a message's parts; neighbouring texts are one, and hold no special token."""
+    def _add_message(self, draft: _Draft, message: Message) -> None:
+        """Add a message's parts; neighbouring texts are joined, and have no special token."""
         parts: list[Part] = []
         for part in message.parts:
             if isinstance(part, str) and parts and isinstance(parts[-1], str):
@@ -156,7 +162,7 @@ class Renderer:
             draft.media.append(part)
 
     def _plain(self, text: str) -> str:
-        """The text, broken within whatever would be read as a special token."""
+        """The text, broken inside anything that would become a special token."""
         while self._control.search(text):  # again, since one token may hold the start of another
             text = self._control.sub(lambda found: f"{found[0][0]}{BREAK}{found[0][1:]}", text)
         return text
@@ -170,8 +176,8 @@ class Renderer:
         except (TypeError, UnicodeError):
             if text.isascii() or _is_whole(text):
                 raise
-            found = "a text with half a character (a lone surrogate)"
-            raise MediaError(found=found, cure="Write the text anew as UTF-8.") from None
+            reason = "a text with half a character (a lone surrogate)"
+            raise MediaError(found=reason, cure="Write the text again as UTF-8.") from None
         ids = np.array(encoding.ids, dtype=np.int64)
         learned = np.zeros(len(ids), dtype=bool)
         offsets = encoding.offsets  # in order: where each token starts in the text
@@ -182,22 +188,22 @@ class Renderer:
     def _with_items(
         self, ids: np.ndarray, learned: np.ndarray, media: Sequence[Media], count: Callable[[Media], int]
     ) -> Encoded:
-        """The placeholders repeated; none is learned."""
-        places = np.flatnonzero(self._item[ids])
-        learned[places] = False
+        """Repeat the placeholders, which have no loss."""
+        indices = np.flatnonzero(self._item[ids])
+        learned[indices] = False
         present = tuple(item for item in media if item.cell is not None)
         repeats = np.ones(len(ids), dtype=np.int64)
-        repeats[places[self._item[ids[places]] == _THERE]] = [count(item) for item in present]
+        repeats[indices[self._item[ids[indices]] == _THERE]] = [count(item) for item in present]
         return Encoded(np.repeat(ids, repeats), np.repeat(learned, repeats), present)
 
     def answer(self, ids: Sequence[int] | np.ndarray) -> str:
-        """What the assistant says in generated tokens: up to the first that ends an answer."""
-        said = list(map(int, ids))
-        stop = next((place for place, token in enumerate(said) if token in self.ends), len(said))
-        return self._decode(said[:stop], skip_special_tokens=True).strip()
+        """The text of generated tokens, up to the first that ends an answer."""
+        tokens = list(map(int, ids))
+        stop = next((index for index, token in enumerate(tokens) if token in self.ends), len(tokens))
+        return self._decode(tokens[:stop], skip_special_tokens=True).strip()
 
     def describe(self, encoded: Encoded) -> str:
-        """The conversation as the model sees it: learned pieces in « », items as ``<|image|>×64``."""
+        """The conversation as the model reads it: pieces with loss in « », items as ``<|image|>×64``."""
         shown, length = "", 0
         read: list[int] = []
         items = np.where(self._item[encoded.ids] == _THERE, encoded.ids, -1)

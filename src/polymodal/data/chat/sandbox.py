@@ -1,4 +1,4 @@
-"""Chat templates within limits: a template comes with a model, and may be anybody's program.
+"""Execution of chat templates within limits: a template comes with a model, and may be anyone's program.
 
 Jinja's sandbox keeps a template from Python's own objects. It bounds no time and no memory; this module does.
 """
@@ -139,13 +139,13 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
     joined = staticmethod(joined)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Methods that pad a text to any length are none of a template's business."""
+        """Refuse methods that pad a text to any length."""
         return not (isinstance(obj, str | int) and attr in PADDING) and super().is_safe_attribute(
             obj, attr, value
         )
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Refuse ``format`` of texts, which Jinja hands out before it asks :meth:`is_safe_attribute`.
+        """Refuse ``format`` of texts, which Jinja returns before it calls :meth:`is_safe_attribute`.
 
         Raises:
             SecurityError: If ``value`` is that method: ``'{:>999999999}'.format(1)`` takes a gigabyte.
@@ -181,7 +181,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
 
 
 class Generation(Extension):
-    """``{% generation %}`` marks what an assistant says; here it is written as it stands."""
+    """``{% generation %}`` marks the assistant's text; here its content is written unchanged."""
 
     tags = {"generation"}
 
@@ -237,7 +237,7 @@ def compiled(source: str) -> jinja2.Template:
 
 
 def render(source: str, values: Mapping[str, Any]) -> str:
-    """What a chat template writes of ``values``.
+    """Render a chat template with ``values``.
 
     Raises:
         TemplateError: If it fails, runs too long, grows too large or calls itself too deeply.
@@ -282,7 +282,7 @@ def limited() -> Iterator[None]:
 
 
 def _peak() -> int:
-    """Bytes that the process has held at most; 0 where the system does not say."""
+    """Peak memory of the process in bytes; 0 where it is unknown."""
     if resource is None:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024

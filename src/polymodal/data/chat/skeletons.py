@@ -1,7 +1,7 @@
-"""What a chat template writes around messages, rendered once a succession of roles.
+"""The text of a chat template around messages, rendered once per sequence of roles.
 
-A template never sees what is said, but marks in its place: nothing in a user's text can act on it, and where
-every text lies is known.
+A template gets marks instead of the messages: a user's text cannot influence it, and the position of every
+text is known.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
+from polymodal.data.chat.chat_tokenizer import ending_pattern, pattern_of, special_tokens
 from polymodal.data.chat.messages import ASSISTANT, SYSTEM, USER
 from polymodal.data.chat.sandbox import render
-from polymodal.data.chat.specials import ending_pattern, pattern_of, special_tokens
 from polymodal.errors import ConfigError
 
-# Characters for private use: no template writes any, nor takes one for white space.
+# Private-use characters: no template writes any, nor treats one as white space.
 _PLACE = "\ue000{}\ue001"
 _PLACES = re.compile("\ue000([0-9]+)\ue001")
-# What a template is known to raise: of its own will, or on roles and contents that it does not foresee.
+# What templates raise, on purpose or for unexpected roles and contents.
 _RAISED = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 _CLOCK = "strftime_now"
 
 
 class Mark(Enum):
-    """Where the text is to be tokenized apart, and where what is learned starts and ends."""
+    """Marks: a border of separate tokenization, and start and end of the tokens with loss."""
 
     APART = "apart"
     START = "start"
@@ -38,12 +38,12 @@ class Mark(Enum):
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A conversation without what is said in it.
+    """A conversation without the texts of its messages.
 
     Attributes:
-        pieces: In order: what the template writes, the places of the messages (from 0) whose parts stand
-            there, and the marks.
-        specials: How many special tokens the template writes.
+        pieces: In order: texts of the template, indices of messages (from 0) whose parts are inserted, and
+            marks.
+        specials: Number of special tokens in the template's texts.
     """
 
     pieces: tuple[str | int | Mark, ...]
@@ -51,7 +51,7 @@ class Skeleton:
 
 
 class Skeletons:
-    """The skeletons of a chat template, each rendered when it is first asked for.
+    """The skeletons of a chat template, rendered on first use.
 
     Args:
         tokenizer: Fast, with all its tokens.
@@ -69,10 +69,10 @@ class Skeletons:
         self._ends = self._specials.search(self._rendered((USER, ASSISTANT))[-1]) is not None
 
     def of(self, roles: tuple[str, ...], reply: bool) -> Skeleton:
-        """The skeleton of a succession of roles.
+        """The skeleton of a sequence of roles.
 
         Args:
-            roles: Of the messages.
+            roles: Roles of the messages.
             reply: End where the assistant's next answer starts.
 
         Raises:
@@ -81,7 +81,7 @@ class Skeletons:
         known = self._known.get((roles, reply))
         if known is None:
             known = self._make((*roles, ASSISTANT) if reply else roles, len(roles))
-            if _CLOCK not in self.source:  # else it would say tomorrow what day it is today
+            if _CLOCK not in self.source:  # a template with the date is not cached
                 self._known[roles, reply] = known
         return known
 
@@ -89,8 +89,8 @@ class Skeletons:
         """The tokens that end an answer: what the template writes after one, and the end of text."""
         turns = (USER, ASSISTANT, USER, ASSISTANT)
         rendered = self._rendered(turns)
-        said = [place for place, slot in enumerate(rendered[1::2]) if turns[int(slot)] == ASSISTANT]
-        after = [self._ended(rendered[2 * place + 2])[0] for place in said]
+        answers = [index for index, slot in enumerate(rendered[1::2]) if turns[int(slot)] == ASSISTANT]
+        after = [self._ended(rendered[2 * index + 2])[0] for index in answers]
         ends = [end for text in after for end in self._specials.findall(text)[-1:]]
         return tuple(dict.fromkeys([*ends, self._tokenizer.eos_token]))
 
@@ -105,14 +105,14 @@ class Skeletons:
                 rest = after
                 continue
             lead = self._lead(rest, roles[:slot])
-            asked = rest.removesuffix(lead)
+            prompt = rest.removesuffix(lead)
             ended, rest = self._ended(after)
-            pieces.append(asked)
+            pieces.append(prompt)
             if slot == last:
                 rest = ""
                 break
-            # A special token stands apart already; a space that a normalizer writes after it is the answer's.
-            pieces += [] if self._apart.search(asked) else [Mark.APART]
+            # A special token is a border; a space that a normalizer adds after it belongs to the answer.
+            pieces += [] if self._apart.search(prompt) else [Mark.APART]
             pieces += [Mark.START, lead, slot, ended, Mark.END]
         pieces.append(rest)
         literal = [piece for piece in pieces if isinstance(piece, str)]
@@ -120,59 +120,61 @@ class Skeletons:
         return Skeleton(tuple(piece for piece in pieces if piece != ""), specials)
 
     def _lead(self, before: str, roles: tuple[str, ...]) -> str:
-        """The white space before an answer which its first word brings along, where generation starts.
+        """The white space before an answer that belongs to its first word.
 
-        That is what the template writes before an answer that is there, and not where one is asked for: in
-        ``[/INST] yes`` the word is `` yes``, as the language model learned it. More than white space, such as
-        an empty thought, is not the answer's: it belongs to what is asked.
+        The template writes it before an answer, but not at the end of a prompt: in ``[/INST] yes`` the word
+        is `` yes``, as the language model was trained. Anything but white space, such as an empty thought,
+        belongs to the prompt.
         """
-        asked = self._rendered(roles, ask=True)[-1] if roles else before
-        lead = before.removeprefix(asked)
-        return lead if before.startswith(asked) and lead.isspace() else ""
+        prompt = self._rendered(roles, ask=True)[-1] if roles else before
+        lead = before.removeprefix(prompt)
+        return lead if before.startswith(prompt) and lead.isspace() else ""
 
     def _ended(self, after: str) -> tuple[str, str]:
         """What follows an answer, split after the token that ends it; that of texts where there is none."""
-        found = self._specials.search(after) if self._ends else None
-        if found is None:
+        result = self._specials.search(after) if self._ends else None
+        if result is None:
             return self._tokenizer.eos_token, after
-        return after[: found.end()], after[found.end() :]
+        return after[: result.end()], after[result.end() :]
 
     def _rendered(self, roles: Sequence[str], ask: bool = False) -> list[str]:
-        """What the template writes, with the places of the messages in between: text, place, text, …
+        """The template's output, alternating with the indices of the messages: text, index, text, …
 
         Raises:
             ConfigError: If it fails, or leaves a message out.
         """
-        told = ""
-        for as_parts in (False, True):  # some templates read texts alone, some lists of parts alone
+        reason = ""
+        for as_parts in (False, True):  # some templates accept only texts, some only lists of parts
             try:
                 pieces = _PLACES.split(self._apply(roles, as_parts, ask))
             except _RAISED as error:
-                told = told or (str(error).splitlines() or [type(error).__name__])[0]
+                reason = reason or (str(error).splitlines() or [type(error).__name__])[0]
                 continue
             if sorted(map(int, pieces[1::2])) == list(range(len(roles))):
                 return pieces
-            told = told or _difference(roles, pieces[1::2])
+            reason = reason or _difference(roles, pieces[1::2])
         name = self._tokenizer.name_or_path or "the tokenizer"
-        cure = "Set generation.chat_template: chatml, plain or a file"
+        fix = "Set generation.chat_template: chatml, plain or a file"
         if SYSTEM in roles:
-            cure += ", or leave out what the system says"
+            fix += ", or leave out the system message"
         shown = ", ".join(roles[:5]) + (", …" if len(roles) > 5 else "")
-        raise ConfigError(f"{name}: the chat template cannot write messages of {shown} ({told}). {cure}")
+        raise ConfigError(f"{name}: the chat template cannot write messages of {shown} ({reason}). {fix}")
 
     def _apply(self, roles: Sequence[str], as_parts: bool, ask: bool) -> str:
         messages: list[dict[str, Any]] = []
-        for place, role in enumerate(roles):
-            said = _PLACE.format(place)
-            messages.append({"role": role, "content": [{"type": "text", "text": said}] if as_parts else said})
+        for index, role in enumerate(roles):
+            content = _PLACE.format(index)
+            messages.append(
+                {"role": role, "content": [{"type": "text", "text": content}] if as_parts else content}
+            )
         values = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": ask}
         return render(self.source, {**self._tokenizer.special_tokens_map, **values})
 
 
 def _difference(roles: Sequence[str], written: Sequence[str]) -> str:
     """Which message a template does not write once."""
-    for place, role in enumerate(roles):
-        times = written.count(str(place))
+    for index, role in enumerate(roles):
+        times = written.count(str(index))
         if times != 1:
-            return f"it {'leaves out' if not times else 'repeats'} message {place + 1}, the {role}'s"
+            return f"it {'leaves out' if not times else 'repeats'} message {index + 1}, the {role}'s"
     return "it writes messages that are not there"

@@ -1,4 +1,4 @@
-"""Where the item of a media part comes from: the part itself, or the next of the row's list column."""
+"""The item of a media part: from the part itself, or the next of the row's list column."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def cell_of(part: Mapping[str, Any], kind: str, where: str) -> Any:
     if not named:
         return None
     if len(named) > 1:
-        found = f"{where}: {KINDS[kind]} with {' and '.join(map(repr, named))}"
-        raise MediaError(found=found, expected="one of them")
+        reason = f"{where}: {KINDS[kind]} with {' and '.join(map(repr, named))}"
+        raise MediaError(found=reason, expected="one of them")
     return _as_cell(part[named[0]], named[0], kind, where)
 
 
@@ -42,8 +42,8 @@ def _as_cell(value: Any, key: str, kind: str, where: str) -> Any:
     if value[:7].lower() == "file://":
         return unquote(value[7:])
     if "://" in value[:12]:
-        found = f"{where}: {describe(value)} is an address on the network"
-        raise MediaError(found=found, expected="a file", cure="Download it and give the file's path.")
+        reason = f"{where}: {describe(value)} is an address on the network"
+        raise MediaError(found=reason, expected="a file", cure="Download it and give the file's path.")
     return f"data:{kind}/unknown;base64,{value}" if key in ("base64", "data") else value
 
 
@@ -66,7 +66,7 @@ class Supply:
         return kind in self._there
 
     def next(self, kind: str, where: str, part: Mapping[str, Any]) -> Any:
-        """The next item; None where the column says that there is none in this place.
+        """The next item; None where the column has an empty entry.
 
         Raises:
             MediaError: If there are no more, or no such column.
@@ -75,28 +75,28 @@ class Supply:
         if self._used[kind] < len(items):
             self._used[kind] += 1
             return items[self._used[kind] - 1]
-        found = f"{where}: {KINDS[kind]} without a file"
+        reason = f"{where}: {KINDS[kind]} without a file"
         keys = ", ".join(f"'{key}'" for key in part if key != "type")
-        found += f" (it has {keys})" if keys else ""
+        reason += f" (it has {keys})" if keys else ""
         column = f"the row's column '{self._columns[kind]}'"
         if kind in self._there:
-            found += f", and {column} holds {len(items)}"
-            raise MediaError(found=found, expected="an item for each", cure=_cure(kind))
-        found += f", and the row has no column '{kind}s'"
-        raise MediaError(found=found, expected="one of the two", cure=_cure(kind))
+            reason += f", and {column} holds {len(items)}"
+            raise MediaError(found=reason, expected="an item for each", cure=_cure(kind))
+        reason += f", and the row has no column '{kind}s'"
+        raise MediaError(found=reason, expected="one of the two", cure=_cure(kind))
 
     def check_used(self) -> None:
-        """Refuse items that no part has asked for.
+        """Refuse items that no part uses.
 
         Raises:
             MediaError: If there are any.
         """
         for kind, items in self._items.items():
             if len(items) > self._used[kind]:
-                found = f"{self._used[kind]} parts of type {kind} without a file of their own, "
-                found += f"and {len(items)} items in column '{self._columns[kind]}'"
-                cure = f'Write {{"type": "{kind}"}} into the content where each item stands.'
-                raise MediaError(found=found, expected="as many", cure=cure)
+                reason = f"{self._used[kind]} parts of type {kind} without a file of their own, "
+                reason += f"and {len(items)} items in column '{self._columns[kind]}'"
+                fix = f'Write {{"type": "{kind}"}} into the content at the place of each item.'
+                raise MediaError(found=reason, expected="as many", cure=fix)
 
 
 def _items(cell: Any, kind: str) -> list[Any]:

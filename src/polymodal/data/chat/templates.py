@@ -1,4 +1,4 @@
-"""Templates over the columns of a row, such as ``{image} {question}``: a row → a conversation."""
+"""Templates over the columns of a row, such as ``{image} {question}``, and conversations from them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from polymodal.errors import ConfigError, did_you_mean, one_line
 
 
 class Template:
-    """Text with columns in braces; ``{{`` and ``}}`` stand for braces.
+    """Text with columns in braces; ``{{`` and ``}}`` are literal braces.
 
     Args:
         text: The template.
-        where: What the user calls it, for messages.
+        where: Its name in messages.
 
     Raises:
         ConfigError: If the braces do not match, or name no column.
@@ -29,8 +29,8 @@ class Template:
         try:
             self._pieces = list(_pieces(text))
         except ValueError as error:
-            cure = "Write {column} for a column's cell, {{ and }} for braces"
-            raise ConfigError(f"{where}: '{one_line(text, 200)}' cannot be read ({error}). {cure}") from None
+            fix = "Write {column} for a column's cell, {{ and }} for braces"
+            raise ConfigError(f"{where}: '{one_line(text, 200)}' cannot be read ({error}). {fix}") from None
 
     @property
     def columns(self) -> list[str]:
@@ -46,18 +46,18 @@ class Template:
         known = list(columns)
         for column in self.columns:
             if column not in known:
-                cure = did_you_mean(column, known)
-                raise ConfigError(f"{self.where}: there is no column '{column}'. {cure}")
+                fix = did_you_mean(column, known)
+                raise ConfigError(f"{self.where}: there is no column '{column}'. {fix}")
 
     def fill(self, row: Mapping[str, Any], inputs: Mapping[str, str]) -> tuple[Part, ...]:
-        """What the template says of a row: the items of columns that are inputs, the texts of all others.
+        """Fill the template with a row: items of columns that are inputs, texts of all others.
 
-        Texts stand as they are written, empty cells say nothing; an input's empty cell is an item that is
-        missing, and a list of several items stands as several.
+        Texts are unchanged, empty cells are empty texts; an input's empty cell is a missing item, and a list
+        of items becomes several items.
 
         Args:
-            row: Cells by column; one that is not there is empty.
-            inputs: Modality by the name of the input.
+            row: Cells by column; a missing column is empty.
+            inputs: Modality by input.
 
         Raises:
             MediaError: If a cell is no text; it names the column.
@@ -72,15 +72,15 @@ class Template:
         return tuple(parts)
 
     def beside(self, inputs: Iterable[str]) -> str:
-        """What the template writes between the first of ``inputs`` in it and its neighbour."""
+        """The text between the first of ``inputs`` in the template and its neighbour."""
         names = list(inputs)
         for (before, column), (after, _) in zip(self._pieces, [*self._pieces[1:], ("", None)], strict=True):
             if column in names:
                 return after or before
         return ""
 
-    def says_nothing(self, row: Mapping[str, Any]) -> bool:
-        """Whether all the columns it names are empty in a row, or what it says is blank."""
+    def is_blank(self, row: Mapping[str, Any]) -> bool:
+        """Whether all its columns are empty in a row, or the filled text is blank."""
         texts = [text_of(row.get(column), column) for column in self.columns]
         return all(not text or text.isspace() for text in texts or [self.text])
 
@@ -112,7 +112,7 @@ def _media(cell: Any, name: str, modality: str) -> list[Media]:
 
 
 def text_of(cell: Any, column: str) -> str:
-    """The text of a cell as it stands there, ``""`` where it is empty; numbers as :func:`as_label` has them.
+    """The text of a cell, ``""`` if it is empty; numbers as in :func:`as_label`.
 
     Raises:
         MediaError: If it holds a list, a record or bytes.
@@ -122,21 +122,21 @@ def text_of(cell: Any, column: str) -> str:
     if not isinstance(cell, Mapping) and is_empty(cell):
         return ""
     if hasattr(cell, "__len__"):
-        found = f"column '{column}' holds {describe(cell)}"
-        cure = f"Declare '{column}' as an input, or take another column."
-        raise MediaError(found=found, expected="a text or a number", cure=cure)
+        reason = f"column '{column}' holds {describe(cell)}"
+        fix = f"Declare '{column}' as an input, or take another column."
+        raise MediaError(found=reason, expected="a text or a number", cure=fix)
     return as_label(cell)
 
 
 class RowReader:
-    """Makes a conversation of a row by templates: optional system text, prompt, answer where one is known.
+    """Builds a conversation from a row by templates: optional system message, prompt, and answer if known.
 
     Args:
-        prompt: Template of what the user says.
-        answer: Template of what the assistant says, over columns that are no inputs; the row has no answer
-            where all of them are empty.
-        system: Text that stands before every conversation.
-        inputs: Modality by the name of the input.
+        prompt: Template of the user's message.
+        answer: Template of the assistant's message, over columns that are no inputs; without one where all of
+            them are empty.
+        system: System message of every conversation.
+        inputs: Modality by input.
 
     Raises:
         ConfigError: If a template cannot be read, or the answer holds an input.
@@ -150,8 +150,8 @@ class RowReader:
         self.system, self.inputs = system, dict(inputs)
         for column in self.answer.columns if self.answer else ():
             if column in self.inputs:
-                cure = "Answers are words: name a column of text, or make it no input"
-                raise ConfigError(f"generation.answer: '{column}' is an input. {cure}")
+                fix = "Answers are words: name a column of text, or make it no input"
+                raise ConfigError(f"generation.answer: '{column}' is an input. {fix}")
 
     def read(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
         """The conversation of a row.
@@ -161,6 +161,6 @@ class RowReader:
         """
         messages = [Message(SYSTEM, (self.system,))] if self.system and not self.system.isspace() else []
         messages.append(Message(USER, self.prompt.fill(row, self.inputs)))
-        if self.answer is not None and not self.answer.says_nothing(row):
+        if self.answer is not None and not self.answer.is_blank(row):
             messages.append(Message(ASSISTANT, self.answer.fill(row, {})))
         return tuple(messages)

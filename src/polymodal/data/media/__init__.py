@@ -1,5 +1,4 @@
-"""Media in cells: opened within limits, decoded, described; the names used outside this room, loaded
-lazily."""
+"""Media in cells: opened within limits, decoded and described; names are imported lazily."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Clips that come as pictures: arrays of frames, and animated WebP and AVIF, which libav does not show."""
+"""Clips from arrays of frames, and from animated WebP and AVIF, which libav does not decode."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from polymodal.data.media.path_access import Root
 EXPECTED = "numbers of shape (frames, height, width, channels) or (frames, height, width)"
 CHANNELS = (1, 3, 4)
 CANVAS_BYTES = 32
-"""Bytes a pixel that an animation's decoder, its frame and copies of it take, measured with Pillow 13."""
+"""Bytes per pixel for the decoder of an animation, its frame and its copies, measured with Pillow 13."""
 
 
 def open_stills(cell: Any, root: Root, limits: Limits) -> ArrayClip | Animation | None:
-    """The clip in a cell that holds pictures; None for a file that is libav's to read.
+    """The clip in a cell of images; None for a file that libav decodes.
 
     Raises:
         MediaError: If there is no such file, or it is damaged, too large or no clip.
@@ -42,8 +42,8 @@ def open_stills(cell: Any, root: Root, limits: Limits) -> ArrayClip | Animation 
 
 
 def middles(count: int, wanted: int) -> list[int]:
-    """The middle of each of ``wanted`` equal stretches of ``count`` places."""
-    return [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
+    """The middles of ``wanted`` equal segments of ``count`` positions."""
+    return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
 
 
 def check_frame(width: int, height: int, name: str, limits: Limits) -> None:
@@ -53,17 +53,17 @@ def check_frame(width: int, height: int, name: str, limits: Limits) -> None:
         MediaError: If they have more than ``limits`` allow.
     """
     if width * height > limits.pixels:
-        found = f"{name} has frames of {width} x {height} pixels"
-        cure = "Make the clip smaller."
-        raise MediaError(found=found, expected=f"at most {limits.pixels:,} pixels", cure=cure)
+        reason = f"{name} has frames of {width} x {height} pixels"
+        fix = "Make the clip smaller."
+        raise MediaError(found=reason, expected=f"at most {limits.pixels:,} pixels", cure=fix)
 
 
 def _check_canvas(size: tuple[int, int], name: str, limits: Limits) -> None:
     held = CANVAS_BYTES * size[0] * size[1]
     if held > limits.memory:
-        found = f"{name}: frames of {size[0]} x {size[1]} pixels take {held:,} bytes to decode"
+        reason = f"{name}: frames of {size[0]} x {size[1]} pixels take {held:,} bytes to decode"
         expected = f"at most {limits.memory:,} bytes"
-        raise MediaError(found=found, expected=expected, cure="Make the clip smaller.")
+        raise MediaError(found=reason, expected=expected, cure="Make the clip smaller.")
 
 
 def check_count(frames: int, name: str, limits: Limits) -> None:
@@ -73,8 +73,8 @@ def check_count(frames: int, name: str, limits: Limits) -> None:
         MediaError: If they have more than ``limits`` allow.
     """
     if frames > limits.frames:
-        found = f"{name} has more than {limits.frames:,} frames"
-        raise MediaError(found=found, expected=f"at most {limits.frames:,} frames", cure="Cut the clip.")
+        reason = f"{name} has more than {limits.frames:,} frames"
+        raise MediaError(found=reason, expected=f"at most {limits.frames:,} frames", cure="Cut the clip.")
 
 
 def check_work(pixels: int, name: str, limits: Limits) -> None:
@@ -84,24 +84,24 @@ def check_work(pixels: int, name: str, limits: Limits) -> None:
         MediaError: If they are more than ``limits`` allow.
     """
     if pixels > limits.decoded:
-        found = f"{name}: more than {limits.decoded:,} pixels lie before the frames that are read"
-        cure = "Cut it, make it smaller, or write it with a key frame every second."
-        raise MediaError(found=found, expected="a shorter or smaller clip", cure=cure)
+        reason = f"{name}: more than {limits.decoded:,} pixels lie before the frames that are read"
+        fix = "Cut it, make it smaller, or write it with a key frame every second."
+        raise MediaError(found=reason, expected="a shorter or smaller clip", cure=fix)
 
 
 class ArrayClip:
-    """Frames in an array; one that does not say how fast they go.
+    """Frames in an array, without a frame rate.
 
     Args:
         array: ``(frames, height, width, channels)``, ``(frames, channels, height, width)`` or
             ``(frames, height, width)``.
-        name: What messages call it.
-        limits: The most that is read.
+        name: Its name in messages.
+        limits: Limits of what is read.
 
     Attributes:
-        count: Of the frames.
+        count: Number of frames.
         size: Width and height.
-        seconds: 0, for it is not known.
+        seconds: 0, for it is unknown.
     """
 
     seconds = 0.0
@@ -120,7 +120,7 @@ class ArrayClip:
         self._full_scale = max((scale for scale in scales if scale), default=None)
 
     def places(self, wanted: int) -> list[int]:
-        """Which frames are shown in the middles of ``wanted`` equal stretches."""
+        """The frames in the middles of ``wanted`` equal segments."""
         return middles(self.count, wanted)
 
     def frame(self, place: int) -> Image.Image:
@@ -129,48 +129,48 @@ class ArrayClip:
 
 
 class Animation:
-    """An animated picture that Pillow reads.
+    """An animated image that Pillow decodes.
 
     Args:
         content: Its bytes.
         kind: Its format, by Pillow's name.
-        name: What messages call it.
-        limits: The most that is read.
+        name: Its name in messages.
+        limits: Limits of what is read.
 
     Attributes:
-        count: Of the frames.
+        count: Number of frames.
         size: Width and height.
-        seconds: How long it lasts.
+        seconds: Duration.
     """
 
     def __init__(self, content: bytes, kind: str, name: str, limits: Limits) -> None:
         image: Any = Image.open(BytesIO(content), formats=(kind,))
         self._image, self.count, self.size = image, int(image.n_frames), image.size
         if self.count < 2:
-            found = f"{name} holds one picture and no clip"
-            raise MediaError(found=found, expected="a clip", cure="Replace the file.")
+            reason = f"{name} holds one picture and no clip"
+            raise MediaError(found=reason, expected="a clip", cure="Replace the file.")
         check_frame(self.size[0], self.size[1], name, limits)
         _check_canvas(self.size, name, limits)
         check_count(self.count, name, limits)
         check_work(2 * self.count * self.size[0] * self.size[1], name, limits)
         self._ends: list[float] = []  # in milliseconds
-        for place in range(self.count):
-            self._image.seek(place)
+        for index in range(self.count):
+            self._image.seek(index)
             self._image.load()
             before = self._ends[-1] if self._ends else 0.0
             self._ends.append(before + max(0.0, float(self._image.info.get("duration") or 0.0)))
         self.seconds = self._ends[-1] / 1000
         if self.seconds > limits.seconds:
-            found = f"{name} is longer than {limits.seconds:g} seconds"
+            reason = f"{name} is longer than {limits.seconds:g} seconds"
             raise MediaError(
-                found=found, expected=f"at most {limits.seconds:g} seconds", cure="Cut the clip."
+                found=reason, expected=f"at most {limits.seconds:g} seconds", cure="Cut the clip."
             )
 
     def places(self, wanted: int) -> list[int]:
-        """Which frames are shown in the middles of ``wanted`` equal stretches of time."""
+        """The frames that are shown in the middles of ``wanted`` equal segments of time."""
         if not self._ends[-1]:
             return middles(self.count, wanted)
-        moments = [(2 * place + 1) * self._ends[-1] / (2 * wanted) for place in range(wanted)]
+        moments = [(2 * index + 1) * self._ends[-1] / (2 * wanted) for index in range(wanted)]
         return [min(self.count - 1, bisect_right(self._ends, moment)) for moment in moments]
 
     def frame(self, place: int) -> Image.Image:

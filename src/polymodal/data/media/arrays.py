@@ -1,4 +1,4 @@
-"""Arrays in cells: NumPy's format in bytes keeps their type; what an array of pixels stands for."""
+"""Arrays in cells: storage in NumPy's format, and the modality of an array of pixels."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ HEADERS: dict[tuple[int, int], Any] = {
 }
 CHANNELS = (1, 2, 3, 4)
 UNKNOWN_TO_NUMPY = ("torch.bfloat16", "torch.float8")
-"""Types of tensors that NumPy has not: their values are exact in 32 bits."""
+"""Types of tensors that NumPy does not have; their values are exact in float32."""
 
 
 def as_array(cell: Any) -> np.ndarray:
-    """NumPy's array of an array, a tensor of any device, or lists of numbers.
+    """Convert an array, a tensor on any device, or lists of numbers to a NumPy array.
 
     Raises:
         ValueError: If lists in it are of different lengths.
     """
-    if hasattr(cell, "detach"):  # a tensor that is learned, or lies on a GPU
+    if hasattr(cell, "detach"):  # a tensor with a gradient, or on a GPU
         cell = cell.detach().cpu()
         if str(cell.dtype).startswith(UNKNOWN_TO_NUMPY):
             cell = cell.float()
@@ -48,7 +48,7 @@ def packed(array: np.ndarray) -> bytes:
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether it lies by columns, and type of the array that follows.
+    """Shape, whether it is in Fortran order, and type of the array that follows.
 
     Raises:
         ValueError: If it is damaged, or of a version that is not known.

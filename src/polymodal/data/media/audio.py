@@ -1,4 +1,4 @@
-"""Cell (path, bytes, data URI, array) → one channel of sound; never more is held than what is kept of it."""
+"""Decoding of audio: from a cell (path, bytes, data URI, array) to mono samples, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from polymodal.data.media.decoding import SOUND_ALONE, check_codec, damage, open
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.reading_notes import note
 
-# A WAV header says everything: not probing for what it might hide halves the time of a short recording.
+# A WAV header is complete: without probing, a short recording takes half the time.
 WAV_OPTIONS = {"probesize": "2048", "analyzeduration": "0"}
 STREAMED = 2**22
-"""Samples above which a recording is resampled piece by piece instead of as a whole."""
+"""Samples above which a recording is resampled in pieces."""
 WIDTHS = (16, 24, 32)
-"""Bits of whole numbers that lost their type: the first that holds all of a recording's."""
+"""Bits of integers without a type: the first that hold all samples."""
 LOUDEST = 4.0
-"""Times full scale (12 decibels) up to which floats are clipped; beyond it they are of another scale."""
+"""Multiple of full scale (12 decibels) up to which floats are clipped; louder ones have another scale."""
 UNTYPED = 8
-"""Bytes of a whole number as Python's lists and Arrow hold it: no recording was written in so many."""
+"""Bytes of an integer in Python's lists and Arrow; no recording has so many."""
 LONGEST = ("matroska,webm", "flv")
 """Formats that declare the length of their longest stream."""
 FRAMED = ("ac3", "eac3", "mp3", "aac")
-"""Formats that are nothing but frames, each of which says its length."""
+"""Formats of mere frames, each with its length."""
 ALONE = ("flac", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb")
-"""Codecs whose frames can be decoded without those before, and which refuse one that is not whole."""
+"""Codecs whose frames decode independently, and which refuse an incomplete frame."""
 ESTIMATED = (*FRAMED, "ac3", "eac3", "amr", "mpeg", "mpegts", "ogg", "wav")
-"""Formats of which libav only estimates the length, or whose bytes were counted before."""
+"""Formats whose length libav only estimates, or whose bytes are counted elsewhere."""
 
 
 def load_audio(
@@ -48,19 +48,19 @@ def load_audio(
     seconds: float | None = None,
     limits: Limits = LIMITS,
 ) -> np.ndarray:
-    """The recording in a cell as one channel ``(samples,)`` float32 in [-1, 1] at ``rate`` samples a second.
+    """Decode the recording in a cell: mono ``(samples,)`` float32 in [-1, 1] at ``rate`` samples per second.
 
-    Whole numbers have the full scale of their type; those that lost it (lists, 64 bits), and floats that are
-    whole numbers beyond [-1, 1], that of 16, 24 or 32 bits, the first that holds them all. Other floats up to
-    four times full scale are clipped, louder ones refused.
+    Integers have the full scale of their type; integers without a type (lists, 64 bits), and floats that are
+    whole numbers beyond [-1, 1], have that of 16, 24 or 32 bits, the first that holds them all. Other floats
+    up to four times full scale are clipped, louder ones refused.
 
     Args:
         cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}`` of any
             format among :data:`~polymodal.data.media.decoding.DEMUXERS`, or ``{"array", "sampling_rate"}``.
         root: Folder that relative paths refer to; the current one by default.
-        rate: Samples a second of what is returned.
-        seconds: The most that is returned, from the start; no more than this is decoded. All by default.
-        limits: The most that is read.
+        rate: Samples per second of the result.
+        seconds: Longest result, from the start; no more than this is decoded. By default all.
+        limits: Limits of what is read.
 
     Raises:
         MediaError: If there is no such file, it is empty, too large, too long, damaged or cut short, holds no
@@ -76,14 +76,16 @@ def load_audio(
         if own != rate:
             samples, sound = len(sound), soxr.resample(sound, own, rate).clip(-1.0, 1.0)
             if not sound.size:
-                found = f"{describe(cell)} holds {samples} samples at {own} Hz, which are none at {rate} Hz"
-                raise MediaError(found=found, expected="sound", cure="Leave the cell empty instead.")
+                reason = f"{describe(cell)} holds {samples} samples at {own} Hz, which are none at {rate} Hz"
+                raise MediaError(found=reason, expected="sound", cure="Leave the cell empty instead.")
         most = None if seconds is None else max(1, round(rate * seconds))
-        return sound if most is None or len(sound) <= most else sound[:most].copy()  # the rest is let go
+        return (
+            sound if most is None or len(sound) <= most else sound[:most].copy()
+        )  # a copy, so that the rest is freed
 
 
 def audio_info(cell: Any, root: Root = None) -> tuple[float, int]:
-    """Seconds and samples a second of a recording; decoded only where the header does not say.
+    """Duration and samples per second of a recording; decoded only where the header does not hold them.
 
     Raises:
         MediaError: As ``load_audio``, except for damage behind the header.
@@ -109,9 +111,9 @@ def audio_info(cell: Any, root: Root = None) -> tuple[float, int]:
 def _decode(
     cell: Any, root: Root, limits: Limits, rate: int, seconds: float | None
 ) -> tuple[np.ndarray, int]:
-    """Sound in [-1, 1] and its samples a second, which are ``rate`` where it was resampled on the way."""
+    """Samples in [-1, 1] and their rate, which is ``rate`` where they were resampled on the way."""
     with open_cell(cell, root, limits) as stream:
-        head = check_whole(stream, cell)  # before all: a plain WAV cut short would read as a shorter one
+        head = check_whole(stream, cell)  # first: a truncated WAV would read as a shorter one
         plain = _plain_wave(stream, cell, limits, seconds) if _is_wave(head) else None
     if plain is not None:
         return plain
@@ -124,19 +126,19 @@ def _decode(
 
 
 def _needed(own: int, seconds: float | None) -> int | None:
-    """Samples that have to be decoded for ``seconds`` of sound: the resampler looks a little ahead."""
+    """Samples to decode for ``seconds`` of audio: the resampler looks a little ahead."""
     return None if seconds is None else math.ceil(own * seconds) + max(own // 4, 2048)
 
 
 class _Kept:
-    """What is kept of a recording while its frames come.
+    """Collects the samples of a recording while its frames are decoded.
 
     Args:
         cell: What is read, for messages.
-        limits: The most that is decoded.
-        rate: Samples a second that are wanted, for recordings that are resampled on the way.
-        seconds: The most that is wanted.
-        lossy: Whether its codec gives floats that may be a little louder than what was encoded.
+        limits: Limits of what is decoded.
+        rate: Requested samples per second, for recordings that are resampled on the way.
+        seconds: Requested duration at most.
+        lossy: Whether its codec returns floats that may be a little louder than the original.
     """
 
     def __init__(
@@ -150,12 +152,12 @@ class _Kept:
 
     @property
     def is_enough(self) -> bool:
-        """Whether all that is wanted was decoded."""
+        """Whether enough samples are decoded."""
         needed = _needed(self.own, self.seconds) if self.own else None
         return needed is not None and self.frames >= needed
 
     def add(self, frame: Any) -> None:
-        """Take a decoded frame in.
+        """Add a decoded frame.
 
         Raises:
             MediaError: If this makes it too long, or too many samples.
@@ -167,16 +169,16 @@ class _Kept:
         if self.frames / self.own > self.limits.seconds:
             raise _too_long(self.cell, self.limits)
         if self._samples > self.limits.samples:
-            found = f"{describe(self.cell)} has more than {self.limits.samples:,} samples in all channels"
-            cure = "Cut the recording, or write it at fewer samples a second."
-            raise MediaError(found=found, expected=f"at most {self.limits.samples:,}", cure=cure)
+            reason = f"{describe(self.cell)} has more than {self.limits.samples:,} samples in all channels"
+            fix = "Cut the recording, or write it at fewer samples a second."
+            raise MediaError(found=reason, expected=f"at most {self.limits.samples:,}", cure=fix)
         self._parts.append(_mono(_by_channel(frame, channels)))
         self._waiting += frame.samples
         if self._waiting > STREAMED and self.own != self.rate:
             self._resample(last=False)
 
     def sound(self) -> tuple[np.ndarray, int]:
-        """The sound in [-1, 1] and its samples a second."""
+        """The samples in [-1, 1] and their rate."""
         if self._resampler is not None:
             self._resample(last=True)
             return np.concatenate(self._done), self.rate
@@ -195,7 +197,7 @@ class _Kept:
 
 
 def _read_packets(container: Any, audio: Any, kept: _Kept) -> None:
-    """Decode what is wanted; of the rest only the lengths are read, which say whether the file is whole.
+    """Decode the requested part; of the rest only the lengths are read, to see whether the file is complete.
 
     Raises:
         MediaError: If it is too long or cut short.
@@ -213,7 +215,7 @@ def _read_packets(container: Any, audio: Any, kept: _Kept) -> None:
             end = max(end, float(packet.pts * packet.time_base) + own)
         if packet.stream.index != audio.index:
             continue
-        if packet.is_corrupt and not codec.startswith("pcm"):  # of them any part is whole
+        if packet.is_corrupt and not codec.startswith("pcm"):  # any part of PCM can be decoded
             raise cut_short(kept.cell, "its last part is not whole")
         seconds, step = seconds + own, max(step, own)
         if seconds > kept.limits.seconds + 2 * step:
@@ -230,7 +232,7 @@ def _read_packets(container: Any, audio: Any, kept: _Kept) -> None:
     if seconds and is_short and container.format.name not in ESTIMATED:
         raise cut_short(kept.cell, f"it ends after {read:.3g} of {declared:.3g} seconds")
     if final is not None:
-        final.decode()  # raises where a part of it is missing
+        final.decode()  # raises if a part of it is missing
     if last_frame_is_cut(last):
         raise cut_short(kept.cell, "its last frame is not whole")
 
@@ -238,20 +240,20 @@ def _read_packets(container: Any, audio: Any, kept: _Kept) -> None:
 def _plain_wave(
     stream: BinaryIO, cell: Any, limits: Limits, seconds: float | None
 ) -> tuple[np.ndarray, int] | None:
-    """A WAV of 16-bit samples, which the standard library reads in a fraction of libav's time, or None."""
+    """A WAV of 16-bit samples, which the standard library reads much faster than libav; None for others."""
     content = BytesIO(stream.read())
     try:
         with wave.open(content) as sound:
             frames, rate, channels = sound.getnframes(), sound.getframerate(), sound.getnchannels()
             if sound.getsampwidth() != 2 or not rate:
                 return None
-            if frames * channels * 2 > content.getbuffer().nbytes:  # as one written to a pipe says
+            if frames * channels * 2 > content.getbuffer().nbytes:  # as in a file that was written to a pipe
                 return None
             if frames / rate > limits.seconds:
                 raise _too_long(cell, limits)
             needed = _needed(rate, seconds)
             samples = np.frombuffer(sound.readframes(min(frames, needed or frames)), dtype="<i2")
-    except (wave.Error, EOFError):  # of a kind that only libav knows
+    except (wave.Error, EOFError):  # a variant that only libav knows
         return None
     return _mono(samples[: len(samples) // channels * channels].reshape(-1, channels).T), rate
 
@@ -260,11 +262,11 @@ def _from_array(cell: Mapping[str, Any], limits: Limits) -> tuple[np.ndarray, in
     samples, own = np.asarray(cell["array"]), cell.get("sampling_rate")
     is_rate = isinstance(own, (int, float, np.number)) and not isinstance(own, bool) and own >= 1
     if not is_rate or samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf":
-        found = f"array of {samples.dtype}, shape {samples.shape} with sampling_rate {own!r}"
-        raise MediaError(found=found, expected="samples, or channels by samples, and samples a second")
+        reason = f"array of {samples.dtype}, shape {samples.shape} with sampling_rate {own!r}"
+        raise MediaError(found=reason, expected="samples, or channels by samples, and samples a second")
     assert own is not None
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        samples = samples.T  # more channels than samples: it was written samples by channels
+        samples = samples.T  # more channels than samples: the axes are swapped
     if samples.shape[-1] / own > limits.seconds:
         raise _too_long(cell, limits)
     if samples.dtype.kind in "iu" and samples.dtype.itemsize == UNTYPED:
@@ -276,25 +278,25 @@ def _from_array(cell: Mapping[str, Any], limits: Limits) -> tuple[np.ndarray, in
 
 
 def _full_scale(samples: np.ndarray, cell: Any) -> float:
-    """What stands for 1 in floats, or in whole numbers that lost their type."""
+    """The full scale of floats, or of integers without a type."""
     peak = float(np.abs(samples).max())
     if not 1.0 < peak < np.inf or (samples != np.rint(samples)).any():
         return 1.0
     bits = next((width for width in WIDTHS if peak <= 2.0 ** (width - 1)), None)
     if bits is None:
-        found = f"{describe(cell)} holds whole numbers to {peak:,.0f}"
+        reason = f"{describe(cell)} holds whole numbers to {peak:,.0f}"
         raise MediaError(
-            found=found, expected="samples of at most 32 bits", cure="Divide them by full scale."
+            found=reason, expected="samples of at most 32 bits", cure="Divide them by full scale."
         )
     note(f"whole numbers without a type, read as samples of {bits} bits")
     return 2.0 ** (bits - 1)
 
 
 def _in_range(sound: np.ndarray, cell: Any, *, lossy: bool = False) -> np.ndarray:
-    """Floats as they come, which may be louder than full scale, of another scale, or no numbers."""
+    """Clip floats to full scale; other scales, and values that are no numbers, are refused."""
     if not np.isfinite(sound).all():
-        found = f"{describe(cell)} holds values that are no numbers"
-        raise MediaError(found=found, cure="Write the file anew.")
+        reason = f"{describe(cell)} holds values that are no numbers"
+        raise MediaError(found=reason, cure="Write the file again.")
     peak = float(np.abs(sound).max()) if sound.size and not lossy else 0.0
     if peak <= 1.0:
         return sound.clip(-1.0, 1.0)
@@ -302,29 +304,29 @@ def _in_range(sound: np.ndarray, cell: Any, *, lossy: bool = False) -> np.ndarra
     if full > 1.0:
         return (sound / np.float32(full)).clip(-1.0, 1.0)
     if peak > LOUDEST:
-        found = f"{describe(cell)} holds samples to {peak:,.6g}"
-        cure = "Divide them by their full scale, such as 32768 for samples of 16 bits."
-        raise MediaError(found=found, expected="floats from -1 to 1", cure=cure)
+        reason = f"{describe(cell)} holds samples to {peak:,.6g}"
+        fix = "Divide them by their full scale, such as 32768 for samples of 16 bits."
+        raise MediaError(found=reason, expected="floats from -1 to 1", cure=fix)
     note("louder than full scale, clipped at it")
     return sound.clip(-1.0, 1.0)
 
 
 def _too_long(cell: Any, limits: Limits) -> MediaError:
-    found = f"{describe(cell)} is longer than {limits.seconds:g} seconds"
-    return MediaError(found=found, expected=f"at most {limits.seconds:g} seconds", cure="Cut the recording.")
+    reason = f"{describe(cell)} is longer than {limits.seconds:g} seconds"
+    return MediaError(found=reason, expected=f"at most {limits.seconds:g} seconds", cure="Cut the recording.")
 
 
 def _by_channel(frame: Any, channels: int) -> np.ndarray:
     """The samples of a decoded frame: ``(channels, samples)``."""
     if not frame.format.is_planar:
         return frame.to_ndarray().reshape(-1, channels).T
-    # Of 8 channels and more PyAV's own ``to_ndarray`` reads beyond the last: the process would crash.
+    # With 8 channels or more PyAV's own ``to_ndarray`` reads out of bounds and crashes the process.
     kind = np.dtype(format_dtypes[frame.format.name])
     return np.stack([np.frombuffer(plane, kind, frame.samples) for plane in frame.planes[:channels]])
 
 
 def _mono(samples: np.ndarray) -> np.ndarray:
-    """Channels by samples of any sample format → their mean as float32, full scale at 1."""
+    """Mean over the channels of samples of any format, as float32 with full scale 1."""
     values = samples.astype(np.float32)
     if samples.dtype.kind == "u":
         half = float(2 ** (8 * samples.dtype.itemsize - 1))
@@ -341,8 +343,8 @@ def _container(stream: BinaryIO, cell: Any) -> Iterator[Any]:
     stream.seek(0)
     with open_container(stream, **SOUND_ALONE, **(WAV_OPTIONS if _is_wave(head) else {})) as container:
         if not container.streams.audio:
-            found = f"{describe(cell)} has no audio in it"
-            raise MediaError(found=found, expected="a recording", cure="Replace the file.")
+            reason = f"{describe(cell)} has no audio in it"
+            raise MediaError(found=reason, expected="a recording", cure="Replace the file.")
         check_codec(container.streams.audio[0], cell)
         yield container
 

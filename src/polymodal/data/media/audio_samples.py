@@ -16,11 +16,11 @@ WIDEST = 32
 
 def scaled_samples(table: pa.Table) -> pa.Table:
     """The table in which ``{"array", "sampling_rate"}`` of 8 to 32 bits hold floats from -1 to 1."""
-    for place, field in enumerate(table.schema):
+    for index, field in enumerate(table.schema):
         if holds_samples(field.type):
-            values = table.column(place)
+            values = table.column(index)
             chunks = [_scaled(chunk) for chunk in values.chunks]
-            table = table.set_column(place, field.name, pa.chunked_array(chunks) if chunks else values)
+            table = table.set_column(index, field.name, pa.chunked_array(chunks) if chunks else values)
     return table
 
 

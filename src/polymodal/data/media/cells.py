@@ -156,7 +156,7 @@ def _of_numpy(cell: Any) -> str | None:
     try:
         shape, _, dtype = read_header(BytesIO(bytes(cell[:4096])))
     except (ValueError, EOFError, SyntaxError):
-        return SEQUENCE.modality  # whoever reads it says what is wrong
+        return SEQUENCE.modality  # the reader reports the error
     return kind_of(shape, dtype)
 
 
@@ -181,7 +181,7 @@ def tidy_path(text: str) -> str:
 
 
 def describe(cell: Any) -> str:
-    """A short name of the cell for messages: its path, or how large it is."""
+    """A short description of a cell for messages: its path, or its size."""
     if isinstance(cell, Mapping):
         inner = next((cell[key] for key in ("path", "bytes", "array") if cell.get(key) is not None), None)
         return describe(inner) if inner is not None else "an empty cell"
@@ -190,7 +190,9 @@ def describe(cell: Any) -> str:
         if text[:5].lower() == "data:":
             return f"data: URI of {len(text)} characters"
         if os.path.isabs(text) and _recognise_text(text) is not None:
-            text = short_path(text)  # messages may be kept and shared: they name no folder of the machine
+            text = short_path(
+                text
+            )  # messages may be stored and shared, so they name no folder of the machine
         return text if len(text) <= 200 else f"{text[:200]}…"
     if isinstance(cell, RAW):
         return f"{len(cell)} bytes"
@@ -205,16 +207,16 @@ def open_cell(cell: Any, root: Root, limits: Limits) -> BinaryIO:
 
     Args:
         cell: A path, bytes, a ``data:`` URI, or a dict of ``path`` and ``bytes``.
-        root: Where its path starts; a :class:`polymodal.data.media.path_access.MediaAccess` also says which
-            files it may name.
-        limits: The most that is read.
+        root: Where its path starts; a :class:`polymodal.data.media.path_access.MediaAccess` also restricts
+            the files that it may name.
+        limits: Limits of what is read.
 
     Raises:
-        OutsideError: If the cell may not name the file; nothing tells whether there is one.
+        OutsideError: If the cell may not name the file, whether or not it exists.
         MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
     """
     given = cell
-    if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first test is the fast one
+    if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first test is fast
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if is_empty(cell):
         raise MediaError(found="an empty cell", expected="a file or its bytes")
@@ -254,10 +256,10 @@ def _check_address(name: str) -> None:
     if not mark or len(scheme) > 10 or not scheme.isalnum():
         return
     if scheme.lower() == "file":
-        cure = f"Give the plain path: {urllib.parse.unquote(rest)}"
-        raise MediaError(found=f"{describe(name)} is an address", expected="a path", cure=cure)
-    cure = "Download it and give the file's path."
-    raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=cure)
+        fix = f"Give the plain path: {urllib.parse.unquote(rest)}"
+        raise MediaError(found=f"{describe(name)} is an address", expected="a path", cure=fix)
+    fix = "Download it and give the file's path."
+    raise MediaError(found=f"{describe(name)} is an address on the network", expected="a file", cure=fix)
 
 
 def _hint(name: str, root: Root) -> str:
@@ -293,8 +295,8 @@ def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
     except (FileNotFoundError, NotADirectoryError):
         if tidy_path(name) != name:
             return _open_path(tidy_path(name), root, limits)
-        found = f"{short_path(name, root)} does not exist"
-        raise MediaError(found=found, cure=_hint(name, root)) from None
+        problem = f"{short_path(name, root)} does not exist"
+        raise MediaError(found=problem, cure=_hint(name, root)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(found=f"{describe(name)} cannot be opened ({reason})", expected="a file") from error
@@ -302,11 +304,11 @@ def _open_path(name: str, root: Root, limits: Limits) -> BinaryIO:
 
 def _outside(name: str, access: MediaAccess) -> OutsideError:
     if not access.within:
-        found, expected = "the path of a file", "the file's bytes or a data: URI"
-        return OutsideError(found=found, expected=expected)
-    found = f"{short_path(name, access)} lies outside the table's folder"
-    cure = "Name the folder of the files by data.root (--root), or allow any by --media-anywhere."
-    return OutsideError(found=found, expected="a file in that folder", cure=cure)
+        reason, expected = "the path of a file", "the file's bytes or a data: URI"
+        return OutsideError(found=reason, expected=expected)
+    reason = f"{short_path(name, access)} lies outside the table's folder"
+    fix = "Name the folder of the files by data.root (--root), or allow any by --media-anywhere."
+    return OutsideError(found=reason, expected="a file in that folder", cure=fix)
 
 
 def _check_bytes(size: int, cell: Any, limits: Limits) -> None:

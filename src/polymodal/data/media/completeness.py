@@ -1,4 +1,4 @@
-"""Whether a recording's file is whole, by what its container says: libav plays half a file too."""
+"""Whether a media file is complete, by its container: libav also plays truncated files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polymodal.data.media.cells import MediaError, describe
 BIG: Literal["big"] = "big"
 LITTLE: Literal["little"] = "little"
 SAMPLES = {3: (384, 1152, 1152), 2: (384, 1152, 576), 0: (384, 1152, 576)}
-"""Of a frame of MPEG audio, by version (3: 1, 2: 2, 0: 2.5), then by layer 1 to 3."""
+"""Samples of a frame of MPEG audio, by version (3: 1, 2: 2, 0: 2.5), then by layer 1 to 3."""
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 KILOBITS = {
     (3, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -33,7 +33,7 @@ PAGE = 65307
 
 
 class _Mpeg(NamedTuple):
-    """The header of a frame of MPEG audio: its bytes, samples and samples a second."""
+    """The header of a frame of MPEG audio: its bytes, samples and samples per second."""
 
     length: int
     samples: int
@@ -42,12 +42,12 @@ class _Mpeg(NamedTuple):
 
 
 def check_whole(stream: BinaryIO, cell: Any, kind: str = "recording") -> bytes:
-    """Refuse a file whose container says that more should follow; the stream is left at its start.
+    """Refuse a truncated file, by its container; the stream is left at its start.
 
     Args:
         stream: The file, at its start.
-        cell: What messages name.
-        kind: What they call it.
+        cell: The cell, for messages.
+        kind: Its kind, for messages.
 
     Returns:
         The first bytes.
@@ -67,13 +67,13 @@ def check_whole(stream: BinaryIO, cell: Any, kind: str = "recording") -> bytes:
 
 
 def cut_short(cell: Any, of: str, kind: str = "recording") -> MediaError:
-    """The refusal of a recording or clip that ends too early."""
-    found = f"{describe(cell)} is cut short: {of}"
-    return MediaError(found=found, expected=f"a whole {kind}", cure="Copy or record it again.")
+    """The error of a truncated recording or clip."""
+    reason = f"{describe(cell)} is cut short: {of}"
+    return MediaError(found=reason, expected=f"a whole {kind}", cure="Copy or record it again.")
 
 
 def last_frame_is_cut(frame: bytes) -> bool:
-    """Whether the last packet of an MPEG, AAC (ADTS) or AC-3 stream holds less than its header says."""
+    """Whether the last packet of an MPEG, AAC (ADTS) or AC-3 stream is shorter than its header declares."""
     if frame[:2] == b"\x0b\x77":
         return len(frame) < _ac3_length(frame)
     mpeg = _mpeg(frame)
@@ -99,10 +99,10 @@ def _ac3_length(frame: bytes) -> int:
 
 
 def _declared(head: bytes, stream: BinaryIO, size: int) -> int | None:
-    """How many bytes the file should have; 0 where it does not say, None for more than there are."""
+    """The declared size of the file in bytes; 0 if it is not declared, None if it is larger than the file."""
     if head[:4] == b"RIFF" and head[8:12] in (b"WAVE", b"AVI "):
         declared = int.from_bytes(head[4:8], LITTLE) + 8
-        return declared if declared <= 0x7FFF0000 else 0  # written to a pipe: not known at its start
+        return declared if declared <= 0x7FFF0000 else 0  # written to a pipe: unknown in the header
     if head[:4] == b"RF64" and head[12:16] == b"ds64":
         return int.from_bytes(head[20:28], LITTLE) + 8
     if head[:4] == b"FORM" and head[8:11] == b"AIF":
@@ -134,14 +134,14 @@ def _declared_caf(stream: BinaryIO, size: int) -> int:
         stream.seek(at)
         chunk = stream.read(12)
         length = int.from_bytes(chunk[4:], BIG, signed=True)
-        if chunk[:4] == b"data" or length < 0:  # -1: it was not known when the header was written
+        if chunk[:4] == b"data" or length < 0:  # -1: unknown when the header was written
             return at + 12 + length if length >= 0 else 0
         at += 12 + length
     return 0
 
 
 def _declared_matroska(stream: BinaryIO) -> int:
-    """The end of the segment of a Matroska or WebM file; 0 for one that was written as it was sent."""
+    """The end of the segment of a Matroska or WebM file; 0 for a streamed one."""
     stream.seek(0)
     start = stream.read(256)
     length, after = _ebml_size(start, 4)
@@ -153,7 +153,7 @@ def _declared_matroska(stream: BinaryIO) -> int:
 
 
 def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
-    """A size of EBML (RFC 8794) at a place, None for one that is not known, and the place behind it."""
+    """A size of EBML (RFC 8794) at an offset, None if unknown, and the offset after it."""
     width = 9 - data[at].bit_length() if len(data) > at else 9
     if width > 8:
         return None, at
@@ -163,7 +163,7 @@ def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
 
 
 def _declared_asf(stream: BinaryIO) -> int:
-    """The size that the header of a WMA or WMV states; 0 for one that was written as it was sent."""
+    """The size in the header of a WMA or WMV; 0 for a streamed one."""
     stream.seek(0)
     header = stream.read(ASF_HEADER)
     at = header.find(ASF_FILE)
@@ -177,9 +177,9 @@ def _is_whole_gif(stream: BinaryIO) -> bool:
     stream.seek(10)
     _skip_colours(stream, stream.read(3)[:1])
     while block := stream.read(1):
-        if block == b"\x2c":  # a picture
+        if block == b"\x2c":  # an image
             _skip_colours(stream, stream.read(9)[8:])
-        elif block != b"\x21":  # the end mark, or what the decoder may judge
+        elif block != b"\x21":  # the end mark, or something for the decoder
             return True
         stream.seek(1, os.SEEK_CUR)
         while length := stream.read(1):
@@ -190,7 +190,7 @@ def _is_whole_gif(stream: BinaryIO) -> bool:
 
 
 def _skip_colours(stream: BinaryIO, flags: bytes) -> None:
-    """Pass the table of colours that follows where ``flags`` say so."""
+    """Skip the table of colours, if ``flags`` declare one."""
     if flags and flags[0] & 0x80:
         stream.seek(3 << ((flags[0] & 7) + 1), os.SEEK_CUR)
 
@@ -204,7 +204,7 @@ def _declared_ogg(stream: BinaryIO, size: int) -> int | None:
         return 0
     page = tail[at:]
     if len(page) < 27 or len(page) < 27 + page[26]:
-        return None  # not even its header is whole
+        return None  # not even its header is complete
     end = start + at + 27 + page[26] + sum(page[27 : 27 + page[26]])
     return None if end > size else end
 
@@ -214,7 +214,7 @@ def _declared_mpeg(head: bytes, stream: BinaryIO) -> int:
     start = 0
     if head[:3] == b"ID3":
         parts = head[6:10]
-        start = 10 + sum((part & 0x7F) << 7 * (3 - place) for place, part in enumerate(parts))
+        start = 10 + sum((part & 0x7F) << 7 * (3 - index) for index, part in enumerate(parts))
     stream.seek(start)
     frame = stream.read(4096)
     skipped = len(frame) - len(frame.lstrip(b"\0"))
@@ -222,11 +222,11 @@ def _declared_mpeg(head: bytes, stream: BinaryIO) -> int:
     mpeg = _mpeg(frame)
     if mpeg is None:
         return 0
-    for at in (mpeg.tag, mpeg.tag + 2):  # a checksum may stand between
+    for at in (mpeg.tag, mpeg.tag + 2):  # a checksum may be between
         if frame[at : at + 4] in (b"Xing", b"Info"):
             flags = int.from_bytes(frame[at + 4 : at + 8], BIG)
-            place = at + 8 + 4 * (flags & 1)
-            counted = int.from_bytes(frame[place : place + 4], BIG) if flags & 2 else 0
+            index = at + 8 + 4 * (flags & 1)
+            counted = int.from_bytes(frame[index : index + 4], BIG) if flags & 2 else 0
             return start + skipped + counted if counted else 0
     if frame[36:40] == b"VBRI":
         return start + skipped + int.from_bytes(frame[46:50], BIG)

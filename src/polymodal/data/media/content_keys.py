@@ -1,4 +1,4 @@
-"""What media cells hold, by content: equal files under two names have one key, and few files are read."""
+"""Keys of media cells by content: equal files under two names have one key, and few files are read."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from polymodal.data.tables.table import each_cell
 class Contents:
     """Keys of the media cells of some columns: equal where, and only where, their contents are equal.
 
-    Files are compared by size first; only those that share it are read. A file that cannot be read is known
-    by its path.
+    Files are compared by size first; only files of equal size are read. The key of a file that cannot be read
+    is its path.
 
     Args:
         parts: The splits.
-        names: Columns; those that hold no media are passed over.
+        names: Columns; those without media are ignored.
     """
 
     def __init__(self, parts: Parts, names: Iterable[str]) -> None:
@@ -46,18 +46,18 @@ class Contents:
                 ]
 
     def keys(self, split: str, name: str) -> list[bytes]:
-        """A key a row, of all its items; empty where it has none."""
+        """One key per row, of all its items; empty where it has none."""
         return [_digest(*map(self._key, sources)) if sources else b"" for sources in self._cells[split, name]]
 
     def files(self, split: str, name: str) -> list[tuple[str, ...]]:
-        """The files a row that its items name; nothing for what stands in the cell itself."""
+        """Per row the files that its items name; none for items in the cell itself."""
         return [
             tuple(source for source in sources if isinstance(source, str))
             for sources in self._cells[split, name]
         ]
 
     def _source(self, item: Any, root: Root) -> Hashable:
-        """The path of a file, or the digest of what is here."""
+        """The path of a file, or the digest of an item in the cell."""
         if isinstance(item, Mapping) and item.get("array") is not None:
             return _digest(b"array", _of_numbers(item["array"]), repr(item.get("sampling_rate")).encode())
         path = _path(item, root)
@@ -109,17 +109,17 @@ def _size(path: str) -> int:
 def _content(item: Any, root: Root) -> bytes | None:
     try:
         with open_cell(item, root, LIMITS) as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=32))  # type: ignore[arg-type]
-    except (MediaError, OSError):  # the check names it
+            result = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=32))  # type: ignore[arg-type]
+    except (MediaError, OSError):  # the check reports it
         return None
-    return _digest(b"content", found.digest())
+    return _digest(b"content", result.digest())
 
 
 def _of_numbers(cell: Any) -> bytes:
-    """A list of numbers by their bytes: writing them out would take longer than reading them all."""
+    """A list of numbers as bytes, which is faster than as text."""
     try:
         array = np.asarray(cell)
-    except ValueError:  # of rows that differ in length
+    except ValueError:  # rows of different lengths
         return repr(cell).encode()
     numeric = array.dtype.kind in "fiub"
     return repr(array.shape).encode() + array.tobytes() if numeric else repr(cell).encode()

@@ -1,4 +1,4 @@
-"""What all decoders share: the formats that are opened, one kind of error for whatever they raise."""
+"""Common parts of the decoders: the formats that are opened, and one type of error for their failures."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from polymodal.data.media.cells import LIMITS, MediaError, describe, not_opened
 from polymodal.data.media.formats import AUDIO, IMAGE, VIDEO
 from polymodal.data.media.mp4_boxes import check_boxes
 
-# Pillow would try all it knows: EPS starts Ghostscript, others are rarely looked after.
+# Pillow would try all its formats: EPS starts Ghostscript, others are rarely maintained.
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
 DEMUXERS = (
     "wav", "w64", "mp3", "flac", "ogg", "mov", "mp4", "m4a", "3gp", "3g2", "matroska", "webm", "avi", "mpeg",
     "mpegvideo", "mpegts", "asf", "flv", "aiff", "au", "amr", "caf", "aac", "ac3", "eac3", "gif", "apng",
     "h264", "hevc", "m4v",
 )  # fmt: skip
-"""By libav's names. Its demuxers of text (``tty``, subtitles) would show a ``.txt`` as a film; playlists,
-lists of files and still pictures are no formats of a clip or a recording."""
+"""By libav's names. Its demuxers of text (``tty``, subtitles) would play a ``.txt`` as a video; playlists,
+lists of files and still images are no formats of a clip or a recording."""
 SOUND_CODECS = (
     "aac", "aac_latm", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf", "adpcm_yamaha",
     "alac", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "dca", "eac3", "flac", "g722",
@@ -48,17 +48,17 @@ PICTURE_CODECS = (
 )  # fmt: skip
 """The same of moving pictures."""
 CODECS = SOUND_CODECS + PICTURE_CODECS
-# A playlist may name other files and addresses; what a cell holds must never make us open those.
+# A playlist may name other files and addresses, which a cell must never open.
 OPTIONS = {
     "protocol_whitelist": "none",
     "format_whitelist": ",".join(DEMUXERS),
     "codec_whitelist": ",".join(CODECS),
 }
 SOUND_ALONE = {"codec_whitelist": ",".join(SOUND_CODECS)}
-"""For recordings: libav would decode the pictures of their covers while it opens them."""
+"""For recordings: libav would decode the images of their covers while it opens them."""
 LARGEST_BLOCK = 256 * 2**20
 """Bytes that libav may allocate at once: a header of 4 KB may declare an index of gigabytes."""
-# A title in an old encoding is no reason to refuse a file; from version 19 on that is PyAV's own way.
+# A title in an old encoding is no reason to refuse a file; the default of PyAV from version 19.
 OPEN: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 # What decoders are known to raise on damaged bytes.
 DAMAGED = (
@@ -67,15 +67,15 @@ DAMAGED = (
 )  # fmt: skip
 KINDS = {each.noun: each.modality for each in (IMAGE, AUDIO, VIDEO)}
 INVALID = 22
-"""The number of libav's error at a format that is not among those opened (EINVAL)."""
+"""libav's error number for a format that is not opened (EINVAL)."""
 
 
 @cache
 def _limit_blocks() -> None:
     """Set :data:`LARGEST_BLOCK` in this process; PyAV does not offer it.
 
-    Where a module does not show the functions of the libraries that it is linked to (Windows), libav's own
-    limit of 2 GiB stays.
+    Where a module does not export the functions of its libraries (Windows), libav's own limit of 2 GiB
+    remains.
     """
     limit = getattr(ctypes.CDLL(frame.__file__), "av_max_alloc", None)
     if limit is not None:
@@ -83,7 +83,7 @@ def _limit_blocks() -> None:
 
 
 def open_container(stream: BinaryIO, **options: str) -> Any:
-    """The file, opened by libav; the caller closes it.
+    """Open a file with libav; the caller closes it.
 
     Raises:
         av.FFmpegError: If it is damaged.
@@ -108,13 +108,13 @@ def check_codec(stream: Any, cell: Any) -> None:
     context = stream.codec_context  # none where libav has no decoder
     name = "something unknown" if context is None else context.name
     if name not in CODECS:
-        found = f"{describe(cell)} is encoded as {name}, which is not opened"
-        raise MediaError(found=found, expected="a usual codec", cure="Convert the file.")
+        reason = f"{describe(cell)} is encoded as {name}, which is not opened"
+        raise MediaError(found=reason, expected="a usual codec", cure="Convert the file.")
 
 
 @contextmanager
 def damage(cell: Any, kind: str) -> Iterator[None]:
-    """Whatever a decoder raises on what it cannot read comes out as one kind of error.
+    """Turn the errors of a decoder inside the block into one type.
 
     Args:
         cell: What is read, for messages.
@@ -125,20 +125,22 @@ def damage(cell: Any, kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except Image.DecompressionBombError as error:  # Pillow has a limit of its own, and looks before we do
+    except Image.DecompressionBombError as error:  # Pillow has its own limit, which it checks first
         size = re.search(r"\d+", str(error))
-        found = f"{describe(cell)} has {int(size[0]):,} pixels" if size else f"{describe(cell)} is too large"
+        problem = (
+            f"{describe(cell)} has {int(size[0]):,} pixels" if size else f"{describe(cell)} is too large"
+        )
         most = min(LIMITS.pixels, 2 * (Image.MAX_IMAGE_PIXELS or LIMITS.pixels))
         expected = f"at most {most:,} pixels"
-        raise MediaError(found=found, expected=expected, cure="Make the picture smaller.") from error
+        raise MediaError(found=problem, expected=expected, cure="Make the picture smaller.") from error
     except DAMAGED as error:
         refused = not_opened(cell, KINDS[kind])
         if refused is not None:
             raise refused from error
         reason = _reason(error)
-        found = f"{describe(cell)} cannot be decoded ({reason})"
-        cure = "Replace the file, or leave the cell empty."
-        raise MediaError(found=found, expected=kind, cure=cure) from error
+        problem = f"{describe(cell)} cannot be decoded ({reason})"
+        fix = "Replace the file, or leave the cell empty."
+        raise MediaError(found=problem, expected=kind, cure=fix) from error
 
 
 def _reason(error: BaseException) -> str:

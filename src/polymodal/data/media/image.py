@@ -1,4 +1,4 @@
-"""Cell (path, bytes, data URI, array) → an upright picture in 8 bits; what it takes is known before."""
+"""Decoding of images: from a cell (path, bytes, data URI, array) to an upright 8-bit image, within limits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from polymodal.data.media.decoding import PICTURES, damage
 from polymodal.data.media.path_access import Root
 
 FULL_SCALES = (255, 1023, 4095, 65535, 2**31 - 1)
-"""What may stand for white in a picture of more than 8 bits: 8, 10, 12, 16 and 31 bits."""
+"""Values of white in an image of more than 8 bits: 8, 10, 12, 16 and 31 bits."""
 OVERSHOOT = 1.1
-"""Floats up to this are on the scale of 1: resizing and rounding go a little beyond white, which is cut."""
+"""Floats up to this have the scale of 1: resizing and rounding can exceed white, which is clipped."""
 STRIP = 2**20
 """Pixels that are converted at once."""
 WEBP_BYTES, AVIF_BYTES, DEEP_BYTES = 16, 16, 24
-"""Bytes a pixel that these take while they are decoded, measured with Pillow 13."""
+"""Bytes per pixel while these are decoded, measured with Pillow 13."""
 SCAN, MOST_SCANS = b"\xff\xda", 2000
-"""How a scan of a JPEG begins, and how many there may be; encoders write some 10, of 12 bits at most 200."""
+"""Marker of a scan of a JPEG, and most scans; encoders write about 10, with 12 bits at most 200."""
 BITS, SAMPLES, STRIP_LINES, TILE = 258, 277, 278, (322, 323)
 """Tags of a TIFF."""
 EXPECTED = "numbers of shape (height, width) or (height, width, channels)"
@@ -38,19 +38,19 @@ def load_image(
     gray: bool = False,
     full_scale: float | None = None,
 ) -> Image.Image:
-    """The picture in a cell, upright, in mode RGB; transparency lies on white.
+    """Decode the image in a cell: upright, in mode RGB, transparency on white.
 
-    Pictures of more than 8 bits are divided by ``full_scale``; without one, by the first of 1 (floats), 255,
-    1023, 4095, 65535 and 2³¹-1 that holds their values. Pictures of 8 bits stay as they are.
+    Images of more than 8 bits are divided by ``full_scale``; without one, by the first of 1 (floats), 255,
+    1023, 4095, 65535 and 2³¹-1 that holds their values. Images of 8 bits are unchanged.
 
     Args:
         cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}``, PIL
             image, or array, tensor or lists ``(height, width)``, ``(height, width, channels)`` or
             ``(channels, height, width)``.
         root: Folder that relative paths refer to; the current one by default.
-        limits: The most that is read.
-        gray: Leave a picture of one channel as it is, in mode L.
-        full_scale: What stands for white in pictures of more than 8 bits.
+        limits: Limits of what is read.
+        gray: Keep an image of one channel in mode L.
+        full_scale: The value of white in images of more than 8 bits.
 
     Raises:
         MediaError: If there is no such file, it is empty, too large, damaged or cut short, no picture, holds
@@ -69,7 +69,7 @@ def load_image(
 
 
 def image_size(cell: Any, root: Root = None) -> tuple[int, int]:
-    """Width and height of the upright picture, from its header only.
+    """Width and height of the upright image, from its header only.
 
     Raises:
         MediaError: As ``load_image``, except for damage behind the header.
@@ -80,7 +80,7 @@ def image_size(cell: Any, root: Root = None) -> tuple[int, int]:
         try:
             with Image.open(stream, formats=PICTURES) as image:
                 _check_pixels(image, cell, LIMITS)
-                turned = _orientation(image) >= 5  # orientations 5 to 8 lie on their side
+                turned = _orientation(image) >= 5  # orientations 5 to 8 are rotated by 90 degrees
                 return (image.height, image.width) if turned else image.size
         except UnidentifiedImageError:
             array = _numpy_file(stream, cell, LIMITS)
@@ -90,7 +90,7 @@ def image_size(cell: Any, root: Root = None) -> tuple[int, int]:
 
 
 def own_full_scale(cell: Any, root: Root = None) -> float | None:
-    """What stands for white in a picture of more than 8 bits taken alone; None for one of 8, by its header.
+    """The value of white in an image of more than 8 bits, from that image alone; None for 8 bits.
 
     Raises:
         MediaError: As ``load_image``.
@@ -105,7 +105,7 @@ def own_full_scale(cell: Any, root: Root = None) -> float | None:
             head = stream.read(26)
             stream.seek(0)
             if head[:2] == b"\xff\xd8" or (head[1:4] == b"PNG" and head[24] <= 8):
-                return None  # most pictures: this takes no decoder
+                return None  # most images: no decoding needed
             return _file_scale(stream, cell)
 
 
@@ -149,7 +149,7 @@ def _from_file(
             picture.getexif()[0x0112] = turn
             return _to_rgb(ImageOps.exif_transpose(picture), gray, full_scale, cell)
         image.load()
-        if image.info:  # where the file says nothing of the picture, it does not say how to turn it
+        if image.info:  # without metadata there is no orientation
             ImageOps.exif_transpose(image, in_place=True)
         return _to_rgb(image, gray, full_scale, cell)
 
@@ -170,9 +170,9 @@ def _numpy_file(stream: BinaryIO, cell: Any, limits: Limits) -> np.ndarray | Non
 
 def _check_pixels(image: Image.Image, cell: Any, limits: Limits) -> None:
     if image.width * image.height > limits.pixels:
-        found = f"{describe(cell)} has {image.width} x {image.height} pixels"
+        reason = f"{describe(cell)} has {image.width} x {image.height} pixels"
         raise MediaError(
-            found=found, expected=f"at most {limits.pixels:,} pixels", cure="Make the picture smaller."
+            found=reason, expected=f"at most {limits.pixels:,} pixels", cure="Make the picture smaller."
         )
     tile = _tile_bytes(image) if image.format == "TIFF" else 0
     if image.width * image.height * DEEP_BYTES + tile > limits.memory:  # the most that any takes
@@ -183,13 +183,13 @@ def _check_pixels(image: Image.Image, cell: Any, limits: Limits) -> None:
 
 def _check_memory(size: int, cell: Any, limits: Limits) -> None:
     if size > limits.memory:
-        found = f"{describe(cell)} takes {size:,} bytes to decode"
+        reason = f"{describe(cell)} takes {size:,} bytes to decode"
         expected = f"at most {limits.memory:,} bytes"
-        raise MediaError(found=found, expected=expected, cure="Make the picture smaller.")
+        raise MediaError(found=reason, expected=expected, cure="Make the picture smaller.")
 
 
 def _tile_bytes(image: Any) -> int:
-    """Bytes of a tile or strip of a TIFF, which is unpacked whole however small the picture is."""
+    """Bytes of a tile or strip of a TIFF, which is unpacked whole, however small the image."""
     tags = image.tag_v2
     bits = sum(tags.get(BITS, (1,)) * (1 if len(tags.get(BITS, (1,))) > 1 else tags.get(SAMPLES, 1)))
     lines = min(image.height, tags.get(STRIP_LINES, image.height))
@@ -197,18 +197,18 @@ def _tile_bytes(image: Any) -> int:
 
 
 def _check_scans(image: Any, cell: Any) -> None:
-    """Refuse a progressive JPEG of more scans than an encoder writes: each passes all pixels again."""
-    place = image.fp.tell()
+    """Refuse a progressive JPEG of more scans than encoders write: each one processes all pixels."""
+    index = image.fp.tell()
     image.fp.seek(0)
     scans = image.fp.read().count(SCAN)
-    image.fp.seek(place)
+    image.fp.seek(index)
     if scans > MOST_SCANS:
-        found, expected = f"{describe(cell)} is a JPEG of {scans:,} scans", f"at most {MOST_SCANS}"
-        raise MediaError(found=found, expected=expected, cure="Save the picture anew.")
+        reason, expected = f"{describe(cell)} is a JPEG of {scans:,} scans", f"at most {MOST_SCANS}"
+        raise MediaError(found=reason, expected=expected, cure="Save the picture again.")
 
 
 def _pixel_bytes(image: Image.Image) -> int:
-    """The most bytes a pixel that are held at once on the way to RGB."""
+    """Peak bytes per pixel of the conversion to RGB."""
     if _is_deep_colour(image):
         return DEEP_BYTES
     held = {"1": 1, "L": 1, "P": 1}.get(image.mode, 2 if image.mode.startswith("I;16") else 4)
@@ -282,7 +282,7 @@ def _pixel_array(array: np.ndarray, limits: Limits, cell: Any) -> np.ndarray:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """A picture in bands of few pixels, each with the line at which it begins."""
+    """An image in horizontal bands, each with its first line."""
     lines = max(1, STRIP // max(1, image.width))
     for top in range(0, image.height, lines):
         yield top, image.crop((0, top, image.width, min(image.height, top + lines)))
@@ -331,21 +331,21 @@ def _range(values: np.ndarray, cell: Any) -> tuple[float, float]:
     """
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low) or not np.isfinite(high):
-        found = f"{describe(cell)} holds values that are no numbers"
-        raise MediaError(found=found, expected="finite numbers", cure="Fill them, or leave the cell empty.")
+        reason = f"{describe(cell)} holds values that are no numbers"
+        raise MediaError(found=reason, expected="finite numbers", cure="Fill them, or leave the cell empty.")
     if low < 0:
-        found = f"{describe(cell)} holds values down to {low:.6g}"
+        reason = f"{describe(cell)} holds values down to {low:.6g}"
         raise MediaError(
-            found=found, expected="values from 0 (black)", cure="Add what makes them start at 0."
+            found=reason, expected="values from 0 (black)", cure="Add what makes them start at 0."
         )
     return low, high
 
 
 def _scale(peak: float, whole: bool, full_scale: float | None, cell: Any) -> float:
     if full_scale is not None and peak > _most(full_scale):
-        found = f"{describe(cell)} holds values to {peak:.6g}"
-        cure = "Give it on the scale of those, or train with 'full_scale' of the input set to what is white."
-        raise MediaError(found=found, expected=f"at most {full_scale:.6g} as in the training rows", cure=cure)
+        reason = f"{describe(cell)} holds values to {peak:.6g}"
+        fix = "Give it on the scale of those, or train with 'full_scale' of the input set to what is white."
+        raise MediaError(found=reason, expected=f"at most {full_scale:.6g} as in the training rows", cure=fix)
     return full_scale or _held_by(peak, whole=whole)
 
 

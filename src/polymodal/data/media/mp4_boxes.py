@@ -1,4 +1,4 @@
-"""What an MP4 or MOV file declares, read before libav indexes it: a few bytes may stand for all of memory."""
+"""Check of the samples that an MP4 or MOV declares, before libav indexes them: few bytes can declare many."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ INSIDE = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
 """Boxes that hold boxes, down to those that count samples."""
 PACKED = b"cmov"
 SIZED = 0x700
-"""Flags of a ``trun`` that gives each sample a value of its own."""
+"""Flags of a ``trun`` with one value per sample."""
 PACKED_SOUND, FEW = 2, 2**20
 """MOV counts the samples of packed sound unpacked, at a byte each: IMA ADPCM nearly two for a byte it has."""
 DEEPEST = 8
 """Levels of boxes that are counted."""
 HEADER = 16
-"""Bytes that are looked at behind a box's type."""
+"""Bytes that are read after a box's type."""
 
 
 def check_boxes(stream: BinaryIO) -> None:
     """Refuse an ISO file that declares samples for which it has no bytes; other files pass.
 
-    libav makes an entry of its index for each sample. Samples that have a value of their own in a table are
-    bounded by the file.
+    libav allocates an index entry per sample. Samples with a value of their own in a table are bounded by the
+    file size.
 
     Raises:
         ValueError: If it declares more bytes of samples than it has, or has a packed or nested header.

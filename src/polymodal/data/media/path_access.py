@@ -34,9 +34,9 @@ class MediaAccess:
     def locate(self, name: str) -> str | None:
         """The path to open for a cell's ``name``; ``None`` where the cell may not name it.
 
-        Nothing tells whether there is such a file.
+        The result does not reveal whether the file exists.
         """
-        path = os.path.join(self.folder or "", name)  # pathlib would take longer than reading a small file
+        path = os.path.join(self.folder or "", name)  # pathlib is slower than reading a small file
         if self.within is None:
             return path
         real = os.path.realpath(path) if self.within else ""
@@ -49,11 +49,11 @@ class MediaAccess:
 Root = MediaAccess | Path | None
 """Where media paths start; a plain folder, or None for the current one, lets a cell name any file."""
 NOWHERE = MediaAccess(within=())
-"""For a request from outside: its cells may hold bytes, and name no file."""
+"""For requests from outside: cells may hold bytes, but name no file."""
 
 
 def access_of(root: Root) -> MediaAccess:
-    """``root`` as what it allows."""
+    """The access that ``root`` allows."""
     return root if isinstance(root, MediaAccess) else MediaAccess(root)
 
 

@@ -1,4 +1,4 @@
-"""What readers did to a cell beyond reading it, such as to clip it: counted, for whoever reports it."""
+"""Counts of changes that readers make to cells, such as clipping, for the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOTES: ContextVar[Counter[str] | None] = ContextVar("notes", default=None)
 
 
 def note(text: str) -> None:
-    """Count one cell to which ``text`` applies; nothing happens where nobody collects."""
+    """Count one cell to which ``text`` applies; without effect outside :func:`collect_notes`."""
     notes = _NOTES.get()
     if notes is not None:
         notes[text] += 1
@@ -19,7 +19,7 @@ def note(text: str) -> None:
 
 @contextmanager
 def collect_notes() -> Iterator[Counter[str]]:
-    """Count the notes taken inside, each with how many cells it applies to."""
+    """Count the notes inside the block: number of cells by note."""
     notes: Counter[str] = Counter()
     token = _NOTES.set(notes)
     try:

@@ -1,4 +1,4 @@
-"""Cell (path, bytes, data URI, array) → frames of a clip, evenly over time; a clip is never held whole."""
+"""Decoding of video: evenly sampled frames of a clip (path, bytes, data URI, array), in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from polymodal.data.media.path_access import Root
 __all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
 
 SPARE = 2
-"""Frames at the end of a clip that may fail to come out of the decoder: the last one stands for them."""
+"""Frames at the end of a clip that the decoder may not return: the last decoded one is used for them."""
 FAR = 16
-"""Frames that are decoded one after another rather than jumped over: each jump starts the decoder anew."""
+"""Frames that are decoded rather than skipped by seeking, which restarts the decoder."""
 ROUNDING = 2
 """Units of time by which equal frames may differ: files round."""
 REFERENCES = {"h264": 17, "hevc": 17, "vvc": 17, "vp8": 5, "vp9": 10, "libdav1d": 10, "av1": 10}
@@ -33,7 +33,7 @@ TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Im
 
 
 class VideoInfo(NamedTuple):
-    """What a clip's file says of it; width and height are those of the upright picture."""
+    """The metadata of a clip; width and height are those of the upright frames."""
 
     seconds: float
     width: int
@@ -43,14 +43,14 @@ class VideoInfo(NamedTuple):
 
 @dataclass(frozen=True)
 class _Index:
-    """Where a clip's frames lie in time, found by reading its file without decoding it.
+    """The times of a clip's frames, from its file without decoding.
 
     Attributes:
         times: Of the frames in the order they are shown, in the stream's time base; their numbers from 0
             where the file has no times.
         keys: The times at which decoding can start, ascending; empty where the file has no times.
-        seconds: How long the clip lasts.
-        end: When the last frame has been shown, in the same unit; 0 where it is not known.
+        seconds: Duration of the clip.
+        end: End of the last frame, in the same unit; 0 if unknown.
     """
 
     times: list[int]
@@ -60,24 +60,24 @@ class _Index:
 
     @property
     def is_timed(self) -> bool:
-        """Whether the frames say their time."""
+        """Whether the frames have times."""
         return bool(self.keys)
 
     def places(self, wanted: int) -> list[int]:
-        """Which frame is shown in the middle of each of ``wanted`` equal stretches of time.
+        """The frames that are shown in the middles of ``wanted`` equal segments of time.
 
-        Where all frames are shown equally long that is counted: times in a file are rounded.
+        Where all frames are equally long they are counted, for times in a file are rounded.
         """
         steps = np.diff(self.times)
         if not self.is_timed or not len(steps) or int(steps.max()) - int(steps.min()) <= ROUNDING:
             return middles(len(self.times), wanted)
         start, last = self.times[0], self.times[-1]
         whole = (self.end if self.end > last else last + int(np.median(steps))) - start
-        moments = [start + (2 * place + 1) * whole / (2 * wanted) for place in range(wanted)]
+        moments = [start + (2 * index + 1) * whole / (2 * wanted) for index in range(wanted)]
         return [bisect_right(self.times, moment) - 1 for moment in moments]
 
     def jump(self, after: int | None, to: int) -> int | None:
-        """The key frame to start from on the way from frame ``after`` to ``to``, where that saves much."""
+        """The key frame to seek to on the way from frame ``after`` to ``to``, if that saves much."""
         here = 0 if after is None else bisect_right(self.times, after)
         key = bisect_right(self.keys, to) - 1
         return self.keys[key] if key >= 0 and bisect_right(self.times, self.keys[key]) > here + FAR else None
@@ -91,9 +91,9 @@ def load_video(
     Args:
         cell: See :func:`sample_frames`.
         root: Folder that relative paths refer to; the current one by default.
-        frames: How many.
+        frames: Number of frames.
         size: Side in pixels.
-        limits: The most that is read.
+        limits: Limits of what is read.
 
     Raises:
         MediaError: As :func:`sample_frames`.
@@ -106,11 +106,11 @@ def load_video(
 def sample_frames(
     cell: Any, root: Root = None, *, frames: int, limits: Limits = LIMITS
 ) -> Iterator[Image.Image]:
-    """One upright RGB picture from the middle of each of ``frames`` equal stretches of time, one at a time.
+    """Yield the upright RGB frames in the middles of ``frames`` equal segments of time.
 
-    Where frames are shown for different times, the one is taken that is shown in that moment. A clip of fewer
-    frames gives some of them several times. The file is read twice: once for the times of its frames, for
-    headers may lack or misstate them, and once to decode no more than it takes to reach them.
+    With a variable frame rate it is the frame that is shown at that moment. A clip of fewer frames repeats
+    some of them. The file is read twice: for the times of its frames, which headers may lack or misstate, and
+    to decode no more than necessary.
 
     Args:
         cell: Path (relative to ``root`` or absolute), bytes, ``data:`` URI, ``{"path", "bytes"}`` of any
@@ -118,8 +118,8 @@ def sample_frames(
             array or tensor ``(frames, height, width, channels)``, ``(frames, channels, height, width)`` or
             ``(frames, height, width)``, which may lie in NumPy's format.
         root: Folder that relative paths refer to; the current one by default.
-        frames: How many.
-        limits: The most that is read; pixels are those of one frame.
+        frames: Number of frames.
+        limits: Limits of what is read; pixels are those of one frame.
 
     Raises:
         MediaError: If there is no such file, it is empty, too large, too long, damaged or cut short, or
@@ -128,12 +128,12 @@ def sample_frames(
     with damage(cell, "a clip"):
         stills = open_stills(cell, root, limits)
         if stills is not None:
-            for place in stills.places(frames):
-                yield stills.frame(place)
+            for position in stills.places(frames):
+                yield stills.frame(position)
             return
         index = _read_index(cell, root, limits)
-        wanted = [index.times[place] for place in index.places(frames)]
-        convert = VideoReformatter()  # one for all frames: each of its own would keep megabytes
+        wanted = [index.times[position] for position in index.places(frames)]
+        convert = VideoReformatter()  # shared by all frames: each reformatter holds megabytes
         with _opened(cell, root, limits) as (container, stream):
             for frame in _reach(container, stream, index, wanted, cell, limits):
                 picture = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
@@ -141,7 +141,7 @@ def sample_frames(
 
 
 def video_info(cell: Any, root: Root = None, limits: Limits = LIMITS) -> VideoInfo:
-    """Length, size and number of frames of a clip: from its header, and from its packets if that is silent.
+    """Duration, size and number of frames of a clip: from its header, otherwise from its packets.
 
     Raises:
         MediaError: As :func:`sample_frames`, except for damage behind the first frame.
@@ -166,7 +166,7 @@ def video_info(cell: Any, root: Root = None, limits: Limits = LIMITS) -> VideoIn
 
 @contextmanager
 def _opened(cell: Any, root: Root, limits: Limits) -> Iterator[tuple[Any, Any]]:
-    """The file in a cell, opened by libav, and its first stream of moving pictures."""
+    """Open the file in a cell with libav; yields it and its first video stream."""
     with (
         open_cell(cell, root, limits) as file,
         open_container(file) as container,
@@ -175,15 +175,15 @@ def _opened(cell: Any, root: Root, limits: Limits) -> Iterator[tuple[Any, Any]]:
         # A stream of a codec that libav does not know has no context to decode it in.
         known = [stream for stream in container.streams.video if stream.codec_context is not None]
         moving = [stream for stream in known if not stream.disposition & cover]
-        # libav reads a still picture as a clip of one frame, by demuxers named png_pipe and the like
+        # libav reads a still image as a clip of one frame, by demuxers such as png_pipe
         if not moving or container.format.name.endswith("_pipe"):
-            found = f"{describe(cell)} has no video in it that can be decoded"
-            raise MediaError(found=found, expected="a clip", cure="Replace the file.")
+            reason = f"{describe(cell)} has no video in it that can be decoded"
+            raise MediaError(found=reason, expected="a clip", cure="Replace the file.")
         stream = moving[0]
         check_codec(stream, cell)
         context = stream.codec_context
         _check_size(context.name, context, cell, limits)
-        # Frames may grow behind the header, where only the decoder sees it.
+        # Frames may grow after the header, which only the decoder sees.
         most = min(limits.pixels, 8 * limits.memory // _pixel_bits(context.name, context))
         context.options = {"max_pixels": str(most)}
         context.thread_count = 1  # threads would cost a short clip more than they save
@@ -191,10 +191,10 @@ def _opened(cell: Any, root: Root, limits: Limits) -> Iterator[tuple[Any, Any]]:
 
 
 def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
-    """Read the packets of a clip, decoding none; holds only their times.
+    """Read the packets of a clip without decoding, and keep their times.
 
     Raises:
-        MediaError: If there are none, more than ``limits`` allow, or fewer than the file says.
+        MediaError: If there are none, more than ``limits`` allow, or fewer than the file declares.
     """
     times: list[int] = []
     keys: list[int] = []
@@ -211,7 +211,7 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
             if packet.stream.index != stream.index:
                 continue
             is_whole = not packet.is_corrupt
-            if packet.is_discard:  # cut away by the file's own list of edits
+            if packet.is_discard:  # removed by the file's edit list
                 continue
             count, end = count + 1, max(end, own_end)
             if packet.pts is not None:
@@ -225,7 +225,7 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
         raise _cut_short(cell, 0.0, declared) if declared else _nothing(cell)
     is_timed = len(times) == count and bool(keys)
     seconds = end - start if is_timed else count / rate
-    # A header may count from nought rather than from the first frame, and to the end of the sound.
+    # A header may count from zero rather than from the first frame, and to the end of the audio.
     missing = declared - max(seconds, end_of_all) if is_timed else 0.0
     if not is_whole or missing > max(0.02 * declared, 2.5 / rate):
         raise _cut_short(cell, seconds, declared)
@@ -239,7 +239,7 @@ def _read_index(cell: Any, root: Root, limits: Limits) -> _Index:
 def _reach(
     container: Any, stream: Any, index: _Index, wanted: list[int], cell: Any, limits: Limits
 ) -> Iterator[av.VideoFrame]:
-    """The frame shown at each of the ``wanted`` times, which ascend; decodes only what leads there."""
+    """The frames shown at the ascending ``wanted`` times; decodes no more than necessary."""
     budget = _Budget(stream.codec_context.name, cell, limits)
     decoded = budget.counted(_decode(container, stream, index))
     at: int | None = None
@@ -250,7 +250,7 @@ def _reach(
             container.seek(key, stream=stream)
             decoded = budget.counted(_decode(container, stream, index))
             first = next(decoded, None)
-            if first is None or first[0] > time:  # the file's own table of key frames is wrong
+            if first is None or first[0] > time:  # the table of key frames in the file is wrong
                 container.seek(index.times[0], stream=stream)
                 index = _Index(index.times, index.keys[:1], index.seconds)
                 decoded = budget.counted(_decode(container, stream, index))
@@ -266,19 +266,19 @@ def _reach(
         if bisect_right(index.times, time) - bisect_right(index.times, at) > SPARE:
             raise _cut_short(cell, index.seconds * bisect_right(index.times, at) / len(index.times), 0)
         if frame.is_corrupt:
-            found = f"{describe(cell)} is damaged: a frame is not whole"
-            raise MediaError(found=found, expected="a whole clip", cure="Copy or record it again.")
+            reason = f"{describe(cell)} is damaged: a frame is not whole"
+            raise MediaError(found=reason, expected="a whole clip", cure="Copy or record it again.")
         yield frame
 
 
 class _Budget:
-    """Counts the pixels of a clip that come out of the decoder."""
+    """Counts the decoded pixels of a clip."""
 
     def __init__(self, codec: str, cell: Any, limits: Limits) -> None:
         self._codec, self._cell, self._limits, self._pixels = codec, cell, limits, 0
 
     def counted(self, decoded: Iterator[tuple[int, av.VideoFrame]]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The same frames; refuses one that is too large, or too many of them.
+        """Yield the frames while their pixels are counted.
 
         Raises:
             MediaError: If they have more pixels than the limits allow.
@@ -300,7 +300,7 @@ def _decode(container: Any, stream: Any, index: _Index) -> Iterator[tuple[int, a
 
 
 def _declared_seconds(container: Any, stream: Any) -> float:
-    """How long the header says the clip is; 0 where it says nothing."""
+    """Duration by the header; 0 if it is not declared."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return float(container.duration or 0) / av.time_base
@@ -311,31 +311,31 @@ def _quarter_turns(degrees: int) -> int:
 
 
 def _upright(image: Image.Image, degrees: int) -> Image.Image:
-    """Turned counter-clockwise by what the file says, as a phone held on its side writes it."""
+    """Rotate an image counter-clockwise by the angle in the file."""
     turns = _quarter_turns(degrees)
     return image.transpose(TURNS[90 * turns]) if turns else image
 
 
 def _check_size(codec: str, shown: Any, cell: Any, limits: Limits) -> None:
-    """Refuse frames that are too large, or of which the decoder would have to keep too many bytes.
+    """Refuse frames that are too large, or for which the decoder would need too much memory.
 
     Args:
         codec: Of the clip.
-        shown: What has ``width``, ``height`` and ``format``: a decoder, or a frame.
+        shown: An object with ``width``, ``height`` and ``format``: a decoder, or a frame.
         cell: What is read, for messages.
-        limits: The most that is read.
+        limits: Limits of what is read.
     """
     check_frame(shown.width, shown.height, describe(cell), limits)
     held = _pixel_bits(codec, shown) * shown.width * shown.height // 8
     if held > limits.memory:
-        found = f"{describe(cell)}: decoding frames of {shown.width} x {shown.height} pixels may take "
-        found += f"{held:,} bytes"
+        reason = f"{describe(cell)}: decoding frames of {shown.width} x {shown.height} pixels may take "
+        reason += f"{held:,} bytes"
         expected = f"at most {limits.memory:,} bytes"
-        raise MediaError(found=found, expected=expected, cure="Make the clip smaller.")
+        raise MediaError(found=reason, expected=expected, cure="Make the clip smaller.")
 
 
 def _pixel_bits(codec: str, shown: Any) -> int:
-    """Bits that a decoder may keep a pixel, in all its frames."""
+    """Bits per pixel that a decoder may hold, over all its frames."""
     bits = sum(component.bits for component in shown.format.components) if shown.format else 24
     return REFERENCES.get(codec, 4) * max(12, bits)
 
@@ -347,14 +347,14 @@ def _check_length(frames: int, seconds: float, cell: Any, limits: Limits) -> Non
 
 
 def _too_long(cell: Any, limits: Limits) -> MediaError:
-    found = f"{describe(cell)} is longer than {limits.seconds:g} seconds"
-    return MediaError(found=found, expected=f"at most {limits.seconds:g} seconds", cure="Cut the clip.")
+    reason = f"{describe(cell)} is longer than {limits.seconds:g} seconds"
+    return MediaError(found=reason, expected=f"at most {limits.seconds:g} seconds", cure="Cut the clip.")
 
 
 def _cut_short(cell: Any, seconds: float, declared: float) -> MediaError:
     of = f" of {declared:.3g}" if declared > seconds else ""
-    found = f"{describe(cell)} is cut short: it ends after {seconds:.3g}{of} seconds"
-    return MediaError(found=found, expected="a whole clip", cure="Copy or record it again.")
+    reason = f"{describe(cell)} is cut short: it ends after {seconds:.3g}{of} seconds"
+    return MediaError(found=reason, expected="a whole clip", cure="Copy or record it again.")
 
 
 def _nothing(cell: Any) -> MediaError:

@@ -54,7 +54,7 @@ class CategoryReader(Reader):
 
     def read(self, cell: Any, root: Root) -> int:
         """The category's index from 1; 0 for one that training never saw."""
-        index = self.vocabulary.place(cell)
+        index = self.vocabulary.index(cell)
         return 0 if index is None else index + 1
 
     def blank(self) -> int:

@@ -1,1 +1,1 @@
-"""Rows to training, validation and test rows, and to folds."""
+"""Splits into training, validation and test rows, folds, and label budgets."""

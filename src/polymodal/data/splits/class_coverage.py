@@ -1,4 +1,4 @@
-"""Every class keeps a training row: held-out rows are given back where training would lack a class."""
+"""Keep a training row of every class: held-out rows return to training where it would lack a class."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Unit = np.ndarray
 def keep_each_class(
     train: list[Unit], held: dict[str, list[Unit]], classes: Sequence | None
 ) -> tuple[list[Unit], dict[str, list[Unit]]]:
-    """Exchange units such that each class has a training row, as far as that can be.
+    """Exchange units so that each class has a training row, if possible.
 
-    A unit whose class training lacks goes back to training, and one of a class that training has more of
-    takes its place. Where there is none to take it, the unit goes back if another unit of its class is held
-    out too, and its split keeps a unit.
+    A unit whose class is missing from training returns to it, in exchange for one of a class with other
+    training rows. Without such a unit, it returns only if another unit of its class is held out as well, and
+    its split keeps a unit.
 
     Args:
-        train: What trains.
-        held: What each other split holds out.
-        classes: A class per row, or a set of labels; None for none.
+        train: Training units.
+        held: Held-out units by split.
+        classes: A class per row, or a set of labels; None for no classes.
     """
     if classes is None:
         return train, held
@@ -37,7 +37,7 @@ def keep_each_class(
     spare = _spare(train, classes, counts)
     given, taken = [], set()
     for units in held.values():
-        for place, unit in enumerate(units):
+        for index, unit in enumerate(units):
             labels = _labels(unit, classes)
             lacking = [label for label in labels if not counts[label]]
             if not lacking:
@@ -46,9 +46,9 @@ def keep_each_class(
             if instead is not None:
                 taken.add(id(instead))
                 counts.subtract(_labels(instead, classes))
-                units[place] = instead
+                units[index] = instead
             elif len(units) > 1 and any(others[label] > 1 for label in lacking):
-                units[place] = unit[:0]
+                units[index] = unit[:0]
             else:
                 continue
             given.append(unit)
@@ -58,7 +58,7 @@ def keep_each_class(
 
 
 def groups_of_own_class(units: Sequence[Unit], classes: Sequence | None) -> list[Unit]:
-    """The units that hold a class which no other unit holds; none if these are half of the rows or more."""
+    """The units with a class that no other unit has; none if they have half of the rows or more."""
     if classes is None:
         return []
     counts = Counter(label for unit in units for label in _labels(unit, classes))
@@ -75,13 +75,13 @@ def _labels(unit: Unit, classes: Sequence) -> set:
 
 
 def _spare(train: list[Unit], classes: Sequence, counts: Counter) -> Iterator[Unit]:
-    """Units that may leave training, those of the commonest classes first; each is offered once."""
+    """Units that may leave training, those of the most common classes first, each once."""
     rarest = [min((counts[label] for label in _labels(unit, classes)), default=0) for unit in train]
-    return (train[place] for place in np.argsort([-count for count in rarest], kind="stable"))
+    return (train[index] for index in np.argsort([-count for count in rarest], kind="stable"))
 
 
 def _next(spare: Iterator[Unit], classes: Sequence, counts: Counter, most: int) -> Unit | None:
-    """The next unit of at most ``most`` rows whose classes training has elsewhere too."""
+    """The next unit of at most ``most`` rows whose classes have other training rows."""
     for unit in spare:
         labels = _labels(unit, classes)
         if labels and len(unit) <= most and all(counts[label] > 1 for label in labels):

@@ -1,4 +1,4 @@
-"""Rows → folds: each in turn is the test, so that every row is answered by a model that never saw it."""
+"""Cross-validation folds: each is the test once, so that every row gets an out-of-fold prediction."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from polymodal.errors import ConfigError, DataError, Problem
 def fold_rows(
     table: Table, config: DataConfig, stratify: str | Sequence[str] | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """The rows that train, validate and test in fold ``config.fold`` of ``config.folds``.
+    """The training, validation and test rows of fold ``config.fold`` of ``config.folds``.
 
-    The folds are of equal size, alike in classes, and never tear a group apart. They are made of all rows,
-    save those that a split column marks for the test: these stay out of everything. The only row of its
-    class, or the only group that has rows of a class, trains in every fold. Validation rows are a share of
-    what is not in the fold, or a table.
+    Folds have equal size, are stratified by class, and never split a group. They consist of all rows except
+    those that a split column marks as test, which are not used. The only row of a class, or the only group
+    with rows of a class, is in the training rows of every fold. Validation rows are a share of the rows that
+    are not in the fold, or a table.
 
     Args:
         table: The rows.
         config: See :class:`DataConfig`.
-        stratify: Column whose values are kept in equal shares, or a value a row; ``None`` for none.
-        seed: The same gives the same folds.
+        stratify: Column to stratify by, or a value per row; ``None`` for neither.
+        seed: Seed of the folds.
+
+    Returns:
+        Sorted row numbers by split.
 
     Raises:
         ConfigError: If the test rows are to come from a table.
@@ -36,8 +39,8 @@ def fold_rows(
     """
     assert config.folds is not None
     if isinstance(config.test, str):
-        cure = "Leave data.test out, and evaluate the runs on that table"
-        raise ConfigError(f"data.test is a table, but with data.folds each fold is the test in turn. {cure}")
+        fix = "Leave data.test out, and evaluate the runs on that table"
+        raise ConfigError(f"data.test is a table, but with data.folds each fold is the test in turn. {fix}")
     parts = _named(table, config)
     pool = [parts[name] for name in ("train", "validation") if name in parts]
     rows = np.sort(np.concatenate(pool)) if pool else np.arange(len(table))
@@ -56,7 +59,7 @@ def fold_rows(
 def make_folds(
     table: Table, rows: np.ndarray, config: DataConfig, stratify: str | Sequence[str] | None, seed: int
 ) -> list[np.ndarray]:
-    """``config.folds`` sorted arrays of ``rows``.
+    """Split ``rows`` into ``config.folds`` sorted arrays.
 
     Raises:
         DataError: If there are too few rows, or groups.
@@ -73,9 +76,9 @@ def make_folds(
         units = [unit for unit in units if id(unit) not in alone]
     if len(units) < folds:
         what = "rows" if config.group is None else f"groups of '{config.group}'"
-        found = f"{len(units)} {what} for {folds} folds"
-        raise DataError(Problem(found=found, cure="Give more rows, or fewer folds.", file=table.name))
-    if config.group is None:  # in order of classes: dealt out one by one, each fold gets its share of each
+        reason = f"{len(units)} {what} for {folds} folds"
+        raise DataError(Problem(found=reason, cure="Give more rows, or fewer folds.", file=table.name))
+    if config.group is None:  # in order of classes: distributed in turn, each fold gets its share of each
         return [np.sort(np.concatenate(units[fold::folds])) for fold in range(folds)]
     return _grouped(units, classes, folds, seed)
 
@@ -84,15 +87,15 @@ def _grouped(units: list[np.ndarray], classes: Sequence | None, folds: int, seed
     rows = np.concatenate(units)
     groups = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
     labels = np.array([str(classes[row]) for row in rows] if classes is not None else [""] * len(rows))
-    if np.unique(labels, return_counts=True)[1].max() < folds:  # what scikit-learn refuses to spread evenly
+    if np.unique(labels, return_counts=True)[1].max() < folds:  # which scikit-learn refuses to stratify
         labels[:] = ""
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    found = [np.sort(rows[test]) for _, test in splitter.split(rows, labels, groups)]
-    return found if all(map(len, found)) else _dealt(units, folds)
+    result = [np.sort(rows[test]) for _, test in splitter.split(rows, labels, groups)]
+    return result if all(map(len, result)) else _dealt(units, folds)
 
 
 def _dealt(units: list[np.ndarray], folds: int) -> list[np.ndarray]:
-    """The largest group first, each to the fold that has least: no fold stays empty."""
+    """Assign groups to folds, the largest first, each to the smallest fold; no fold stays empty."""
     made: list[list[np.ndarray]] = [[] for _ in range(folds)]
     for unit in sorted(units, key=len, reverse=True):
         min(made, key=lambda fold: sum(map(len, fold))).append(unit)

@@ -1,4 +1,4 @@
-"""Few labels: which rows keep their answer where only a part of the labels is to be learned from."""
+"""Label budget: the training rows that keep their label where only a part of the labels is used."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import numpy as np
 from polymodal.errors import ConfigError
 
 BINS = 10
-"""Equal shares of the numbers, from each of which as many are chosen."""
+"""Quantile bins of numbers, from each of which equally many are chosen."""
 NO_LABEL = None
-"""Stands for the rows that are known to have none of several labels."""
+"""The stratum of rows that are known to have no label."""
 
 LISTS = (list, tuple, set, frozenset, np.ndarray)
 
 
 def choose_labelled(answers: Sequence[Any], labels: int | float, seed: int) -> np.ndarray:
-    """The places of the answers that are kept, so chosen that every class has as many as its count allows.
+    """Choose the rows that keep their label, stratified by class.
 
-    All known answers are put in one order that hangs on the seed alone, and the first of it are taken: of the
-    same answers and seed, the smaller choice lies within the larger.
+    All labelled rows are ordered by the seed alone, and the first of them are chosen: with equal labels and
+    seed, a smaller choice is a subset of a larger one.
 
-    - Classes take turns, each with its rows in random order: 100 of 10 classes are 10 of each.
-    - Numbers take turns by their decile.
-    - Where an answer is a list of labels, the next row is one of the label that has the fewest so far.
+    - Classes take turns, each with its rows in random order: 100 labels of 10 classes are 10 of each.
+    - Numbers take turns by decile.
+    - With lists of labels, the next row is one with the label that was chosen least so far.
 
     Args:
-        answers: Of the rows: names, numbers or lists of labels; None or NaN where there is none.
-        labels: How many are kept; below 1, the share of those known.
-        seed: Decides which.
+        answers: The targets of the rows: names, numbers or lists of labels; None or NaN where missing.
+        labels: Number of labels that are kept; below 1, their share.
+        seed: Seed of the choice.
 
     Returns:
-        Ascending places; all that are known where fewer are known than asked for.
+        Ascending row indices; all labelled rows where there are fewer than ``labels``.
 
     Raises:
-        ConfigError: If there are fewer than one a class.
+        ConfigError: If ``labels`` is smaller than the number of classes.
     """
-    known = [place for place, answer in enumerate(answers) if not _is_empty(answer)]
-    values = [answers[place] for place in known]
+    known = [index for index, answer in enumerate(answers) if not _is_empty(answer)]
+    values = [answers[index] for index in known]
     count = labels if labels >= 1 else max(1, round(labels * len(known)))
     if count >= len(known):
         return np.array(known, dtype=np.int64)
@@ -52,33 +52,33 @@ def choose_labelled(answers: Sequence[Any], labels: int | float, seed: int) -> n
         groups = _deciles(values) if is_number else values
         classes = len(set(groups))
         if count < classes and not is_number:
-            found = f"{count} labels are fewer than one for each of the {classes} classes"
-            raise ConfigError(f"{found}. Give {classes} or more")
+            reason = f"{count} labels are fewer than one for each of the {classes} classes"
+            raise ConfigError(f"{reason}. Give {classes} or more")
         order = _in_turns(groups, random)
     chosen = [known[next(order)] for _ in range(int(count))]
     return np.array(sorted(chosen), dtype=np.int64)
 
 
 def _in_turns(groups: Sequence[Hashable], random: np.random.Generator) -> Iterator[int]:
-    """Places of ``groups``, one of each group after another until none is left."""
+    """Indices into ``groups``, one of each group in turn until none is left."""
     names = sorted(set(groups), key=str)
-    places: dict[Hashable, list[int]] = {names[number]: [] for number in random.permutation(len(names))}
-    for place in random.permutation(len(groups)):
-        places[groups[place]].append(int(place))
-    for turn in range(max(map(len, places.values()))):
-        yield from (own[turn] for own in places.values() if turn < len(own))
+    indices: dict[Hashable, list[int]] = {names[number]: [] for number in random.permutation(len(names))}
+    for index in random.permutation(len(groups)):
+        indices[groups[index]].append(int(index))
+    for turn in range(max(map(len, indices.values()))):
+        yield from (own[turn] for own in indices.values() if turn < len(own))
 
 
 def _by_rarest(values: Sequence[Any], random: np.random.Generator) -> Iterator[int]:
-    """Places of ``values``, each time of the label that has come least often and has rows left."""
+    """Indices into ``values``, each with the label that was chosen least and has rows left."""
     rows = [list(dict.fromkeys(value)) or [NO_LABEL] for value in values]
     names = sorted({name for row in rows for name in row}, key=str)
-    number = {name: place for place, name in enumerate(names)}
+    number = {name: index for index, name in enumerate(names)}
     waiting: list[list[int]] = [[] for _ in names]
-    for place in random.permutation(len(rows)):
-        for name in rows[place]:
-            waiting[number[name]].append(int(place))
-    came = random.permutation(len(names)) / len(names)  # the fraction decides between equals
+    for index in random.permutation(len(rows)):
+        for name in rows[index]:
+            waiting[number[name]].append(int(index))
+    came = random.permutation(len(names)) / len(names)  # the fraction breaks ties
     taken = np.zeros(len(rows), dtype=bool)
     while not taken.all():
         rarest = int(came.argmin())
@@ -88,11 +88,11 @@ def _by_rarest(values: Sequence[Any], random: np.random.Generator) -> Iterator[i
         if not left:
             came[rarest] = math.inf
             continue
-        place = left.pop()
-        taken[place] = True
-        for name in rows[place]:
+        index = left.pop()
+        taken[index] = True
+        for name in rows[index]:
             came[number[name]] += 1
-        yield place
+        yield index
 
 
 def _deciles(values: Sequence[float]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Rows → training, validation, test: by a column, or by seeded shares, alike in classes, apart in groups."""
+"""Training, validation and test rows: by a column, or by seeded shares, stratified by class and by group."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ def split_rows(
     seed: int,
     labels: Sequence[set] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Which rows train, validate and test; the same for the same seed, on any machine.
+    """Split rows into training, validation and test; reproducible by seed, on any machine.
 
     Args:
         table: The rows.
-        config: Its ``split`` column, where there is one, wins over the shares; a share that is a path comes
-            from elsewhere, and nothing is held out for it.
-        stratify: Column whose values are kept in equal shares in all splits, or a value a row; ``None`` for
-            none.
-        seed: Decides which rows are held out by share.
-        labels: The labels per row, of all targets: each is to be in training; without them the values of
-            ``stratify`` are.
+        config: Its ``split`` column, where it exists, overrides the shares; a share that is a path names
+            another table, and nothing is held out for it.
+        stratify: Column to stratify by, or a value per row; ``None`` for neither.
+        seed: Seed of the held-out rows.
+        labels: The labels per row, of all targets: training keeps a row of each; by default the values of
+            ``stratify``.
 
     Returns:
         Sorted row numbers from 0 of ``train``, ``validation`` and ``test``; an absent split is empty.
 
     Raises:
         DataError: If a row names an unknown split, a column is missing, or there are too few rows.
-        ConfigError: If the shares are no shares, or leave nothing to train on.
+        ConfigError: If the shares are invalid, or leave no training rows.
     """
     shares = {name: _share(getattr(config, name), name) for name in ("test", "validation")}
     if sum(shares.values()) >= 1:
@@ -53,7 +52,7 @@ def split_rows(
         )
     parts = _named(table, config)
     if "test" in parts:
-        shares["test"] = 0.0  # the table says which rows test, be they none
+        shares["test"] = 0.0  # the table names the test rows, if any
     if len(parts.get("validation", ())):
         shares["validation"] = 0.0
     rest = parts["train"] if "train" in parts else np.arange(len(table))
@@ -75,25 +74,25 @@ def _share(value: float | str, name: str) -> float:
 
 
 def _named(table: Table, config: DataConfig) -> dict[str, np.ndarray]:
-    """Rows by what the split column says; nothing where there is no such column."""
+    """Rows by the split column; nothing where there is no such column."""
     column = config.split
     if column is None or (column == DEFAULT_COLUMN and column not in table.columns):
         return {}
     rows: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    problems, places = [], table.places
+    problems, indices = [], table.places
     for row, cell in enumerate(_cells(table, column, "data.split")):
         name = SPLITS.get(as_label(cell).lower())
         if name is None:
-            found = "an empty cell" if not as_label(cell) else f"found '{cell}'"
-            cure = "If the column is not about the split, set data.split to null."
+            reason = "an empty cell" if not as_label(cell) else f"found '{cell}'"
+            fix = "If the column is not about the split, set data.split to null."
             expected = "train, validation or test"
             problems.append(
                 Problem(
-                    found=found,
+                    found=reason,
                     expected=expected,
-                    cure=cure,
+                    cure=fix,
                     file=table.name,
-                    row=int(places[row]) + 1,
+                    row=int(indices[row]) + 1,
                     column=column,
                 )
             )
@@ -127,8 +126,8 @@ def _cells(table: Table, column: str, setting: str) -> list:
 
 def _require(table: Table, column: str, setting: str) -> None:
     if column not in table.columns:
-        found = f"{setting} names the column '{column}', which is not there"
-        raise DataError(Problem(found=found, cure=did_you_mean(column, table.columns), file=table.name))
+        reason = f"{setting} names the column '{column}', which is not there"
+        raise DataError(Problem(found=reason, cure=did_you_mean(column, table.columns), file=table.name))
 
 
 def _held_out(
@@ -140,16 +139,16 @@ def _held_out(
     seed: int,
     labels: Sequence[set] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Take each share out of ``rows``; what is left trains."""
+    """Hold out each share of ``rows``; the rest are training rows."""
     units = _units(table, rows, group)
     wanted = [name for name, share in shares.items() if share > 0]
     if len(units) <= len(wanted):
         what = "rows" if group is None else f"groups of '{group}'"
-        found = (
+        reason = (
             f"{len(units)} {what} to be split into train and {' and '.join(wanted)}" if wanted else "no rows"
         )
-        expected, cure = f"at least {len(wanted) + 1}", "Give more rows, or set the share to 0."
-        raise DataError(Problem(found=found, expected=expected, cure=cure, file=table.name))
+        expected, fix = f"at least {len(wanted) + 1}", "Give more rows, or set the share to 0."
+        raise DataError(Problem(found=reason, expected=expected, cure=fix, file=table.name))
     classes = class_labels(table, stratify) if isinstance(stratify, str) else stratify
     units = _in_order(units, classes, seed)
     target = sum(round(shares[name] * len(rows)) for name in wanted)
@@ -158,19 +157,19 @@ def _held_out(
     units = [unit for unit in units if id(unit) not in kept]
     parts: dict[str, list[np.ndarray]] = {}
     for position, name in enumerate(wanted):
-        # What is still to come needs a unit each, and so does training.
+        # Each of the remaining splits needs a unit, and so does training.
         held = _pick(units, round(shares[name] * len(rows)), spare=len(wanted) - position)
         parts[name] = [unit for unit, is_held in zip(units, held, strict=True) if is_held]
         units = [unit for unit, is_held in zip(units, held, strict=True) if not is_held]
     train, parts = keep_each_class([*units, *scarce], parts, classes if labels is None else labels)
-    return {name: np.concatenate(found) for name, found in parts.items()} | {"train": np.concatenate(train)}
+    return {name: np.concatenate(reason) for name, reason in parts.items()} | {"train": np.concatenate(train)}
 
 
 def _scarce(units: list[np.ndarray], classes: Sequence | None, most: int, held: int = 0) -> list[np.ndarray]:
-    """Rows of classes that have at most ``most`` rows: they train, for what never trains is never answered.
+    """Units of classes of at most ``most`` rows, which stay in training: unseen classes are not predicted.
 
-    Where too few other rows are left to hold ``held`` of them out, only classes of fewer rows; none where
-    hardly any would be left.
+    Where too few other rows would be left to hold ``held`` of them out, only classes of fewer rows; none
+    where hardly any would be left.
     """
     if classes is None:
         return []
@@ -197,7 +196,7 @@ def _units(table: Table, rows: np.ndarray, group: str | None) -> list[np.ndarray
 
 
 def _in_order(units: list[np.ndarray], classes: Sequence | None, seed: int) -> list[np.ndarray]:
-    """Shuffled, then class by class (of a group: its commonest), the classes shuffled too."""
+    """Shuffle units, then sort by class (of a group: its most common), the classes shuffled too."""
     random = np.random.default_rng(seed)
     units = [units[position] for position in random.permutation(len(units))]
     if classes is None:
@@ -209,10 +208,11 @@ def _in_order(units: list[np.ndarray], classes: Sequence | None, seed: int) -> l
 
 
 def _pick(units: list[np.ndarray], target: int, spare: int) -> list[bool]:
-    """Hold out about ``target`` rows, evenly along ``units``: so every class gives its share, to within one.
+    """Hold out about ``target`` rows, evenly along ``units``: every class has its share (±1).
 
-    Each row adds to a debt what its share would be; a unit is held once half of it is owed. In whole numbers,
-    so that the choice is exact. A group of more than twice the share stays out, if others can fill it.
+    Each row adds its share to an account; a unit is held out once the account holds half of it. The
+    arithmetic is in integers, so that the choice is exact. A group of more than twice the target is not held
+    out if others suffice.
     """
     sizes = [len(unit) for unit in units]
     largest = 2 * target

@@ -1,4 +1,4 @@
-"""Arrow's types as the few that the other rooms read; what has no such type of its own becomes text."""
+"""Conversion of Arrow's types to the few that the readers know; others become text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TEXTED = (
     uuid.UUID, pd.Period, pd.Interval, datetime.timedelta, np.timedelta64, complex, np.complexfloating,
     fractions.Fraction,
 )  # fmt: skip
-"""Values that are read as the text which pandas writes of them into a CSV."""
+"""Types whose values are read as the text that pandas writes to a CSV."""
 TEXTED_EXTENSIONS = ("pandas.period", "pandas.interval", "arrow.uuid")
 DEEPEST = 32
-"""Levels of lists and records in a cell."""
+"""Most levels of lists and records in a cell."""
 
 
 def value_text(value: Any) -> str | None:
@@ -32,9 +32,9 @@ def value_text(value: Any) -> str | None:
 
 
 def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column without Arrow's variants of storage: dictionaries, views, runs, extensions.
+    """A column without Arrow's storage variants: dictionaries, views, run-end encodings, extensions.
 
-    Periods, intervals, UUIDs and durations become text, floats of 32 and 16 bits such of 64.
+    Periods, intervals, UUIDs and durations become text, float32 and float16 become float64.
 
     Raises:
         ArrowException, NotImplementedError: If its type cannot be read.
@@ -55,7 +55,7 @@ def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
             if not len(values)
             else _texts([_months(cell) for cell in values.to_pylist()])
         )
-    if pa.types.is_float32(kind) or pa.types.is_float16(kind):  # of the same digits: 0.1 stays 0.1
+    if pa.types.is_float32(kind) or pa.types.is_float16(kind):  # with the same digits: 0.1 stays 0.1
         return values.cast(pa.string()).cast(pa.float64())
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         return values.cast(pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary())
@@ -65,7 +65,7 @@ def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _looked_up(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values that the numbers of a dictionary stand for."""
+    """A dictionary-encoded column with its values."""
     kind = values.type.value_type
     if not (pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)):
         return values.cast(kind)
@@ -75,7 +75,7 @@ def _looked_up(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def is_plain(kind: pa.DataType) -> bool:
-    """Whether :func:`plain_values` leaves a column of this type as it is."""
+    """Whether :func:`plain_values` leaves a column of this type unchanged."""
     special = (
         pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_duration, pa.types.is_interval,
         pa.types.is_float16, pa.types.is_float32, pa.types.is_string_view, pa.types.is_binary_view,
@@ -85,7 +85,7 @@ def is_plain(kind: pa.DataType) -> bool:
 
 
 def _stored(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """An extension's values: text, truth values, or the lists that arrays are kept as."""
+    """The values of an extension type: text, truth values, or lists for arrays."""
     kind: Any = values.type
     if kind.extension_name in TEXTED_EXTENSIONS:
         cells = values.to_pylist() if kind.extension_name == "arrow.uuid" else list(values.to_pandas())
@@ -124,16 +124,16 @@ def check_types(table: pa.Table, name: str) -> None:
     problems = []
     for field in table.schema:
         if _depth(field.type) > DEEPEST:
-            found = f"lists and records in more than {DEEPEST} levels"
+            reason = f"lists and records in more than {DEEPEST} levels"
             problems.append(
-                Problem(file=name, column=field.name, found=found, cure="Write it flatter, or as text.")
+                Problem(file=name, column=field.name, found=reason, cure="Write it flatter, or as text.")
             )
         elif _unread(field.type):
-            found, cure = (
+            reason, fix = (
                 f"cells of Arrow's type {str(field.type)[:60]}",
                 "Give it as text, numbers, lists or records.",
             )
-            problems.append(Problem(file=name, column=field.name, found=found, cure=cure))
+            problems.append(Problem(file=name, column=field.name, found=reason, cure=fix))
     if problems:
         raise DataError(problems)
 
@@ -143,7 +143,7 @@ def _unread(kind: pa.DataType) -> bool:
 
 
 def _depth(kind: pa.DataType) -> int:
-    """How many levels of lists and records a type has; counted without recursion, however many there are."""
+    """Levels of lists and records of a type, counted without recursion."""
     deepest, waiting = 0, [(kind, 1)]
     while waiting:
         inner, depth = waiting.pop()

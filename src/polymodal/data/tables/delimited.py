@@ -1,4 +1,4 @@
-"""A CSV's text: its encoding, the lines above its header, what separates its cells, its cells as text."""
+"""Parsing of CSV: encoding, lines above the header, separator, and the cells as text."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from polymodal.data.tables import records
 from polymodal.errors import DataError, Problem, one_line
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
-"""What separates cells, and its name; the order in which they are tried."""
+"""Separators and their names, in the order in which they are tried."""
 NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
 QUOTED = {",": "','", "\t": "a tab"}
 BOMS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
-"""Marks at the beginning of a file, and its encoding; UTF-32's begins with that of UTF-16."""
+"""Byte order marks and their encodings; that of UTF-32 begins with that of UTF-16."""
 PIECE = 2**20  # bytes
-SAMPLE = 2**16  # characters in which the separator is looked for
+SAMPLE = 2**16  # characters from which the separator is detected
 MOST_LISTED = 1000
 """Rows of another length that are listed one by one; more are only counted."""
 MOST_SKIPPED = 100_000
@@ -35,11 +35,11 @@ NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?\s*")
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a text file is read, where it is not to be found out.
+    """The settings of a text file; None where they are detected.
 
     Attributes:
-        sep: What separates the cells of a CSV.
-        encoding: Of the text, as Python names it.
+        sep: Separator of the cells of a CSV.
+        encoding: Encoding of the text, by Python's name.
     """
 
     sep: str | None = None
@@ -47,14 +47,14 @@ class Dialect:
 
 
 def as_utf8(raw: bytes, name: str, encoding: str | None, header: int, notes: list[str]) -> bytes:
-    """The text as UTF-8 without a mark at its beginning; ``notes`` takes in which other encoding it had.
+    """The text in UTF-8, without a byte order mark.
 
     Args:
         raw: The file.
-        name: What the user calls it.
-        encoding: What it is said to be in; by default UTF-8, or what a mark at its beginning says.
+        name: Its name in messages.
+        encoding: Its encoding; by default UTF-8, or that of its byte order mark.
         header: Lines above the first row.
-        notes: See above.
+        notes: Another encoding is noted here.
 
     Raises:
         DataError: If the text is not in that encoding: the first byte that is not, with line and row.
@@ -67,8 +67,8 @@ def as_utf8(raw: bytes, name: str, encoding: str | None, header: int, notes: lis
     try:
         text = raw.decode(chosen)
     except LookupError:
-        cure = "Give one that Python knows, such as cp1252, latin-1 or utf-16."
-        raise _error(name, f"there is no encoding '{chosen}'", cure=cure) from None
+        fix = "Give one that Python knows, such as cp1252, latin-1 or utf-16."
+        raise _error(name, f"there is no encoding '{chosen}'", cure=fix) from None
     except UnicodeError as error:
         raise _error(name, f"the file is not in the encoding '{chosen}' ({_reason(error)})") from None
     notes.append(f"read in the encoding {chosen}")
@@ -82,22 +82,22 @@ def _reason(error: UnicodeError) -> str:
 def _check_utf8(raw: bytes, name: str, header: int) -> None:
     try:
         decoder = codecs.getincrementaldecoder("utf-8")()
-        for start in range(0, len(raw), PIECE):  # as a whole it would be a second, larger copy of the file
+        for start in range(0, len(raw), PIECE):  # in pieces, to avoid a second, larger copy of the file
             decoder.decode(raw[start : start + PIECE], final=start + PIECE >= len(raw))
         return
     except UnicodeDecodeError:
-        pass  # of a piece: it does not know its place in the file
+        pass  # an offset in the piece, not in the file
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, row = _place(raw, error.start, header)
-        found = f"byte 0x{raw[error.start]:02X} in line {line} is not UTF-8"
-        cure = "Save the table as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or name its encoding by --encoding."
-        raise _error(name, found, "UTF-8 text", cure, row) from None
+        line, row = _line_and_row(raw, error.start, header)
+        reason = f"byte 0x{raw[error.start]:02X} in line {line} is not UTF-8"
+        fix = "Save the table as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or name its encoding by --encoding."
+        raise _error(name, reason, "UTF-8 text", fix, row) from None
 
 
-def _place(raw: bytes, at: int, header: int) -> tuple[int, int | None]:
-    """The line of a byte, and its row if it stands in one."""
+def _line_and_row(raw: bytes, at: int, header: int) -> tuple[int, int | None]:
+    """The line of a byte, and its row if it is in one."""
     before = raw[:at]
     line = before.count(b"\n") + 1
     # Line ends inside quotes do not end a row; doubled quotes leave the count of pieces even.
@@ -109,24 +109,24 @@ def _place(raw: bytes, at: int, header: int) -> tuple[int, int | None]:
 def read_delimited(
     raw: bytes, name: str, usual: str, dialect: Dialect, rejected: list[Problem] | None, notes: list[str]
 ) -> pa.Table:
-    """All columns as text, an empty cell as null: '007' and the country code 'NA' are what they are.
+    """Parse a CSV: all columns as text ('007' and the country code 'NA' stay unchanged), empty cells as null.
 
     Args:
-        raw: The text, UTF-8.
-        name: What the user calls the file.
-        usual: The separator that such a file usually has.
-        dialect: The separator that it is said to have, which is else found out.
-        rejected: Takes in the rows of another length, which are left out; without it they are refused.
-        notes: Takes in what was found out that is not a matter of course.
+        raw: The text, in UTF-8.
+        name: The file's name in messages.
+        usual: The usual separator of such a file.
+        dialect: The separator, where it is not to be detected.
+        rejected: Skipped rows of another length are added here; without it they are refused.
+        notes: Unusual findings, such as another separator, are noted here.
 
     Raises:
-        DataError: If it does not hold rows and columns; every row at fault.
+        DataError: If it does not hold rows and columns; lists every bad row.
     """
     at = raw.find(b"\0")
     if at >= 0:
-        line, row = _place(raw, at, header=1)
-        cure = "Write it anew as CSV; text in UTF-16 without a mark is read with --encoding utf-16-le."
-        raise _error(name, f"line {line} holds a NUL character", "text", cure, row)
+        line, row = _line_and_row(raw, at, header=1)
+        fix = "Write it again as CSV; text in UTF-16 without a mark is read with --encoding utf-16-le."
+        raise _error(name, f"line {line} holds a NUL character", "text", fix, row)
     raw, named = _below_preamble(raw, notes)
     head, is_whole = raw[:SAMPLE].decode("utf-8", "ignore"), len(raw) <= SAMPLE
     sep = _given(dialect.sep, name) or named or _find_separator(head, is_whole, usual)
@@ -150,13 +150,13 @@ def _given(sep: str | None, name: str) -> str | None:
 
 
 def _below_preamble(raw: bytes, notes: list[str]) -> tuple[bytes, str | None]:
-    """The text below blank lines and Excel's ``sep=;``, and what this says."""
+    """The text below blank lines and Excel's ``sep=;``, and that separator."""
     raw = raw.lstrip(b"\r\n")
     line, rest = _first_line(raw)
-    said = SEP_LINE.match(line.strip())
-    if not said or not said[1].isascii():
+    stated = SEP_LINE.match(line.strip())
+    if not stated or not stated[1].isascii():
         return raw, None
-    return rest.lstrip(b"\r\n"), said[1].decode()
+    return rest.lstrip(b"\r\n"), stated[1].decode()
 
 
 def _first_line(raw: bytes) -> tuple[bytes, bytes]:
@@ -168,13 +168,13 @@ def _first_line(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def _behind_line(raw: bytes, at: int) -> int:
-    """Where the line after that at ``at`` begins; blank lines do not count."""
+    """The start of the line after that at ``at``, without blank lines."""
     line = FIRST_LINE.match(raw, at)
     return line.end() if line else len(raw)
 
 
 def _below_comments(raw: bytes, head: str, sep: str, is_whole: bool, notes: list[str]) -> tuple[bytes, str]:
-    """The text below lines that begin with ``#``, unless the last of them names the columns."""
+    """The text below lines that begin with ``#``, except a last one that names the columns."""
     at = passed = 0
     while raw.startswith(b"#", at):
         below = _behind_line(raw, at)
@@ -194,10 +194,10 @@ def _below_comments(raw: bytes, head: str, sep: str, is_whole: bool, notes: list
 
 
 def _names_columns(head: str, is_whole: bool, sep: str, line: bytes) -> bool:
-    """Whether a line with ``#`` is the header: it has a cell a column, as what is below it.
+    """Whether a line with ``#`` is the header: it has as many cells as the next line.
 
-    One with a blank behind the ``#`` may be a sentence with as many commas: then below it stand numbers, not
-    the names of columns.
+    A line with a blank after the ``#`` may be a sentence with as many commas; it is a header only if numbers
+    follow, not names of columns.
     """
     rows = _sample(head, is_whole, sep)
     if len(rows) < 2 or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
@@ -214,20 +214,20 @@ def _find_separator(head: str, is_whole: bool, usual: str) -> str:
         if rows and len(rows[0]) > 1:
             shares[sep] = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
     whole = [sep for sep, share in shares.items() if share == 1]
-    if whole or usual in shares:  # else rows of another length are named with the usual one
+    if whole or usual in shares:  # otherwise rows of another length are reported with the usual one
         return whole[0] if whole else usual
     nearly = [sep for sep, share in shares.items() if share >= 0.9]
     return nearly[0] if nearly else usual
 
 
 def _comments(head: str) -> int:
-    """How many lines begin with ``#`` before the first that does not."""
+    """Number of first lines that begin with ``#``."""
     lines = head.splitlines()
     return next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
 
 
 def _sample(head: str, is_whole: bool, sep: str) -> list[list[str]]:
-    """The first rows, none of them cut off; blank ones do not count."""
+    """The first complete rows that are not blank."""
     try:
         rows = [row for row in csv.reader(io.StringIO(head, newline=""), delimiter=sep) if row]
     except csv.Error:
@@ -249,31 +249,34 @@ def _parse(raw: bytes, name: str, sep: str, columns: list[str], rejected: list[P
     ragged: list[Problem] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
-        found, expected = f"found {row.actual_columns} cells", f"{row.expected_columns} as in the first line"
-        cure = f"Put a cell that holds {QUOTED.get(sep, repr(sep))} in double quotes."
+        problem, expected = (
+            f"found {row.actual_columns} cells",
+            f"{row.expected_columns} as in the first line",
+        )
+        fix = f"Put a cell that holds {QUOTED.get(sep, repr(sep))} in double quotes."
         # Arrow counts rows from 1 with the header, blank lines not counted.
-        ragged.append(Problem(found=found, expected=expected, cure=cure, file=name, row=row.number - 1))
+        ragged.append(Problem(found=problem, expected=expected, cure=fix, file=name, row=row.number - 1))
         return "skip" if len(ragged) < (MOST_LISTED if rejected is None else MOST_SKIPPED) else "error"
 
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(raw),
-            # One block: a cell may be a data: URI of any length. One thread: rows get their numbers.
+            # One block: a cell may be a data: URI of any length. One thread: errors then have row numbers.
             pyarrow.csv.ReadOptions(use_threads=False, block_size=min(len(raw) + 1, 2**31 - 1)),
             pyarrow.csv.ParseOptions(
                 delimiter=sep, newlines_in_values=True, invalid_row_handler=note,
-                ignore_empty_lines=len(columns) > 1,  # of one column a blank line is a row, its cell empty
+                ignore_empty_lines=len(columns) > 1,  # of a single column blank lines are rows
             ),
             pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()), null_values=[""], strings_can_be_null=True
             ),
-            pa.system_memory_pool(),  # which gives back what parsing took
+            pa.system_memory_pool(),  # which returns the memory after parsing
         )  # fmt: skip
     except pa.ArrowException as error:
         if ragged:
             raise DataError(ragged) from None
         reason = str(error).splitlines()[0]
-        raise _error(name, f"cannot be read as a table ({reason})", cure="Write it anew as CSV.") from error
+        raise _error(name, f"cannot be read as a table ({reason})", cure="Write it again as CSV.") from error
     _check_quotes(raw, table, name)
     if ragged and rejected is None:
         raise DataError(ragged)
@@ -283,12 +286,12 @@ def _parse(raw: bytes, name: str, sep: str, columns: list[str], rejected: list[P
 
 
 def _check_quotes(raw: bytes, table: pa.Table, name: str) -> None:
-    """A quote that is never closed swallows all rows behind it, without a word from the parser."""
+    """Refuse a quote that is never closed: the parser silently takes all following rows as one cell."""
     if raw.count(b'"') % 2 and len(table):
         swallowed = [c for c in table.column_names if "\n" in (table.column(c)[-1].as_py() or "")]
         if swallowed:
-            found, cure = "a double quote is opened and never closed", "Close it, or write a quote as two."
-            raise DataError(Problem(found=found, cure=cure, file=name, row=len(table), column=swallowed[-1]))
+            reason, fix = "a double quote is opened and never closed", "Close it, or write a quote as two."
+            raise DataError(Problem(found=reason, cure=fix, file=name, row=len(table), column=swallowed[-1]))
 
 
 def _error(name: str, found: str, expected: str = "", cure: str = "", row: int | None = None) -> DataError:

@@ -1,4 +1,4 @@
-"""Excel workbooks (``.xlsx``) as tables, by openpyxl (extra ``excel``): one sheet in, one sheet out."""
+"""Reading and writing of Excel workbooks (``.xlsx``) of one sheet, with openpyxl (extra ``excel``)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from polymodal.data.tables.written_rows import as_text_of, plain_cells
 from polymodal.errors import ConfigError, DataError, PolymodalError, Problem, one_line
 
 MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767
-"""What a sheet and a cell of Excel hold."""
+"""Limits of a sheet and of a cell in Excel."""
 UNPACKED, FEW_CELLS, TEXTS, TIMES = 16 * 2**20, 1_000_000, 256 * 2**20, 20
-"""Bytes of a workbook unpacked, its cells (also the empty ones that fill a row), and characters of its texts;
-bytes and characters may also come to so many times the file, cells to its bytes."""
+"""Limits of an unpacked workbook: its bytes, its cells (including the empty ones of a row) and characters of
+its texts. Larger files may have ``TIMES`` their size in bytes or characters, and as many cells as bytes."""
 EXACT = 2**53
 """Excel's numbers are floats: larger whole numbers are written as text."""
 DAMAGED = (
@@ -38,7 +38,7 @@ DAMAGED = (
 
 
 def require_openpyxl(name: str) -> Any:
-    """The library that reads and writes workbooks.
+    """Import openpyxl.
 
     Raises:
         ConfigError: If it is not installed.
@@ -51,13 +51,13 @@ def require_openpyxl(name: str) -> Any:
 
 
 def read_excel(path: Path, name: str) -> pa.Table:
-    """The rows of the one sheet of a workbook that holds any; its first row names the columns.
+    """Read the only sheet with rows of a workbook; its first row names the columns.
 
-    A formula counts as the value that the workbook keeps of it.
+    A formula is read as the value that the workbook holds for it.
 
     Args:
-        path: Of the file.
-        name: What the user calls it.
+        path: The file.
+        name: Its name in messages.
 
     Raises:
         DataError: If it is no workbook, holds several filled sheets, or a formula without its value.
@@ -67,15 +67,15 @@ def read_excel(path: Path, name: str) -> pa.Table:
     try:
         sheets = _filled_sheets(path, name, _check_size(path, name))
         if len(sheets) > 1:
-            cure = "Save the sheet as a file of its own."
-            raise _error(name, f"{len(sheets)} sheets ({', '.join(sheets)})", "one sheet with rows", cure)
+            fix = "Save the sheet as a file of its own."
+            raise _error(name, f"{len(sheets)} sheets ({', '.join(sheets)})", "one sheet with rows", fix)
         if not sheets:
             raise _error(name, "the workbook is empty", "column names and rows")
         ((title, rows),) = sheets.items()
         _check_formulas(path, name, title, rows)
     except DAMAGED as error:
         reason = one_line(str(error), 100) or type(error).__name__
-        raise _error(name, f"cannot be read ({reason})", "an Excel workbook", "Save it anew.") from error
+        raise _error(name, f"cannot be read ({reason})", "an Excel workbook", "Save it again.") from error
     except OSError as error:
         raise _error(name, f"cannot be read ({error.strerror or error})") from error
     return _as_table(rows, name)
@@ -86,10 +86,10 @@ def _error(name: str, found: str, expected: str = "", cure: str = "") -> DataErr
 
 
 def _check_size(path: Path, name: str) -> int:
-    """Refuse a file that unpacks to more than memory should take; its own bytes.
+    """Check the unpacked size of a workbook; returns the size of the file in bytes.
 
     Raises:
-        DataError: If it does.
+        DataError: If it is too large.
     """
     with zipfile.ZipFile(path) as file:
         size = sum(entry.file_size for entry in file.infolist())
@@ -110,7 +110,7 @@ def _opened(path: Path, *, values: bool) -> Iterator[Any]:
     import openpyxl
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of styles and checks that no table has
+        warnings.simplefilter("ignore")  # about styles and validation, which tables do not have
         book = openpyxl.load_workbook(path, read_only=True, data_only=values)
         try:
             yield book
@@ -119,10 +119,10 @@ def _opened(path: Path, *, values: bool) -> Iterator[Any]:
 
 
 def _counted(rows: Iterable[tuple[Any, ...]], name: str, packed: int) -> Iterator[tuple[Any, ...]]:
-    """The same rows: a cell far to the right or below makes many, and one text may stand in all of them.
+    """Yield the rows while cells and characters are counted: one distant cell makes many empty ones.
 
     Raises:
-        DataError: If there are more cells or characters than memory should take.
+        DataError: If there are too many cells or characters.
     """
     cells, texts = max(FEW_CELLS, packed), max(TEXTS, TIMES * packed)
     for row in rows:
@@ -138,17 +138,17 @@ def _counted(rows: Iterable[tuple[Any, ...]], name: str, packed: int) -> Iterato
 
 
 def _filled_sheets(path: Path, name: str, packed: int) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of each sheet that holds any, by title; empty rows at the end left out."""
-    found = {}
+    """The rows of each sheet that has any, by title, without empty rows at the end."""
+    result = {}
     with _opened(path, values=True) as book:
         for sheet in book.worksheets:
-            sheet.reset_dimensions()  # what a file says of its size may be wrong
+            sheet.reset_dimensions()  # the dimensions in a file may be wrong
             rows = list(_counted(sheet.iter_rows(values_only=True), name, packed))
             while rows and all(_is_blank(cell) for cell in rows[-1]):
                 rows.pop()
             if rows:
-                found[sheet.title] = rows
-    return found
+                result[sheet.title] = rows
+    return result
 
 
 def _is_blank(cell: Any) -> bool:
@@ -156,17 +156,17 @@ def _is_blank(cell: Any) -> bool:
 
 
 def _check_formulas(path: Path, name: str, title: str, rows: list[tuple[Any, ...]]) -> None:
-    """Refuse formulas whose value the file does not hold: they would be empty cells."""
+    """Refuse formulas without a stored value: they would be empty cells."""
     with _opened(path, values=False) as book:
         sheet = book[title]
         sheet.reset_dimensions()
         for number, (cells, kept) in enumerate(zip(sheet.iter_rows(), rows, strict=False)):
             for cell, value in zip(cells, kept, strict=False):
                 if value is None and getattr(cell, "data_type", "") == "f":
-                    found = f"cell {cell.coordinate} holds a formula without its value"
-                    cure = "Open the file in a spreadsheet and save it."
+                    reason = f"cell {cell.coordinate} holds a formula without its value"
+                    fix = "Open the file in a spreadsheet and save it."
                     row = number or None
-                    raise DataError(Problem(found=found, cure=cure, file=name, row=row))
+                    raise DataError(Problem(found=reason, cure=fix, file=name, row=row))
 
 
 def _as_table(rows: list[tuple[Any, ...]], name: str) -> pa.Table:
@@ -184,7 +184,7 @@ def _name(cell: Any) -> str:
 
 
 def _dated(cells: list[Any]) -> list[Any]:
-    """Moments that are all midnights are days, which a workbook has no type of its own for."""
+    """Convert times that are all midnight to dates, for which a workbook has no type."""
     cells = [None if _is_blank(cell) else cell for cell in cells]
     known = [cell for cell in cells if cell is not None]
     midnight = datetime.time()
@@ -194,10 +194,10 @@ def _dated(cells: list[Any]) -> list[Any]:
 
 
 class ExcelWriter:
-    """A workbook of one sheet, written row by row; texts are marked as such and never computed.
+    """Writes a workbook of one sheet, row by row; texts are marked as texts and never computed.
 
     Args:
-        path: Of the file, which is there after :meth:`close`.
+        path: The file; it is written by :meth:`close`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -209,7 +209,7 @@ class ExcelWriter:
         """Append rows.
 
         Raises:
-            PolymodalError: If a sheet or a cell does not hold as much.
+            PolymodalError: If a sheet or a cell would be too large.
         """
         if not self.rows:
             self._append(rows.column_names)
@@ -219,13 +219,13 @@ class ExcelWriter:
             self._append(cells)
 
     def _check_size(self, rows: pa.Table) -> None:
-        found = None
+        reason = None
         if self.rows + len(rows) > MOST_ROWS:
-            found = f"more than {MOST_ROWS - 1:,} rows"
+            reason = f"more than {MOST_ROWS - 1:,} rows"
         elif rows.num_columns > MOST_COLUMNS:
-            found = f"more than {MOST_COLUMNS:,} columns"
-        if found:
-            raise PolymodalError(f"{found}, which no sheet holds. Write .parquet or .csv")
+            reason = f"more than {MOST_COLUMNS:,} columns"
+        if reason:
+            raise PolymodalError(f"{reason}, which no sheet holds. Write .parquet or .csv")
 
     def _append(self, cells: Any) -> None:
         self.sheet.append([self._cell(cell) for cell in cells])
@@ -241,10 +241,10 @@ class ExcelWriter:
             return value
         text = value if isinstance(value, str) else _as_text(value)
         if len(text) > LONGEST_TEXT:
-            found = f"a text of {len(text):,} characters in row {self.rows}"
-            raise PolymodalError(f"{found}, where a cell holds {LONGEST_TEXT:,}. Write .parquet or .jsonl")
+            reason = f"a text of {len(text):,} characters in row {self.rows}"
+            raise PolymodalError(f"{reason}, where a cell holds {LONGEST_TEXT:,}. Write .parquet or .jsonl")
         cell = WriteOnlyCell(self.sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", text))
-        cell.data_type = "s"  # else "=1+1" is a formula and "#N/A" an error
+        cell.data_type = "s"  # otherwise "=1+1" is a formula and "#N/A" an error
         return cell
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class ExcelWriter:
 
 
 def _is_excel_value(value: Any) -> bool:
-    """Whether a cell of a workbook holds the value itself, and gives it back."""
+    """Whether a workbook can hold the value without loss."""
     if isinstance(value, bool):
         return True
     if isinstance(value, int):

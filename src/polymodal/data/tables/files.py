@@ -1,4 +1,4 @@
-"""Table files → Arrow, text as text: every row that does not fit is named, none is dropped or bent."""
+"""Reading of table files. Malformed rows raise with their number; values are never coerced."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from polymodal.data.tables.parquet_tables import read_parquet
 from polymodal.errors import DataError, Problem
 
 USUAL = {".csv": ",", ".tsv": "\t"}
-"""What usually separates the cells of a file."""
+"""Usual separator by extension."""
 KNOWN = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
 PACKED = ".gz"
 UNPACKED, TIMES = 64 * 2**20, 10
-"""Bytes that a packed file may come to, or so many times its own size."""
+"""Limit of an unpacked file in bytes, or as a multiple of its packed size."""
 
 
 def read_file(
@@ -30,21 +30,21 @@ def read_file(
     """Read a table file by its extension.
 
     Args:
-        path: Of the file.
-        name: What the user calls it.
-        dialect: How a text file is read, where it is not to be found out.
-        rejected: Takes in the rows that are left out because they are none; without it the file is refused.
-        notes: Takes in how it was read, where that is not a matter of course.
+        path: The file.
+        name: Its name in messages.
+        dialect: Separator and encoding of a text file, where they are not to be detected.
+        rejected: Malformed rows that are skipped are added here; without it the file is refused.
+        notes: Unusual findings are noted here.
 
     Raises:
-        DataError: If it is missing, of another kind, or does not hold rows and columns; every row at fault.
+        DataError: If it is missing, of another format, or holds no rows and columns; lists every bad row.
     """
     suffix = _suffix(path)
     if not os.path.exists(path):
         raise _error(name, "there is no such file", cure=f"Looked in {path.absolute().parent}.")
     if suffix not in KNOWN:
-        found = f"extension '{path.suffix}'" if suffix else "no extension"
-        raise _error(name, found, f"one of {', '.join(KNOWN)}", "Save the table as CSV or Parquet.")
+        problem = f"extension '{path.suffix}'" if suffix else "no extension"
+        raise _error(name, problem, f"one of {', '.join(KNOWN)}", "Save the table as CSV or Parquet.")
     if suffix == ".xlsx":
         return _tidied(excel.read_excel(path, name))
     try:
@@ -54,7 +54,7 @@ def read_file(
     except (OSError, pa.ArrowException) as error:
         reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
         expected = "a Parquet file" if suffix == ".parquet" else "a file that can be read"
-        raise _error(name, f"cannot be read ({reason})", expected, "Write it anew.") from error
+        raise _error(name, f"cannot be read ({reason})", expected, "Write it again.") from error
     if not raw.strip():
         raise _error(name, "the file is empty", "column names and rows")
     raw = as_utf8(raw, name, dialect.encoding, int(suffix in USUAL), notes)
@@ -64,7 +64,7 @@ def read_file(
 
 
 def holds_texts(path: Path) -> bool:
-    """Whether a file holds texts alone, no types: CSV and TSV, packed or not."""
+    """Whether the format has no types but text: CSV and TSV, packed or not."""
     return _suffix(path) in USUAL
 
 
@@ -81,44 +81,44 @@ def _read(path: Path, name: str) -> bytes:
         return raw
     limit, text = max(UNPACKED, TIMES * len(raw)), b""
     try:
-        while raw:  # members may follow one another
+        while raw:  # a file may have several members
             opened = zlib.decompressobj(16 + zlib.MAX_WBITS)
             text += opened.decompress(raw, limit + 1 - len(text))
             if len(text) > limit:
                 expected = f"at most {UNPACKED >> 20} MB, or {TIMES} times the file"
                 raise _error(name, f"more than {limit:,} bytes unpacked", expected, "Give it unpacked.")
             if not opened.eof:
-                raise _error(name, "the file is cut short", "a whole gzip file", "Pack it anew.")
+                raise _error(name, "the file is cut short", "a whole gzip file", "Pack it again.")
             raw = opened.unused_data
     except zlib.error as error:
-        raise _error(name, f"cannot be unpacked ({error})", "a gzip file", "Pack it anew.") from None
+        raise _error(name, f"cannot be unpacked ({error})", "a gzip file", "Pack it again.") from None
     return text
 
 
 def _tidied(table: pa.Table) -> pa.Table:
-    """The same, and the memory that Arrow keeps after parsing, twice the table's own, given back."""
+    """Return the memory that Arrow keeps after parsing, twice that of the table, to the system."""
     pa.default_memory_pool().release_unused()
     return table
 
 
 def read_folder(path: Path, name: str) -> Any:
-    """A folder written by ``Dataset.save_to_disk`` → its dataset, its cells not read yet.
+    """Open the dataset in a folder that ``Dataset.save_to_disk`` wrote; its cells are not read yet.
 
     Raises:
-        DataError: If the folder is none, or is damaged.
+        DataError: If it is no such folder, or is damaged.
     """
     if (path / "dataset_dict.json").is_file():
         splits = ", ".join(sorted(str(path / entry.name) for entry in path.iterdir() if entry.is_dir()))
         raise _error(name, "a saved dataset of several splits", "one table", f"Give one of {splits}.")
     if not (path / "state.json").is_file():
         inside = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() in KNOWN)
-        cure = f"Did you mean {path / inside[0]}?" if inside else "Give the path of the table's file."
-        raise _error(name, "the path is a folder", "a table or a folder written by save_to_disk", cure)
+        fix = f"Did you mean {path / inside[0]}?" if inside else "Give the path of the table's file."
+        raise _error(name, "the path is a folder", "a table or a folder written by save_to_disk", fix)
     try:
         return datasets.load_from_disk(str(path))
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _error(name, f"cannot be read ({reason})", "a saved dataset", "Save it anew.") from error
+        raise _error(name, f"cannot be read ({reason})", "a saved dataset", "Save it again.") from error
 
 
 def _error(name: str, found: str, expected: str = "", cure: str = "", row: int | None = None) -> DataError:

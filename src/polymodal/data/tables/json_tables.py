@@ -1,4 +1,4 @@
-"""JSON and JSONL → Arrow: one object a line, a list of objects, or what pandas writes of a DataFrame."""
+"""Reading of JSON: one object per line (JSONL), a list of objects, or pandas' forms of a DataFrame."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ BAD_JSON = (ValueError, RecursionError)
 SPLIT = {"columns", "data"}
 SPLIT_TOO = {"index", "index_names", "column_names"}
 CELL_KEYS = {"bytes", "path", "array", "sampling_rate"}
-"""Keys of a cell that holds a medium: an object of such is one row."""
+"""Keys of a media cell: an object of these alone is one row."""
 MOST_LISTED = 1000
 SPARSE, FEW_CELLS = 10, 10_000_000
-"""A file may come to so many times the cells that it holds, or to so many: keys of one row each multiply."""
+"""Limit of the cells of a table, as a multiple of those in the file, or in total: every key adds a column."""
 
 
 def read_json(
     raw: bytes, name: str, lines: bool, rejected: list[Problem] | None, notes: list[str]
 ) -> pa.Table:
-    """Rows of a JSON file.
+    """Read the rows of a JSON file.
 
     Args:
-        raw: The text, UTF-8.
-        name: What the user calls the file.
-        lines: Whether it holds one object a line, as ``.jsonl``; else it may be one value as a whole.
-        rejected: Takes in the rows that are none, which are left out; without it they are refused.
-        notes: Takes in how it was read, where that is not a matter of course.
+        raw: The text, in UTF-8.
+        name: The file's name in messages.
+        lines: Whether it holds one object per line, as ``.jsonl``; otherwise it may be a single value.
+        rejected: Malformed rows that are skipped are added here; without it they are refused.
+        notes: Unusual findings are noted here.
 
     Raises:
-        DataError: If it holds no rows; every row at fault.
+        DataError: If it holds no rows; lists every bad row.
     """
     text = raw.decode("utf-8", "surrogatepass")
     if text.lstrip().startswith("["):
@@ -59,7 +59,7 @@ def _why(error: Exception) -> str:
 
 
 def _whole(text: str) -> dict[str, Any] | None:
-    """The object that a file holds; None where it holds one a line, or what is none."""
+    """The single object of a file; None where it has one per line, or none."""
     try:
         value = json.loads(text)
     except BAD_JSON:
@@ -68,7 +68,7 @@ def _whole(text: str) -> dict[str, Any] | None:
 
 
 def _lines(text: str, name: str, problems: list[Problem]) -> Iterator[tuple[int, Any]]:
-    """The values of the lines that are not blank, each with its row; of one that is no JSON, none."""
+    """The values of the lines that are not blank, with row numbers; lines that are no JSON are problems."""
     row = 0
     for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
         if not line.strip():
@@ -77,8 +77,8 @@ def _lines(text: str, name: str, problems: list[Problem]) -> Iterator[tuple[int,
         try:
             value = json.loads(line)
         except BAD_JSON as error:
-            found = f"line {number} is not valid JSON ({_why(error)})"
-            problems.append(Problem(found=found, expected="one object a line", file=name, row=row))
+            reason = f"line {number} is not valid JSON ({_why(error)})"
+            problems.append(Problem(found=reason, expected="one object a line", file=name, row=row))
             continue
         yield row, value
 
@@ -86,15 +86,15 @@ def _lines(text: str, name: str, problems: list[Problem]) -> Iterator[tuple[int,
 def _rows(
     values: Iterator[tuple[int, Any]], name: str, rejected: list[Problem] | None, problems: list[Problem]
 ) -> pa.Table:
-    """The rows among numbered values; ``problems`` grows while they are read."""
+    """The rows among numbered values; bad ones are added to ``problems``."""
     rows = []
     for row, value in values:
         if isinstance(value, dict):
             rows.append(value)
             continue
         expected = 'an object such as {"column": "cell"}'
-        found = f"found {json.dumps(value)[:40]}"
-        problems.append(Problem(found=found, expected=expected, file=name, row=row))
+        reason = f"found {json.dumps(value)[:40]}"
+        problems.append(Problem(found=reason, expected=expected, file=name, row=row))
         if rejected is None and len(problems) >= MOST_LISTED:
             break
     problems.sort(key=lambda problem: problem.row or 0)
@@ -107,10 +107,10 @@ def _rows(
 
 
 def _check_cells(rows: Sequence[Mapping[str, Any]], name: str, depth: int = 0) -> None:
-    """Refuse rows whose keys are so many that nearly all cells would be empty; objects in cells are rows too.
+    """Refuse rows of so many different keys that nearly all cells would be empty; also objects in cells.
 
     Raises:
-        DataError: If the cells are very many more than those that are there.
+        DataError: If the table would have far more cells than the file.
     """
     inner: dict[str, list[Mapping[str, Any]]] = {}
     filled = 0
@@ -122,15 +122,17 @@ def _check_cells(rows: Sequence[Mapping[str, Any]], name: str, depth: int = 0) -
                 known.extend(_objects(cell))
     cells = len(inner) * len(rows)
     if cells > max(FEW_CELLS, SPARSE * filled):
-        found = f"{len(rows):,} rows with {len(inner):,} different keys, of which they hold {filled:,} in all"
-        raise _error(name, found, "keys that rows share", "Write what only some rows have as one list.")
+        reason = (
+            f"{len(rows):,} rows with {len(inner):,} different keys, of which they hold {filled:,} in all"
+        )
+        raise _error(name, reason, "keys that rows share", "Write what only some rows have as one list.")
     for known in inner.values() if depth < DEEPEST else ():
         if known:
             _check_cells(known, name, depth + 1)
 
 
 def _objects(cell: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects in a cell, also in lists of lists; those inside of objects are not looked for."""
+    """The objects in a cell, also in nested lists, but not inside other objects."""
     waiting = [cell]
     while waiting:
         part = waiting.pop()
@@ -141,7 +143,7 @@ def _objects(cell: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _oriented(value: Mapping[str, Any], name: str, notes: list[str]) -> pa.Table | None:
-    """What ``DataFrame.to_json`` wrote, by its form; None where the object is a row."""
+    """The table of an object that ``DataFrame.to_json`` wrote; None where the object is a row."""
     if SPLIT <= value.keys() <= SPLIT | SPLIT_TOO:
         return _split(value, name, notes)
     if value.keys() == {"schema", "data"} and isinstance(value["data"], list):
@@ -160,10 +162,10 @@ def _oriented(value: Mapping[str, Any], name: str, notes: list[str]) -> pa.Table
 
 
 def _by_row(value: Mapping[str, Mapping[str, Any]], inner: Sequence[str], name: str) -> bool:
-    """Whether the outer keys of nested objects are rows: these are numbered, or cells below them differ.
+    """Whether the outer keys of nested objects are rows: they are numbers, or their cells differ in type.
 
     Raises:
-        DataError: If it cannot be told.
+        DataError: If it is ambiguous.
     """
     outer_counts, inner_counts = (all(key.isdecimal() for key in keys) for keys in (value, inner))
     if outer_counts != inner_counts:
@@ -171,8 +173,8 @@ def _by_row(value: Mapping[str, Mapping[str, Any]], inner: Sequence[str], name: 
     alike_below = all(_alike(entry.values()) for entry in value.values())
     alike_across = all(_alike([entry[key] for entry in value.values()]) for key in inner)
     if alike_below == alike_across:
-        found = "nested objects, of which either the outer or the inner keys may be the columns"
-        raise _error(name, found, "one of the two", "Write it with to_json(orient='records').")
+        reason = "nested objects, of which either the outer or the inner keys may be the columns"
+        raise _error(name, reason, "one of the two", "Write it with to_json(orient='records').")
     return alike_across
 
 

@@ -1,4 +1,4 @@
-"""Columns of a table that stand beside the answers to its rows, and the rows' own index."""
+"""Columns of a table that are copied beside the predictions of its rows, and the index of the rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from polymodal.errors import ConfigError, did_you_mean, one_line
 
 
 class KeptColumns:
-    """What is carried over from a table, batch after batch.
+    """Columns and index that are copied from a table to its predictions, per batch.
 
     Args:
-        table: The rows that are answered.
+        table: The rows that are predicted.
         names: Columns to keep, in this order.
 
     Raises:
@@ -27,8 +27,8 @@ class KeptColumns:
         self.names = list(dict.fromkeys([names] if isinstance(names, str) else names))
         for name in self.names:
             if name not in table.columns:
-                cure = did_you_mean(name, table.columns)
-                raise ConfigError(f"{table.name}: no column '{one_line(name, 80)}' to keep. {cure}")
+                fix = did_you_mean(name, table.columns)
+                raise ConfigError(f"{table.name}: no column '{one_line(name, 80)}' to keep. {fix}")
         self.index = table.index
         self.values = {name: table.raw(name) for name in self.names}
         self.begun = 0
@@ -39,32 +39,32 @@ class KeptColumns:
         return {name: values.type for name, values in self.values.items()}
 
     def beside(self, answers: pd.DataFrame, places: np.ndarray) -> pd.DataFrame:
-        """``answers`` behind the columns that are kept, with the index of their rows.
+        """The kept columns and ``answers`` in one frame, with the index of their rows.
 
         Args:
-            answers: A row each.
-            places: ``(rows,)`` the rows' places in the table, from 0.
+            answers: The predictions, one line per row.
+            places: ``(rows,)`` the rows' indices in the table, from 0.
 
         Raises:
-            ConfigError: If a kept column and one of the answers have the same name.
+            ConfigError: If a kept column and one of the predictions have the same name.
         """
         self._check(answers)
         index = self.index
         rows = pd.RangeIndex(self.begun, self.begun + len(answers)) if index is None else index.take(places)
         self.begun += len(answers)
-        found = {name: as_column(values, places) for name, values in self.values.items()}
-        kept = pd.DataFrame(found, index=answers.index)
-        return pd.concat([kept, answers], axis=1).set_axis(rows) if found else answers.set_axis(rows)
+        result = {name: as_column(values, places) for name, values in self.values.items()}
+        kept = pd.DataFrame(result, index=answers.index)
+        return pd.concat([kept, answers], axis=1).set_axis(rows) if result else answers.set_axis(rows)
 
     def _check(self, answers: pd.DataFrame) -> None:
         for name in self.names:
             if name in answers:
-                cure = "Rename it in the table, or do not keep it"
-                raise ConfigError(f"cannot keep '{one_line(name, 80)}': the answers have this column. {cure}")
+                fix = "Rename it in the table, or do not keep it"
+                raise ConfigError(f"cannot keep '{one_line(name, 80)}': the answers have this column. {fix}")
 
 
 def as_column(values: pa.ChunkedArray, places: np.ndarray) -> pd.Series:
-    """Some cells of a column; whole numbers and truth values stay such beside empty cells."""
+    """Select cells of a column; whole numbers and truth values keep their type beside empty cells."""
     cells = values.take(pa.array(places))
     nullable = {pa.bool_(): pd.BooleanDtype()} if values.null_count else {}
     if values.null_count and pa.types.is_integer(values.type):

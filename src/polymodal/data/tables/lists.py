@@ -1,4 +1,4 @@
-"""Lists in cells: written out as text, and how deep their numbers lie."""
+"""Lists in cells: parsing of lists in texts, and the depth of nested lists of numbers."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 
 LONGEST = 2**20
-"""Characters of a list that may be written in Python's way."""
+"""Most characters of a list in Python's notation."""
 
 
 def written_list(text: str) -> list[Any] | None:
-    """The list that ``text`` writes out, as JSON or as Python (and pandas) would; None if it is none."""
+    """Parse a list in JSON's or Python's (and pandas') notation; None if the text is none."""
     text = text.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return None
-    # Python's own parser takes hundreds of bytes for each byte of a text.
+    # Python's parser needs hundreds of bytes per byte of text.
     for parse in (json.loads, ast.literal_eval) if len(text) <= LONGEST else (json.loads,):
         try:
-            found = parse(text)
+            result = parse(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        return found if isinstance(found, list) else None
+        return result if isinstance(result, list) else None
     return None
 
 
 def number_depth(cell: Any) -> int:
-    """How many lists deep its numbers lie: 1 for ``[0.5]``, 2 for ``[[0.5]]``; 0 where there are none."""
+    """Nesting depth of the numbers: 1 for ``[0.5]``, 2 for ``[[0.5]]``; 0 where there are none."""
     if isinstance(cell, np.ndarray) and cell.dtype.kind in "fiub":
         return cell.ndim
     if not isinstance(cell, (list, tuple, np.ndarray)):
@@ -42,7 +42,7 @@ def number_depth(cell: Any) -> int:
 
 
 def first_filled(cell: Sequence[Any] | np.ndarray) -> Any:
-    """The first entry that is not None, and no list without any."""
+    """The first entry that is neither None nor an empty list."""
     return next((entry for entry in cell if entry is not None and not _is_void(entry)), None)
 
 

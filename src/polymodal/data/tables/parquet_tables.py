@@ -1,4 +1,4 @@
-"""Parquet files, read in pieces: a few bytes of a file may stand for very many cells."""
+"""Reading of Parquet in pieces: a few bytes of a file may decode to very many cells."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from polymodal.data.tables.arrow_types import check_types
 from polymodal.errors import DataError, Problem
 
 ROWS, PIECE = 2**16, 2**30
-"""Rows that are read at once, and bytes of a piece of the table."""
+"""Rows per batch, and bytes of a piece of the table."""
 FREE = 256 * 2**20
 TIMES = 20
-"""A file may come to :data:`FREE` bytes in memory, or to so many times its own size."""
+"""Limit of the decoded size as a multiple of the file; smaller files may have :data:`FREE` bytes."""
 
 
 def read_parquet(path: Path, name: str) -> pa.Table:
-    """The table of a Parquet file, its dictionaries written out.
+    """Read a Parquet file; dictionaries are decoded.
 
     Raises:
-        DataError: If it comes to more memory than such a file has reason to.
+        DataError: If the decoded table would be too large for such a file.
         ArrowException, OSError: If it cannot be read.
     """
     metadata = pyarrow.parquet.read_metadata(path)
@@ -37,7 +37,7 @@ def read_parquet(path: Path, name: str) -> pa.Table:
 
 
 def _read(path: Path, name: str, shared: list[str], limit: int) -> pa.Table:
-    """Batch after batch; texts stay in dictionaries until it is known what they come to when written out."""
+    """Read batch by batch; texts stay in dictionaries until their decoded size is known."""
     file = pyarrow.parquet.ParquetFile(path, read_dictionary=shared)
     metadata = file.metadata
     schema = pa.schema([field.with_type(_written_type(field.type)) for field in file.schema_arrow])
@@ -55,7 +55,7 @@ def _read(path: Path, name: str, shared: list[str], limit: int) -> pa.Table:
 
 
 def _shared(metadata: pyarrow.parquet.FileMetaData) -> list[str]:
-    """The columns of texts or bytes whose equal values the file holds once; their paths in it."""
+    """Paths of the dictionary-encoded columns of texts or bytes."""
     paths: dict[str, None] = {}
     for group in range(metadata.num_row_groups):
         for at in range(metadata.num_columns):
@@ -68,7 +68,7 @@ def _shared(metadata: pyarrow.parquet.FileMetaData) -> list[str]:
 
 
 def _written_type(kind: pa.DataType) -> pa.DataType:
-    """A type without dictionaries, also inside of lists and records."""
+    """A type without dictionaries, also inside lists and records."""
     if pa.types.is_dictionary(kind):
         return _written_type(kind.value_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -92,7 +92,7 @@ def _written_out(batch: pa.RecordBatch, schema: pa.Schema) -> list[pa.RecordBatc
 
 
 def _size(column: pa.Array) -> int:
-    """Bytes of a column when its dictionary is written out."""
+    """Decoded size of a column in bytes."""
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return 8 * len(column) + _size(column.flatten())
@@ -122,7 +122,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _check_size(metadata: pyarrow.parquet.FileMetaData, limit: int, name: str) -> None:
-    """Refuse by what the file says of itself, before any cell is read; a cell takes an eighth of a byte."""
+    """Check the size in the metadata, before any cell is read; a cell takes at least an eighth of a byte."""
     cells = metadata.num_rows * metadata.num_columns
     if cells > 8 * limit:
         raise _too_large(name, f"{metadata.num_rows:,} rows × {metadata.num_columns:,} columns")
@@ -133,6 +133,6 @@ def _check_size(metadata: pyarrow.parquet.FileMetaData, limit: int, name: str) -
 
 
 def _too_large(name: str, found: str) -> DataError:
-    cure = "Give fewer rows or columns, or read it yourself and give the DataFrame."
+    fix = "Give fewer rows or columns, or read it yourself and give the DataFrame."
     expected = f"at most {FREE >> 20} MB in memory, or {TIMES} times the file"
-    return DataError(Problem(file=name, found=found, expected=expected, cure=cure))
+    return DataError(Problem(file=name, found=found, expected=expected, cure=fix))

@@ -1,4 +1,4 @@
-"""Python objects (list of dicts, DataFrame) → Arrow; a picture or array in a cell becomes storable."""
+"""Conversion of Python objects (list of dicts, DataFrame) to Arrow, with images and arrays in cells."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ SETS = (set, frozenset)
 SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 UNSAVED = {"HSV": "RGB", "RGBa": "RGBA", "RGBX": "RGB", "La": "LA", "I;16L": "I;16", "I;16N": "I;16"}
-"""Modes that no format holds, each with one that shows the same."""
+"""Image modes that no file format has, each with an equivalent."""
 HALF = "no Unicode: it holds half a character (a lone surrogate)"
 PLAIN = ("string", "integer", "floating", "boolean", "empty")
-"""Kinds of categories, in pandas' words, that Arrow has a type for."""
+"""Kinds of categories, by pandas' names, for which Arrow has a type."""
 MOST_COLUMNS = 20_000
 LONGEST_NAME = 1000
-MEND = "Write the text anew, as UTF-8."
+MEND = "Write the text again, as UTF-8."
 REFUSED = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
 def from_rows(rows: Sequence[Any], name: str) -> pa.Table:
-    """Rows as dicts → Arrow; a key absent from a row is an empty cell.
+    """Convert rows as dicts; a missing key is an empty cell.
 
     Raises:
-        DataError: If an entry is no dict, or cells of one column cannot stand together.
+        DataError: If an entry is no dict, or cells of one column do not fit one type.
     """
     problems = [
         Problem(
@@ -52,23 +52,23 @@ def from_rows(rows: Sequence[Any], name: str) -> pa.Table:
         raise DataError(problems)
     keys = list(dict.fromkeys(key for row in rows for key in row))
     columns = _names(keys)
-    check_columns(columns, name)  # before as many lists are made as there are keys
+    check_columns(columns, name)  # before one list per key is built
     return _by_column(columns, [[row.get(key) for row in rows] for key in keys], name)
 
 
 def from_columns(columns: Mapping[Any, Any], name: str) -> pa.Table:
-    """A dict of columns, each a list or an array of one dimension → Arrow.
+    """Convert a dict of columns, each a list or an array of one dimension.
 
     Raises:
-        DataError: If a column is none, they differ in length, or cells of one cannot stand together.
+        DataError: If a column is none, their lengths differ, or cells of one column do not fit one type.
     """
     problems = []
     for key, cells in columns.items():
         if isinstance(cells, (str, bytes, Mapping)) or not hasattr(cells, "__len__"):
-            cure = "For one row, give a list that holds the dict."
+            fix = "For one row, give a list that holds the dict."
             expected = "a list or an array of its cells"
-            found = f"a {type(cells).__name__}"
-            problems.append(Problem(found=found, expected=expected, cure=cure, file=name, column=str(key)))
+            reason = f"a {type(cells).__name__}"
+            problems.append(Problem(found=reason, expected=expected, cure=fix, file=name, column=str(key)))
     lengths = {} if problems else {str(key): len(cells) for key, cells in columns.items()}
     first = next(iter(lengths), "")
     for key, length in lengths.items():
@@ -93,20 +93,20 @@ def _listed(cells: Any) -> Any:
 
 
 def from_frame(frame: pd.DataFrame, name: str) -> pa.Table:
-    """A DataFrame's columns → Arrow, without its index; NaN is an empty cell.
+    """Convert the columns of a DataFrame, without its index; NaN is an empty cell.
 
     Raises:
-        DataError: If columns have names of several levels, or cells of one column cannot stand together.
+        DataError: If columns have names of several levels, or cells of one column do not fit one type.
     """
     if isinstance(frame.columns, pd.MultiIndex):
-        found, cure = "columns of several levels", "Join them: frame.columns = frame.columns.map('_'.join)."
-        raise DataError(Problem(found=found, expected="one name a column", cure=cure, file=name))
-    columns = [frame.iloc[:, position] for position in range(frame.shape[1])]  # names may stand twice
+        reason, fix = "columns of several levels", "Join them: frame.columns = frame.columns.map('_'.join)."
+        raise DataError(Problem(found=reason, expected="one name a column", cure=fix, file=name))
+    columns = [frame.iloc[:, position] for position in range(frame.shape[1])]  # names may be duplicated
     return _by_column(_names(frame.columns), [_series(column) for column in columns], name)
 
 
 def index_notes(frame: pd.DataFrame) -> list[str]:
-    """What to know of a frame's index, which is no column: nothing of one that only counts."""
+    """Notes on a frame's index, which is no column; none for a plain range."""
     names = [str(name) for name in frame.index.names if name is not None]
     if not names and not isinstance(frame.index, pd.MultiIndex) and frame.index.dtype.kind in "iu":
         return []
@@ -115,12 +115,12 @@ def index_notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _names(keys: Iterable[Any]) -> list[str]:
-    """Names of columns as texts; what is missing is no name."""
+    """Names of columns as texts; a missing value is no name."""
     return ["" if _is_missing(key) else str(key) for key in keys]
 
 
 def _series(column: pd.Series) -> Any:
-    """A frame's column as :func:`_array` takes it: one that Arrow has no type for, cell by cell."""
+    """A column of a frame as :func:`_array` takes it; cell by cell where Arrow has no type for it."""
     kind = column.dtype
     if isinstance(kind, pd.SparseDtype):
         return _series(column.sparse.to_dense())
@@ -131,39 +131,41 @@ def _series(column: pd.Series) -> Any:
 
 
 def from_cells(columns: Sequence[str], cells: Sequence[list[Any]], name: str) -> pa.Table:
-    """Columns of Python values → Arrow.
+    """Convert columns of Python values.
 
     Raises:
-        DataError: If a column has no name of its own, or its cells cannot stand together.
+        DataError: If a column has no unique name, or its cells do not fit one type.
     """
     return _by_column(list(columns), list(cells), name)
 
 
 def check_columns(columns: Sequence[str], name: str) -> None:
-    """Refuse columns without a name of their own.
+    """Refuse columns without a unique name.
 
     Raises:
         DataError: One line for every such column.
     """
     problems = []
     if len(columns) > MOST_COLUMNS:
-        found, cure = f"{len(columns):,} columns", "Give numbers that belong together as one list in a cell."
-        raise DataError(Problem(found=found, expected=f"at most {MOST_COLUMNS:,}", cure=cure, file=name))
+        reason, fix = f"{len(columns):,} columns", "Give numbers that belong together as one list in a cell."
+        raise DataError(Problem(found=reason, expected=f"at most {MOST_COLUMNS:,}", cure=fix, file=name))
     first: dict[str, int] = {}
     for number, column in enumerate(columns, start=1):
         if not str(column).strip():
-            cure = "Name it in the first line, or delete it (a DataFrame's index: to_csv(…, index=False))."
-            problems.append(Problem(found=f"column {number} has no name", cure=cure, file=name))
+            fix = "Name it in the first line, or delete it (a DataFrame's index: to_csv(…, index=False))."
+            problems.append(Problem(found=f"column {number} has no name", cure=fix, file=name))
         elif first.setdefault(column, number) != number:
-            found = f"columns {first[column]} and {number} have the same name"
-            problems.append(Problem(found=found, cure="Rename one of them.", file=name, column=column))
+            reason = f"columns {first[column]} and {number} have the same name"
+            problems.append(Problem(found=reason, cure="Rename one of them.", file=name, column=column))
         elif not _is_unicode(column):
             problems.append(Problem(found=f"column {number} has a name that is {HALF}", file=name, cure=MEND))
         elif len(column) > LONGEST_NAME or "\0" in column:
-            found = f"a name of {len(column):,} characters" if "\0" not in column else "a NUL in its name"
+            reason = f"a name of {len(column):,} characters" if "\0" not in column else "a NUL in its name"
             expected = f"text of at most {LONGEST_NAME:,} characters"
             problems.append(
-                Problem(found=f"column {number} has {found}", expected=expected, file=name, cure="Rename it.")
+                Problem(
+                    found=f"column {number} has {reason}", expected=expected, file=name, cure="Rename it."
+                )
             )
     if problems:
         raise DataError(problems)
@@ -175,7 +177,7 @@ def _by_column(columns: list[str], cells: list[Any], name: str) -> pa.Table:
     for column, values in zip(columns, cells, strict=True):
         try:
             arrays.append(_array(values, name, column))
-        except DataError as error:  # of this column: the others may have theirs
+        except DataError as error:  # collected: other columns may have errors too
             problems.extend(error.problems)
         except UnicodeEncodeError:
             problems.extend(_half_characters(values, name, column))
@@ -191,12 +193,12 @@ def _array(cells: Any, name: str, column: str) -> Any:
         is_plain = isinstance(cells, pd.Series) and not _holds_sets(cells)
         values = cells if is_plain else _all_storable(cells, name, column)
         return pa.array(values, from_pandas=True)
-    except REFUSED:  # cells of several kinds
+    except REFUSED:  # cells of several types
         return pa.array(_alike(_all_storable(cells, name, column), name, column), from_pandas=True)
 
 
 def _holds_sets(cells: pd.Series) -> bool:
-    """Whether there are sets, whose order is another one in every process."""
+    """Whether there are sets, whose order differs between processes."""
     return cells.dtype == object and any(isinstance(cell, SETS) for cell in cells)
 
 
@@ -206,21 +208,21 @@ def _all_storable(cells: Any, name: str, column: str) -> list[Any]:
         try:
             stored.append(_storable(cell))
         except RecursionError:
-            found, expected = "lists and records nested too deep", f"at most {DEEPEST} levels"
+            reason, expected = "lists and records nested too deep", f"at most {DEEPEST} levels"
             raise DataError(
-                Problem(found=found, expected=expected, file=name, row=row, column=column)
+                Problem(found=reason, expected=expected, file=name, row=row, column=column)
             ) from None
     return stored
 
 
 def _half_characters(cells: Any, name: str, column: str) -> list[Problem]:
-    """A problem for every cell that holds half a character; for the column where they lie deeper."""
-    found = [
+    """A problem per cell with half a character; one per column where it is nested."""
+    result = [
         Problem(found=f"a text that is {HALF}", file=name, row=row, column=column, cure=MEND)
         for row, cell in enumerate(cells, start=1)
         if isinstance(cell, str) and not _is_unicode(cell)
     ]
-    return found or [Problem(found=f"a text that is {HALF}", file=name, column=column, cure=MEND)]
+    return result or [Problem(found=f"a text that is {HALF}", file=name, column=column, cure=MEND)]
 
 
 def _is_unicode(text: str) -> bool:
@@ -228,7 +230,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _storable(cell: Any, depth: int = 1) -> Any:
-    """A picture as ``{"bytes", "path"}``, arrays as lists, paths as text; what is plain stays.
+    """An image as ``{"bytes", "path"}``, arrays as lists, paths as text; plain values are unchanged.
 
     Raises:
         RecursionError: If it is nested too deep.
@@ -263,7 +265,7 @@ def _storable(cell: Any, depth: int = 1) -> Any:
 
 
 def _storable_array(array: np.ndarray) -> Any:
-    """Bytes of a picture as PNG, other pixels and clips in NumPy's format, which keeps their type."""
+    """8-bit images as PNG; other arrays in NumPy's format, which keeps their type."""
     if array.ndim == 0 and array.dtype in (np.float16, np.float32):
         return float(str(array[()]))  # 0.1 stays 0.1
     if array.ndim == 0 and array.dtype.kind == "M":
@@ -279,7 +281,7 @@ def _storable_array(array: np.ndarray) -> Any:
 
 
 def _samples(cell: Any) -> Any:
-    """The samples of a recording, their channels as lists of the type they have."""
+    """The samples of a recording, channels as lists of the same type."""
     if not hasattr(cell, "__array__"):
         return _storable(cell)
     array = as_array(cell)
@@ -287,7 +289,7 @@ def _samples(cell: Any) -> Any:
 
 
 def _picture_bytes(image: Image.Image) -> bytes:
-    """The picture without loss as a file; upright, as PNG would forget how the camera was held."""
+    """The image as a lossless file; rotated upright, for PNG loses the orientation."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode in UNSAVED:
         upright = upright.convert(UNSAVED[upright.mode])
@@ -297,10 +299,10 @@ def _picture_bytes(image: Image.Image) -> bytes:
 
 
 def _alike(cells: list[Any], name: str, column: str) -> list[Any]:
-    """Cells of several kinds as one: numbers and text as text, paths and bytes as ``{"bytes", "path"}``.
+    """Cells of several types as one: numbers and text as text, paths and bytes as ``{"bytes", "path"}``.
 
-    Where some are lists of such, all become lists. Lists of records that differ in their form, such as
-    messages whose content is a text here and a list of parts there, become JSON.
+    Where some are lists of these, all become lists. Lists of records of different forms, such as messages
+    whose content is a text or a list of parts, become JSON.
     """
     cells = [None if _is_missing(cell) else cell for cell in cells]
     if all(cell is None or isinstance(cell, SCALARS) for cell in cells):
@@ -323,8 +325,8 @@ def _alike(cells: list[Any], name: str, column: str) -> list[Any]:
     expected = (
         f"a {kinds[first]} as in row {first + 1}" if other != first else "a plain value, path, bytes or array"
     )
-    found = f"a {kinds[other]}" if other != first else f"a {kinds[first]} that cannot be stored"
-    raise DataError(Problem(found=found, expected=expected, file=name, row=other + 1, column=column))
+    reason = f"a {kinds[other]}" if other != first else f"a {kinds[first]} that cannot be stored"
+    raise DataError(Problem(found=reason, expected=expected, file=name, row=other + 1, column=column))
 
 
 def _is_missing(cell: Any) -> bool:

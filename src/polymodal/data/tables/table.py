@@ -1,4 +1,4 @@
-"""Whatever holds rows (file, folder, DataFrame, dataset, list of dicts) → one Table over Arrow."""
+"""Tables over Arrow, from a file, folder, DataFrame, dataset or list of dicts."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from polymodal.data.tables.delimited import Dialect
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem
 
-BLOCK = 1000  # rows taken at once: enough to be quick, few enough to hold pictures in memory
+BLOCK = 1000  # rows per block: fast, and few enough to hold images in memory
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns as they were given; media cells stay paths or bytes until ``media`` reads them.
+    """Rows and columns of a source; media cells stay paths or bytes until ``media`` decodes them.
 
     Attributes:
         data: The rows; no column decodes itself.
-        name: What the user calls the table, for messages.
-        root: Folder that relative media paths start from, ``None`` for the current one; of a table that was
-            read from a file also which files its cells may name.
-        numbers: The rows' places in what was read, from 0; ``None`` where all of it is here.
-        rejected: The rows that could not be read as such and were left out.
-        notes: How the file was read, where that is not a matter of course.
-        missing: What stands for an empty cell; such cells are empty in all that the table gives.
-        index: A DataFrame's own index, which answers to its rows carry as well; ``None`` for other sources.
-        untyped: Whether the source holds texts alone, as a CSV does, so that numbers can only be guessed.
+        name: The table's name in messages.
+        root: Folder that relative media paths start from, ``None`` for the current one; of a table from a
+            file also which files its cells may name.
+        numbers: The rows' indices in the source, from 0; ``None`` where the table is complete.
+        rejected: Malformed rows that were skipped.
+        notes: Unusual findings while the file was read.
+        missing: Marks of missing values; such cells are empty in everything that the table returns.
+        index: The index of a DataFrame, which predictions get as well; ``None`` for other sources.
+        untyped: Whether the source has no types but text, as a CSV, so that numbers have to be inferred.
     """
 
     data: datasets.Dataset
@@ -58,12 +58,12 @@ class Table:
 
     @property
     def places(self) -> np.ndarray:
-        """Each row's place in what was read, from 0: ``(rows,)``."""
+        """The rows' indices in the source, from 0: ``(rows,)``."""
         return np.arange(len(self)) if self.numbers is None else self.numbers
 
     @cached_property
     def _names(self) -> dict[str, None]:
-        """The columns, gathered once: of a wide table that takes longer than looking for one of them."""
+        """The columns, cached: listing those of a wide table is slower than finding one."""
         return dict.fromkeys(self.data.column_names)
 
     @property
@@ -90,7 +90,7 @@ class Table:
         return self.missing.cleared_column(self.raw(column))
 
     def raw(self, column: str) -> pa.ChunkedArray:
-        """All cells of a column as they were given.
+        """All cells of a column, marks of missing values included.
 
         Raises:
             KeyError: If there is no such column.
@@ -98,7 +98,7 @@ class Table:
         whole = self.data.data.column(column)
         if self.data._indices is None:
             return whole
-        # In blocks: the text of very many rows would not fit the 32-bit offsets of one array.
+        # In blocks: the texts of very many rows exceed the 32-bit offsets of one array.
         rows = self.data._indices.column(0)
         blocks = [whole.take(rows.slice(start, 50 * BLOCK)) for start in range(0, len(rows), 50 * BLOCK)]
         return pa.chunked_array([chunk for block in blocks for chunk in block.chunks], type=whole.type)
@@ -119,7 +119,7 @@ class Table:
         return self.select(np.flatnonzero(~np.isin(self.places, bad)))
 
     def reading(self, instead: Mapping[str, str]) -> Table:
-        """The table in which the cells of one column stand in the place of another's, by its name.
+        """The table with the cells of one column replaced by those of another.
 
         Raises:
             KeyError: If there is no such column.
@@ -128,19 +128,19 @@ class Table:
         return replace(self, data=_dataset(pa.table(columns)))
 
     def adding(self, columns: Mapping[str, pa.ChunkedArray]) -> Table:
-        """The table with more columns, or others of the same name."""
+        """The table with additional or replaced columns."""
         whole = {name: self.raw(name) for name in self.columns} | dict(columns)
         return replace(self, data=_dataset(pa.table(whole)))
 
     def emptied(self, columns: Iterable[str], rows: Sequence[int] | np.ndarray) -> Table:
-        """The table whose cells of ``columns`` are empty in all rows but ``rows``."""
+        """The table with empty cells of ``columns`` in all rows except ``rows``."""
         kept = np.zeros(self.data.data.num_rows, dtype=bool)
         held = self.data._indices
         kept[rows if held is None else held.column(0).to_numpy()[np.asarray(rows, dtype=np.int64)]] = True
         whole = self.data.data.table
         for name in columns:
-            place, values = whole.column_names.index(name), whole.column(name)
-            whole = whole.set_column(place, name, pc.if_else(pa.array(kept), values, None))
+            index, values = whole.column_names.index(name), whole.column(name)
+            whole = whole.set_column(index, name, pc.if_else(pa.array(kept), values, None))
         return replace(self, data=_dataset(whole, held))
 
     def row(self, index: int) -> dict[str, Any]:
@@ -165,37 +165,41 @@ def read_table(
     root: str | Path | None = None,
     media_anywhere: bool = False,
 ) -> Table:
-    """Read ``source`` as a table; nothing in it is opened, decoded or guessed.
+    """Read ``source`` as a table; media are not opened, and types are not inferred.
 
     Args:
-        source: Path of a CSV, TSV, JSONL, JSON or Parquet file or of a folder written by ``save_to_disk``,
-            a pandas DataFrame, a ``datasets.Dataset``, a table of pyarrow or polars or whatever else hands
-            over Arrow's columns, a dict of columns, dicts in a list or one after another, or a Table. All
-            cells of a CSV or TSV are text.
-        name: What to call it in messages; by default its path or kind.
-        skip: Leave rows out that are none (a CSV's of another length, lines that are no JSON) instead of
+        source: Path of a CSV, TSV, JSONL, JSON or Parquet file or of a folder of ``save_to_disk``; a pandas
+            DataFrame, a ``datasets.Dataset``, a table of pyarrow, polars or another library with Arrow's
+            interface; a dict of columns, a list or an iterator of dicts; or a Table. All cells of a CSV or
+            TSV are text.
+        name: Its name in messages; by default its path or type.
+        skip: Skip malformed rows (rows of another length in a CSV, lines that are no JSON) instead of
             refusing the file; see :attr:`Table.rejected`.
-        sep: What separates the cells of a CSV, where it is not found out: one character, or ``tab``.
-        encoding: Of a CSV or JSON file, such as ``cp1252``; UTF-8, or what its first bytes say, by default.
-        root: Where relative paths of media cells start, instead of the table's own folder; itself beside the
-            table or in the current folder.
-        media_anywhere: Let the cells of a file name any file, not those below its folder (or ``root``) alone.
+        sep: Separator of the cells of a CSV, one character or ``tab``; by default it is detected.
+        encoding: Encoding of a CSV or JSON file, such as ``cp1252``; by default UTF-8, or that of its byte
+            order mark.
+        root: Folder that relative paths of media cells start from, instead of the table's folder; a relative
+            ``root`` starts from the table's folder, or from the current one.
+        media_anywhere: Allow cells of a file to name any file, not only those in its folder (or ``root``).
+
+    Returns:
+        The table.
 
     Raises:
-        DataError: If it cannot be read as rows and columns: every reason, with its row.
+        DataError: If it cannot be read as rows and columns; lists every reason with its row.
     """
     if isinstance(source, Table):
         return source if name is None else replace(source, name=name)
     folder = _folder(source)
     media = _media_folder(root, folder, name or str(source)) if root is not None else folder
     table = _read(source, name, skip, Dialect(sep=sep, encoding=encoding))
-    if folder is None or media is None:  # rows of a program, which may name any file
+    if folder is None or media is None:  # rows from Python code may name any file
         return replace(table, root=media)
     return replace(table, root=MediaAccess(media) if media_anywhere else MediaAccess.inside(media))
 
 
 def _folder(source: Any) -> Path | None:
-    """The folder of a table that is read from a file: a saved dataset's is its own."""
+    """The folder of a table that is read from a file; for a saved dataset the folder itself."""
     if not isinstance(source, (str, os.PathLike)):
         return None
     return Path(source) if os.path.isdir(source) else Path(source).parent
@@ -205,8 +209,8 @@ def _media_folder(root: str | Path, folder: Path | None, name: str) -> Path:
     beside = (folder or Path()) / root
     media = beside if os.path.isdir(beside) else Path(root)
     if not os.path.isdir(media):
-        cure = "Give the folder that the paths in the table start from."
-        raise DataError(Problem(file=name, found=f"data.root '{root}' is no folder", cure=cure))
+        fix = "Give the folder that the paths in the table start from."
+        raise DataError(Problem(file=name, found=f"data.root '{root}' is no folder", cure=fix))
     return media
 
 
@@ -253,7 +257,7 @@ def _read_path(path: Path, name: str, skip: bool, dialect: Dialect) -> Table:
 
 
 def _of_stream(source: Any, name: str) -> pa.Table:
-    """What hands its columns over as Arrow does: tables and batches of pyarrow, polars, DuckDB."""
+    """A table from an object with Arrow's interface: tables and batches of pyarrow, polars, DuckDB."""
     try:
         return pa.table(source)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -270,19 +274,19 @@ def _table(source: Any, name: str, notes: Iterable[str] = ()) -> Table:
         data = _undecoded(source.with_format(None), name)
     else:
         splits = ", ".join(map(str, source)) if isinstance(source, Mapping) else ""
-        found = f"a dataset of several splits ({splits})" if splits else "a streaming dataset"
-        cure = "Give one split of it, such as dataset['train'], or its folder." if splits else ""
-        raise DataError(Problem(found=found, expected="one table", cure=cure, file=name))
+        reason = f"a dataset of several splits ({splits})" if splits else "a streaming dataset"
+        fix = "Give one split of it, such as dataset['train'], or its folder." if splits else ""
+        raise DataError(Problem(found=reason, expected="one table", cure=fix, file=name))
     if not len(data):
-        cure = "Give a table with at least one row below the column names."
-        raise DataError(Problem(found="no rows", expected="rows to read", cure=cure, file=name))
+        fix = "Give a table with at least one row below the column names."
+        raise DataError(Problem(found="no rows", expected="rows to read", cure=fix, file=name))
     return Table(data, name, None, notes=tuple(notes))
 
 
 def plain(table: pa.Table, name: str) -> pa.Table:
-    """Arrow's storage variants (dictionary, view, extension) as plain arrays, without notes on decoding.
+    """A table of plain Arrow arrays, without storage variants (dictionary, view, extension) and metadata.
 
-    Class labels of ``datasets`` become their names; pictures and recordings stay ``{"bytes", "path"}``.
+    Class labels of ``datasets`` become their names; images and recordings stay ``{"bytes", "path"}``.
 
     Raises:
         DataError: If a column is of a type that cannot be read.
@@ -291,7 +295,7 @@ def plain(table: pa.Table, name: str) -> pa.Table:
     features = _features(table)
     columns = {}
     for column in table.column_names:
-        if column.startswith("__index_level_"):  # pandas' row labels are no column of the user's
+        if column.startswith("__index_level_"):  # pandas' index, which is no column
             continue
         values = table.column(column)
         if column in features and isinstance(features[column], datasets.ClassLabel):
@@ -307,26 +311,26 @@ def _plain(values: pa.ChunkedArray, name: str, column: str) -> pa.ChunkedArray:
     try:
         return plain_values(values)
     except (pa.ArrowException, NotImplementedError) as error:
-        found = f"cells of type {values.type} that cannot be read ({str(error).splitlines()[0]})"
-        raise DataError(Problem(found=found, file=name, column=column)) from None
+        reason = f"cells of type {values.type} that cannot be read ({str(error).splitlines()[0]})"
+        raise DataError(Problem(found=reason, file=name, column=column)) from None
 
 
 def _features(table: pa.Table) -> Mapping[str, Any]:
-    """What ``datasets`` wrote beside a table about its columns; nothing where it did not."""
+    """The features of the columns that ``datasets`` stored with a table, if any."""
     if b"huggingface" not in (table.schema.metadata or {}):
         return {}
     return datasets.Features.from_arrow_schema(table.schema)
 
 
 def _class_names(values: pa.ChunkedArray | pa.Array, feature: datasets.ClassLabel) -> pa.Array:
-    """The names of class labels; null where a label is empty or -1, as unlabelled rows have it."""
+    """The names of class labels; null where a label is empty or -1 (unlabelled)."""
     names = pa.array(feature.names, pa.string())
-    places = pc.if_else(pc.less(values, 0), None, values)
-    return names.take(places.combine_chunks() if isinstance(places, pa.ChunkedArray) else places)
+    indices = pc.if_else(pc.less(values, 0), None, values)
+    return names.take(indices.combine_chunks() if isinstance(indices, pa.ChunkedArray) else indices)
 
 
 def _entry_feature(feature: Any) -> Any:
-    """What the entries of a list are; None where the feature is no list."""
+    """The feature of a list's entries; None where it is no list."""
     if isinstance(feature, list):
         return feature[0]
     return None if isinstance(feature, Mapping) else getattr(feature, "feature", None)
@@ -341,7 +345,7 @@ def _lists_of_names(values: pa.ChunkedArray, feature: datasets.ClassLabel) -> pa
 
 
 def _undecoded(data: datasets.Dataset, name: str) -> datasets.Dataset:
-    """The same rows without features that decode: those need torchcodec, and ``media`` does their work."""
+    """The same rows without decoding features, which need torchcodec; ``media`` decodes instead."""
     extended = any(not is_plain(kind) for kind in data.data.table.schema.types)
     extended = extended or any(holds_samples(kind) for kind in data.data.table.schema.types)
     if not extended and not any(_decodes(feature) for feature in data.features.values()):
@@ -353,12 +357,12 @@ def _decodes(feature: Any) -> bool:
     if isinstance(feature, datasets.ClassLabel) or hasattr(feature, "decode_example"):
         return True
     inner = feature.values() if isinstance(feature, Mapping) else feature if isinstance(feature, list) else ()
-    nested = getattr(feature, "feature", None)  # of a list: what its items are
+    nested = getattr(feature, "feature", None)  # the items of a list
     return any(_decodes(part) for part in inner) or (nested is not None and _decodes(nested))
 
 
 def _dataset(table: pa.Table, indices: Any = None) -> datasets.Dataset:
-    # Without a fingerprint given, datasets hashes every byte of the table: a second for 200 MB.
+    # Without a fingerprint, datasets hashes every byte of the table: a second per 200 MB.
     return datasets.Dataset(InMemoryTable(table), indices_table=indices, fingerprint=uuid.uuid4().hex[:16])
 
 

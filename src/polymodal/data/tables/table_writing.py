@@ -1,4 +1,4 @@
-"""Tables out: Parquet, CSV, TSV, JSONL or Excel, batch after batch, complete or not there at all."""
+"""Writing of tables: Parquet, CSV, TSV, JSONL or Excel, in batches, atomically."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from polymodal.utils.atomic import require_file
 from polymodal.utils.unwritable import how_to_fix
 
 ROW_GROUP = 4096
-"""Rows that are written at once, at least."""
+"""Fewest rows of a batch."""
 STANDARD_OUTPUT = "-"
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".xlsx")
 
 
 class TableWriter(Protocol):
-    """Writes one file, group after group of rows."""
+    """Writes a file in groups of rows."""
 
     def write_table(self, rows: pa.Table) -> None:
-        """Append rows of the same columns as before."""
+        """Append rows, all of the same columns."""
 
     def close(self) -> None:
-        """Finish the file; what was closed already stays as it is."""
+        """Finish the file; closing twice is allowed."""
 
 
 def check_output(output: Path, table: str | None = None) -> None:
-    """Refuse a file that no table is written to, before anything is computed for it.
+    """Check that a table can be written to a file, before the computation.
 
     Args:
         output: The file.
-        table: The name of the table that is read; where it is this file, its rows would be lost.
+        table: The name of the table that is read, which must be another file.
 
     Raises:
         PolymodalError: If it is the table, its suffix is none of :data:`SUFFIXES`, openpyxl is needed and not
@@ -48,9 +48,9 @@ def check_output(output: Path, table: str | None = None) -> None:
     """
     suffix = output.suffix.lower()
     if str(output) != STANDARD_OUTPUT and suffix not in SUFFIXES:
-        found = f"the suffix '{output.suffix}'" if suffix else "no suffix"
+        reason = f"the suffix '{output.suffix}'" if suffix else "no suffix"
         others = f"{', '.join(SUFFIXES)}, or - for CSV on standard output"
-        raise PolymodalError(f"{output}: {found}, expected one of {others}")
+        raise PolymodalError(f"{output}: {reason}, expected one of {others}")
     if table is not None and output.exists() and os.path.exists(table) and output.samefile(table):
         raise PolymodalError(
             f"{output}: the table that is read, which the answers would replace. Name another file"
@@ -64,20 +64,20 @@ def check_output(output: Path, table: str | None = None) -> None:
 def write_table(
     frames: Iterable[pd.DataFrame], output: Path, types: Mapping[str, pa.DataType] | None = None
 ) -> int:
-    """Write ``frames`` one after another into one file of the format that its suffix names.
+    """Write ``frames`` to one file, in the format of its suffix.
 
-    A file gets its name only when it is complete: a failure leaves what stood there before.
+    The file is replaced only when the new one is complete: a failure leaves the old one.
 
     Args:
-        frames: All of the same columns.
-        output: Ends in one of :data:`SUFFIXES`; ``-`` writes CSV to standard output.
-        types: Of columns whose first cells may not show it.
+        frames: Frames of the same columns.
+        output: The file, with one of :data:`SUFFIXES`; ``-`` writes CSV to standard output.
+        types: Arrow types of columns whose first cells may be empty.
 
     Returns:
         The number of rows.
 
     Raises:
-        PolymodalError: If the file cannot be written, or cannot hold what stands in a column.
+        PolymodalError: If the file cannot be written, or its format cannot hold a column.
     """
     check_output(output)
     if str(output) == STANDARD_OUTPUT:
@@ -89,7 +89,7 @@ def write_table(
         if part.exists():
             os.replace(part, output)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is two sentences long
+        reason = os.strerror(error.errno) if error.errno else error  # Arrow's own message has two sentences
         fix = how_to_fix(error, "Free space, or give another file with -o")
         raise PolymodalError(f"{output}: cannot be written ({reason}). {fix}") from None
     finally:
@@ -101,7 +101,7 @@ def write_table(
 def write_parquet(
     frames: Iterable[pd.DataFrame], path: Path, types: Mapping[str, pa.DataType] | None = None
 ) -> int:
-    """:func:`write_table` for a file that is Parquet in any case.
+    """Write ``frames`` to a Parquet file of any suffix: see :func:`write_table`.
 
     Raises:
         PolymodalError: If the file cannot be written.
@@ -117,7 +117,7 @@ def write_frames(
     types: Mapping[str, pa.DataType] | None = None,
     suffix: str = ".parquet",
 ) -> int:
-    """Write ``frames`` to ``path`` itself, in the format of ``suffix``; returns the number of rows."""
+    """Write ``frames`` to ``path`` directly, in the format of ``suffix``; returns the number of rows."""
     return _write_groups(frames, types or {}, _Lazy(path, suffix))
 
 
@@ -138,7 +138,7 @@ def _write_groups(
 
 
 class _Lazy:
-    """A writer of a format, opened at the first rows: only they show the columns."""
+    """A writer that opens at the first rows, which define the columns."""
 
     def __init__(self, path: Path, suffix: str) -> None:
         self.path, self.suffix = path, suffix
@@ -164,7 +164,7 @@ class _Lazy:
 
 
 class _StandardOutput:
-    """Standard output in UTF-8, as a file would be; in its own encoding where it is a terminal."""
+    """Standard output in UTF-8; in its own encoding where it is a terminal."""
 
     def __init__(self) -> None:
         self.stream: Any = sys.stdout
@@ -175,11 +175,11 @@ class _StandardOutput:
         return self.stream.write(text) if self.buffer is None else self.buffer.write(text.encode())
 
     def close(self) -> None:
-        self.stream.flush()  # and stays open: it is not ours to close
+        self.stream.flush()  # standard output stays open
 
 
 def _groups(frames: Iterable[pd.DataFrame], types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-    """The frames, put together: the notes that Parquet keeps of a group would outgrow a few rows."""
+    """The frames, concatenated to groups: the metadata of a Parquet group would outweigh a few rows."""
     gathered: list[pa.Table] = []
     schema = None
     for frame in frames:

@@ -1,8 +1,8 @@
-"""Rows as text: CSV, TSV and JSON lines. A cell is written so that it reads back as what it was.
+"""Writing of rows as CSV, TSV and JSON lines, so that each cell reads back as the same value.
 
-Empty cells are empty (``null`` in JSON), truth values ``true`` and ``false``, dates ISO 8601. CSV holds a
-list as JSON. Texts are the user's own and stay as they are, also where a spreadsheet would take one for a
-formula: open such a file as text there, or write ``.xlsx``, whose cells are marked as texts.
+Empty cells are empty (``null`` in JSON), truth values ``true`` and ``false``, dates ISO 8601. CSV holds lists
+as JSON. Texts are written unchanged, even where a spreadsheet would read one as a formula: open such a file
+as text there, or write ``.xlsx``, whose cells are marked as texts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from polymodal.errors import PolymodalError, one_line
 
 
 class TextFile(Protocol):
-    """What rows are written to."""
+    """A text file that rows are written to."""
 
     def write(self, text: str, /) -> int:
         """Append a text."""
@@ -32,7 +32,7 @@ class TextFile(Protocol):
 
 
 class _Lines:
-    """Ends lines with ``\\n`` alone; the writer is given both signs, so that it quotes a text with either."""
+    """Ends lines with ``\\n``; the CSV writer uses ``\\r\\n``, so that it quotes texts with either."""
 
     def __init__(self, file: TextFile) -> None:
         self.file = file
@@ -42,11 +42,11 @@ class _Lines:
 
 
 class DelimitedWriter:
-    """CSV, or TSV by another delimiter; the names of the columns stand before the first rows.
+    """Writes CSV, or TSV with another delimiter; the first line has the names of the columns.
 
     Args:
         file: Closed by :meth:`close`.
-        delimiter: Between cells.
+        delimiter: Separator of the cells.
     """
 
     def __init__(self, file: TextFile, delimiter: str = ",") -> None:
@@ -68,7 +68,7 @@ class DelimitedWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object a line.
+    """Writes one JSON object per line.
 
     Args:
         file: Closed by :meth:`close`.
@@ -88,21 +88,21 @@ class JsonLinesWriter:
 
 
 def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
-    """Rows as values that JSON has."""
+    """Rows as JSON values."""
     cells = [map(_as_json, plain_cells(rows, name, "JSON")) for name in rows.column_names]
     return [dict(zip(rows.column_names, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
 def plain_cells(rows: pa.Table, name: str, what: str) -> list[Any]:
-    """A column's cells as plain Python values: numbers of single precision in as few digits as they need.
+    """The cells of a column as plain Python values; float32 in the fewest digits that identify it.
 
     Args:
         rows: The table.
-        name: Of the column.
+        name: The column.
         what: The format, for messages.
 
     Raises:
-        PolymodalError: If a cell holds bytes, which only Parquet can.
+        PolymodalError: If a cell holds bytes, which only Parquet can hold.
     """
     column = rows.column(name)
     cells = column.to_pylist()
@@ -112,8 +112,8 @@ def plain_cells(rows: pa.Table, name: str, what: str) -> list[Any]:
     if pa.types.is_float32(kind) or pa.types.is_float16(kind):
         cells = [_shortened(cell) for cell in cells]
     if any(_holds_bytes(cell) for cell in cells):
-        cure = "Write .parquet, or do not keep the column"
-        raise PolymodalError(f"column '{one_line(name, 80)}' holds bytes, which {what} cannot hold. {cure}")
+        fix = "Write .parquet, or do not keep the column"
+        raise PolymodalError(f"column '{one_line(name, 80)}' holds bytes, which {what} cannot hold. {fix}")
     return cells
 
 
@@ -137,18 +137,18 @@ def _as_text(cell: Any) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, (list, dict)):
-        found = _as_json(cell)
-        return "" if found is None else json.dumps(found, ensure_ascii=False)
+        result = _as_json(cell)
+        return "" if result is None else json.dumps(result, ensure_ascii=False)
     return cell if isinstance(cell, str) else as_text_of(cell)
 
 
 def _as_json(cell: Any) -> Any:
-    """A value that JSON has; of a list of nothing but NaN, which stands for no vector, null."""
+    """A JSON value; null for a list of NaN only, which means no vector."""
     if isinstance(cell, dict):
         return {key: _as_json(value) for key, value in cell.items()}
     if isinstance(cell, list):
-        found = [_as_json(value) for value in cell]
-        return None if found and all(value is None for value in found) else found
+        result = [_as_json(value) for value in cell]
+        return None if result and all(value is None for value in result) else result
     if isinstance(cell, float) and not math.isfinite(cell):
         return None if math.isnan(cell) else str(cell)
     return cell if cell is None or isinstance(cell, (str, bool, int, float)) else as_text_of(cell)

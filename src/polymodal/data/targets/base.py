@@ -171,7 +171,7 @@ class TargetReader(ABC):
         Raises:
             MediaError: If training never saw it.
         """
-        index = self.vocabulary.place(cell)
+        index = self.vocabulary.index(cell)
         if index is None:
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
             cure = "Leave such rows out, or train with rows of that class"

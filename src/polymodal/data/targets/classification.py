@@ -98,7 +98,7 @@ class ClassTarget(TargetReader):
 
     def as_target(self, cells: Sequence[Any]) -> Tensor:
         """``(rows,)`` int64, -100 where the class is none of :attr:`classes`."""
-        found = [self.vocabulary.place(cell) for cell in cells]
+        found = [self.vocabulary.index(cell) for cell in cells]
         return self.collate([IGNORED if index is None else index for index in found])
 
 
@@ -110,7 +110,7 @@ def _in_order(name: str, names: list[str], config: TargetConfig) -> list[str]:
     """
     if config.classes is not None:
         known = Vocabulary(config.classes)
-        lacking = [label for label in names if known.place(label) is None]
+        lacking = [label for label in names if known.index(label) is None]
         if lacking:
             listed = ", ".join(config.classes)
             raise ConfigError(

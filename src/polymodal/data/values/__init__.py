@@ -1,1 +1,1 @@
-"""Cells as numbers, labels and missing values: how each is written, and one name per value."""
+"""Parsing of cells: numbers, labels and missing values, with one name per value."""

@@ -1,4 +1,4 @@
-"""Which format the numbers of a column are written in, and where that is in doubt."""
+"""Detection of the number format of a column, and of ambiguities."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from polymodal.data.values.number_formats import (
     split_cell,
 )
 
-SHARE = 0.9  # of the cells have to be written in one way
-FIRST = 100  # cells of which most have to look like amounts, or the others are not looked at
+SHARE = 0.9  # of the cells have to have one format
+FIRST = 100  # cells of which most have to look like amounts, or the others are not read
 MOST_UNITS = 5
-FEWEST = 5  # cells from which signs may be told to be ambiguous
+FEWEST = 5  # cells from which signs can be ambiguous
 SIGNS = ((",", "."), (" ", "."), ("'", "."), ("", "."), (".", ","), (" ", ","), ("'", ","), ("", ","))
 """Thousands and decimal signs, by preference."""
 _DOTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
@@ -34,13 +34,13 @@ _PHONE_DIGITS = 9
 
 @dataclass(frozen=True)
 class Amounts:
-    """How the cells of a column that look like amounts are written.
+    """The format of a column whose cells look like amounts.
 
     Attributes:
         format: The sample of the format; None where the cells do not agree, or are written plainly.
         count: Cells that fit.
         plain: Cells that are plain numbers.
-        doubt: What else the cells might mean, or why there is no one format; ``""`` where it is certain.
+        doubt: Another meaning of the cells, or why there is no single format; ``""`` where it is certain.
         other: The sample of the format that reads the cells in the other way; ``""`` where it is certain.
     """
 
@@ -60,12 +60,12 @@ def find_format(values: pa.ChunkedArray) -> str | None:
     """The format of a column's numbers; None where they are written plainly or are none."""
     if not is_textual(values.type) or not len(parse_numbers(values)[1]):
         return None
-    found = find_amounts(look(values))
-    return found.format if found and found.is_needed else None
+    result = find_amounts(look(values))
+    return result.format if result and result.is_needed else None
 
 
 def find_amounts(cells: Cells) -> Amounts | None:
-    """What the texts of a column, without marks for missing cells, are if they look like amounts."""
+    """The format of a column of texts, without marks of missing values, if they look like amounts."""
     pairs = list(_without_missing(cells))
     if sum(split_cell(text) is not None for text, _ in pairs[:FIRST]) < SHARE / 2 * len(pairs[:FIRST]):
         return None
@@ -83,7 +83,7 @@ def find_amounts(cells: Cells) -> Amounts | None:
 
 
 def _with_units(parts: Sequence[tuple[Written, int]]) -> list[tuple[Written, int]]:
-    """The parts, an ``m`` or ``b`` that stands in all of them taken for a unit instead of millions."""
+    """The parts; an ``m`` or ``b`` in all of them is a unit instead of millions."""
     marks = {part.multiple for part, _ in parts}
     if marks not in ({"m"}, {"b"}, {"B"}) or any(part.prefix or part.suffix for part, _ in parts):
         return list(parts)
@@ -116,7 +116,7 @@ def _are_phones(parts: Sequence[tuple[Written, int]]) -> bool:
 
 
 def _unit(parts: Sequence[tuple[Written, int]], total: int) -> tuple[str, str] | str | None:
-    """The one prefix and suffix; what is in doubt where known units differ; None where words do."""
+    """The common prefix and suffix; the ambiguity where known units differ; None where words do."""
     counts: Counter[tuple[str, str]] = Counter()
     for part, count in parts:
         counts[_affix(part)] += count
@@ -150,8 +150,8 @@ def _signs(
     )
     if fits[best] < SHARE * total:
         two = all(any(sign in body for body in bodies) for sign in ".,")
-        found = "numbers with different decimal signs, '.' and ','"
-        return Amounts(None, fits[best], plain, found) if two else None
+        reason = "numbers with different decimal signs, '.' and ','"
+        return Amounts(None, fits[best], plain, reason) if two else None
     multiples = _multiples(parts)
     if multiples is None:
         return Amounts(None, fits[best], plain, "numbers with an 'm' or 'b' that may be a multiple or a unit")
@@ -175,7 +175,7 @@ def _fitting(bodies: Counter[str], thousands: str, decimal: str) -> int:
 
 
 def _is_thousands(bodies: Counter[str], signs: tuple[str, str]) -> bool:
-    """Whether all signs stand between thousands: no money has a fraction of three digits."""
+    """Whether all signs separate thousands: no money has a fraction of three digits."""
     thousands, decimal = signs
     return (
         bool(thousands)
@@ -185,7 +185,7 @@ def _is_thousands(bodies: Counter[str], signs: tuple[str, str]) -> bool:
 
 
 def _uses(bodies: Counter[str], signs: tuple[str, str]) -> int:
-    """The better the signs explain the cells: those that occur, and no others."""
+    """A score of how well the signs explain the cells: those that occur, and no others."""
     thousands, decimal = signs
     used = sum(bool(sign) and any(sign in body for body in bodies) for sign in signs)
     idle = bool(thousands) and not any(thousands in body for body in bodies)
@@ -211,7 +211,7 @@ def _multiples(parts: Sequence[tuple[Written, int]]) -> bool | None:
 def _doubt(
     bodies: Counter[str], best: tuple[str, str], fits: dict[tuple[str, str], int], unit: tuple[str, str]
 ) -> str:
-    """Where ``1,234`` may be a thousand or a fraction, which this column does not settle."""
+    """The ambiguity where ``1,234`` may be a thousand or a fraction in this column."""
     thousands, decimal = best
     if any(is_currency(affix) for affix in unit) and not (
         any(is_rate(affix) for affix in unit) and all(thousands and thousands in body for body in bodies)
@@ -228,10 +228,10 @@ def _doubt(
 
 
 def ambiguous_dots(texts: Sequence[str]) -> str:
-    """A doubt where every dot of a column of texts might stand between thousands: ``1.234``, ``950``."""
+    """The ambiguity where every dot of a column of texts might separate thousands: ``1.234``, ``950``."""
     dotted = [text for text in texts if "." in text]
     if len(dotted) < FEWEST:
         return ""
     if not all(_DOTS.fullmatch(text.strip()) or _WHOLE.fullmatch(text.strip()) for text in texts):
         return ""
-    return f"'{dotted[0].strip()}' is read with '.' as the decimal sign; it might stand between thousands"
+    return f"'{dotted[0].strip()}' is read with '.' as the decimal sign; it might separate thousands"

@@ -1,4 +1,4 @@
-"""Columns as numbers and as labels: the one reading of a cell that schema, check and processor share."""
+"""Parsing of columns as numbers and as labels, shared by schema, check and processor."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = [
 EMPTY_NUMBERS = (
     "", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "nat", "?", "-", ".",
 )  # fmt: skip
-"""Marks of a missing number or date, in lower case; of these only a few count in texts, see ``missing``."""
+"""Marks of a missing number or date, in lower case; only a few of them apply to texts, see ``missing``."""
 
 LOOKED_AT = 500
-"""Cells that hold bytes or records are sampled: reading all of them to guess would read the whole table."""
+"""Cells of bytes or records that are sampled: inference from all of them would read the whole table."""
 
 LARGEST = float(np.finfo(np.float32).max)
-"""The largest number that a model computes with, about 3.4e38; what is beyond is infinite to it."""
+"""The largest number of float32, about 3.4e38; models cannot compute with larger ones."""
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$"
 
 
 def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The cells as numbers, and which of them hold something that is no number.
+    """Parse the cells of a column as numbers.
 
-    Numbers, truth values (1 and 0, also written out) and texts such as ``" 1.5e3 "`` are read. Empty are null
-    and the words of ``EMPTY_NUMBERS``; NaN in a column of numbers too. What is beyond :data:`LARGEST` is no
-    number to learn from.
+    Numbers, truth values (1 and 0, also as words) and texts such as ``" 1.5e3 "`` are parsed. Null and the
+    words of ``EMPTY_NUMBERS`` are empty, and so is NaN in a column of numbers. Numbers beyond :data:`LARGEST`
+    are bad cells.
 
     Args:
         values: The cells.
@@ -59,7 +59,7 @@ def parse_numbers(values: pa.ChunkedArray, written: str | None = None) -> tuple[
     if not (_is_number(values.type) or pa.types.is_null(values.type)):
         bad = np.flatnonzero(values.is_valid().to_numpy())
         return np.full(len(values), np.nan), bad
-    # safe=False: whole numbers beyond 2^53 are rounded, as they would be anywhere else
+    # safe=False: whole numbers beyond 2^53 are rounded
     numbers = _to_numpy(values.cast(pa.float64(), safe=False))
     return _refuse_infinity(numbers, np.zeros(len(numbers), dtype=bool))
 
@@ -74,14 +74,14 @@ def _parse_texts(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _written_plainly(values: pa.ChunkedArray, written: str) -> pa.ChunkedArray:
-    """The texts that fit the format as plain numbers; others stay as they are."""
+    """The texts that fit the format as plain numbers; others stay unchanged."""
     parse = number_format(written).parse
     encoded = values.dictionary_encode().unify_dictionaries().combine_chunks()
     parts = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
     plain = []
     for part in parts:
         pairs = [(text, parse(text)) for text in part.dictionary.to_pylist()]
-        # what does not fit must not be read as a plain number after all: 1.234 among 1,5 may be a thousand
+        # texts that do not fit must not be parsed as plain numbers: 1.234 among 1,5 may be a thousand
         texts = [f"no number: {text}" if number is None and is_plain(text) else
                  text if number is None else repr(number) for text, number in pairs]  # fmt: skip
         plain.append(pa.array(texts, pa.large_string()).take(part.indices))
@@ -126,14 +126,14 @@ def holds_texts(kind: pa.DataType) -> bool:
 
 
 def as_labels(values: pa.ChunkedArray, vocabulary: Vocabulary | None = None) -> np.ndarray:
-    """``as_label`` of every cell: ``(rows,)`` of str, computed once a distinct value.
+    """``as_label`` of every cell: ``(rows,)`` of str, computed once per distinct value.
 
     In a column of texts that spells a whole number in two ways (``1`` and ``1.0``), such cells keep their
     spelling.
 
     Args:
         values: The cells.
-        vocabulary: Decides which spellings are kept; by default the cells themselves do.
+        vocabulary: Decides which spellings are kept; by default that of the cells.
     """
     if isinstance(values, pa.Array):
         values = pa.chunked_array([values])
@@ -146,7 +146,7 @@ def as_labels(values: pa.ChunkedArray, vocabulary: Vocabulary | None = None) -> 
 
 
 def vocabulary_of(values: pa.ChunkedArray) -> Vocabulary:
-    """The names of a column's values, by its cells alone; see :func:`value_names`."""
+    """The names of the values of a column: see :func:`value_names`."""
     cells, codes = _encoded(values)
     counts = np.bincount(codes, minlength=len(cells) + 1)
     spellings: Counter[str] = Counter()
@@ -159,15 +159,15 @@ def vocabulary_of(values: pa.ChunkedArray) -> Vocabulary:
 
 
 def _encoded(values: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
-    """The distinct cells, and which of them each row holds ``(rows,)``; one past the end where it is null."""
+    """The distinct cells, and their index per row ``(rows,)``; one past the end where it is null."""
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode(null_encoding="encode")
     encoded = values.combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):  # what pyarrow gives back where there are no rows
+    if isinstance(encoded, pa.ChunkedArray):  # pyarrow's result without rows
         return [], np.array([], dtype=np.int64)
     distinct = encoded.dictionary
     is_short = pa.types.is_float32(distinct.type) or pa.types.is_float16(distinct.type)
-    # A float of 32 bits is spelled by its own digits: as a Python number it would have those of 64.
+    # A float32 is spelled by its own digits; as a Python number it would have those of float64.
     cells = list(distinct.to_numpy(zero_copy_only=False)) if is_short else distinct.to_pylist()
     codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(cells))
     return cells, codes.to_numpy(zero_copy_only=False)
@@ -187,10 +187,10 @@ class Cells:
 
     Attributes:
         distinct: The values.
-        counts: How often each stands there.
+        counts: How often each occurs.
         rows: Rows of the table.
-        filled: Cells that are not empty, of those looked at.
-        looked_at: Cells looked at; fewer than ``rows`` where the column was sampled.
+        filled: Cells that are not empty, of those that were read.
+        looked_at: Cells that were read; fewer than ``rows`` where the column was sampled.
     """
 
     distinct: list[Any]
@@ -201,13 +201,13 @@ class Cells:
 
     @property
     def words(self) -> float:
-        """Words a cell holds on average."""
+        """Mean number of words per cell."""
         words = [len(str(value).split()) for value in self.distinct]
         return float(np.dot(words, self.counts) / max(1, self.filled))
 
 
 def look(values: pa.ChunkedArray) -> Cells:
-    """Count the distinct cells of a column; bytes and records are sampled, and taken for distinct."""
+    """Count the distinct cells of a column; bytes and records are sampled, and counted as distinct."""
     kind = values.type
     rows = len(values)
     if holds_objects(kind):
@@ -225,7 +225,7 @@ def look(values: pa.ChunkedArray) -> Cells:
 
 
 def _says_something(value: Any) -> bool:
-    """Whether a cell has a label; of a number that is told without writing it out."""
+    """Whether a cell has a label; numbers are not formatted for this."""
     return value == value if isinstance(value, (int, float)) else bool(as_label(value))
 
 

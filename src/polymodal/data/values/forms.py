@@ -1,4 +1,4 @@
-"""Texts of a form that says what they are: dates, times, ids, codes, ranges, addresses, paths."""
+"""Texts of a known form: dates, times, ids, codes, ranges, addresses, paths."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from polymodal.data.values.number_formats import clean
 
-SHARE = 0.95  # of the different texts have to be of a form
-FIRST, FIRST_SHARE = 40, 0.8  # texts of which most have to match before the others are looked at
+SHARE = 0.95  # of the distinct texts have to have the form
+FIRST, FIRST_SHARE = 40, 0.8  # texts of which most have to match before the others are tried
 LOOKED_AT = 2000  # different texts, spread over all
 SHORTEST_CODE = 4
 MOST_WORDS = 3  # of a prefix and digits
 LONGEST_NAME = 3  # letters of a code of letters alone, such as a country's
 MOST_SKELETONS = 0.05
-"""Texts are a prefix and digits where, without their digits, only so many of them are different."""
+"""Largest share of distinct texts, without their digits, of a column of prefixes and digits."""
 _MONTH = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*\.?"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s*[ap]\.?m\.?)?"
 _ZONE = r"(?:\s*(?:z|utc|gmt|[+-]\d{2}:?\d{2}))?"
@@ -53,7 +53,7 @@ _FORMS = {
 }
 FORMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _FORMS.items()}
 IDS = ("UUIDs", "hashes", "e-mail addresses")
-"""Forms that name one thing each, wherever they come back."""
+"""Forms whose texts each identify one thing."""
 _LONE_NUMBER = re.compile(r"\d+(?:[.,'_€$£ ]\d+)*", re.ASCII)
 LONGEST_FORM, FEWEST_NUMBERS = 12, 5
 _WORD = re.compile(r"[A-Za-z0-9_\-./:]+")
@@ -74,7 +74,7 @@ _CODE_NAME = re.compile(
 
 
 def form_of(texts: Sequence[str]) -> str | None:
-    """The form that nearly all different ``texts`` have; None where they have none that is known."""
+    """The form of nearly all distinct ``texts``; None where they have none that is known."""
     some = _some(texts)
     first = [clean(text) for text in some[:FIRST]]
     likely = {name: pattern for name, pattern in FORMS.items() if _share(first, pattern, FIRST_SHARE)}
@@ -87,7 +87,7 @@ def _some(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _share(texts: Sequence[str], pattern: re.Pattern[str], share: float) -> bool:
-    """Whether so many of the texts match; stops as soon as too many do not."""
+    """Whether at least a share of the texts match; stops as soon as too many do not."""
     left = int((1 - share) * len(texts))
     for text in texts:
         left -= len(text) > 200 or pattern.fullmatch(text) is None
@@ -97,7 +97,7 @@ def _share(texts: Sequence[str], pattern: re.Pattern[str], share: float) -> bool
 
 
 def id_of(texts: Sequence[str]) -> str | None:
-    """What makes texts that are all different names of their rows and no more; None where they may be more.
+    """The reason why distinct texts are mere ids of their rows; None where they may hold more.
 
     A prefix and digits, or one word with digits of one length or so, or a code of a few capitals.
     """
@@ -119,7 +119,7 @@ def id_of(texts: Sequence[str]) -> str | None:
 
 
 def numbers_with_more(texts: Sequence[str]) -> str:
-    """A text of those that hold one number and around it always the same: ``#12``; ``""`` for others."""
+    """A sample of texts of one number in constant words: ``#12``; ``""`` for other texts."""
     some = [text.strip() for text in _some(texts)]
     forms = Counter(_LONE_NUMBER.sub("0", text) for text in some)
     form, having = forms.most_common(1)[0] if forms else ("", 0)
@@ -138,10 +138,10 @@ def unknown_suffixes(texts: Sequence[str]) -> list[str]:
     """The suffixes of texts that look like paths of files; empty where they do not."""
     some = [text.strip().strip("'\"") for text in _some(texts)]
     matches = [_PATH.fullmatch(text.replace("\\", "/")) for text in some]
-    found = Counter(match[1].lower() for match in matches if match and match[1].lower() not in _DOMAINS)
-    if found.total() < SHARE * len(some) or len(found) > max(2, len(some) // 10):
+    result = Counter(match[1].lower() for match in matches if match and match[1].lower() not in _DOMAINS)
+    if result.total() < SHARE * len(some) or len(result) > max(2, len(some) // 10):
         return []
-    return [f".{suffix}" for suffix, _ in found.most_common(3)]
+    return [f".{suffix}" for suffix, _ in result.most_common(3)]
 
 
 def is_saved_index(column: str) -> bool:
@@ -150,10 +150,10 @@ def is_saved_index(column: str) -> bool:
 
 
 def is_id_name(column: str) -> bool:
-    """Whether the name of a column says that it holds ids."""
+    """Whether the name of a column suggests ids."""
     return _ID_NAME.fullmatch(column) is not None or _ID_NAME.fullmatch(column.lower()) is not None
 
 
 def is_code_name(column: str) -> bool:
-    """Whether the name of a column says that its numbers are codes, of which no sum means anything."""
+    """Whether the name of a column suggests that its numbers are codes, not quantities."""
     return _CODE_NAME.fullmatch(column) is not None

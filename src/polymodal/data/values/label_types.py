@@ -1,8 +1,8 @@
-"""The type of a column's labels, and a label's name back as a value of it.
+"""The type of a column's labels, and conversion of a label's name to a value of that type.
 
-Inside, a class is a name, the same whatever carried it. Answers are values again: what was an ``int`` in the
-training column is one in a DataFrame, in Parquet and in JSON. A CSV has no types: labels that are all whole
-numbers, numbers or truth values are read as such, as pandas reads them; all others are texts.
+Internally a class is a name, the same for every table format. Predictions are values again: an ``int`` of the
+training column is an ``int`` in a DataFrame, in Parquet and in JSON. A CSV has no types: labels that are all
+whole numbers, numbers or truth values are parsed as such, as pandas does; all others are texts.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ READ: dict[str, Callable[[str], Any]] = {
     "datetime": _datetime,
     "time": datetime.time.fromisoformat,
 }
-"""By kind: a class's name → its value."""
+"""By kind: from the name of a class to its value."""
 GUESSED = ("int", "float", "bool")
-"""What texts of a CSV are taken for, as pandas does; dates stay texts there, as pandas leaves them."""
+"""Kinds that texts of a CSV are parsed as, like pandas; dates stay texts, like in pandas."""
 DTYPES = {"int": ("int64", "Int64"), "bool": ("bool", "boolean"), "float": ("float64", "float64"),
           "float32": ("float32", "float32")}  # fmt: skip
 """By kind: pandas' type of a column without and with empty cells."""
@@ -61,7 +61,7 @@ def label_kind(values: pa.ChunkedArray, names: Sequence[str], untyped: bool = Fa
         untyped: Whether the cells come from a file that holds texts alone.
 
     Returns:
-        ``text`` where a name does not give the label back, as where ``1`` and ``1.0`` are two labels.
+        ``text`` where a name does not convert back to the label, as where ``1`` and ``1.0`` are two labels.
     """
     kind = values.type
     while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
@@ -86,7 +86,7 @@ def _kind_of(kind: pa.DataType) -> str:
 
 
 def _gives_back(names: Sequence[str], kind: str) -> bool:
-    """Whether every name is that of the value it is read as."""
+    """Whether every name is the label of the value that it is parsed as."""
     try:
         values = [as_value(name, kind) for name in names]
     except ValueError:
@@ -94,14 +94,14 @@ def _gives_back(names: Sequence[str], kind: str) -> bool:
     fits = all(not isinstance(value, float) or math.isfinite(value) for value in values)
     fits = fits and all(not isinstance(value, int) or -INT64 <= value < INT64 for value in values)
     known = Vocabulary(names)
-    return fits and [known.place(value) for value in values] == list(range(len(names)))
+    return fits and [known.index(value) for value in values] == list(range(len(names)))
 
 
 def as_value(name: str, kind: str) -> Any:
-    """The label of this name.
+    """The value of a label's name.
 
     Raises:
-        ValueError: If the name is none of such a label.
+        ValueError: If the name is not of this kind.
     """
     try:
         return READ[kind](name)
@@ -110,19 +110,19 @@ def as_value(name: str, kind: str) -> Any:
 
 
 def as_series(values: Sequence[Any], kind: str) -> pd.Series:
-    """Labels of one kind, None where empty, as a column."""
+    """A column of labels of one kind, None where empty."""
     if kind == TEXT:
         return pd.Series(list(values), dtype="str")
     if kind in DTYPES:
         return pd.Series(list(values), dtype=DTYPES[kind][any(value is None for value in values)])
     if kind == "datetime":
-        found = pd.Series(pd.to_datetime(list(values)))
-        return found.astype("datetime64[us]") if found.isna().all() else found
+        result = pd.Series(pd.to_datetime(list(values)))
+        return result.astype("datetime64[us]") if result.isna().all() else result
     return pd.Series(list(values), dtype="object")
 
 
 def plain(value: Any) -> Any:
-    """A label as JSON holds it: numbers and truth values as such, all else as its text."""
+    """A label as a JSON value: numbers and truth values as such, others as text."""
     if isinstance(value, np.float32):
         return float(str(value))
     return value if isinstance(value, (str, bool, int, float)) else as_label(value)

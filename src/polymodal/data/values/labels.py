@@ -1,4 +1,4 @@
-"""Cells that hold any number of labels: a list, a list written as text, or parts with a separator between."""
+"""Cells of several labels: a list, a list written as text, or labels with a separator between them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from polymodal.data.values.spelling import as_written
 from polymodal.data.values.vocabulary import Vocabulary, value_names
 
 SEPARATORS = ("|", ";", ",")
-LISTS_SHARE = 0.9  # a few stray cells do not make lists of a column of prose, nor prose of a column of lists
-JOINED_SHARE = 0.05  # of the cells that have any separator: fewer hold it by chance
-SEVERAL_SHARE = 0.1  # of the cells have to hold several parts before separators are taken to mean anything
+LISTS_SHARE = 0.9  # a few other cells do not change what a column holds
+JOINED_SHARE = 0.05  # of the cells that have a separator: fewer have it by chance
+SEVERAL_SHARE = 0.1  # of the cells have to hold several parts before a separator counts
 ROWS_A_LABEL = 2
-CELLS_A_PART = 5  # text is split only where its parts come back this often
+CELLS_A_PART = 5  # text is split only where its parts recur this often
 WORDS_OF_A_LABEL = 3
 MOST_LABELS = 1000
 
@@ -37,11 +37,15 @@ MOST_LABELS = 1000
 def read_labels(
     cell: Any, separator: str | None = None, missing: Marks = DEFAULT_MARKS, *, written: bool = False
 ) -> list[str] | None:
-    """The labels in a cell, each once, in the order they stand there; None where the cell is empty.
+    """The distinct labels of a cell, in their order; None where the cell is empty.
 
-    A list, JSON's or Python's notation of one (``["a", "b"]``, as pandas writes it into a CSV), or text with
-    ``separator`` between the labels. An empty list is no empty cell: the row is known to have no label.
-    What ``missing`` holds is no label. ``written`` gives them as they are spelled.
+    Args:
+        cell: A list, a list in JSON's or Python's notation (``["a", "b"]``, as pandas writes it to a CSV), or
+            text with ``separator`` between the labels. An empty list is no empty cell: the row is known to
+            have no label.
+        separator: Between the labels of a text; by default a text is one label.
+        missing: Marks of missing values, which are no labels.
+        written: Keep the spelling instead of the label's name.
 
     Raises:
         MediaError: If it holds something else.
@@ -83,9 +87,9 @@ def _names(values: Iterable[Any], missing: Marks, written: bool) -> list[str]:
 
 
 def _no_labels(cell: Any) -> MediaError:
-    found = f"'{describe(cell)}'" if isinstance(cell, str) else describe(cell)
-    cure = "Leave the cell empty where the labels are not known"
-    return MediaError(found=found, expected='labels, such as ["a", "b"] or [] for none', cure=cure)
+    result = f"'{describe(cell)}'" if isinstance(cell, str) else describe(cell)
+    fix = "Leave the cell empty where the labels are not known"
+    return MediaError(found=result, expected='labels, such as ["a", "b"] or [] for none', cure=fix)
 
 
 def readable_labels(
@@ -95,7 +99,7 @@ def readable_labels(
     *,
     written: bool = False,
 ) -> list[list[str] | None]:
-    """The labels of every cell of a column; a cell that cannot be read is the check's to name, here None."""
+    """The labels of every cell of a column; None for cells that cannot be read, which the check reports."""
     labels: list[list[str] | None] = []
     for cell in values.to_pylist():
         try:
@@ -106,15 +110,15 @@ def readable_labels(
 
 
 def label_vocabulary(rows: Iterable[list[str] | None]) -> Vocabulary:
-    """The names of the labels that rows hold as they are spelled; see :func:`value_names`."""
+    """The names of labels from their spellings: see :func:`value_names`."""
     return Vocabulary(value_names(Counter(label for labels in rows for label in labels or ())))
 
 
 def rarest_label(rows: Iterable[list[str] | None]) -> list[str]:
-    """For each row its label with the fewest rows, ``""`` where it has none: by this rows are split alike.
+    """Per row its label with the fewest rows, ``""`` where it has none: the stratum of a split.
 
-    The rarest labels are the hardest to share out, so they decide, as in iterative stratification (Sechidis,
-    Tsoumakas & Vlahavas 2011).
+    The rarest labels are the hardest to distribute, so they define the strata, as in iterative stratification
+    (Sechidis, Tsoumakas & Vlahavas 2011).
     """
     rows = list(rows)
     counts = Counter(label for labels in rows for label in labels or ())
@@ -122,7 +126,7 @@ def rarest_label(rows: Iterable[list[str] | None]) -> list[str]:
 
 
 def guess_separator(values: pa.ChunkedArray) -> str | None:
-    """What stands between the labels of a text column: the first of ``|``, ``;``, ``,`` that is no chance."""
+    """The separator of the labels of a text column: the first of ``|``, ``;``, ``,`` that recurs."""
     if holds_objects(values.type):
         return None
     return _separator(look(values))
@@ -154,10 +158,10 @@ def describe_labels(rows: Iterable[list[str] | None]) -> str:
 
 
 def looks_multilabel(values: pa.ChunkedArray) -> bool:
-    """Whether the cells are lists of labels: several in a cell, short, and coming back in other cells.
+    """Whether the cells are lists of labels: several per cell, short, and recurring in other cells.
 
-    Text is split only where its parts combine freely: ``New York, NY`` is one class, however often it stands
-    there, since its parts never stand with others.
+    Text is split only where its parts combine freely: ``New York, NY`` is one class, however often it occurs,
+    since its parts never occur with others.
     """
     cells = look(values)
     if holds_objects(values.type):
@@ -175,7 +179,7 @@ def looks_multilabel(values: pa.ChunkedArray) -> bool:
 
 
 def looks_joined(cells: Cells) -> str:
-    """The ``|`` or ``;`` that stands between short parts which come back; ``""`` where there is none."""
+    """The ``|`` or ``;`` between short parts that recur; ``""`` where there is none."""
     for mark in SEPARATORS[:2]:
         having = [
             (str(value).split(mark), int(count))
@@ -206,7 +210,7 @@ def _come_back(cells: Cells, separator: str | None, often: int, *, several: bool
             bad += int(count)
             continue
         if isinstance(value, list) and len(labels) != len(value):
-            return False  # a list that says the same twice is a measurement, not a set of labels
+            return False  # a list with equal entries is a measurement, not a set of labels
         counts.update(dict.fromkeys(labels, int(count)))
         joined += int(count) * (len(labels) > 1)
         combinations.add(frozenset(labels))

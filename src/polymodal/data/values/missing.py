@@ -1,4 +1,4 @@
-"""Marks of a missing value: which texts, and on request which numbers, stand for an empty cell."""
+"""Marks of missing values: texts, and on request numbers, that mean an empty cell."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from polymodal.data.values.column_values import (
 from polymodal.data.values.spelling import as_label
 
 TEXT_MARKS = ("nan", "NaN", "NAN", "<NA>", "#N/A")
-"""What programs write for a missing cell and nobody means; in any column such a cell is empty."""
+"""Texts that programs write for a missing cell; such a cell is empty in any column."""
 LONGEST = 100
-"""Characters of the longest mark with the blanks around it."""
+"""Length of the longest mark, with the blanks around it."""
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What stands for an empty cell in every column; in numbers and dates ``EMPTY_NUMBERS`` do besides.
+    """Marks of missing values in every column; ``EMPTY_NUMBERS`` apply to numbers and dates as well.
 
     Attributes:
         given: The marks of a declaration, in place of ``TEXT_MARKS``; None where it names none.
@@ -39,18 +39,18 @@ class Marks:
 
     @classmethod
     def of(cls, given: Sequence[Any] | None) -> Marks:
-        """The marks that a declaration or a saved run names; numbers may be given as such."""
+        """The marks of a declaration or a saved run; numbers may be numbers or texts."""
         return cls(None if given is None else tuple(dict.fromkeys(str(mark).strip() for mark in given)))
 
     @cached_property
     def texts(self) -> frozenset[str]:
-        """The marks as texts; a number among them also as a float is written."""
+        """The marks as texts; a number also in the spelling of a float."""
         marks = [mark for mark in (TEXT_MARKS if self.given is None else self.given) if mark]
         return frozenset([*marks, *(f"{mark}.0" for mark in marks if mark.lstrip("-").isdigit())])
 
     @cached_property
     def labels(self) -> frozenset[str]:
-        """The labels of the marks that a cell other than a text may have; none by default."""
+        """The labels of the marks that a cell of another type may have; none by default."""
         return frozenset(map(as_label, self.given or ())) - {""}
 
     def stands_for_empty(self, cell: Any) -> bool:
@@ -104,5 +104,5 @@ DEFAULT_MARKS = Marks()
 
 
 def number_marks(texts: Iterable[str]) -> list[str]:
-    """Of some texts those that stand for an empty cell in a column of numbers or dates."""
+    """Those of the texts that mean an empty cell in a column of numbers or dates."""
     return [text for text in texts if text.strip() and text.strip().lower() in EMPTY_NUMBERS]

@@ -1,4 +1,4 @@
-"""How the numbers of a column are written: decimal and thousands sign, currency or unit, multiples."""
+"""Number formats of columns: decimal and thousands sign, currency or unit, multiples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MULTIPLE = re.compile(
 _FACTORS = {"k": 1e3, "tsd": 1e3, "thousand": 1e3, "b": 1e9, "bn": 1e9, "mrd": 1e9, "billion": 1e9}
 MILLION = 1e6
 MULTIPLES = "k"
-"""The suffix of a sample whose column is written with ``k``, ``M`` or ``bn``."""
+"""The suffix of the sample of a column with ``k``, ``M`` or ``bn``."""
 
 _CURRENCIES = (
     "usd eur gbp jpy chf cad aud nzd cny rmb inr brl mxn zar sek nok dkk pln czk huf ron bgn try rub uah ils "
@@ -57,8 +57,8 @@ _SAME = (
 def clean(text: str) -> str:
     """``text`` with the spaces, minus signs, apostrophes and digits of Unicode as ASCII's.
 
-    A leading apostrophe, with which a spreadsheet marks a text, goes; ``12,-`` and ``12,--`` are ``12,0``,
-    and ``12.50-``, as accounts write it, ``-12.50``.
+    A leading apostrophe, by which a spreadsheet marks a text, is removed; ``12,-`` and ``12,--`` become
+    ``12,0``, and ``12.50-``, as in accounts, ``-12.50``.
     """
     text = text.translate(_SAME).strip()
     if len(text) > 1 and text[0] == "'":
@@ -83,7 +83,7 @@ class Written:
         suffix: What follows, in lower case and without a plural's ``s``.
         factor: What a multiple such as ``k`` multiplies by; 1 without one. The suffix then lacks it.
         multiple: The multiple as it is written, or ``""``.
-        negative: Whether a minus sign or brackets stand around it.
+        negative: Whether it has a minus sign or is in brackets.
         shown: Prefix and suffix as they are written.
     """
 
@@ -99,34 +99,38 @@ class Written:
 
 def split_cell(text: str) -> Written | None:
     """The parts of a cell that may be an amount; None where it is something else."""
-    found = _CELL.fullmatch(clean(text)) if len(text) <= 80 else None
-    if found is None or bool(found["open"]) != bool(found["close"]) or (found["sign"] and found["inner"]):
+    result = _CELL.fullmatch(clean(text)) if len(text) <= 80 else None
+    if (
+        result is None
+        or bool(result["open"]) != bool(result["close"])
+        or (result["sign"] and result["inner"])
+    ):
         return None
-    prefix = _normal(found["prefix"] or "")
+    prefix = _normal(result["prefix"] or "")
     if prefix and prefix != "%" and not is_currency(prefix):
         return None
-    body, suffix = found["body"], (found["suffix"] or "").strip()
-    is_attached = not found["gap"] and not body.endswith(" ")
+    body, suffix = result["body"], (result["suffix"] or "").strip()
+    is_attached = not result["gap"] and not body.endswith(" ")
     factor, multiple, rest = _multiple(suffix, is_attached)
-    negative = bool(found["open"]) or "-" in (found["sign"], found["inner"])
+    negative = bool(result["open"]) or "-" in (result["sign"], result["inner"])
     return Written(
-        prefix, body.rstrip(" '"), found["exponent"] or "", _normal(rest), factor, multiple, negative,
-        ((found["prefix"] or "").strip(), rest.strip()),
+        prefix, body.rstrip(" '"), result["exponent"] or "", _normal(rest), factor, multiple, negative,
+        ((result["prefix"] or "").strip(), rest.strip()),
     )  # fmt: skip
 
 
 def _multiple(suffix: str, is_attached: bool) -> tuple[float, str, str]:
     """The factor, the multiple and the rest of a suffix; ``12 m`` is no million, ``12m`` may be."""
-    found = _MULTIPLE.fullmatch(suffix)
-    if found is None or (len(found[1]) == 1 and not is_attached):
+    result = _MULTIPLE.fullmatch(suffix)
+    if result is None or (len(result[1]) == 1 and not is_attached):
         return 1.0, "", suffix
-    if found[2] and not is_currency(_normal(found[2])):
+    if result[2] and not is_currency(_normal(result[2])):
         return 1.0, "", suffix
-    return _FACTORS.get(found[1].lower(), MILLION), found[1], found[2]
+    return _FACTORS.get(result[1].lower(), MILLION), result[1], result[2]
 
 
 def _normal(affix: str) -> str:
-    """A currency or unit so that ``Rooms`` and ``room``, ``Rs.`` and ``rs`` are one."""
+    """A normalized currency or unit: ``Rooms`` and ``room``, ``Rs.`` and ``rs`` are equal."""
     affix = " ".join(affix.casefold().split()).rstrip(".")
     return affix[:-1] if len(affix) > 3 and affix.endswith("s") else affix
 
@@ -142,28 +146,28 @@ def is_currency(affix: str) -> bool:
 
 
 def is_rate(affix: str) -> bool:
-    """Whether more follows the currency, as in ``€/month`` or ``eur per l``: rates may have 3 decimals."""
+    """Whether it is a rate, such as ``€/month`` or ``eur per l``: rates may have 3 decimals."""
     return is_currency(affix) and _FIRST_WORD.fullmatch(affix) is None
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text is a number as computers write it."""
+    """Whether a text is a number in the plain notation of programming languages."""
     return _PLAIN.fullmatch(text.strip()) is not None
 
 
 def is_known_unit(*affixes: str) -> bool:
-    """Whether normalized affixes are currencies or units, as far as there are any."""
+    """Whether all normalized affixes, if any, are currencies or units."""
     return all(not affix or affix in UNITS or is_currency(affix) for affix in affixes)
 
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How the numbers of a column are written; a plain number, such as ``-1.5e3``, is always read.
+    """The number format of a column; a plain number, such as ``-1.5e3``, is always parsed.
 
     Attributes:
         decimal: Sign before the fraction; ``""`` where the column holds whole numbers only.
         thousands: Sign between groups of three digits, or ``""``.
-        prefix: A currency that may stand in front.
+        prefix: A currency that may precede.
         suffix: A currency, a unit or ``%`` that may follow; ``45%`` is 45.
         multiples: Whether ``k``, ``M`` and ``bn`` multiply.
     """
@@ -181,27 +185,27 @@ class NumberFormat:
         Raises:
             ValueError: If it is another number.
         """
-        found = _SAMPLE.fullmatch(clean(sample))
-        if found is None or (found["thousands"] and found["thousands"] == found["decimal"]):
+        result = _SAMPLE.fullmatch(clean(sample))
+        if result is None or (result["thousands"] and result["thousands"] == result["decimal"]):
             raise ValueError(
                 f"'{sample}' is not the number 1234.5 as the column writes it, such as '1.234,5 €'"
             )
-        multiple, _, unit = found["suffix"].strip().partition(" ")
+        multiple, _, unit = result["suffix"].strip().partition(" ")
         multiples = multiple == MULTIPLES
-        suffix = unit if multiples else found["suffix"]
+        suffix = unit if multiples else result["suffix"]
         return cls(
-            found["decimal"] or "", found["thousands"], found["prefix"].strip(), suffix.strip(), multiples
+            result["decimal"] or "", result["thousands"], result["prefix"].strip(), suffix.strip(), multiples
         )
 
     def __str__(self) -> str:
-        """The number 1234.5 as the column writes it; see :meth:`from_sample`."""
+        """The sample: the number 1234.5 in this format; see :meth:`from_sample`."""
         gap = " " if self.suffix and self.suffix[0] not in "%‰°" else ""
         number = f"1{self.thousands}234" + (f"{self.decimal}5" if self.decimal else "")
         front = f"{self.prefix}{' ' * self.prefix[-1:].isalnum()}"
         return f"{front}{number}{MULTIPLES * self.multiples}{gap}{self.suffix}"
 
     def parse(self, text: str) -> float | None:
-        """The number that ``text`` writes; None where it does not fit."""
+        """Parse a text; None where it does not fit the format."""
         cell = split_cell(text)
         if cell and cell.multiple and not self.multiples and not cell.suffix:  # 12m of a column in metres
             cell = replace(cell, suffix=_normal(cell.multiple), multiple="", factor=1.0)
@@ -220,7 +224,7 @@ class NumberFormat:
         return {cell.prefix, cell.suffix} <= {"", _normal(self.prefix), _normal(self.suffix)}
 
     def number(self, body: str) -> str | None:
-        """The digits of a cell as Python writes a number; None where its signs are not the format's."""
+        """The digits of a cell in Python's notation; None where its signs are not the format's."""
         decimal = self.decimal or _fraction_sign(body, self.thousands)
         if not self.decimal and decimal != self.thousands and _AMBIGUOUS.fullmatch(body):
             return None  # in a column of whole numbers 1.5 can only be a fraction, 1.234 may be either
@@ -250,13 +254,13 @@ def _groups(sign: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def number_format(sample: str) -> NumberFormat:
-    """:meth:`NumberFormat.from_sample`, kept."""
+    """The format of a sample, cached: see :meth:`NumberFormat.from_sample`."""
     return NumberFormat.from_sample(sample)
 
 
 def is_amount(sample: str) -> bool:
-    """Whether a known unit, or signs that no plain number has, mark the numbers of a format as measured."""
-    found = number_format(sample)
-    affixes = [_normal(affix) for affix in (found.prefix, found.suffix) if affix]
+    """Whether a known unit, or signs that plain numbers do not have, mark a format as one of quantities."""
+    result = number_format(sample)
+    affixes = [_normal(affix) for affix in (result.prefix, result.suffix) if affix]
     has_unit = bool(affixes) and is_known_unit(*affixes)
-    return has_unit or found.multiples or bool(found.thousands) or found.decimal == ","
+    return has_unit or result.multiples or bool(result.thousands) or result.decimal == ","

@@ -1,4 +1,4 @@
-"""One cell as a number, and the scale of a column of them."""
+"""Parsing of single numbers, and the scale of a column of numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from polymodal.data.values.column_values import LARGEST, as_label, parse_numbers
 def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
     """Mean and standard deviation of ``known`` ``(rows,)``; the deviation is 1 where all are equal.
 
-    Rounding gives equal numbers a deviation that is tiny instead of zero. With ``weights`` ``(rows,)`` each
-    number counts so much.
+    Rounding would give equal numbers a tiny deviation instead of zero. ``weights`` ``(rows,)`` weight the
+    numbers; by default equally.
     """
     if weights is None:
         mean, deviation = float(known.mean()), float(known.std())
@@ -29,7 +29,7 @@ def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> 
 
 
 def held_edges(known: np.ndarray, bins: int, rows: int) -> np.ndarray:
-    """Ends of quantile bins, each the mean of ``rows`` neighbouring numbers of ``known`` ``(rows,)``."""
+    """Edges of quantile bins, each the mean of ``rows`` neighbouring numbers of ``known`` ``(rows,)``."""
     ordered = np.sort(known)
     if len(ordered) < 2 * rows:
         return np.zeros(0)
@@ -42,7 +42,7 @@ def read_number(cell: Any, written: str | None = None) -> float:
     """The number in a cell, NaN where the cell is empty.
 
     Args:
-        cell: A number, or a text that writes one.
+        cell: A number, or the text of one.
         written: How the column's texts write the number 1234.5, where not plainly.
 
     Raises:
@@ -55,15 +55,15 @@ def read_number(cell: Any, written: str | None = None) -> float:
     else:
         number = math.inf if as_label(cell) else math.nan
     if abs(number) > LARGEST:
-        found = str(cell) if isinstance(cell, int | float) else describe(cell)
+        result = str(cell) if isinstance(cell, int | float) else describe(cell)
         expected = f"a number, written as {written}" if written else "a number"
-        cure = "Write the number alone, or leave it empty"
-        raise MediaError(found=f"'{found}'", expected=expected, cure=cure)
+        fix = "Write the number alone, or leave it empty"
+        raise MediaError(found=f"'{result}'", expected=expected, cure=fix)
     return number
 
 
 @lru_cache(maxsize=1 << 16)
 def _number_in(text: str, written: str | None) -> float:
-    """The number written in ``text``; infinity where there is none."""
+    """The number in ``text``; infinity where there is none."""
     numbers, bad = parse_numbers(pa.chunked_array([[text]]), written)
     return math.inf if len(bad) else float(numbers[0])

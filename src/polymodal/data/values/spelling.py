@@ -1,4 +1,4 @@
-"""The name of a value, whatever carries it: Unicode in one form, truth values, whole numbers, dates."""
+"""The name of a value, independent of the table format: normalized Unicode, truth values, numbers, dates."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 TRUTH = {"true": "True", "True": "True", "TRUE": "True", "false": "False", "False": "False", "FALSE": "False"}
-"""A truth value as JSON, Python and spreadsheets write it, and its name."""
+"""Truth values as JSON, Python and spreadsheets write them, and their names."""
 
-# Zero-width space, word joiner, byte order mark, soft hyphen, marks of direction: nobody sees them.
+# Zero-width space, word joiner, byte order mark, soft hyphen, marks of direction: invisible.
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 # Between two letters of Persian or Hindi, or two emoji, a joiner belongs to the spelling; elsewhere not.
 _JOINERS = re.compile("(?<![\u0300-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\u0300-\U0010ffff])")
@@ -39,13 +39,13 @@ def clean(text: str) -> str:
 
 def is_number_spelling(text: str) -> bool:
     """Whether a clean text is a whole number as floats are written: ``1.0``, ``1e+16``."""
-    if text[-1:] != "0" and "e+" not in text:  # most texts are told from numbers by this
+    if text[-1:] != "0" and "e+" not in text:  # most texts are excluded by this
         return False
     return bool(_WHOLE.fullmatch(text) or _POWER.fullmatch(text))
 
 
 def value_in(text: str) -> str:
-    """The name of the value that a clean text spells; a text that spells none names itself.
+    """The name of the value that a clean text spells; other texts are their own names.
 
     ``true`` and ``TRUE`` give ``True``, ``1.0`` gives ``1``, ``2024-01-31 00:00:00`` gives ``2024-01-31``.
     """
@@ -83,13 +83,13 @@ def as_label(value: Any) -> str:
     """The name of a class or category: the same from a CSV, a DataFrame, dicts, JSON and Parquet.
 
     Empty cells (None, NaN, blank text) give ``""``. ``1``, ``1.0`` and ``"1.0"`` give ``"1"``, ``true`` and
-    ``TRUE`` ``"True"``, midnight of a day the day; other texts stay as they are (``"1.10"`` is no ``"1.1"``).
+    ``TRUE`` ``"True"``, midnight of a day the day; other texts are unchanged (``"1.10"`` is no ``"1.1"``).
     """
     return value_in(clean(value)) if isinstance(value, str) else _plain_label(value)
 
 
 def as_written(value: Any) -> str:
-    """The spelling of a cell: a text's own, made :func:`clean`; of anything else its label."""
+    """The spelling of a cell: of a text after :func:`clean`, of other values their label."""
     return clean(value) if isinstance(value, str) else _plain_label(value)
 
 
@@ -101,19 +101,19 @@ def _plain_label(value: Any) -> str:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, datetime.datetime):
-        # pandas' own kind counts nanoseconds, which no other carrier has
+        # pandas' own type has nanoseconds, which no other format has
         return date_name(value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value)
     if isinstance(value, int | float | Decimal):
         return _number_label(value)
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
-    if isinstance(value, bytes):  # as Parquet files hold texts that do not say they are
+    if isinstance(value, bytes):  # texts of Parquet files without the string type
         return value_in(clean(value.decode(errors="backslashreplace")))
     return value_in(clean(str(value)))
 
 
 def _plain(value: np.generic) -> Any:
-    """NumPy's value as Python's; a float of 32 bits by its own shortest spelling."""
+    """A NumPy value as a Python value; a float32 by its own shortest spelling."""
     if isinstance(value, np.datetime64):
         return value.astype("datetime64[us]").item()
     if isinstance(value, (np.float16, np.float32)):
@@ -133,9 +133,9 @@ def _number_label(value: float | Decimal) -> str:
 
 
 def _float_label(value: float) -> str:
-    """The shortest spelling; of what was a float of 32 bits before, by the digits that those hold.
+    """The shortest spelling; of a former float32 by the digits of float32.
 
-    A table, a list or JSON may have widened it: 0.1 is 0.10000000149011612 then.
+    A table, a list or JSON may have widened it: 0.1 is then 0.10000000149011612.
     """
     text = repr(value)
     if len(text) <= FLOAT64_DIGITS or not abs(value) < LARGEST_FLOAT32:

@@ -1,4 +1,4 @@
-"""The names of a column's values, and which of them a cell means."""
+"""The vocabulary of a column: the names of its values, and the index of a cell's value."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ from polymodal.data.values.spelling import as_label, as_written, is_number_spell
 
 
 class Vocabulary:
-    """Names of values, by their spelling first and by what they mean second.
+    """The names of a column's values; a cell is looked up by its spelling first, then by its value.
 
     Args:
-        names: Each once. Two that mean the same, such as ``1`` and ``1.0``, are two values.
+        names: Distinct names. Two of equal value, such as ``1`` and ``1.0``, are two values.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = list(names)
-        self._spelled = {name: place for place, name in enumerate(self.names)}
+        self._spelled = {name: index for index, name in enumerate(self.names)}
         self._meaning: dict[str, int] = {}
-        for place, name in enumerate(self.names):
-            self._meaning.setdefault(as_label(name), place)
+        for index, name in enumerate(self.names):
+            self._meaning.setdefault(as_label(name), index)
         counts = Counter(map(as_label, self.names))
         self._apart = {label for label, count in counts.items() if count > 1}
 
     def __contains__(self, cell: Any) -> bool:
-        return self.place(cell) is not None
+        return self.index(cell) is not None
 
-    def place(self, cell: Any) -> int | None:
-        """The place of the value in a cell, from 0; None where it is empty or not among the names."""
+    def index(self, cell: Any) -> int | None:
+        """The index of a cell's value, from 0; None where it is empty or not among the names."""
         written = as_written(cell)
-        place = self._spelled.get(written)
-        if place is None:
-            place = self._meaning.get(as_label(written))
-        if place is None and isinstance(cell, (float, Decimal, np.floating)):
-            place = self._spelled.get(repr(float(cell)), self._numbers.get(float(cell)))
-        return place
+        index = self._spelled.get(written)
+        if index is None:
+            index = self._meaning.get(as_label(written))
+        if index is None and isinstance(cell, (float, Decimal, np.floating)):
+            index = self._spelled.get(repr(float(cell)), self._numbers.get(float(cell)))
+        return index
 
     def label(self, cell: Any) -> str:
-        """What the cell is compared by: its label, or its spelling where the names keep spellings apart."""
+        """The key of a cell: its label, or its spelling where the names distinguish spellings."""
         label = as_label(cell)
-        place = self.place(cell) if self._apart and label in self._apart else None
-        return label if place is None else self.names[place]
+        index = self.index(cell) if self._apart and label in self._apart else None
+        return label if index is None else self.names[index]
 
     @cached_property
     def _numbers(self) -> dict[float, int]:
-        """Names that spell a number with zeros at the end, as a decimal of fixed places is written."""
+        """Names that are numbers with trailing zeros, as decimals of fixed precision."""
         return {
-            float(name): place
-            for name, place in self._spelled.items()
+            float(name): index
+            for name, index in self._spelled.items()
             if name.endswith("0") and name.lstrip("+-").replace(".", "", 1).isdecimal()
         }
 
 
 def value_names(spellings: Mapping[str, int], *, has_empty: bool = False) -> list[str]:
-    """A name for each value that cells spell.
+    """One name per value of the cells.
 
-    A number that stands there in two spellings (``1`` and ``1.0``) is two values, each by its own name. Of
-    other values the commonest spelling is the name. Where there are empty cells, ``1.0`` is named ``1``:
-    pandas writes whole numbers so beside empty cells.
+    A number in two spellings (``1`` and ``1.0``) is two values, each with its own name. The name of other
+    values is their most common spelling. Where there are empty cells, ``1.0`` is named ``1``, for pandas
+    writes whole numbers this way beside empty cells.
 
     Args:
         spellings: How often each clean text occurs; none is empty.

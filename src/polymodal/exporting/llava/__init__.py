@@ -1,8 +1,8 @@
-"""A run that answers in words as a LLaVA checkpoint: the form in which Transformers, vLLM and others load it.
+"""Export of a generation run as a LLaVA checkpoint, which Transformers, vLLM and others load.
 
-LLaVA (Liu et al. 2023, 2024) is a picture encoder, two linear layers with GELU between them, and a language
-model: what :class:`PolymodalForConditionalGeneration` is with one picture input, a hidden layer of CLIP or
-SigLIP, and the connector ``mlp``. What it cannot express is refused before anything is written.
+LLaVA (Liu et al. 2023, 2024) is an image encoder, two linear layers with GELU between them, and a language
+model: the same as :class:`PolymodalForConditionalGeneration` with one image input, a hidden layer of CLIP or
+SigLIP, and the connector ``mlp``. Other models are refused before anything is written.
 """
 
 from polymodal.exporting.llava.assembling import to_llava

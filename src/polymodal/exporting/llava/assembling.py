@@ -1,4 +1,4 @@
-"""A model and what reads for it → ``LlavaForConditionalGeneration`` and ``LlavaProcessor``, equal to them."""
+"""Conversion of a generation model and its processor to ``LlavaForConditionalGeneration``."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def to_llava(
     *,
     between: str = "\n",
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """The same model as LLaVA; it is compared with ``model`` before it is returned.
+    """Convert a model to LLaVA; the result is compared with ``model`` before it is returned.
 
-    Adapters are folded into the weights beside them, in copies. All other weights may be shared with
-    ``model``, which stays as it is. What stands for a missing picture becomes an embedding like any other, so
-    that embeddings and last layer are two matrices where they were one.
+    Adapters are merged in copies. Other weights may be shared with ``model``, which is not changed. The
+    embedding of a missing image becomes a row of the embedding matrix, which is then not tied to the last
+    layer.
 
     Args:
-        model: With one picture input.
-        tokenizer: Of its language model, with its chat template.
-        image_processor: Of its picture encoder.
-        placeholder: The token in whose place a picture's vectors go.
-        between: What the chat template writes between a picture and its neighbour in a message.
+        model: A model with one image input.
+        tokenizer: The tokenizer of its language model, with its chat template.
+        image_processor: Its image processor.
+        placeholder: The token that is replaced by the embeddings of an image.
+        between: Text that the chat template writes between an image and its neighbour in a message.
 
     Raises:
         RunError: If LLaVA cannot express it.
@@ -78,12 +78,12 @@ def _merged(language_model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _configuration(encoder: ImageEncoder, language_model: PreTrainedModel, placeholder: int) -> LlavaConfig:
-    # Copies: Transformers hands choices of its own, such as that of attention, down to the parts.
+    # Copies, for Transformers sets choices such as the attention implementation in the parts.
     vision, text = copy.deepcopy(encoder.backbone.config), copy.deepcopy(language_model.config)
     if hasattr(vision, "vision_use_head"):
-        vision.vision_use_head = False  # the encoder has none, and no hidden layer needs it
+        vision.vision_use_head = False  # not used by hidden layers
     text.tie_word_embeddings = False
-    text.architectures = [type(language_model).__name__]  # by which vLLM finds the language model
+    text.architectures = [type(language_model).__name__]  # vLLM finds the language model by it
     for part in (vision, text):
         part.dtype, part._name_or_path = language_model.dtype, ""
     tower = TOWERS[vision.model_type]
@@ -103,7 +103,7 @@ def _configuration(encoder: ImageEncoder, language_model: PreTrainedModel, place
 def _weights(
     model: PolymodalForConditionalGeneration, encoder: ImageEncoder, language_model: PreTrainedModel
 ) -> dict[str, Tensor]:
-    """All weights, by the names of LLaVA's files on the hub, which every version of every library reads."""
+    """All weights, under the names of LLaVA's files on the hub."""
     (entry,) = model.config.inputs
     connector = model.connector(entry["name"])
     words = dict(language_model.state_dict())
@@ -122,16 +122,16 @@ def _weights(
 
 @torch.no_grad()
 def _with_missing(table: nn.Module, token: int, vector: Tensor) -> Tensor:
-    """The embeddings, with what stands for a missing picture in the place of its token's."""
+    """The embedding matrix, with the embedding of a missing image at its token."""
     weight = cast(Tensor, table.weight).detach().clone()
-    weight[token] = vector / getattr(table, "embed_scale", 1.0)  # Gemma's are multiplied by it
+    weight[token] = vector / getattr(table, "embed_scale", 1.0)  # Gemma multiplies embeddings by it
     return weight
 
 
 def _loaded(
     config: LlavaConfig, weights: dict[str, Tensor], model: PolymodalForConditionalGeneration
 ) -> LlavaForConditionalGeneration:
-    """LLaVA with these weights, and no other."""
+    """LLaVA with exactly these weights."""
     loaded: Any = LlavaForConditionalGeneration.from_pretrained(
         None,
         config=config,
@@ -140,9 +140,9 @@ def _loaded(
         output_loading_info=True,
         trust_remote_code=False,
     )
-    made, found = loaded
+    made, result = loaded
     odd = sorted(
-        {*found["missing_keys"], *found["unexpected_keys"], *(key for key, *_ in found["mismatched_keys"])}
+        {*result["missing_keys"], *result["unexpected_keys"], *(key for key, *_ in result["mismatched_keys"])}
     )
     if odd:
         kind = cast(Any, config.text_config).model_type

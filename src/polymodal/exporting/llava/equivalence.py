@@ -1,4 +1,4 @@
-"""LLaVA beside the model that it is to equal: logits, and the tokens of a conversation."""
+"""Check that the LLaVA model equals the original: logits, and tokens of a conversation."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from polymodal.errors import RunError
 from polymodal.models import PolymodalForConditionalGeneration
 
 NEAR = 1e-3
-"""How far logits may differ, as a share of the largest: more than rounding does, and less than what some
-language models do behind their last layer (Gemma 2 and Cohere, which scale and bend their logits)."""
+"""Largest relative difference of logits: above rounding, and below the effect of what some language models do
+after their last layer (Gemma 2 and Cohere scale and cap their logits)."""
 WORDS = 4
-"""Before the picture and behind it, as tokens, where the two are compared."""
+"""Tokens before and after the image in the comparison."""
 
 
 @torch.no_grad()
 def check_same_logits(model: PolymodalForConditionalGeneration, llava: LlavaForConditionalGeneration) -> None:
-    """Refuse where the two do not say the same of a random picture among words.
+    """Check that both models have equal logits for a random image within text.
 
     Raises:
-        RunError: If they do not: the language model does more than LLaVA does with it.
+        RunError: If they differ: the language model does more than LLaVA does with it.
     """
     was = model.training
     model.eval()
@@ -40,12 +40,12 @@ def check_same_logits(model: PolymodalForConditionalGeneration, llava: LlavaForC
     apart, largest = float((own - other).abs().max()), float(own.abs().max())
     if not apart <= NEAR * max(1.0, largest):
         kind = model.language_model.config.model_type
-        found = f"a language model of type '{kind}' does more with its last layer than LLaVA"
-        raise RunError(f"{found}: logits differ by {apart:.2g}. Take another, such as Llama or Qwen3")
+        reason = f"a language model of type '{kind}' does more with its last layer than LLaVA"
+        raise RunError(f"{reason}: logits differ by {apart:.2g}. Take another, such as Llama or Qwen3")
 
 
 def _sample(model: PolymodalForConditionalGeneration, config: Any) -> tuple[Tensor, Tensor]:
-    """Pixels ``(1, 3, side, side)``; ids ``(1, length)`` with their placeholders and a missing picture."""
+    """Pixels ``(1, 3, side, side)``; ids ``(1, length)`` with placeholders and a missing image."""
     (entry,) = model.config.inputs
     chance = torch.Generator().manual_seed(0)
     side = config.vision_config.image_size
@@ -59,21 +59,21 @@ def _sample(model: PolymodalForConditionalGeneration, config: Any) -> tuple[Tens
 
 
 def check_same_tokens(processor: LlavaProcessor, own: Renderer, patches: int, between: str) -> None:
-    """Refuse where the processor writes a question about a picture as other tokens than the run does.
+    """Check that the processor writes a question about an image with the same tokens as the run.
 
     Args:
-        processor: That is to be handed on.
-        own: What writes the run's conversations.
-        patches: How many vectors a picture takes.
-        between: What stands between a picture and a text.
+        processor: The exported processor.
+        own: The run's renderer.
+        patches: Number of embeddings of an image.
+        between: Text between an image and its neighbour.
 
     Raises:
-        RunError: If it does, or cannot write it.
+        RunError: If the tokens differ, or it cannot write them.
     """
     question = "What is it?"
     (name,) = own.placeholders
-    asked = Message(USER, (Media(name, "picture"), between, question))
-    expected = own.encode((asked,), lambda _: patches, reply=True).ids.tolist()
+    prompt = Message(USER, (Media(name, "picture"), between, question))
+    expected = own.encode((prompt,), lambda _: patches, reply=True).ids.tolist()
     image, text = ImageReader.modality, TextReader.modality  # types of parts have the same names
     content = [{"type": image, image: Image.new("RGB", (8, 8))}, {"type": text, text: question}]
     messages: Any = [{"role": "user", "content": content}]
@@ -81,7 +81,7 @@ def check_same_tokens(processor: LlavaProcessor, own: Renderer, patches: int, be
         messages, add_generation_prompt=True, tokenize=True, return_dict=True
     )
     if made["input_ids"][0] != expected:
-        found = (
+        reason = (
             "the chat template, or the tokenizer, writes a picture and a question otherwise without polymodal"
         )
-        raise RunError(f"{found}. Fit with generation.chat_template=chatml")
+        raise RunError(f"{reason}. Fit with generation.chat_template=chatml")

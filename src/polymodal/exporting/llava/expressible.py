@@ -1,4 +1,4 @@
-"""What LLaVA can express, and one line about what it cannot."""
+"""Check that LLaVA can express a model; one line for each reason why not."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from polymodal.models.encoders import ImageEncoder
 
 @dataclass(frozen=True)
 class Tower:
-    """What is to be known of a picture encoder.
+    """Properties of an image encoder.
 
     Attributes:
-        strategy: ``default`` leaves the first token of a hidden layer out, ``full`` takes all of them.
-        additional: Tokens that stand before the patches.
+        strategy: ``default`` drops the first token of a hidden layer, ``full`` keeps all.
+        additional: Number of tokens before the patches.
     """
 
     strategy: Literal["default", "full"]
@@ -27,18 +27,18 @@ class Tower:
 
 
 TOWERS = {"clip_vision_model": Tower("default", 1), "siglip_vision_model": Tower("full", 0)}
-"""By model type; CLIP's patches stand behind a class token, SigLIP's stand alone."""
+"""By model type; CLIP has a class token before the patches, SigLIP has none."""
 BODY, HEAD = "model.", "lm_head.weight"
-"""What LLaVA's files call the weights of a language model, behind ``language_model.``."""
+"""Names of a language model's weights in LLaVA's files, after ``language_model.``."""
 CURE = "Fit with 'connector: {type: mlp, layer: -2}' under that input"
 
 
 def check_fits(model: PolymodalForConditionalGeneration) -> None:
-    """Refuse what LLaVA cannot express.
+    """Check that LLaVA can express a model.
 
     Raises:
-        RunError: If the model reads anything but one picture input, which goes from a hidden layer of CLIP or
-            SigLIP through two linear layers, or its language model has other weights than LLaVA's.
+        RunError: If the model has other inputs than one image with a hidden layer of CLIP or SigLIP and the
+            connector ``mlp``, or its language model has other weights than LLaVA's.
     """
     _check_inputs(model)
     (entry,) = model.config.inputs
@@ -48,8 +48,8 @@ def check_fits(model: PolymodalForConditionalGeneration) -> None:
         kind = entry["connector"]["type"]
         raise RunError(f"'{name}' goes through a '{kind}', and LLaVA's connector is an 'mlp'. {CURE}")
     if encoder.layer is None:
-        found = f"'{name}' is read from the encoder's last layer, pooled to 'tokens'"
-        raise RunError(f"{found}, and LLaVA reads all patches of a hidden layer. {CURE}")
+        reason = f"'{name}' is read from the encoder's last layer, pooled to 'tokens'"
+        raise RunError(f"{reason}, and LLaVA reads all patches of a hidden layer. {CURE}")
     _check_language_model(model.language_model)
 
 
@@ -57,24 +57,24 @@ def _check_inputs(model: PolymodalForConditionalGeneration) -> None:
     modality_of = {name: model.encoder(name).modality for name in model.config.input_names}
     if list(modality_of.values()) != [ImageEncoder.modality]:
         has = ", ".join(f"{name} ({modality})" for name, modality in modality_of.items())
-        found = f"LLaVA reads one input, of pictures, and this model {f'reads {has}' if has else 'has none'}"
-        raise RunError(f"{found}. Fit one with a picture alone")
+        reason = f"LLaVA reads one input, of pictures, and this model {f'reads {has}' if has else 'has none'}"
+        raise RunError(f"{reason}. Fit one with a picture alone")
 
 
 def _check_encoder(name: str, encoder: ImageEncoder) -> None:
     kind = encoder.backbone.config.model_type
     if not encoder.pretrained or kind not in TOWERS:
-        found = f"a model of type '{kind}'" if encoder.pretrained else "an encoder from scratch"
-        cure = f"Fit with inputs.{name}.encoder=openai/clip-vit-large-patch14-336, or another of these"
-        raise RunError(f"'{name}' is read by {found}, and LLaVA has CLIP's and SigLIP's checkpoints. {cure}")
+        reason = f"a model of type '{kind}'" if encoder.pretrained else "an encoder from scratch"
+        fix = f"Fit with inputs.{name}.encoder=openai/clip-vit-large-patch14-336, or another of these"
+        raise RunError(f"'{name}' is read by {reason}, and LLaVA has CLIP's and SigLIP's checkpoints. {fix}")
 
 
 def _check_language_model(model: PreTrainedModel) -> None:
     names = list(model.state_dict())
     other = [name for name in names if name != HEAD and not name.startswith(BODY)]
     if other or HEAD not in names:
-        found = (
+        reason = (
             f"a language model of type '{model.config.model_type}' has weights named {(other or names)[0]}"
         )
-        cure = "Take another, such as Llama, Mistral, Qwen2 or Qwen3"
-        raise RunError(f"{found}, and LLaVA's are {BODY}… and {HEAD}. {cure}")
+        fix = "Take another, such as Llama, Mistral, Qwen2 or Qwen3"
+        raise RunError(f"{reason}, and LLaVA's are {BODY}… and {HEAD}. {fix}")

@@ -1,4 +1,4 @@
-"""Tokenizer and image processor → ``LlavaProcessor``, whose chat template writes what the run itself does."""
+"""``LlavaProcessor`` from tokenizer and image processor, with a chat template that equals the run's."""
 
 from __future__ import annotations
 
@@ -44,39 +44,39 @@ PARTS = """\
 {%- set llava.messages = llava.messages + [dict(message, content=CONTENT)] %}
 {%- endfor %}
 {%- set messages = llava.messages %}"""
-"""Makes a text of each message's parts, before a chat template that knows no pictures is given them."""
+"""Joins the parts of each message to a text, for a chat template without images."""
 _VALUES = re.compile("(BETWEEN|PLACEHOLDER|CONTENT)")
-SAID = "(llava.text | trim) + (ENDED if message['role'] == 'assistant' else '')"
-CONTENTS = (SAID, "[{'type': 'text', 'text': SAID}]".replace("SAID", SAID))
-"""What the chat template is given: texts, or lists of parts, which some read alone."""
+CONTENT_TEXT = "(llava.text | trim) + (ENDED if message['role'] == 'assistant' else '')"
+CONTENTS = (CONTENT_TEXT, f"[{{'type': 'text', 'text': {CONTENT_TEXT}}}]")
+"""The contents for the chat template: texts, or lists of parts, which some need."""
 KEEP = "{{- '' }}"
-"""Stands where a line break behind it is to stay, which Jinja takes away behind a block."""
-ASK = "{%- set llava_asked = add_generation_prompt %}{%- set add_generation_prompt = false %}"
-ASKED = "{%- if llava_asked %}{{- LEAD }}{%- endif %}"
+"""Keeps the line break after it, which Jinja removes after a block."""
+ASK = "{%- set llava_prompt = add_generation_prompt %}{%- set add_generation_prompt = false %}"
+ASKED = "{%- if llava_prompt %}{{- LEAD }}{%- endif %}"
 TURNS = ((USER,), (USER, ASSISTANT, USER))
-"""For which a chat template is compared with what the run writes."""
+"""Conversations for which a chat template is compared with the run's."""
 FIRST = 0xE000
-"""Characters for private use, from here on, stand for messages: no template writes any."""
+"""Private-use characters from here on mark messages: no template writes any."""
 
 
 def reading_parts(
     tokenizer: Tokenizer, image_processor: Any, placeholder: str, config: LlavaConfig, between: str
 ) -> LlavaProcessor:
-    """The processor, of copies.
+    """Build the processor from copies.
 
     Args:
-        tokenizer: With a chat template that writes texts.
-        image_processor: Of the picture encoder.
-        placeholder: The token of a picture.
-        config: Of the model.
-        between: What stands between a picture and its neighbour.
+        tokenizer: The tokenizer, with a chat template for texts.
+        image_processor: The image processor.
+        placeholder: The token of an image.
+        config: The model's configuration.
+        between: Text between an image and its neighbour.
 
     Raises:
-        RunError: If the chat template cannot be made to write pictures.
+        RunError: If the chat template cannot be extended to images.
     """
     words, vision = copy.deepcopy(tokenizer), cast(Any, config.vision_config)
     words.chat_template = chat_template(tokenizer, placeholder, between)
-    words.padding_side = words.init_kwargs["padding_side"] = "left"  # as whoever generates needs it
+    words.padding_side = words.init_kwargs["padding_side"] = "left"  # for generation
     _add_nothing(words)
     return LlavaProcessor(
         image_processor=copy.deepcopy(image_processor),
@@ -90,14 +90,14 @@ def reading_parts(
 
 
 def chat_template(tokenizer: Tokenizer, placeholder: str, between: str) -> str:
-    """A chat template of messages with pictures, around the tokenizer's own.
+    """A chat template of messages with images, around the tokenizer's own.
 
     Raises:
-        RunError: If its own cannot be made to write what the run does.
+        RunError: If it cannot be extended to write what the run does.
     """
     source, expected = tokenizer.get_chat_template(), _expected(tokenizer)
     fixed = {"BETWEEN": _literal(between), "PLACEHOLDER": _literal(placeholder)}
-    # The run ends answers by itself where the template does not.
+    # The run appends the end of an answer where the template does not.
     for content, end in product(CONTENTS, ("", tokenizer.eos_token or "")):
         values = fixed | {"CONTENT": content.replace("ENDED", _literal(end))}
         pieces = _VALUES.split(PARTS)  # the names of the values are every other piece
@@ -109,11 +109,11 @@ def chat_template(tokenizer: Tokenizer, placeholder: str, between: str) -> str:
 
 
 def _expected(tokenizer: Tokenizer) -> dict[tuple[str, ...], str]:
-    """What the run writes where an answer is asked for, by the roles of the messages."""
+    """The run's prompt, by the roles of the messages."""
     skeletons = Skeletons(tokenizer)
     expected: dict[tuple[str, ...], str] = {}
     for roles in TURNS:
-        with suppress(ConfigError):  # some templates know one turn alone
+        with suppress(ConfigError):  # some templates allow one turn only
             pieces = [piece for piece in skeletons.of(roles, True).pieces if not isinstance(piece, Mark)]
             expected[roles] = "".join(
                 chr(FIRST + piece) if isinstance(piece, int) else piece for piece in pieces
@@ -121,17 +121,17 @@ def _expected(tokenizer: Tokenizer) -> dict[tuple[str, ...], str]:
     return expected
 
 
-def _led(tokenizer: Tokenizer, template: str, asked: str) -> str:
+def _led(tokenizer: Tokenizer, template: str, prompt: str) -> str:
     """A template that starts an answer as the run does, which may have it follow an empty thought."""
-    lead = asked.removeprefix(str(_written(tokenizer, template, (USER,), ask=False)))
+    lead = prompt.removeprefix(str(_written(tokenizer, template, (USER,), ask=False)))
     return ASK + template + ASKED.replace("LEAD", _literal(lead))
 
 
 def _written(
     tokenizer: Tokenizer, template: str, roles: tuple[str, ...] = (USER,), *, ask: bool = True
 ) -> str | None:
-    """What a template makes of messages, or None where it fails."""
-    messages = [{"role": role, "content": chr(FIRST + place)} for place, role in enumerate(roles)]
+    """The output of a template for messages, or None if it fails."""
+    messages = [{"role": role, "content": chr(FIRST + index)} for index, role in enumerate(roles)]
     try:
         return str(
             tokenizer.apply_chat_template(
@@ -143,14 +143,14 @@ def _written(
 
 
 def _literal(text: str) -> str:
-    """``text`` as Jinja writes it."""
+    """``text`` as a Jinja literal."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _add_nothing(tokenizer: Tokenizer) -> None:
-    """Let the chat template alone write the tokens around a text, where it does not write the first itself.
+    """Stop the tokenizer from adding tokens around a text, which is the chat template's part.
 
-    A processor takes a conversation for a text, to whose ends a tokenizer may add tokens of its own.
+    A processor tokenizes a conversation as a text, to whose ends a tokenizer may add tokens.
     """
     start = tokenizer.bos_token
     written = str(_written(tokenizer, tokenizer.get_chat_template()))
