@@ -50,7 +50,7 @@ from polymodal.config import TrainConfig
 from polymodal.data.readers import ImageReader
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.loop import language_trainer as training
-from polymodal.training.loop.packing import pack
+from polymodal.training.loop.samplers import pack
 from polymodal.utils.progress import quiet_libraries
 
 SIDE, PATCH, FILES = 224, 16, 64

@@ -43,7 +43,7 @@ from polymodal.data.readers import ImageReader
 from polymodal.training.language.conversation_collator import ConversationCollator
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.loop import language_trainer as training
-from polymodal.training.loop.packing import pack, padding_share
+from polymodal.training.loop.samplers import pack, padding_share
 from polymodal.utils.progress import quiet_libraries
 
 SHORTEST, LONGEST = 16, 512

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
         InputWarning,
         PolymodalError,
         ReadingWarning,
+        ReportedElsewhere,
         RunError,
         Terminated,
-        ToldElsewhere,
         one_line,
         raise_terminated,
         terminal_text,
@@ -92,7 +92,7 @@ _HOMES = {
     "polymodal.embedding_eval.probe_splits": "trained_on",
     "polymodal.errors": (
         "LONGEST ConfigError DataError InputWarning PolymodalError ReadingWarning RunError Terminated "
-        "ToldElsewhere one_line raise_terminated terminal_text"
+        "ReportedElsewhere one_line raise_terminated terminal_text"
     ),
     "polymodal.evaluation.statistics.bootstrap": "FEWEST_GROUPS",
     "polymodal.exporting.export": "export",
@@ -127,7 +127,7 @@ __all__ = [
     "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "Explanation",
     "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed", "InputWarning", "KINDS",
     "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE", "PolymodalError", "ReadingWarning", "Repeats",
-    "Run", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Table", "Talk", "Terminated", "ToldElsewhere",
+    "ReportedElsewhere", "Run", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Table", "Talk", "Terminated",
     "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
     "default_folder", "default_output", "embed_to", "explain", "export", "fit", "fit_folds", "fit_fusions",
     "fit_searched", "how_to_fix", "index_to", "init", "is_main_process", "is_of_page", "json_rows",

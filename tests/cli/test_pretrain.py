@@ -208,7 +208,7 @@ def test_a_loss_that_does_not_move_is_given_up(houses, tmp_path):
              "--set", "objectives.contrastive.fused=false"]  # fmt: skip
     result = polymodal(*words, folder=houses)
     assert result.status == 1
-    assert "the training loss has stood at" in result.errors[0] and len(result.errors) == 1
+    assert "the training loss has been constant at" in result.errors[0] and len(result.errors) == 1
 
 
 def test_a_fit_without_a_target_names_pretraining(houses, tmp_path):

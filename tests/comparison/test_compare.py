@@ -13,7 +13,7 @@ from polymodal import api
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
-from polymodal.evaluation.statistics.paired_test import paired_p
+from polymodal.evaluation.statistics.significance import paired_p
 from polymodal.models.modeling import PolymodalModel
 from tests.support.command import error, polymodal, settings
 from tests.support.pages import Page

@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from polymodal.training.loop.language_sampler import BatchesByEpoch, EpochOfSampler
+from polymodal.training.loop.samplers import BatchesByEpoch, EpochOfSampler
 
 
 class BatchTrainer(Trainer):

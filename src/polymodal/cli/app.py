@@ -83,7 +83,7 @@ def main() -> None:
         told = told_error(error)
         if told is None:
             raise
-        if not isinstance(told, api.ToldElsewhere):
+        if not isinstance(told, api.ReportedElsewhere):
             for line in str(told).splitlines():
                 typer.echo(f"error: {line}", err=True)
         sys.exit(1)

@@ -14,8 +14,7 @@ from polymodal.data.readers.base import Content
 from polymodal.data.targets import TARGETS, target_reader
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
-from polymodal.evaluation.statistics.multiple_testing import holm
-from polymodal.evaluation.statistics.paired_test import paired_p
+from polymodal.evaluation.statistics.significance import holm, paired_p
 from polymodal.models.heads import build_head
 from polymodal.report.number_text import is_above
 from polymodal.tasks import reader_name, score_of, task_of
@@ -43,7 +42,7 @@ def classes_of(task: str, cells: Sequence[Sequence[Any]], known: Sequence[str] =
 def statistics(
     score: Score, family: str, classes: Sequence[str], truth: Sequence[Any], predicted: Sequence[Any]
 ) -> np.ndarray:
-    """Sufficient statistics of one run's score, ``(rows, sums)``; see :meth:`Score.statistics`."""
+    """What each row adds to the score of one run, ``(rows, sums)``; see :meth:`Score.statistics`."""
     reader = target_reader(reader_name(family), list(classes))
     true, answer = (reader.as_target(cells) for cells in (truth, predicted))
     return score.statistics(answer, true, {} if reader.holds is Content.NUMBER else {"predicted": answer})
@@ -57,7 +56,7 @@ def rank(
     Intervals are of 95 %, from resampled clusters of rows, the same resamples for all runs: a difference is
     that of two runs on the same rows, and varies less than either. A run beats another if the interval of the
     difference excludes zero and its p-value (see
-    :func:`polymodal.evaluation.statistics.paired_test.paired_p`), corrected for all pairs (Holm 1979), is at
+    :func:`polymodal.evaluation.statistics.significance.paired_p`), corrected for all pairs (Holm 1979), is at
     most ``LEVEL``.
 
     Args:

@@ -10,9 +10,7 @@ import numpy as np
 
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
-from polymodal.evaluation.statistics.multiple_testing import holm
-from polymodal.evaluation.statistics.permutation_test import exchange_p
-from polymodal.evaluation.statistics.subgroup_columns import MOST_VALUES, Partition, partition
+from polymodal.evaluation.statistics.significance import exchange_p, holm
 
 LEVEL = 0.05
 """The chance, over all comparisons of a report, of one flag or more where there is nothing."""
@@ -55,7 +53,7 @@ def subgroups(
 
     The intervals of 95 % are from resampled groups of rows, the same resamples for both sides of a gap. The
     p-value is from exchanging groups of rows between the subgroup and the rest (see
-    :func:`polymodal.evaluation.statistics.permutation_test.exchange_p`), corrected for all comparisons of the
+    :func:`polymodal.evaluation.statistics.significance.exchange_p`), corrected for all comparisons of the
     call (Holm
     1979): the chance of one false flag or more, over all columns together, is at most ``level``. A gap is
     flagged whose corrected p-value is at most ``level`` and whose interval leaves zero out. Subgroups of

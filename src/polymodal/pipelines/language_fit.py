@@ -24,7 +24,7 @@ from polymodal.training.language.item_features import encode_frozen_items
 from polymodal.training.language.language_job import LanguageJob
 from polymodal.training.language.stages import train_stages
 from polymodal.training.output_folder import FINISH, PAGES_STATE, PENDING, write_metrics
-from polymodal.training.warm_start.load import describe_start, tell_start
+from polymodal.training.warm_start.load import describe_start, print_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import aside, write_text, writing
 from polymodal.utils.progress import working
@@ -51,7 +51,7 @@ class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
         job, quiet = self.job, quiet or not processes.is_main()
         longest = max(longest_answer(stage.rows["train"]) for stage in job.stages)
         job.model.generation_config.max_new_tokens = math.ceil(SPARE * longest)
-        tell_start(job, quiet)
+        print_start(job, quiet)
         encode_frozen_items(job, quiet=quiet)
         self.trained = train_stages(job, self.folder, resume=resume, quiet=quiet)
         return LanguageRun(self.folder, job.model, job.processor, job.declaration)

@@ -29,7 +29,7 @@ from polymodal.training.loop.trainer import train
 from polymodal.training.output_folder import FINISH, PAGES_STATE, PENDING, write_metrics
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.prediction_job import PredictionJob
-from polymodal.training.warm_start.load import build_started, describe_start, tell_start
+from polymodal.training.warm_start.load import build_started, describe_start, print_start
 from polymodal.utils.atomic import aside, write_text, writing
 
 
@@ -47,7 +47,7 @@ class PredictionFit(FitSteps[PredictionJob, Run]):
         """See :meth:`FitSteps.train`; frozen encoders run once before, temperatures are fitted after."""
         job, config = self.job, self.job.declaration.train
         model = build_started(job, job.declaration)
-        tell_start(job, quiet)
+        print_start(job, quiet)
         encode_frozen(job, model, quiet=quiet)
         several = len(job.declaration.inputs) > 1
         self.trained = train(

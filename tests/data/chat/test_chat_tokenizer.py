@@ -58,10 +58,10 @@ def test_placeholders_are_two_special_tokens_an_input():
         (["im_start"], "a token of the chat template"),
         (
             ["image", "no image"],
-            "'no image' would be read as <|no image|>, which stands for the input 'image'",
+            "'no image' would be read as <|no image|>, which belongs to the input 'image'",
         ),
-        (["no image", "image"], "which stands for the input 'no image'"),
-        (["a", "a"], "which stands for the input 'a'"),
+        (["no image", "image"], "which belongs to the input 'no image'"),
+        (["a", "a"], "which belongs to the input 'a'"),
         (["a|>"], "'a|>' makes no token of its own"),
         (["|"], "makes no token"),
         (["x<|y"], "makes no token"),

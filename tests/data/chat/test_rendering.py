@@ -12,9 +12,9 @@ from tokenizers import AddedToken, normalizers
 
 from polymodal.data.chat import sandbox
 from polymodal.data.chat.chat_templates import set_chat_template
+from polymodal.data.chat.chat_tokenizer import special_tokens
 from polymodal.data.chat.messages import Media, Message, without_answer
 from polymodal.data.chat.rendering import Renderer
-from polymodal.data.chat.specials import special_tokens
 from polymodal.data.media.cells import MediaError
 from polymodal.errors import ConfigError
 from tests.support import chats as made

@@ -36,7 +36,7 @@ def test_values_are_named_as_they_are_written(cells, expected):
     ("cell", "place"), [("1", 0), ("1.0", 1), (1, 0), (1.0, 0), ("1.00", 0), ("2.0", 2), (2, 2), ("3", None)]
 )
 def test_a_cell_is_looked_up_by_its_spelling_first(cell, place):
-    assert Vocabulary(["1", "1.0", "2.0"]).place(cell) == place
+    assert Vocabulary(["1", "1.0", "2.0"]).index(cell) == place
 
 
 def test_two_spellings_of_a_column_are_two_labels():

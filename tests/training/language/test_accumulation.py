@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polymodal.training.language.conversation_collator import packed, padded
-from polymodal.training.loop.language_sampler import LengthGroupedSampler, PackSampler
+from polymodal.training.loop.samplers import LengthGroupedSampler, PackSampler
 from tests.support.language_trainers import trainer
 from tests.support.small_conversations import Encoded, conversations, language_model
 

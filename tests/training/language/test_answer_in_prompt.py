@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
-from polymodal.training.language.answer_in_prompt import shown_answers
+from polymodal.training.language.prompt_leakage import shown_answers
 from polymodal.training.opening import open_job
 from polymodal.training.request import FitRequest
 from tests.support.talks import language

@@ -3,7 +3,7 @@
 import pytest
 
 from polymodal.errors import ConfigError
-from polymodal.training.language.packing_check import check_packing, keeps_apart
+from polymodal.training.loop.packed_attention import check_packing, keeps_apart
 from tests.support.small_conversations import language_model
 
 

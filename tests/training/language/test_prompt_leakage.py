@@ -34,24 +34,24 @@ def equal(**cells):
     return lambda number, row: row.update(cells if number in (4, 19) else {})
 
 
-TOLD = [(20, "1 of 1 test rows ask what training rows ask, this one as row 5")]
+MESSAGES = [(20, "1 of 1 test rows have the prompt of a training row, this one of row 5")]
 
 
 def test_equal_texts(warned):
-    assert warned(equal(note="a garden"), "{note}") == TOLD
-    assert warned(equal(note="a garden"), "{note} {district}") in (TOLD, [])
+    assert warned(equal(note="a garden"), "{note}") == MESSAGES
+    assert warned(equal(note="a garden"), "{note} {district}") in (MESSAGES, [])
     assert warned(equal(note="a garden"), "{note} {id}") == []
 
 
 def test_equal_items(warned):
-    assert warned(equal(photo="photos/19.png"), "{photo} which?") == TOLD
+    assert warned(equal(photo="photos/19.png"), "{photo} which?") == MESSAGES
     assert warned(equal(photo="photos/1.png"), "{photo} {note}") == []
-    assert warned(equal(photo="photos/1.png", note="a garden"), "{photo} {note}") == TOLD
+    assert warned(equal(photo="photos/1.png", note="a garden"), "{photo} {note}") == MESSAGES
 
 
 def test_rows_that_ask_by_nothing_are_no_repetition(warned):
     assert warned(equal(photo=None), "{photo} which?") == []
-    assert warned(equal(photo=None, note="a garden"), "{photo} {note}") == TOLD
+    assert warned(equal(photo=None, note="a garden"), "{photo} {note}") == MESSAGES
 
 
 def test_rows_of_any_stage(warned):
@@ -59,7 +59,7 @@ def test_rows_of_any_stage(warned):
     assert warned(equal(id="a"), "{note}", **stage) == []
     assert warned(lambda number, row: row.update(id=row["note"] if number != 4 else "19 b",
                                                  note="19 b" if number == 19 else row["note"]),
-                  "{note}", **stage) == TOLD  # fmt: skip
+                  "{note}", **stage) == MESSAGES  # fmt: skip
 
 
 def test_the_last_question_of_a_conversation_in_the_light_of_those_before(tmp_path):
@@ -74,4 +74,4 @@ def test_the_last_question_of_a_conversation_in_the_light_of_those_before(tmp_pa
     (tmp_path / "talks.jsonl").write_text("\n".join(lines))
     given = language(generation__messages="messages", inputs__image__modality="image", inputs__image__size=16)
     report = check_language(open_job(FitRequest(tmp_path / "talks.jsonl", settings=given)), quiet=True)
-    assert [(warning.row, warning.found) for warning in report.warnings] == TOLD
+    assert [(warning.row, warning.found) for warning in report.warnings] == MESSAGES

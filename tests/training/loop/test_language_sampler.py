@@ -10,13 +10,13 @@ from torch.utils.data import DataLoader
 from transformers import TrainerState
 
 from polymodal.training.language.conversation_collator import packed, padded
-from polymodal.training.loop.language_sampler import (
+from polymodal.training.loop.samplers import (
     FILLING,
     EpochOfSampler,
     LengthGroupedSampler,
     PackSampler,
+    pack,
 )
-from polymodal.training.loop.packing import pack
 from tests.support.language_trainers import trainer
 from tests.support.small_conversations import conversations, language_model
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from polymodal.training.language.conversation_collator import packed, padded
-from polymodal.training.language.packing_check import keeps_apart
 from polymodal.training.loop import packed_attention as attention
-from polymodal.training.loop.packed_attention import NAME, attending_apart
+from polymodal.training.loop.packed_attention import NAME, attending_apart, keeps_apart
 from tests.support.small_conversations import conversations, language_model
 
 LENGTHS = (5, 1, 9, 2, 1, 12)

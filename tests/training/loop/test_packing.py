@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from polymodal.training.loop.packing import pack, padding_share
+from polymodal.training.loop.samplers import pack, padding_share
 
 
 def log_uniform(rows, low=16, high=512):

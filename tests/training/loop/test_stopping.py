@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 import torch
 
-from polymodal.training.loop.loss_monitor import LossWatch
+from polymodal.training.loop.loss_monitor import LossMonitor
 from tests.support.command import polymodal, settings
 from tests.support.killing import weights
 from tests.support.tables import write_houses
@@ -36,14 +36,14 @@ def heard():
 )
 def test_a_signal_ends_a_fit_with_a_checkpoint_in_the_middle_of_an_epoch(fit, heard, number, status, word):
     words, folder = fit
-    add = LossWatch.add
+    add = LossMonitor.add
 
     def stop(self, loss, parts, step):
         add(self, loss, parts, step)
         if step == 5:  # the sixth is being taken
             signal.raise_signal(number)
 
-    with mock.patch.object(LossWatch, "add", stop):
+    with mock.patch.object(LossMonitor, "add", stop):
         result = polymodal(*words, word, folder=folder)
     assert result.status == status
     assert result.err.splitlines()[-1].startswith(f"{word}: the same command with --resume goes on")

@@ -1,4 +1,4 @@
-"""Encoded conversations → tensors: padded rows, or several in one row without padding."""
+"""Collation of encoded conversations: padded rows, or several packed in one row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polymodal.models.language.language_modeling import LEFT_OUT
 
 
 class Row(Protocol):
-    """What of an encoded conversation is read here."""
+    """The parts of an encoded conversation that are collated."""
 
     @property
     def ids(self) -> np.ndarray:
@@ -23,15 +23,14 @@ class Row(Protocol):
 
     @property
     def learned(self) -> np.ndarray:
-        """The tokens on which the loss looks, ``(length,)`` bool."""
+        """The tokens with loss, ``(length,)`` bool."""
 
 
 def labels_of(row: Row) -> np.ndarray:
-    """The tokens to be said, each at its own place (the model shifts them); :data:`LEFT_OUT` elsewhere.
+    """The labels of a conversation, not shifted; :data:`LEFT_OUT` for tokens without loss.
 
-    The first token is left out in any case: nothing stands before it to say it from, and in a pack the
-    end of another conversation does. So what the Trainer counts to normalize a loss, labels that it does or
-    does not shift, is also what the loss adds up.
+    The first token never has a loss: nothing precedes it, or in a pack the end of another conversation. The
+    Trainer's count of labels is then also the number of terms in the loss.
 
     Returns:
         ``(length,)``
@@ -42,12 +41,12 @@ def labels_of(row: Row) -> np.ndarray:
 
 
 def padded(rows: Sequence[Row], pad: int, side: Literal["left", "right"] = "right") -> dict[str, Tensor]:
-    """One conversation a row.
+    """Collate one conversation per row.
 
     Args:
-        rows: To collate.
-        pad: The id that fills up.
-        side: On which side; on the right for training, on the left for generation.
+        rows: The conversations.
+        pad: The id of the padding token.
+        side: Side of the padding: right for training, left for generation.
 
     Returns:
         ``input_ids``, ``attention_mask`` and ``labels``, ``(rows, length of the longest)`` each.
@@ -57,8 +56,8 @@ def padded(rows: Sequence[Row], pad: int, side: Literal["left", "right"] = "righ
     mask = np.zeros(shape, dtype=np.int64)
     for number, row in enumerate(rows):
         length = len(row.ids)
-        place = slice(0, length) if side == "right" else slice(shape[1] - length, None)
-        ids[number, place], labels[number, place], mask[number, place] = row.ids, labels_of(row), 1
+        index = slice(0, length) if side == "right" else slice(shape[1] - length, None)
+        ids[number, index], labels[number, index], mask[number, index] = row.ids, labels_of(row), 1
     return {
         "input_ids": torch.from_numpy(ids),
         "attention_mask": torch.from_numpy(mask),
@@ -67,18 +66,18 @@ def padded(rows: Sequence[Row], pad: int, side: Literal["left", "right"] = "righ
 
 
 def packed(rows: Sequence[Row]) -> dict[str, Tensor]:
-    """Conversations one after another in a single row, told apart by positions that start again at 0.
+    """Pack conversations in a single row, separated by positions that restart at 0.
 
-    Transformers keeps them apart (to 1e-5 in logits, loss and gradients, under SDPA as under eager
-    attention) if the model is given these positions, **no** ``attention_mask`` and ``use_cache=False``:
+    Transformers separates them (to 1e-5 in logits, loss and gradients, with SDPA and eager attention) if the
+    model gets these positions, **no** ``attention_mask`` and ``use_cache=False``:
 
-    - An attention mask, even of ones, is taken as the whole truth: conversations see each other.
-    - So does a cache, and ``use_cache`` is true by default in a call; the Trainer sets it to false in the
-      configuration of the model it is given, not in that of a language model within.
-    - Checkpointed layers in training switch the cache off and are exact; the same model in evaluation is not,
+    - With an attention mask, even of ones, conversations attend to each other.
+    - The same with a cache, and ``use_cache`` is true by default; the Trainer sets it to false in the
+      configuration of its model, not in that of a language model inside.
+    - Checkpointed layers in training disable the cache and are exact; the same model in evaluation is not,
       without ``use_cache=False``.
-    - Some language models do not look at positions for this at all: see
-      :func:`polymodal.training.language.packing_check.check_packing`.
+    - Some language models do not use positions for this: see
+      :func:`polymodal.training.loop.packed_attention.check_packing`.
 
     Returns:
         ``input_ids``, ``position_ids`` and ``labels``, ``(1, tokens of all rows)`` each.
@@ -96,8 +95,8 @@ class ConversationCollator:
     """Batches of conversations for a language model.
 
     Args:
-        processor: Pads, and collates the items.
-        packed: One after another in one row, in the place of a row each.
+        processor: Collates the items, and defines the padding.
+        packed: Pack all in one row, instead of one row each.
         form: See :meth:`PolymodalProcessor.collate`.
     """
 

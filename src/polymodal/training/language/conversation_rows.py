@@ -1,4 +1,4 @@
-"""The conversations of a table's rows, encoded once, read anew in every epoch."""
+"""The conversations of a table's rows: encoded once, with items that are read in every epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from polymodal.errors import Problem
 
 
 class RowToConversation(Protocol):
-    """Reads the conversation of a row: by templates, or from a column of messages."""
+    """Builds the conversation of a row: by templates, or from a column of messages."""
 
     def read(self, row: Any) -> Conversation:
         """The conversation of a row; raises ``MediaError``."""
@@ -34,11 +34,11 @@ class RowToConversation(Protocol):
 
 @dataclass
 class Row:
-    """A row's tokens, without its items: these are read when they are needed.
+    """A row's tokens, without its items, which are read when they are needed.
 
     Attributes:
         encoded: Its tokens.
-        taken: How many vectors each item takes.
+        taken: Number of embeddings of each item.
     """
 
     encoded: Encoded
@@ -50,15 +50,15 @@ class ConversationRows(Dataset):
 
     Args:
         table: The rows.
-        reader: Makes a conversation of a row.
-        processor: Reads items and writes tokens.
-        cache: Keeps what was read.
-        reply: Encode what an answer is generated from, in the place of the whole conversation.
-        dropout: Chance that a row lacks the items of an input.
-        keeps_one: Never all inputs of a row; false where its texts say something too.
-        seed: Of what is left out.
+        reader: Builds the conversation of a row.
+        processor: Reads items and encodes conversations.
+        cache: Caches items.
+        reply: Encode the prompt of an answer instead of the whole conversation.
+        dropout: Probability that the items of an input are dropped from a row.
+        keeps_one: Never drop all inputs of a row; false where its texts are informative as well.
+        seed: Seed of the dropout.
         numbers: The rows' numbers in the file, from 0, for messages.
-        column: What is named where a conversation cannot be read.
+        column: The column in messages about conversations that cannot be read.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class ConversationRows(Dataset):
         self.seed, self.epoch, self.column = seed, 0, column
         self.numbers = table.places if numbers is None else np.asarray(numbers)
         self.rows: list[Row] = []
-        self.unlearned: list[Problem] = []  # of what cannot be prepared, the rows that only lack an answer
-        self.empty: list[str] = []  # inputs that are read as if every row lacked them
+        self.unlearned: list[Problem] = []  # the problems of rows that only lack an answer
+        self.empty: list[str] = []  # inputs that are read as missing in every row
 
     def prepare(self, shown: Callable[[Iterable, str, int], Iterable] | None = None) -> list[Problem]:
-        """Encode every row, and read its items once; says which cannot be.
+        """Encode every row, and read its items once.
 
         Args:
-            shown: Puts a progress bar around the rows.
+            shown: Wraps the rows in a progress bar.
 
         Returns:
-            What is wrong; the rows at fault hold no token.
+            The problems; bad rows have no token.
         """
         problems = []
         rows: Iterable[dict[str, Any]] = self.table.rows()
@@ -104,7 +104,7 @@ class ConversationRows(Dataset):
         return problems
 
     def unread(self) -> list[Problem]:
-        """What is wrong with the conversations themselves; no item is read."""
+        """Problems of the conversations; items are not read."""
         problems = []
         for index, row in enumerate(self.table.rows()):
             try:
@@ -128,25 +128,25 @@ class ConversationRows(Dataset):
                        found=error.found, expected=error.expected, cure=error.cure)  # fmt: skip
 
     def longer_than(self, most: int, cures: Sequence[str] = (), of_items: str = "") -> list[Problem]:
-        """What to say of each row of more than ``most`` tokens.
+        """A problem for each row of more than ``most`` tokens.
 
         Args:
-            most: Tokens that fit.
-            cures: Beside shortening it, the last of them after a comma and "or".
-            of_items: A cure before these, where some of the tokens are of items.
+            most: Most tokens of a row.
+            fixes: Fixes besides shortening it, the last of them after a comma and "or".
+            of_items: A fix before these, where some of the tokens belong to items.
         """
         problems = []
-        for place in np.flatnonzero(self.lengths > most):
-            items = sum(self.rows[place].taken)
-            found = f"{self.lengths[place]} tokens" + (f", {items} of them of items" if items else "")
+        for index in np.flatnonzero(self.lengths > most):
+            items = sum(self.rows[index].taken)
+            reason = f"{self.lengths[index]} tokens" + (f", {items} of them of items" if items else "")
             *others, last = ["Shorten it", *([of_items] if items and of_items else []), *cures]
-            cure = f"{', '.join(others)}, or {last}." if others else f"{last}."
-            problems.append(Problem(file=self.table.name, row=int(self.numbers[place]) + 1, found=found,
-                                    expected=f"at most {most}", cure=cure))  # fmt: skip
+            fix = f"{', '.join(others)}, or {last}." if others else f"{last}."
+            problems.append(Problem(file=self.table.name, row=int(self.numbers[index]) + 1, found=reason,
+                                    expected=f"at most {most}", cure=fix))  # fmt: skip
         return problems
 
     def _at_fault(self, row: dict[str, Any]) -> str | None:
-        """The column whose item cannot be read; None where it is something else that is wrong."""
+        """The column whose item cannot be read; None for other problems."""
         with suppress(MediaError):
             parts = [part for message in self.reader.read(row) for part in message.parts]
             for media in (part for part in parts if isinstance(part, Media) and part.cell is not None):
@@ -157,30 +157,30 @@ class ConversationRows(Dataset):
         return None
 
     def keep(self, indices: Sequence[int] | np.ndarray) -> None:
-        """Leave out all rows but these."""
+        """Keep these rows only."""
         self.table, self.numbers = self.table.select(indices), self.numbers[np.asarray(indices, dtype=int)]
         self.rows = [self.rows[int(index)] for index in indices]
 
     def leave_out(self, problems: Sequence[Problem]) -> None:
-        """Leave out the rows that ``problems`` of :meth:`prepare` name."""
+        """Remove the rows that ``problems`` of :meth:`prepare` name."""
         bad = [problem.row for problem in problems if problem.row is not None]
         if bad:
             self.keep(np.flatnonzero(~np.isin(self.numbers + 1, bad)))
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, with all its items: ``(rows,)``."""
+        """Number of tokens per row, with all items: ``(rows,)``."""
         return np.array([len(row.encoded.ids) for row in self.rows], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.table)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the loader at the start of each epoch."""
+        """Set the epoch; called by the loader."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> Turn:
-        """A row, read; ``~index`` is one that teaches nothing, without its items."""
+        """A row with its items; ``~index`` is a row without items and loss."""
         if index < 0:
             encoded = self.rows[~index].encoded
             turn = Turn(
@@ -197,7 +197,7 @@ class ConversationRows(Dataset):
         return turn.without(absent, self.processor.placeholders) if absent else turn
 
     def _left_out(self, index: int, row: Row) -> list[str]:
-        """The inputs that the row lacks this time."""
+        """The inputs that are dropped from a row in this epoch."""
         present = list(dict.fromkeys(media.input for media in row.encoded.media))
         absent = [name for name in present if name in self.empty]
         if not self.dropout or not present:

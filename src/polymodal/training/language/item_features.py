@@ -1,4 +1,4 @@
-"""Items through frozen encoders once, instead of in every epoch."""
+"""Cached features of frozen encoders: items are encoded once instead of in every epoch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from polymodal.training.language.language_job import LanguageJob
 
 
 def encode_frozen_items(job: LanguageJob, *, quiet: bool = False) -> None:
-    """Let the rows that train and validate read what the frozen encoders of the model make of their items.
+    """Encode the items of training and validation rows by the model's frozen encoders, once.
 
-    They must have been prepared: what an item takes among the words was counted from the item itself.
+    The rows must be prepared: the number of embeddings of an item is counted from the item itself.
     """
     model, longest = job.model, max(job.stages, key=lambda stage: stage.train.epochs or 0)
 
@@ -35,7 +35,7 @@ def encode_frozen_items(job: LanguageJob, *, quiet: bool = False) -> None:
 
 
 def items_of(job: LanguageJob, names: Sequence[str]) -> Iterable[tuple[Any, Root]]:
-    """The distinct items of some inputs in the rows of all stages, each with its folder."""
+    """The distinct items of some inputs in the rows of all stages, with their folders."""
     seen = set()
     for stage in job.stages:
         for rows in stage.rows.values():

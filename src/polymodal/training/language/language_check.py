@@ -13,11 +13,10 @@ from polymodal.data.checks.rejected import SKIP, in_order
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.readers import TextReader
 from polymodal.errors import Problem
-from polymodal.training.language.answer_in_prompt import shown_answers
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.language.language_job import LanguageJob
-from polymodal.training.language.packing_check import check_packing
-from polymodal.training.language.prompt_leakage import asked_again
+from polymodal.training.language.prompt_leakage import repeated_prompts, shown_answers
+from polymodal.training.loop.packed_attention import check_packing
 from polymodal.utils.progress import progress
 
 LISTED = 20
@@ -66,7 +65,7 @@ def check_language(job: LanguageJob, quiet: bool = False) -> CheckReport:
     if report.ok:
         _require_rows(job, report)
     if report.ok:
-        report.warnings += asked_again(job) + shown_answers(job)
+        report.warnings += repeated_prompts(job) + shown_answers(job)
         report.conversation = _describe(job)
     report.rejected = job.rejected = in_order(job.rejected)
     return report

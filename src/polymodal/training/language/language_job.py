@@ -18,7 +18,7 @@ from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem
 from polymodal.models.build import reader_settings
-from polymodal.models.language.language_build import build_speaker, context_of
+from polymodal.models.language.language_build import build_generation_model, context_of
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.training.fingerprint import describe_conversations
 from polymodal.training.job import Job
@@ -143,11 +143,11 @@ class LanguageJob(Job[ConversationProcessor]):
 
     @cached_property
     def model(self) -> PolymodalForConditionalGeneration:
-        """The model as it begins, built from the seed on first use."""
+        """The model as it begins, built on first use."""
         set_seed(self.declaration.train.seed)
         start = self.start
         known = start.encoders if start else None
-        model = build_speaker(self.declaration, self.processor, self.vocabulary, known)
+        model = build_generation_model(self.declaration, self.processor, self.vocabulary, known)
         self.processor.change_readers(reader_settings(model.encoders, model.encoder_of))
         if start is not None:
             old = start.model() if start.kind is not Kind.words else start.speaker()

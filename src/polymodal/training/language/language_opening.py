@@ -14,8 +14,7 @@ from polymodal.config import DataConfig, Declaration, GenerationConfig, StageCon
 from polymodal.config.parsing import located, parse
 from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.chat.chat_tokenizer import check_tokenizer, train_language_tokenizer
-from polymodal.data.chat.columns import kinds_in, with_items
-from polymodal.data.chat.messages_reading import ConversationReader
+from polymodal.data.chat.messages_reading import ConversationReader, kinds_in, with_items
 from polymodal.data.chat.templates import RowReader, Template
 from polymodal.data.media.cells import MediaError
 from polymodal.data.preparation import prepare_processor

@@ -1,4 +1,4 @@
-"""Stages: what learns, from which rows, one after another; each can be resumed."""
+"""Training in stages, each with its own trainable parts and rows; each can be resumed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from polymodal.utils.atomic import write_text
 from polymodal.utils.distributed import on_main
 from polymodal.utils.progress import note
 
-TOLD = "told.json"
-"""What was measured of a stage, for a training that is resumed in a later one."""
+RESULTS = "told.json"
+"""Results of a stage, for a training that is resumed in a later one."""
 
 
 def train_stages(
@@ -28,7 +28,7 @@ def train_stages(
 ) -> dict[str, Any]:
     """Train the model of ``job`` stage by stage; each ends at its best epoch.
 
-    Checkpoints of a stage lie in ``folder/checkpoints/<stage>``.
+    Checkpoints of a stage are in ``folder/checkpoints/<stage>``.
 
     Returns:
         By stage what :func:`train_language` returns.
@@ -38,16 +38,16 @@ def train_stages(
     """
     model, generation = job.model, job.declaration.generation
     assert generation is not None
-    begun = last_begun(job, folder) if resume else 0
+    begun = last_started(job, folder) if resume else 0
     fixed = model.fixed
-    told: dict[str, Any] = {}
-    for place, stage in enumerate(job.stages):
-        set_seed(stage.train.seed)  # what is drawn for a stage hangs on no stage before it
-        learn_in(model, stage.config, fixed)
+    results: dict[str, Any] = {}
+    for index, stage in enumerate(job.stages):
+        set_seed(stage.train.seed)  # the randomness of a stage does not depend on earlier ones
+        set_trainable(model, stage.config, fixed)
         place_of = folder / "checkpoints" / stage.name
         known = _remembered(place_of) if resume else None
-        if place < begun:  # what it came to stands in the checkpoints of the next
-            told |= {stage.name: known} if known else {}
+        if index < begun:  # its result is in the checkpoints of the next stage
+            results |= {stage.name: known} if known else {}
             continue
         if len(job.stages) > 1:
             count = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -55,39 +55,39 @@ def train_stages(
             note(f"stage {stage.name}: {learns}, {len(stage.rows['train'])} rows", quiet)
         trained = train_language(
             model, stage.rows["train"], stage.rows["validation"], stage.train, place_of,
-            pack_to=generation.pack, resume=resume and place == begun, quiet=quiet,
+            pack_to=generation.pack, resume=resume and index == begun, quiet=quiet,
         )  # fmt: skip
-        told[stage.name] = known or trained
-        on_main(partial(write_text, place_of / TOLD, json.dumps(told[stage.name])))
-    return told
+        results[stage.name] = known or trained
+        on_main(partial(write_text, place_of / RESULTS, json.dumps(results[stage.name])))
+    return results
 
 
 def _remembered(place: Path) -> dict[str, Any] | None:
-    """What was measured of a stage that had come to its end."""
-    return json.loads((place / TOLD).read_text(encoding="utf-8")) if (place / TOLD).is_file() else None
+    """The results of a completed stage."""
+    return json.loads((place / RESULTS).read_text(encoding="utf-8")) if (place / RESULTS).is_file() else None
 
 
-def last_begun(job: LanguageJob, folder: Path) -> int:
-    """The place of the last stage that left a whole checkpoint; 0 if none did."""
-    places = [
-        place
-        for place, stage in enumerate(job.stages)
+def last_started(job: LanguageJob, folder: Path) -> int:
+    """The index of the last stage with a complete checkpoint; 0 without one."""
+    indices = [
+        index
+        for index, stage in enumerate(job.stages)
         if checkpoints(folder / "checkpoints" / stage.name / "checkpoints")
     ]
-    return max(places, default=0)
+    return max(indices, default=0)
 
 
-def learn_in(model: PolymodalForConditionalGeneration, stage: StageConfig, fixed: list[str]) -> None:
-    """Let learn what a stage names, and nothing else.
+def set_trainable(model: PolymodalForConditionalGeneration, stage: StageConfig, fixed: list[str]) -> None:
+    """Make exactly the parts trainable that a stage names.
 
     Args:
-        model: Changed in place; adapters are put in where the stage asks for them, and folded in where it
-            does not and the whole language model learns.
-        stage: Of the declaration.
-        fixed: Names of the weights that never learn, such as those of frozen encoders.
+        model: Changed in place; adapters are added where the stage has ``lora``, and merged where it has not
+            and the whole language model is trained.
+        stage: The stage of the declaration.
+        fixed: Names of weights that are never trained, such as those of frozen encoders.
     """
     if stage.lora and not model.config.lora:
-        model.language_model.requires_grad_(True)  # adapters go beside what could learn
+        model.language_model.requires_grad_(True)  # adapters are added to trainable layers
         model.adapt(stage.lora.model_dump())
     elif "language_model" in stage.learn and not stage.lora:
         model.merge()

@@ -1,1 +1,1 @@
-"""The Trainers, their checkpoints, samplers and parameter groups."""
+"""Trainers, checkpoints, samplers and parameter groups."""

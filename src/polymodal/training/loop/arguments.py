@@ -1,8 +1,10 @@
-"""From the declaration's ``train`` section to ``transformers.TrainingArguments``."""
+"""``transformers.TrainingArguments`` from the section ``train``, and compilation of the model."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -13,7 +15,8 @@ from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 
 from polymodal.config import TrainConfig
-from polymodal.errors import ConfigError, did_you_mean
+from polymodal.data.processor import Form
+from polymodal.errors import ConfigError, RunError, did_you_mean, one_line
 from polymodal.training.loop.workers import require_main_guard
 from polymodal.utils import distributed as processes
 from polymodal.utils.device import find_device, known_devices
@@ -21,11 +24,11 @@ from polymodal.utils.device import find_device, known_devices
 USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
 """The default number of epochs gives about this many steps, within these limits."""
 SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 16, 64, 32
-"""The default batch is the power of two within these limits that gives an epoch about so many steps."""
+"""The default batch is the power of two within these limits that gives about so many steps per epoch."""
 PATIENCE = 0.4
-"""Share of the epochs that the default patience waits: the schedule's last, small steps often gain most."""
+"""Default patience as a share of the epochs: the last, small steps of the schedule often gain most."""
 OBJECTIVE_BATCH = 128
-"""The default batch of a pre-training, where there are so many rows."""
+"""Default batch size of pre-training, with enough rows."""
 MOST_EVALUATIONS = 40
 OURS = {
     "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
@@ -34,7 +37,7 @@ OURS = {
     "do_eval", "do_predict", "dataloader_drop_last", "restore_callback_states_from_checkpoint",
     "save_only_model",
 }  # fmt: skip
-"""Fields that the run itself sets: another value would break its contract."""
+"""Fields that the run sets: other values would break its contract."""
 ELSEWHERE = {
     "num_train_epochs": "train.epochs",
     "per_device_train_batch_size": "train.batch_size",
@@ -45,11 +48,11 @@ ELSEWHERE = {
     "label_smoothing_factor": "targets.<name>.label_smoothing",
     "resume_from_checkpoint": "--resume",
 }
-"""Fields that have a name of their own here."""
+"""Fields that have another name here."""
 
 
 CHECKPOINTING = ("activation_checkpointing", "gradient_checkpointing")
-"""What Transformers calls computing layers again, now and in what most people have read."""
+"""Transformers' present and former names of gradient checkpointing."""
 
 
 @cache
@@ -60,7 +63,7 @@ def known_arguments() -> dict[str, Any]:
 
 
 def check_argument(name: str, value: Any) -> Any:
-    """The value of ``train.<name>`` as TrainingArguments wants it.
+    """The value of ``train.<name>`` for TrainingArguments.
 
     Raises:
         ConfigError: If there is no such field (names the nearest), it is not to be set, or of another type.
@@ -87,22 +90,22 @@ def _check_report(names: str | list[str] | None) -> None:
     there = ["none", "all", *get_available_reporting_integrations()]
     for name in [names] if isinstance(names, str) else names or []:
         if name not in there:
-            found = f"'train.report_to' is '{name}', which is unknown or not installed"
-            raise ConfigError(f"{found}. {did_you_mean(name, there)}")
+            reason = f"'train.report_to' is '{name}', which is unknown or not installed"
+            raise ConfigError(f"{reason}. {did_you_mean(name, there)}")
 
 
 KEEP_FROM = 0.9
 """Share of a pre-training before which no epoch is kept."""
 MODALITY_DROPOUT = 0.15
-"""What a fit leaves out; pre-training needs inputs together, to learn what they have in common."""
+"""Default modality dropout of a fit; pre-training needs all inputs of a row."""
 
 
 def fill_in(config: TrainConfig, rows: int, *, targets: bool = True) -> None:
-    """Choose batch size, epochs and patience where they are open: small tables need many small steps.
+    """Choose batch size, epochs and patience where they are not set: small tables need many small steps.
 
-    Several processes share the batch that one would take. Without ``targets`` batches are larger, for what
-    is compared needs others to be compared with, and one of the last epochs is kept: the validation loss of
-    an objective rises, as its temperature falls, long before vectors get worse.
+    Several processes share the batch of one. Without ``targets`` batches are larger, for contrastive losses
+    need negatives, and one of the last epochs is kept: the validation loss of an objective rises, as its
+    temperature falls, long before the vectors get worse.
     """
     if config.keep_from is None:
         config.keep_from = 0.0 if targets else KEEP_FROM
@@ -125,7 +128,7 @@ def fill_in(config: TrainConfig, rows: int, *, targets: bool = True) -> None:
 
 
 def epochs_an_evaluation(epochs: float) -> int:
-    """Epochs between two evaluations: one, but several where there are very many."""
+    """Epochs between two evaluations: one, or several where there are very many."""
     return max(1, math.ceil(epochs / MOST_EVALUATIONS))
 
 
@@ -135,7 +138,7 @@ OF_EVERY_RUN: dict[str, Any] = {
     "eval_strategy": "steps",
     "save_strategy": "steps",
     "save_total_limit": 2,
-    "restore_callback_states_from_checkpoint": True,  # how long patience has waited
+    "restore_callback_states_from_checkpoint": True,  # the state of the early stopping
     "logging_strategy": "steps",
     "logging_nan_inf_filter": False,
     "load_best_model_at_end": True,
@@ -145,22 +148,22 @@ OF_EVERY_RUN: dict[str, Any] = {
     "label_names": ["targets"],
     "report_to": "none",
     "disable_tqdm": True,
-    "log_level_replica": "passive",  # other processes are as quiet as the main one
+    "log_level_replica": "passive",  # other processes log as little as the main one
     "ddp_find_unused_parameters": False,  # there are none: see Collator's form "idle"
 }
-"""Fields of TrainingArguments that hang on nothing declared; a declaration may still name them."""
+"""Fields of TrainingArguments with constant defaults, which a declaration may override."""
 
 
 def training_arguments(
     config: TrainConfig, folder: Path, rows: int, *, batches: int | None = None
 ) -> TrainingArguments:
-    """The arguments of a run into ``folder`` on ``rows`` training rows; ``config`` has been filled in by now.
+    """The TrainingArguments of a run; ``config`` has no open values (see :func:`fill_in`).
 
     Args:
         config: The ``train`` section.
         folder: The run folder.
-        rows: To train on.
-        batches: Of an epoch on each process, where these are no ``batch_size`` rows each.
+        rows: Number of training rows.
+        batches: Batches per epoch and process, where these do not have ``batch_size`` rows each.
 
     Raises:
         ConfigError: If Transformers refuses a value.
@@ -198,27 +201,54 @@ def training_arguments(
         made = TrainingArguments(**OF_EVERY_RUN | arguments | given)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         raise ConfigError(f"train: {str(error).strip().splitlines()[0]}") from None
-    # A process takes one device: DataParallel would tear nested batches apart. Several GPUs are torchrun's.
+    # One device per process: DataParallel cannot split nested batches. Several GPUs need torchrun.
     made._n_gpu = min(1, made.n_gpu)
     return made
 
 
 def training_device(name: str | None) -> str:
-    """The kind of device that trains: ``cpu``, ``cuda`` or ``mps``.
+    """The type of the training device: ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
-        ConfigError: If it is not there, or is one GPU of several: which one a process sees is said before it.
+        ConfigError: If it does not exist, or is one GPU of several, which the environment has to choose.
     """
     if name is None:
         return next(kind for kind in ("cuda", "mps", "cpu") if kind in known_devices())
     if name.startswith("cuda:"):
         number = name.partition(":")[2]
-        cure = f"set CUDA_VISIBLE_DEVICES={number} and give cuda"
-        raise ConfigError(f"'train.device' is '{name}': a fit takes the first GPU it sees. To choose, {cure}")
+        fix = f"set CUDA_VISIBLE_DEVICES={number} and give cuda"
+        raise ConfigError(f"'train.device' is '{name}': a fit takes the first GPU it sees. To choose, {fix}")
     return find_device(name).type
 
 
 def steps_an_epoch(rows: int, batch_size: int, given: dict[str, Any], *, batches: int | None = None) -> int:
-    """Optimizer steps in one pass over ``rows``, as the Trainer counts them; or in so many ``batches``."""
+    """Optimizer steps per epoch over ``rows``, as the Trainer counts them; or in ``batches``."""
     batches = batches or math.ceil(rows / (batch_size * processes.count()))
     return math.ceil(batches / max(1, given.get("gradient_accumulation_steps", 1)))
+
+
+def batch_form(arguments: TrainingArguments) -> Form:
+    """The form of batches: existing items only, or padded to one shape for compiled code."""
+    if arguments.torch_compile:
+        return "dense"
+    return "idle" if arguments.world_size > 1 else "items"
+
+
+@contextmanager
+def compiling(arguments: TrainingArguments) -> Iterator[None]:
+    """Report errors of ``torch.compile`` inside the block in one line.
+
+    Raises:
+        RunError: If the model cannot be compiled, as where there is no compiler.
+    """
+    if not arguments.torch_compile:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        backend, reason = arguments.torch_compile_backend, one_line(str(error).splitlines()[0], 200)
+        fix = "Leave train.torch_compile out, or give another train.torch_compile_backend"
+        raise RunError(f"the model cannot be compiled by '{backend}': {reason}. {fix}") from error

@@ -1,4 +1,4 @@
-"""Checkpoints: there as a whole or not at all, rotated so, and found again."""
+"""Atomic checkpoints: publishing, rotation, and finding the last readable one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from safetensors import SafetensorError, safe_open
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import safe_globals
 
 from polymodal.errors import RunError
-from polymodal.training.loop.trainer_state import has_shape
 from polymodal.utils.atomic import discard
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import note
@@ -25,26 +25,26 @@ from polymodal.utils.progress import note
 PREFIX = "checkpoint-"
 NUMBERED = re.compile(rf"{PREFIX}[0-9]{{1,18}}")
 PART = ".part"
-"""Where the Trainer writes a checkpoint; it moves out of there when it is whole."""
+"""Folder in which the Trainer writes a checkpoint; it is moved when it is complete."""
 STATE = "trainer_state.json"
 DAMAGED = "Remove this folder, and --resume goes on from the checkpoint before it; or begin with --overwrite"
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints in ``folder``, in the order of their steps."""
-    found = [path for path in folder.glob(f"{PREFIX}*") if NUMBERED.fullmatch(path.name)]
-    return sorted(filter(is_whole, found), key=step)
+    """The complete checkpoints in ``folder``, by step."""
+    result = [path for path in folder.glob(f"{PREFIX}*") if NUMBERED.fullmatch(path.name)]
+    return sorted(filter(is_whole, result), key=step)
 
 
 def step(checkpoint: Path) -> int:
-    """The optimizer steps before it."""
+    """The number of optimizer steps of a checkpoint."""
     return int(checkpoint.name.removeprefix(PREFIX))
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether every file can be read to its end, and the Trainer's state, written last, is among them.
+    """Whether every file is readable, and the Trainer's state, which is written last, exists.
 
-    A kill leaves no half checkpoint; a power cut, a full disk and a copy that was broken off may.
+    A killed process leaves no partial checkpoint; a power cut, a full disk or an interrupted copy may.
     """
     try:
         state = state_of(checkpoint)
@@ -64,30 +64,30 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def last_readable(folder: Path) -> list[Path]:
-    """The last checkpoint in ``folder`` of which everything can be read, in a list; empty if there is none.
+    """The last readable checkpoint in ``folder``, in a list; empty if there is none.
 
-    What is passed over is named. Reading all of it takes as long as resuming does once more.
+    Unreadable ones are reported. Reading a checkpoint takes as long as loading it.
 
     Raises:
         RunError: If there are checkpoints, and none can be read.
     """
-    found, why = checkpoints(folder), ""
-    for checkpoint in reversed(found):
+    result, why = checkpoints(folder), ""
+    for checkpoint in reversed(result):
         why = damage(checkpoint)
         if not why:
             return [checkpoint]
-        if checkpoint != found[0]:
+        if checkpoint != result[0]:
             note(f"warning: {checkpoint}: {why} cannot be read; the checkpoint before it is taken instead")
-    if found:
-        found_none = f"none of the {len(found)} checkpoints can be read (of the first, {why})"
-        raise RunError(f"{folder}: {found_none}. Begin anew with --overwrite")
+    if result:
+        found_none = f"none of the {len(result)} checkpoints can be read (of the first, {why})"
+        raise RunError(f"{folder}: {found_none}. Start again with --overwrite")
     return []
 
 
 def damage(checkpoint: Path) -> str:
-    """The name of a file that cannot be read to its end; an empty text where all can.
+    """The name of an unreadable file; an empty text if all are readable.
 
-    The weights' own file is read by :func:`is_whole`. Nothing in these files is run.
+    The file of the weights is read by :func:`is_whole`. No code in these files is executed.
     """
     if not has_shape(state_of(checkpoint)):
         return STATE
@@ -115,34 +115,34 @@ def _tensors(content: Any) -> Iterator[torch.Tensor]:
 
 
 def _is_stored(tensor: torch.Tensor) -> bool:
-    """Whether a file held all elements: strides of 0 make terabytes of a single one."""
+    """Whether the file has all elements: with strides of 0 a single one would become terabytes."""
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
-    """What the Trainer knew of the training there."""
+    """The Trainer's state in a checkpoint."""
     return read_json(checkpoint / STATE)  # type: ignore[no-any-return]
 
 
 def has_ended(checkpoint: Path) -> bool:
-    """Whether the training came to its end there: by its last step, or because it got no better."""
+    """Whether the training ended at a checkpoint: by its last step, or by early stopping."""
     control = state_of(checkpoint)["stateful_callbacks"].get("TrainerControl", {})
     return bool(control.get("args", {}).get("should_training_stop"))
 
 
 def publish(part: Path, limit: int | None, best: str | None) -> None:
-    """Give the checkpoint ``part`` its place beside the others, and remove the oldest above ``limit``.
+    """Move the complete checkpoint ``part`` beside the others, and remove the oldest above ``limit``.
 
     Args:
         part: ``…/.part/checkpoint-<step>``.
-        limit: Most checkpoints to keep; the newest and the best stay in any case.
-        best: The best checkpoint's place.
+        limit: Most checkpoints to keep; the newest and the best are always kept.
+        best: Path of the best checkpoint.
     """
     folder = part.parent.parent
-    place = folder / part.name
-    stay = {place, Path(best or place)}
-    discard(place)
-    os.rename(part, place)
+    index = folder / part.name
+    stay = {index, Path(best or index)}
+    discard(index)
+    os.rename(part, index)
     part.parent.rmdir()
     others = [path for path in checkpoints(folder) if path not in stay]
     surplus = len(others) - max(0, (limit or 0) - len(stay)) if limit else 0
@@ -151,10 +151,10 @@ def publish(part: Path, limit: int | None, best: str | None) -> None:
 
 
 class BestCheckpoint(TrainerCallback):
-    """Finds the best checkpoint in the folder it is resumed from, which may have been moved since."""
+    """Finds the best checkpoint in the folder of a resumed training, which may have been moved."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Name it by its step."""
+        """Set its path by its step."""
         point_to_best(state, Path(args.output_dir))
 
 
@@ -163,3 +163,45 @@ def point_to_best(state: Any, folder: Path) -> None:
     best = folder / f"{PREFIX}{state.best_global_step}"
     if state.best_global_step and best.is_dir():
         state.best_model_checkpoint = str(best)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Control(_Part):
+    args: dict[str, bool]
+    attributes: dict[str, Any] = Field(max_length=0)
+
+
+class State(BaseModel):
+    """The keys that a resumed training needs; Transformers checks the others."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    global_step: int = Field(ge=0)
+    epoch: FiniteFloat = Field(ge=0)
+    max_steps: int = 0
+    num_train_epochs: int = 0
+    logging_steps: FiniteFloat = Field(1, gt=0)
+    eval_steps: FiniteFloat = Field(1, gt=0)
+    save_steps: FiniteFloat = Field(1, gt=0)
+    train_batch_size: int | None = Field(None, ge=1, le=2**24)
+    num_input_tokens_seen: int = 0
+    total_flos: FiniteFloat = 0
+    best_metric: float | None = None
+    best_global_step: int | None = Field(None, ge=0)
+    best_model_checkpoint: str | None = None
+    log_history: list[dict[str, float | int | str | bool | None]] = []
+    stateful_callbacks: dict[str, Any]
+
+
+def has_shape(state: Any) -> bool:
+    """Whether a training can resume from a state."""
+    try:
+        checked = State.model_validate(state)
+        _Control.model_validate(checked.stateful_callbacks["TrainerControl"])
+    except (ValidationError, KeyError):
+        return False
+    parts = checked.stateful_callbacks.values()
+    return all(isinstance(part, dict) and part.keys() == {"args", "attributes"} for part in parts)

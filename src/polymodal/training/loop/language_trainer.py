@@ -1,4 +1,4 @@
-"""The Trainer of a language model: packs or grouped lengths, a loss a token, rates by what is new."""
+"""The Trainer of language models: packed or length-grouped batches, token losses, two learning rates."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from polymodal.models.language.language_modeling import LEFT_OUT, PolymodalForCo
 from polymodal.training.language.conversation_collator import ConversationCollator
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.loop.arguments import training_arguments
-from polymodal.training.loop.idle_gradients import InputsAtRest
-from polymodal.training.loop.language_sampler import (
+from polymodal.training.loop.loss_monitor import LossMonitor
+from polymodal.training.loop.loss_normalizers import IdleInputs
+from polymodal.training.loop.packed_attention import attending_apart
+from polymodal.training.loop.samplers import (
     BatchesByEpoch,
     EpochOfSampler,
     LengthGroupedSampler,
     PackSampler,
+    pack,
 )
-from polymodal.training.loop.loss_monitor import LossWatch
-from polymodal.training.loop.packed_attention import attending_apart
-from polymodal.training.loop.packing import pack
-from polymodal.training.loop.trainer_base import WholeCheckpoints
+from polymodal.training.loop.trainer_base import CheckpointedTrainer
 from polymodal.utils.distributed import count, is_main
 from polymodal.utils.progress import TrainingProgress
 
 
-class LanguageTrainer(WholeCheckpoints):
-    """A Trainer of conversations.
+class LanguageTrainer(CheckpointedTrainer):
+    """The Trainer of conversations.
 
     Args:
-        sampler: Of the batches.
-        pretrained_learning_rate: Of pretrained weights, but for adapters.
+        sampler: The sampler of batches.
+        pretrained_learning_rate: Learning rate of pretrained parameters, except adapters.
     """
 
     model: PolymodalForConditionalGeneration
@@ -50,12 +50,12 @@ class LanguageTrainer(WholeCheckpoints):
         self.sampler, self.pretrained_learning_rate = sampler, pretrained_learning_rate
         super().__init__(*args, **kwargs)
         self.add_callback(EpochOfSampler(sampler))
-        self.rest = InputsAtRest()
-        self.add_callback(self.rest)
-        self.watch = LossWatch(self.args.learning_rate, stands=False)
+        self.idle = IdleInputs()
+        self.add_callback(self.idle)
+        self.watch = LossMonitor(self.args.learning_rate, abort_on_stall=False)
 
     def get_train_dataloader(self) -> DataLoader:
-        """Packs, or batches of like length; each process takes its part."""
+        """The loader of packs, or of batches of similar length, shared by the processes."""
         loader = DataLoader(
             self.train_dataset, batch_sampler=self.sampler,
             collate_fn=self.data_collator, num_workers=self.args.dataloader_num_workers,
@@ -63,27 +63,27 @@ class LanguageTrainer(WholeCheckpoints):
         return self.accelerator.prepare(loader)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
-        """As the Trainer does: the labels of a step; beside it, what rests in it."""
+        """The number of labels of a step; also finds its idle inputs."""
         if self.args.world_size > 1:
-            self.rest.look_at(self.model.config.input_names, batch_samples)
+            self.idle.find_idle(self.model.config.input_names, batch_samples)
         return super()._get_num_items_in_batch(batch_samples, device)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """As the Trainer does: a token's loss counts alike, in whichever batch of a step it stands."""
+        """The loss of a batch; all tokens of a step have equal weight."""
         loss, output = self.step_loss(model, inputs, num_items_in_batch)
         if model.training:
             self.watch.add(loss, {}, self.state.global_step)
         return (loss, output) if return_outputs else loss
 
     def first_batch(self) -> Any:
-        """See :class:`WholeCheckpoints`."""
+        """The first batch of the training: see :class:`CheckpointedTrainer`."""
         rows: Any = self.train_dataset
         return self.data_collator([rows[index] for index in next(iter(self.sampler))])
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        """The Trainer's estimate, with a cached number of parameters."""
         return 6 * inputs["input_ids"].numel() * self._parameters
 
     @cached_property
@@ -91,7 +91,7 @@ class LanguageTrainer(WholeCheckpoints):
         return self.model.num_parameters(exclude_embeddings=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW; what came with a checkpoint has a learning rate of its own."""
+        """AdamW, with a separate learning rate for pretrained parameters."""
         if self.optimizer is None:
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = set(self.get_decay_parameter_names(self.model))
@@ -112,7 +112,7 @@ class LanguageTrainer(WholeCheckpoints):
         ]
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
-        """The mean loss of a validation token, and ``selection``, which is the higher the better."""
+        """The mean loss per validation token, and ``selection``, of which higher is better."""
         self.model.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         rows = self.eval_dataset
@@ -135,7 +135,7 @@ class LanguageTrainer(WholeCheckpoints):
 
 
 def pretrained_parameters(model: PolymodalForConditionalGeneration) -> list[nn.Parameter]:
-    """What came with a checkpoint: of encoders, and of the language model where it is one."""
+    """The pretrained parameters of encoders and of the language model."""
     parts: list[nn.Module] = [part for part in model.encoders if part.pretrained]
     parts += [model.language_model] if model.config.pretrained else []
     return [parameter for part in parts for parameter in part.parameters()]
@@ -155,13 +155,13 @@ def train_language(
     """Train ``model`` in place and leave it at its best epoch.
 
     Args:
-        model: What of it learns has been decided.
+        model: The model; its trainable parameters are chosen already.
         rows: Training rows, encoded.
-        validation: Rows that pick the best epoch.
+        validation: Validation rows of the model selection.
         config: The ``train`` section, its epochs a number.
         folder: ``checkpoints/`` is written in it.
-        pack_to: Tokens of a pack.
-        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
+        pack_to: Tokens per pack; None for padded batches.
+        resume: Resume from the last complete checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 
     Returns:
@@ -169,7 +169,7 @@ def train_language(
         ``history``.
 
     Raises:
-        RunError: If a checkpoint cannot be written, or the loss is no number.
+        RunError: If a checkpoint cannot be written, or the loss is NaN.
     """
     sampler = batches_of(rows, config, pack_to)
     arguments = training_arguments(config, folder, len(rows), batches=len(sampler) // sampler.processes)
@@ -193,7 +193,7 @@ def train_language(
 
 
 def batches_of(rows: ConversationRows, config: TrainConfig, pack_to: int | None) -> BatchesByEpoch:
-    """The sampler of the batches of a training: packs of so many tokens, or padded batches."""
+    """The batch sampler of a training: packs of ``pack_to`` tokens, or padded batches."""
     processes = count()
     if pack_to:
         packs = pack(rows.lengths, pack_to, config.seed)

@@ -1,4 +1,4 @@
-"""The training loss as it goes: its parts for the log, and a stop where it cannot come to anything."""
+"""Log loss components; abort on NaN or a stalled loss."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from torch import Tensor
 from polymodal.errors import RunError
 
 EVERY = 25
-"""Steps between two looks: each makes a GPU wait."""
+"""Steps between two checks, each of which synchronizes a GPU."""
 STANDSTILL = 200
-"""Steps over which a loss that does not move is given up."""
+"""Steps after which a constant loss aborts the training."""
 MOVES = 1e-5
-"""By less than this share of itself it does not move."""
+"""Relative change below which the loss counts as constant."""
 
 
-class LossWatch:
-    """Adds up losses where they are made, and looks at them now and then.
+class LossMonitor:
+    """Accumulates losses on their device, and checks them at intervals.
 
     Args:
         learning_rate: For the message.
-        stands: Whether a loss that does not move is given up; a fit may know its rows to the last bit.
+        abort_on_stall: Whether a constant loss aborts the training; a fit may reach a constant minimum.
     """
 
-    def __init__(self, learning_rate: float, *, stands: bool) -> None:
-        self.learning_rate, self.stands = learning_rate, stands
+    def __init__(self, learning_rate: float, *, abort_on_stall: bool) -> None:
+        self.learning_rate, self.abort_on_stall = learning_rate, abort_on_stall
         self.sums: dict[str, Tensor] = {}
         self.steps = 0
         self.seen: list[Tensor] = []
         self.since = 0
 
     def add(self, loss: Tensor, parts: Mapping[str, Tensor], step: int) -> None:
-        """Take a batch's loss and its named parts in.
+        """Add a batch's loss and its named parts.
 
         Raises:
-            RunError: If the loss is not a number, or has not moved for long.
+            RunError: If the loss is NaN, or has been constant for long.
         """
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.detach()
@@ -47,10 +47,10 @@ class LossWatch:
             self._look(step)
 
     def means(self) -> dict[str, float]:
-        """By ``loss.<name>`` the mean of each part since this was last asked."""
-        found = {f"loss.{name}": float(value) / max(1, self.steps) for name, value in self.sums.items()}
+        """By ``loss.<name>`` the mean of each part since the last call."""
+        result = {f"loss.{name}": float(value) / max(1, self.steps) for name, value in self.sums.items()}
         self.sums, self.steps = {}, 0
-        return found
+        return result
 
     def _look(self, step: int) -> None:
         losses = torch.stack(self.seen)
@@ -63,9 +63,9 @@ class LossWatch:
                 f"Try --set train.learning_rate={self.learning_rate / 10:g}, or train.precision=bf16"
             )
         self.since = self.since + len(losses) - 1 if high - low <= MOVES * abs(high) else 0
-        if self.stands and self.since >= STANDSTILL:
+        if self.abort_on_stall and self.since >= STANDSTILL:
             raise RunError(
-                f"the training loss has stood at {high:.6g} for {self.since} steps: most often all rows hold "
-                f"the same, so that nothing tells them apart, or nothing learns (everything frozen, or a "
-                f"learning rate of {self.learning_rate:g} that is too low). See polymodal check"
+                f"the training loss has been constant at {high:.6g} for {self.since} steps: most often all "
+                f"rows are equal, so that they cannot be distinguished, or nothing is trained (everything "
+                f"frozen, or a learning rate of {self.learning_rate:g} that is too low). See polymodal check"
             )

@@ -1,4 +1,4 @@
-"""Which epoch is the best: the validation metric that was asked for, and the loss where it ties."""
+"""Model selection: the best epoch by a validation metric, with the loss as tie-breaker."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from polymodal.models.weighting import Weighting
 from polymodal.tasks import reader_name, task_of
 
 TIE = 1e-6
-"""Weight of the loss beside the metric: too little to outweigh one row in a hundred thousand."""
+"""Weight of the loss beside the metric: too small to outweigh one row in a hundred thousand."""
 
 
 def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
-    """The metric to select by: ``metric``, or the task's own, or the loss where there are several targets.
+    """The metric of the selection: ``metric``, or the task's default, or the loss with several targets.
 
     Raises:
         ConfigError: If the metric or its target does not exist.
@@ -56,24 +56,26 @@ def validation_metrics(
     weighting: Weighting | None = None,
     objectives: Mapping[str, Objective] | None = None,
 ) -> Callable[[EvalPrediction], dict[str, float]]:
-    """What the Trainer calls after each evaluation: every metric by ``target.metric``, and ``selection``.
+    """The Trainer's ``compute_metrics``: every metric by ``target.metric``, and ``selection``.
 
     Labels are the targets, or a pair: targets, and the rows' weights ``(rows,)``.
 
-    Losses are added by their fixed weights here, also where weights are learned: these follow the losses of
-    the training rows, and an epoch must not be better than another for having learned other weights. What the
-    loss of each target was multiplied by is told as ``target.weight``.
+    Losses are summed with fixed weights here, even where weights are learned: epochs must be comparable, and
+    learned weights follow the training losses. The learned factor of each target's loss is returned as
+    ``target.weight``.
     """
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        said: Any = prediction.predictions
-        logits, parts = said if isinstance(said, tuple) else (said, {}) if heads else ({}, said)
+        predicted: Any = prediction.predictions
+        logits, parts = (
+            predicted if isinstance(predicted, tuple) else (predicted, {}) if heads else ({}, predicted)
+        )
         given: Any = prediction.label_ids
         targets, weights = given if isinstance(given, tuple) else (given, None)
         results = {
             f"{name}.loss" if name in (objectives or {}) else name: float(np.nanmean(values))
             for name, values in parts.items()
-            if not np.isnan(values).all()  # no batch had anything to say of it
+            if not np.isnan(values).all()  # no batch defined it
         }
         loss = sum(part.weight * results.get(f"{name}.loss", 0) for name, part in (objectives or {}).items())
         for name, head in heads.items():
@@ -99,20 +101,20 @@ def validation_metrics(
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]], metric: str) -> tuple[Mapping[str, Any], float]:
-    """The evaluation that picks the epoch, from the Trainer's log, and ``metric`` as it is read there.
+    """The evaluation of the best epoch, from the Trainer's log, and its value of ``metric``.
 
-    What is no number (a fit that diverged) is worse than any; the mean where a metric is of several targets.
+    NaN (a fit that diverged) is worse than any number; a metric of several targets is averaged.
     """
-    found = [entry for entry in history if "eval_selection" in entry]
-    scores = [entry["eval_selection"] for entry in found]
-    best = found[int(np.argmax([-np.inf if np.isnan(score) else score for score in scores]))]
+    result = [entry for entry in history if "eval_selection" in entry]
+    scores = [entry["eval_selection"] for entry in result]
+    best = result[int(np.argmax([-np.inf if np.isnan(score) else score for score in scores]))]
     keys = [key for key in best if key == f"eval_{metric}" or key.rpartition(".")[2] == metric]
     keys = ["eval_loss_total"] if metric == "loss" else keys
     return best, sum(best[key] for key in keys) / len(keys)
 
 
 def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
-    """One number, the higher the better: the metric (its mean over targets if none is named), then the loss.
+    """The selection score, higher is better: the metric (averaged over targets), then the loss.
 
     Raises:
         ConfigError: If the validation rows do not define the metric.
@@ -120,8 +122,8 @@ def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
     target, _, name = metric.rpartition(".")
     if metric == "loss":
         return -loss
-    asked = [metric] if target else [key for key in results if key.rpartition(".")[2] == name]
-    values = [results[key] for key in asked if key in results]
+    names = [metric] if target else [key for key in results if key.rpartition(".")[2] == name]
+    values = [results[key] for key in names if key in results]
     if not values:
         found = f"train.metric: '{metric}' is not defined on these validation rows"
         raise ConfigError(f"{found}; choose another one, or give more rows for validation")

@@ -1,6 +1,6 @@
-"""Attention within each packed conversation, in the place of all of a pack with most of it masked.
+"""Attention within each packed conversation, and a test whether a model separates packed conversations.
 
-With rows of 16 to 512 tokens in packs of 4,096, SDPA reckons 4,096 scores a token of which some 200 count.
+With rows of 16 to 512 tokens in packs of 4,096, SDPA computes 4,096 scores per token; about 200 count.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from polymodal.errors import ConfigError
+
 NAME = "sdpa_apart"
-"""Among the implementations of attention that Transformers knows."""
+"""Its name among Transformers' implementations of attention."""
 
 
 def attend_apart(
@@ -30,19 +32,19 @@ def attend_apart(
     position_ids: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """SDPA, of packed conversations one by one, on a CPU; the same numbers.
+    """SDPA per packed conversation, on a CPU; the results are the same.
 
-    A GPU takes all at once: so many small steps would take longer to start than to reckon. (There,
-    ``flash_attention_2`` and ``flex_attention`` leave out what is masked.)
+    On a GPU it runs over the whole pack, for many small kernels would be slower. (There,
+    ``flash_attention_2`` and ``flex_attention`` skip masked scores.)
 
     Args:
         module: The layer.
         query: ``(batch, heads, length, width)``.
         key: ``(batch, key heads, length, width)``.
         value: As ``key``.
-        attention_mask: ``(batch, 1, length, length)``; what it says within conversations, such as a sliding
-            window, holds.
-        position_ids: ``(batch, length)``, start again at every conversation.
+        attention_mask: ``(batch, 1, length, length)``; within conversations it applies, such as a sliding
+            window.
+        position_ids: ``(batch, length)``, restart at 0 in every conversation.
         options: See :func:`sdpa_attention_forward`.
 
     Returns:
@@ -62,13 +64,13 @@ def attend_apart(
 
 
 def _bounds(query: Tensor, key: Tensor, mask: Tensor | None, positions: Tensor | None) -> list[int]:
-    """Where conversations begin, and the end of the last; empty where none are packed, or on a GPU."""
+    """The starts of conversations, and the end of the last; empty without packing, or on a GPU."""
     length = query.shape[2]
     packed = mask is not None and positions is not None and len(query) == len(positions) == 1
     if not packed or key.shape[2] != length or query.device.type != "cpu":
         return []
     assert positions is not None
-    begins = (positions[0].diff() != 1).nonzero().flatten() + 1  # as find_packed_sequence_indices tells it
+    begins = (positions[0].diff() != 1).nonzero().flatten() + 1  # as in find_packed_sequence_indices
     return [0, *begins.tolist(), length]
 
 
@@ -78,7 +80,7 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 @contextmanager
 def attending_apart(model: PreTrainedModel) -> Iterator[None]:
-    """Meanwhile a language model whose attention is SDPA attends to packed conversations one by one."""
+    """Use per-conversation attention in a language model with SDPA inside the block."""
     before = model.config._attn_implementation
     if before == "sdpa":
         model.set_attn_implementation(NAME)
@@ -87,3 +89,46 @@ def attending_apart(model: PreTrainedModel) -> Iterator[None]:
     finally:
         if before == "sdpa":
             model.set_attn_implementation(before)
+
+
+FIRST, SECOND = (1, 2, 3, 4, 5), (5, 3, 1, 4)
+"""Tokens of two test conversations."""
+NOISE = 0.01
+"""Largest rounding error relative to the effect of leaking; typically 1e-6, in half precision a few 1e-3."""
+
+
+def check_packing(model: PreTrainedModel) -> None:
+    """Refuse a language model in which packed conversations attend to each other.
+
+    Raises:
+        ConfigError: If they do.
+    """
+    if not keeps_apart(model):
+        reason = (
+            f"'generation.pack': the language model is '{model.config.model_type}', in which conversations"
+        )
+        raise ConfigError(f"{reason} in one row see each other. Leave 'pack' out, or take another model")
+
+
+@torch.no_grad()
+def keeps_apart(model: PreTrainedModel) -> bool:
+    """Whether a conversation has the same logits packed after another as alone.
+
+    The difference is relative to that of treating both as one conversation.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        indices = [*range(len(FIRST)), *range(len(SECOND))]
+        alone = _logits(model, SECOND, range(len(SECOND)))
+        behind = _logits(model, FIRST + SECOND, indices)[len(FIRST) :]
+        joined = _logits(model, FIRST + SECOND, range(len(indices)))[len(FIRST) :]
+    finally:
+        model.train(was_training)
+    return bool((behind - alone).abs().max() <= NOISE * (joined - alone).abs().max())
+
+
+def _logits(model: PreTrainedModel, tokens: tuple[int, ...], places: range | list[int]) -> Tensor:
+    """``(tokens, vocabulary)``"""
+    ids, positions = (torch.tensor([list(values)], device=model.device) for values in (tokens, places))
+    return model(input_ids=ids, position_ids=positions, use_cache=False).logits[0].float()

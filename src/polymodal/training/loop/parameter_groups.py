@@ -1,4 +1,4 @@
-"""Which parameter learns how fast, and which decays: the groups of the optimizer."""
+"""Parameter groups of the optimizer: learning rates and weight decay."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def parameter_groups(
     layer_decay: float,
     weight_decay: float,
 ) -> list[dict[str, Any]]:
-    """The trainable parameters by learning rate and weight decay, as PyTorch's optimizers take them.
+    """The trainable parameters by learning rate and weight decay, for PyTorch's optimizers.
 
     Args:
-        model: Whose parameters learn.
-        decayed: Names of those that decay.
-        learning_rate: Of all that is new: heads, fusion, encoders from scratch; and of adapters.
-        pretrained_learning_rate: Of the last layer of an encoder that came with weights, what comes after it,
-            and all else that came with weights.
-        layer_decay: By how much each layer below learns slower than the one above it.
-        weight_decay: Of those that decay.
+        model: The model.
+        decayed: Names of the parameters with weight decay.
+        learning_rate: Learning rate of new parameters (heads, fusion, encoders from scratch) and of adapters.
+        pretrained_learning_rate: Learning rate of pretrained parameters, of an encoder of its last layer and
+            what follows it.
+        layer_decay: Factor on the learning rate from each layer to the one below it.
+        weight_decay: Weight decay of ``decayed``.
     """
     slower = pretrained_rates(model, pretrained_learning_rate, layer_decay)
     weights = {id(parameter) for parameter in model.weighting.parameters()}
@@ -49,11 +49,11 @@ def parameter_groups(
 def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> dict[int, float]:
     """The learning rate of each pretrained parameter, by its ``id``.
 
-    Pretrained is what came with a checkpoint, or whole from a run (``model.model.continued``: encoders,
-    embedding, fusion). A tensor of which a part is new learns as what is new does.
+    Pretrained parameters come from a checkpoint, or were copied whole from a run (``model.model.continued``:
+    encoders, embedding, fusion). A tensor with a new part has the learning rate of new parameters.
 
-    Layer k of n has ``rate · layer_decay^(n − k)``, and what lies below all layers counts as layer 0, as in
-    ELECTRA (Clark et al. 2020) and BEiT (Bao et al. 2021). Adapters have no part in it.
+    Layer k of n has ``rate · layer_decay^(n − k)``; everything below the layers is layer 0, as in ELECTRA
+    (Clark et al. 2020) and BEiT (Bao et al. 2021). Adapters are not included.
     """
     rates, continued = {}, model.model.continued
     for name, parameter in model.model.named_parameters():
@@ -64,11 +64,11 @@ def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> d
         if not known or not isinstance(getattr(encoder, "backbone", None), nn.Module):
             continue
         layers, after = layers_of(encoder.backbone)
-        place = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
-        place |= {id(p): len(layers) for module in after for p in module.parameters()}
+        index = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
+        index |= {id(p): len(layers) for module in after for p in module.parameters()}
         for name, parameter in encoder.backbone.named_parameters():
             if ".lora_" not in name:
-                below = len(layers) - place.get(id(parameter), 0)
+                below = len(layers) - index.get(id(parameter), 0)
                 rates[id(parameter)] = rate * layer_decay**below
         for name, part in encoder.named_children():
             if name == BEFORE:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a training: it ends behind the step it is at, with a checkpoint to go on from."""
+"""Ctrl-C and SIGTERM in a training: it stops after the current step, with a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from transformers.trainer_utils import SaveStrategy
 from polymodal.errors import Terminated, raise_terminated
 
 OURS = {signal.SIGINT: (signal.default_int_handler,), signal.SIGTERM: (signal.SIG_DFL, raise_terminated)}
-"""The handlers that are replaced for the time of a training: whoever set another one wants that one."""
+"""The default handlers, which are replaced during a training; handlers of the user are kept."""
 KILLED = "killed by signal: Terminated"
-"""What PyTorch says of a worker that got the SIGTERM meant for all processes of the fit."""
+"""PyTorch's message about a worker that received the SIGTERM for all processes of the fit."""
 
 
 class StopAtStep(TrainerCallback):
-    """Ends a training that was told to stop, once a checkpoint of where it is has been written.
+    """Stops a training after a signal, once a checkpoint of the current step is written.
 
-    Resumed from there it comes to the same weights as an unbroken one. A second signal ends it at once, as
-    does the first where several processes train: they would not all stop at the same step. Then the last
-    whole checkpoint is what a resumed training starts from.
+    Resumed from there it reaches the same weights as an uninterrupted one. A second signal stops it at once,
+    and so does the first with several processes, which would not all stop at the same step. A resumed
+    training then starts from the last complete checkpoint.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class StopAtStep(TrainerCallback):
 
     @contextmanager
     def listening(self, processes: int) -> Iterator[None]:
-        """Take the signals meanwhile, in the main thread; the system gives them to no other.
+        """Handle the signals inside the block, in the main thread.
 
         Raises:
             KeyboardInterrupt: On Ctrl-C.
@@ -52,18 +52,18 @@ class StopAtStep(TrainerCallback):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        if self.signal is not None:  # too late for another step
+        if self.signal is not None:  # after the last step
             raise interruption(self.signal)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask for a checkpoint."""
+        """Request a checkpoint."""
         if self.signal is not None:
             if args.save_strategy == SaveStrategy.NO:
                 raise interruption(self.signal)
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """End, for the checkpoint is written."""
+        """Stop, after the checkpoint is written."""
         if self.signal is not None:
             raise interruption(self.signal)
 
@@ -74,19 +74,19 @@ class StopAtStep(TrainerCallback):
 
 
 class EpochOfRows(TrainerCallback):
-    """Tells the rows their epoch, by which chance is drawn, also in one that is resumed in its middle.
+    """Sets the epoch of the rows, which keys their randomness, also when resumed within an epoch.
 
-    There Accelerate's loader tells it to the sampler alone.
+    There Accelerate's loader sets that of the sampler only.
     """
 
     def __init__(self, rows: Any) -> None:
         self.rows = rows
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Set the epoch that begins, or goes on."""
+        """Set the epoch that starts or resumes."""
         self.rows.set_epoch(int((state.epoch or 0) + 1e-6))
 
 
 def interruption(number: int) -> BaseException:
-    """What a signal raises."""
+    """The exception of a signal."""
     return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()

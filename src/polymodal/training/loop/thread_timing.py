@@ -1,4 +1,4 @@
-"""The number of threads of a training: timed before its first step, and kept for ``--resume``."""
+"""Number of threads of a training: timed before its first step, and stored for ``--resume``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Step = Callable[[nn.Module], None]
 FILE = "threads.json"
 """Beside the checkpoints: rounding depends on the number, so that a resumed training must keep it."""
 MOST = 4096
-"""Threads that a file may name; more than any machine has cores."""
+"""Upper bound of the stored number; more than any machine has cores."""
 
 
 def training_threads(config: TrainConfig) -> AbstractContextManager[None]:
@@ -89,7 +89,7 @@ def _kept_choice(file: Path) -> ThreadChoice:
             raise ValueError("no number of threads")
         str(choice)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        raise RunError(f"{file}: cannot be read. Remove it, or begin anew with --overwrite") from None
+        raise RunError(f"{file}: cannot be read. Remove it, or start again with --overwrite") from None
     return choice
 
 

@@ -1,4 +1,4 @@
-"""The Trainer of Transformers, with two learning rates and one way to pick the best epoch."""
+"""The Trainer of prediction and pre-training: two learning rates, model selection, joint losses."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from transformers import Trainer
 from polymodal.config import TrainConfig
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.models.modeling import LearningModel
-from polymodal.training.loop.arguments import training_arguments
-from polymodal.training.loop.compiling import batch_form
-from polymodal.training.loop.loss_monitor import LossWatch
-from polymodal.training.loop.loss_normalizers import Rest, encoders_at_rest, step_normalizers
+from polymodal.training.loop.arguments import batch_form, training_arguments
+from polymodal.training.loop.loss_monitor import LossMonitor
+from polymodal.training.loop.loss_normalizers import DropIdleGradients, idle_encoders, step_normalizers
 from polymodal.training.loop.model_selection import validation_metrics
 from polymodal.training.loop.parameter_groups import parameter_groups
-from polymodal.training.loop.sampler import EvenSampler
-from polymodal.training.loop.trainer_base import WholeCheckpoints
+from polymodal.training.loop.samplers import EvenSampler
+from polymodal.training.loop.trainer_base import CheckpointedTrainer
 from polymodal.utils.distributed import is_main
 from polymodal.utils.progress import TrainingProgress
 
 
-class PolymodalTrainer(WholeCheckpoints):
-    """A Trainer whose pretrained parts have a learning rate of their own.
+class PolymodalTrainer(CheckpointedTrainer):
+    """The Trainer with a separate learning rate for pretrained parameters.
 
     Args:
-        pretrained_learning_rate: Of what came with a checkpoint.
-        layer_decay: By how much each of its layers learns slower than the one above it.
+        pretrained_learning_rate: Learning rate of pretrained parameters.
+        layer_decay: Factor on the learning rate from each layer to the one below it.
         piece: Rows that go through the encoders at once, for objectives.
     """
 
@@ -50,11 +49,11 @@ class PolymodalTrainer(WholeCheckpoints):
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
         self.piece = piece
         super().__init__(*args, **kwargs)
-        self.rest = Rest()
-        self.add_callback(self.rest)
+        self.idle = DropIdleGradients()
+        self.add_callback(self.idle)
         self.loss_is_scaled_for_ga = True  # by step_normalizers
         self.share = 1.0
-        self.watch = LossWatch(self.args.learning_rate, stands=not self.model.named_heads())
+        self.watch = LossMonitor(self.args.learning_rate, abort_on_stall=not self.model.named_heads())
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups of parameters."""
@@ -64,7 +63,7 @@ class PolymodalTrainer(WholeCheckpoints):
         return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """The Trainer's own order; of several processes each takes its part of the same batches."""
+        """The Trainer's order; several processes share its batches."""
         sampler = super()._get_train_sampler(train_dataset)
         if self.args.world_size == 1 or not isinstance(sampler, RandomSampler):
             return sampler
@@ -72,7 +71,7 @@ class PolymodalTrainer(WholeCheckpoints):
         return EvenSampler(self.train_dataset, step, self.args.data_seed)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """As the Trainer estimates it; it would count the parameters anew in every step."""
+        """The Trainer's estimate, with a cached number of parameters."""
         return 6 * len(inputs["index"]) * self._parameters
 
     @cached_property
@@ -80,41 +79,41 @@ class PolymodalTrainer(WholeCheckpoints):
         return self.model.num_parameters(exclude_embeddings=True)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
-        """What the losses of a step are divided by; None where the step is one batch of one process."""
+        """The normalizers of the losses of a step; None for one batch of one process."""
         processes = self.args.world_size
         self.share = 1 / (max(1, len(batch_samples)) * processes)
         if processes == 1 and len(batch_samples) == 1:
             return None
         if processes > 1:
-            self.rest.encoders = encoders_at_rest(self.model.model.encoder_of, batch_samples)
+            self.idle.encoders = idle_encoders(self.model.model.encoder_of, batch_samples)
         return step_normalizers(dict(self.model.named_heads()), batch_samples, device, processes)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The model's loss, or this batch's share of the step's."""
+        """The loss of a batch, or its share of the loss of the step."""
         loss, output = self.step_loss(model, inputs, num_items_in_batch)
         if model.training:
             self.watch.add(loss, output["losses"] or {}, self.state.global_step)
         return (loss, output) if return_outputs else loss
 
     def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
-        """See :class:`WholeCheckpoints`."""
+        """Loss and output of a batch: see :class:`CheckpointedTrainer`."""
         more: dict[str, Any] = {} if items is None else {"normalizers": items}
         if "contents" in inputs:
             more |= {"share": self.share, "piece": self.piece}
         output = model(**inputs, **more)
         loss = output["loss"]
         if items is not None:
-            loss = loss * self.args.world_size  # for gradients are averaged over the processes
+            loss = loss * self.args.world_size  # gradients are averaged over the processes
         return loss, output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer does; beside the training loss stand its parts."""
+        """Log as the Trainer, with the parts of the training loss."""
         super().log(logs | self.watch.means() if "loss" in logs else logs, start_time)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """See :func:`polymodal.training.loop.parameter_groups.parameter_groups`."""
+        """Parameter groups: see :func:`polymodal.training.loop.parameter_groups.parameter_groups`."""
         model = self.model
         return parameter_groups(
             model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
@@ -137,13 +136,13 @@ def train(
     """Train ``model`` in place and leave it at its best epoch.
 
     Args:
-        model: Untrained, or to be tuned on.
+        model: The model, with fresh or pretrained weights.
         rows: Training rows.
-        validation: Rows that pick the best epoch.
+        validation: Validation rows of the model selection.
         config: The ``train`` section, its epochs a number.
         folder: The run folder; ``checkpoints/`` is written in it.
         metric: See :func:`polymodal.training.loop.model_selection.metric_name`.
-        resume: Go on from the last whole checkpoint in ``folder``, if there is one.
+        resume: Resume from the last complete checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 
     Returns:
@@ -151,8 +150,8 @@ def train(
         epoch) and ``history``.
 
     Raises:
-        RunError: If a checkpoint cannot be written, the model cannot be compiled where that is asked for, or
-            the loss is no number, or one that does not move.
+        RunError: If a checkpoint cannot be written, the model cannot be compiled, or the loss is NaN or does
+            not change.
     """
     arguments = training_arguments(config, folder, len(rows))
     heads, objectives = dict(model.named_heads()), dict(model.named_objectives())
@@ -168,7 +167,7 @@ def train(
         piece=config.piece,
     )
     if validation.weights is not None:
-        trainer.label_names = ["targets", "weight"]  # which validation_metrics takes both
+        trainer.label_names = ["targets", "weight"]  # validation_metrics uses both
     if not quiet and is_main():
         trainer.add_callback(TrainingProgress(metric))
     started = time.perf_counter()

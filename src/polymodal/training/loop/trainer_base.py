@@ -1,4 +1,4 @@
-"""A Trainer with atomic checkpoints, which it resumes from."""
+"""Trainer with atomic checkpoints, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
 from polymodal.errors import RunError
-from polymodal.training.loop.arguments import epochs_an_evaluation
+from polymodal.training.loop.arguments import compiling, epochs_an_evaluation
 from polymodal.training.loop.checkpoints import (
     DAMAGED,
     PART,
@@ -30,14 +30,13 @@ from polymodal.training.loop.checkpoints import (
     state_of,
     step,
 )
-from polymodal.training.loop.compiling import compiling
 from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
 from polymodal.training.loop.thread_timing import Step, settle_threads
 from polymodal.utils.atomic import discard, give_usual_mode, writing
 from polymodal.utils.distributed import on_main
 
 REFUSED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, pickle.UnpicklingError)
-"""What libraries raise at a checkpoint of another model, or that no training wrote."""
+"""What libraries raise for a checkpoint of another model, or that no training wrote."""
 
 
 def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
@@ -45,23 +44,23 @@ def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
     return RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}")
 
 
-class WholeCheckpoints(Trainer):
-    """A Trainer with atomic checkpoints, which ends at its best epoch."""
+class CheckpointedTrainer(Trainer):
+    """Trainer with atomic checkpoints that ends with the model of its best epoch."""
 
     model: nn.Module
 
     _saving = False
 
     def run(self, config: TrainConfig, *, resume: bool, quiet: bool = True) -> float:
-        """Train to the end, and leave the model at its best epoch.
+        """Train to the end, and load the model of the best epoch.
 
         Args:
             config: The ``train`` section, its epochs a number.
-            resume: Go on from the last whole checkpoint, if there is one.
+            resume: Resume from the last complete checkpoint, if there is one.
             quiet: Print nothing.
 
         Returns:
-            The epochs that were trained before.
+            The number of epochs that were trained before.
 
         Raises:
             RunError: If a checkpoint cannot be written, or the model cannot be compiled.
@@ -87,10 +86,10 @@ class WholeCheckpoints(Trainer):
         return begun
 
     def _train_on(self, checkpoint: Path) -> None:
-        """Train on from a checkpoint; what it holds may fail as late as in the first step.
+        """Resume from a checkpoint; a wrong one may fail as late as in the first step.
 
         Raises:
-            RunError: If it does.
+            RunError: If it does not fit this training.
         """
         try:
             self.train(resume_from_checkpoint=str(checkpoint))
@@ -102,12 +101,12 @@ class WholeCheckpoints(Trainer):
             raise _not_fitting(checkpoint, error) from error
 
     def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
-        """Loss and output of a batch; ``items`` is what the losses of a step are divided by."""
+        """Loss and output of a batch; ``items`` normalizes the losses of a step."""
         loss, output = super().compute_loss(model, inputs, True, items)
         return loss, output
 
     def first_batch(self) -> Any:
-        """As many training rows as a batch holds."""
+        """The first training rows, as many as a batch has."""
         rows: Any = self.train_dataset
         count = min(self.args.per_device_train_batch_size, len(rows))
         return self.data_collator([rows[index] for index in range(count)])
@@ -125,7 +124,7 @@ class WholeCheckpoints(Trainer):
         return step
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Matrices and filters; no bias, no norm (whatever it is called), no embedding table."""
+        """Names of parameters with weight decay: matrices and filters; no biases, norms and embeddings."""
         tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         return [name for name, p in model.named_parameters() if p.ndim > 1 and id(p) not in tables]
 
@@ -134,17 +133,17 @@ class WholeCheckpoints(Trainer):
         return str(Path(folder) / PART) if self._saving else folder
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save as the Trainer does, but aside: ``checkpoint-<step>`` is there as a whole or not at all.
+        """Save as the Trainer, but atomically: ``checkpoint-<step>`` is complete or does not exist.
 
         Raises:
-            RunError: If it cannot be written, as when the disk is full; the checkpoints before it stay.
+            RunError: If it cannot be written, such as on a full disk; earlier checkpoints are kept.
         """
         folder = Path(self._get_output_dir(trial))
         before = [path.name for path in checkpoints(folder)[-1:]]
         whole = f"{before[0]} is whole: free space" if before else "Free space"
-        cure = f"{whole}, then the same command with --resume goes on"
+        fix = f"{whole}, then the same command with --resume goes on"
         part = folder / PART / f"{PREFIX}{self.state.global_step}"
-        with writing(folder / part.name, cure):
+        with writing(folder / part.name, fix):
             try:
                 self._saving = True
                 super()._save_checkpoint(model, trial)
@@ -159,16 +158,16 @@ class WholeCheckpoints(Trainer):
             on_main(lambda: self._publish(part))
 
     def _save(self, *args: Any, **kwargs: Any) -> None:
-        """As the Trainer does, without its arguments: they are a pickle, and nothing reads them."""
+        """Save as the Trainer, without its arguments, which are a pickle that nothing reads."""
         super()._save(*args, **kwargs)
         folder = Path(kwargs.get("output_dir") or (args[0] if args else None) or str(self.args.output_dir))
         (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As the Trainer does.
+        """Load as the Trainer.
 
         Raises:
-            RunError: If what the checkpoint holds is of another model or another training.
+            RunError: If the checkpoint is of another model or another training.
         """
         try:
             super()._load_optimizer_and_scheduler(checkpoint)
@@ -177,10 +176,10 @@ class WholeCheckpoints(Trainer):
             raise _not_fitting(checkpoint, error) from None
 
     def _check_moments(self) -> None:
-        """See that what the optimizer keeps of a weight has its shape: its kernels read without looking.
+        """Check that the optimizer's moments have the shapes of their weights: its kernels do not.
 
         Raises:
-            ValueError: If it has not.
+            ValueError: If one has another shape.
         """
         for weight, kept in getattr(self.optimizer, "state", {}).items():
             for name, value in kept.items() if isinstance(weight, torch.Tensor) else ():
@@ -189,7 +188,7 @@ class WholeCheckpoints(Trainer):
                     raise ValueError(f"'{name}' has another shape than its weight")
 
     def _publish(self, part: Path) -> None:
-        """Give a whole checkpoint its place; its state names the best one without the folder's path."""
+        """Publish a complete checkpoint; its state names the best one without the folder's path."""
         best = self.state.best_model_checkpoint
         self.state.best_model_checkpoint = Path(best).name if best else None
         self.state.save_to_json(str(part / STATE))
@@ -198,7 +197,7 @@ class WholeCheckpoints(Trainer):
         publish(part, self.args.save_total_limit, best)
 
     def take_best(self, checkpoint: Path) -> None:
-        """Become the best model of a training that came to its end at ``checkpoint``."""
+        """Load the best model of a training that ended at ``checkpoint``."""
         self.state = TrainerState.load_from_json(str(checkpoint / STATE))
         point_to_best(self.state, checkpoint.parent)
         self._load_best_model()

@@ -1,4 +1,4 @@
-"""Worker processes that read rows: refused where starting them would run a script again."""
+"""Worker processes of the data loader: refused where starting them would run a script again."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ CURE = "Put the call under if __name__ == '__main__':, or set train.workers to 0
 
 
 def require_main_guard(workers: int) -> None:
-    """Refuse ``workers`` where each of them would import a script that fits as it is imported.
+    """Refuse ``workers`` where each of them would import a script that starts a fit on import.
 
     Spawned processes (the default on macOS, Windows and, as a fork server, in Python 3.14 on Linux) import
-    the main script before they work; a call that stands there unguarded would begin the fit anew in each.
+    the main script first; an unguarded call in it would start the fit again in each of them.
 
     Raises:
-        ConfigError: If the call that is under way is unguarded, or this is such a process already.
+        ConfigError: If the present call is unguarded, or this is such a process already.
     """
     if not workers:
         return
-    if getattr(process.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+    if getattr(process.current_process(), "_inheriting", False):  # as multiprocessing itself checks
         raise ConfigError(f"a process of another fit imports this script, which fits again. {CURE}")
     if multiprocessing.get_start_method() == "fork":
         return
     line = _line_of_main(sys._getframe())
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     if line is not None and path and not _is_guarded(Path(path), line):
-        found = f"each of train.workers={workers} processes would run {Path(path).name} from its first line"
-        raise ConfigError(f"{found}. {CURE}")
+        reason = f"each of train.workers={workers} processes would run {Path(path).name} from its first line"
+        raise ConfigError(f"{reason}. {CURE}")
 
 
 def _line_of_main(frame: FrameType | None) -> int | None:
-    """The line of the main script that is being run; None where it is not at its top level."""
+    """The current line at the top level of the main script; None elsewhere."""
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
             return frame.f_lineno
@@ -46,7 +46,7 @@ def _line_of_main(frame: FrameType | None) -> int | None:
 
 
 def _is_guarded(script: Path, line: int) -> bool:
-    """Whether a line of a script stands under an ``if`` that asks for ``__name__``; true without a script."""
+    """Whether a line of a script is inside ``if __name__ == …``; true without a script."""
     try:
         tree = ast.parse(script.read_bytes())
     except (OSError, SyntaxError, ValueError):  # a zip file, a frozen program

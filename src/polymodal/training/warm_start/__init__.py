@@ -1,1 +1,1 @@
-"""Trainings that start from another run: what is loaded, and what is inherited."""
+"""Fine-tuning from another run: loaded weights and inherited settings."""

@@ -1,4 +1,4 @@
-"""What a declaration takes over from the run it starts from: inputs as the run reads them, and its fusion."""
+"""Settings that a declaration inherits from the run it fine-tunes: its inputs and its fusion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOUND = (
     "modality", "encoder", "share", "tokens", "size", "frames", "rate", "seconds", "max_length", "top_db",
     "length",
 )  # fmt: skip
-"""Settings of an input that its weights were trained with; all others may be chosen anew."""
+"""Settings of an input that its weights depend on; others may be changed."""
 
 
 def take_over(
@@ -32,34 +32,37 @@ def take_over(
     source: str = "declaration",
     lines: Mapping[tuple, int] | None = None,
 ) -> dict[str, Any]:
-    """The sections of a declaration, completed by what the run says of its inputs and its fusion.
+    """Complete the sections of a declaration by the run's settings of inputs and fusion.
 
     Args:
-        start: The run; what of it is left out is kept in ``start.dropped``.
-        values: The sections given; left as they are.
+        start: The run; its inputs that are not used are added to ``start.dropped``.
+        values: The sections of the declaration; not changed.
         table: The training table.
-        targets: Columns to learn, beside those declared.
-        inputs: The only columns to read, where given.
-        named: Inputs that only a setting names, which says nothing against the others.
-        source: What to call the declaration in a message.
+        targets: Target columns, besides those declared.
+        inputs: The only columns to read, if any.
+        named: Inputs that only a setting names, which does not exclude others.
+        source: Name of the declaration in messages.
         lines: Line of each key path.
 
+    Returns:
+        The completed sections.
+
     Raises:
-        ConfigError: If an input is declared otherwise than its weights were trained, or nothing is in common.
+        ConfigError: If an input contradicts its weights, or there are no common inputs.
     """
     lines = lines or {}
     declared, learnt = (_section(values.get(name)) for name in ("inputs", "targets"))
     if declared is None or learnt is None:
-        return dict(values)  # of a wrong type: parse says so
+        return dict(values)  # of a wrong type: parse reports it
     for name in (name for name in start.inputs if name in declared):
         _refuse_other(start, name, declared[name], source, lines)
     everything = not inputs and set(declared) <= {*named}
-    asked = list(inputs) or list(declared)
+    requested = list(inputs) or list(declared)
     taken, weight = {*targets, *learnt}, (_section(values.get("data")) or {}).get("sample_weight")
     start.dropped = {}
     chosen = []
     for name in start.inputs:
-        if name in asked or (everything and name in table.columns and name not in {*taken, weight}):
+        if name in requested or (everything and name in table.columns and name not in {*taken, weight}):
             chosen.append(name)
         elif name in taken:
             start.dropped[name] = "a target now"
@@ -71,7 +74,7 @@ def take_over(
             start.dropped[name] = "not in the table"
     require_common(start, chosen, table.name)
     read = {name: inherited(start, name, declared.get(name)) for name in chosen}
-    read |= {name: declared.get(name) for name in asked if name not in read}
+    read |= {name: declared.get(name) for name in requested if name not in read}
     _refuse_unequal(start, read)
     return {**values, "inputs": read, "fusion": inherited_fusion(start, values.get("fusion"))}
 
@@ -128,7 +131,7 @@ def _is_language_model(declared: Any, own: LanguageModelConfig) -> bool:
 
 
 def inherited(start: Start, name: str, declared: Any) -> Any:
-    """An input's settings: the run's, but for those that may be chosen and are."""
+    """An input's settings: the run's, except for declared ones that may be changed."""
     if not isinstance(declared, Mapping | None):
         return declared
     chosen = {key: value for key, value in (declared or {}).items() if key not in BOUND}
@@ -139,7 +142,7 @@ def inherited(start: Start, name: str, declared: Any) -> Any:
 
 
 def inherited_fusion(start: Start, declared: Any) -> Any:
-    """The run's fusion with what is declared over it; another as it is declared, of the run's width."""
+    """The run's fusion with the declared options; another one as declared, with the run's width."""
     if not isinstance(declared, Mapping | None):
         return declared
     own, given = start.declaration.fusion, dict(declared or {})
@@ -149,7 +152,7 @@ def inherited_fusion(start: Start, declared: Any) -> Any:
 
 
 def _refuse_other(start: Start, name: str, declared: Any, source: str, lines: Mapping[tuple, int]) -> None:
-    """Refuse what the weights of an input of the run contradict.
+    """Refuse settings that contradict the weights of an input of the run.
 
     Raises:
         ConfigError: With the line of the setting.
@@ -164,13 +167,15 @@ def _refuse_other(start: Start, name: str, declared: Any, source: str, lines: Ma
         if key not in declared or value is None or _agrees(start, name, key, value):
             continue
         with located(source, lines, "inputs", name, key):
-            has = _told(trained(start, name, key))
-            found = f"'{key}' of '{name}' is {_told(value)}, but its weights in {start.folder} were trained"
-            raise ConfigError(f"{found} with {has}. Leave it out, or give the column another name")
+            has = _value_text(trained(start, name, key))
+            reason = (
+                f"'{key}' of '{name}' is {_value_text(value)}, but its weights in {start.folder} were trained"
+            )
+            raise ConfigError(f"{reason} with {has}. Leave it out, or give the column another name")
 
 
 def trained(start: Start, name: str, key: str) -> Any:
-    """What a setting of an input came to in the run, guesses included."""
+    """The value of an input's setting in the run, inferred values included."""
     own = start.declaration.inputs[name]
     if key == "encoder" and own.encoder is None:
         return str(start.encoders[name].get("backbone", {}).get("model_type", own.modality))
@@ -193,10 +198,10 @@ def _agrees(start: Start, name: str, key: str, value: Any) -> bool:
 
 
 def _refuse_unequal(start: Start, read: Mapping[str, Any]) -> None:
-    """Refuse to use one encoder in two ways.
+    """Check that inputs that share an encoder have equal settings.
 
     Raises:
-        ConfigError: If inputs that share it are declared so.
+        ConfigError: If they have not.
     """
     for name in start.inputs:
         for other in start.sharing(name):
@@ -204,11 +209,11 @@ def _refuse_unequal(start: Start, read: Mapping[str, Any]) -> None:
             if not isinstance(one, Mapping) or not isinstance(two, Mapping):
                 continue
             for key in (key for key in one if one[key] != two.get(key, one[key])):
-                found = f"'{name}' and '{other}' share an encoder in {start.folder}"
-                raise ConfigError(f"{found}: give both of them the same '{key}'")
+                reason = f"'{name}' and '{other}' share an encoder in {start.folder}"
+                raise ConfigError(f"{reason}: give both of them the same '{key}'")
 
 
-def _told(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, EncoderConfig):
         sizes = "".join(f", {key} {size}" for key, size in value.sizes.items())
         return f"'{value.checkpoint or value.type}'{sizes}"

@@ -1,4 +1,4 @@
-"""The model of a fit that starts from a run, and what is said of it: what was loaded, what is new."""
+"""Build the model of a fit that fine-tunes a run, and describe what was loaded and what is new."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from polymodal.utils.distributed import is_main
 from polymodal.utils.progress import note
 
 SHOWN = 5
-"""New categories that are named."""
+"""Most new categories in a message."""
 
 
 def build_started(job: PredictionJob, declaration: Declaration) -> LearningModel:
-    """The model of a declaration before its first step, with the weights of the run that ``job`` starts from.
+    """The untrained model of a declaration, with the weights of the run that ``job`` starts from.
 
-    What was loaded is kept in ``job.started``.
+    The result of the transfer is kept in ``job.started``.
 
     Raises:
         PolymodalError: If the model cannot be built, or the run's weights not be read.
@@ -51,7 +51,7 @@ def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str
 
 
 def describe_start(job: Job[Any]) -> dict[str, Any] | None:
-    """What ``metrics.json`` says of the start: ``from``, ``loaded``, ``new`` and ``dropped``."""
+    """The entry of the start in ``metrics.json``: ``from``, ``loaded``, ``new`` and ``dropped``."""
     if job.start is None or job.started is None:
         return None
     names = [name for name in job.start.inputs if name not in job.declaration.inputs]
@@ -60,12 +60,12 @@ def describe_start(job: Job[Any]) -> dict[str, Any] | None:
     return {"from": str(job.start.folder), "loaded": loaded, "new": new, "dropped": dropped}
 
 
-def tell_start(job: Job[Any], quiet: bool) -> None:
-    """Print what :func:`describe_start` says."""
-    told = describe_start(job)
-    if told:
-        listed = {name: "; ".join(gathered(told[name])) for name in ("loaded", "new", "dropped")}
-        line = f"from {told['from']}: loaded {listed['loaded']}. New: {listed['new']}"
+def print_start(job: Job[Any], quiet: bool) -> None:
+    """Print the entry of :func:`describe_start` in one line."""
+    entry = describe_start(job)
+    if entry:
+        listed = {name: "; ".join(gathered(entry[name])) for name in ("loaded", "new", "dropped")}
+        line = f"from {entry['from']}: loaded {listed['loaded']}. New: {listed['new']}"
         line += f". Left out: {listed['dropped']}" if listed["dropped"] else ""
         note(line, quiet or not is_main())
 

@@ -1,4 +1,4 @@
-"""``start: RUN``: a fit whose encoders, embedding and fusion go on from a run."""
+"""``start: RUN`` (``--from``): the run whose encoders, embedding and fusion are fine-tuned."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from polymodal.training.output_folder import SEVERAL
 from polymodal.utils.json_files import read_json
 
 KINDS = ("PolymodalModel", "PolymodalForPrediction", "PolymodalForPreTraining")
-"""The models that hold encoders, embedding and fusion."""
+"""Classes of models with encoders, embedding and fusion."""
 
 
 @dataclass
@@ -38,13 +38,13 @@ class Start:
     """The run that a fit starts from, without its weights.
 
     Attributes:
-        name: As the declaration gives it.
-        folder: Where it lies.
-        declaration: What it was made from.
-        config: Of its model.
-        processor: Its readers.
-        speaks: Whether its language model is fine-tuned too.
-        dropped: Its inputs that the fit leaves out, each with the reason.
+        name: Its name in the declaration.
+        folder: Its folder.
+        declaration: Its declaration.
+        config: The configuration of its model.
+        processor: Its processor.
+        speaks: Whether its language model is fine-tuned as well.
+        dropped: Its inputs that the fit does not use, each with the reason.
     """
 
     name: str
@@ -67,16 +67,16 @@ class Start:
 
     @property
     def encoders(self) -> dict[str, dict[str, Any]]:
-        """By input what builds its encoder again; see :func:`polymodal.models.encoders.build_encoder`."""
+        """By input the settings of its encoder: see :func:`polymodal.models.encoders.build_encoder`."""
         return {entry["name"]: self.config.encoders[entry["encoder"]] for entry in self.config.inputs}
 
     def sharing(self, name: str) -> list[str]:
         """The inputs that share the encoder of ``name``, itself among them."""
-        place = {entry["name"]: entry["encoder"] for entry in self.config.inputs}
-        return [other for other in self.inputs if place[other] == place[name]]
+        index = {entry["name"]: entry["encoder"] for entry in self.config.inputs}
+        return [other for other in self.inputs if index[other] == index[name]]
 
     def readers(self, train: Table, inputs: Mapping[str, InputConfig]) -> dict[str, Reader]:
-        """The run's own readers of ``inputs``; to a category's, what is new in ``train`` is added."""
+        """The run's readers of ``inputs``, with the new categories of ``train``."""
         known: dict[str, Reader] = {}
         copies: dict[str, Reader] = {}
         for name in inputs:
@@ -129,7 +129,7 @@ def open_start(name: str, folder: Path, *, words: bool = False) -> Start:
     """The run in ``folder``, to start from.
 
     Raises:
-        RunError: If there is none, it is incomplete or of a newer format, or it has no such parts.
+        RunError: If there is none, it is incomplete or of a newer format, or has no encoders and fusion.
     """
     if not os.path.isdir(folder):
         raise RunError(f"{folder}: no such run folder to start from")
@@ -195,7 +195,7 @@ def load_config(folder: Path) -> PolymodalConfig:
 
 
 def _kind(written: Path) -> str | None:
-    """The class of the model in a ``config.json``; None where it is none of ours."""
+    """The class of the model in a ``config.json``; None if it is not of polymodal."""
     try:
         values = read_json(written)
         is_ours = values["model_type"] == PolymodalConfig.model_type
@@ -205,15 +205,15 @@ def _kind(written: Path) -> str | None:
 
 
 def refuse_own_start(start: Start | None, folder: Path, *, several: bool = False) -> None:
-    """Refuse to write over the run that is started from.
+    """Refuse to overwrite the run that is fine-tuned from.
 
     Args:
         start: The run.
-        folder: Of the run, or of several runs, to be written.
-        several: Whether each run goes into a folder of its own in ``folder``.
+        folder: Output folder of the run, or of several runs.
+        several: Whether each run has its own folder in ``folder``.
 
     Raises:
-        RunError: If it lies there.
+        RunError: If the run is in ``folder``.
     """
     if start is None:
         return
@@ -223,12 +223,12 @@ def refuse_own_start(start: Start | None, folder: Path, *, several: bool = False
 
 
 def require_common(start: Start, names: Sequence[str], table: str) -> None:
-    """See that there is something to go on with.
+    """Check that the fit and the run have inputs in common.
 
     Raises:
         ConfigError: If the run reads none of the inputs ``names``.
     """
     if not set(names) & set(start.inputs):
         reads = ", ".join(f"'{name}'" for name in start.inputs)
-        found = f"nothing to load from {start.folder}: it reads {reads}, and {table} gives none of these"
-        raise ConfigError(f"{found}. Leave 'start' (--from) out")
+        reason = f"nothing to load from {start.folder}: it reads {reads}, and {table} gives none of these"
+        raise ConfigError(f"{reason}. Leave 'start' (--from) out")

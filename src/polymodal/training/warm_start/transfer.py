@@ -1,11 +1,11 @@
-"""A model goes on from another: what means the same in both is copied, and nothing else.
+"""Copy the weights of one model to another where they correspond, and nothing else.
 
-- An encoder goes on whole. Adapters that both have alike go on; others are folded in before. A table of
-  categories goes on row by row: those known before keep their row.
-- The embedding goes on where the shared width is the same: projection and positions with their encoder,
+- An encoder is copied whole. Equal adapters of both are copied; others are merged first. The table of a
+  category encoder is copied by row: known categories keep their row.
+- The embedding is copied if the shared width is the same: projection and positions with their encoder,
   segment and missing token by the name of the input.
-- The shared space goes on where both span one of the same width, input by input.
-- The fusion goes on where the embedding does and it is the same but for its dropout; see
+- The shared space is copied by input, if both models have one of the same width.
+- The fusion is copied if the embedding is, and it is the same but for its dropout; see
   :mod:`polymodal.training.warm_start.fusion_tensors` for its tensors.
 """
 
@@ -26,17 +26,17 @@ from polymodal.models.modeling import PolymodalModel
 from polymodal.training.warm_start.fusion_tensors import Meaning, is_like, meanings
 
 BASE = ".base_layer"
-"""What stands in the name of a weight that has an adapter beside it."""
+"""Part of the name of a weight that has an adapter."""
 
 
 @dataclass
 class Continued:
-    """What a model took over from another.
+    """The result of a transfer.
 
     Attributes:
-        loaded: Its parts that go on.
-        new: Those that do not.
-        whole: Names of the parameters of which nothing is new.
+        loaded: Parts with copied weights.
+        new: Parts with new weights.
+        whole: Names of the parameters that were copied whole.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -45,24 +45,24 @@ class Continued:
 
 
 def continue_from(old: PolymodalModel, model: PolymodalModel) -> Continued:
-    """Give ``model`` the weights of ``old``, which is changed (its adapters may be folded in).
+    """Copy the weights of ``old``, which is changed (its adapters may be merged), to ``model``.
 
-    Inputs go by their name; one of the same name must have the encoder that it has in ``old``.
+    Inputs are matched by name; inputs of one name must have the same encoder.
 
     Raises:
         RunError: If an encoder is another one.
     """
     done = Continued()
-    pairs: dict[int, int] = {}  # places of encoders in the model, and in the old one
-    for name, place in model.encoder_of.items():
+    pairs: dict[int, int] = {}  # indices of encoders in the model, and in the old one
+    for name, index in model.encoder_of.items():
         if name in old.encoder_of:
-            pairs[place] = old.encoder_of[name]
+            pairs[index] = old.encoder_of[name]
         else:
             done.new.append(f"input {name}")
     with torch.no_grad():
-        for place, before in pairs.items():
-            names = ", ".join(name for name, own in model.encoder_of.items() if own == place)
-            _encoder(old, before, model, place, names, done)
+        for index, before in pairs.items():
+            names = ", ".join(name for name, own in model.encoder_of.items() if own == index)
+            _encoder(old, before, model, index, names, done)
         same_width = old.config.fusion["width"] == model.config.fusion["width"]
         if same_width:
             _embedding(old, model, pairs, done)
@@ -155,19 +155,19 @@ def _encoder(
 ) -> None:
     """Copy an encoder."""
     source, encoder = old.encoders[before], model.encoders[place]
-    said, lora, wanted = f"encoder of {names}", getattr(source, "lora", None), getattr(encoder, "lora", None)
+    label, lora, wanted = f"encoder of {names}", getattr(source, "lora", None), getattr(encoder, "lora", None)
     if lora and wanted and _alike(lora, wanted):
-        said += " with its adapters"
+        label += " with its adapters"
     elif lora:
         fold_adapters(source)  # type: ignore[arg-type]
-        lora, said = None, f"{said}, its adapters folded in"
+        lora, label = None, f"{label}, its adapters folded in"
     if wanted and not lora:
         done.new.append(f"adapters of {names}")
     weights, rows = source.state_dict(), 0
     if isinstance(encoder, CategoryEncoder) and isinstance(source, CategoryEncoder):
         rows = encoder.categories - source.categories
     for name, tensor in encoder.state_dict().items():
-        if (".lora_" in name and not lora) or name == "marks":  # those hang on the tokenizer alone
+        if (".lora_" in name and not lora) or name == "marks":  # those depend on the tokenizer only
             continue
         value = weights.get(name if lora else name.replace(BASE, ""))
         known = tensor[: len(tensor) - rows] if rows else tensor
@@ -176,11 +176,11 @@ def _encoder(
         known.copy_(value)
         if not rows:
             done.whole.add(f"encoders.{place}.{name}")
-    done.loaded.append(said)
+    done.loaded.append(label)
 
 
 def _space(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
-    """Copy the projections of inputs that both have, where both span a space of one width."""
+    """Copy the projections of common inputs, if both models have a space of the same width."""
     before, space = old.space, model.space
     if before is None or space is None:
         return
@@ -190,10 +190,10 @@ def _space(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
         done.new.append("space")
         return
     for name in known:
-        place = space.inputs.index(name)
+        index = space.inputs.index(name)
         source = before.project[before.inputs.index(name)]
-        space.project[place].load_state_dict(source.state_dict())
-        done.whole.update(f"space.project.{place}.{key}" for key in source.state_dict())
+        space.project[index].load_state_dict(source.state_dict())
+        done.whole.update(f"space.project.{index}.{key}" for key in source.state_dict())
     done.loaded.append("space")
 
 
@@ -202,28 +202,28 @@ def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _embedding(old: PolymodalModel, model: PolymodalModel, pairs: dict[int, int], done: Continued) -> None:
-    """Copy what belongs to encoders that go on, and the rows of inputs that do."""
+    """Copy projection and positions of copied encoders, and the table rows of common inputs."""
     source, embedding = old.embedding, model.embedding
-    for place, before in pairs.items():
+    for index, before in pairs.items():
         for kind in ("project", "position"):
-            part = cast(nn.ModuleDict, getattr(embedding, kind))[str(place)]
+            part = cast(nn.ModuleDict, getattr(embedding, kind))[str(index)]
             part.load_state_dict(cast(nn.ModuleDict, getattr(source, kind))[str(before)].state_dict())
-            done.whole |= {f"embedding.{kind}.{place}.{name}" for name, _ in part.named_parameters()}
+            done.whole |= {f"embedding.{kind}.{index}.{name}" for name, _ in part.named_parameters()}
     embedding.norm.load_state_dict(source.norm.state_dict())
     done.whole |= {"embedding.norm.weight", "embedding.norm.bias"}
     names, known = list(model.encoder_of), list(old.encoder_of)
     for table in ("segment", "missing"):
         rows, values = getattr(embedding, table).weight, getattr(source, table).weight
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             if name in known:
-                rows[place] = values[known.index(name)]
+                rows[index] = values[known.index(name)]
         if set(names) <= set(known):
             done.whole.add(f"embedding.{table}.weight")
     done.loaded.append("embedding")
 
 
 def _fusion(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None:
-    """Copy the tensors of the fusion that mean the same."""
+    """Copy the corresponding tensors of the fusion."""
     fusion, name = model.fusion, f"fusion '{model.fusion.name}'"
     if not is_like(old.fusion, fusion):
         other = old.fusion.name != fusion.name
@@ -245,7 +245,7 @@ def _fusion(old: PolymodalModel, model: PolymodalModel, done: Continued) -> None
 
 
 def copy_fusion(source: FeatureFusion, fusion: FeatureFusion) -> list[str]:
-    """Copy what means the same; returns the names of the tensors of which nothing is new."""
+    """Copy corresponding tensors; returns the names of those that were copied whole."""
     before = {meaning.name: (name, meaning) for name, meaning in meanings(source).items()}
     weights, tensors, whole = source.state_dict(), fusion.state_dict(), []
     for name, meaning in meanings(fusion).items():
