@@ -12,6 +12,7 @@ from polymodal.error_analysis.subgroups import FEWEST, holm, subgroups
 from polymodal.errors import DataError
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.significance import exchange_p
+from polymodal.evaluation.statistics.subgroup_columns import EMPTY, MOST_VALUES, partition, subgroup_columns
 
 ACCURACY = Score("accuracy")
 SEEDS = range(20)

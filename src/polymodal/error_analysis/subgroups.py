@@ -11,6 +11,7 @@ import numpy as np
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.significance import exchange_p, holm
+from polymodal.evaluation.statistics.subgroup_columns import MOST_VALUES, Partition, partition
 
 LEVEL = 0.05
 """The chance, over all comparisons of a report, of one flag or more where there is nothing."""
