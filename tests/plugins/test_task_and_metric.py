@@ -38,6 +38,7 @@ def site(tmp_path, monkeypatch):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     monkeypatch.setattr(METRICS, "_metrics", list(METRICS._metrics))
     monkeypatch.setattr(METRICS, "_seen", set())
+    monkeypatch.setattr(METRICS, "_whole", {})
     yield folder
     for name in ("counts", "matthews"):
         sys.modules.pop(name, None)
@@ -144,3 +145,21 @@ def test_it_is_scikit_learns(site):
     assert evaluate("classification", probabilities, target, weight)["mcc"] == pytest.approx(
         matthews_corrcoef(target, said, sample_weight=weight)
     )
+
+
+def test_a_broken_metric_is_skipped_and_refused_by_name(site):
+    (site / "mcc-1.0.dist-info" / "entry_points.txt").write_text("[polymodal.metrics]\nmcc = ruins:mcc\n")
+    with pytest.warns(UserWarning, match="the metric 'mcc' of the package 'mcc' cannot be imported"):
+        found = evaluate("classification", torch.eye(2), torch.tensor([0, 1]))
+    assert "mcc" not in found and found["accuracy"] == 1
+    METRICS._seen.clear()
+    with pytest.raises(pm.ConfigError, match="Mend or uninstall that package"):
+        METRICS.named("mcc")
+
+
+def test_all_metrics_of_a_task_by_one_function_still_work(site):
+    (site / "counts.py").write_text("def whole(prediction, target, **decided):\n    return {'own': 1.0}\n")
+    offers = "[polymodal.metrics]\npoisson_counts = counts:whole\n"
+    (site / "counts-1.0.dist-info" / "entry_points.txt").write_text(offers)
+    with pytest.warns(DeprecationWarning, match="register them one by one"):
+        assert evaluate("poisson_counts", torch.ones(2), torch.ones(2)) == {"own": 1.0}
