@@ -23,6 +23,7 @@ from polymodal.data.readers import READERS, TextReader
 from polymodal.errors import RunError
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
+from polymodal.utils.records import JsonObject
 
 CHECKSUMS = "checksums.json"
 """SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
@@ -142,7 +143,7 @@ def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
         raise RunError(f"{path}: its normalizer makes a character {grown:,} long. Do not trust this folder")
 
 
-def _steps(normalizer: Any) -> Iterator[dict[str, Any]]:
+def _steps(normalizer: Any) -> Iterator[JsonObject]:
     """The steps of a normalizer, those of sequences in it too."""
     if isinstance(normalizer, dict):
         yield normalizer

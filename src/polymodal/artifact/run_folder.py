@@ -18,6 +18,7 @@ from polymodal.models.base import PolymodalPreTrainedModel
 from polymodal.utils.atomic import folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import quiet_libraries
+from polymodal.utils.records import JsonObject
 from polymodal.utils.threads import available_threads
 
 M = TypeVar("M", bound=PolymodalPreTrainedModel)
@@ -54,7 +55,7 @@ def model_class(path: Path) -> type[PolymodalForPrediction]:
     return PolymodalForPrediction if kind_of(path) is Kind.heads else cast(Any, PolymodalForPreTraining)
 
 
-def configuration_of(path: Path) -> dict[str, Any] | None:
+def configuration_of(path: Path) -> JsonObject | None:
     """What ``config.json`` says; None where it cannot be read, which is told when the model is."""
     try:
         config = read_json(path / "config.json")

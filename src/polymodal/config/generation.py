@@ -52,7 +52,7 @@ class GenerationConfig(Section):
         None, description="Column of conversations in the Transformers chat format, in place of templates."
     )
     language_model: LanguageModelConfig = Field(
-        default_factory=LanguageModelConfig,  # type: ignore[arg-type]
+        default_factory=LanguageModelConfig,
         description="A name, or {checkpoint: …} or {type: …, sizes}; by default a small one from scratch.",
     )
     vocabulary: int = Field(
@@ -76,7 +76,7 @@ class GenerationConfig(Section):
         le=MOST,
         description="Tokens of a packed row of several conversations; null: padded, grouped by length.",
     )
-    decoding: DecodingConfig = Field(default_factory=DecodingConfig)  # type: ignore[arg-type]
+    decoding: DecodingConfig = Field(default_factory=DecodingConfig)
     metrics: list[str] | None = Field(
         None, min_length=1, description="exact_match, bleu, …; by default what suits the answers' length."
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from polymodal.config.base import Section
+from polymodal.utils.records import JsonObject
 
 
 class ObjectiveConfig(Section):
@@ -20,7 +21,7 @@ class ObjectiveConfig(Section):
     )
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """The options of the objective that the section names."""
         return dict(self.model_extra or {})
 
@@ -43,7 +44,7 @@ class FusionConfig(Section):
     )
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """The options of the fusion that the section names."""
         return dict(self.model_extra or {})
 
@@ -103,7 +104,7 @@ class TrainConfig(Section):
     )
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JsonObject:
         """The fields of TrainingArguments that the section sets by their own names."""
         return dict(self.model_extra or {})
 

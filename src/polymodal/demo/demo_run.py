@@ -15,6 +15,7 @@ from polymodal.data.tables.table import read_table
 from polymodal.demo.demo_table import write_demo
 from polymodal.pipelines.fit import fit
 from polymodal.report.report_writing import FIGURES
+from polymodal.utils.records import JsonObject
 
 TARGET = "digit"
 SHOWN = 6
@@ -41,7 +42,7 @@ class DemoResult:
     answers: pd.DataFrame
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The result as JSON values."""
         values = asdict(self) | {"folder": str(self.folder), "table": str(self.table)}
         return values | {"answers": self.answers.to_dict(orient="records")}

@@ -34,6 +34,7 @@ from polymodal.exporting.tower_inputs import TEXT, TOWERS, choose_inputs
 from polymodal.exporting.towers import TowerModel
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import folder_aside, write_text
+from polymodal.utils.records import JsonObject
 from polymodal.utils.version import __version__
 
 SETTINGS = "config_sentence_transformers.json"
@@ -78,7 +79,7 @@ class Towers(InputModule):
                     features[f"{modality}_row"] = row
         return features
 
-    def _read(self, sample: Any, prompt: str | None) -> dict[str, Any]:
+    def _read(self, sample: Any, prompt: str | None) -> dict[str, object]:
         modality, cell = read_sample(sample, self.modalities)
         if prompt and modality == TEXT:
             cell = with_prompt(cell, prompt)
@@ -87,7 +88,7 @@ class Towers(InputModule):
             raise DataError(Problem(found=f"an empty {modality}", expected="one that holds something"))
         return {self.inputs[modality]: kept}
 
-    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, object]:
         """Add the token embeddings to the tensors of :meth:`preprocess`."""
         values = {}
         for modality, name in self.inputs.items():
@@ -106,7 +107,7 @@ class Towers(InputModule):
         """Width of the shared space."""
         return int(self.model.config.space)  # type: ignore[arg-type]
 
-    def get_config_dict(self) -> dict[str, Any]:
+    def get_config_dict(self) -> JsonObject:
         """The inputs by modality, for the printed module."""
         return dict(self.inputs)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from torch import nn
 
 from polymodal.config import Declaration, FusionConfig, InputConfig, ObjectiveConfig, TargetConfig
 from polymodal.data.processor import PolymodalProcessor
@@ -21,6 +20,7 @@ from polymodal.models.fusion.base import check_options, keyword_options
 from polymodal.models.heads import HEADS, Head
 from polymodal.models.modeling import LearningModel, PolymodalModel
 from polymodal.models.objectives.base import build_objective
+from polymodal.utils.module_lists import ModuleListOf
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import accepted
 
@@ -79,14 +79,16 @@ def build_encoders(
     return {name: encoders[name] for name in declaration.inputs}
 
 
-def reader_settings(encoders: nn.ModuleList, encoder_of: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+def reader_settings(
+    encoders: ModuleListOf[Encoder], encoder_of: Mapping[str, int]
+) -> dict[str, dict[str, Any]]:
     """By input, what its encoder requests of its reader; for :meth:`PolymodalProcessor.change_readers`.
 
     Args:
         encoders: Of a model.
         encoder_of: The index of the encoder of each input.
     """
-    return {name: cast(Encoder, encoders[index]).reader_settings for name, index in encoder_of.items()}
+    return {name: encoders[index].reader_settings for name, index in encoder_of.items()}
 
 
 def given_objective(config: ObjectiveConfig) -> Settings:

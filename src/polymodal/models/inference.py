@@ -152,7 +152,8 @@ def answer_frame(
         columns |= model.head(name).columns(name, answer, probabilities)
         if targets and name in targets and name in columns:
             columns[name] = targets[name].answers(columns[name])
-    present = batch.output.present.numpy()  # type: ignore[union-attr]
+    assert batch.output.present is not None
+    present = batch.output.present.numpy()
     names = np.array(model.config.input_names, dtype=object)
     patterns, pattern = np.unique(present, axis=0, return_inverse=True)
     lacking = np.array([", ".join(names[~row]) for row in patterns], dtype=object)

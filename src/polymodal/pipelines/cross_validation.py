@@ -22,6 +22,7 @@ from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.atomic import aside, writing
 from polymodal.utils.lock import claimed
+from polymodal.utils.records import JsonObject
 
 SUMMARY = "summary.json"
 
@@ -54,7 +55,7 @@ class Repeats:
     folds: int | None
     seeds: list[int]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As plain values."""
         counts = {"folds": self.folds, "seeds": self.seeds, "rows": self.rows}
         test = {name: {key: asdict(spread) for key, spread in m.items()} for name, m in self.test.items()}

@@ -32,6 +32,7 @@ from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import quiet_libraries
+from polymodal.utils.records import JsonObject
 
 RESULT, JOURNAL = "search.json", "search.journal"
 
@@ -69,7 +70,7 @@ class Search:
     best: int
     trials: list[Trial]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As plain values."""
         return asdict(self)
 

@@ -33,6 +33,7 @@ from polymodal.training.output_folder import (
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import CONSOLE, quiet_libraries
+from polymodal.utils.records import JsonObject
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Fits:
         """The run of a fit, by default of the best one."""
         return load_run(self.folder / (name or self.best))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As plain values."""
         values: dict[str, Any] = {"run": str(self.folder), "best": self.best, "metric": self.metric}
         values[f"{self.varied}s"] = [asdict(fit) for fit in self.fits]

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -211,7 +212,8 @@ def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str
         percent_axis(axes, "accuracy", "y")
         legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         for handle in legend.legend_handles[1:]:
-            handle.set_sizes([40])  # type: ignore[union-attr]
+            assert isinstance(handle, PathCollection)
+            handle.set_sizes([40])
         return svg(figure, "accuracy by confidence")
 
 

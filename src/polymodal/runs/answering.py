@@ -154,7 +154,7 @@ def generating(model: PolymodalForConditionalGeneration) -> Iterator[None]:
 
 def reply_batch(processor: ConversationProcessor, turns: list[Turn]) -> dict[str, Any]:
     """What ``generate`` takes: ``input_ids`` and ``attention_mask`` padded on the left, and ``inputs``."""
-    pad = int(processor.tokenizer.pad_token_id)  # type: ignore[arg-type]
+    pad = int(processor.tokenizer.pad_token_id)
     tensors = padded([turn.encoded for turn in turns], pad, side="left")
     return {name: tensors[name] for name in ("input_ids", "attention_mask")} | {
         "inputs": processor.media(turns)

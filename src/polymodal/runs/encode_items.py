@@ -65,7 +65,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def all_cells(run: EncodingRun, items: list[Any]) -> list[dict[str, Any]]:
+def all_cells(run: EncodingRun, items: list[Any]) -> list[dict[str, object]]:
     """:func:`as_cells` of every item.
 
     Raises:
@@ -82,7 +82,7 @@ def all_cells(run: EncodingRun, items: list[Any]) -> list[dict[str, Any]]:
     return cells
 
 
-def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, Any]:
+def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, object]:
     """What ``item`` says, by input.
 
     Args:
@@ -113,7 +113,7 @@ def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, Any]:
     return {name: item}
 
 
-def _row_cells(item: Mapping[str, Any], names: list[str], number: int) -> dict[str, Any]:
+def _row_cells(item: Mapping[str, Any], names: list[str], number: int) -> dict[str, object]:
     if not item.keys() & set(names):
         keys = ", ".join(map(str, item)) or "no key"
         cure = did_you_mean(str(next(iter(item), "")), names)

@@ -48,7 +48,7 @@ def stream_turn(
         yield from answer_turns(model, processor, [turn], options, precision)
         return
     chosen = within_context(model, options, len(turn.encoded.ids))
-    streamer = TextIteratorStreamer(processor.tokenizer, skip_special_tokens=True, timeout=WAIT)  # type: ignore
+    streamer = TextIteratorStreamer(processor.tokenizer, skip_special_tokens=True, timeout=WAIT)
     stopped, failed = Stopped(), []
 
     def make() -> None:

@@ -103,7 +103,7 @@ class QueryMaker:
             raise DataError([_of_query(problem) for problem in error.problems]) from None
         return self._stored(found), self._searched(input)
 
-    def _cells(self, run: PredictionRun, asked: Asked, given: str, input: str | None) -> dict[str, Any]:
+    def _cells(self, run: PredictionRun, asked: Asked, given: str, input: str | None) -> dict[str, object]:
         item = getattr(asked, given)
         if given == "query":
             return as_cells(run, item)

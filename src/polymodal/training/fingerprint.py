@@ -27,6 +27,7 @@ from polymodal.training.output_folder import has_checkpoints, prepare_folder
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import note
+from polymodal.utils.records import JsonObject
 
 FILE = "data.json"
 WHOLE = 64 * 2**20
@@ -93,7 +94,7 @@ def has_changed(folder: Path, data: Mapping[str, Any]) -> bool:
     return file.is_file() and bool(what_changed(_kept(file), _plain(data)))
 
 
-def _kept(file: Path) -> dict[str, Any]:
+def _kept(file: Path) -> JsonObject:
     """The description of data in a file.
 
     Raises:
@@ -151,7 +152,7 @@ def _unordered(column: Mapping[str, Any] | None) -> Any:
 
 def describe_tables(
     splits: Mapping[str, Table], declaration: Declaration, processor: PolymodalProcessor
-) -> dict[str, Any]:
+) -> JsonObject:
     """The data of a fit of heads or a pre-training, once they are checked: rows in order, cells, classes."""
     roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}
     names = [*declaration.targets, declaration.data.split, declaration.data.group]
@@ -171,7 +172,7 @@ def describe_tables(
 
 def describe_conversations(
     parts: Iterable[tuple[str, ConversationRows]], readers: Mapping[str, Reader]
-) -> dict[str, Any]:
+) -> JsonObject:
     """The data of a training of a language model: the conversations of each part, and their items."""
     columns: Columns = {}
     rows: dict[str, int] = {}
@@ -189,16 +190,16 @@ def describe_conversations(
     return _description(rows, columns, {})
 
 
-def _description(rows: Mapping[str, int], columns: Columns, made: Mapping[str, str]) -> dict[str, Any]:
-    told = {}
+def _description(rows: Mapping[str, int], columns: Columns, made: Mapping[str, str]) -> JsonObject:
+    described: dict[str, JsonObject] = {}
     for name, (splits, holds) in columns.items():
         every = np.concatenate([*splits.values(), np.zeros(0, np.uint64)])
-        told[name] = {
+        described[name] = {
             "holds": holds,
             "in any order": _number(np.sort(every).tobytes()),
             **{split: _number(cells.tobytes()) for split, cells in splits.items()},
         }
-    return {"rows": dict(rows), "columns": told, "made": dict(made)}
+    return {"rows": dict(rows), "columns": described, "made": dict(made)}
 
 
 def _cells(table: Any, name: str, role: str) -> Iterable[int]:

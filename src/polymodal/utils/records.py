@@ -90,7 +90,7 @@ def plain(value: Any) -> JsonValue:
         return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _rebuild(kind: type[Record], values: dict[str, Any]) -> Record:

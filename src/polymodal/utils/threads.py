@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from joblib import cpu_count
 
+from polymodal.utils.records import JsonObject
+
 FIXED = "OMP_NUM_THREADS"
 """The environment variable by which a user, or ``torchrun``, fixes the number."""
 GAIN = 0.9
@@ -48,7 +50,7 @@ class ThreadChoice:
         steps = ", ".join(f"{1000 * spent:.3g} ms with {count}" for count, spent in self.seconds.items())
         return f"{self.threads} of {self.available} threads" + (f" (a step takes {steps})" if steps else "")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The choice as JSON values."""
         return asdict(self) | {"seconds": {str(count): spent for count, spent in self.seconds.items()}}
 

@@ -58,7 +58,7 @@ def bounded(value: Any) -> Any:
     while held:
         entry = held.pop()
         if isinstance(entry, Namespace):
-            entry = entry._Namespace__attrs  # type: ignore[attr-defined]
+            entry = entry._Namespace__attrs
         rest -= 1 + (len(entry) if isinstance(entry, str) else 0)
         if rest < 0:
             raise SecurityError(TOO_LONG)
@@ -171,7 +171,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
             raise SecurityError(TOO_LONG)
         return bounded(super().call_binop(context, operator, left, right))
 
-    def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls, if what it makes is not too large."""
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
         if isinstance(owner, str) and name in ("join", "replace"):

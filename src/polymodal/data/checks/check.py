@@ -27,6 +27,7 @@ from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.data.weights import check_weights, describe_weights
 from polymodal.errors import Problem, did_you_mean
+from polymodal.utils.records import JsonObject
 
 
 @dataclass
@@ -79,7 +80,7 @@ class CheckReport(Findings):
         """Whether a fit would start."""
         return not self.problems
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The report as plain values."""
         return {"ok": self.ok, **asdict(self)}
 

@@ -7,7 +7,6 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from polymodal.data.values.amounts import find_amounts
 from polymodal.data.values.column_values import as_label, is_textual, look, parse_numbers
 from polymodal.data.values.number_formats import number_format
 from polymodal.errors import InputWarning, one_line
+from polymodal.utils.records import JsonObject
 
 EXAMPLES = 3
 MANY = 0.5
@@ -88,10 +88,10 @@ class Findings:
         some = ", ".join(f"'{one_line(name, 80)}' in {count}" for name, count in most.items())
         return [f"{one_line(self.table, 250)}: empty cells of {some} of {self.rows} rows"] * bool(some)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """For JSON: ``warnings``; cells by input that are ``missing`` and that are ``unseen``."""
         missing = dict.fromkeys(self.absent, self.rows) | self.empty
-        unseen = {
+        unseen: dict[str, JsonObject] = {
             name: {"cells": found.cells, "distinct": found.distinct, "examples": list(found.values)}
             for name, found in self.unseen.items()
         }

@@ -119,7 +119,7 @@ class TextReader(Reader):
 
     def _tokens(self, text: str, **options: Any) -> list[int]:
         with tokenizing():
-            return self.part(text, **options).input_ids  # type: ignore[no-any-return]
+            return self.part(text, **options).input_ids
 
     def blank(self) -> np.ndarray:
         """The empty text."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 from polymodal.data.tables import records
 from polymodal.data.tables.arrow_types import DEEPEST
 from polymodal.errors import DataError, Problem, one_line
+from polymodal.utils.records import JsonObject
 
 BAD_JSON = (ValueError, RecursionError)
 SPLIT = {"columns", "data"}
@@ -58,7 +59,7 @@ def _why(error: Exception) -> str:
     return "nested too deep" if isinstance(error, RecursionError) else one_line(str(error), 100)
 
 
-def _whole(text: str) -> dict[str, Any] | None:
+def _whole(text: str) -> JsonObject | None:
     """The single object of a file; None where it has one per line, or none."""
     try:
         value = json.loads(text)

@@ -143,11 +143,11 @@ class Table:
             whole = whole.set_column(index, name, pc.if_else(pa.array(kept), values, None))
         return replace(self, data=_dataset(whole, held))
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> dict[str, object]:
         """One row as a dict of plain Python values."""
         return self.missing.cleared_row(self.data[int(index)])
 
-    def rows(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[dict[str, Any]]:
+    def rows(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[dict[str, object]]:
         """Rows as dicts of plain Python values, read block by block."""
         arrow = self.data.with_format("arrow")
         wanted = range(len(self)) if indices is None else [int(index) for index in indices]

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import PolymodalError, one_line
+from polymodal.utils.records import JsonObject
 
 
 class TextFile(Protocol):
@@ -87,7 +88,7 @@ class JsonLinesWriter:
         self.file.close()
 
 
-def json_rows(rows: pa.Table) -> list[dict[str, Any]]:
+def json_rows(rows: pa.Table) -> list[JsonObject]:
     """Rows as JSON values."""
     cells = [map(_as_json, plain_cells(rows, name, "JSON")) for name in rows.column_names]
     return [dict(zip(rows.column_names, row, strict=True)) for row in zip(*cells, strict=True)]

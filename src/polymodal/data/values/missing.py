@@ -67,7 +67,7 @@ class Marks:
             return [None if self.stands_for_empty(entry) else entry for entry in cell]
         return None if self.stands_for_empty(cell) else cell
 
-    def cleared_row(self, row: dict[str, Any]) -> dict[str, Any]:
+    def cleared_row(self, row: dict[str, Any]) -> dict[str, object]:
         """A row in which every mark is None."""
         return {name: self.cleared(cell) for name, cell in row.items()}
 

@@ -126,7 +126,7 @@ class AudioEncoder(BackboneEncoder):
         names = ("rate", "seconds", "bins", "top_db", "masking", "warp", "equalize", "time_shift", "noise")
         return super().settings() | {name: getattr(self, name) for name in names}
 
-    def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:
         """Encode ``waveform`` ``(items, samples)``, or a feature extractor's tensor by its own name.
 
         ``length`` ``(items,)`` counts the samples that are sound; the rest of the fixed length is padding.
@@ -149,7 +149,7 @@ class AudioEncoder(BackboneEncoder):
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
 
-    def count(self, *, length: Tensor, **values: Tensor) -> Tensor:  # type: ignore[override]
+    def count(self, *, length: Tensor, **values: Tensor) -> Tensor:
         """See :meth:`Encoder.count`; runs once, for how many steps a whole recording gives."""
         if self.steps is None:
             whole = torch.full_like(length[:1], round(self.seconds * self.rate))

@@ -85,15 +85,15 @@ class Encoder(nn.Module):
         """Settings that the reader of its inputs has to take over, such as the size of a checkpoint."""
         return {}
 
-    def forward(self, *, row: Tensor, **values: Tensor) -> TokenSequence:
-        """Encode one input's items; ``row`` ``(items,)`` names the row of each."""
+    def forward(self, *args: Any, **values: Any) -> TokenSequence:
+        """Encode one input's items: ``row`` ``(items,)``, the row of each, and tensors by keyword."""
         raise TypeError(f"{type(self).__name__} has no forward of its own")
 
     def settings(self) -> Settings:
         """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
         raise TypeError(f"{type(self).__name__} does not say its settings")
 
-    def count(self, **values: Tensor) -> Tensor:
+    def count(self, *args: Any, **values: Any) -> Tensor:
         """How many tokens each item gives ``(items,)``, of one item or more as :meth:`forward` takes them."""
         if not self.even:
             return self._run_to_count(values)

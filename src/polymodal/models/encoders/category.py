@@ -38,6 +38,6 @@ class CategoryEncoder(Encoder):
         """See :meth:`Encoder.settings`."""
         return {"categories": self.categories, "width": self.width}
 
-    def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:
         """Encode ``value`` ``(items,)``: 0 for an unknown category, else its index from 1."""
         return single_tokens(self.embed(value), row)

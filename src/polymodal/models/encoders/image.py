@@ -102,7 +102,7 @@ class ImageEncoder(BackboneEncoder):
         names = ("size", "shift", "crop", "flip", "colour", "levels", "layer")
         return super().settings() | {name: getattr(self, name) for name in names}
 
-    def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:
         """Encode ``pixel_values`` ``(items, 3, height, width)``: uint8, or a checkpoint's own floats."""
         levels = self.levels
         if not pixel_values.is_floating_point():

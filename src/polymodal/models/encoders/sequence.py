@@ -99,7 +99,7 @@ class SequenceEncoder(BackboneEncoder):
         names = ("features", "length", "patch", "masking", "warp", "equalize")
         return super().settings() | {name: getattr(self, name) for name in names}
 
-    def forward(self, *, row: Tensor, steps: Tensor, length: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, steps: Tensor, length: Tensor) -> TokenSequence:
         """Encode ``steps`` ``(items, steps, features)``, of which ``length`` ``(items,)`` are content.
 
         Raises:

@@ -93,9 +93,7 @@ class TextEncoder(BackboneEncoder):
         """See :meth:`Encoder.settings`."""
         return super().settings() | {"max_length": self.max_length, "word_dropout": self.word_dropout}
 
-    def forward(  # type: ignore[override]
-        self, *, row: Tensor, input_ids: Tensor, attention_mask: Tensor
-    ) -> TokenSequence:
+    def forward(self, *, row: Tensor, input_ids: Tensor, attention_mask: Tensor) -> TokenSequence:
         """Encode ``input_ids`` ``(items, length)``; ``attention_mask``, as long, is 1 on content."""
         if self.varies and self.word_dropout:
             padding = getattr(self.config.get_text_config(), "pad_token_id", None) or 0

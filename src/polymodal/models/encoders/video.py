@@ -109,7 +109,7 @@ class VideoEncoder(BackboneEncoder):
         names = ("frames", "size", "shift", "crop", "flip", "colour", "levels")
         return super().settings() | {name: getattr(self, name) for name in names}
 
-    def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, pixel_values: Tensor) -> TokenSequence:
         """Encode ``pixel_values`` ``(items, frames, 3, height, width)``: uint8, or a processor's floats."""
         levels = self.levels
         if not pixel_values.is_floating_point():

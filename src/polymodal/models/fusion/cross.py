@@ -17,6 +17,7 @@ from polymodal.models.fusion.base import (
     transformer_layer,
 )
 from polymodal.models.outputs import EmbeddedInput, FusedState
+from polymodal.utils.module_lists import ModuleListOf
 
 
 class CrossAttentionLayer(nn.Module):
@@ -62,8 +63,8 @@ class CrossModalStream(nn.Module):
 
     def __init__(self, *, width: int, sources: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.cross = nn.ModuleList(
-            nn.ModuleList(CrossAttentionLayer(width, heads, dropout) for _ in range(layers))
+        self.cross = ModuleListOf(
+            ModuleListOf(CrossAttentionLayer(width, heads, dropout) for _ in range(layers))
             for _ in range(sources)
         )
         self.combine = nn.Linear(sources * width, width) if sources > 1 else nn.Identity()
@@ -74,7 +75,7 @@ class CrossModalStream(nn.Module):
         streams = []
         for layers, (source, source_mask) in zip(self.cross, sources, strict=True):
             stream = tokens
-            for layer in layers:  # type: ignore[attr-defined]
+            for layer in layers:
                 stream = layer(stream, source, source_mask)
             streams.append(stream)
         joined = self.combine(torch.cat(streams, dim=-1)) if streams else tokens

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from polymodal.models.fusion.base import FUSIONS, Fusion, join, require_positive, transformer_layer
 from polymodal.models.outputs import EmbeddedInput, FusedState
+from polymodal.utils.module_lists import ModuleListOf
 
 
 @FUSIONS.register("transformer")
@@ -74,9 +75,8 @@ class BottleneckFusion(Fusion):
         require_positive(layers=layers, bottlenecks=bottlenecks)
         self.query = nn.Parameter(torch.randn(len(self.inputs), 1, width) * 0.02)
         self.bottleneck = nn.Parameter(torch.randn(1, bottlenecks, width) * 0.02)
-        self.layers = nn.ModuleList(
-            nn.ModuleList(transformer_layer(width, heads, dropout) for _ in self.inputs)
-            for _ in range(layers)
+        self.layers = ModuleListOf(
+            ModuleListOf(transformer_layer(width, heads, dropout) for _ in self.inputs) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -98,10 +98,13 @@ class BottleneckFusion(Fusion):
 
     @staticmethod
     def _exchange(
-        layers: nn.Module, streams: list[Tensor], masks: list[Tensor], shared: Tensor
+        layers: ModuleListOf[nn.TransformerEncoderLayer],
+        streams: list[Tensor],
+        masks: list[Tensor],
+        shared: Tensor,
     ) -> tuple[list[Tensor], Tensor]:
         width, after, votes = shared.shape[1], [], []
-        for layer, stream, mask in zip(layers, streams, masks, strict=True):  # type: ignore[call-overload]
+        for layer, stream, mask in zip(layers, streams, masks, strict=True):
             tokens, mask = prepend(shared, stream, mask)
             tokens = layer(tokens, src_key_padding_mask=~mask)
             votes.append(tokens[:, :width])

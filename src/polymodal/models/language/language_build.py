@@ -38,7 +38,7 @@ def build_generation_model(
     named = declaration.generation.language_model
     connectors = {}
     for name, entry in declaration.inputs.items():
-        chosen = entry.connector or ConnectorConfig()  # type: ignore[call-arg]
+        chosen = entry.connector or ConnectorConfig()
         connectors[name] = {"type": chosen.type, **chosen.options}
     model = PolymodalForConditionalGeneration.from_parts(
         encoders, build_language_model(named, processor.tokenizer, vocabulary), processor.placeholders,

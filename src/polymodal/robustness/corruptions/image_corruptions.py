@@ -84,7 +84,7 @@ def _image(picture: Image.Image | np.ndarray) -> Image.Image:
 
 
 def _like(image: Image.Image, picture: Picture) -> Picture:
-    return image if isinstance(picture, Image.Image) else np.asarray(image)  # type: ignore[return-value]
+    return image if isinstance(picture, Image.Image) else np.asarray(image)
 
 
 PICTURES = (

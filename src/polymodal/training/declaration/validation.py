@@ -278,14 +278,14 @@ def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -
             _check_sizes(given, config.modality)
         try:
             with torch.device("meta"):
-                ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)  # type: ignore[call-arg, misc]
+                ENCODERS[config.modality](given.type or given.checkpoint, **given.sizes)
         except StrictDataclassError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
             raise ConfigError(f"the model type '{given.type}' refuses {given.sizes}: {reason}") from None
     elif config.lora or config.unfreeze_last:
         known = load_pretrained(AutoConfig, str(given.checkpoint)).to_dict()
         with torch.device("meta"):
-            ENCODERS[config.modality](known, **tuning(config))  # type: ignore[call-arg, misc]
+            ENCODERS[config.modality](known, **tuning(config))
 
 
 def _check_known(config: InputConfig, known: Mapping[str, Any]) -> None:
@@ -347,7 +347,7 @@ def check_checkpointing(
         if given and given.checkpoint and not isinstance(kind, dict):
             kind = load_pretrained(AutoConfig, given.checkpoint).to_dict()
         with torch.device("meta"):
-            encoder: Any = ENCODERS[config.modality](kind, **sizes)  # type: ignore[call-arg, misc]
+            encoder: Any = ENCODERS[config.modality](kind, **sizes)
         if encoder.backbone.supports_gradient_checkpointing:
             return
         kinds.append(f"'{name}' is read by {encoder.config.model_type}")

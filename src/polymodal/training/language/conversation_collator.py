@@ -107,6 +107,6 @@ class ConversationCollator:
 
     def __call__(self, turns: Sequence[Turn]) -> dict[str, Any]:
         encoded = [turn.encoded for turn in turns]
-        pad = int(self.processor.tokenizer.pad_token_id)  # type: ignore[arg-type]
+        pad = int(self.processor.tokenizer.pad_token_id)
         tensors = packed(encoded) if self.packed else padded(encoded, pad)
         return {**tensors, "inputs": self.processor.media(turns, form=self.form)}

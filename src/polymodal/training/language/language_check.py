@@ -18,6 +18,7 @@ from polymodal.training.language.language_job import LanguageJob
 from polymodal.training.language.prompt_leakage import repeated_prompts, shown_answers
 from polymodal.training.loop.packed_attention import check_packing
 from polymodal.utils.progress import progress
+from polymodal.utils.records import JsonObject
 
 LISTED = 20
 """Rows that are too long, and are named one by one."""
@@ -160,7 +161,7 @@ def _require_rows(job: LanguageJob, report: CheckReport) -> None:
                 report.problems.append(Problem(file=rows.table.name, found=found, expected="one or more"))
 
 
-def _describe(job: LanguageJob) -> dict[str, Any]:
+def _describe(job: LanguageJob) -> JsonObject:
     """Token counts of the training rows, and the first of them as the model will see it."""
     stage = job.stages[-1]
     rows = stage.rows["train"]

@@ -18,14 +18,13 @@ from polymodal.training.loop.language_trainer import train_language
 from polymodal.utils.atomic import write_text
 from polymodal.utils.distributed import on_main
 from polymodal.utils.progress import note
+from polymodal.utils.records import JsonObject
 
 RESULTS = "told.json"
 """Results of a stage, for a training that is resumed in a later one."""
 
 
-def train_stages(
-    job: LanguageJob, folder: Path, *, resume: bool = False, quiet: bool = False
-) -> dict[str, Any]:
+def train_stages(job: LanguageJob, folder: Path, *, resume: bool = False, quiet: bool = False) -> JsonObject:
     """Train the model of ``job`` stage by stage; each ends at its best epoch.
 
     Checkpoints of a stage are in ``folder/checkpoints/<stage>``.
@@ -62,7 +61,7 @@ def train_stages(
     return results
 
 
-def _remembered(place: Path) -> dict[str, Any] | None:
+def _remembered(place: Path) -> JsonObject | None:
     """The results of a completed stage."""
     return json.loads((place / RESULTS).read_text(encoding="utf-8")) if (place / RESULTS).is_file() else None
 

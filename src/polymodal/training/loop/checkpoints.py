@@ -7,7 +7,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +119,9 @@ def _is_stored(tensor: torch.Tensor) -> bool:
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
-def state_of(checkpoint: Path) -> dict[str, Any]:
-    """The Trainer's state in a checkpoint."""
-    return read_json(checkpoint / STATE)  # type: ignore[no-any-return]
+def state_of(checkpoint: Path) -> Mapping[str, Any]:
+    """The state of the Trainer in a checkpoint, as Transformers writes it."""
+    return read_json(checkpoint / STATE)
 
 
 def has_ended(checkpoint: Path) -> bool:

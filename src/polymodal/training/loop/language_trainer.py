@@ -20,6 +20,7 @@ from polymodal.training.loop.arguments import training_arguments
 from polymodal.training.loop.loss_monitor import LossMonitor
 from polymodal.training.loop.loss_normalizers import IdleInputs
 from polymodal.training.loop.packed_attention import attending_apart
+from polymodal.training.loop.parameter_groups import ParameterGroup, grouped
 from polymodal.training.loop.samplers import (
     BatchesByEpoch,
     EpochOfSampler,
@@ -98,18 +99,14 @@ class LanguageTrainer(CheckpointedTrainer):
             self.optimizer = kind(self._groups(self.model, decayed), **options)
         return self.optimizer
 
-    def _groups(self, model: PolymodalForConditionalGeneration, decayed: set[str]) -> list[dict[str, Any]]:
-        slower = {id(parameter) for parameter in pretrained_parameters(model)}
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                known = id(parameter) in slower and ".lora_" not in name
-                rate = self.pretrained_learning_rate if known else self.args.learning_rate
-                groups.setdefault((rate, name in decayed), []).append(parameter)
-        return [
-            {"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay if decays else 0.0}
-            for (rate, decays), parameters in groups.items()
-        ]
+    def _groups(self, model: PolymodalForConditionalGeneration, decayed: set[str]) -> list[ParameterGroup]:
+        pretrained = {id(parameter) for parameter in pretrained_parameters(model)}
+
+        def rate_of(name: str, parameter: nn.Parameter) -> float:
+            known = id(parameter) in pretrained and ".lora_" not in name
+            return self.pretrained_learning_rate if known else self.args.learning_rate
+
+        return grouped(model, rate_of, decayed, self.args.weight_decay)
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """The mean loss per validation token, and ``selection``, of which higher is better."""

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import TypedDict
 
 from torch import nn
 
 from polymodal.models.encoders.tuning import BEFORE, layers_of
 from polymodal.models.modeling import LearningModel
 from polymodal.models.weighting import LEARNING_RATE
+
+
+class ParameterGroup(TypedDict):
+    """A group of an optimizer's parameters.
+
+    Attributes:
+        params: The parameters.
+        lr: Their learning rate.
+        weight_decay: Their weight decay.
+    """
+
+    params: list[nn.Parameter]
+    lr: float
+    weight_decay: float
+
+
+def grouped(
+    model: nn.Module, rate_of: Callable[[str, nn.Parameter], float], decayed: Collection[str], decay: float
+) -> list[ParameterGroup]:
+    """The trainable parameters by learning rate and weight decay, in the order of the model.
+
+    Args:
+        model: Whose parameters are trained.
+        rate_of: The learning rate of a parameter, from its name and itself.
+        decayed: Names of parameters with weight decay.
+        decay: The weight decay of these.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((rate_of(name, parameter), name in decayed), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay if decays else 0.0}
+        for (rate, decays), parameters in groups.items()
+    ]
 
 
 def parameter_groups(
@@ -20,30 +55,25 @@ def parameter_groups(
     pretrained_learning_rate: float,
     layer_decay: float,
     weight_decay: float,
-) -> list[dict[str, Any]]:
-    """The trainable parameters by learning rate and weight decay, for PyTorch's optimizers.
+) -> list[ParameterGroup]:
+    """The trainable parameters by learning rate and weight decay, as PyTorch's optimizers take them.
 
     Args:
-        model: The model.
-        decayed: Names of the parameters with weight decay.
-        learning_rate: Learning rate of new parameters (heads, fusion, encoders from scratch) and of adapters.
-        pretrained_learning_rate: Learning rate of pretrained parameters, of an encoder of its last layer and
-            what follows it.
-        layer_decay: Factor on the learning rate from each layer to the one below it.
-        weight_decay: Weight decay of ``decayed``.
+        model: Whose parameters are trained.
+        decayed: Names of parameters with weight decay.
+        learning_rate: Of new parameters: heads, fusion, encoders from scratch, adapters.
+        pretrained_learning_rate: Of pretrained parameters; in an encoder, of the last layer and what follows.
+        layer_decay: The factor from the learning rate of each layer to that of the layer below it.
+        weight_decay: Of the parameters in ``decayed``.
     """
     slower = pretrained_rates(model, pretrained_learning_rate, layer_decay)
     weights = {id(parameter) for parameter in model.weighting.parameters()}
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            rate = slower.get(id(parameter), learning_rate)
-            rate *= LEARNING_RATE if id(parameter) in weights else 1
-            groups.setdefault((rate, name in decayed), []).append(parameter)
-    return [
-        {"params": parameters, "lr": rate, "weight_decay": weight_decay if decays else 0.0}
-        for (rate, decays), parameters in groups.items()
-    ]
+
+    def rate_of(_: str, parameter: nn.Parameter) -> float:
+        rate = slower.get(id(parameter), learning_rate)
+        return rate * (LEARNING_RATE if id(parameter) in weights else 1)
+
+    return grouped(model, rate_of, decayed, weight_decay)
 
 
 def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> dict[int, float]:

@@ -19,7 +19,7 @@ from polymodal.training.loop.arguments import batch_form, training_arguments
 from polymodal.training.loop.loss_monitor import LossMonitor
 from polymodal.training.loop.loss_normalizers import DropIdleGradients, idle_encoders, step_normalizers
 from polymodal.training.loop.model_selection import validation_metrics
-from polymodal.training.loop.parameter_groups import parameter_groups
+from polymodal.training.loop.parameter_groups import ParameterGroup, parameter_groups
 from polymodal.training.loop.samplers import EvenSampler
 from polymodal.training.loop.trainer_base import CheckpointedTrainer
 from polymodal.utils.distributed import is_main
@@ -112,8 +112,8 @@ class PolymodalTrainer(CheckpointedTrainer):
         """Log as the Trainer, with the parts of the training loss."""
         super().log(logs | self.watch.means() if "loss" in logs else logs, start_time)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups: see :func:`polymodal.training.loop.parameter_groups.parameter_groups`."""
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """See :func:`polymodal.training.loop.parameter_groups.parameter_groups`."""
         model = self.model
         return parameter_groups(
             model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,

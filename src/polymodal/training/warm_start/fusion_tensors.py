@@ -18,9 +18,9 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from polymodal.models.fusion import FeatureFusion, Fusion
+from polymodal.utils.records import JsonObject
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def is_like(one: FeatureFusion, other: FeatureFusion) -> bool:
     return (one.name, one.width) == (other.name, other.width) and _options(one) == _options(other)
 
 
-def _options(fusion: FeatureFusion) -> dict[str, Any]:
+def _options(fusion: FeatureFusion) -> JsonObject:
     parameters = inspect.signature(type(fusion.fusion)).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "width"}
     return {**defaults, **fusion.options, "dropout": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from polymodal.config import Declaration
@@ -16,6 +17,7 @@ from polymodal.training.warm_start.start import Start
 from polymodal.training.warm_start.transfer import continue_from
 from polymodal.utils.distributed import is_main
 from polymodal.utils.progress import note
+from polymodal.utils.records import Record, key
 
 SHOWN = 5
 """Most new categories in a message."""
@@ -50,22 +52,40 @@ def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str
                 yield f"{len(new)} categor{'ies' if len(new) > 1 else 'y'} of {name} ({listed})"
 
 
-def describe_start(job: Job[Any]) -> dict[str, Any] | None:
-    """The entry of the start in ``metrics.json``: ``from``, ``loaded``, ``new`` and ``dropped``."""
+@dataclass(frozen=True, kw_only=True)
+class StartRecord(Record):
+    """The warm start of a fit, as ``metrics.json`` has it.
+
+    Attributes:
+        folder: The run that it started from.
+        loaded: Parts whose weights were loaded.
+        new: Parts with new weights.
+        dropped: Parts of the run that were not loaded, with the reason.
+    """
+
+    folder: str = field(metadata=key("from"))
+    loaded: list[str]
+    new: list[str]
+    dropped: list[str]
+
+
+def describe_start(job: Job[Any]) -> StartRecord | None:
+    """The warm start of a fit; None where there was none."""
     if job.start is None or job.started is None:
         return None
     names = [name for name in job.start.inputs if name not in job.declaration.inputs]
     dropped = [f"{name} ({job.start.dropped.get(name, 'not among the inputs')})" for name in names]
-    loaded, new = job.started.loaded, job.started.new
-    return {"from": str(job.start.folder), "loaded": loaded, "new": new, "dropped": dropped}
+    return StartRecord(
+        folder=str(job.start.folder), loaded=job.started.loaded, new=job.started.new, dropped=dropped
+    )
 
 
 def print_start(job: Job[Any], quiet: bool) -> None:
-    """Print the entry of :func:`describe_start` in one line."""
-    entry = describe_start(job)
-    if entry:
-        listed = {name: "; ".join(gathered(entry[name])) for name in ("loaded", "new", "dropped")}
-        line = f"from {entry['from']}: loaded {listed['loaded']}. New: {listed['new']}"
+    """Print the record of :func:`describe_start` in one line."""
+    start = describe_start(job)
+    if start:
+        listed = {name: "; ".join(gathered(start[name])) for name in ("loaded", "new", "dropped")}
+        line = f"from {start.folder}: loaded {listed['loaded']}. New: {listed['new']}"
         line += f". Left out: {listed['dropped']}" if listed["dropped"] else ""
         note(line, quiet or not is_main())
 
