@@ -1,22 +1,92 @@
-"""Subgroups of the rows on which a model does worse or better than on the others, and whether by chance."""
+"""Subgroups of the rows with a significantly lower or higher score than the other rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from polymodal.evaluation.metrics.scores import Score
-from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
+from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.evaluation.statistics.significance import exchange_p, holm
 from polymodal.evaluation.statistics.subgroup_columns import MOST_VALUES, Partition, partition
+from polymodal.utils.records import Record
 
 LEVEL = 0.05
-"""The chance, over all comparisons of a report, of one flag or more where there is nothing."""
+"""The familywise error rate: of one false flag or more over all comparisons of a report."""
 FEWEST = 10
 """Rows, and groups of rows, that a subgroup and its rest must have to be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subgroup(Record):
+    """A subgroup of the rows.
+
+    Attributes:
+        value: Of the column, or a range of numbers.
+        rows: Number of rows.
+        groups: Number of clusters of rows.
+        score: On these rows.
+        gap: The score less that of the other rows; None where there are no others.
+        p: Of the permutation test against the other rows; None where it was not tested.
+        corrected: ``p`` corrected for all comparisons (Holm 1979).
+        flagged: Whether the gap is significant.
+        untested: Why it was not tested; None where it was.
+    """
+
+    value: str
+    rows: int
+    groups: int
+    score: Estimate
+    gap: Estimate | None
+    p: float | None = None
+    corrected: float | None = None
+    flagged: bool = False
+    untested: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubgroupColumn(Record):
+    """The subgroups of a column.
+
+    Attributes:
+        column: Its name.
+        kind: ``values``, or ``numbers`` cut at their quartiles.
+        distinct: Number of distinct values.
+        note: A remark on the subgroups, or None.
+        subgroups: The subgroups.
+    """
+
+    column: str
+    kind: str
+    distinct: int
+    note: str | None
+    subgroups: list[Subgroup]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubgroupFigures(Record):
+    """The comparison of subgroups.
+
+    Attributes:
+        score: Name of the metric.
+        level: The familywise error rate of the flags.
+        correction: Name of the correction for multiple testing.
+        tested: Number of comparisons.
+        rows: Number of rows.
+        all: The score of all rows.
+        columns: The columns with their subgroups.
+    """
+
+    score: str
+    level: float
+    correction: str
+    tested: int
+    rows: int
+    all: Estimate
+    columns: list[SubgroupColumn]
 
 
 @dataclass(frozen=True)
@@ -49,7 +119,7 @@ def subgroups(
     seed: int = 0,
     level: float = LEVEL,
     most: int = MOST_VALUES,
-) -> dict[str, Any]:
+) -> SubgroupFigures:
     """The score of every subgroup, how far it is from that of all other rows, and which gaps are no chance.
 
     The intervals of 95 % are from resampled groups of rows, the same resamples for both sides of a gap. The
@@ -71,13 +141,6 @@ def subgroups(
         seed: Of the resamples and the exchanges.
         level: See above.
         most: Values of a column that are shown one by one.
-
-    Returns:
-        ``score``, its name; ``level``; ``correction``; ``tested``, the number of comparisons; ``rows``;
-        ``all``, the score of all rows; and ``columns``, each ``column``, ``kind``, ``distinct``, ``note`` and
-        ``subgroups``: ``value``, ``rows``, ``groups``, ``score``, ``gap`` (the score less that of the other
-        rows, None where there are none), ``p``, ``corrected``, ``flagged`` and ``untested``, the reason why
-        there is no p, or None.
     """
     measured = _comparable(score, statistics)
     bootstrap = Bootstrap(groups, seed=seed)
@@ -86,17 +149,26 @@ def subgroups(
     if wrong:
         raise ValueError(f"column '{wrong[0]}' has another number of rows than the statistics")
     found = [_column(name, part, measured, bootstrap) for name, part in parts.items()]
-    tested = _test(found, parts, measured, bootstrap, level, seed)
+    tests, tested = _test(found, parts, measured, bootstrap, seed)
     everything = np.ones(len(statistics), dtype=bool)
-    return {
-        "score": score.name,
-        "level": level,
-        "correction": "Holm",
-        "tested": tested,
-        "rows": len(statistics),
-        "all": estimate(measured.of(everything), measured.resampled(bootstrap, everything)),
-        "columns": found,
-    }
+    return SubgroupFigures(
+        score=score.name,
+        level=level,
+        correction="Holm",
+        tested=tested,
+        rows=len(statistics),
+        all=estimate(measured.of(everything), measured.resampled(bootstrap, everything)),
+        columns=[
+            replace(
+                column,
+                subgroups=[
+                    _judged(entry, tests.get((number, index)), level)
+                    for index, entry in enumerate(column.subgroups)
+                ],
+            )
+            for number, column in enumerate(found)
+        ],
+    )
 
 
 def _comparable(score: Score, statistics: np.ndarray) -> Measured:
@@ -111,7 +183,7 @@ def _comparable(score: Score, statistics: np.ndarray) -> Measured:
     return Measured(Score("accuracy"), np.stack([explained, one], axis=1))
 
 
-def _column(name: str, part: Partition, measured: Measured, bootstrap: Bootstrap) -> dict[str, Any]:
+def _column(name: str, part: Partition, measured: Measured, bootstrap: Bootstrap) -> SubgroupColumn:
     """A column's subgroups with their scores and gaps, before any is tested."""
     entries = []
     for place, value in enumerate(part.names):
@@ -121,30 +193,21 @@ def _column(name: str, part: Partition, measured: Measured, bootstrap: Bootstrap
         if not mask.all():
             gap = estimate(point - measured.of(~mask), drawn - measured.resampled(bootstrap, ~mask))
         entries.append(
-            {
-                "value": value,
-                "rows": int(mask.sum()),
-                "groups": _group_count(bootstrap, mask),
-                "score": estimate(point, drawn),
-                "gap": gap,
-                "p": None,
-                "corrected": None,
-                "flagged": False,
-                "untested": _untested(mask, place == part.rest, gap, bootstrap),
-            }
+            Subgroup(
+                value=value,
+                rows=int(mask.sum()),
+                groups=_group_count(bootstrap, mask),
+                score=estimate(point, drawn),
+                gap=gap,
+                untested=_untested(mask, place == part.rest, gap, bootstrap),
+            )
         )
-    return {
-        "column": name,
-        "kind": part.kind,
-        "distinct": part.distinct,
-        "note": part.note,
-        "subgroups": entries,
-    }
+    return SubgroupColumn(
+        column=name, kind=part.kind, distinct=part.distinct, note=part.note, subgroups=entries
+    )
 
 
-def _untested(
-    mask: np.ndarray, is_rest: bool, gap: Mapping[str, Any] | None, bootstrap: Bootstrap
-) -> str | None:
+def _untested(mask: np.ndarray, is_rest: bool, gap: Estimate | None, bootstrap: Bootstrap) -> str | None:
     """Why a subgroup cannot be compared with the other rows, or None where it can."""
     if is_rest:
         return "several values together"
@@ -155,7 +218,7 @@ def _untested(
             return f"{of}fewer than {FEWEST} rows"
         if _group_count(bootstrap, rows) < FEWEST:
             return f"{of}fewer than {FEWEST} groups of rows"
-    return "the score is not defined" if gap["value"] is None else None
+    return "the score is not defined" if gap.value is None else None
 
 
 def _group_count(bootstrap: Bootstrap, mask: np.ndarray) -> int:
@@ -163,33 +226,44 @@ def _group_count(bootstrap: Bootstrap, mask: np.ndarray) -> int:
 
 
 def _test(
-    found: Sequence[dict[str, Any]],
+    found: Sequence[SubgroupColumn],
     parts: Mapping[str, Partition],
     measured: Measured,
     bootstrap: Bootstrap,
-    level: float,
     seed: int,
-) -> int:
-    """Put p-values and flags into the subgroups that can be compared; gives the number of comparisons.
+) -> tuple[dict[tuple[int, int], tuple[float, float]], int]:
+    """Compare every subgroup that can be compared with the other rows.
 
-    A subgroup and its complement are one comparison, as are columns that say the same.
+    A subgroup and its complement are one comparison, as are columns with the same subgroups.
+
+    Returns:
+        The p-value and the corrected one by the indices of column and subgroup; the number of comparisons.
     """
-    comparisons: dict[bytes, tuple[np.ndarray, list[dict[str, Any]]]] = {}
-    for column, part in zip(found, parts.values(), strict=True):
-        for place, entry in enumerate(column["subgroups"]):
-            if entry["untested"] is None:
-                mask = part.codes == place
+    comparisons: dict[bytes, tuple[np.ndarray, list[tuple[int, int]]]] = {}
+    for number, (column, part) in enumerate(zip(found, parts.values(), strict=True)):
+        for index, entry in enumerate(column.subgroups):
+            if entry.untested is None:
+                mask = part.codes == index
                 key = np.packbits(mask ^ mask[0]).tobytes()
-                comparisons.setdefault(key, (mask, []))[1].append(entry)
+                comparisons.setdefault(key, (mask, []))[1].append((number, index))
     raw = [
         exchange_p(
             measured.score, measured.statistics, mask, bootstrap.codes, len(comparisons), (seed, number)
         )
         for number, (mask, _) in enumerate(comparisons.values())
     ]
-    for p, corrected, (_, entries) in zip(raw, holm(raw), comparisons.values(), strict=True):
-        for entry in entries:
-            low, high = entry["gap"]["low"], entry["gap"]["high"]
-            apart = low is not None and (low > 0 or high < 0)
-            entry |= {"p": p, "corrected": corrected, "flagged": bool(corrected <= level and apart)}
-    return len(comparisons)
+    tests = {
+        where: (p, corrected)
+        for p, corrected, (_, alike) in zip(raw, holm(raw), comparisons.values(), strict=True)
+        for where in alike
+    }
+    return tests, len(comparisons)
+
+
+def _judged(entry: Subgroup, test: tuple[float, float] | None, level: float) -> Subgroup:
+    """A subgroup with its p-values, flagged where the gap is significant."""
+    if test is None or entry.gap is None:
+        return entry
+    low, high = entry.gap.low, entry.gap.high
+    is_apart = low is not None and high is not None and (low > 0 or high < 0)
+    return replace(entry, p=test[0], corrected=test[1], flagged=bool(test[1] <= level and is_apart))

@@ -13,7 +13,7 @@ import torch
 from polymodal.config import ReportConfig, TargetConfig
 from polymodal.data.collator import RowDataset
 from polymodal.error_analysis.error_analysis import failures
-from polymodal.error_analysis.subgroups import subgroups
+from polymodal.error_analysis.subgroups import SubgroupFigures, subgroups
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
@@ -143,7 +143,9 @@ def _target(
     interactions = shared.emap.targets.get(name, {}) if shared.emap else {}
     failing = target_failures(asked, name, trial, groups)
     return replace(
-        target_report(asked, name, trial, worth, failing, verdict(worth, interactions, failing["subgroups"])),
+        target_report(
+            asked, name, trial, worth, failing, verdict(worth, interactions, failing["subgroups"] or None)
+        ),
         emap=interactions,
         emap_rows=shared.emap.rows if shared.emap else 0,
         robustness=Robustness(
@@ -197,7 +199,7 @@ def target_failures(
         groups: ``(rows,)`` cluster ids.
         take_apart: Whether to measure each input's contribution to the worst predictions.
     """
-    return _failures(asked, name, trial, take_apart) | {"subgroups": _subgroups(asked, trial, groups)}
+    return _failures(asked, name, trial, take_apart) | {"subgroups": _subgroups(asked, trial, groups) or {}}
 
 
 def _calibration(
@@ -209,10 +211,10 @@ def _calibration(
     return task_of(trial.head.task).calibration(trial.head, rows, metrics, config)
 
 
-def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> dict[str, Any]:
-    """The comparison of the declared subgroups; empty where there are none."""
+def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> SubgroupFigures | None:
+    """The comparison of the declared subgroups; None where there are none."""
     if not asked.config.by or asked.run.declaration.data.private:  # values that few rows may have
-        return {}
+        return None
     columns = subgroup_columns(asked.rows.table, asked.config.by, trial.known)
     statistics = trial.of(trial.full)
     return subgroups(trial.score, statistics, groups[trial.known], columns, seed=asked.seed)

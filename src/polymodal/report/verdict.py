@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from polymodal.error_analysis.subgroups import SubgroupFigures
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
 from polymodal.importance.emap import Interaction
 from polymodal.importance.importance import InputImportance, OverallScore
@@ -66,7 +66,7 @@ class SortedInputs:
 def verdict(
     worth: InputImportance,
     emap: Mapping[str, Interaction] | None = None,
-    compared: Mapping[str, Any] | None = None,
+    compared: SubgroupFigures | None = None,
 ) -> Verdict:
     """The figures of one target in words.
 
@@ -195,15 +195,15 @@ def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
     return sentences
 
 
-def _weak_groups(score: str, compared: Mapping[str, Any] | None) -> list[str]:
+def _weak_groups(score: str, compared: SubgroupFigures | None) -> list[str]:
     """The subgroups with a significantly lower score."""
     if not compared:
         return []
     weak = [
-        f"‘{column['column']}’ is {entry['value']} ({difference(score, entry['gap'], sign=True)})"
-        for column in compared["columns"]
-        for entry in column["subgroups"]
-        if entry["flagged"] and entry["gap"]["value"] < 0
+        f"‘{column.column}’ is {entry.value} ({difference(score, entry.gap, sign=True)})"
+        for column in compared.columns
+        for entry in column.subgroups
+        if entry.flagged and entry.gap is not None and (entry.gap.value or 0.0) < 0
     ]
     return [f"It does worse, and not by chance, where {part}." for part in weak]
 

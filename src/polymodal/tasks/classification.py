@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,63 @@ from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.models.heads import Classifier, Head
 from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
 from polymodal.tasks.temperature import class_logits, probability_columns, reliability, tune_temperature
+from polymodal.utils.records import Record, key
 
 USUAL_METRIC = "macro_f1"
 """The metric that thresholds are chosen by, where ``train.metric`` does not depend on them."""
 MOST_CLASSES = 30
-"""A matrix of more classes is no longer read."""
+"""The largest confusion matrix that is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusedWith(Record):
+    """The class that a class is most often taken for.
+
+    Attributes:
+        label: The class.
+        rows: Number of rows.
+    """
+
+    label: str = field(metadata=key("class"))
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow(Record):
+    """The predictions of one class.
+
+    Attributes:
+        label: The class.
+        rows: Number of rows of the class.
+        predicted: Number of rows that it was predicted for.
+        precision: From 0 to 1; None where the class is never predicted.
+        recall: From 0 to 1; None where no row has the class.
+        f1: From 0 to 1; None where the class neither occurs nor is predicted.
+        confused_with: What its rows are most often taken for; None where none is mistaken.
+    """
+
+    label: str = field(metadata=key("class"))
+    rows: int
+    predicted: int = field(metadata=key("said"))
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    confused_with: ConfusedWith | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion(Record):
+    """A confusion matrix.
+
+    Attributes:
+        classes: Names in declared order.
+        counts: Numbers of rows by true class and predicted class.
+        note: A remark on classes that are not shown, or None.
+    """
+
+    classes: list[str]
+    counts: list[list[int]]
+    note: str | None
 
 
 @TASKS.register("classification")
@@ -141,21 +194,15 @@ def class_table(
     decided: Mapping[str, Tensor],
     classes: Sequence[str],
     weights: np.ndarray | None = None,
-) -> list[dict[str, Any]]:
-    """How each class fares; every target must be known.
+) -> list[ClassRow]:
+    """Precision, recall and F1 by class; every target must be known.
 
     Args:
         answer: Probabilities ``(rows, classes)``.
         target: ``(rows,)``.
         decided: See :meth:`polymodal.models.heads.Head.decide`.
         classes: Their names.
-        weights: ``(rows,)`` how much each row counts in precision, recall and F1; numbers of rows are counts.
-
-    Returns:
-        By class ``class``; ``rows`` that have it; ``said``, rows for which it was said; ``precision``,
-        ``recall`` and ``f1``, None where they are not defined (never said; no row; neither); and
-        ``confused_with``, the ``class`` for which its rows are most often taken and how many ``rows``, None
-        where none is mistaken.
+        weights: ``(rows,)`` sample weights of precision, recall and F1; numbers of rows are counts.
     """
     counts = _counts(answer, target, decided, len(classes))
     precision, recall, f1 = precision_recall_f1(
@@ -166,17 +213,17 @@ def class_table(
         mistaken = counts[place].copy()
         mistaken[place] = 0
         other = int(mistaken.argmax())
-        with_ = {"class": classes[other], "rows": int(mistaken[other])} if mistaken.any() else None
+        most_often = ConfusedWith(label=classes[other], rows=int(mistaken[other])) if mistaken.any() else None
         table.append(
-            {
-                "class": name,
-                "rows": int(counts[place].sum()),
-                "said": int(counts[:, place].sum()),
-                "precision": finite(precision[place]),
-                "recall": finite(recall[place]),
-                "f1": finite(f1[place]),
-                "confused_with": with_,
-            }
+            ClassRow(
+                label=name,
+                rows=int(counts[place].sum()),
+                predicted=int(counts[:, place].sum()),
+                precision=finite(precision[place]),
+                recall=finite(recall[place]),
+                f1=finite(f1[place]),
+                confused_with=most_often,
+            )
         )
     return table
 
@@ -187,36 +234,32 @@ def confusion(
     decided: Mapping[str, Tensor],
     classes: Sequence[str],
     most: int = MOST_CLASSES,
-) -> dict[str, Any]:
-    """How often each class was taken for each; of more than ``most`` classes those with most mistakes.
+) -> Confusion:
+    """The confusion matrix; of more than ``most`` classes it has those with most mistakes.
 
     Args:
         answer: As in :func:`class_table`, like the next three.
         target: The same.
         decided: The same.
         classes: The same.
-        most: How many classes the matrix may have.
-
-    Returns:
-        ``classes``, names in declared order; ``counts``, by true class and said class; ``note``, a line on
-        what is left out, or None.
+        most: The largest number of classes.
     """
     counts = _counts(answer, target, decided, len(classes))
     wrong = counts * (1 - np.eye(len(classes), dtype=int))
     shown, note = np.arange(len(classes)), None
     if len(classes) > most:
-        mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)  # as the truth, and as what was said
+        mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)  # as the truth, and as the prediction
         shown = np.sort(np.argsort(-mistakes, kind="stable")[:most])
         inside = int(wrong[np.ix_(shown, shown)].sum())
         note = (
             f"The {most} of {len(classes)} classes with most mistakes; {inside:,} of all {wrong.sum():,} "
             "mistakes are among them"
         )
-    return {
-        "classes": [classes[place] for place in shown.tolist()],
-        "counts": counts[np.ix_(shown, shown)].tolist(),
-        "note": note,
-    }
+    return Confusion(
+        classes=[classes[index] for index in shown.tolist()],
+        counts=counts[np.ix_(shown, shown)].tolist(),
+        note=note,
+    )
 
 
 def _counts(answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], classes: int) -> np.ndarray:
@@ -237,7 +280,8 @@ def precision_recall_f1(
 ) -> tuple[Any, Any, Any]:
     """Precision, recall and F1 of each of ``labels``, NaN where they are not defined."""
     if not len(true):
-        return tuple(np.full((3, len(labels)), np.nan))  # type: ignore[return-value]
+        undefined = np.full(len(labels), np.nan)
+        return undefined, undefined, undefined
     precision, recall, f1, _ = precision_recall_fscore_support(
         true, said, labels=list(labels), average=None, zero_division=np.nan, sample_weight=weights
     )

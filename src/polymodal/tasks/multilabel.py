@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,35 @@ from polymodal.models.heads import Head, MultilabelClassifier
 from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
 from polymodal.tasks.classification import class_names_of, precision_recall_f1
 from polymodal.tasks.temperature import TINY, probability_columns, reliability, tune_temperature
+from polymodal.utils.records import Record, key
 
 MOST_LABELS = 4
 """Of several predicted labels of a row so many, the surest, are explained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRow(Record):
+    """The predictions of one label; numbers of rows are counts.
+
+    Attributes:
+        label: The label.
+        rows: Rows that have it.
+        predicted: Rows that it was predicted for.
+        missed: Rows that have it, for which it was not predicted.
+        false_alarms: Rows that lack it, for which it was predicted.
+        precision: From 0 to 1; None where it is not defined, as the next two.
+        recall: From 0 to 1.
+        f1: From 0 to 1.
+    """
+
+    label: str
+    rows: int
+    predicted: int = field(metadata=key("said"))
+    missed: int
+    false_alarms: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
 
 @TASKS.register("multilabel")
@@ -144,36 +171,31 @@ def label_table(
     decided: Mapping[str, Tensor],
     classes: Sequence[str],
     weights: np.ndarray | None = None,
-) -> list[dict[str, Any]]:
-    """How each label fares; every target must be known.
+) -> list[LabelRow]:
+    """Precision, recall and F1 by label; every target must be known.
 
     Args:
         answer: Probabilities ``(rows, classes)``.
         target: The same shape, 1 where the row has the label.
         decided: See :meth:`polymodal.models.heads.Head.decide`.
         classes: Names of the labels.
-        weights: As in :func:`class_table`.
-
-    Returns:
-        By label ``label``, ``rows`` that have it, ``said``, ``missed`` (rows that have it, not said),
-        ``false_alarms`` (said, but not there), ``precision``, ``recall`` and ``f1``, None where they are not
-        defined.
+        weights: ``(rows,)`` sample weights of precision, recall and F1.
     """
-    true, said = target.numpy() > 0.5, decided.get("predicted", answer >= 0.5).numpy()
+    true, predicted = target.numpy() > 0.5, decided.get("predicted", answer >= 0.5).numpy()
     table = []
     for place, name in enumerate(classes):
-        has, claimed = true[:, place], said[:, place]
+        has, claimed = true[:, place], predicted[:, place]
         precision, recall, f1 = (score[0] for score in precision_recall_f1(has, claimed, [True], weights))
         table.append(
-            {
-                "label": name,
-                "rows": int(has.sum()),
-                "said": int(claimed.sum()),
-                "missed": int((has & ~claimed).sum()),
-                "false_alarms": int((claimed & ~has).sum()),
-                "precision": finite(precision),
-                "recall": finite(recall),
-                "f1": finite(f1),
-            }
+            LabelRow(
+                label=name,
+                rows=int(has.sum()),
+                predicted=int(claimed.sum()),
+                missed=int((has & ~claimed).sum()),
+                false_alarms=int((claimed & ~has).sum()),
+                precision=finite(precision),
+                recall=finite(recall),
+                f1=finite(f1),
+            )
         )
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,61 @@ from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.evaluation.statistics.conformal import conformal_quantile, fewest_rows
 from polymodal.models.heads import Head, Regressor
 from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+from polymodal.utils.records import Record
 
 MOST_POINTS = 500
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantile(Record):
+    """A quantile of the residuals.
+
+    Attributes:
+        share: Of the rows below it, from 0 to 1.
+        value: In the target's unit.
+    """
+
+    share: float
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualPoint(Record):
+    """The residual of a row, for a plot.
+
+    Attributes:
+        row: Its index in the table.
+        answer: The prediction, in the target's unit.
+        residual: The prediction less the ground truth.
+    """
+
+    row: int
+    answer: float | None
+    residual: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualSummary(Record):
+    """The residuals of predictions, in the target's unit.
+
+    Attributes:
+        rows: Number of rows.
+        bias: The mean residual.
+        mae: The mean absolute residual.
+        rmse: The root of the mean squared residual.
+        quantiles: Of the residuals.
+        points: Of at most ``MOST_POINTS`` sampled rows, in the table's order.
+        note: A remark where points were sampled, or None.
+    """
+
+    rows: int
+    bias: float | None
+    mae: float | None
+    rmse: float | None
+    quantiles: list[Quantile]
+    points: list[ResidualPoint]
+    note: str | None
 
 
 @TASKS.register("regression")
@@ -63,7 +116,7 @@ class Regression(Task):
         return number_card(answer, target, shares)
 
 
-def number_errors(rows: Answered) -> dict[str, Any]:
+def number_errors(rows: Answered) -> ResidualSummary:
     """The :func:`residual_summary` of rows."""
     return residual_summary(rows.answers, rows.targets, rows.known, seed=rows.seed, weights=rows.weights)
 
@@ -88,40 +141,35 @@ def residual_summary(
     *,
     seed: int = 0,
     weights: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """How far off numbers are; a residual is answer less truth, above zero where the answer is too high.
+) -> ResidualSummary:
+    """Residuals, predictions less ground truth: above zero where the prediction is too high.
 
     Args:
         answer: ``(rows,)`` in the target's unit.
         target: The same; every one known.
-        known: ``(rows,)`` the rows' places in the table; by default 0, 1, ….
+        known: ``(rows,)`` the rows' indices in the table; by default 0, 1, ….
         seed: Of the points.
-        weights: ``(rows,)`` how much each row counts in all but the number of rows and the points.
-
-    Returns:
-        In the target's unit: ``bias``, the mean residual; ``mae``; ``rmse``; ``quantiles`` of the residuals,
-        each ``share`` and ``value``; ``points`` for a plot, at most ``MOST_POINTS`` drawn rows in the
-        table's order, each ``row``, ``answer`` and ``residual``. Also ``rows``, and ``note``, a line where
-        points were drawn, or None.
+        weights: ``(rows,)`` sample weights, in all but the number of rows and the points.
     """
-    said, residual = answer.double().numpy(), (answer.double() - target.double()).numpy()
-    known = np.arange(len(said)) if known is None else known
-    drawn = np.random.default_rng(seed).permutation(len(said))[:MOST_POINTS]
+    predicted, residual = answer.double().numpy(), (answer.double() - target.double()).numpy()
+    known = np.arange(len(predicted)) if known is None else known
+    drawn = np.random.default_rng(seed).permutation(len(predicted))[:MOST_POINTS]
     drawn = drawn[np.argsort(known[drawn])]
-    return {
-        "rows": len(said),
-        "bias": finite(np.average(residual, weights=weights)),
-        "mae": finite(np.average(np.abs(residual), weights=weights)),
-        "rmse": finite(np.sqrt(np.average(np.square(residual), weights=weights))),
-        "quantiles": [
-            {"share": share, "value": finite(value)}
+    return ResidualSummary(
+        rows=len(predicted),
+        bias=finite(np.average(residual, weights=weights)),
+        mae=finite(np.average(np.abs(residual), weights=weights)),
+        rmse=finite(np.sqrt(np.average(np.square(residual), weights=weights))),
+        quantiles=[
+            Quantile(share=share, value=finite(value))
             for share, value in zip(QUANTILES, _quantiles(residual, weights), strict=True)
         ],
-        "points": [
-            {"row": int(known[i]), "answer": finite(said[i]), "residual": finite(residual[i])} for i in drawn
+        points=[
+            ResidualPoint(row=int(known[i]), answer=finite(predicted[i]), residual=finite(residual[i]))
+            for i in drawn
         ],
-        "note": f"{MOST_POINTS} of {len(said):,} rows, drawn" if len(said) > MOST_POINTS else None,
-    }
+        note=f"{MOST_POINTS} of {len(predicted):,} rows, drawn" if len(predicted) > MOST_POINTS else None,
+    )
 
 
 def _quantiles(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
