@@ -8,8 +8,7 @@ bounds what the files of a run spell out; it does not bound what weights remembe
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.config import InputConfig, TargetConfig
-from polymodal.data.readers.base import Content, content_of
+from polymodal.data.readers.base import READERS, Content, content_of
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import TARGETS, TargetReader
 from polymodal.data.values.column_values import as_label, as_labels, parse_numbers
+from polymodal.data.values.labels import frequent
 
 PIECES = re.compile(r"\w+|[^\w\s]+")
 """Words of a text, and runs of other marks."""
@@ -71,17 +71,13 @@ def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.Chunke
         labels = as_labels(train.values(name))
         kept = frequent(([label] for label in labels), rows)
         return _masked(train.values(name), [label in kept for label in labels])
+    if holds is Content.VALUE:
+        return READERS[config.modality].without_rare(train.values(name), config, rows)
     if holds is Content.TEXT:
         cells = [_texts(cell) for cell in train.values(name).to_pylist()]
         kept = frequent(({word for text in texts for word in _words(text)} for texts in cells), rows)
         return _array([" ".join(_kept(text, kept) for text in texts).strip() or None for texts in cells])
     return None
-
-
-def frequent(held: Iterable[Iterable[str]], rows: int) -> set[str]:
-    """What at least ``rows`` rows hold; ``held`` says of each row what it holds."""
-    counts = Counter(value for values in held for value in set(values))
-    return {value for value, count in counts.items() if count >= rows}
 
 
 def bounded(numbers: np.ndarray, rows: int) -> pa.ChunkedArray:

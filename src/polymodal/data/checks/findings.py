@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polymodal.data.readers import CategoryReader, NumberReader, Reader
-from polymodal.data.tables.table import Table
+from polymodal.data.readers import Content, NumberReader, Reader
+from polymodal.data.tables.table import Table, each_cell
 from polymodal.data.values.amounts import find_amounts
-from polymodal.data.values.column_values import as_label, is_textual, look, parse_numbers
+from polymodal.data.values.column_values import holds_objects, is_textual, look, parse_numbers
 from polymodal.data.values.number_formats import number_format
 from polymodal.errors import InputWarning, one_line
 from polymodal.utils.records import JsonObject
@@ -29,7 +30,7 @@ NEAR = 0.8
 
 @dataclass(frozen=True)
 class Unseen:
-    """The cells of a category column whose values training never saw.
+    """The cells of a column of names that hold some which training never saw.
 
     Attributes:
         cells: How many there are.
@@ -123,13 +124,13 @@ def inspect_table(
     }
     for name, reader in there.items():
         values = table.values(name)
-        if isinstance(reader, CategoryReader):
+        if reader.vocabulary is not None:
             filled, found = _unseen(values, reader)
             empty[name] = len(values) - filled
             if found:
                 unseen[name] = found
         else:
-            empty[name] = _empty_cells(values, reader.modality)
+            empty[name] = _empty_cells(values, reader)
         if isinstance(reader, NumberReader):
             written[name] = otherwise_written(values, reader.written, reader.edges)
     return Findings(
@@ -158,9 +159,11 @@ def _meant(name: str, near: str | None) -> str:
     return f". Is '{shown}' meant? Rename it"
 
 
-def _empty_cells(values: pa.ChunkedArray, modality: str) -> int:
-    """How many cells hold nothing that an input of ``modality`` could read."""
-    if modality == "number":
+def _empty_cells(values: pa.ChunkedArray, reader: Reader) -> int:
+    """How many cells hold nothing that ``reader`` could read."""
+    if reader.holds is Content.VALUE:
+        return sum(reader.is_empty(cell) for cell in each_cell(values))
+    if reader.holds is Content.NUMBER:
         numbers, bad = parse_numbers(values)
         return int(np.isnan(numbers).sum()) - len(bad)
     if is_textual(values.type):
@@ -197,22 +200,30 @@ def otherwise_written(values: pa.ChunkedArray, written: str | None, edges: Seque
     return ""
 
 
-def _unseen(values: pa.ChunkedArray, reader: CategoryReader) -> tuple[int, Unseen | None]:
-    """The filled cells of a column of categories, and those among them that training never saw."""
-    cells = look(values)
-    counts: dict[str, int] = {}
-    for value, count in zip(cells.distinct, cells.counts.tolist(), strict=True):
-        name = as_label(value)
-        if value not in reader.vocabulary:
-            counts[name] = counts.get(name, 0) + count
-    if not counts:
-        return cells.filled, None
+def _unseen(values: pa.ChunkedArray, reader: Reader) -> tuple[int, Unseen | None]:
+    """The filled cells of a column of names, and those among them with names that training never saw."""
+    counts: Counter[str] = Counter()
+    filled = unseen = 0
+    for value, count in _counted(values, reader):
+        names = reader.unknown_names(value)
+        counts.update(dict.fromkeys(names, count))
+        filled, unseen = filled + count, unseen + count * bool(names)
+    if not counts or reader.vocabulary is None:
+        return filled, None
     names = sorted(counts, key=lambda name: (-counts[name], name))
     found = Unseen(
-        cells=sum(counts.values()), filled=cells.filled, values=tuple(names[:EXAMPLES]),
-        distinct=len(names), hint=_hint(names, reader.categories),
+        cells=unseen, filled=filled, values=tuple(names[:EXAMPLES]),
+        distinct=len(names), hint=_hint(names, reader.vocabulary.names),
     )  # fmt: skip
-    return cells.filled, found
+    return filled, found
+
+
+def _counted(values: pa.ChunkedArray, reader: Reader) -> Iterable[tuple[Any, int]]:
+    """The cells that are not empty, each with how often it is there; lists one by one."""
+    if holds_objects(values.type):
+        return ((cell, 1) for cell in each_cell(values) if not reader.is_empty(cell))
+    cells = look(values)
+    return zip(cells.distinct, cells.counts.tolist(), strict=True)
 
 
 def _hint(unseen: Sequence[str], known: Sequence[str]) -> str:

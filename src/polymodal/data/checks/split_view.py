@@ -98,7 +98,7 @@ class Parts:
     def _nothing(self, split: str, column: str) -> np.ndarray:
         values = self.tables[split].values(column)
         role = self.roles.get(column)
-        if is_media(role):
+        if is_media(role) or self.holds(column) is Content.VALUE:
             return np.array([holds_nothing(cell, str(role)) for cell in each_cell(values)], dtype=bool)
         if holds_objects(values.type):
             return np.array([is_empty(cell) for cell in each_cell(values)], dtype=bool)

@@ -31,10 +31,12 @@ from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from torch import Tensor
 
     from polymodal.data.readers.columns import TrainingColumns
     from polymodal.data.tables.table import Table
+    from polymodal.data.values.vocabulary import Vocabulary
 
 
 class Content(Enum):
@@ -126,6 +128,7 @@ class Reader:
         cached: Whether reading media or text costs enough to keep the result, which then is an array.
         part: A Transformers processor that is saved beside the settings, if there is one.
         items: Most items that a cell may hold.
+        vocabulary: The names that training cells hold; None for a modality without names.
     """
 
     modality: ClassVar[str]
@@ -142,6 +145,7 @@ class Reader:
     cached: ClassVar[bool] = True
     part: Any = None
     items: int = MOST_ITEMS
+    vocabulary: Vocabulary | None = None
 
     @classmethod
     def split_items(cls, cell: Any) -> list[Any] | None:
@@ -311,6 +315,19 @@ class Reader:
         with media.open_cell(cell, root, media.LIMITS) as stream:
             return hashlib.file_digest(stream, "blake2b").digest()  # type: ignore[arg-type]
 
+    def unknown_names(self, cell: Any) -> list[str]:
+        """The names in a cell that is not empty which :attr:`vocabulary` lacks."""
+        return []
+
+    @classmethod
+    def without_rare(cls, values: pa.ChunkedArray, config: InputConfig, rows: int) -> pa.ChunkedArray | None:
+        """Training cells of other values without what fewer than ``rows`` rows hold, for a private fit.
+
+        Returns:
+            None where the reader keeps nothing that is of a few rows alone: the cells stay as they are.
+        """
+        return None
+
     def key(self, cell: Any, root: Root) -> tuple[Hashable, ...] | None:
         """What tells a cell read by this reader from others in this process; None if nothing does."""
         is_kept = self.cached and not self.holds.is_tabular
@@ -345,7 +362,8 @@ class Reader:
         """The keyword arguments, JSON values all, that build this reader again beside its ``part``."""
         return {}
 
-    def is_empty(self, cell: Any) -> bool:
+    @classmethod
+    def is_empty(cls, cell: Any) -> bool:
         """Whether the row lacks this input; pandas' words for nothing count too."""
         return media.is_empty(cell) or type(cell).__name__ in ("NAType", "NaTType")
 

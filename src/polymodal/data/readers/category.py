@@ -25,6 +25,7 @@ class CategoryReader(Reader):
     """
 
     modality = "category"
+    vocabulary: Vocabulary
     holds = Content.CATEGORY
     noun = "category"
 
@@ -56,6 +57,10 @@ class CategoryReader(Reader):
         """The category's index from 1; 0 for one that training never saw."""
         index = self.vocabulary.index(cell)
         return 0 if index is None else index + 1
+
+    def unknown_names(self, cell: Any) -> list[str]:
+        """See :class:`Reader`."""
+        return [] if cell in self.vocabulary else [as_label(cell)]
 
     def blank(self) -> int:
         """An unknown category."""

@@ -71,7 +71,7 @@ class FrozenReader(Reader):
         """See :class:`Reader`."""
         return digest(b"features", self.weights, self.reader.fingerprint)
 
-    def is_empty(self, cell: Any) -> bool:
+    def is_empty(self, cell: Any) -> bool:  # type: ignore[override]
         """See :class:`Reader`."""
         return self.reader.is_empty(cell)
 

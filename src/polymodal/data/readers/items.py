@@ -16,7 +16,10 @@ def split_items(cell: Any, modality: str) -> list[Any] | None:
 
 def each_item(cell: Any, modality: str) -> Iterator[tuple[int, Any]]:
     """The items of a cell that hold something, each with its index from 1; 0 for a cell that is one item."""
-    return filled_items(cell, READERS[modality].split_items)
+    kind = READERS[modality]
+    if kind.holds_items:
+        return filled_items(cell, kind.split_items)
+    return iter(() if kind.is_empty(cell) else ((0, cell),))
 
 
 def holds_nothing(cell: Any, modality: str) -> bool:

@@ -114,7 +114,8 @@ class NumberReader(Reader):
             code = np.clip((numbers - edges[:-1]) / np.diff(edges), 0, 1) if len(edges) > 1 else value[:, :0]
         return {"value": torch.from_numpy(np.concatenate([value, code], axis=1)).float()}
 
-    def is_empty(self, cell: Any) -> bool:
+    @classmethod
+    def is_empty(cls, cell: Any) -> bool:
         """See :class:`Reader`; ``NA`` and its like are empty too."""
         return super().is_empty(cell) or (isinstance(cell, str) and cell.strip().lower() in EMPTY_NUMBERS)
 

@@ -109,6 +109,12 @@ def readable_labels(
     return labels
 
 
+def frequent(held: Iterable[Iterable[str]], rows: int) -> set[str]:
+    """The values that at least ``rows`` rows hold; ``held`` lists those of each row."""
+    counts = Counter(value for values in held for value in set(values))
+    return {value for value, count in counts.items() if count >= rows}
+
+
 def label_vocabulary(rows: Iterable[list[str] | None]) -> Vocabulary:
     """The names of labels from their spellings: see :func:`value_names`."""
     return Vocabulary(value_names(Counter(label for labels in rows for label in labels or ())))
