@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import polymodal
 from polymodal.attribution.attributed_parts import MAPS, InputMap, cut_input
 from polymodal.attribution.attribution_sites import Inlet
 from polymodal.attribution.baselines import OTHER, WORDS
@@ -94,3 +97,19 @@ def test_masking_refuses_another_modality_by_name():
     objective = MaskedPatchObjective(inputs=["nose"])
     with pytest.raises(ConfigError, match="cannot mask 'nose': masking is not supported for smell"):
         objective._choose(model, ["nose"])
+
+
+OWN_CLASSES = re.compile(r"\b(Date|Categories)(Reader|Encoder)\b")
+REGISTRATIONS = {
+    "__init__.py", "attribution/attributed_parts.py", "attribution/baselines.py", "data/readers/__init__.py",
+    "data/readers/categories.py", "data/readers/date.py", "data/schema/recognition.py",
+    "data/schema/schema.py", "models/encoders/__init__.py", "models/encoders/categories.py",
+    "models/encoders/date.py", "models/objectives/patches.py", "report/html_cells.py",
+    "report/model_card.py", "robustness/corruptions/value_corruptions.py", "search/previews.py",
+}  # fmt: skip
+
+
+def test_dates_and_sets_of_categories_are_named_by_registrations_alone():
+    folder = Path(polymodal.__file__).parent
+    files = {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
+    assert {name for name, text in files.items() if OWN_CLASSES.search(text)} == REGISTRATIONS

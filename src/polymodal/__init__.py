@@ -93,8 +93,8 @@ _HOMES = {
         "PolymodalForPrediction", "PolymodalModel",
     ),
     "polymodal.models.encoders": (
-        "AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "NumberEncoder",
-        "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
+        "AudioEncoder", "CategoriesEncoder", "CategoryEncoder", "DateEncoder", "Encoder", "ImageEncoder",
+        "NumberEncoder", "SequenceEncoder", "TextEncoder", "VideoEncoder", "ENCODERS",
     ),
     "polymodal.models.encoders.adapters": ("merge_lora",),
     "polymodal.models.fusion": ("FeatureFusion", "Fusion", "FUSIONS"),

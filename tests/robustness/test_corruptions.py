@@ -8,7 +8,9 @@ from PIL import Image
 
 from polymodal.data.readers import (
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     SequenceReader,
@@ -66,10 +68,16 @@ READERS = {
     "sequence": (lambda: SequenceReader(features=3, length=20, mean=[0, 1, 2], deviation=[1, 10, 100]),
                  lambda r: r.normal(size=(9, 3))),
     "category": (lambda: CategoryReader(categories=["a", "b", "c"]), lambda r: str(r.choice(["a", "b"]))),
+    "date": (lambda: DateReader.of_seconds(np.arange(100) * 86400.0),
+             lambda r: f"2024-{r.integers(1, 13)}-{r.integers(1, 29)}"),
+    "categories": (lambda: CategoriesReader(categories=[*"abcdefgh"]),
+                   lambda r: [str(label) for label in r.permutation([*"abcdefgh"])[:3]]),
 }  # fmt: skip
 
 
 def as_array(value) -> np.ndarray:
+    if isinstance(value, list):  # a set of labels
+        return as_array("".join(value))
     if isinstance(value, str):  # how often each character stands: near enough to tell texts apart
         return np.bincount([ord(letter) % 256 for letter in value], minlength=256).astype(float)
     return np.asarray(value, dtype=np.float64)

@@ -16,7 +16,9 @@ from polymodal.models import PolymodalModel
 from polymodal.models.encoders import (
     ENCODERS,
     AudioEncoder,
+    CategoriesEncoder,
     CategoryEncoder,
+    DateEncoder,
     Encoder,
     ImageEncoder,
     NumberEncoder,
@@ -92,6 +94,11 @@ ENCODER_CASES = {
     "number": EncoderCase(lambda: NumberEncoder(features=3, width=8), lambda: {"value": torch.randn(3)}),
     "category": EncoderCase(
         lambda: CategoryEncoder(categories=3, width=8), lambda: {"value": torch.tensor(next(CATEGORIES))}
+    ),
+    "date": EncoderCase(lambda: DateEncoder(features=11, width=8), lambda: {"value": torch.randn(11)}),
+    "categories": EncoderCase(
+        lambda: CategoriesEncoder(categories=3, width=8),
+        lambda: {"value": torch.tensor([float(next(CATEGORIES) == place) for place in range(4)])},
     ),
 }
 FUSION_CASES: dict[str, dict[str, Any]] = {

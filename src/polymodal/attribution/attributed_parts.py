@@ -18,7 +18,9 @@ from polymodal.attribution.attribution_sites import Inlet
 from polymodal.attribution.word_spans import words_of
 from polymodal.data.readers import (
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     Reader,
@@ -161,11 +163,24 @@ def cut_text(
 
 @MAPS.register(NumberReader.modality)
 @MAPS.register(CategoryReader.modality)
+@MAPS.register(DateReader.modality)
 def cut_cell(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
     """The cell as a whole."""
     return [Part(CELL, float(found.sum()), place + 1, as_label(cell))], None
+
+
+@MAPS.register(CategoriesReader.modality)
+def cut_labels(
+    reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
+) -> Found:
+    """One part per label; the labels that training never saw have one together."""
+    names: dict[int, str] = {}
+    for label, index in zip(reader.labels(cell), reader.read(cell, None).tolist(), strict=True):
+        names.setdefault(index, label if index else "unknown")
+    parts = [Part(CELL, float(found[index]), place + 1, name) for index, name in names.items()]
+    return parts or [Part(CELL, float(found.sum()), place + 1, "none")], None
 
 
 @MAPS.register(ImageReader.modality)

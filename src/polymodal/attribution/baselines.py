@@ -13,7 +13,9 @@ from torch import Tensor
 
 from polymodal.data.readers import (
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     Reader,
@@ -29,6 +31,8 @@ WORDS = {
     VideoReader.modality: "black frames",
     NumberReader.modality: "the mean of the training rows",
     CategoryReader.modality: "an unknown category",
+    DateReader.modality: "the mean of the training dates",
+    CategoriesReader.modality: "no category",
     SequenceReader.modality: "the training means at every step",
 }
 """The baseline of each modality, as the page names it."""

@@ -11,7 +11,9 @@ from polymodal.config.base import MOST, Section
 from polymodal.config.encoders import ConnectorConfig, EncoderConfig, LoraSettings, named_encoder
 from polymodal.utils.registry import Registry
 
-READ_MODALITIES = ("text", "image", "audio", "video", "sequence", "number", "category")
+READ_MODALITIES = (
+    "text", "image", "audio", "video", "sequence", "number", "category", "date", "categories",
+)  # fmt: skip
 """Our own modalities: each has a reader and an encoder of its name."""
 MODALITIES: Registry[Any] = Registry("modality", group="polymodal.modalities")
 """The reader classes of all modalities; `data.readers` enters ours, other packages offer theirs."""
@@ -36,7 +38,8 @@ SUITS = {
     "equalize": ("audio", "sequence"),
     "length": ("sequence",),
     "items": ("text", "image", "audio", "video", "sequence"),
-    "format": ("number",),
+    "format": ("number", "date"),
+    "separator": ("categories",),
 }
 """The modalities that a setting of an input applies to, where not to all."""
 CHANGES: dict[str, Any] = {
@@ -92,7 +95,11 @@ class InputConfig(Section):
     )
     format: str | None = Field(
         None,
-        description="number: how the column's texts write the number 1234.5, such as '1.234,5 €'.",
+        description="number: how the column's texts write the number 1234.5, such as '1.234,5 €'; date: how "
+        "they write the last day of 2024, '31/12/2024' or '12/31/2024'.",
+    )
+    separator: str | None = Field(
+        None, min_length=1, description="categories: between the labels of a text; lists need none."
     )
     augment: bool = Field(
         True,

@@ -18,7 +18,9 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import load_video
 from polymodal.data.readers import (
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     SequenceReader,
@@ -73,9 +75,12 @@ def _show(item: Any, modality: str, root: Root) -> dict[str, str]:
 @HTML_CELLS.register(TextReader.modality)
 @HTML_CELLS.register(NumberReader.modality)
 @HTML_CELLS.register(CategoryReader.modality)
+@HTML_CELLS.register(DateReader.modality)
+@HTML_CELLS.register(CategoriesReader.modality)
 def show_value(item: Any, root: Root) -> dict[str, str]:
-    """The beginning of a text, or a value."""
-    text = brief(item) if isinstance(item, float) else str(item)
+    """The beginning of a text, or a value, or several."""
+    text = ", ".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)
+    text = brief(item) if isinstance(item, float) else text
     return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
 
 

@@ -14,7 +14,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from polymodal.config import Declaration
 from polymodal.data.readers import (
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     SequenceReader,
@@ -59,6 +61,8 @@ CARDS.register(VideoReader.modality)(CardEntry('"clip.mp4"', has_task=True))
 CARDS.register(SequenceReader.modality)(CardEntry('"features.npy"'))
 CARDS.register(NumberReader.modality)(CardEntry("3.5", is_tabular=True))
 CARDS.register(CategoryReader.modality)(CardEntry('"a value"', is_tabular=True))
+CARDS.register(DateReader.modality)(CardEntry('"2024-12-31"', is_tabular=True))
+CARDS.register(CategoriesReader.modality)(CardEntry('["one", "another"]', is_tabular=True))
 
 
 def model_card(

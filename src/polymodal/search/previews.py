@@ -13,7 +13,9 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import sample_frames
 from polymodal.data.readers import (
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     SequenceReader,
@@ -75,6 +77,8 @@ def of_nothing_to_see(item: Any, root: Root) -> Preview:
 @PREVIEWS.register(TextReader.modality)
 @PREVIEWS.register(NumberReader.modality)
 @PREVIEWS.register(CategoryReader.modality)
+@PREVIEWS.register(DateReader.modality)
+@PREVIEWS.register(CategoriesReader.modality)
 def of_value(item: Any, root: Root) -> Preview:
     """The beginning of a text, or a value."""
     return None, words(item)

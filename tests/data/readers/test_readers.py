@@ -18,7 +18,9 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import (
     READERS,
     AudioReader,
+    CategoriesReader,
     CategoryReader,
+    DateReader,
     ImageReader,
     NumberReader,
     SequenceReader,
@@ -221,6 +223,8 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "sequence": SequenceReader(features=2, length=3, mean=[1.0, 2.0], deviation=[0.1, 3.0]),
         "number": NumberReader(mean=1.0, deviation=2.0, edges=[0, 1]),
         "category": CategoryReader(categories=["b", "a"]),
+        "date": DateReader.of_seconds(np.array([0.0, 1e9])),
+        "categories": CategoriesReader(categories=["b", "a"], separator="|"),
         "video": VideoReader(frames=3, size=12),
     }
     cells = {
@@ -230,6 +234,8 @@ def test_a_reader_is_built_again_from_its_settings(tmp_path, name):
         "sequence": [[0.5, 1.5]],
         "number": 0.3,
         "category": "a",
+        "date": "1.3.2024",
+        "categories": "a|c",
         "video": clip(5),
     }
     reader = readers[name]

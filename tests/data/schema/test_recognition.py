@@ -18,6 +18,7 @@ ROWS = 60
 SHUFFLED = RANDOM.permutation(ROWS)
 DAYS = pd.to_datetime("2024-01-01") + pd.to_timedelta(RANDOM.integers(0, 300, ROWS), unit="D")
 PARTS = ["balcony", "lift", "garden", "cellar"]
+AMBIGUOUS = [f"{n % 12 + 1:02d}/{n // 5 + 1:02d}/2024" for n in SHUFFLED]
 LISTS = [list(RANDOM.permutation(PARTS)[: RANDOM.integers(1, 4)]) for _ in range(ROWS)]
 
 
@@ -90,7 +91,8 @@ NAMED = {
     "look like dates": ("number", DAYS.strftime("%Y%m%d").astype(int)),
     "decimal sign": ("number", [f"{1 + n / 7:.3f}" for n in SHUFFLED]),
     "which is no known format": (None, [f"media/{n}.xyz" for n in SHUFFLED]),
-    "several categories": (None, ["|".join(parts) for parts in LISTS]),
+    "in every date the day may be the month": ("date", AMBIGUOUS),
+    "dates, some with the day first": (None, ["25/06/2024", "06/25/2024", *AMBIGUOUS[2:]]),
 }
 
 
@@ -103,17 +105,26 @@ def test_what_is_in_doubt_is_named_with_the_setting(guess, what):
 
 
 @pytest.mark.parametrize(
-    "written", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%B %d, %Y", "%Y-%m-%dT%H:%M:%SZ", None]
-)
-def test_dates_are_named_and_not_read(guess, written):
+    ("written", "order"),
+    [("%Y-%m-%d", None), ("%d.%m.%Y", "31/12/2024"), ("%m/%d/%Y", "12/31/2024"), ("%B %d, %Y", None),
+     ("%Y-%m-%dT%H:%M:%SZ", None), (None, None)],
+)  # fmt: skip
+def test_dates_are_dates(guess, written, order):
     found = guess(DAYS.strftime(written) if written else DAYS)
-    assert found.modality is None and found.doubt.startswith("dates")
-    assert "inputs.x.modality=text" in found.cure
+    assert found.modality == "date" and not found.doubt and found.format == order
+    assert found.reason == f"{ROWS} of {ROWS} cells are dates"
 
 
-def test_lists_of_categories_are_named(guess):
+def test_texts_of_which_many_are_in_no_calendar_are_left_out(guess):
+    found = guess([f"2024-02-{(n * 7) % 10 + 22}" for n in SHUFFLED])
+    assert found.modality is None and "none of the calendar" in found.doubt
+
+
+def test_several_categories_in_a_cell_are_sets_of_them(guess):
     found = guess([[str(part) for part in parts] for parts in LISTS])
-    assert found.modality == "text" and "lists of categories" in found.doubt
+    assert found.modality == "categories" and "lists of texts" in found.reason and not found.doubt
+    found = guess(["|".join(parts) for parts in LISTS])
+    assert found.modality == "categories" and "'|' between them" in found.reason and not found.doubt
 
 
 REPEATED = [
@@ -147,14 +158,14 @@ def test_paths_of_pictures_are_pictures(guess, path):
 
 
 def test_doubts_are_warnings_unless_the_setting_is_given():
-    frame = pd.DataFrame({"when": DAYS, "size": [f"{n} {'km' if n % 2 else 'mi'}" for n in SHUFFLED],
+    frame = pd.DataFrame({"when": AMBIGUOUS, "size": [f"{n} {'km' if n % 2 else 'mi'}" for n in SHUFFLED],
                           "x": RANDOM.normal(size=ROWS), "y": ["a", "b"] * (ROWS // 2)})  # fmt: skip
     named = {warning.column for warning in pm.check(frame, target="y").warnings}
     assert {"when", "size"} <= named
     given = pm.check(
         frame, target="y", settings=["inputs.when.modality=text", "inputs.size.modality=category"]
     )
-    assert not any("units" in warning.found or "dates" in warning.found for warning in given.warnings)
+    assert not any("units" in warning.found or "month" in warning.found for warning in given.warnings)
     assert {c.column: c.modality for c in given.columns}["when"] == "text"
     chosen = pm.check(frame, target="y", inputs=["x"])
     assert not {"when", "size"} & {warning.column for warning in chosen.warnings}
@@ -194,9 +205,9 @@ def test_the_setting_decides_what_a_lone_sign_means(given, first):
 
 
 def test_a_setting_of_one_input_leaves_the_doubts_about_others():
-    frame = pd.DataFrame({"when": DAYS, "x": RANDOM.normal(size=ROWS), "y": ["a", "b"] * (ROWS // 2)})
+    frame = pd.DataFrame({"when": AMBIGUOUS, "x": RANDOM.normal(size=ROWS), "y": ["a", "b"] * (ROWS // 2)})
     report = pm.check(frame, target="y", settings=["inputs.x.format=1234.5"])
-    assert [warning.column for warning in report.warnings if "dates" in warning.found] == ["when"]
+    assert [warning.column for warning in report.warnings if "month" in warning.found] == ["when"]
 
 
 TARGETS = {

@@ -201,3 +201,25 @@ def test_chance_is_even_and_hangs_on_the_draw_alone():
     noise = gumbel_pairs(draws[:300], draws[:300] + 7, salt("a"))
     assert noise.mean().item() == pytest.approx(0.5772, abs=0.02)  # Euler's constant
     assert noise.var().item() == pytest.approx(1.6449, abs=0.05)  # π² / 6
+
+
+def test_dates_and_sets_of_categories_are_hidden_whole_and_predicted():
+    torch.manual_seed(0)
+    labels = ["cellar", "garden", "lift"]
+    rows = [
+        {"day": f"2024-{n % 12 + 1}-{n + 1}", "has": [labels[n % 3], labels[n % 2]], "size": n}
+        for n in range(24)
+    ]
+    rows[3] |= {"day": None, "has": []}
+    parts = {
+        "day": pm.DateEncoder(width=8),
+        "has": pm.CategoriesEncoder(categories=3, width=8),
+        "size": pm.NumberEncoder(features=3, width=8),
+    }
+    fusion = pm.FeatureFusion("transformer", width=16, layers=1, heads=2)
+    model = pm.PolymodalModel.from_parts(parts, fusion, objectives=[pm.MaskedPatchObjective()]).train()
+    output = model(**pm.PolymodalProcessor.for_model(model, rows)(rows))
+    output.loss.backward()
+    assert output.loss.isfinite()
+    for name, encoder in parts.items():
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters()), name

@@ -7,7 +7,9 @@ from typing import Any
 
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
 from polymodal.data.readers.base import READERS, Content, Reader, content_of, is_media
+from polymodal.data.readers.categories import CategoriesReader
 from polymodal.data.readers.category import CategoryReader
+from polymodal.data.readers.date import DateReader
 from polymodal.data.readers.image import ImageReader
 from polymodal.data.readers.number import NumberReader
 from polymodal.data.readers.sequence import SequenceReader
@@ -15,8 +17,9 @@ from polymodal.data.readers.text import TextReader
 from polymodal.data.readers.video import VideoReader
 
 __all__ = [
-    "READERS", "AudioReader", "CategoryReader", "Content", "ImageReader", "NumberReader", "Reader",
-    "SequenceReader", "TextReader", "VideoReader", "content_of", "fixed_seconds", "is_media", "load_reader",
+    "READERS", "AudioReader", "CategoriesReader", "CategoryReader", "Content", "DateReader", "ImageReader",
+    "NumberReader", "Reader", "SequenceReader", "TextReader", "VideoReader", "content_of", "fixed_seconds",
+    "is_media", "load_reader",
 ]  # fmt: skip
 
 

@@ -10,9 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.media.formats import FORMATS
-from polymodal.data.readers import CategoryReader, NumberReader, TextReader
+from polymodal.data.readers import (
+    CategoriesReader,
+    CategoryReader,
+    DateReader,
+    NumberReader,
+    TextReader,
+)
 from polymodal.data.values.amounts import FEWEST, Amounts, ambiguous_dots, find_amounts
 from polymodal.data.values.column_values import Cells, is_textual
+from polymodal.data.values.dates import DateOrder, find_order, is_temporal, parse_dates
 from polymodal.data.values.forms import (
     IDS,
     are_words,
@@ -27,6 +34,8 @@ from polymodal.data.values.forms import (
 from polymodal.data.values.labels import guess_separator, looks_joined, looks_multilabel
 
 CATEGORY, NUMBER, TEXT = CategoryReader.modality, NumberReader.modality, TextReader.modality
+DATE, CATEGORIES = DateReader.modality, CategoriesReader.modality
+DATES_SHARE = 0.9  # a few typing errors do not make dates words
 FEWEST_IDS = 10  # rows: a few different words are no ids
 INDEX_SHARE = 0.5  # of a saved index's numbers are different, also where rows were drawn more than once
 CODE_DIGITS = 9  # whole numbers of one length, this long or longer, may be codes
@@ -43,8 +52,8 @@ class Guess:
         column: Its name.
         modality: What to read it as; None leaves the column out.
         reason: The figures behind it.
-        format: How its numbers are written, where not plainly; see
-        :mod:`polymodal.data.values.number_formats`.
+        format: How its numbers or dates are written, where not plainly; see
+        :mod:`polymodal.data.values.number_formats` and :mod:`polymodal.data.values.dates`.
         doubt: What it might be instead, for a warning; ``""`` where there is no doubt.
         cure: The setting that decides.
     """
@@ -186,16 +195,14 @@ def recognised_texts(
     texts = [str(value) for value in cells.distinct]
     form = _temporal(values.type) or form_of(texts)
     if form == "dates":
-        return left_out(column, "dates, which are not read yet", TEXT, CATEGORY)
+        return dates_guess(column, values, cells)
     if is_textual(values.type) and _have_parts(texts) and looks_multilabel(values):
         separator = guess_separator(values)
         if separator is None:
             return listed_texts(column, values, cells)
-        found = f"several categories in a cell, '{separator}' between them"
-        if repeats:
-            return Guess(column, CATEGORY, figures, doubt=f"{found}, each set of them read as one category",
-                         cure=f"To read them otherwise: {setting(column, TEXT)}")  # fmt: skip
-        return left_out(column, f"{found}, which are not read yet", TEXT)
+        return Guess(
+            column, CATEGORIES, f"{figures}, several categories in a cell, '{separator}' between them"
+        )
     suffixes = unknown_suffixes(texts)
     if suffixes and not repeats:
         found = f"paths of files that end in {' or '.join(suffixes)}, which is no known format"
@@ -210,17 +217,28 @@ def recognised_texts(
 
 
 def listed_texts(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
-    """The guess of lists of texts, each of which is read on its own."""
+    """The guess of lists of texts: sets of categories where they are short and repeat, else texts."""
     empty = cells.looked_at - cells.filled
     reason = f"lists of texts in {cells.filled} cells" + (f", {empty} empty" if empty else "")
-    if not looks_multilabel(values):
-        return Guess(column, TEXT, reason)
-    cure = f"To say that they are texts: {setting(column, TEXT)}"
-    return Guess(column, TEXT, reason, doubt="lists of categories, each read as a text", cure=cure)
+    return Guess(column, CATEGORIES if looks_multilabel(values) else TEXT, reason)
+
+
+def dates_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
+    """The guess of a column of dates, in doubt where day and month may be exchanged."""
+    order = find_order(cells) if is_textual(values.type) else DateOrder()
+    if order.doubt and order.format is None:
+        return left_out(column, order.doubt, TEXT, CATEGORY)
+    seconds, bad = parse_dates(values, order.format)
+    read, empty = int(np.isfinite(seconds).sum()), cells.looked_at - cells.filled
+    if read < DATES_SHARE * (read + len(bad)):
+        return left_out(column, f"dates, {len(bad)} of which are none of the calendar", TEXT, CATEGORY)
+    reason = f"{read} of {read + len(bad)} cells are dates" + (f", {empty} empty" if empty else "")
+    cure = f"If it is: inputs.{column}.format={order.other}, else inputs.{column}.format={order.format}"
+    return Guess(column, DATE, reason, order.format, order.doubt, cure if order.doubt else "")
 
 
 def _temporal(kind: pa.DataType) -> str | None:
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+    if is_temporal(kind):
         return "dates"
     return "times or durations" if pa.types.is_temporal(kind) else None
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
-from polymodal.data.readers import NumberReader
+from polymodal.data.readers import CategoriesReader, DateReader, NumberReader
 from polymodal.data.readers.base import Content, content_of
 from polymodal.data.schema.infer import Guess, guess_by_content, guess_modality, guess_target
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import target_content
 from polymodal.data.values.amounts import find_format
 from polymodal.data.values.column_values import as_label, as_labels, look, parse_numbers
+from polymodal.data.values.dates import check_date_format, find_date_format
 from polymodal.data.values.labels import guess_separator
 from polymodal.data.values.number_formats import number_format
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
@@ -182,13 +183,37 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         entry = {"modality": guess.modality} | {
             key: value for key, value in entry.items() if key != "modality"
         }
-    return _with_format(table, name, entry, "inputs", numeric=entry["modality"] == NumberReader.modality)
+    modality = entry["modality"]
+    if modality == CategoriesReader.modality and "separator" not in entry:
+        found = guess_separator(table.values(name))
+        entry |= {} if found is None else {"separator": found}
+    written = DATES if modality == DateReader.modality else NUMBERS
+    return _with_format(table, name, entry, "inputs", written, search=modality in FORMATTED)
+
+
+@dataclass(frozen=True)
+class Written:
+    """How the setting ``format`` of a column is understood.
+
+    Attributes:
+        check: Raises ``ValueError`` for a format that is none.
+        find: The format of a column's cells; None where they need none.
+    """
+
+    check: Callable[[str], object]
+    find: Callable[[pa.ChunkedArray], str | None]
+
+
+NUMBERS = Written(number_format, find_format)
+DATES = Written(check_date_format, find_date_format)
+FORMATTED = (NumberReader.modality, DateReader.modality)
+"""Modalities whose format is inferred from the whole column."""
 
 
 def _with_format(
-    table: Table, name: str, entry: dict[str, Any], section: str, *, numeric: bool
+    table: Table, name: str, entry: dict[str, Any], section: str, written: Written, *, search: bool
 ) -> dict[str, Any]:
-    """The entry of a column of numbers with the format they are written in, where it is not a plain one.
+    """The entry of a column with the format its cells are written in, where it is not a plain one.
 
     Raises:
         ConfigError: If the format given is none.
@@ -197,12 +222,12 @@ def _with_format(
         entry = entry | {"format": str(entry["format"])}
     if isinstance(entry.get("format"), str):
         try:
-            number_format(entry["format"])
+            written.check(entry["format"])
         except ValueError as error:
             raise ConfigError(f"{section}.{name}.format: {error}") from None
-    if not numeric or "format" in entry:
+    if not search or "format" in entry:
         return entry
-    found = find_format(table.values(name))
+    found = written.find(table.values(name))
     return entry if found is None else entry | {"format": found}
 
 
@@ -215,11 +240,11 @@ def _target(table: Table, name: str, entry: Any, reads: Callable[[str], str]) ->
         guess = guess_target(table, name)
         found = {"separator": guess.separator, "format": guess.format}
         given = {key: value for key, value in found.items() if value is not None} | given
-        return _with_format(table, name, {"task": guess.task} | given, "targets", numeric=False)
+        return _with_format(table, name, {"task": guess.task} | given, "targets", NUMBERS, search=False)
     content = _content(reads)(str(given["task"]))
     if content is Content.LABELS and "separator" not in given:
         given["separator"] = guess_separator(table.values(name))
-    return _with_format(table, name, given, "targets", numeric=content is Content.NUMBER)
+    return _with_format(table, name, given, "targets", NUMBERS, search=content is Content.NUMBER)
 
 
 def _content(reads: Callable[[str], str]) -> Callable[[str], Content | None]:

@@ -9,7 +9,9 @@ from polymodal.models.encoders.base import (
     encoder_settings,
     no_augmentation,
 )
+from polymodal.models.encoders.categories import CategoriesEncoder
 from polymodal.models.encoders.category import CategoryEncoder
+from polymodal.models.encoders.date import DateEncoder
 from polymodal.models.encoders.image import ImageEncoder
 from polymodal.models.encoders.number import NumberEncoder
 from polymodal.models.encoders.sequence import SequenceEncoder
@@ -19,7 +21,9 @@ from polymodal.models.encoders.video import VideoEncoder
 __all__ = [
     "ENCODERS",
     "AudioEncoder",
+    "CategoriesEncoder",
     "CategoryEncoder",
+    "DateEncoder",
     "Encoder",
     "ImageEncoder",
     "NumberEncoder",

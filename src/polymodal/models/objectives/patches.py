@@ -14,7 +14,9 @@ from torch.nn import functional as F
 
 from polymodal.models.encoders import (
     AudioEncoder,
+    CategoriesEncoder,
     CategoryEncoder,
+    DateEncoder,
     Encoder,
     ImageEncoder,
     NumberEncoder,
@@ -116,8 +118,9 @@ HIDDEN_CELLS: Registry[type[HiddenCells]] = Registry(
 
 
 @HIDDEN_CELLS.register(NumberEncoder.modality)
+@HIDDEN_CELLS.register(DateEncoder.modality)
 class NumberCells(HiddenCells):
-    """Numbers, predicted by their standardized value, the first of ``value`` ``(cells, features)``."""
+    """Numbers and dates: their standardized value, the first of ``value`` ``(cells, features)``."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.outputs = 1
@@ -145,6 +148,23 @@ class CategoryCells(HiddenCells):
     def loss(self, predicted: Tensor, answers: Tensor) -> Tensor:
         """See :meth:`HiddenCells.loss`: cross-entropy."""
         return F.cross_entropy(predicted, answers, reduction="sum")
+
+
+@HIDDEN_CELLS.register(CategoriesEncoder.modality)
+class CategoriesCells(HiddenCells):
+    """Sets of categories, label by label; ``value`` ``(cells, labels + 1)`` begins with the unknown."""
+
+    def __init__(self, encoder: CategoriesEncoder) -> None:
+        self.outputs = max(1, encoder.categories)
+
+    def answers(self, value: Tensor) -> Tensor:
+        """See :meth:`HiddenCells.answers`: ``(cells, labels)``, 1 where the label is there."""
+        return (value[:, 1:] > 0).float()
+
+    def loss(self, predicted: Tensor, answers: Tensor) -> Tensor:
+        """See :meth:`HiddenCells.loss`: the binary cross-entropy of each cell, the mean over its labels."""
+        each = F.binary_cross_entropy_with_logits(predicted[:, : answers.shape[1]], answers, reduction="none")
+        return each.sum() / max(1, answers.shape[1])
 
 
 @PATCHES.register(ImageEncoder.modality)
