@@ -218,7 +218,7 @@ def _unseen(values: pa.ChunkedArray, reader: Reader) -> tuple[int, Unseen | None
     return filled, found
 
 
-def _counted(values: pa.ChunkedArray, reader: Reader) -> Iterable[tuple[Any, int]]:
+def _counted(values: pa.ChunkedArray, reader: Reader) -> Iterable[tuple[object, int]]:
     """The cells that are not empty, each with how often it is there; lists one by one."""
     if holds_objects(values.type):
         return ((cell, 1) for cell in each_cell(values) if not reader.is_empty(cell))
