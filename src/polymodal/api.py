@@ -45,11 +45,9 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
     from polymodal.exporting.export import export
+    from polymodal.fitting import check, fit, fit_folds, fit_fusions, fit_searched, init, pretrain
     from polymodal.pipelines.ablation import SEEDS
-    from polymodal.pipelines.cross_validation import Repeats, fit_folds
-    from polymodal.pipelines.fit import check, fit, init, pretrain
-    from polymodal.pipelines.fusion_comparison import fit_fusions
-    from polymodal.pipelines.hyperparameter_search import fit_searched
+    from polymodal.pipelines.cross_validation import Repeats
     from polymodal.pipelines.multi_fit import Fits
     from polymodal.pipelines.pages import is_of_page
     from polymodal.report.number_text import MINUS, NAMES, SHARES, listed, number, points, span
@@ -96,11 +94,9 @@ _HOMES = {
     ),
     "polymodal.evaluation.statistics.bootstrap": "FEWEST_GROUPS",
     "polymodal.exporting.export": "export",
+    "polymodal.fitting": "check fit fit_folds fit_fusions fit_searched init pretrain",
     "polymodal.pipelines.ablation": "SEEDS",
-    "polymodal.pipelines.cross_validation": "Repeats fit_folds",
-    "polymodal.pipelines.fit": "check fit init pretrain",
-    "polymodal.pipelines.fusion_comparison": "fit_fusions",
-    "polymodal.pipelines.hyperparameter_search": "fit_searched",
+    "polymodal.pipelines.cross_validation": "Repeats",
     "polymodal.pipelines.multi_fit": "Fits",
     "polymodal.pipelines.pages": "is_of_page",
     "polymodal.report.number_text": "MINUS NAMES SHARES listed number points span",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,16 +17,15 @@ from polymodal.embedding_eval.retrieval_eval import required_retrieval
 from polymodal.embedding_eval.zero_shot import GAP, ZeroShot, zero_shot
 from polymodal.errors import Problem
 from polymodal.evaluation.metrics.retrieval import Retrieval
+from polymodal.pipelines.ablation import retrained_figures
 from polymodal.report.language_report import language_report
 from polymodal.report.report_writing import report
+from polymodal.runs.core import AnyRun
 from polymodal.runs.generation_metrics import measure_table
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.splitting import split_tables
 from polymodal.utils.atomic import require_folder
-
-ABLATION = "polymodal.pipelines.ablation"
-"""Fits subsets of the inputs. A fit lies above a run, so that it is imported when it is requested."""
 
 
 class Run(PredictionRun):
@@ -231,7 +229,7 @@ class Run(PredictionRun):
         Raises:
             PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
-        again = import_module(ABLATION).retrained_figures(retrain, quiet) if retrain else None
+        again = retrained_figures(retrain, quiet) if retrain else None
         return report(
             self, source, group=group, by=by, noise_rows=noise_rows, retrain=again, output=output, seed=seed
         )
@@ -349,3 +347,9 @@ def load_run(folder: str | Path, *, device: str | None = None, precision: str = 
     """
     kind = LanguageRun if kind_of(Path(folder)) is Kind.words else Run
     return kind.load(folder, device=device, precision=precision)
+
+
+def as_public(run: AnyRun) -> Run | LanguageRun:
+    """A run with every analysis of it."""
+    kind: type[Run] | type[LanguageRun] = LanguageRun if run.kind is Kind.words else Run
+    return kind(run.folder, run.model, run.processor, run.declaration, run.precision)

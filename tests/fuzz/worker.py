@@ -66,7 +66,7 @@ def main(seed: int, kind: str, first: int, last: int) -> None:
     warnings.simplefilter("error", RuntimeWarning)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     if kind in ("tables", "declarations", "runs"):
-        import_module("polymodal.pipelines.fit")  # which takes longer than any case
+        import_module("polymodal.fitting")  # which takes longer than any case
     with TemporaryDirectory() as place:
         folder = Path(place)
         whole = samples(kind, folder)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from polymodal.data.tables.table import read_table
 from polymodal.demo.demo_table import write_demo
-from polymodal.pipelines.fit import fit
+from polymodal.fitting import fit
 from polymodal.report.report_writing import FIGURES
 from polymodal.utils.records import JsonObject
 

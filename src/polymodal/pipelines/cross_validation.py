@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.pipelines.multi_fit import Fits, check_folders, checked_warnings, fit_several, write_aside
 from polymodal.training.opening import AnyJob, open_job
-from polymodal.training.request import FitRequest, Target, target_names
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.atomic import aside, writing
 from polymodal.utils.lock import claimed
@@ -62,59 +61,12 @@ class Repeats:
         return counts | {"test": test} | self.fits.to_json()
 
 
-def fit_folds(
-    source: Any,
-    *,
-    folds: int | None = None,
-    seeds: int = 1,
-    target: Target = None,
-    inputs: Sequence[str] = (),
-    output: str | Path | None = None,
-    settings: Sequence[str] = (),
-    sample_weight: str | None = None,
-    start: str | Path | None = None,
-    prompt: str | None = None,
-    answer: str | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    quiet: bool = True,
-) -> Repeats:
-    """Cross-validate, or repeat with several seeds: a fit per fold and seed, in folders like ``fold0_seed1``.
-
-    With ``folds`` each part of the rows is the test of the models that never saw it, and their predictions
-    are in one ``predictions.parquet``. Rows that a split column marks for the test are in no fold. Seeds
-    change the training alone: the split stays that of the first.
-
-    Args:
-        source: See :func:`polymodal.fit`, and so for what is not listed here.
-        folds: Number of folds; None for the one split of a plain fit.
-        seeds: Number of seeds, counted from ``train.seed``.
-        target: Column, or columns, to learn.
-        inputs: The only columns to read.
-        output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
-        settings: Such as ``train.epochs=3``, for all fits.
-        sample_weight: Column of row weights.
-        start: A run to fine-tune from.
-        prompt: Template of the question, for answers in words.
-        answer: Template of the answer.
-        resume: Keep finished fits and continue with the others.
-        overwrite: Replace the runs in ``output``.
-        quiet: Show no progress.
+def cross_validate(request: FitRequest) -> Repeats:
+    """The fits of a request for folds or seeds, see :func:`polymodal.fit_folds`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    return cross_validate(
-        FitRequest(
-            source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
-            settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
-            resume=resume, overwrite=overwrite, quiet=quiet,
-        )
-    )  # fmt: skip
-
-
-def cross_validate(request: FitRequest) -> Repeats:
-    """See :func:`fit_folds`."""
     folds, seeds, quiet = request.folds, request.seeds or 0, request.quiet
     if seeds < 1:
         raise ConfigError(f"seeds is {seeds}, expected at least 1")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from polymodal.comparison.comparison import compare
 from polymodal.config import FusionConfig
@@ -15,59 +13,17 @@ from polymodal.pipelines.multi_fit import Fits, check_folders, checked_warnings,
 from polymodal.pipelines.pages import try_page
 from polymodal.training.declaration.validation import fusion_configs
 from polymodal.training.opening import open_prediction_job
-from polymodal.training.request import FitRequest, Target, target_names
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 
 
-def fit_fusions(
-    source: Any,
-    *,
-    fusions: str | Sequence[str] = "all",
-    target: Target = None,
-    inputs: Sequence[str] = (),
-    output: str | Path | None = None,
-    settings: Sequence[str] = (),
-    sample_weight: str | None = None,
-    start: str | Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    quiet: bool = True,
-) -> Fits:
-    """Fit a table once with each fusion; each into ``output/<fusion>``, as ``fit`` with that fusion alone.
-
-    Every cell is checked and decoded once for all of them. Where two fits or more have test rows, and
-    ``report.write`` is not false, ``compare.html`` in the folder compares them (see
-    :func:`polymodal.comparison.comparison.compare`). An option under ``fusion`` goes to the fusions
-    that have it; the others are named in the result's warnings.
-
-    Args:
-        source: See :func:`polymodal.fit`, and so for what is not listed here.
-        fusions: Names, or ``all`` that are registered.
-        target: Column, or columns, to learn.
-        inputs: The only columns to read.
-        output: A folder for the runs and ``fusions.json``; ``runs/<name of the table>`` by default.
-        settings: Such as ``train.epochs=3``, for all fits.
-        sample_weight: Column of row weights.
-        start: A run to fine-tune from.
-        resume: Keep finished fits and continue with the others.
-        overwrite: Replace the runs in ``output``.
-        quiet: Show no progress.
+def compare_fusions(request: FitRequest) -> Fits:
+    """The fits of a request for fusions, see :func:`polymodal.fit_fusions`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    return compare_fusions(
-        FitRequest(
-            source, fusions=fusion_names(fusions), targets=target_names(target), inputs=inputs,
-            output=output, settings=settings, sample_weight=sample_weight, start=start, resume=resume,
-            overwrite=overwrite, quiet=quiet,
-        )
-    )  # fmt: skip
-
-
-def compare_fusions(request: FitRequest) -> Fits:
-    """See :func:`fit_fusions`."""
     job, folder = open_prediction_job(request), request.folder
     fusion, names = job.declaration.fusion, request.fusions
     configs = fusion_configs(fusion, names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from polymodal.errors import RunError
 from polymodal.pipelines.multi_fit import write_aside
 from polymodal.pipelines.prediction_fit import PredictionFit
-from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.fingerprint import open_folder, remember, require_same
 from polymodal.training.opening import open_prediction_job
 from polymodal.training.optuna_search import (
@@ -28,7 +28,7 @@ from polymodal.training.optuna_search import (
 )
 from polymodal.training.output_folder import check_folder, is_finished, prepare_folder
 from polymodal.training.prediction_job import PredictionJob
-from polymodal.training.request import FitRequest, Target, target_names
+from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import quiet_libraries
@@ -88,52 +88,12 @@ class Search:
         return cls(values["metric"], values["best"], [Trial(**trial) for trial in values["trials"]])
 
 
-def fit_searched(
-    source: Any,
-    *,
-    trials: int = 20,
-    target: Target = None,
-    inputs: Sequence[str] = (),
-    output: str | Path | None = None,
-    settings: Sequence[str] = (),
-    sample_weight: str | None = None,
-    start: str | Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    quiet: bool = True,
-) -> Run:
-    """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.fit` would.
-
-    Every trial is a fit from the same seed on the same rows; it is judged on the validation rows, and cut
-    short if it is worse there than most were. The test rows are seen once, by the run that is kept.
-
-    Args:
-        source: See :func:`polymodal.fit`, and so for what is not listed here.
-        trials: Number of trials; the first is what was declared.
-        target: Column, or columns, to learn.
-        inputs: The only columns to read.
-        output: The run folder, which gets ``search.json`` too.
-        settings: Such as ``train.epochs=3``, for all trials.
-        sample_weight: Column of row weights.
-        start: A run to fine-tune from.
-        resume: Continue an interrupted search, or the fit after it.
-        overwrite: Replace the run in ``output``.
-        quiet: Show no progress.
+def search_and_fit(request: FitRequest) -> PredictionRun:
+    """The fit of a request for trials, see :func:`polymodal.fit_searched`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    return search_and_fit(
-        FitRequest(
-            source, trials=trials, targets=target_names(target), inputs=inputs, output=output,
-            settings=settings, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
-            quiet=quiet,
-        )
-    )  # fmt: skip
-
-
-def search_and_fit(request: FitRequest) -> Run:
-    """See :func:`fit_searched`."""
     load_optuna()
     job, folder, resume = open_prediction_job(request), request.folder, request.resume
     refuse_own_start(job.start, folder)

@@ -17,8 +17,8 @@ from polymodal.report.language_card import words_card
 from polymodal.report.language_report import Answers, write_language_report
 from polymodal.report.model_card import CARD
 from polymodal.report.report_writing import TEST, VALIDATION
-from polymodal.run import LanguageRun
 from polymodal.runs.generation_metrics import ANSWER, longest_answer, measure_split
+from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.language.item_features import encode_frozen_items
 from polymodal.training.language.language_job import LanguageJob
@@ -33,7 +33,7 @@ SPARE = 1.5
 """How many times the longest training answer is generated at most, by default."""
 
 
-class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
+class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
     """The steps of a fit of answers in words."""
 
     trained: dict[str, Any]
@@ -42,11 +42,11 @@ class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
         super().__init__(job, folder)
         self.frames: dict[str, pd.DataFrame] = {}
 
-    def load(self) -> LanguageRun:
+    def load(self) -> GenerationRun:
         """See :meth:`FitSteps.load`."""
-        return LanguageRun.load(self.folder)
+        return GenerationRun.load(self.folder)
 
-    def train(self, *, resume: bool, quiet: bool) -> LanguageRun:
+    def train(self, *, resume: bool, quiet: bool) -> GenerationRun:
         """See :meth:`FitSteps.train`; the length of answers is limited by those that are learned."""
         job, quiet = self.job, quiet or not processes.is_main()
         longest = max(longest_answer(stage.rows["train"]) for stage in job.stages)
@@ -54,14 +54,14 @@ class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
         print_start(job, quiet)
         encode_frozen_items(job, quiet=quiet)
         self.trained = train_stages(job, self.folder, resume=resume, quiet=quiet)
-        return LanguageRun(self.folder, job.model, job.processor, job.declaration)
+        return GenerationRun(self.folder, job.model, job.processor, job.declaration)
 
     @property
     def reported(self) -> str:
         """The split that the report is about."""
         return "test" if "test" in self.job.asked else "validation"
 
-    def measure(self, run: LanguageRun, *, quiet: bool) -> dict[str, Any]:
+    def measure(self, run: GenerationRun, *, quiet: bool) -> dict[str, Any]:
         """See :meth:`FitSteps.measure`."""
         figures: dict[str, Any] = {}
         for split, rows in self.job.asked.items():
@@ -75,7 +75,7 @@ class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
         write_metrics(run.folder, results)
         return results
 
-    def write_pages(self, run: LanguageRun, results: dict[str, Any]) -> None:
+    def write_pages(self, run: GenerationRun, results: dict[str, Any]) -> None:
         """See :meth:`FitSteps.write_pages`."""
 
         def make(warnings: list[str]) -> None:
@@ -87,7 +87,7 @@ class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
 
         write_about(run.folder, results, make)
 
-    def _report(self, run: LanguageRun, results: dict[str, Any]) -> None:
+    def _report(self, run: GenerationRun, results: dict[str, Any]) -> None:
         """The report on the answers of this fit, which are made again where an earlier process made them."""
         rows, config = self.job.asked[self.reported], run.declaration.report
         if self.reported not in self.frames:
@@ -98,13 +98,13 @@ class LanguageFit(FitSteps[LanguageJob, LanguageRun]):
             write_language_report(Answers(run, rows, frame, config), results, what=what, folder=run.folder)
 
 
-def write_card(run: LanguageRun, results: dict[str, Any]) -> None:
+def write_card(run: GenerationRun, results: dict[str, Any]) -> None:
     """``README.md`` in the form of the Hugging Face hub."""
     write_text(run.folder / CARD, words_card(run.folder.name, run.declaration, results))
 
 
 def describe_fit(
-    run: LanguageRun, job: LanguageJob, trained: dict[str, Any], figures: dict[str, Any]
+    run: GenerationRun, job: LanguageJob, trained: dict[str, Any], figures: dict[str, Any]
 ) -> dict[str, Any]:
     """What ``metrics.json`` holds.
 

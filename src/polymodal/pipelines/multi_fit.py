@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from polymodal.config import Declaration
 from polymodal.errors import RunError
 from polymodal.pipelines.fit import steps_of
 from polymodal.pipelines.pages import is_of_page
-from polymodal.run import LanguageRun, Run, load_run
+from polymodal.runs.core import AnyRun, RunBase
 from polymodal.training.fingerprint import remember, require_same
 from polymodal.training.loop.model_selection import best_epoch
 from polymodal.training.opening import AnyJob
@@ -73,6 +73,7 @@ class Fits:
         warnings: What should be known of the data and of the comparison.
         notes: What was done in any of the fits that one may want to know.
         page: Where the fits are compared on their test rows; None where they are not.
+        open_run: Loads the run in a folder.
     """
 
     folder: Path
@@ -82,15 +83,16 @@ class Fits:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     page: Path | None = None
+    open_run: Callable[[Path], AnyRun] = field(default=RunBase.load, repr=False, compare=False)
 
     @property
     def best(self) -> str:
         """The name of the fit that is best on the validation rows; the test rows have no say."""
         return max(self.fits, key=lambda fit: _number(fit.selection)).name
 
-    def load(self, name: str | None = None) -> Run | LanguageRun:
+    def load(self, name: str | None = None) -> AnyRun:
         """The run of a fit, by default of the best one."""
-        return load_run(self.folder / (name or self.best))
+        return self.open_run(self.folder / (name or self.best))
 
     def to_json(self) -> JsonObject:
         """As plain values."""

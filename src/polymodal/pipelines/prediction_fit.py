@@ -19,7 +19,7 @@ from polymodal.report.gather import Measuring
 from polymodal.report.model_card import CARD, model_card
 from polymodal.report.report_figures import Report
 from polymodal.report.report_writing import TEST, VALIDATION, measure, write
-from polymodal.run import Run
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.calibrate import Calibration, calibrate
 from polymodal.training.declaration.labelled import label_notes
 from polymodal.training.declaration.source import table_digests
@@ -33,17 +33,17 @@ from polymodal.training.warm_start.load import build_started, describe_start, pr
 from polymodal.utils.atomic import aside, write_text, writing
 
 
-class PredictionFit(FitSteps[PredictionJob, Run]):
+class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
     """The steps of a fit of heads, or of a pre-training."""
 
     trained: dict[str, Any]
     calibration: Calibration
 
-    def load(self) -> Run:
+    def load(self) -> PredictionRun:
         """See :meth:`FitSteps.load`."""
-        return Run.load(self.folder)
+        return PredictionRun.load(self.folder)
 
-    def train(self, *, resume: bool, quiet: bool) -> Run:
+    def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
         """See :meth:`FitSteps.train`; frozen encoders run once before, temperatures are fitted after."""
         job, config = self.job, self.job.declaration.train
         model = build_started(job, job.declaration)
@@ -56,9 +56,9 @@ class PredictionFit(FitSteps[PredictionJob, Run]):
         )  # fmt: skip
         answering = cast(PolymodalForPrediction, model)  # or one without heads, which needs no calibration
         self.calibration = calibrate(answering, job.rows("validation"), job.declaration)
-        return Run(self.folder, answering, job.processor, job.declaration)
+        return PredictionRun(self.folder, answering, job.processor, job.declaration)
 
-    def measure(self, run: Run, *, quiet: bool) -> dict[str, Any]:
+    def measure(self, run: PredictionRun, *, quiet: bool) -> dict[str, Any]:
         """See :meth:`FitSteps.measure`."""
         job = self.job
         learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
@@ -66,7 +66,7 @@ class PredictionFit(FitSteps[PredictionJob, Run]):
         write_metrics(run.folder, results)
         return results
 
-    def write_pages(self, run: Run, results: dict[str, Any]) -> None:
+    def write_pages(self, run: PredictionRun, results: dict[str, Any]) -> None:
         """See :meth:`FitSteps.write_pages`."""
         of_file = isinstance(run.declaration.data.train, str)
 
@@ -81,7 +81,7 @@ class PredictionFit(FitSteps[PredictionJob, Run]):
         write_about(run.folder, results, make)
 
 
-def measure_tests(run: Run, job: PredictionJob) -> dict[str, Any]:
+def measure_tests(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
     """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -105,7 +105,7 @@ def measure_tests(run: Run, job: PredictionJob) -> dict[str, Any]:
     return {"test": measure.metrics()}
 
 
-def measure_space(run: Run, job: PredictionJob) -> dict[str, Any]:
+def measure_space(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
     """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
     pairs = {
         split: count_pairs(presence(table, job.processor.readers))
@@ -133,7 +133,7 @@ def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def describe_fit(
-    run: Run, job: PredictionJob, trained: dict[str, Any], calibration: Calibration
+    run: PredictionRun, job: PredictionJob, trained: dict[str, Any], calibration: Calibration
 ) -> dict[str, Any]:
     """What ``metrics.json`` holds beside the metrics of the test rows."""
     history, start = trained.pop("history"), describe_start(job)
@@ -161,7 +161,7 @@ def describe_fit(
     }
 
 
-def write_fit_report(run: Run, job: PredictionJob, results: Mapping[str, Any]) -> Report | None:
+def write_fit_report(run: PredictionRun, job: PredictionJob, results: Mapping[str, Any]) -> Report | None:
     """The report on the test rows, or where there are none on those of validation; None if not wanted."""
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
@@ -174,7 +174,7 @@ def write_fit_report(run: Run, job: PredictionJob, results: Mapping[str, Any]) -
     return figures
 
 
-def write_card(run: Run, results: Mapping[str, Any], figures: Report | None) -> None:
+def write_card(run: PredictionRun, results: Mapping[str, Any], figures: Report | None) -> None:
     """``README.md`` in the hub's form."""
     write_text(run.folder / CARD, model_card(run.folder.name, run.declaration, results, figures))
 

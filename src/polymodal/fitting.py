@@ -1,0 +1,313 @@
+"""The public functions that train: each makes one request, runs its pipeline, and returns what users hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from polymodal.config.overrides import apply_settings
+from polymodal.config.parsing import parse
+from polymodal.data.checks.check import CheckReport
+from polymodal.data.schema.schema import complete, render_yaml
+from polymodal.errors import DataError
+from polymodal.pipelines.cross_validation import Repeats, cross_validate
+from polymodal.pipelines.fit import run_fit
+from polymodal.pipelines.fusion_comparison import compare_fusions, fusion_names
+from polymodal.pipelines.hyperparameter_search import search_and_fit
+from polymodal.pipelines.multi_fit import Fits
+from polymodal.run import LanguageRun, Run, as_public, load_run
+from polymodal.tasks import reader_name
+from polymodal.training.declaration.source import read_declared_table, train_source
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest, Target, target_names
+
+
+def fit(
+    source: Any,
+    *,
+    target: Target = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
+    prompt: str | None = None,
+    answer: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run | LanguageRun:
+    """Train, evaluate and save a model.
+
+    With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it answers in words, and
+    the run is a :class:`polymodal.run.LanguageRun`.
+
+    Args:
+        source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
+        target: Column, or columns, to learn.
+        inputs: The only columns to read; by default all that can be read.
+        output: The run folder; ``runs/<name of the table>`` by default.
+        settings: Such as ``train.epochs=3``, over everything else.
+        sample_weight: Column that says how much each row counts, as ``data.sample_weight`` does.
+        start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
+        prompt: Template over columns of the question, such as ``{image} {question}``.
+        answer: Template over columns of the answer.
+        resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
+        overwrite: Replace a finished run in ``output``.
+        quiet: Show no progress.
+
+    Returns:
+        The run, whose folder holds the model, ``metrics.json``, predictions of the test rows and pages.
+
+    Raises:
+        PolymodalError: One line per problem; nothing was trained then.
+    """
+    return as_public(run_fit(
+        FitRequest(
+            source, targets=target_names(target), inputs=inputs, output=output, settings=settings,
+            sample_weight=sample_weight, start=start, prompt=prompt, answer=answer, resume=resume,
+            overwrite=overwrite, quiet=quiet,
+        )
+    ))  # fmt: skip
+
+
+def pretrain(
+    source: Any,
+    *,
+    inputs: Sequence[str] = (),
+    objectives: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    start: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Pre-train without targets: align the inputs of a row with each other, and model each in itself.
+
+    Args:
+        source: As :func:`fit` takes it; a declaration names no targets.
+        inputs: The only columns to read; by default all that can be read.
+        objectives: Names of the losses, beside those declared; by default ``contrastive`` where there are
+            several inputs, else ``masked_text`` or ``masked_patch``.
+        output: The run folder; ``runs/<name of the table>`` by default.
+        settings: Such as ``objectives.contrastive.weight=0.5``, over everything else.
+        start: A run to continue from: its encoders, embedding and fusion; objectives begin anew.
+        resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
+        overwrite: Replace a finished run in ``output``.
+        quiet: Show no progress.
+
+    Returns:
+        The run, to fine-tune from.
+
+    Raises:
+        PolymodalError: One line per problem; nothing was trained then.
+    """
+    run = as_public(run_fit(
+        FitRequest(
+            source, inputs=inputs, objectives=objectives, pretraining=True, output=output, settings=settings,
+            start=start, resume=resume, overwrite=overwrite, quiet=quiet,
+        )
+    ))  # fmt: skip
+    assert isinstance(run, Run)
+    return run
+
+
+def check(
+    source: Any,
+    *,
+    target: Target = None,
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    prompt: str | None = None,
+    answer: str | None = None,
+    quiet: bool = True,
+) -> CheckReport:
+    """Check the data of a fit without training; of a pre-training where objectives have no targets.
+
+    Every file is read. For the arguments see :func:`fit`.
+
+    Raises:
+        PolymodalError: If there is nothing to check: no readable table, no such column.
+    """
+    job = open_job(
+        FitRequest(
+            source, targets=target_names(target), inputs=inputs, settings=settings, prompt=prompt,
+            answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
+        )
+    )  # fmt: skip
+    report = job.check(quiet)
+    try:
+        job.require_pairs()
+    except DataError as error:
+        report.problems += error.problems
+    return report
+
+
+def init(
+    source: Any,
+    *,
+    target: Target = None,
+    inputs: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> str:
+    """The declaration inferred from a table, as YAML with a comment per column saying why.
+
+    Raises:
+        DataError: If the table cannot be read, or a column named is not there.
+        ConfigError: If a setting is none.
+    """
+    values: dict[str, Any] = {}
+    apply_settings(values, settings)
+    train_source(source, values, None)
+    table = read_declared_table(source, values["data"], None)
+    values, guesses = complete(values, table, targets=target_names(target), inputs=inputs, reads=reader_name)
+    return render_yaml(parse(values), guesses, table.name)
+
+
+def fit_folds(
+    source: Any,
+    *,
+    folds: int | None = None,
+    seeds: int = 1,
+    target: Target = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
+    prompt: str | None = None,
+    answer: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Repeats:
+    """Cross-validate, or repeat with several seeds: a fit per fold and seed, in folders like ``fold0_seed1``.
+
+    With ``folds`` each part of the rows is the test of the models that never saw it, and their predictions
+    are in one ``predictions.parquet``. Rows that a split column marks for the test are in no fold. Seeds
+    change the training alone: the split stays that of the first.
+
+    Args:
+        source: See :func:`polymodal.fit`, and so for what is not listed here.
+        folds: Number of folds; None for the one split of a plain fit.
+        seeds: Number of seeds, counted from ``train.seed``.
+        target: Column, or columns, to learn.
+        inputs: The only columns to read.
+        output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
+        settings: Such as ``train.epochs=3``, for all fits.
+        sample_weight: Column of row weights.
+        start: A run to fine-tune from.
+        prompt: Template of the question, for answers in words.
+        answer: Template of the answer.
+        resume: Keep finished fits and continue with the others.
+        overwrite: Replace the runs in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line per problem; nothing was trained then.
+    """
+    repeats = cross_validate(
+        FitRequest(
+            source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
+            settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
+            resume=resume, overwrite=overwrite, quiet=quiet,
+        )
+    )  # fmt: skip
+    return replace(repeats, fits=replace(repeats.fits, open_run=load_run))
+
+
+def fit_fusions(
+    source: Any,
+    *,
+    fusions: str | Sequence[str] = "all",
+    target: Target = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Fits:
+    """Fit a table once with each fusion; each into ``output/<fusion>``, as ``fit`` with that fusion alone.
+
+    Every cell is checked and decoded once for all of them. Where two fits or more have test rows, and
+    ``report.write`` is not false, ``compare.html`` in the folder compares them (see
+    :func:`polymodal.comparison.comparison.compare`). An option under ``fusion`` goes to the fusions
+    that have it; the others are named in the result's warnings.
+
+    Args:
+        source: See :func:`polymodal.fit`, and so for what is not listed here.
+        fusions: Names, or ``all`` that are registered.
+        target: Column, or columns, to learn.
+        inputs: The only columns to read.
+        output: A folder for the runs and ``fusions.json``; ``runs/<name of the table>`` by default.
+        settings: Such as ``train.epochs=3``, for all fits.
+        sample_weight: Column of row weights.
+        start: A run to fine-tune from.
+        resume: Keep finished fits and continue with the others.
+        overwrite: Replace the runs in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line per problem; nothing was trained then.
+    """
+    fits = compare_fusions(
+        FitRequest(
+            source, fusions=fusion_names(fusions), targets=target_names(target), inputs=inputs,
+            output=output, settings=settings, sample_weight=sample_weight, start=start, resume=resume,
+            overwrite=overwrite, quiet=quiet,
+        )
+    )  # fmt: skip
+    return replace(fits, open_run=load_run)
+
+
+def fit_searched(
+    source: Any,
+    *,
+    trials: int = 20,
+    target: Target = None,
+    inputs: Sequence[str] = (),
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    sample_weight: str | None = None,
+    start: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.fit` would.
+
+    Every trial is a fit from the same seed on the same rows; it is judged on the validation rows, and cut
+    short if it is worse there than most were. The test rows are seen once, by the run that is kept.
+
+    Args:
+        source: See :func:`polymodal.fit`, and so for what is not listed here.
+        trials: Number of trials; the first is what was declared.
+        target: Column, or columns, to learn.
+        inputs: The only columns to read.
+        output: The run folder, which gets ``search.json`` too.
+        settings: Such as ``train.epochs=3``, for all trials.
+        sample_weight: Column of row weights.
+        start: A run to fine-tune from.
+        resume: Continue an interrupted search, or the fit after it.
+        overwrite: Replace the run in ``output``.
+        quiet: Show no progress.
+
+    Raises:
+        PolymodalError: One line per problem; nothing was trained then.
+    """
+    run = as_public(search_and_fit(
+        FitRequest(
+            source, trials=trials, targets=target_names(target), inputs=inputs, output=output,
+            settings=settings, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
+            quiet=quiet,
+        )
+    ))  # fmt: skip
+    assert isinstance(run, Run)
+    return run
