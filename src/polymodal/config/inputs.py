@@ -182,7 +182,7 @@ class InputConfig(Section):
         return values
 
     def _suits(self, name: str) -> bool:
-        """Whether a setting is about this modality; those of another package say so themselves."""
+        """Whether a setting applies to this modality; plug-in modalities declare it themselves."""
         if self.modality in READ_MODALITIES:
             return self.modality in SUITS[name]
         return name in MODALITIES[self.modality].input_settings

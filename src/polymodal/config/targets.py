@@ -61,7 +61,7 @@ class TargetConfig(Section):
 
     @property
     def ordered(self) -> bool:
-        """Whether the classes have an order, as the task says once it is known."""
+        """Whether the classes have an order, by the task once it is known."""
         return self._ordered
 
     def belongs_to(self, family: str, *, ordered: bool = False) -> None:

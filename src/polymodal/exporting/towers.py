@@ -37,12 +37,12 @@ class TowerModel(PolymodalModel):
     def taken_from(cls, model: PolymodalModel, names: Sequence[str]) -> TowerModel:
         """The towers of the inputs ``names`` of ``model``, with shared weights where possible."""
         assert model.space is not None
-        places = list(dict.fromkeys(model.encoder_of[name] for name in names))
-        encoders = [model.encoders[place] for place in places]
-        towers = cls(_config(model, names, places, encoders), encoders)
+        indices = list(dict.fromkeys(model.encoder_of[name] for name in names))
+        encoders = [model.encoders[index] for index in indices]
+        towers = cls(_config(model, names, indices, encoders), encoders)
         rows = [model.config.input_names.index(name) for name in names]
         own, given = towers.embedding, model.embedding
-        for new, old in enumerate(places):
+        for new, old in enumerate(indices):
             own.project[str(new)] = given.project[str(old)]
             own.position[str(new)] = given.position[str(old)]
         own.norm = given.norm

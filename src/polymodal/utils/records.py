@@ -53,17 +53,17 @@ class Record(dict[str, Any]):
             ValueError: If a key is missing, or holds a list or an object where the other is expected.
         """
         kinds = _kinds(cls)
-        found = {
+        result = {
             entry.name: _read(kinds[entry.name], content[name], name)
             for name, entry in _keys(cls).items()
             if name in content
         }
         missing = [
-            name for name, entry in _keys(cls).items() if not (entry.name in found or _has_default(entry))
+            name for name, entry in _keys(cls).items() if not (entry.name in result or _has_default(entry))
         ]
         if missing:
             raise ValueError(f"no key '{missing[0]}' in {cls.__name__}")
-        return cls(**found)
+        return cls(**result)
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         """Attributes and keys agree because neither changes.

@@ -241,9 +241,9 @@ def not_opened(cell: Any, kind: str) -> MediaError | None:
     stem, suffix = os.path.splitext(os.path.basename(name))
     if name[:5].lower() == "data:" or suffix.lower() not in FORMATS[kind].unopened:
         return None
-    expected, cure = FORMATS[kind].opened, FORMATS[kind].convert
-    found = f"{describe(name)} is a file of the kind {suffix.lower()}, which is not opened"
-    return MediaError(found=found, expected=expected, cure=cure.format(stem + suffix, stem))
+    expected, fix = FORMATS[kind].opened, FORMATS[kind].convert
+    reason = f"{describe(name)} is a file of the kind {suffix.lower()}, which is not opened"
+    return MediaError(found=reason, expected=expected, cure=fix.format(stem + suffix, stem))
 
 
 def _check_address(name: str) -> None:

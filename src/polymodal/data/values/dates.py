@@ -95,7 +95,7 @@ def find_order(cells: Cells) -> DateOrder:
     Where every date may be read in either order, those with points have the day first, others the month
     first, as pandas reads them; the doubt says so.
     """
-    parts = [found for text in cells.distinct if (found := _numbers_of(str(text))) is not None]
+    parts = [result for text in cells.distinct if (result := _numbers_of(str(text))) is not None]
     firsts = any(int(first) > 12 for first, _, _ in parts)
     seconds = any(int(second) > 12 for _, second, _ in parts)
     if firsts and seconds:
@@ -134,9 +134,9 @@ def read_date(cell: Any, written: str | None = None) -> float:
     """
     seconds = _seconds(cell, written)
     if math.isinf(seconds):
-        found = describe(cell) if isinstance(cell, str) else as_label(cell)
+        result = describe(cell) if isinstance(cell, str) else as_label(cell)
         expected = f"a date, written as {written}" if written else "a date, such as 2024-12-31"
-        raise MediaError(found=f"'{found}'", expected=expected, cure="Correct the date, or leave it empty")
+        raise MediaError(found=f"'{result}'", expected=expected, cure="Correct the date, or leave it empty")
     return seconds
 
 
@@ -221,8 +221,8 @@ def _match(text: str) -> Parts | None:
     if len(text) > 80:
         return None
     cleaned = clean(text)
-    found = next(filter(None, (form.fullmatch(cleaned) for form in _FORMS)), None) or _TIME.fullmatch(cleaned)
-    return None if found is None else found.groupdict()
+    match = next(filter(None, (form.fullmatch(cleaned) for form in _FORMS)), None) or _TIME.fullmatch(cleaned)
+    return None if match is None else match.groupdict()
 
 
 def _numbers_of(text: str) -> tuple[str, str, str] | None:

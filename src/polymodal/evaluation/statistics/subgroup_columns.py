@@ -60,8 +60,8 @@ def subgroup_columns(table: Table, names: Iterable[str], rows: np.ndarray) -> di
     problems = []
     for name in names:
         if name not in table.columns:
-            cure = did_you_mean(name, table.columns)
-            problems.append(Problem(file=table.name, found=f"no column '{name}' to compare by", cure=cure))
+            fix = did_you_mean(name, table.columns)
+            problems.append(Problem(file=table.name, found=f"no column '{name}' to compare by", cure=fix))
         elif holds_objects(kind := table.data.data.column(name).type) and not holds_texts(kind):
             expected = "texts, categories or numbers to compare by"
             problems.append(
@@ -104,14 +104,14 @@ def _as_arrow(values: Any) -> pa.ChunkedArray:
 
 
 def _values(labels: np.ndarray, most: int) -> Partition:
-    counts = pd.Series(labels, dtype=object).value_counts(sort=False)  # in the order they first stand there
+    counts = pd.Series(labels, dtype=object).value_counts(sort=False)  # in the order of their first row
     counts = counts[counts.index != ""].sort_values(ascending=False, kind="stable")
     shown = list(counts.index[:most])
-    place = {label: number for number, label in enumerate(shown)}
+    index = {label: number for number, label in enumerate(shown)}
     names = [one_line(label, LONGEST) for label in shown]
     others, note = len(counts) - len(shown), None
     if (labels == "").any():
-        place[""] = len(names)
+        index[""] = len(names)
         names.append(EMPTY)
     rest = len(names) if others else None
     if rest is not None:
@@ -123,7 +123,7 @@ def _values(labels: np.ndarray, most: int) -> Partition:
     elif len(names) == 1:
         what = "every cell is empty" if not len(counts) else f"every cell is '{names[0]}'"
         note = f"{what}: there is nothing to compare"
-    codes = np.array([place.get(label, rest) for label in labels], dtype=np.int64)
+    codes = np.array([index.get(label, rest) for label in labels], dtype=np.int64)
     return Partition(names, codes, rest, "values", len(counts), note)
 
 
@@ -148,7 +148,7 @@ def _quarters(numbers: np.ndarray, distinct: int) -> Partition:
 
 
 def _written(bounds: np.ndarray) -> list[str]:
-    """Numbers with as few digits as tell them apart."""
+    """Numbers with the fewest digits that distinguish them."""
     for digits in range(4, 17):
         texts = [f"{bound:.{digits}g}" for bound in bounds]
         # Whole numbers up to six digits are written out: 12345 rather than 1.234e+04.

@@ -83,7 +83,7 @@ class Patches(ABC):
 
 PATCHES: Registry[type[Patches]] = Registry("way to patch", group="polymodal.patches", base=Patches)
 """By modality; another package adds its own under the entry points ``polymodal.patches``. An input that is
-neither here nor in :data:`HIDDEN_CELLS` cannot be masked, and the objective says so."""
+neither here nor in :data:`HIDDEN_CELLS` cannot be masked, and the objective refuses it."""
 
 
 class HiddenCells(ABC):

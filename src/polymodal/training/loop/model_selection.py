@@ -30,24 +30,24 @@ def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
         return task_of(next(iter(tasks.values()))).default_metric if len(tasks) == 1 else "loss"
     target, _, name = metric.rpartition(".")
     if name != "loss" and name not in METRICS:
-        cure = did_you_mean(name, [*METRICS, "loss"])
-        raise ConfigError(f"train.metric: there is no metric '{name}'. {cure}")
+        fix = did_you_mean(name, [*METRICS, "loss"])
+        raise ConfigError(f"train.metric: there is no metric '{name}'. {fix}")
     if target and target not in tasks:
         raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
-    asked = [tasks[target]] if target else list(tasks.values())
-    if name != "loss" and not asked:
-        cure = "Leave it out: the loss picks the epoch"
-        raise ConfigError(f"train.metric: '{name}' measures a target, and there is none. {cure}")
-    if asked and not any(name in suited(task) for task in asked):
-        cure = did_you_mean(name, suited(asked[0]))
-        raise ConfigError(f"train.metric: '{name}' does not measure {asked[0]}. {cure}")
+    measured = [tasks[target]] if target else list(tasks.values())
+    if name != "loss" and not measured:
+        fix = "Leave it out: the loss picks the epoch"
+        raise ConfigError(f"train.metric: '{name}' measures a target, and there is none. {fix}")
+    if measured and not any(name in suited(task) for task in measured):
+        fix = did_you_mean(name, suited(measured[0]))
+        raise ConfigError(f"train.metric: '{name}' does not measure {measured[0]}. {fix}")
     return metric
 
 
 def suited(task: str) -> list[str]:
     """The metrics that can pick the epoch of a target of ``task``."""
-    found = METRICS.of(task, reader_name(task))
-    return [metric.name for metric in found if metric.selects] + ["loss"]
+    result = METRICS.of(task, reader_name(task))
+    return [metric.name for metric in result if metric.selects] + ["loss"]
 
 
 def validation_metrics(
@@ -125,7 +125,7 @@ def selection(results: Mapping[str, float], metric: str, loss: float) -> float:
     names = [metric] if target else [key for key in results if key.rpartition(".")[2] == name]
     values = [results[key] for key in names if key in results]
     if not values:
-        found = f"train.metric: '{metric}' is not defined on these validation rows"
-        raise ConfigError(f"{found}; choose another one, or give more rows for validation")
+        reason = f"train.metric: '{metric}' is not defined on these validation rows"
+        raise ConfigError(f"{reason}; choose another one, or give more rows for validation")
     value = float(np.mean(values)) * (1 if METRICS.named(name).higher_is_better else -1)
     return value - TIE * loss / (1 + abs(loss))

@@ -97,9 +97,9 @@ def continue_words(
     done.new += [f"input {name}" for name in model.encoder_of if name not in known]
     pairs = {model.encoder_of[name]: start.encoder_of[name] for name in known}
     with torch.no_grad():
-        for place, before in pairs.items():
-            names = ", ".join(name for name, own in model.encoder_of.items() if own == place)
-            _encoder(start, before, model, place, names, done)
+        for index, before in pairs.items():
+            names = ", ".join(name for name, own in model.encoder_of.items() if own == index)
+            _encoder(start, before, model, index, names, done)
         for name in known:
             _connector(start, model, name, done)
         if speaks and isinstance(start, PolymodalForConditionalGeneration):

@@ -1,4 +1,4 @@
-"""What tells the files of one kind of media from others, and which of them are opened."""
+"""Formats of one kind of media: how its files are recognized, and which of them are opened."""
 
 from __future__ import annotations
 
