@@ -45,5 +45,5 @@ def test_a_small_package_is_counted_by_hand(
 def test_it_prints_a_line_a_figure(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     script.main([])
     assert len(capsys.readouterr().out.splitlines()) == len(script.LINES)
-    script.main(["--list", "long"])
+    script.main(["--list", "short"])
     assert capsys.readouterr().out.splitlines()

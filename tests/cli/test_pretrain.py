@@ -181,7 +181,7 @@ REFUSED = [
     (INPUTS, ["objectives=[masked_patch]", "fusion.name=concat"], "'concat' has none"),
     (["-i", "photo,bedrooms"], ["objectives=[masked_text]"], "finds nothing to mask"),
     (INPUTS, ["objectives.masked_text.inputs=[photo]"], "cannot mask 'photo': it is image, not text"),
-    (INPUTS, ["objectives.contrastive.cutmix=photo"], "beside cutmix set fused to false"),
+    (INPUTS, ["objectives.contrastive.cutmix=photo"], "with cutmix set fused to false"),
     (INPUTS, ["objectives.contrastive={fused: false, cutmix: foto}"], "Did you mean 'photo'?"),
     (INPUTS, ["objectives.contrastive={fused: false, cutmix: note}"], "is text, expected pictures"),
     (INPUTS, ["train.torch_compile=true"], "goes with targets alone"),

@@ -62,7 +62,7 @@ def test_the_cards_own_lines_say_what_the_run_says(runs, exported, monkeypatch, 
         [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]
     )
     assert said and capsys.readouterr().out.strip() == said
-    asked = names["processor"].decode(names["asked"]["input_ids"][0])
+    asked = names["processor"].decode(names["prompt"]["input_ids"][0])
     assert "<|photo|> What is it?" in asked and "Be brief." in asked
 
 
