@@ -66,6 +66,7 @@ PENDING: tuple[str, ...] = (
     "src/polymodal/errors.py",
     "src/polymodal/evaluation/metrics",
     "src/polymodal/evaluation/statistics/subgroup_columns.py",
+    "src/polymodal/fitting.py",
     "src/polymodal/importance/shares.py",
     "src/polymodal/models/encoders/audio.py",
     "src/polymodal/models/encoders/backbone.py",
