@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from polymodal.utils.atomic import require_folder
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
+    from polymodal.utils.records import JsonObject
     from polymodal.utils.unwritable import FULL, how_to_fix
     from polymodal.utils.version import __version__
 
@@ -110,6 +111,7 @@ _HOMES = {
     "polymodal.search.querying": "Asked",
     "polymodal.utils.atomic": "require_folder",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
+    "polymodal.utils.records": "JsonObject",
     "polymodal.utils.unwritable": "FULL how_to_fix",
     "polymodal.utils.version": "__version__",
 }  # fmt: skip
@@ -121,7 +123,8 @@ _HOME_OF = {
 }
 __all__ = [
     "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "Explanation",
-    "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed", "InputWarning", "KINDS",
+    "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed", "InputWarning", "JsonObject",
+    "KINDS",
     "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE", "PolymodalError", "ReadingWarning", "Repeats",
     "ReportedElsewhere", "Run", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Table", "Talk",
     "Terminated",

@@ -31,7 +31,6 @@ from polymodal.cli.options import (
 from polymodal.cli.reading import reads_table
 from polymodal.cli.show import print_remarks, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
-from polymodal.utils.records import JsonObject
 
 RECALLS = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10"}
 LEFT_OUT = {
@@ -160,7 +159,7 @@ def _without_warning(measure: Callable[..., Any], *given: Any, **asked: Any) -> 
         return measure(*given, **asked)
 
 
-def _weighing(run: Any, table: Any, found: Mapping[str, Any]) -> JsonObject:
+def _weighing(run: Any, table: Any, found: Mapping[str, Any]) -> api.JsonObject:
     """Say whether the metrics weigh rows, where the fit did; ``weighted`` for JSON."""
     column = run.declaration.data.sample_weight
     if column is None:
@@ -180,7 +179,7 @@ def _of_what_was_read(findings: api.Findings, found: Mapping[str, Any]) -> api.F
     return findings if needs_all else replace(findings, absent={})
 
 
-def with_warnings(found: Mapping[str, Any], told: Mapping[str, Any]) -> JsonObject:
+def with_warnings(found: Mapping[str, Any], told: Mapping[str, Any]) -> api.JsonObject:
     """Figures for JSON, beside them the warnings about the table where there are any."""
     return {**({"warnings": told["warnings"]} if told["warnings"] else {}), **found}
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from polymodal import api
-from polymodal.utils.records import JsonObject
 
 SHOWN = 20
 
@@ -41,7 +40,7 @@ def warn(rejected: Sequence[Any], what: str) -> None:
         typer.echo(f"{what}: … and {len(rejected) - SHOWN} more", err=True)
 
 
-def tell_findings(found: api.Findings) -> JsonObject:
+def tell_findings(found: api.Findings) -> api.JsonObject:
     """Say on standard error what a table lacks, and what training never saw; returns the same for JSON."""
     for line in found.warnings():
         typer.echo(f"warning: {line}", err=True)
@@ -50,7 +49,7 @@ def tell_findings(found: api.Findings) -> JsonObject:
     return found.plain()
 
 
-def written(output: Path, rows: int, rejected: Sequence[Any] | None) -> JsonObject:
+def written(output: Path, rows: int, rejected: Sequence[Any] | None) -> api.JsonObject:
     """What was written, and how many rows of it are empty where rows may be."""
     count = {} if rejected is None else {"rejected": len(rejected)}
     return {"output": str(output), "rows": rows, **count}
