@@ -123,18 +123,16 @@ _HOME_OF = {
 }
 __all__ = [
     "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "Explanation",
-    "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed", "InputWarning", "JsonObject",
-    "KINDS",
-    "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE", "PolymodalError", "ReadingWarning", "Repeats",
-    "ReportedElsewhere", "Run", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Table", "Talk",
-    "Terminated",
-    "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
-    "default_folder", "default_output", "embed_to", "explain", "export", "fit", "fit_folds", "fit_fusions",
-    "fit_searched", "how_to_fix", "index_to", "init", "is_main_process", "is_of_page", "json_rows",
-    "listed", "load", "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points",
-    "predict_to", "pretrain", "raise_terminated", "read_table", "require_folder", "run_demo", "span",
-    "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text", "trained_on",
-    "use_threads", "write_explanations",
+    "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed", "InputWarning",
+    "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE", "PolymodalError",
+    "ReadingWarning", "Repeats", "ReportedElsewhere", "Run", "RunError", "SEEDS", "SHARES",
+    "STANDARD_OUTPUT", "Table", "Talk", "Terminated", "__version__", "brief", "check", "check_output",
+    "compare", "content_of", "count_rows", "default_folder", "default_output", "embed_to", "explain",
+    "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "how_to_fix", "index_to", "init",
+    "is_main_process", "is_of_page", "json_rows", "listed", "load", "measure", "number", "one_line",
+    "open_index", "parse_instead", "plain", "points", "predict_to", "pretrain", "raise_terminated",
+    "read_table", "require_folder", "run_demo", "span", "spoken_confidence", "spoken_share",
+    "stop_processes", "summary", "terminal_text", "trained_on", "use_threads", "write_explanations",
 ]  # fmt: skip
 
 
