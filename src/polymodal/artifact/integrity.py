@@ -30,7 +30,7 @@ CHECKSUMS = "checksums.json"
 FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
 """Files that no run holds and Transformers would read: weights as a pickle, or of another model."""
 ABOUT = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
-"""Files that say something of a run; loading does not read them."""
+"""Files about a run, such as its metrics; loading does not read them."""
 REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
 """Settings that name code or weights elsewhere."""
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation")
@@ -80,7 +80,7 @@ def check_links(folder: Path) -> None:
     if whole.parent.name == "snapshots":
         allowed.append(whole.parent.parent / "blobs")
     for path in _loaded(folder):
-        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
+        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in allowed):
             raise RunError(f"{path}: is a link out of the run folder, to {os.readlink(path)}. Copy the file")
 
 
@@ -192,8 +192,8 @@ def check_sums(folder: Path) -> None:
         if not file.is_file():
             raise RunError(f"{folder}: {name} is missing. Copy the run again, or fit again")
         if digest_of(file) != expected:
-            cure = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
-            raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {cure}")
+            fix = f"Copy the run again, or delete {CHECKSUMS} if you changed the file yourself"
+            raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {fix}")
 
 
 def digest_of(path: Path) -> str:
@@ -237,7 +237,7 @@ def check_agreement(config: Any, processor: Any, folder: Path) -> None:
 
 
 def _vocabulary(encoder: dict[str, Any]) -> int | None:
-    """How many tokens the backbone of a text encoder knows, where it says so."""
+    """Vocabulary size of a text encoder's backbone; None if its configuration does not declare one."""
     backbone = encoder.get("backbone")
     if encoder.get("kind") != TextReader.modality or not isinstance(backbone, dict):
         return None
@@ -246,11 +246,11 @@ def _vocabulary(encoder: dict[str, Any]) -> int | None:
 
 
 UNKNOWN = 2**31
-"""Stands for a token that is in no vocabulary."""
+"""Token id that no vocabulary has, used where the tokenizer lacks the special token."""
 
 
 def _last_special(tokenizer: Any) -> int:
-    """The largest number of a special token; what no encoder knows where the vocabulary lacks one."""
+    """Largest id of a special token; :data:`UNKNOWN` where the vocabulary lacks one."""
     try:
         numbers = getattr(tokenizer, "all_special_ids", ())
     except RecursionError:  # it looks for the unknown token in place of the unknown token
@@ -259,9 +259,9 @@ def _last_special(tokenizer: Any) -> int:
 
 
 def _compared(encoder: dict[str, Any], reader: Any) -> dict[str, tuple[Any, Any]]:
-    """By name, what an encoder was built for and what a reader makes, as far as both say."""
+    """By setting, the value of the encoder and that of the reader, for settings that both declare."""
     both: dict[str, tuple[Any, Any]] = {}
-    if encoder.get("kind") in READERS:  # a kind of a plugin's own says no modality
+    if encoder.get("kind") in READERS:  # the kind of a plugin's encoder need not be a modality
         both["modality"] = encoder["kind"], reader.modality
     for name in ("features", "size", "rate", "seconds", "frames", "length"):
         if encoder.get(name) is not None and hasattr(reader, name) and reader.part is None:

@@ -1,4 +1,4 @@
-"""The folder of a run: how it is written, whether it is whole, and the model that lies in it."""
+"""Run folders: write one, check that it is complete, load the model."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from polymodal.utils.threads import available_threads
 M = TypeVar("M", bound=PolymodalPreTrainedModel)
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
-"""What a complete run folder holds at least."""
+"""Files that every complete run folder holds."""
 
 
 def require_files(path: Path) -> None:
-    """See that a run folder holds all of a run, as it was written, and nothing that leads elsewhere.
+    """Check that a run folder is complete, unchanged and self-contained (no links that lead out of it).
 
     Raises:
-        RunError: If something is missing, or see :func:`polymodal.artifact.integrity.check_run_files`.
+        RunError: If a file is missing, or :func:`polymodal.artifact.integrity.check_run_files` refuses one.
     """
     lacking = [name for name in FILES if not (path / name).is_file()]
     if lacking:
-        cure = "Fit again, or with --resume if checkpoints/ is there"
-        raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {cure}")
+        fix = "Fit again, or with --resume if checkpoints/ is there"
+        raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {fix}")
     check_run_files(path)
 
 
 def kind_of(path: Path) -> Kind:
-    """What the run in a folder answers with, by its ``config.json``; heads where it cannot be read."""
+    """Kind of the run in a folder (heads, words or space), from ``config.json``; heads if unreadable."""
     config = configuration_of(path)
     if config is None:
         return Kind.heads
@@ -51,12 +51,12 @@ def kind_of(path: Path) -> Kind:
 
 
 def model_class(path: Path) -> type[PolymodalForPrediction]:
-    """The model of a run folder; after a pre-training one without heads, which answers nothing."""
+    """Model class of a run folder: with heads, or the pre-training model without them."""
     return PolymodalForPrediction if kind_of(path) is Kind.heads else cast(Any, PolymodalForPreTraining)
 
 
 def configuration_of(path: Path) -> JsonObject | None:
-    """What ``config.json`` says; None where it cannot be read, which is told when the model is."""
+    """Content of ``config.json``; None if it cannot be read (loading the model then raises)."""
     try:
         config = read_json(path / "config.json")
     except (OSError, ValueError):
@@ -68,18 +68,22 @@ UNREADABLE = (
     OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
     SafetensorError, StrictDataclassError, PolymodalError,
 )  # fmt: skip
-"""What a library raises at a configuration that no fit wrote: no heads, a type that is not there."""
+"""Exceptions that libraries raise for a configuration that no fit wrote, such as an unknown model type."""
 
 
 def load_model(path: Path, kind: type[M]) -> M:
-    """The model of a run folder, or its part of another ``kind``, every weight of it read.
+    """Load the model of a run folder as class ``kind``; every weight must be in the file.
+
+    Args:
+        path: The run folder.
+        kind: Class to load, see :func:`model_class`.
 
     Raises:
         RunError: If a file cannot be read, or a weight is missing or of another shape.
     """
     try:
         with quiet_libraries(), without_hub():
-            model, found = kind.from_pretrained(
+            model, loading = kind.from_pretrained(
                 str(path), output_loading_info=True, trust_remote_code=False, use_safetensors=True
             )
     except UNREADABLE as error:
@@ -91,7 +95,7 @@ def load_model(path: Path, kind: type[M]) -> M:
         if isinstance(error, PolymodalError):
             reason = f"{reason}; a part of your own must be registered before, or its package installed"
         raise RunError(f"{path}: the model cannot be read ({reason})") from None
-    lacking = sorted(found["missing_keys"])
+    lacking = sorted(loading["missing_keys"])
     if lacking:
         named = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
         raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
@@ -100,7 +104,7 @@ def load_model(path: Path, kind: type[M]) -> M:
 
 
 def trained_threads(path: Path) -> int | None:
-    """The threads that the run in a folder was trained with; None where it does not say."""
+    """CPU threads that the run was trained with, from ``metrics.json``; None if that does not record them."""
     try:
         trained = read_json(path / "metrics.json")["train"]
         threads = int(trained["threads"])
@@ -117,13 +121,13 @@ def trained_threads(path: Path) -> int | None:
 
 
 def use_threads(threads: int | None, run: Path) -> None:
-    """Let this process compute with ``threads``, by default with as many as the run was trained with."""
+    """Set the number of CPU threads of this process; by default as many as the run was trained with."""
     available = available_threads()
     torch.set_num_threads(threads or min(available, trained_threads(run) or available))
 
 
 def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration) -> None:
-    """Write what a run folder holds at least; the weights are there when all is, then its checksums."""
+    """Write :data:`FILES`, the weights last so that a folder with weights is complete, then checksums."""
     (folder / CHECKSUMS).unlink(missing_ok=True)
     with folder_aside(folder, last="model.safetensors") as part:
         model.save_pretrained(part)

@@ -1,4 +1,4 @@
-"""A model that answers in words, over conversations: batch after batch, in their order."""
+"""Generate answers to conversations in batches, and embed their prompts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.utils.device import computing_in
 
 NAMES = {"beams": "num_beams", "sample": "do_sample"}
-"""What Transformers calls them."""
+"""Our options of decoding by the names that Transformers has for them."""
 OF_SAMPLING = ("temperature", "top_p")
 
 
@@ -36,29 +36,33 @@ def answer_rows(
     batch_size: int = 32,
     precision: str = "fp32",
 ) -> Iterator[tuple[list[int], list[str]]]:
-    """The answer to each row, and the rows that they are to: those of like length go together.
+    """Generate the answer to each row, in batches of rows of similar length.
 
     Args:
         model: In evaluation mode.
         rows: Prepared, with ``reply``.
         options: Of ``generate``; see :func:`decoding`.
         batch_size: Rows at once.
-        precision: What the model computes in.
+        precision: Floating-point format: ``fp32``, ``bf16`` or ``fp16``.
+
+    Returns:
+        For each batch the indices of its rows in ``rows``, and their answers.
 
     Raises:
-        RunError: If the model cannot generate so.
+        RunError: If the model cannot generate with these options.
     """
     context, most = context_of(model), _most(model, options)
     shared = None if context is None or most is None else context - most
-    for places in _batches(rows.lengths, batch_size, shared):
-        turns = [rows[place] for place in places]
-        yield places, answer_turns(model, rows.processor, turns, options, precision)
+    for indices in _batches(rows.lengths, batch_size, shared):
+        turns = [rows[index] for index in indices]
+        yield indices, answer_turns(model, rows.processor, turns, options, precision)
 
 
 def _batches(lengths: np.ndarray, batch_size: int, shared: int | None) -> Iterator[list[int]]:
-    """Rows of like length together, the longest first.
+    """Indices of rows by batch: rows of similar length together, the longest first.
 
-    One of more than ``shared`` tokens is alone: its answer ends where the context does, and no other's may.
+    A row of more than ``shared`` tokens is a batch of its own: the end of the context cuts its answer short,
+    which must not shorten the answers of other rows.
     """
     order = np.argsort(-lengths, kind="stable")
     alone = 0 if shared is None else int((lengths > shared).sum())
@@ -67,12 +71,12 @@ def _batches(lengths: np.ndarray, batch_size: int, shared: int | None) -> Iterat
 
 
 def context_of(model: PolymodalForConditionalGeneration) -> int | None:
-    """Most tokens that the language model was made for, where it says so."""
+    """Context length of the language model in tokens; None if its configuration does not declare one."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def _most(model: PolymodalForConditionalGeneration, options: Mapping[str, Any]) -> int | None:
-    """Most tokens of an answer, where anything says how many."""
+    """Largest number of new tokens, from the options or the generation config; None if neither sets it."""
     settings: Any = model.generation_config
     return options.get("max_new_tokens") or settings.max_new_tokens
 
@@ -80,7 +84,7 @@ def _most(model: PolymodalForConditionalGeneration, options: Mapping[str, Any]) 
 def within_context(
     model: PolymodalForConditionalGeneration, options: Mapping[str, Any], tokens: int
 ) -> dict[str, Any]:
-    """``options`` under which an answer to so many tokens ends where the context of the model does."""
+    """``options`` with ``max_new_tokens`` lowered so that prompt (``tokens``) and answer fit the context."""
     context, most = context_of(model), _most(model, options)
     if context is None or most is None or tokens + most <= context:
         return dict(options)
@@ -94,7 +98,7 @@ def answer_turns(
     options: Mapping[str, Any],
     precision: str = "fp32",
 ) -> list[str]:
-    """The answers to several conversations at once."""
+    """Generate the answers to several conversations in one batch."""
     batch = reply_batch(processor, turns)
     chosen = within_context(model, options, batch["input_ids"].shape[1])
     with torch.inference_mode(), computing_in(model.device, precision), generating(model):
@@ -116,9 +120,10 @@ def prompt_vectors(
     Args:
         model: In evaluation mode.
         processor: Of the model.
-        turns: Prompts, to be answered.
-        input: Of whose items the connector's vectors are averaged; NaN where a prompt has none.
-        precision: What the model computes in.
+        turns: The prompts.
+        input: Average the connector's vectors of this input's items; NaN where a prompt has none. None for
+            the last hidden state of the last token.
+        precision: Floating-point format: ``fp32``, ``bf16`` or ``fp16``.
     """
     batch = move(reply_batch(processor, turns), model.device)
     mask = batch["attention_mask"]
@@ -136,10 +141,10 @@ def prompt_vectors(
 
 @contextmanager
 def generating(model: PolymodalForConditionalGeneration) -> Iterator[None]:
-    """Inside, ``generate`` of a model may fail at values of ``generation_config.json``, or at its options.
+    """Turn errors of ``generate`` about ``generation_config.json`` or its options into a RunError.
 
     Raises:
-        RunError: If it does.
+        RunError: If ``generate`` fails; running out of GPU memory is raised unchanged.
     """
     try:
         yield
@@ -148,12 +153,12 @@ def generating(model: PolymodalForConditionalGeneration) -> Iterator[None]:
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         file = Path(model.name_or_path or "") / "generation_config.json"
-        cure = "Correct the file or the options of generate, or fit again"
-        raise RunError(f"{file}: the model cannot generate as it says ({reason}). {cure}") from error
+        fix = "Correct the file or the options of generate, or fit again"
+        raise RunError(f"{file}: the model cannot generate as it says ({reason}). {fix}") from error
 
 
 def reply_batch(processor: ConversationProcessor, turns: list[Turn]) -> dict[str, Any]:
-    """What ``generate`` takes: ``input_ids`` and ``attention_mask`` padded on the left, and ``inputs``."""
+    """Arguments of ``generate``: ``input_ids`` and ``attention_mask``, padded on the left, and ``inputs``."""
     pad = int(processor.tokenizer.pad_token_id)
     tensors = padded([turn.encoded for turn in turns], pad, side="left")
     return {name: tensors[name] for name in ("input_ids", "attention_mask")} | {
@@ -162,25 +167,25 @@ def reply_batch(processor: ConversationProcessor, turns: list[Turn]) -> dict[str
 
 
 def decoding(config: DecodingConfig, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The options of ``generate`` that a declaration says, under what a call says by the same names.
+    """Options of ``generate``: those of the declaration, overridden by those of the call.
 
     Args:
         config: The declaration's.
         given: By the names of the declaration, or any other option of ``generate``.
 
     Raises:
-        ConfigError: If there is no such option, or a value is of a wrong kind.
+        ConfigError: If there is no such option, or a value has the wrong type.
     """
-    said = {key: value for key, value in (given or {}).items() if value is not None}
-    _check(said)
-    values = config.model_dump() | said
+    options = {key: value for key, value in (given or {}).items() if value is not None}
+    _check(options)
+    values = config.model_dump() | options
     draws = values.get("sample") or values.get("do_sample")
     kept = {key: value for key, value in values.items() if draws or key not in OF_SAMPLING}
     return {NAMES.get(key, key): value for key, value in kept.items() if value is not None}
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    """Refuse what neither the declaration nor ``generate`` knows."""
+    """Raise if an option is unknown to both the declaration and ``generate``, or its value is invalid."""
     own = {key: value for key, value in given.items() if key in DecodingConfig.model_fields}
     try:
         DecodingConfig.model_validate(own)
@@ -191,5 +196,5 @@ def _check(given: Mapping[str, Any]) -> None:
     others = {*GenerationConfig().to_dict(), *inspect.signature(GenerationMixin.generate).parameters}
     for key in given:
         if key not in own and key not in others:
-            cure = did_you_mean(key, [*DecodingConfig.model_fields, *sorted(others)])
-            raise ConfigError(f"there is no option '{key}' of generating. {cure}")
+            fix = did_you_mean(key, [*DecodingConfig.model_fields, *sorted(others)])
+            raise ConfigError(f"there is no option '{key}' of generating. {fix}")

@@ -53,15 +53,15 @@ class RunBase(Generic[M, P]):
             RunError: If the folder is not there or incomplete, or holds a run of another kind.
             ConfigError: If this machine has no such device, or there is no such precision.
         """
-        path, place = Path(folder), find_device(device)
-        with computing_in(place, precision):
+        path, used = Path(folder), find_device(device)
+        with computing_in(used, precision):
             pass  # refused before anything is read
         if not os.path.isdir(path):
             raise RunError(f"{path}: no such run folder")
         require_files(path)
         kind = kind_of(path)
         run = cls._class_for(kind, path).read(path, precision)
-        run.model.to(place)  # type: ignore[arg-type]
+        run.model.to(used)  # type: ignore[arg-type]
         return run
 
     @classmethod
@@ -107,7 +107,7 @@ class RunBase(Generic[M, P]):
         require(self.kind, capability, self.folder, self.targets)
 
     def save(self, folder: str | Path) -> None:
-        """Write model, processor and declaration to ``folder``; the weights stand there when all does.
+        """Write model, processor and declaration to ``folder``; a folder that has the weights is complete.
 
         Raises:
             RunError: If it cannot be written, as when the disk is full.

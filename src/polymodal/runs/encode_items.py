@@ -1,4 +1,4 @@
-"""Texts, pictures, recordings, clips and rows, mixed in one list → vectors: behind ``Run.encode``."""
+"""Encode a mixed list of texts, media and rows as vectors: the implementation of ``Run.encode``."""
 
 from __future__ import annotations
 
@@ -19,20 +19,29 @@ from polymodal.runs.core import RunBase
 
 EncodingRun = RunBase[PolymodalForPrediction, PolymodalProcessor]
 NAME = "items"
-"""What messages call the list."""
+"""Name of the list in error messages."""
 FILE_KEYS = {"array", "bytes", "path", "sampling_rate"}
 """A dict of these alone is a picture, recording or clip; any other is a row."""
 
 
 def width_of(model: PolymodalForPrediction) -> int:
-    """Of the vector of an input."""
+    """Width of the vector of an input."""
     return int(model.config.space or model.config.fusion["width"])
 
 
 def encode(run: EncodingRun, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
-    """See :meth:`Run.encode`.
+    """Vectors ``(items, width)`` float32 of items; of a single item ``(width,)``.
 
-    An item of several inputs has the mean of their unit vectors, each of which so weighs the same.
+    An item of several inputs has the mean of their unit vectors, so that each input has the same weight.
+
+    Args:
+        run: Encodes.
+        items: A list of items, or a single one; see :func:`as_cells`.
+        normalize: Scale each vector to length 1.
+        batch_size: Items per batch.
+
+    Raises:
+        DataError: If an item is empty or of no known kind, or no input reads it.
     """
     if isinstance(items, (str, bytes, Mapping, Image.Image, np.ndarray, os.PathLike)):
         return encode(run, [items], normalize=normalize)[0]
@@ -49,11 +58,11 @@ def encode(run: EncodingRun, items: Any, *, normalize: bool = True, batch_size: 
 
 
 def mean_of_units(each: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """The mean of each item's unit vectors: ``(items, width)``. The one of a single input stays as it is.
+    """Mean ``(items, width)`` of each item's unit vectors; the vector of a single input is not scaled.
 
     Args:
         each: ``(inputs, items, width)``.
-        present: ``(inputs, items)`` bool, which of them are there.
+        present: ``(inputs, items)`` bool, which inputs each item has.
     """
     count = present.sum(axis=0)[:, np.newaxis]
     kept = np.where(present[..., np.newaxis], np.where(count > 1, unit(each), each), 0.0)
@@ -61,7 +70,7 @@ def mean_of_units(each: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """The same of length 1; zeros stay zeros."""
+    """``vectors`` scaled to length 1; vectors of zeros stay zeros."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
@@ -69,7 +78,7 @@ def all_cells(run: EncodingRun, items: list[Any]) -> list[dict[str, object]]:
     """:func:`as_cells` of every item.
 
     Raises:
-        DataError: One line for each item that is none.
+        DataError: One line for each item that cannot be encoded.
     """
     cells, problems = [], []
     for number, item in enumerate(items, start=1):
@@ -83,17 +92,17 @@ def all_cells(run: EncodingRun, items: list[Any]) -> list[dict[str, object]]:
 
 
 def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, object]:
-    """What ``item`` says, by input.
+    """Cells of ``item`` by input.
 
     Args:
-        run: Its inputs are asked for.
+        run: Its inputs are the possible keys.
         item: ``{input: cell, …}``, a row or part of one; else one cell, which goes to the first input of its
-            modality: a path, ``data:`` URI, bytes, PIL image or array by what it looks like, any other text
-            as text.
+            modality: a path, ``data:`` URI, bytes, PIL image or array by its recognised modality, any other
+            text as text.
         number: Of the item, from 1, for messages.
 
     Raises:
-        DataError: If it is empty, is of no known kind, or no input reads such.
+        DataError: If it is empty, of no known kind, or no input reads its modality.
     """
     names = list(run.processor.readers)
     if isinstance(item, Mapping) and not (item and item.keys() <= FILE_KEYS and not item.keys() & set(names)):
@@ -107,17 +116,17 @@ def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, object]:
         )
     name = input_of(run, modality)
     if name is None:
-        found = f"{describe(item)} is of modality {modality}, which no input reads"
-        cure = "Give a dict, such as {'" + names[0] + "': …}, to say what it is."
-        raise _refused(found, number, expected=f"one of {inputs_read(run)}", cure=cure)
+        reason = f"{describe(item)} is of modality {modality}, which no input reads"
+        fix = "Give a dict, such as {'" + names[0] + "': …}, to say what it is."
+        raise _refused(reason, number, expected=f"one of {inputs_read(run)}", cure=fix)
     return {name: item}
 
 
 def _row_cells(item: Mapping[str, Any], names: list[str], number: int) -> dict[str, object]:
     if not item.keys() & set(names):
         keys = ", ".join(map(str, item)) or "no key"
-        cure = did_you_mean(str(next(iter(item), "")), names)
-        raise _refused(f"a row of {keys}", number, expected="an input among its keys", cure=cure)
+        fix = did_you_mean(str(next(iter(item), "")), names)
+        raise _refused(f"a row of {keys}", number, expected="an input among its keys", cure=fix)
     cells = {name: item[name] for name in names if name in item and not _is_nothing(item[name])}
     if not cells:
         raise _refused("a row whose inputs are all empty", number, expected="one that is filled")
@@ -135,7 +144,7 @@ def input_of(run: EncodingRun, modality: str) -> str | None:
 
 
 def inputs_read(run: EncodingRun) -> str:
-    """``photo (image), note (text)``."""
+    """The inputs with their modalities, such as ``photo (image), note (text)``."""
     return ", ".join(f"{name} ({reader.modality})" for name, reader in run.processor.readers.items())
 
 

@@ -1,4 +1,4 @@
-"""How good answers in words are: every metric, by which items a row has, and without each input."""
+"""Metrics of generated answers: overall, by the inputs that rows have, and without each input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from polymodal.training.language.conversation_rows import ConversationRows, Row
 
 ANSWER, OUTPUT, PROMPT = "answer", "output", "prompt"
 NONE = "text alone"
-"""What a row without items is called."""
+"""Label of rows without items."""
 
 
 def measure_table(
@@ -32,9 +32,15 @@ def measure_table(
     on_error: str = "refuse",
     rejected: list[Problem] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The metrics of the answers to a table's rows whose true answer is known, by the answers' column.
+    """Metrics, by column of answers, over the rows of a table whose true answer is known.
 
-    ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
+    Args:
+        run: Answers.
+        table: The rows.
+        batch_size: Rows per batch.
+        options: Of decoding, see :func:`polymodal.runs.answering.decoding`.
+        on_error: ``skip`` skips rows that cannot be read, ``refuse`` raises.
+        rejected: Problems of skipped rows are appended to it.
 
     Raises:
         DataError: If a row cannot be read, there is no column of answers, or no row has one.
@@ -49,12 +55,16 @@ def measure_table(
 
 
 def require_answers(run: GenerationRun, table: Table) -> None:
-    """Refuse a table without the columns that answers are made of."""
+    """Check that a table has the columns of the answers.
+
+    Raises:
+        DataError: If one is missing.
+    """
     answer = run.generation.answer
     for column in Template(answer).columns if answer else ():
         if column not in table.columns:
-            found, cure = f"no column '{column}' to measure against", did_you_mean(column, table.columns)
-            raise DataError(Problem(file=table.name, found=found, cure=cure))
+            reason, fix = f"no column '{column}' to measure against", did_you_mean(column, table.columns)
+            raise DataError(Problem(file=table.name, found=reason, cure=fix))
 
 
 def answered(
@@ -64,33 +74,35 @@ def answered(
     *,
     batch_size: int = 32,
 ) -> pd.DataFrame:
-    """Rows with what is asked, the true answer (empty where unknown), the output, and what items are there.
+    """Generate the answers to ``rows``.
 
-    The columns are ``row``, ``prompt``, ``answer``, ``output`` and ``present``.
+    Returns:
+        The columns ``row`` (from 1), ``prompt``, ``answer`` (the true one; empty if unknown), ``output`` and
+        ``present`` (inputs of which the row has items).
     """
-    said: dict[int, str] = {}
+    outputs: dict[int, str] = {}
     chosen = decoding(run.generation.decoding, options)
-    for places, answers in answer_rows(
+    for indices, answers in answer_rows(
         run.model, rows, chosen, batch_size=batch_size, precision=run.precision
     ):
-        said |= zip(places, answers, strict=True)
+        outputs |= zip(indices, answers, strict=True)
     described = run.processor.renderer.describe
     return pd.DataFrame({
         "row": rows.numbers + 1,
         PROMPT: [described(row.encoded) for row in rows.rows],
         ANSWER: pd.array(true_answers(rows), dtype="string"),
-        OUTPUT: pd.array([said[place] for place in range(len(rows))], dtype="string"),
+        OUTPUT: pd.array([outputs[index] for index in range(len(rows))], dtype="string"),
         "present": [present_in(row) for row in rows.rows],
     })  # fmt: skip
 
 
 def present_in(row: Row) -> str:
-    """The inputs of which a row has items, in words."""
+    """The inputs of which a row has items, separated by commas."""
     return ", ".join(dict.fromkeys(media.input for media in row.encoded.media)) or NONE
 
 
 def true_answers(rows: ConversationRows) -> list[str | None]:
-    """What the assistant says last in each row; None where it says nothing."""
+    """The last assistant message of each row; None if it has none."""
     return [_last(rows, row) for row in rows.table.rows()]
 
 
@@ -105,29 +117,29 @@ def _last(rows: ConversationRows, row: Mapping[str, Any]) -> str | None:
 
 
 def chosen_metrics(run: GenerationRun, frame: pd.DataFrame) -> Sequence[str]:
-    """The metrics that are declared, or those that suit the true answers."""
+    """Names of the metrics: those declared, else those suited to the true answers."""
     return run.generation.metrics or suited([[answer] for answer in frame[ANSWER]])
 
 
 def measured(frame: pd.DataFrame, metrics: Sequence[str], output: str = OUTPUT) -> dict[str, float]:
-    """Every metric of a column of outputs."""
+    """``metrics`` by name, of the column ``output`` against the true answers."""
     return measure_words(frame[output].tolist(), [[answer] for answer in frame[ANSWER]], metrics)
 
 
 def measure_split(
     run: GenerationRun, rows: ConversationRows, *, ablate: bool
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The figures of a split, and its answers.
+    """Metrics of a split, and its answers.
 
     Args:
-        run: Asked.
+        run: Answers.
         rows: Prepared.
-        ablate: Answer also as if rows lacked each input, and all of them: a model that reads the question
-            alone is seen at once.
+        ablate: Answer also without each input, and without all of them: shows a model that relies on the
+            text of the question alone.
 
     Returns:
         ``metrics``, ``present`` (rows and metrics by the items that rows have) and ``without`` (metrics by
-        the input that is left out); and the frame of :func:`answered`, with ``output_without_<input>``.
+        the input that is removed); and the frame of :func:`answered`, with ``output_without_<input>``.
     """
     frame = answered(run, rows)
     known = frame[ANSWER].notna()
@@ -149,11 +161,11 @@ def measure_split(
 
 
 def _ablations(names: Sequence[str]) -> dict[str, list[str]]:
-    """Each input by itself, and all where there are several."""
+    """Inputs to remove, by name: each alone, and ``all`` if there are several."""
     each = {name: [name] for name in names}
     return each | ({"all": list(names)} if len(names) > 1 else {})
 
 
 def longest_answer(rows: ConversationRows) -> int:
-    """The most tokens that are learned of a row, of its last answer and all others."""
+    """Largest number of tokens with a loss in a row, over all of its answers."""
     return max((int(np.sum(row.encoded.learned)) for row in rows.rows), default=1)

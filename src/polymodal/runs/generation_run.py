@@ -1,4 +1,4 @@
-"""A run that answers in words: its folder, and what can be done with the model in it."""
+"""A run whose language model generates answers: load, generate, embed, chat."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.language.language_opening import row_reader
 
 OUTPUT, MISSING = "output", "missing"
-"""The column of answers, where these are no single column's, and that of the inputs that a row lacked."""
+"""Column of answers whose template is not a single column, and column of the inputs that a row lacks."""
 
 
 class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProcessor]):
-    """A run whose language model answers in words.
+    """A run whose language model generates answers.
 
     Attributes:
-        generation: The section of its declaration that says what is asked and answered.
+        generation: Section of its declaration with the templates of prompt and answer.
     """
 
     kinds = frozenset({Kind.words})
@@ -79,7 +79,7 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
 
     @property
     def column(self) -> str:
-        """The column that answers stand in: the one that the answers' template names, or ``output``."""
+        """Name of the column of answers: the single column of the answers' template, else ``output``."""
         reader = row_reader(self.declaration, self.generation)
         answer = getattr(reader, "answer", None)
         alone = answer is not None and answer.text == "{" + "".join(answer.columns) + "}"
@@ -99,23 +99,26 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         top_p: float | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """Answers to every row of a table, a DataFrame or a list of dicts, in their order.
+        """Generate the answer to every row of a table, a DataFrame or a list of dicts, in their order.
 
-        The column ``missing`` names the inputs that a row lacked. The answers to a DataFrame have its index.
         Inputs that all rows lack are named in an ``InputWarning``.
 
         Args:
             source: With the columns of the prompt, or of messages.
-            batch_size: Rows at once.
-            on_error: ``skip`` leaves the answer to a row that cannot be read empty; a column ``error`` says
-                why.
-            keep: Columns of the table that stand before the answers.
+            batch_size: Rows per batch.
+            on_error: With ``skip`` the answer to a row that cannot be read is empty, and a column ``error``
+                has the reason.
+            keep: Columns of the table that are put before the answers.
             max_new_tokens: Most tokens of an answer.
             beams: Beams of a beam search.
             sample: Draw tokens instead of taking the likeliest.
             temperature: Of drawn tokens.
             top_p: Of drawn tokens, the likeliest share.
             options: Any other option of Transformers' ``generate``.
+
+        Returns:
+            One row per row of ``source``, with the index of a DataFrame: the column of answers, and
+            ``missing``, which names the inputs that the row lacks.
 
         Raises:
             DataError: If a row cannot be read, or a column is missing.
@@ -138,43 +141,43 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
     predict = generate
 
     def _answer(self, table: Table, options: dict[str, Any], batch_size: int, on_error: str) -> pd.DataFrame:
-        """The answers to the rows of a table, which inputs they lack, and on demand their errors."""
+        """Columns of answers and of the inputs that rows lack; with ``on_error="skip"`` also of errors."""
         problems: list[Problem] = []
         rows = self.readable(table, on_error, problems)
-        said: dict[int, str] = {}
+        outputs: dict[int, str] = {}
         made = answer_rows(self.model, rows, options, batch_size=batch_size, precision=self.precision)
         for batch, answers in made:
-            said |= zip((int(rows.numbers[row]) for row in batch), answers, strict=True)
+            outputs |= zip((int(rows.numbers[row]) for row in batch), answers, strict=True)
         lacking = dict(zip(map(int, rows.numbers), self._lacking(rows), strict=True))
         frame = pd.DataFrame({
             MISSING: pd.array([lacking.get(n) for n in table.places], dtype="string"),
-            self.column: pd.array([said.get(n) for n in table.places], dtype="string"),
+            self.column: pd.array([outputs.get(n) for n in table.places], dtype="string"),
         })[list(dict.fromkeys([self.column, MISSING]))]  # fmt: skip
         if on_error == SKIP:
-            told = {problem.row: str(problem) for problem in problems}
-            errors = [told.get(int(number) + 1) for number in table.places]
+            messages = {problem.row: str(problem) for problem in problems}
+            errors = [messages.get(int(number) + 1) for number in table.places]
             frame["error"] = pd.array(errors, dtype="string")
         return frame
 
     def _lacking(self, rows: ConversationRows) -> list[str]:
-        """The inputs of the prompt that each row lacks, with commas between."""
+        """The inputs of the prompt that each row lacks, separated by commas."""
         held = [{media.input for media in row.encoded.media} for row in rows.rows]
-        names = self._asked_inputs(rows.reader)
+        names = self._prompt_inputs(rows.reader)
         return [", ".join(name for name in names if name not in there) for there in held]
 
-    def _asked_inputs(self, reader: Any) -> list[str]:
-        """The inputs that a prompt names; of messages, which may hold any, all."""
-        asked = reader.prompt.columns if isinstance(reader, RowReader) else list(self.processor.readers)
-        return [name for name in self.processor.readers if name in asked]
+    def _prompt_inputs(self, reader: Any) -> list[str]:
+        """The inputs that the prompt's template names; all inputs for messages, which may hold any."""
+        names = reader.prompt.columns if isinstance(reader, RowReader) else list(self.processor.readers)
+        return [name for name in self.processor.readers if name in names]
 
     def inspect(self, source: Any) -> Findings:
-        """What a table lacks of the inputs that the prompt names.
+        """Findings about the inputs that the prompt names, such as columns that the table lacks.
 
         Raises:
             DataError: If the table cannot be read.
         """
         reader = row_reader(self.declaration, self.generation)
-        names = self._asked_inputs(reader) if isinstance(reader, RowReader) else []
+        names = self._prompt_inputs(reader) if isinstance(reader, RowReader) else []
         table = read_table(source).marking(Marks.of(self.declaration.data.missing))
         return inspect_table(table, {name: self.processor.readers[name] for name in names})
 
@@ -186,11 +189,11 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
-        """The same, batch by batch, in constant memory.
+        """Like :meth:`generate`, one DataFrame per batch, in constant memory.
 
         Raises:
             DataError: If a row cannot be read, or a column is missing.
-            RunError: If probabilities are asked for: words have none that one column could hold.
+            RunError: If ``probabilities`` is set: generated text has no probability per class.
             ConfigError: If there is no such column to keep.
         """
         if probabilities:
@@ -199,11 +202,11 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         kept, chosen = KeptColumns(table, keep), decoding(self.generation.decoding)
         self.inspect(table).warn()
         for start in range(0, len(table), batch_size):
-            places = np.arange(start, min(len(table), start + batch_size))
-            yield kept.beside(self._answer(table.select(places), chosen, batch_size, on_error), places)
+            indices = np.arange(start, min(len(table), start + batch_size))
+            yield kept.beside(self._answer(table.select(indices), chosen, batch_size, on_error), indices)
 
     def rows(self, table: Table, *, reply: bool = True) -> ConversationRows:
-        """The conversations of ``table``, to be answered or, without ``reply``, with their answers.
+        """The conversations of ``table``: prompts alone with ``reply``, else prompts and answers.
 
         Raises:
             DataError: If a column of the prompt is missing.
@@ -215,30 +218,30 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             name for name in wanted if name not in table.columns and name not in self.declaration.inputs
         ]
         if lacking or not any(name in table.columns for name in wanted):
-            found = f"no column '{(lacking or wanted)[0]}' among {', '.join(table.columns)}"
-            raise DataError(Problem(file=table.name, found=found, expected="the columns of the prompt"))
+            reason = f"no column '{(lacking or wanted)[0]}' among {', '.join(table.columns)}"
+            raise DataError(Problem(file=table.name, found=reason, expected="the columns of the prompt"))
         return ConversationRows(table, reader, self.processor, reply=reply, column=self.generation.messages)
 
     def readable(
         self, table: Table, on_error: str = "refuse", rejected: list[Problem] | None = None
     ) -> ConversationRows:
-        """The conversations of ``table`` to be answered, read; with ``skip`` those alone that can be.
+        """Read the prompts of ``table``; with ``skip`` only the rows that can be read.
 
         Args:
             table: The rows.
             on_error: ``refuse`` or ``skip``.
-            rejected: Takes in what is wrong with the rows that are left out.
+            rejected: Problems of skipped rows are appended to it.
 
         Raises:
             DataError: If a row cannot be read or fits no context, or a column is missing.
-            RunError: If ``on_error`` is none of its values.
+            RunError: If ``on_error`` has another value.
         """
         if on_error not in ON_ERROR:
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         rows = self.rows(table)
         problems = rows.prepare()
         if self.context is not None:
-            problems += rows.longer_than(self.context - 1)  # a word has to fit behind it
+            problems += rows.longer_than(self.context - 1)  # at least one token of answer must fit
         if problems and on_error != SKIP:
             raise DataError(in_order(problems))
         if rejected is not None:
@@ -271,31 +274,31 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
     def embed_batches(
         self, source: Any, input: str | None = None, batch_size: int = 32, on_error: str = "refuse"
     ) -> Iterator[tuple[np.ndarray, ReadRows]]:
-        """The same, batch by batch, each beside the rows that were read."""
+        """Like :meth:`embed`, batch by batch: vectors and the rows that they are of."""
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
         table = read_table(source)
         self.inspect(table).warn()
         for start in range(0, len(table), batch_size):
-            places = np.arange(start, min(len(table), start + batch_size))
+            indices = np.arange(start, min(len(table), start + batch_size))
             problems: list[Problem] = []
-            part = table.select(places)
+            part = table.select(indices)
             rows = self.readable(part, on_error, problems)
-            vectors = np.full((len(places), self.model.config.get_text_config().hidden_size), np.nan)
+            vectors = np.full((len(indices), self.model.config.get_text_config().hidden_size), np.nan)
             at = np.searchsorted(part.places, rows.numbers)
             if len(rows):
-                turns = [rows[place] for place in range(len(rows))]
+                turns = [rows[index] for index in range(len(rows))]
                 vectors[at] = prompt_vectors(self.model, self.processor, turns, input, self.precision)
-            known = {int(number) + 1: place for number, place in zip(part.places, places, strict=True)}
-            found: dict[int, list[Problem]] = {}
+            known = {int(number) + 1: index for number, index in zip(part.places, indices, strict=True)}
+            by_row: dict[int, list[Problem]] = {}
             for problem in problems:
-                found.setdefault(int(known[problem.row or 0]), []).append(problem)
-            yield vectors.astype(np.float32), ReadRows(places, found)
+                by_row.setdefault(int(known[problem.row or 0]), []).append(problem)
+            yield vectors.astype(np.float32), ReadRows(indices, by_row)
 
     @property
     def context(self) -> int | None:
-        """Most tokens that the language model was made for, where it says so."""
+        """Context length of the language model in tokens; None if its configuration does not declare one."""
         return context_of(self.model)
 
     def chat(
@@ -347,21 +350,21 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         return answer_turns(self.model, self.processor, [turn], chosen, self.precision)[0]
 
     def _require_room(self, tokens: int) -> None:
-        """Refuse a conversation after which no word fits the model's context."""
+        """Raise if a conversation of ``tokens`` leaves no room for an answer in the model's context."""
         if self.context and tokens >= self.context:
-            found = f"a conversation of {tokens} tokens, and the language model's context is {self.context}"
-            raise MediaError(found=found, cure="Begin anew, or say less.")
+            reason = f"a conversation of {tokens} tokens, and the language model's context is {self.context}"
+            raise MediaError(found=reason, cure="Begin anew, or say less.")
 
     def conversation(self, messages: Sequence[Any]) -> Conversation:
-        """Messages in the Transformers chat format as this run reads them.
+        """Parse messages in the Transformers chat format.
 
         Raises:
-            MediaError: If they are none.
+            MediaError: If they do not have this format.
         """
         reader = row_reader(self.declaration, self.generation)
         between = "\n"
-        if isinstance(reader, RowReader):  # as the rows were written that it learned from
+        if isinstance(reader, RowReader):  # the separator of the training rows
             written = reader.prompt.beside(reader.inputs)
             between = written if written.isspace() else between
-        asked = ConversationReader(inputs=reader.inputs, between=between)
-        return asked.read({"messages": list(messages)})
+        chat_reader = ConversationReader(inputs=reader.inputs, between=between)
+        return chat_reader.read({"messages": list(messages)})

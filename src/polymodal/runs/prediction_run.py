@@ -30,7 +30,7 @@ from polymodal.runs.row_errors import blank_unread
 
 
 class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
-    """A run whose heads answer targets, or a pre-trained one that has vectors alone.
+    """A run whose heads predict targets, or a pre-trained one that only embeds.
 
     Its model is a :class:`PolymodalForPrediction`, after a pre-training a :class:`PolymodalForPreTraining`.
     """
@@ -45,24 +45,24 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             processor = PolymodalProcessor.from_pretrained(path)
         declaration = load_yaml(path / "run.yaml")
         names = model.config.input_names, model.config.head_names
-        found = {
+        declared = {
             "processor_config.json": (list(processor.readers), list(processor.targets)),
             "run.yaml": (list(declaration.inputs), list(declaration.targets)),
         }
-        for file in found:
-            if found[file] != names:
+        for file in declared:
+            if declared[file] != names:
                 raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
         check_agreement(model.config, processor, path)
         return cls(path, model, processor, declaration, precision)
 
     @property
     def kind(self) -> Kind:
-        """Heads, or a space where it was pre-trained without targets."""
+        """``heads``, or ``space`` if it was pre-trained without targets."""
         return Kind.heads if self.targets else Kind.space
 
     @property
     def targets(self) -> list[str]:
-        """The columns that its heads answer."""
+        """The target columns that its heads predict."""
         return self.model.config.head_names
 
     def predict(
@@ -74,18 +74,22 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
     ) -> pd.DataFrame:
-        """Answers for every row of a table, a DataFrame or a list of dicts, in their order.
+        """Predict every row of a table, a DataFrame or a list of dicts, in the order of the rows.
 
-        Inputs may be missing, in cells or as whole columns; for the columns see :func:`answer_frame`. The
-        answers to a DataFrame have its index. What the table lacks, and values that training never saw, are
-        named in an ``InputWarning``.
+        Inputs may be missing, as single cells or whole columns. An ``InputWarning`` names columns that the
+        table lacks and values that are not in the training rows.
 
         Args:
             source: The rows.
-            batch_size: Rows at once.
-            probabilities: A column a class as well.
-            on_error: ``skip`` answers a row that cannot be read by empty cells; a column ``error`` says why.
-            keep: Columns of the table that stand before the answers.
+            batch_size: Rows per batch.
+            probabilities: Add a column of probabilities per class.
+            on_error: With ``skip`` a row that cannot be read has empty cells, and a column ``error`` has the
+                reason.
+            keep: Columns of the table that are put before the answers.
+
+        Returns:
+            One row per row of ``source``, with the index of a DataFrame; for the columns see
+            :func:`answer_frame`.
 
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
@@ -161,19 +165,19 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         results = measure.metrics()
         if not results:
             unread = " or its row cannot be read" if rows.skip else ""
-            found, expected = f"every target cell is empty{unread}", "rows with answers"
+            reason, expected = f"every target cell is empty{unread}", "rows with answers"
             if rows.weights is not None and not rows.weights.any():
-                found, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
-            raise DataError(Problem(file=table.name, found=found, expected=expected))
+                reason, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
+            raise DataError(Problem(file=table.name, found=reason, expected=expected))
         return results
 
     def weighted_by(self, table: Table) -> str | None:
-        """The column that says how much each row of a table counts; None where all count the same."""
+        """The column of sample weights, if ``table`` has it; None where all rows count the same."""
         column = self.declaration.data.sample_weight
         return column if column in table.columns else None
 
     def lacks_weights(self, table: Table) -> str:
-        """What to say of a table without the column by which the fit weighed its rows; else nothing."""
+        """Warning for a table without the fit's column of sample weights; else empty."""
         column = self.declaration.data.sample_weight
         if column is None or column in table.columns:
             return ""
@@ -264,9 +268,9 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         """
         names = self.model.config.input_names
         if not any(name in table.columns for name in names):
-            found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
+            reason = f"none of the model's inputs among the columns {', '.join(table.columns)}"
             expected = f"one or more of {', '.join(names)}"
-            raise DataError(Problem(file=table.name, found=found, expected=expected))
+            raise DataError(Problem(file=table.name, found=reason, expected=expected))
         if on_error not in ON_ERROR:
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         skip = on_error == SKIP

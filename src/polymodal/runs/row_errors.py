@@ -35,15 +35,15 @@ class ReadRows:
 
 
 def errors_of(batch: Rows) -> list[str | None]:
-    """A row's problems as one text, or None for a row that was read."""
-    said = {index: "; ".join(map(str, problems)) for index, problems in batch.problems.items()}
-    return [said.get(int(index)) for index in batch.index]
+    """By row of a batch its problems as one text; None for a row that was read."""
+    messages = {index: "; ".join(map(str, problems)) for index, problems in batch.problems.items()}
+    return [messages.get(int(index)) for index in batch.index]
 
 
 def blank_unread(frame: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     """``frame`` with empty cells in the rows that could not be read, and the column ``error``.
 
-    The columns become such as may be empty, in every batch alike.
+    Columns get nullable types, in every batch alike.
     """
     others = frame.select_dtypes(exclude="floating")  # these have NaN
     frame = frame.assign(**others.convert_dtypes())

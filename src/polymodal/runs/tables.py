@@ -32,12 +32,22 @@ def predict_to(
     rejected: list[str] | None = None,
     keep: str | Sequence[str] = (),
 ) -> int:
-    """Write every row's answer to the file ``output``, batch after batch; returns their number.
+    """Predict every row of a table and write the answers to a file, batch by batch.
 
-    The suffix says the format, see :func:`polymodal.data.tables.table_writing.write_table`. ``keep`` names
-    columns of the
-    table that stand before the answers. With ``on_error="skip"`` the answers to a row that cannot be read
-    are empty and the column ``error`` says why; ``rejected`` takes these texts in.
+    Args:
+        run: Predicts.
+        source: The rows, see :func:`polymodal.data.tables.table.read_table`.
+        output: File to write; its suffix is the format, see
+            :func:`polymodal.data.tables.table_writing.write_table`.
+        probabilities: Write also the probability of each class.
+        batch_size: Rows per batch.
+        on_error: With ``skip`` the answers to a row that cannot be read are empty, and the column ``error``
+            has the reason.
+        rejected: These reasons are appended to it.
+        keep: Columns of the table that are written before the answers.
+
+    Returns:
+        Number of rows.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.
@@ -52,7 +62,7 @@ def predict_to(
 
 
 def note_errors(frames: Iterator[pd.DataFrame], rejected: list[str] | None) -> Iterator[pd.DataFrame]:
-    """``frames`` as they are; what their column of errors holds is added to ``rejected``."""
+    """Yield ``frames`` unchanged; the texts of their column ``error`` are appended to ``rejected``."""
     for frame in frames:
         if rejected is not None and ERROR in frame:
             rejected.extend(frame[ERROR].dropna())

@@ -1,4 +1,4 @@
-"""A talk with a run: what was said so far, what is attached to the next message."""
+"""A conversation with a run: its messages, and the items attached to the next one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Talk:
 
     Args:
         run: Answers.
-        system: Text that stands before the conversation; by default the one that the run was trained with.
-        options: How to decode; see :meth:`LanguageRun.generate`.
+        system: System message; by default the one that the run was trained with.
+        options: Of decoding; see :meth:`LanguageRun.generate`.
     """
 
     def __init__(self, run: GenerationRun, *, system: str | None = None, **options: Any) -> None:
@@ -29,20 +29,24 @@ class Talk:
 
     @property
     def kinds(self) -> list[str]:
-        """What may be attached: the modalities of the run's inputs that are files."""
+        """Modalities that can be attached: those of the run's inputs that are files."""
         read = [entry.modality for entry in self.run.declaration.inputs.values()]
         return [kind for kind in KINDS if kind in read]
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Remove all messages but the system message, and all attachments."""
         self.messages = [{"role": "system", "content": self.system}] if self.system else []
         self.attached = []
 
     def attach(self, kind: str, path: str) -> None:
-        """Put an item before the text of the next message.
+        """Attach an item, which precedes the text of the next message.
+
+        Args:
+            kind: Modality, one of :attr:`kinds`.
+            path: Of the file.
 
         Raises:
-            RunError: If the run reads no such items, or no path is given.
+            RunError: If the run does not read this modality, or ``path`` is empty.
             MediaError: If the file cannot be read.
         """
         if not path:
@@ -58,15 +62,15 @@ class Talk:
         self.attached.append(part)
 
     def say(self, text: str) -> Iterator[str]:
-        """The pieces of the answer to a message; what was made of it by then is kept if it is stopped.
+        """Stream the answer to a message in pieces; stopped early, the part generated so far is kept.
 
         Raises:
-            MediaError: If the message holds nothing, or the talk has become longer than the model's context.
+            MediaError: If the message is empty, or the conversation is longer than the model's context.
         """
         content: Any = [*self.attached, {"type": "text", "text": text}] if self.attached else text
-        asked = [*self.messages, {"role": "user", "content": content}]
-        pieces = self.run.chat(asked, stream=True, **self.options)
-        self.messages, self.attached = asked, []
+        messages = [*self.messages, {"role": "user", "content": content}]
+        pieces = self.run.chat(messages, stream=True, **self.options)
+        self.messages, self.attached = messages, []
         made: list[str] = []
         try:
             for piece in pieces:
