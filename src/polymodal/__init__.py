@@ -126,7 +126,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name is imported when it is first asked for."""
+    """Import a public name on first access."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'polymodal' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -41,8 +41,8 @@ def fit(
 ) -> Run | LanguageRun:
     """Train, evaluate and save a model.
 
-    With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it answers in words, and
-    the run is a :class:`polymodal.run.LanguageRun`.
+    With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it generates text, and the
+    run is a :class:`polymodal.run.LanguageRun`.
 
     Args:
         source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
@@ -50,7 +50,7 @@ def fit(
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``train.epochs=3``, over everything else.
-        sample_weight: Column that says how much each row counts, as ``data.sample_weight`` does.
+        sample_weight: Column of sample weights, as ``data.sample_weight``.
         start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
         prompt: Template over columns of the question, such as ``{image} {question}``.
         answer: Template over columns of the answer.
@@ -94,7 +94,7 @@ def pretrain(
             several inputs, else ``masked_text`` or ``masked_patch``.
         output: The run folder; ``runs/<name of the table>`` by default.
         settings: Such as ``objectives.contrastive.weight=0.5``, over everything else.
-        start: A run to continue from: its encoders, embedding and fusion; objectives begin anew.
+        start: A run to continue from: its encoders, embedding and fusion; objectives are newly initialised.
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.

@@ -194,10 +194,10 @@ class Run(PredictionRun):
         """
         if output is not None:
             require_folder(Path(output))
-        found = explain(self, source, rows, targets=targets)
+        explanations = explain(self, source, rows, targets=targets)
         if output is not None:
-            write_explanations(found, self, output)
-        return found.frame()
+            write_explanations(explanations, self, output)
+        return explanations.frame()
 
     def report(
         self,

@@ -1,7 +1,8 @@
-"""What an input is worth to a model that was trained without it: subsets of the inputs, fitted afresh.
+"""Retraining ablation: scores of models trained on subsets of the inputs.
 
-A trained model whose input is taken away was taught to lean on it. The same training without the input may
-find what it needs elsewhere; so these figures stand beside those of :mod:`polymodal.importance.importance`.
+Masking an input of a trained model measures how much that model relies on it. A model trained without the
+input may get the same information from other inputs; so these scores complement those of
+:mod:`polymodal.importance.importance`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Subset = tuple[str, ...]
 
 
 def retrained_figures(seeds: int, quiet: bool = True) -> Retrain:
-    """What adds the scores of :func:`retrain` to a report, with the runs in ``retrained/`` in its folder."""
+    """A function that adds the scores of :func:`retrain` to a report; its runs are in ``retrained/``."""
 
     def add(figures: Report, run: PredictionRun, rows: RowDataset, folder: Path) -> Report:
         importance = {
@@ -48,9 +49,9 @@ def retrained_figures(seeds: int, quiet: bool = True) -> Retrain:
             for name, target in figures.targets.items()
             if isinstance(target.worth, InputImportance)
         }
-        found = retrain(run, rows, importance, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
+        scores = retrain(run, rows, importance, folder=folder / FOLDER, seeds=seeds, quiet=quiet)
         targets = {
-            name: replace(target, retrained=found.get(name)) for name, target in figures.targets.items()
+            name: replace(target, retrained=scores.get(name)) for name, target in figures.targets.items()
         }
         return replace(figures, targets=targets)
 
@@ -79,6 +80,9 @@ def retrain(
         seeds: Their number, counted from ``train.seed``; the split stays that of the run.
         quiet: Show no progress.
 
+    Returns:
+        Scores by target.
+
     Raises:
         RunError: If the run was not fitted to a file or reads one input, or the folder cannot be written.
         DataError: If the file has changed so that it cannot be trained on.
@@ -87,7 +91,7 @@ def retrain(
         raise RunError(f"{run.folder}: was not fitted to a file, so that nothing can be retrained")
     if len(run.declaration.inputs) < 2:
         raise RunError(f"{run.folder}: reads one input, so that there is nothing to retrain without")
-    with literal_names():  # a run may come from a stranger, who has no say over this machine's variables
+    with literal_names():  # an untrusted run must not read environment variables of this machine
         return _retrain(run, rows, worth, folder=folder, seeds=seeds, quiet=quiet)
 
 
@@ -110,11 +114,11 @@ def _retrain(
         changed = has_changed(folder, next(iter(jobs.values())).describe())
         fit_several(jobs, folder, varied="subset", resume=not changed and _goes_on(folder, jobs), quiet=quiet)
     on_error = "skip" if job.declaration.data.on_error == SKIP else "refuse"
-    found: dict[Subset, list[dict[str, dict[str, float]]]] = {}
+    by_subset: dict[Subset, list[dict[str, dict[str, float]]]] = {}
     for name, (subset, _) in varied.items():
         measured = PredictionRun.load(folder / name).evaluate(rows.table, on_error=on_error)
-        found.setdefault(subset, []).append(measured)
-    return {name: _figures(name, own, found, seeds) for name, own in worth.items()}
+        by_subset.setdefault(subset, []).append(measured)
+    return {name: _figures(name, own, by_subset, seeds) for name, own in worth.items()}
 
 
 def subsets(inputs: Sequence[str]) -> list[Subset]:
@@ -128,7 +132,7 @@ def variations(declaration: Declaration, seeds: int) -> Iterator[tuple[str, tupl
     """Names of folders, each with its inputs and its declaration."""
     data, train = declaration.data, declaration.train
     split = train.seed if data.seed is None else data.seed
-    for place, subset in enumerate(subsets(list(declaration.inputs))):
+    for index, subset in enumerate(subsets(list(declaration.inputs))):
         words = re.sub(r"[^\w.-]+", "_", "+".join(subset))[:60]
         for seed in range(train.seed, train.seed + seeds):
             changed = {
@@ -136,7 +140,7 @@ def variations(declaration: Declaration, seeds: int) -> Iterator[tuple[str, tupl
                 "data": data.model_copy(update={"seed": split}),
                 "train": train.model_copy(update={"seed": seed}),
             }
-            yield f"{place}_{words}_seed{seed}", (subset, declaration.model_copy(update=changed))
+            yield f"{index}_{words}_seed{seed}", (subset, declaration.model_copy(update=changed))
 
 
 def make_jobs(
@@ -160,7 +164,7 @@ def make_jobs(
 
 
 def _goes_on(folder: Path, jobs: Mapping[str, PredictionJob]) -> bool:
-    """Whether the fits in ``folder`` are of these declarations; others are begun anew."""
+    """Whether the fits in ``folder`` are of these declarations, so that they can be resumed."""
     begun = {name: folder / name / "run.yaml" for name in jobs if has_begun(folder / name)}
     return bool(begun) and all(
         path.exists()
@@ -172,14 +176,14 @@ def _goes_on(folder: Path, jobs: Mapping[str, PredictionJob]) -> bool:
 def _figures(
     target: str,
     worth: InputImportance,
-    found: Mapping[Subset, Sequence[Mapping[str, Mapping[str, float]]]],
+    by_subset: Mapping[Subset, Sequence[Mapping[str, Mapping[str, float]]]],
     seeds: int,
 ) -> Retrained:
     """The scores for one target."""
     score = worth.score
     masked = {tuple(entry.inputs): entry.estimate for entry in worth.subsets}
     entries = []
-    for subset, measured in found.items():
+    for subset, measured in by_subset.items():
         values = [fit[target][score] for fit in measured if score in fit.get(target, {})]
         entries.append(
             RetrainedSubset(

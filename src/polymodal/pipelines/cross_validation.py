@@ -138,7 +138,7 @@ def in_fold(problems: Sequence[Problem], fold: int | None) -> list[Problem]:
 
 
 def left_out(jobs: dict[str, AnyJob]) -> list[str]:
-    """Which rows are no fold's test, and why."""
+    """Notes on rows that are in no fold's test split, with the reason."""
     job, lines = next(iter(jobs.values())), []
     data, names = job.declaration.data, ["train", "test"]
     if not isinstance(data.validation, str):
@@ -152,8 +152,8 @@ def left_out(jobs: dict[str, AnyJob]) -> list[str]:
     tested = np.unique(np.concatenate([other.numbers["test"] for other in jobs.values()]))
     alone = np.setdiff1d(used, tested)
     if len(alone):
-        found = f"{_count(len(alone))} the only one of a class"
-        lines.append(f"{found}: trained on in every fold, never tested")
+        reason = f"{_count(len(alone))} the only one of a class"
+        lines.append(f"{reason}: trained on in every fold, never tested")
     return lines
 
 
@@ -162,15 +162,15 @@ def _count(rows: int) -> str:
 
 
 def spreads(fits: Fits) -> dict[str, dict[str, Spread]]:
-    """Mean and range of every metric by target."""
-    found: dict[str, dict[str, list[float]]] = {}
+    """Mean and range over the fits of every metric, by target and name of the metric."""
+    values: dict[str, dict[str, list[float]]] = {}
     for fit in fits.fits:
         for name, metrics in fit.test.items():
             for key, value in metrics.items():
-                found.setdefault(name, {}).setdefault(key, []).append(value)
+                values.setdefault(name, {}).setdefault(key, []).append(value)
     return {
         name: {key: Spread(float(np.mean(v)), min(v), max(v), v) for key, v in metrics.items()}
-        for name, metrics in found.items()
+        for name, metrics in values.items()
     }
 
 
@@ -179,7 +179,7 @@ def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
     tables = []
     for name, declaration in varied.items():
         path = folder / name / "predictions.parquet"
-        if not path.exists():  # all rows of its fold were left out
+        if not path.exists():  # all rows of its fold were skipped
             continue
         table = pq.read_table(path).replace_schema_metadata(None)
         table = table.add_column(0, "seed", pa.array([declaration.train.seed] * len(table)))
@@ -193,7 +193,7 @@ def write_predictions(folder: Path, varied: dict[str, Declaration]) -> None:
 
 
 def concat_answers(tables: Sequence[pa.Table]) -> pa.Table:
-    """Answers of several fits under each other; a column that not all have is empty where it is not.
+    """Concatenate the predictions of several fits; columns that a fit lacks are empty in its rows.
 
     Labels that are numbers in the training rows of one fit and texts in those of another become texts.
     """
@@ -201,7 +201,7 @@ def concat_answers(tables: Sequence[pa.Table]) -> pa.Table:
     for table in tables:
         for field in table.schema:
             types.setdefault(field.name, set()).add(field.type)
-    mixed = [name for name, found in types.items() if len(found) > 1]
+    mixed = [name for name, kinds in types.items() if len(kinds) > 1]
     return pa.concat_tables(
         [_with_texts(table, [name for name in mixed if name in table.column_names]) for table in tables],
         promote_options="default",
@@ -214,6 +214,6 @@ def _with_texts(table: pa.Table, names: Sequence[str]) -> pa.Table:
             [as_label(value) for value in cell] if isinstance(cell, list) else as_label(cell) or None
             for cell in table.column(name).to_pylist()
         ]
-        place = table.column_names.index(name)
-        table = table.set_column(place, name, pa.array(cells))
+        index = table.column_names.index(name)
+        table = table.set_column(index, name, pa.array(cells))
     return table

@@ -121,11 +121,11 @@ class FitSteps(Generic[J, R]):
         raise NotImplementedError
 
     def write_pages(self, run: R, results: dict[str, Any]) -> None:
-        """Report and model card of a run whose results are written; neither can cost the run.
+        """Write report and model card after the results; if a page fails, the run stays usable.
 
         Args:
-            run: Its weights lie in its folder.
-            results: Of :meth:`measure`; written anew, for warnings and state change.
+            run: With its weights in its folder.
+            results: Of :meth:`measure`; written again, since warnings and state change.
 
         Raises:
             RunError: If ``metrics.json`` cannot be written.

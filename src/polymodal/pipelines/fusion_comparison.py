@@ -52,10 +52,10 @@ def _with_page(fits: Fits) -> Fits:
 
 
 def fusion_names(given: str | Sequence[str]) -> list[str]:
-    """The fusions that ``all``, or names (in a text: with commas between), stand for.
+    """Parse names of fusions: ``all``, a text with commas between names, or a sequence.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If no fusion is named.
     """
     names = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given)
     names = list(dict.fromkeys(name for name in names if name))

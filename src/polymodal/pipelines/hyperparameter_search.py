@@ -115,7 +115,7 @@ def search_and_fit(request: FitRequest) -> PredictionRun:
 
 
 def _search(job: PredictionJob, data: Mapping[str, Any], request: FitRequest) -> Search:
-    """The search in a folder, begun anew or continued, up to the number of trials."""
+    """Start or resume the search in a folder, up to the requested number of trials."""
     folder, journal = request.folder, request.folder / JOURNAL
     if request.resume:
         require_same(folder, data)
@@ -131,7 +131,7 @@ def _search(job: PredictionJob, data: Mapping[str, Any], request: FitRequest) ->
 
 
 def check_search(folder: Path, job: PredictionJob, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that cannot be searched into; nothing is changed.
+    """Check that a search can be written to a folder; nothing is changed.
 
     Raises:
         RunError: If it holds a run or a search already, or there is nothing to resume, or something else.
@@ -140,14 +140,14 @@ def check_search(folder: Path, job: PredictionJob, *, resume: bool, overwrite: b
     if not resume:
         check_folder(folder, job.declaration, resume=False, overwrite=overwrite)
         if has_search and not overwrite:
-            cure = "Give another folder with -o, or --overwrite, or --resume"
-            raise RunError(f"{folder}: holds a search already. {cure}")
+            fix = "Give another folder with -o, or --overwrite, or --resume"
+            raise RunError(f"{folder}: holds a search already. {fix}")
     elif has_search:
         with quiet_optuna():
             declared = read_study(folder / JOURNAL).user_attrs[DECLARATION]
         if declared != job.declaration.to_yaml():
-            found = "its search is of another declaration"
-            raise RunError(f"{folder}: {found}; resume with the same table and settings")
+            reason = "its search is of another declaration"
+            raise RunError(f"{folder}: {reason}; resume with the same table and settings")
     elif not ((folder / RESULT).exists() and is_finished(folder)):
         raise RunError(f"{folder}: no search to resume. Start without --resume")
 

@@ -125,7 +125,9 @@ def describe_fit(
             "rows_per_second": last["tokens_per_second"] / float(job.stages[-1].rows["train"].lengths.mean()),
         },
         "parameters": run.model.num_parameters(),
-        "stages": {name: {k: v for k, v in told.items() if k != "history"} for name, told in trained.items()},
+        "stages": {
+            name: {k: v for k, v in stage.items() if k != "history"} for name, stage in trained.items()
+        },
         "rows": {
             **{split: len(rows) for split, rows in job.stages[-1].rows.items()},
             "test": len(job.asked.get("test", ())),
@@ -136,6 +138,6 @@ def describe_fit(
         "data": table_digests(job.declaration, job.folder),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         **({"start": start} if (start := describe_start(job)) else {}),
-        "history": [entry | {"stage": name} for name, told in trained.items() for entry in told["history"]],
+        "history": [entry | {"stage": name} for name, stage in trained.items() for entry in stage["history"]],
         PAGES_STATE: PENDING,
     }

@@ -87,7 +87,7 @@ class Fits:
 
     @property
     def best(self) -> str:
-        """The name of the fit that is best on the validation rows; the test rows have no say."""
+        """Name of the fit with the best validation score; test rows are not used."""
         return max(self.fits, key=lambda fit: _number(fit.selection)).name
 
     def load(self, name: str | None = None) -> AnyRun:
@@ -114,8 +114,8 @@ def check_folders(
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file, expected a folder to write the runs to")
     if (folder / "model.safetensors").exists() and not overwrite:
-        cure = "Give another folder with -o" if resume else "Give another folder with -o, or --overwrite"
-        raise RunError(f"{folder}: holds the run of a single fit. {cure}")
+        fix = "Give another folder with -o" if resume else "Give another folder with -o, or --overwrite"
+        raise RunError(f"{folder}: holds the run of a single fit. {fix}")
     if resume and not any((folder / name / "run.yaml").exists() for name in declarations):
         raise RunError(f"{folder}: no fit to resume. Start without --resume")
     for name, declaration in declarations.items():

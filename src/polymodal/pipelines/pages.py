@@ -1,4 +1,4 @@
-"""What is written about a run once its results are: a page that fails costs nothing but itself."""
+"""Pages about a run, written after its results: the failure of a page is a warning."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ LOG = logging.getLogger(__name__)
 
 
 def try_page(name: str, make: Callable[[], T], again: str, warnings: list[str]) -> T | None:
-    """What ``make`` returns; None where it fails, after a line that says why.
+    """Call ``make`` and return its result; None, after a one-line warning, if it raises.
 
-    The one place where whatever an analysis or a drawing raises is caught: the results are written by now,
-    and no page is worth a run. The traceback goes to the log of this module, at level DEBUG.
+    Every exception is caught, since the results are written already and must stay usable. The traceback is
+    logged at level DEBUG.
 
     Args:
         name: Of the page.
         make: Writes it.
         again: The command that tries again, and shows the traceback of an error in the program.
-        warnings: Takes the line in, which is printed on standard error too.
+        warnings: The warning is appended to it, and printed on standard error.
     """
     try:
         return make()
@@ -43,8 +43,8 @@ def write_about(folder: Path, results: dict[str, Any], make: Callable[[list[str]
 
     Args:
         folder: Of the run.
-        results: What its ``metrics.json`` says; it is written anew, for warnings and state change.
-        make: Calls :func:`try_page` for each page, with the list of warnings that it is given.
+        results: Content of its ``metrics.json``, which is written again with the new warnings and state.
+        make: Calls :func:`try_page` for each page, with the list of warnings that it gets.
 
     Raises:
         RunError: If ``metrics.json`` cannot be written.
@@ -62,7 +62,7 @@ def is_of_page(warning: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, with its kind where it is no message of ours; no path of this machine."""
+    """The first line of an error, without paths; errors that are not ours have their type before it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     first = (str(error).strip().splitlines() or [""])[0]

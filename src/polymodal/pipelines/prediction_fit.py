@@ -106,19 +106,19 @@ def measure_tests(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
 
 
 def measure_space(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
-    """What a pre-training came to: how rows are filled, and how well its inputs find each other."""
+    """Results of a pre-training: numbers of rows that hold each pair of inputs, and retrieval metrics."""
     pairs = {
         split: count_pairs(presence(table, job.processor.readers))
         for split, table in job.splits.items()
         if len(table)
     }
     space, test = run.model.config.space, job.splits["test"]
-    found = measure_retrieval(run, test) if space and len(test) else {}
-    return {"test": {}, "space": space, "pairs": pairs, "retrieval": found}
+    retrieval = measure_retrieval(run, test) if space and len(test) else {}
+    return {"test": {}, "space": space, "pairs": pairs, "retrieval": retrieval}
 
 
 def check_warnings(job: PredictionJob) -> list[str]:
-    """What the check warned of; how much of it where rows are private, since warnings show values."""
+    """Warnings of the check; for private rows only their number, since warnings quote values."""
     warnings = job.report.warnings if job.report else []
     if job.declaration.data.private and warnings:
         return [f"warnings of the check that are not written, for data.private: {len(warnings)}"]
@@ -192,11 +192,11 @@ def weight_notes(job: PredictionJob) -> list[str]:
 
 
 def cache_notes(job: PredictionJob) -> list[str]:
-    """What the cache could not keep."""
+    """Notes on arrays that the cache had no room for, and on a cache on disk that is broken."""
     notes, cache = [], job.cache
     if cache.refused:
-        cure = "Raise data.cache_memory or data.cache_disk"
-        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {cure}")
+        fix = "Raise data.cache_memory or data.cache_disk"
+        notes.append(f"{cache.refused} readings found no room in the cache and were repeated. {fix}")
     if cache.store and cache.store.broken:
         notes.append(f"the cache on disk was not used: {cache.store.broken}")
     return notes

@@ -27,7 +27,7 @@ TINY = 1e-7
 
 @dataclass(frozen=True)
 class Tuning:
-    """Validation rows whose truth is known, by which a head is tuned after the training.
+    """Validation rows whose truth is known, by which a head is calibrated after the training.
 
     Attributes:
         logits: ``(rows, outputs)``, on the head's device.
@@ -43,12 +43,12 @@ class Tuning:
 
     @property
     def rows(self) -> float:
-        """How many rows of equal weight there are to choose by."""
+        """Effective number of rows: rows of equal weight that are worth as much."""
         return len(self.target) if self.weight is None else effective_rows(self.weight.numpy())
 
     @property
     def counted(self) -> str:
-        """The same in words."""
+        """The number of rows as a phrase for messages."""
         as_many = "" if self.weight is None else f", which say as much as {self.rows:.3g} of equal weight"
         return f"{len(self.target)} validation rows have an answer{as_many}"
 
@@ -60,7 +60,7 @@ class Tuned:
     Attributes:
         entry: What the head holds now; JSON values all.
         warnings: ``(what could not be chosen and why, the setting that would do without it)``.
-        notes: What stays at its default, though nobody asked for it.
+        notes: What stays at its default although no setting requests that.
     """
 
     entry: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Shares(Protocol):
 
 
 class Task:
-    """One kind of target: the object that training, report, comparison and explanations ask.
+    """One kind of target: its metrics, calibration and error analysis, for training and analyses.
 
     A task of another package is a subclass, offered by the entry-point group ``polymodal.tasks``; its head by
     ``polymodal.heads`` under the same name. The cells are read by the target reader that the head's

@@ -1,4 +1,4 @@
-"""One of several classes."""
+"""Classification: one of several classes per row."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ class Classification(Task):
         answer = head.answer(rows.logits).cpu()
         head.thresholds = class_thresholds(answer, rows.target, metric, rows.weight)
         if head.thresholds is None:
-            found = f"no thresholds: no class has {FEWEST_ROWS} validation rows and is lacking in as many"
-            made.warnings.append((found, "thresholds to null"))
+            reason = f"no thresholds: no class has {FEWEST_ROWS} validation rows and is lacking in as many"
+            made.warnings.append((reason, "thresholds to null"))
         held = head.thresholds and dict(zip(head.classes, head.thresholds, strict=True))
         made.entry |= {"thresholds": held, "metric": metric}
         return made
@@ -209,19 +209,19 @@ def class_table(
         target.numpy(), _predicted(answer, decided).numpy(), range(len(classes)), weights
     )
     table = []
-    for place, name in enumerate(classes):
-        mistaken = counts[place].copy()
-        mistaken[place] = 0
+    for index, name in enumerate(classes):
+        mistaken = counts[index].copy()
+        mistaken[index] = 0
         other = int(mistaken.argmax())
         most_often = ConfusedWith(label=classes[other], rows=int(mistaken[other])) if mistaken.any() else None
         table.append(
             ClassRow(
                 label=name,
-                rows=int(counts[place].sum()),
-                predicted=int(counts[:, place].sum()),
-                precision=finite(precision[place]),
-                recall=finite(recall[place]),
-                f1=finite(f1[place]),
+                rows=int(counts[index].sum()),
+                predicted=int(counts[:, index].sum()),
+                precision=finite(precision[index]),
+                recall=finite(recall[index]),
+                f1=finite(f1[index]),
                 confused_with=most_often,
             )
         )
@@ -263,11 +263,11 @@ def confusion(
 
 
 def _counts(answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], classes: int) -> np.ndarray:
-    """``(classes, classes)`` rows by true and said class."""
-    said = _predicted(answer, decided).numpy()
-    if not len(said):  # scikit-learn refuses no rows
+    """Confusion matrix ``(classes, classes)``: numbers of rows by true and predicted class."""
+    predicted = _predicted(answer, decided).numpy()
+    if not len(predicted):  # scikit-learn refuses no rows
         return np.zeros((classes, classes), dtype=int)
-    return confusion_matrix(target.numpy(), said, labels=np.arange(classes))
+    return confusion_matrix(target.numpy(), predicted, labels=np.arange(classes))
 
 
 def _predicted(answer: Tensor, decided: Mapping[str, Tensor]) -> Tensor:

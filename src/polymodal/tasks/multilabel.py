@@ -150,7 +150,7 @@ class Multilabel(Task):
         """The predicted labels, the surest first; the likeliest where none is."""
         decided = head.decide(answer).get("predicted", answer.argmax(dim=1))
         outputs = decided[0].nonzero().flatten().tolist()
-        outputs.sort(key=lambda place: -float(answer[0, place]))
+        outputs.sort(key=lambda index: -float(answer[0, index]))
         if not outputs:
             return [int(answer[0].argmax())], "no label was said; this is the likeliest"
         if len(outputs) <= MOST_LABELS:
@@ -183,8 +183,8 @@ def label_table(
     """
     true, predicted = target.numpy() > 0.5, decided.get("predicted", answer >= 0.5).numpy()
     table = []
-    for place, name in enumerate(classes):
-        has, claimed = true[:, place], predicted[:, place]
+    for index, name in enumerate(classes):
+        has, claimed = true[:, index], predicted[:, index]
         precision, recall, f1 = (score[0] for score in precision_recall_f1(has, claimed, [True], weights))
         table.append(
             LabelRow(

@@ -94,8 +94,8 @@ class Regression(Task):
             few = f"{rows.counted}, and {level:.0%} needs {needed} or more"
             share = f"more than {1 - level:.0%} of the validation answers"
             negative = f"{share} are below zero, which 'log' never reaches"
-            found = f"no interval: {few if rows.rows < needed else negative}"
-            made.warnings.append((found, "interval to null"))
+            reason = f"no interval: {few if rows.rows < needed else negative}"
+            made.warnings.append((reason, "interval to null"))
         return made
 
     @property

@@ -69,14 +69,14 @@ def tune_temperature(head: Tempered, rows: Tuning) -> Tuned:
     """Set the temperature of ``head``; it stays 1 where the rows are too few or no other is better."""
     head.temperature.fill_(1.0)
     few = rows.rows < calibration.FEWEST_ROWS
-    # A head of another package may answer in a way of its own, of which the temperature here knows nothing.
+    # A head of another package may have logits of another form, which the temperature does not fit.
     if not few and rows.logits.shape == (len(rows.target), len(head.classes)):
         head.temperature.fill_(calibration.fit_temperature(rows.logits, rows.target, rows.weight))
-    found = before_and_after(head, rows.logits, rows.target, rows.weight)
-    if found.after and found.before and found.after.nll > found.before.nll:
+    effect = before_and_after(head, rows.logits, rows.target, rows.weight)
+    if effect.after and effect.before and effect.after.nll > effect.before.nll:
         head.temperature.fill_(1.0)
-        found = before_and_after(head, rows.logits, rows.target, rows.weight)
+        effect = before_and_after(head, rows.logits, rows.target, rows.weight)
     needed = f"{rows.counted}, and it needs {calibration.FEWEST_ROWS} or more"
-    shown = {key: {name: found[key][name] for name in SHOWN} for key in ("before", "after") if found[key]}
+    shown = {key: {name: effect[key][name] for name in SHOWN} for key in ("before", "after") if effect[key]}
     note = [f"the temperature stays 1: {needed}"] if few else []
-    return Tuned({"temperature": found.temperature, **shown}, notes=note)
+    return Tuned({"temperature": effect.temperature, **shown}, notes=note)
