@@ -1,4 +1,4 @@
-"""After the training: temperatures, thresholds and intervals, chosen in one pass over the validation rows."""
+"""Calibration after the training: temperatures, thresholds and intervals from the validation rows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Calibration:
     """What was chosen on the validation rows.
 
     Attributes:
-        targets: By target what its head holds now, and from how many rows; JSON values all.
-        warnings: What could not be chosen, why, and the cure.
-        notes: What was left as it is, though nobody had asked for it.
+        targets: By target the settings of its head, and the number of rows; JSON values.
+        warnings: What could not be chosen, with the reason and a fix.
+        notes: What stays at its default although no setting requests that.
     """
 
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -36,17 +36,19 @@ class Calibration:
 def calibrate(
     model: PolymodalForPrediction, rows: RowDataset, declaration: Declaration, batch_size: int = 128
 ) -> Calibration:
-    """Set the temperatures, thresholds and intervals that a declaration asks for.
+    """Set the temperatures, thresholds and intervals that a declaration requests.
 
-    The same rows picked the best epoch, so that the model is a little better on them than on new ones: what
-    is chosen here is a little too bold. Where rows have weights each counts by its own, and one of weight 0
-    not at all.
+    The best epoch was selected on the same rows, so that the model fits them slightly better than new rows
+    and the calibration is slightly overconfident. Sample weights are used; rows of weight 0 are ignored.
 
     Args:
         model: Trained; its heads are changed.
         rows: The validation rows, with their targets.
-        declaration: Says what each target wants.
-        batch_size: Rows at once.
+        declaration: With the settings of each target.
+        batch_size: Rows per batch.
+
+    Returns:
+        What was chosen, by target.
     """
     made = Calibration()
     wanted = {
@@ -64,7 +66,7 @@ def calibrate(
         given = Tuning(logits[known].to(model.device), target[known], counts, _metric(name, declaration))
         tuned = task_of(config.task).tune(head, given, config)
         made.notes += [f"column '{name}': {note}" for note in tuned.notes]
-        made.warnings += [_warning(rows, name, found, without) for found, without in tuned.warnings]
+        made.warnings += [_warning(rows, name, reason, without) for reason, without in tuned.warnings]
         made.targets[name] = tuned.entry | {"rows": len(given.target)}
     return made
 
@@ -72,24 +74,24 @@ def calibrate(
 def _outputs(
     model: PolymodalForPrediction, rows: RowDataset, names: Iterable[str], batch_size: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """By target the logits and what they should have said, of all rows, in main memory."""
+    """By target the logits ``(rows, outputs)`` and the true values of all rows, in main memory."""
     pairs: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
     for batch in run_batches(model, rows, batch_size):
         assert batch.output.logits is not None
-        for name, found in pairs.items():
-            found.append((batch.output.logits[name], batch.targets[name]))
+        for name, batches in pairs.items():
+            batches.append((batch.output.logits[name], batch.targets[name]))
     return {
-        name: (torch.cat([logits for logits, _ in found]), torch.cat([target for _, target in found]))
-        for name, found in pairs.items()
+        name: (torch.cat([logits for logits, _ in batches]), torch.cat([target for _, target in batches]))
+        for name, batches in pairs.items()
     }
 
 
 def _metric(name: str, declaration: Declaration) -> str:
-    """The metric that picked the epoch, where it is one of this target."""
+    """Name of the metric that selects the epoch, if it is of this target; else empty."""
     target, _, metric = (declaration.train.metric or "").rpartition(".")
     return metric if target in ("", name) else ""
 
 
-def _warning(rows: RowDataset, name: str, found: str, without: str) -> str:
-    cure = f"Give more rows for validation, or set targets.{name}.{without}."
-    return str(Problem(file=rows.table.name, column=name, found=found, cure=cure))
+def _warning(rows: RowDataset, name: str, reason: str, without: str) -> str:
+    fix = f"Give more rows for validation, or set targets.{name}.{without}."
+    return str(Problem(file=rows.table.name, column=name, found=reason, cure=fix))

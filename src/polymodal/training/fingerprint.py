@@ -1,7 +1,7 @@
-"""What a training learns from, in digests beside its checkpoints: it goes on with the same data or none.
+"""Digests of the training data, kept beside the checkpoints: resuming requires unchanged data.
 
-Where rows are added, taken away or put in another order the split gives other rows to the test, some of which
-the model has learned from.
+If rows are added, removed or reordered, the split changes, and test rows may be rows that the model was
+trained on.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def open_folder(folder: Path, declaration: Declaration, data: Mapping[str, Any],
 
 
 def remember(folder: Path, data: Mapping[str, Any]) -> None:
-    """Keep what the training in ``folder`` learns from beside its checkpoints.
+    """Write the digests ``data`` beside the checkpoints of ``folder``.
 
     Raises:
         RunError: If it cannot be written.
@@ -69,12 +69,12 @@ def remember(folder: Path, data: Mapping[str, Any]) -> None:
 
 
 def require_same(folder: Path, data: Mapping[str, Any]) -> None:
-    """Refuse to go on with other data than the training in ``folder`` began with.
+    """Check that the data are those that the training in ``folder`` started with.
 
-    A training that was begun by a version that kept no digests goes on after a warning.
+    A training of an earlier version, without digests, is resumed after a warning.
 
     Raises:
-        RunError: If the data have changed; says in what.
+        RunError: If the data have changed; the message names the difference.
     """
     file = folder / "checkpoints" / FILE
     try:
@@ -84,12 +84,12 @@ def require_same(folder: Path, data: Mapping[str, Any]) -> None:
         return
     changed = what_changed(before, _plain(data))
     if changed:
-        cure = "Put the data back as they were, or begin anew with --overwrite"
-        raise RunError(f"{folder}: its data have changed since it was begun: {changed}. {cure}")
+        fix = "Put the data back as they were, or begin anew with --overwrite"
+        raise RunError(f"{folder}: its data have changed since it was begun: {changed}. {fix}")
 
 
 def has_changed(folder: Path, data: Mapping[str, Any]) -> bool:
-    """Whether the training in ``folder`` is known to have begun with other data than these."""
+    """Whether the digests in ``folder`` exist and differ from ``data``."""
     file = folder / "checkpoints" / FILE
     return file.is_file() and bool(what_changed(_kept(file), _plain(data)))
 
@@ -119,7 +119,7 @@ def _kept(file: Path) -> JsonObject:
 
 
 def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In what two descriptions of data differ, in words; an empty text where they are the same."""
+    """Difference of two descriptions of data as text; empty if they are the same."""
     rows, earlier = now.get("rows", {}), before.get("rows", {})
     counts = [
         f"{rows.get(name, 0)} {name} rows, {earlier.get(name, 0)} before"
@@ -142,7 +142,7 @@ def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _plain(data: Mapping[str, Any]) -> Any:
-    """As it comes back from a file."""
+    """``data`` after a round trip through JSON."""
     return json.loads(json.dumps(data))
 
 
@@ -240,7 +240,7 @@ def _content(stream: Any) -> bytes:
 
 
 def _number(*parts: bytes) -> int:
-    """64 bits that stand for ``parts``."""
+    """64-bit digest of ``parts``."""
     whole = hashlib.blake2b(digest_size=8)
     for part in parts:
         whole.update(len(part).to_bytes(8, "little"))

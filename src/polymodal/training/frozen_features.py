@@ -1,4 +1,4 @@
-"""Frozen encoders run once a cell: before the first step, instead of in every epoch."""
+"""Run frozen encoders once per cell before the first step, instead of in every epoch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.progress import progress
 
 FEWEST_EPOCHS = 2
-"""With fewer, every cell is encoded about once anyhow."""
+"""Smallest number of epochs in which encoding in advance saves time."""
 
 
 def encode_frozen(job: PredictionJob, model: LearningModel, *, quiet: bool = False) -> None:
-    """Let ``job`` read what the frozen encoders of ``model`` make of its training and validation cells.
+    """Replace the readers of inputs with a frozen encoder by readers of the encoder's output, in ``job``.
 
-    Test rows are read once and go through the encoders then. What was done is told in ``job.notes``.
+    This covers training and validation rows; test rows are read once, through the encoders.
+
+    Args:
+        job: Gets ``features`` (the processor with these readers) and notes on what was encoded.
+        model: With the encoders.
+        quiet: Show no progress.
     """
     readers, notes = frozen_readers(
         frozen_encoders(model.model.encoders, model.model.encoder_of), job.processor, job.cells, job.cache,
@@ -53,56 +58,60 @@ def frozen_readers(
     train: TrainConfig,
     quiet: bool = False,
 ) -> tuple[dict[str, Reader], list[str]]:
-    """By input the reader of what its frozen encoder makes of ``cells``, all of which it has made by then.
+    """Encode ``cells`` with frozen encoders; by input the reader of the cached outputs.
 
     Args:
-        encoders: That are frozen, each with the inputs it reads.
+        encoders: Frozen ones, each with the names of the inputs that it reads.
         processor: Reads the cells for the encoders.
-        cells: The distinct items of some inputs, each with the folder that its path starts from.
-        cache: Keeps what was made.
-        train: Says on which device, and in how many epochs it will be read.
+        cells: Yields the distinct items of some inputs, each with the folder that its path is relative to.
+        cache: Keeps the outputs.
+        train: With the device and the number of epochs.
         quiet: Show no progress.
 
     Returns:
-        The readers, and what was done, in words.
+        The readers, and notes on what was encoded.
     """
     made: dict[str, Reader] = {}
     notes = []
     for names, encoder in encoders:
-        told = ", ".join(f"'{name}'" for name in names)
+        listed = ", ".join(f"'{name}'" for name in names)
         if (train.epochs or 0) < FEWEST_EPOCHS:
-            notes.append(f"{told}: encoded in the one epoch, since keeping that would not pay")
+            notes.append(f"{listed}: encoded in the one epoch, since keeping that would not pay")
             continue
         encode = partial(encode_items, encoder, processor, names[0], device=training_device(train.device))
         reader = FrozenReader(processor.readers[names[0]], encode, weights_digest(encoder), encoder.tokens)
         distinct = list(cells(names))
         starts = range(0, len(distinct), FrozenReader.BATCH)
-        shown = starts if quiet else progress(starts, f"encoding {told} once", len(starts))
+        shown = starts if quiet else progress(starts, f"encoding {listed} once", len(starts))
         if reader.fill(distinct, cache, shown):
             made |= dict.fromkeys(names, reader)
-            notes.append(f"{told}: {len(distinct)} cells encoded once, for all epochs")
+            notes.append(f"{listed}: {len(distinct)} cells encoded once, for all epochs")
         else:
             room = f"more than the {cache.room() / GB:.2g} GB that the cache has left"
-            cure = "Raise data.cache_memory or data.cache_disk"
-            notes.append(f"{told}: encoded in every epoch, for it is {room}. {cure}")
+            fix = "Raise data.cache_memory or data.cache_disk"
+            notes.append(f"{listed}: encoded in every epoch, for it is {room}. {fix}")
     return made, notes
 
 
 def frozen_encoders(
     encoders: Iterable[nn.Module], encoder_of: Mapping[str, int]
 ) -> Iterator[tuple[list[str], Encoder]]:
-    """The encoders in which nothing learns, each with the inputs it reads."""
-    for place, module in enumerate(encoders):
+    """Encoders without trainable parameters, each with the names of the inputs that it reads."""
+    for index, module in enumerate(encoders):
         encoder = cast(Encoder, module)
         if encoder.frozen and not any(parameter.requires_grad for parameter in encoder.parameters()):
-            yield [name for name, used in encoder_of.items() if used == place], encoder
+            yield [name for name, used in encoder_of.items() if used == index], encoder
 
 
 @torch.inference_mode()
 def encode_items(
     encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, device: str
 ) -> list[np.ndarray]:
-    """What ``encoder`` makes of ``items``, as :data:`polymodal.data.readers.frozen_reader.Encode` says."""
+    """Outputs of ``encoder``, in the form of :data:`polymodal.data.readers.frozen_reader.Encode`.
+
+    Returns:
+        By item an array ``(tokens, width)`` float32; ``(*grid, width)`` of encoders with a grid.
+    """
     values = processor.collate([{name: item} for item in items])[name]
     sequence = encoder.eval().to(device)(**{key: tensor.to(device) for key, tensor in values.items()})
     tokens, mask = sequence.tokens.float().cpu().numpy(), sequence.mask.cpu().numpy()
@@ -112,7 +121,7 @@ def encode_items(
 
 
 def weights_digest(encoder: Encoder) -> bytes:
-    """What stands for an encoder's weights and settings."""
+    """Digest of an encoder's weights and settings."""
     settings = json.dumps(encoder_settings(encoder), sort_keys=True, default=str).encode()
     parts = [settings]
     for name, tensor in sorted(encoder.state_dict().items()):

@@ -125,5 +125,5 @@ def _settle_targets(declaration: Declaration, pretraining: bool | None) -> None:
     if pretraining:
         without_targets(declaration)
     elif not declaration.targets:
-        cure = " To learn without one: polymodal pretrain" if declaration.objectives else ""
-        raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{cure}")
+        fix = " To learn without one: polymodal pretrain" if declaration.objectives else ""
+        raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{fix}")

@@ -51,7 +51,7 @@ class Space:
     fusions: list[str]
 
     def suggest(self, trial: Any) -> Choice:
-        """A trial's choice; asked again, the same."""
+        """The hyperparameters of a trial; the same for repeated calls with one trial."""
         choice: Choice = {
             name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in self.rates.items()
         }
@@ -111,7 +111,7 @@ def load_optuna() -> Any:
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Optuna without its own lines: what matters is said by us."""
+    """Silence Optuna's log inside the block; we print a line per trial."""
     optuna = load_optuna()
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -178,7 +178,7 @@ def run_trials(job: PredictionJob, journal: Path, trials: int, *, quiet: bool = 
                 pruner=optuna.pruners.MedianPruner(n_warmup_steps=math.ceil(UNDISTURBED * trainer.steps)),
                 catch=(PolymodalError,),
             )
-        except ValueError:  # Transformers asks for the best at the end
+        except ValueError:  # Transformers reads the best trial at the end
             _require_one(read_study(journal))
             raise
     _require_one(study)
@@ -213,10 +213,10 @@ def _take_up(study: Any) -> None:
 
 
 class FreshPatience(EarlyStoppingCallback):
-    """Patience that begins anew with every trial."""
+    """Early stopping whose patience is reset at the start of every trial."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Forget the trial before."""
+        """Reset the counter of the previous trial."""
         self.early_stopping_patience_counter = 0
         super().on_train_begin(args, state, control, **kwargs)
 
@@ -272,7 +272,7 @@ class SearchTrainer(PolymodalTrainer):
     def train(
         self, resume_from_checkpoint: Any = None, trial: Any = None, ignore_keys_for_eval: Any = None
     ) -> Any:
-        """See :meth:`transformers.Trainer.train`; says what each trial came to."""
+        """Train as :meth:`transformers.Trainer.train`; record the trial's time and print its result."""
         started = time.perf_counter()
         try:
             return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
@@ -282,13 +282,13 @@ class SearchTrainer(PolymodalTrainer):
         finally:
             if not isinstance(sys.exception(), (KeyboardInterrupt, Terminated)):
                 trial.set_user_attr(SECONDS, time.perf_counter() - started)
-                self._say(trial)
+                self._print_trial(trial)
 
-    def _say(self, trial: Any) -> None:
+    def _print_trial(self, trial: Any) -> None:
         if self.quiet:
             return
         choice = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
                            for name, value in trial.params.items())  # fmt: skip
         name, value = self.job.metric, trial.user_attrs.get("validation")
-        found = trial.user_attrs.get("error") or f"validation {name} {value:.4g}"
-        CONSOLE.print(f"trial {trial.number + 1} of {self.trials}: {choice}: {found}", soft_wrap=True)
+        result = trial.user_attrs.get("error") or f"validation {name} {value:.4g}"
+        CONSOLE.print(f"trial {trial.number + 1} of {self.trials}: {choice}: {result}", soft_wrap=True)

@@ -26,19 +26,19 @@ FINISH = "Free space: the same command with --resume finishes the run"
 """What to do where space is lacking once all is trained."""
 
 PAGES = ("report.html", "report.json", "compare.html", "compare.json")
-"""What is written about runs, and is true no more when they are fitted anew."""
+"""Pages about runs; outdated when the runs are fitted again."""
 
 SEVERAL = ("fits.json", "fusions.json")
-"""What stands in a folder of several runs."""
+"""Files of a folder of several runs."""
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a fit into ``folder`` came to its end."""
+    """Whether the fit into ``folder`` is finished."""
     return finished_results(folder) is not None
 
 
 def finished_results(folder: Path) -> dict[str, Any] | None:
-    """What ``metrics.json`` says; None if the fit into ``folder`` has not come to its end.
+    """Content of ``metrics.json``; None if the fit into ``folder`` is not finished.
 
     Raises:
         RunError: If it has another shape than a fit writes.
@@ -64,7 +64,7 @@ def write_metrics(folder: Path, results: dict[str, Any]) -> None:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """What ``metrics.json`` of a run says; nothing where it is not there.
+    """Content of ``metrics.json`` of a run; empty if there is no such file.
 
     Raises:
         RunError: If it cannot be read, or has another shape than a fit writes.
@@ -84,13 +84,13 @@ def has_begun(folder: Path) -> bool:
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Whether there is a whole checkpoint in ``folder`` to go on from."""
-    places = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
-    return any(checkpoints(place) for place in places)
+    """Whether ``folder`` has a complete checkpoint to resume from."""
+    folders = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
+    return any(checkpoints(path) for path in folders)
 
 
 def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that a run cannot be written to; nothing is changed.
+    """Check that a run can be written to a folder; nothing is changed.
 
     Raises:
         RunError: If it holds a run already, or several, is a file, or another declaration is to be resumed.
@@ -105,14 +105,14 @@ def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwr
     if resume:
         written = folder / "run.yaml"
         if not written.exists():
-            cure = "Put it back, or begin anew with --overwrite"
-            raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {cure}")
+            fix = "Put it back, or begin anew with --overwrite"
+            raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {fix}")
         if declared(written.read_text(encoding="utf-8")) != declared(declaration.to_yaml()):
-            found = "its run.yaml declares something else"
-            raise RunError(f"{folder}: {found}; resume with the same table and settings")
+            reason = "its run.yaml declares something else"
+            raise RunError(f"{folder}: {reason}; resume with the same table and settings")
     elif not overwrite:
-        cure = "Give another folder with -o, or --overwrite, or --resume"
-        raise RunError(f"{folder}: holds a run already. {cure}")
+        fix = "Give another folder with -o, or --overwrite, or --resume"
+        raise RunError(f"{folder}: holds a run already. {fix}")
 
 
 def declared(text: str) -> str:
@@ -121,12 +121,12 @@ def declared(text: str) -> str:
 
 
 def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> bool:
-    """Make the run folder; what an earlier run wrote there is taken away, save when that run goes on.
+    """Create the run folder; files of an earlier run are removed, unless that run is resumed.
 
-    A process that is killed meanwhile leaves the earlier run, or nothing that could be taken for one.
+    A process that is killed meanwhile leaves the earlier run, or no complete run.
 
     Returns:
-        Whether there is a checkpoint to go on from.
+        Whether there is a checkpoint to resume from.
 
     Raises:
         RunError: If it cannot be made.
@@ -141,7 +141,7 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
 
 
 def clear_folder(folder: Path) -> None:
-    """Take away what a fit writes, and nothing else."""
+    """Remove the files that a fit writes, and no others."""
     discard(folder / "checkpoints")
     written = (CHECKSUMS, *FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
     for name in ("model.safetensors", *written):  # the weights go first

@@ -108,7 +108,7 @@ class PredictionJob(Job[PolymodalProcessor]):
             for name in names:
                 reader = self.processor.readers[name]
                 cells = each_cell(table.values(name)) if name in table.columns else ()
-                for _, item in (found for cell in cells for found in each_item(cell, reader.modality)):
+                for _, item in (pair for cell in cells for pair in each_item(cell, reader.modality)):
                     key = None if reader.is_empty(item) else reader.key(item, table.root)
                     if key is not None and key not in seen:
                         seen.add(key)

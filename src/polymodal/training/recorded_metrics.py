@@ -67,7 +67,7 @@ def check_recorded(path: Path, content: Any) -> dict[str, Any]:
         Recorded.model_validate(content)
     except ValidationError as error:
         wrong = error.errors()[0]
-        place, found = ".".join(map(str, wrong["loc"])), one_line(repr(wrong["input"]), 80)
-        reason = f"'{place}' is {found}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}"
+        location, value = ".".join(map(str, wrong["loc"])), one_line(repr(wrong["input"]), 80)
+        reason = f"'{location}' is {value}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}"
         raise RunError(f"{path}: was not written by a fit ({reason}). Fit again") from None
     return content

@@ -67,7 +67,7 @@ class FitRequest:
 
     @property
     def all_settings(self) -> list[str]:
-        """The settings, and those that other arguments stand for."""
+        """``settings``, and the arguments that are shorthands of settings."""
         column = (
             [] if self.sample_weight is None else [f"data.sample_weight={json.dumps(self.sample_weight)}"]
         )

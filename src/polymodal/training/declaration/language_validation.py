@@ -1,4 +1,4 @@
-"""Refuses what the sections ``generation`` and ``stages`` cannot tell by themselves."""
+"""Checks across the sections ``generation``, ``stages`` and ``inputs``, and against the tables."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from polymodal.training.loop.model_selection import metric_name
 
 
 def check_stage(name: str, declaration: Declaration) -> None:
-    """Refuse a stage that is trained in no way there is, or in which nothing learns.
+    """Check the training settings of a stage, and that it has parameters to train.
 
     Raises:
-        ConfigError: If it is one.
+        ConfigError: If a setting is invalid or every learning part is frozen.
     """
     stage, inputs = declaration.stages[name], declaration.inputs
     train = stage_train(name, declaration)
@@ -33,26 +33,26 @@ def check_stage(name: str, declaration: Declaration) -> None:
     frozen = all(entry.freeze for entry in inputs.values())
     learners = {"language_model": True, "connectors": bool(inputs), "encoders": not frozen}
     if not any(learners[part] for part in stage.learn):
-        found = "every encoder is frozen" if inputs else "there is no input"
+        reason = "every encoder is frozen" if inputs else "there is no input"
         listed = " and ".join(stage.learn)
-        raise ConfigError(f"stages.{name}: only {listed} learn, and {found}. Add language_model to 'learn'")
+        raise ConfigError(f"stages.{name}: only {listed} learn, and {reason}. Add language_model to 'learn'")
 
 
 def stage_train(name: str, declaration: Declaration) -> TrainConfig:
-    """How a stage is trained: as ``train`` says, and over it as the stage does.
+    """Training settings of a stage: section ``train``, overridden by those of the stage.
 
     Raises:
-        ConfigError: If a value is of a wrong type.
+        ConfigError: If a value has the wrong type.
     """
     given = declaration.train.model_dump() | declaration.stages[name].train
     return parse({"train": given}, source=f"stages.{name}").train
 
 
-def require_columns(asked: GenerationConfig, tables: Iterable[Table], where: str) -> None:
-    """See that tables hold the columns that are asked with and answered by.
+def require_columns(templates: GenerationConfig, tables: Iterable[Table], where: str) -> None:
+    """Check that tables have the columns of prompts, answers and messages.
 
     Args:
-        asked: Templates, or the column of messages.
+        templates: Templates of prompt and answer, or the column of messages.
         tables: Of all splits.
         where: The section that declares it, for messages.
 
@@ -60,33 +60,33 @@ def require_columns(asked: GenerationConfig, tables: Iterable[Table], where: str
         ConfigError: If a template names no column at all.
         DataError: One line for each column that a table lacks.
     """
-    wanted = {f"{where}.messages": [asked.messages] if asked.messages else []}
+    wanted = {f"{where}.messages": [templates.messages] if templates.messages else []}
     for role in ("prompt", "answer"):
-        text = getattr(asked, role)
+        text = getattr(templates, role)
         if text is None:
             continue
-        place = f"{where}.{role}"
-        wanted[place] = Template(text, where=place).columns
-        if not wanted[place]:
-            found = f"'{one_line(text, 200)}' names no column, and would be the same in every row"
-            raise ConfigError(f"{place}: {found}. Write {{column}} where a column's cell goes")
+        location = f"{where}.{role}"
+        wanted[location] = Template(text, where=location).columns
+        if not wanted[location]:
+            reason = f"'{one_line(text, 200)}' names no column, and would be the same in every row"
+            raise ConfigError(f"{location}: {reason}. Write {{column}} where a column's cell goes")
     problems = [
-        Problem(file=table.name, found=f"no column '{column}' for {place}",
+        Problem(file=table.name, found=f"no column '{column}' for {location}",
                 cure=did_you_mean(column, table.columns))
         for table in tables
-        for place, columns in wanted.items()
+        for location, columns in wanted.items()
         for column in columns
         if column not in table.columns
     ]  # fmt: skip
     if problems:
-        raise DataError(list(dict.fromkeys(problems)))  # the splits of one file all lack the same
+        raise DataError(list(dict.fromkeys(problems)))  # splits of one file lack the same columns
 
 
 def refuse_idle(declaration: Declaration, readers: Iterable[RowToConversation]) -> None:
-    """Refuse an input whose items stand in no conversation: its encoder would never run.
+    """Check that every input is in a conversation: otherwise its encoder would never run.
 
     Raises:
-        ConfigError: At the first one.
+        ConfigError: At the first input that is in none.
     """
     read: set[str] = set()
     for reader in readers:
@@ -96,8 +96,8 @@ def refuse_idle(declaration: Declaration, readers: Iterable[RowToConversation]) 
             read.update(name for name, modality in reader.inputs.items() if modality in KINDS)
     for name, entry in declaration.inputs.items():
         if name not in read:
-            cure = f"Write {{{name}}} where its items go in generation.prompt"
+            fix = f"Write {{{name}}} where its items go in generation.prompt"
             if declaration.generation and declaration.generation.messages:
-                cure = f"Messages hold items of {', '.join(KINDS)}"
-            found = f"'{name}' ({entry.modality}) stands in no conversation and would not be read"
-            raise ConfigError(f"inputs: {found}. {cure}, or leave it out")
+                fix = f"Messages hold items of {', '.join(KINDS)}"
+            reason = f"'{name}' ({entry.modality}) stands in no conversation and would not be read"
+            raise ConfigError(f"inputs: {reason}. {fix}, or leave it out")

@@ -1,4 +1,4 @@
-"""What spans the sections of a declaration: checked before any file is read."""
+"""Checks across the sections of a declaration, before any file is read."""
 
 from __future__ import annotations
 
@@ -35,12 +35,17 @@ def check_parts(
     fusions: Sequence[str] = (),
     known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Refuse what the sections cannot tell by themselves, before any file is read.
+    """Check the parts that a declaration names and their options, before any file is read.
 
-    ``known`` says by input how an encoder is built again that comes from a run.
+    Args:
+        declaration: To check.
+        source: Its name in messages.
+        lines: Line of each key path, for messages.
+        fusions: Names of fusions to compare, if several are fitted.
+        known: By input the settings of an encoder that comes from an earlier run.
 
     Raises:
-        ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments is not to be had.
+        ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments does not exist.
     """
     check_columns(declaration)
     train, known = declaration.train, known or {}

@@ -52,8 +52,8 @@ class Declared:
 
     def answers_in_words(self, request: FitRequest) -> bool:
         """Whether a language model is to be trained."""
-        asked = request.prompt is not None or request.answer is not None
-        return asked or self.values.get("generation") is not None
+        has_templates = request.prompt is not None or request.answer is not None
+        return has_templates or self.values.get("generation") is not None
 
     def table(self, request: FitRequest) -> Table:
         """The training table.
@@ -102,8 +102,8 @@ def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> An
     named = section.get("train")
     if folder is not None:
         if not isinstance(named, str):
-            found = f"'data.train' is {named!r}" if named is not None else "'data.train' is missing"
-            raise ConfigError(f"{found}, expected the path of a table")
+            reason = f"'data.train' is {named!r}" if named is not None else "'data.train' is missing"
+            raise ConfigError(f"{reason}, expected the path of a table")
         return resolve(named, folder)
     if isinstance(source, (str, Path)):
         values["data"] = section | {"train": str(source)}
@@ -111,12 +111,12 @@ def train_source(source: Any, values: dict[str, Any], folder: Path | None) -> An
 
 
 def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder: Path | None) -> Table:
-    """The table at ``path``, read as the declaration's section ``data`` says.
+    """Read the table at ``path`` with the settings of a declaration's section ``data``.
 
     Args:
-        path: Whatever holds rows, see :func:`polymodal.data.tables.table.read_table`.
-        data: The section; where it is not parsed yet, what is of a wrong type is passed over here.
-        folder: Of the declaration, beside which ``data.root`` is looked for first.
+        path: Anything that holds rows, see :func:`polymodal.data.tables.table.read_table`.
+        data: The section; before it is parsed, values of a wrong type are ignored here.
+        folder: Of the declaration, beside which ``data.root`` is searched first.
 
     Raises:
         DataError: If the table cannot be read.
@@ -132,19 +132,19 @@ def read_declared_table(path: Any, data: DataConfig | Mapping[str, Any], folder:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a training wrote ``folder``: what its ``run.yaml`` names may be a stranger's choice."""
+    """Whether ``folder`` is a run folder, so that the paths in its ``run.yaml`` may be untrusted."""
     return (folder / "config.json").is_file()
 
 
 def table_digests(declaration: Declaration, folder: Path | None) -> dict[str, str]:
-    """SHA-256 of the files that a declaration's tables are, by split; those that are no file are left out."""
+    """SHA-256 of the table files of a declaration, by split; tables that are not files are skipped."""
     named = {split: getattr(declaration.data, split) for split in ("train", "validation", "test")}
     paths = {split: resolve(path, folder) for split, path in named.items() if isinstance(path, str)}
     return {split: table_digest(path) for split, path in paths.items() if path.exists()}
 
 
 def table_digest(path: Path) -> str:
-    """SHA-256 of a table's file; of the files of a folder, by their names, where it is one."""
+    """SHA-256 of a table's file; of a folder, over the names and digests of its files."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -160,19 +160,19 @@ NAME_IT = "Name the table: polymodal report RUN TABLE"
 def require_own_tables(
     run: Path, declaration: Declaration, results: Mapping[str, Any], cure: str = NAME_IT
 ) -> None:
-    """See that the tables which a run folder names are those that it was fitted to.
+    """Check that the tables which a run folder names are those that it was fitted to.
 
-    A run of a stranger may name any file of this machine; none is opened for it.
+    An untrusted run may name any file of this machine; none is opened for it.
 
     Raises:
-        RunError: If a table is another one, or the run does not say which it was.
+        RunError: If a table differs, or the run does not record its digest.
     """
     known = results.get("data")
     if not isinstance(known, dict) or "train" not in known:
         raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
     digests = table_digests(declaration, run)
-    for split, found in digests.items():
-        if found != known.get(split):
+    for split, digest in digests.items():
+        if digest != known.get(split):
             named = getattr(declaration.data, split)
             raise RunError(f"{named}: is not the file that {run} was fitted to (its SHA-256 differs). {cure}")
 
@@ -180,13 +180,13 @@ def require_own_tables(
 def require_same_tables(
     run: Path, declaration: Declaration, folder: Path | None, results: Mapping[str, Any]
 ) -> None:
-    """See that a finished run, which is not fitted again, was fitted to the tables as they are now.
+    """Check that the tables have not changed since a finished run was fitted to them.
 
     Args:
         run: Its folder.
-        declaration: What is asked for now, the same as the run's.
-        folder: Where the paths of its tables start.
-        results: What the run's ``metrics.json`` says. Tables in memory have no digest in it.
+        declaration: The current one, which equals the run's.
+        folder: That the paths of its tables are relative to.
+        results: Content of the run's ``metrics.json``, without digests of tables in memory.
 
     Raises:
         RunError: If the file of a table has changed.
@@ -198,14 +198,14 @@ def require_same_tables(
     changed = [split for split in now if split in known and now[split] != known[split]]
     if changed:
         named = getattr(declaration.data, changed[0])
-        cure = "Fit anew with --overwrite, or give another folder with -o"
-        raise RunError(f"{run}: was finished with another {named}: the file has changed since. {cure}")
+        fix = "Fit anew with --overwrite, or give another folder with -o"
+        raise RunError(f"{run}: was finished with another {named}: the file has changed since. {fix}")
 
 
 def _fill_in(values: dict[str, Any]) -> None:
-    """Environment variables and ``~`` in the paths of a declaration's tables, written out.
+    """Expand environment variables and ``~`` in the paths of a declaration's tables, in place.
 
-    The run's own ``run.yaml`` then names files that are found without them.
+    The run's own ``run.yaml`` then has paths that do not depend on the environment.
 
     Raises:
         ConfigError: If a variable is not set.
@@ -217,13 +217,13 @@ def _fill_in(values: dict[str, Any]) -> None:
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         if isinstance(stage, dict):
             named.append((stage, "data", f"stages.{name}.data"))
-    for section, key, place in named:
+    for section, key, where in named:
         if isinstance(section.get(key), str):
-            section[key] = filled_in(section[key], place)
+            section[key] = filled_in(section[key], where)
 
 
 def filled_in(path: str, section: str) -> str:
-    """``path`` with its environment variables and ``~`` written out.
+    """``path`` with environment variables and ``~`` expanded.
 
     Raises:
         ConfigError: If a variable is not set.

@@ -1,4 +1,4 @@
-"""Categories that training never sees in the rows held out: such a column is left out of what is read."""
+"""Skip category columns whose held-out values are all absent from the training rows."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels
 
-FEWEST = 5  # rows held out: of fewer, a value may be new by chance
+FEWEST = 5  # held-out rows: in fewer, all values may be new by chance
 
 
 def leave_out_unseen(
     declaration: Declaration, guesses: list[Guess], splits: Mapping[str, Table], given: Collection[str]
 ) -> list[Guess]:
-    """Take those inputs out of ``declaration`` whose held-out categories are all new to training.
+    """Remove inputs from ``declaration`` whose held-out categories are all absent from the training rows.
 
-    A speaker or a shop of which training has no row says nothing of it that a model could learn: as if read
-    from an empty cell, while the rows that train are known by it.
+    Such a column (a speaker, a shop) identifies groups of training rows and has no information on held-out
+    rows, so that a model that uses it does not generalise.
 
     Args:
-        declaration: Its inputs are changed; one is always left.
-        guesses: What each column was taken for.
+        declaration: Its inputs are changed; at least one remains.
+        guesses: The inferred modality of each column.
         splits: The tables.
-        given: Inputs that the user named, which stay.
+        given: Inputs that the user named, which are not removed.
 
     Returns:
-        The guesses, with the reason where a column is left out.
+        The guesses, with the reason for each column that is removed.
     """
     reasons = {}
     for name, config in list(declaration.inputs.items()):
@@ -50,7 +50,7 @@ def leave_out_unseen(
 
 
 def _unseen_rows(name: str, splits: Mapping[str, Table]) -> int:
-    """The held-out rows of which the value is new; 0 where any is known, or a split holds nothing."""
+    """Number of held-out rows with a new value; 0 if any value is known, or a split has no value."""
     tables = [table for table in splits.values() if len(table)]
     if any(not table.has(name) for table in tables):
         return 0

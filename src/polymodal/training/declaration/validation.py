@@ -1,4 +1,4 @@
-"""The encoders, fusion and heads that a declaration names: what they refuse is told before a file is read."""
+"""Checks of the encoders, fusion and heads that a declaration names, before any file is read."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ HEAD_SETTINGS = {
 """By setting of a target, the arguments of which a head has to take one for it to mean something, unless it
 is among the :attr:`polymodal.tasks.Task.settings`."""
 ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
-"""What ``predictions.parquet`` says of a row beside its answers."""
+"""Columns of ``predictions.parquet`` besides the answers."""
 WEIGHT = "sample_weight"
-"""What a row counts, in ``predictions.parquet`` of a fit that weighs its rows."""
+"""Column of sample weights in ``predictions.parquet`` of a fit with weights."""
 FREE_SIZES = ("bins", "patch")
-"""Options of our own encoders that no setting of an input stands for."""
+"""Options of our own encoders that are not also settings of an input."""
 ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
-"""What is added to a target's name for the columns beside its answer."""
+"""Suffixes of a target's name in the columns besides its answer."""
 
 
 def check_columns(declaration: Declaration) -> None:
-    """See that every column of the answers has a name of its own.
+    """Check that the columns of the answers have distinct names.
 
     Raises:
         ConfigError: If a target has the name of another column.
@@ -67,12 +67,12 @@ def check_columns(declaration: Declaration) -> None:
     taken = {*ANSWER_COLUMNS, *beside, *([WEIGHT] if declaration.data.sample_weight else [])}
     for name in declaration.targets:
         if name in taken:
-            cure = "Rename the column"
-            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {cure}")
+            fix = "Rename the column"
+            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {fix}")
 
 
 def check_weighted(declaration: Declaration) -> None:
-    """See that whatever is to be weighted by row can be.
+    """Check that losses and metrics of the targets take sample weights, if a column of them is set.
 
     Raises:
         ConfigError: If the column of weights is a target, nothing is learned from targets, or a head or the
@@ -88,12 +88,12 @@ def check_weighted(declaration: Declaration) -> None:
     if not declaration.targets:
         raise ConfigError("'data.sample_weight' weighs the losses of targets: there is none. Leave it out")
     for name, target in declaration.targets.items():
-        found = None if takes_weights(HEADS[target.task]) else f"the head '{target.task}' of '{name}'"
-        if found is None and not weighs_metrics(target.task, target.family):
-            found = f"the metrics of '{name}' ({target.task})"
-        if found:
+        reason = None if takes_weights(HEADS[target.task]) else f"the head '{target.task}' of '{name}'"
+        if reason is None and not weighs_metrics(target.task, target.family):
+            reason = f"the metrics of '{name}' ({target.task})"
+        if reason:
             raise ConfigError(
-                f"{found} cannot weigh rows: no argument 'weight'. Leave data.sample_weight out"
+                f"{reason} cannot weigh rows: no argument 'weight'. Leave data.sample_weight out"
             )
 
 
@@ -132,8 +132,8 @@ def without_targets(declaration: Declaration) -> None:
     """
     if declaration.targets:
         name = next(iter(declaration.targets))
-        cure = "Leave 'targets' out, or use polymodal fit, which learns by objectives beside targets too"
-        raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {cure}")
+        fix = "Leave 'targets' out, or use polymodal fit, which learns by objectives beside targets too"
+        raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {fix}")
     if not declaration.objectives:
         several = len(declaration.inputs) > 1
         texts = any(content_of(config.modality) is Content.TEXT for config in declaration.inputs.values())
@@ -162,8 +162,8 @@ def check_objectives(declaration: Declaration) -> None:
                 f"'fusion.{option}' is for the objectives contrastive and sigmoid: there is none"
             )
     if not fusion.space_projection and fusion.space not in (None, fusion.width):
-        cure = "Without a projection they are equal: leave 'fusion.space' out"
-        raise ConfigError(f"'fusion.space' is {fusion.space}, and 'fusion.width' {fusion.width}. {cure}")
+        fix = "Without a projection they are equal: leave 'fusion.space' out"
+        raise ConfigError(f"'fusion.space' is {fusion.space}, and 'fusion.width' {fusion.width}. {fix}")
     if declaration.objectives and train.arguments.get("torch_compile"):
         raise ConfigError("'train.torch_compile' goes with targets alone: objectives change what is computed")
 
@@ -181,8 +181,8 @@ def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str])
             check_fusion(own, inputs)
         except ConfigError as error:
             others = ",".join(other for other in names if other != name)
-            cure = f". Leave it out: --fusions {others}" if others else ""
-            raise ConfigError(f"{error}{cure}") from None
+            fix = f". Leave it out: --fusions {others}" if others else ""
+            raise ConfigError(f"{error}{fix}") from None
 
 
 def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, FusionConfig]:
@@ -194,8 +194,8 @@ def fusion_configs(config: FusionConfig, names: Sequence[str]) -> dict[str, Fusi
     known = {name: keyword_options(FUSIONS[name]) for name in names}
     for option in config.options:
         if names and not any(option in own for own in known.values()):
-            cure = did_you_mean(option, dict.fromkeys(key for own in known.values() for key in own))
-            raise ConfigError(f"none of the fusions {', '.join(names)} has an option '{option}'. {cure}")
+            fix = did_you_mean(option, dict.fromkeys(key for own in known.values() for key in own))
+            raise ConfigError(f"none of the fusions {', '.join(names)} has an option '{option}'. {fix}")
     given = config.model_dump()
     return {
         name: FusionConfig.model_validate(
@@ -216,7 +216,7 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
 
 
 def check_head(name: str, config: TargetConfig) -> None:
-    """Find the head of a target, and say in ``config`` how the target's cells are read.
+    """Check the head of a target and its options, and set in ``config`` how the target's cells are read.
 
     Raises:
         ConfigError: If there is no such head, or it refuses a setting.
@@ -238,8 +238,8 @@ def check_head(name: str, config: TargetConfig) -> None:
     task.check(config, own)
     for option in config.options:
         if option not in own:
-            cure = did_you_mean(option, own)
-            raise ConfigError(f"the head '{config.task}' has no option '{option}'. {cure}")
+            fix = did_you_mean(option, own)
+            raise ConfigError(f"the head '{config.task}' has no option '{option}'. {fix}")
     for setting, needed in HEAD_SETTINGS.items():
         default = type(config).model_fields[setting].default
         if setting not in task.settings and not needed & {*own} and getattr(config, setting) != default:
@@ -289,10 +289,10 @@ def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -
 
 
 def _check_known(config: InputConfig, known: Mapping[str, Any]) -> None:
-    """Build an encoder again that a run has, tuned as the input says.
+    """Build the encoder of an earlier run on the meta device, with the tuning of the input.
 
     Raises:
-        ConfigError: If it cannot be tuned so.
+        ConfigError: If the encoder does not support this tuning.
     """
     kind = ENCODERS[known["kind"]]
     for way in ("lora", "unfreeze_last"):
@@ -351,9 +351,9 @@ def check_checkpointing(
         if encoder.backbone.supports_gradient_checkpointing:
             return
         kinds.append(f"'{name}' is read by {encoder.config.model_type}")
-    found = "; ".join(kinds) or "no input is read by one"
-    cure = "Leave it out, or choose an encoder of Transformer layers, such as vit"
-    raise ConfigError(f"gradient checkpointing computes Transformer layers again: {found}. {cure}")
+    reason = "; ".join(kinds) or "no input is read by one"
+    fix = "Leave it out, or choose an encoder of Transformer layers, such as vit"
+    raise ConfigError(f"gradient checkpointing computes Transformer layers again: {reason}. {fix}")
 
 
 def _check_sizes(given: EncoderConfig, modality: str) -> None:
@@ -375,5 +375,5 @@ def _check_registered(given: EncoderConfig, modality: str) -> None:
     own = [parameter.name for parameter in parameters if parameter.name not in ("features", "categories")]
     for option in given.sizes:
         if option not in own:
-            cure = did_you_mean(option, own)
-            raise ConfigError(f"the encoder '{given.type}' has no option '{option}'. {cure}")
+            fix = did_you_mean(option, own)
+            raise ConfigError(f"the encoder '{given.type}' has no option '{option}'. {fix}")

@@ -1,4 +1,4 @@
-"""The check before the first step, for answers in words: tokens, answers, and one row shown."""
+"""Check of the data before a language model is trained: tokens, answers, and an example row."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from polymodal.utils.progress import progress
 from polymodal.utils.records import JsonObject
 
 LISTED = 20
-"""Rows that are too long, and are named one by one."""
+"""Largest number of rows with too many tokens that are listed one by one."""
 
 
 def check_language(job: LanguageJob, quiet: bool = False) -> CheckReport:
-    """Read every row once, count its tokens, and say what is wrong; rows may be left out if declared.
+    """Read every row once, count its tokens and report problems; rows are skipped where that is declared.
 
-    The model is built, for it knows how many tokens an item takes.
+    The model is built, since it determines the number of tokens per item.
     """
     shown = None if quiet else progress
 
@@ -45,17 +45,17 @@ def check_language(job: LanguageJob, quiet: bool = False) -> CheckReport:
         row_numbers=job.numbers,
         every=skips,
         readers=job.processor.readers,
-        alike=(),  # what rows ask is compared below, once it is written
+        alike=(),  # prompts are compared below, once they are rendered
     )
     _name_roles(job, report)
     report.warnings += _texts_read(job, report)
     unread = [] if skips else _unread(job)
-    if unread:  # their items were taken for empty cells
+    if unread:  # their items count as empty cells
         report.problems = unread
         return report
     if report.problems and not (skips and all(problem.row is not None for problem in report.problems)):
         return report
-    report.problems = []  # of rows that cannot be read: they are found again, and left out, below
+    report.problems = []  # of rows that cannot be read: they are detected again, and skipped, below
     model = job.model
     if job.generation.pack:
         check_packing(model.language_model)
@@ -73,7 +73,7 @@ def check_language(job: LanguageJob, quiet: bool = False) -> CheckReport:
 
 
 def _unread(job: LanguageJob) -> list[Problem]:
-    """What is wrong with a column of messages."""
+    """Problems of a column of messages that cannot be read."""
     column = job.generation.messages
     tables = job.splits.values() if column else ()
     return [
@@ -84,12 +84,12 @@ def _unread(job: LanguageJob) -> list[Problem]:
 
 
 def _name_roles(job: LanguageJob, report: CheckReport) -> None:
-    """Say which columns are asked with and answered by; messages are looked at row by row below."""
+    """Set the roles of columns in the report: prompt, answer, messages."""
     generation = job.generation
     roles = {generation.messages: "messages"} if generation.messages else {}
-    for asked in (*job.declaration.stages.values(), generation):
+    for section in (*job.declaration.stages.values(), generation):
         for role in ("prompt", "answer"):
-            template = getattr(asked, role)
+            template = getattr(section, role)
             roles |= dict.fromkeys(Template(template).columns if template else (), role)
     for entry in report.columns:
         if entry.column in roles and entry.role == "left out":
@@ -99,7 +99,7 @@ def _name_roles(job: LanguageJob, report: CheckReport) -> None:
 
 
 def _texts_read(job: LanguageJob, report: CheckReport) -> list[Problem]:
-    """Warnings of texts that often stand for a missing value, in the columns of prompts and answers."""
+    """Warnings of texts that often mean a missing value, in the columns of prompts and answers."""
     names = [entry.column for entry in report.columns if entry.role in ("prompt", "answer")]
     tables = {split: table for split, table in job.columns.items() if len(table)}
     parts = Parts(tables, job.numbers, dict.fromkeys(names, TextReader.modality))
@@ -109,7 +109,7 @@ def _texts_read(job: LanguageJob, report: CheckReport) -> list[Problem]:
 def _settle(
     job: LanguageJob, rows: ConversationRows, problems: list[Problem], skips: bool, report: CheckReport
 ) -> None:
-    """Leave out rows that cannot be read or learned from, or say so."""
+    """Skip rows that cannot be read or have no answer to learn, or report them."""
     unlearned = rows.unlearned
     if skips:
         job.rejected += [problem for problem in problems if problem not in job.rejected]
@@ -119,22 +119,22 @@ def _settle(
         if unlearned:
             count, first = len(unlearned), unlearned[0].row
             what = "row has no answer and gives" if count == 1 else "rows have no answer and give"
-            found = f"{count} {what} no loss (such as row {first})"
-            warning = Problem(file=rows.table.name, found=found, cure="They are left out")
+            reason = f"{count} {what} no loss (such as row {first})"
+            warning = Problem(file=rows.table.name, found=reason, cure="They are left out")
             report.warnings += [warning] if warning not in report.warnings else []
     rows.leave_out(problems)
 
 
 def _limit(job: LanguageJob, report: CheckReport) -> None:
-    """Refuse or leave out rows of more tokens than the context has; items are never cut."""
-    told: set[tuple[str, int | None]] = set()  # a row of validation is learned from and asked
+    """Report or skip rows with more tokens than the context; rows are never truncated."""
+    reported: set[tuple[str, int | None]] = set()  # validation rows are in two sets of rows
     for rows in job.all_rows():
         longest = job.limit(rows)
         if longest is None:
             continue
-        found = rows.longer_than(longest, _cures(job, longest), of_items="lower inputs.<name>.tokens")
-        problems = [problem for problem in found if (problem.file, problem.row) not in told]
-        told |= {(problem.file, problem.row) for problem in problems}
+        too_long = rows.longer_than(longest, _fixes(job, longest), of_items="lower inputs.<name>.tokens")
+        problems = [problem for problem in too_long if (problem.file, problem.row) not in reported]
+        reported |= {(problem.file, problem.row) for problem in problems}
         if job.generation.too_long == "leave_out":
             job.rejected += problems
             rows.keep(np.flatnonzero(rows.lengths <= longest))
@@ -145,8 +145,8 @@ def _limit(job: LanguageJob, report: CheckReport) -> None:
                 report.problems.append(Problem(file=rows.table.name, found=more))
 
 
-def _cures(job: LanguageJob, longest: int) -> list[str]:
-    """What makes room for more than ``longest`` tokens, or does without the rows that have them."""
+def _fixes(job: LanguageJob, longest: int) -> list[str]:
+    """Fixes for rows of more than ``longest`` tokens: raise a limit, or skip the rows."""
     limits = {"pack": job.generation.pack, "max_length": job.generation.max_length}
     raised = [f"raise generation.{name}" for name, limit in limits.items() if limit == longest]
     return [*raised, "set generation.too_long: leave_out"]
@@ -157,12 +157,12 @@ def _require_rows(job: LanguageJob, report: CheckReport) -> None:
         for split, rows in stage.rows.items():
             if not len(rows):
                 where = f" in stage '{stage.name}'" if len(job.stages) > 1 else ""
-                found = f"no rows are left that give a loss for {split}{where}"
-                report.problems.append(Problem(file=rows.table.name, found=found, expected="one or more"))
+                reason = f"no rows are left that give a loss for {split}{where}"
+                report.problems.append(Problem(file=rows.table.name, found=reason, expected="one or more"))
 
 
 def _describe(job: LanguageJob) -> JsonObject:
-    """Token counts of the training rows, and the first of them as the model will see it."""
+    """Token counts of the training rows, and the first row as the model gets it."""
     stage = job.stages[-1]
     rows = stage.rows["train"]
     lengths = rows.lengths

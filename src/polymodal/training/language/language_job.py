@@ -37,8 +37,8 @@ class Stage:
         config: What learns.
         train: How, with every default filled in.
         splits: Its tables.
-        reader: Makes a conversation of a row.
-        column: Of messages; None where templates ask.
+        reader: Converts a row to a conversation.
+        column: Of messages; None where templates write the prompt.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Stage:
 
 @dataclass(kw_only=True)
 class LanguageJob(Job[ConversationProcessor]):
-    """A fit of answers in words.
+    """A fit of a language model that generates answers.
 
     Attributes:
-        columns: The splits with a column per input, also where the items stand in messages.
-        stages: What is learned one after another.
-        reader: Makes a conversation of a row that is answered.
+        columns: The splits with a column per input, also where the items are in messages.
+        stages: Stages of training, in order.
+        reader: Converts a row to be answered to a conversation.
         vocabulary: Tokens of the tokenizer before placeholders were added.
         checker: See :func:`polymodal.training.language.language_check.check_language`.
         opener: Makes the job of another declaration of the same table.
-        asked: By split, the rows that are answered at the end.
+        asked: By split, the rows that are answered after the training.
     """
 
     columns: dict[str, Table]
@@ -79,7 +79,7 @@ class LanguageJob(Job[ConversationProcessor]):
 
     @property
     def generation(self) -> GenerationConfig:
-        """The section of the declaration that says what is asked and answered."""
+        """Section of the declaration with the templates of prompt and answer."""
         assert self.declaration.generation is not None
         return self.declaration.generation
 
@@ -162,17 +162,17 @@ class LanguageJob(Job[ConversationProcessor]):
 
     @cached_property
     def context(self) -> int | None:
-        """Most tokens that the language model was made for, where it says so."""
+        """Context length of the language model in tokens; None if its configuration does not declare one."""
         return context_of(self.generation.language_model)
 
     def all_rows(self) -> Iterator[ConversationRows]:
-        """The rows of every stage, and those that are answered at the end."""
+        """The rows of every stage, and those that are answered after the training."""
         for stage in self.stages:
             yield from stage.rows.values()
         yield from self.asked.values()
 
     def begin_rows(self) -> None:
-        """Put the rows together that :meth:`ConversationRows.prepare` then reads."""
+        """Create the rows of all stages and splits; :meth:`ConversationRows.prepare` reads them later."""
         for stage in self.stages:
             for split in ("train", "validation"):
                 stage.rows[split] = self._rows(
@@ -191,11 +191,11 @@ class LanguageJob(Job[ConversationProcessor]):
         dropout = (train.modality_dropout or 0.0) if learns else 0.0
         return ConversationRows(
             table, reader, self.processor, self.cache, column=column, seed=train.seed, dropout=dropout,
-            keeps_one=column is None and not _says(reader),
+            keeps_one=column is None and not _writes_columns(reader),
         )  # fmt: skip
 
 
-def _says(reader: RowToConversation) -> bool:
-    """Whether a prompt writes columns as text, so that a row without items asks something still."""
+def _writes_columns(reader: RowToConversation) -> bool:
+    """Whether the prompt has text columns, so that a row without items still has content."""
     prompt, inputs = getattr(reader, "prompt", None), getattr(reader, "inputs", {})
     return prompt is not None and any(column not in inputs for column in prompt.columns)

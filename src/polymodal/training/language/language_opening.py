@@ -45,18 +45,18 @@ from polymodal.utils.hub import load_pretrained
 TUNING_EPOCHS = 3
 """By default, where the language model came with weights."""
 WHOLE = "train"
-"""What a single stage is called."""
+"""Name of a single stage."""
 
 
 def open_language_job(request: FitRequest, declared: Declared) -> LanguageJob:
-    """Fill in what a declaration of answers in words leaves open.
+    """Complete the declaration of a language model fit from the table, and open its job.
 
     Args:
         request: Its ``inputs`` are columns that an encoder reads, beside those that hold media.
         declared: Its sections.
 
     Raises:
-        ConfigError: If the declaration says something unknown.
+        ConfigError: If the declaration has an unknown setting.
         DataError: If a table cannot be read or lacks what is declared.
     """
     values, lines, written = declared.values, declared.lines, declared.written
@@ -119,7 +119,7 @@ def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[
 
 
 def _columns(template: Any, where: str, table: Table) -> list[str]:
-    if not isinstance(template, str) or not template:  # told when the section is parsed
+    if not isinstance(template, str) or not template:  # refused when the section is parsed
         return []
     parsed = Template(template, where=where)
     parsed.check(table.columns)
@@ -128,8 +128,8 @@ def _columns(template: Any, where: str, table: Table) -> list[str]:
 
 def _require(table: Table, column: str, where: str) -> None:
     if column not in table.columns:
-        cure = did_you_mean(column, table.columns)
-        raise DataError(Problem(file=table.name, found=f"no column '{column}' for {where}", cure=cure))
+        fix = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' for {where}", cure=fix))
 
 
 def _opened(declaration: Declaration, table: Table, folder: Path | None, begun: Start | None) -> LanguageJob:
@@ -181,25 +181,25 @@ def _stage(
     folder: Path | None,
     rejected: list[Problem],
 ) -> Stage:
-    """A stage with its own rows, or those of the whole; ``rejected`` takes in what is wrong with its own."""
+    """A stage with its own rows, if it declares a table; problems of these are appended to ``rejected``."""
     generation, stage = declaration.generation, declaration.stages[name]
     assert generation is not None
     own = {key: getattr(stage, key) for key in ("prompt", "answer", "messages") if getattr(stage, key)}
-    asked = generation
+    chosen = generation
     if own:
         base = {} if "messages" in own else {"messages": None}
         cleared = {"prompt": None, "answer": None} if "messages" in own else {}
-        asked = generation.model_copy(update=base | cleared | own)
+        chosen = generation.model_copy(update=base | cleared | own)
     if stage.data is not None:
         path = resolve(stage.data, folder)
         table = read_declared_table(path, declaration.data, folder)
         splits, _, wrong = split_and_skip(table, _of_its_own(declaration), folder)
         rejected += [problem for problem in wrong if problem not in rejected]
     if own or stage.data is not None:
-        require_columns(asked, (splits["train"], splits["validation"]), f"stages.{name}")
+        require_columns(chosen, (splits["train"], splits["validation"]), f"stages.{name}")
     train = stage_train(name, declaration)
     fill_in(train, len(splits["train"]))
-    return Stage(name, stage, train, splits, row_reader(declaration, asked), asked.messages)
+    return Stage(name, stage, train, splits, row_reader(declaration, chosen), chosen.messages)
 
 
 def _of_its_own(declaration: Declaration) -> Declaration:
@@ -213,7 +213,7 @@ def _of_its_own(declaration: Declaration) -> Declaration:
 
 
 def row_reader(declaration: Declaration, generation: GenerationConfig) -> RowReader | ConversationReader:
-    """What makes a conversation of a row."""
+    """The reader that converts a row to a conversation: from messages, or by templates."""
     modalities = {name: entry.modality for name, entry in declaration.inputs.items()}
     if generation.messages:
         return ConversationReader(inputs=modalities, column=generation.messages)
@@ -240,7 +240,7 @@ def _tokenizer(
 
 
 def _texts(stages: Sequence[Stage]) -> Iterator[str]:
-    """What is said in the training rows."""
+    """Texts of the conversations in the training rows."""
     for stage in stages:
         for row in stage.splits["train"].rows():
             try:
