@@ -1,4 +1,4 @@
-"""The command itself: its commands, its exit status, and its one line for whatever goes wrong."""
+"""The ``polymodal`` command: its subcommands, exit status and one-line error messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE)
-"""What the system says of files and folders that it does not let us use."""
+"""Error numbers of files and folders that the system does not allow us to use."""
 
 SHOW_OTHERS = warnings.showwarning
 
@@ -65,9 +65,9 @@ def main() -> None:
     """The ``polymodal`` command: exit status 0 done, 1 failed, 2 misused, 130 interrupted, 143 terminated."""
     # Set before any library is imported: they read it once.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Pillow's remarks name no file; what cannot be read, or is beyond the limit, is refused with its row.
+    # Pillow's warnings name no file; unreadable or too large images are reported with their row.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    # Each command says itself, on standard error, what a table lacks and what training never saw.
+    # Each command prints findings about its table on standard error itself.
     warnings.filterwarnings("ignore", category=api.InputWarning)
     warnings.filterwarnings("always", category=api.ReadingWarning)
     warnings.showwarning = tell_warning
@@ -80,11 +80,11 @@ def main() -> None:
         typer.echo("terminated" if terminated else "interrupted", err=True)
         sys.exit(143 if terminated else 130)
     except Exception as error:
-        told = told_error(error)
-        if told is None:
+        message = one_line_error(error)
+        if message is None:
             raise
-        if not isinstance(told, api.ReportedElsewhere):
-            for line in str(told).splitlines():
+        if not isinstance(message, api.ReportedElsewhere):
+            for line in str(message).splitlines():
                 typer.echo(f"error: {line}", err=True)
         sys.exit(1)
 
@@ -97,7 +97,7 @@ def tell_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Say one of our own warnings in a line; others with the place in the code that they come from."""
+    """Print a warning: ours as one line, others with their location in the code."""
     if issubclass(category, api.InputWarning):
         typer.echo(f"warning: {message}", err=True)
     else:
@@ -105,18 +105,18 @@ def tell_warning(
 
 
 def run_app() -> None:
-    """The command that the arguments name; of several processes only the first speaks."""
+    """Run the command that the arguments name; of several processes only the first prints."""
     is_first = not int(os.environ.get("RANK", 0))
     with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_first else nowhere):
         try:
             app(prog_name="polymodal")
         finally:
-            sys.stdout.flush()  # at the end of the process it would be too late to say what went wrong
+            sys.stdout.flush()  # an error at the end of the process could not be reported
 
 
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """On SIGTERM the process ends as on Ctrl-C: what is open is closed, half-written files are removed."""
+    """Handle SIGTERM like Ctrl-C: files are closed, and incomplete files removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -127,18 +127,18 @@ def ending_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def told_error(error: Exception) -> api.PolymodalError | None:
-    """The one line that a user needs to see of an error; None if it is the program's own."""
+def one_line_error(error: Exception) -> api.PolymodalError | None:
+    """The error to print in one line; None for an error in the program, which has a traceback."""
     if isinstance(error, api.PolymodalError):
         return error
     if not isinstance(error, OSError):
         return None
     if error.errno in api.FULL:
-        if sys.stdout is sys.__stdout__:  # what is still held back has nowhere to go
+        if sys.stdout is sys.__stdout__:  # the rest of the buffer cannot be written
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        place = error.filename or "standard output"
+        location = error.filename or "standard output"
         fix = api.how_to_fix(error, "Free space, or write elsewhere")
-        return api.PolymodalError(f"{place}: cannot be written ({error.strerror}). {fix}")
+        return api.PolymodalError(f"{location}: cannot be written ({error.strerror}). {fix}")
     if error.errno in REFUSED and error.filename:
         return api.PolymodalError(
             f"{error.filename}: cannot be used ({error.strerror}). {api.how_to_fix(error, '')}"

@@ -35,7 +35,7 @@ def chat(
 
     opened = load_any_run(run, device, precision, threads)
     if not isinstance(opened, api.LanguageRun):
-        opened.chat([])  # says why not
+        opened.chat([])  # raises with the reason
     if not (sample or opened.generation.decoding.sample):
         for name, value in {"--temperature": temperature, "--top-p": top_p}.items():
             if value is not None:
@@ -53,7 +53,7 @@ def chat(
 
 
 def _next_line() -> str | None:
-    """What is typed next; None at the end."""
+    """The next line of input; None at its end."""
     try:
         return input("> " if sys.stdin.isatty() else "").strip()
     except (EOFError, KeyboardInterrupt):
@@ -61,7 +61,7 @@ def _next_line() -> str | None:
 
 
 def _answer(talk: api.Talk, line: str) -> None:
-    """Do what a line asks for; what is wrong is told, and the talk goes on."""
+    """Execute a command or answer a message; errors are printed and the conversation goes on."""
 
     command, _, rest = line.partition(" ")
     try:

@@ -127,13 +127,13 @@ def evaluate(
     if isinstance(opened, api.LanguageRun):
         refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
                          **{"as": instead})  # fmt: skip
-        asked = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
-        _evaluate_words(opened, api.read_table(table), asked, as_json, title=f"{run} on {table}")
+        settings = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
+        _evaluate_words(opened, api.read_table(table), settings, as_json, title=f"{run} on {table}")
         return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
     rows, columns = api.read_table(table), api.parse_instead(instead or [], opened.model.config.input_names)
-    found = _without_warning(
+    result = _without_warning(
         api.measure, opened, rows,
         retrieval=retrieval,
         labels=labels | ({"prompts": prompts} if prompts else {}) if zero_shot is not None else None,
@@ -144,65 +144,67 @@ def evaluate(
     )  # fmt: skip
     warn(rejected, "left out")
     if only is None:
-        tell_unseen(opened, rows, found)
-    told = tell_findings(_of_what_was_read(opened.inspect(rows.reading(columns) if columns else rows), found))
-    plain = with_warnings(found["targets"] if [*found] == ["targets"] else found, told)
-    plain = _weighing(opened, rows, found) | plain
+        tell_unseen(opened, rows, result)
+    findings = tell_findings(
+        _of_what_was_read(opened.inspect(rows.reading(columns) if columns else rows), result)
+    )
+    plain = with_warnings(result["targets"] if [*result] == ["targets"] else result, findings)
+    plain = _weighing(opened, rows, result) | plain
     if not printed(plain, as_json):
-        show_measured(found, title=f"{run} on {table}")
+        show_measured(result, title=f"{run} on {table}")
 
 
-def _without_warning(measure: Callable[..., Any], *given: Any, **asked: Any) -> Any:
-    """What is measured; :func:`_weighing` says what the run would warn of."""
+def _without_warning(measure: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call ``measure`` without its warning of missing sample weights, which :func:`_weighing` prints."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*by which the fit weighed its rows")
-        return measure(*given, **asked)
+        return measure(*args, **kwargs)
 
 
-def _weighing(run: Any, table: Any, found: Mapping[str, Any]) -> api.JsonObject:
-    """Say whether the metrics weigh rows, where the fit did; ``weighted`` for JSON."""
+def _weighing(run: Any, table: Any, results: Mapping[str, Any]) -> api.JsonObject:
+    """Print whether the metrics use sample weights, if the fit did; returns ``weighted`` for JSON."""
     column = run.declaration.data.sample_weight
     if column is None:
         return {}
-    if others := [name.replace("_", " ") for name in found if name != "targets"]:
+    if others := [name.replace("_", " ") for name in results if name != "targets"]:
         typer.echo(f"note: every row counts the same in {' and '.join(others)}", err=True)
-    if "targets" not in found:
+    if "targets" not in results:
         return {"weighted": False}
     lacking = run.lacks_weights(table)
     typer.echo(f"warning: {lacking}" if lacking else f"note: rows count by '{column}'", err=True)
     return {"weighted": not lacking}
 
 
-def _of_what_was_read(findings: api.Findings, found: Mapping[str, Any]) -> api.Findings:
+def _of_what_was_read(findings: api.Findings, results: Mapping[str, Any]) -> api.Findings:
     """``findings`` without absent inputs where only retrieval and labels by names were measured."""
-    needs_all = {"targets", "linear_probe"} & {*found}
+    needs_all = {"targets", "linear_probe"} & {*results}
     return findings if needs_all else replace(findings, absent={})
 
 
-def with_warnings(found: Mapping[str, Any], told: Mapping[str, Any]) -> api.JsonObject:
-    """Figures for JSON, beside them the warnings about the table where there are any."""
-    return {**({"warnings": told["warnings"]} if told["warnings"] else {}), **found}
+def with_warnings(results: Mapping[str, Any], findings: Mapping[str, Any]) -> api.JsonObject:
+    """Results for JSON, with the warnings about the table if there are any."""
+    return {**({"warnings": findings["warnings"]} if findings["warnings"] else {}), **results}
 
 
-def _evaluate_words(run: Any, table: Any, asked: dict[str, Any], as_json: bool, title: str) -> None:
-    """The metrics of answers in words."""
+def _evaluate_words(run: Any, table: Any, settings: dict[str, Any], as_json: bool, title: str) -> None:
+    """Measure and print the metrics of generated answers."""
     rejected: list[Any] = []
-    found = run.evaluate(table, rejected=rejected, **asked)
+    result = run.evaluate(table, rejected=rejected, **settings)
     warn(rejected, "left out")
-    told = tell_findings(run.inspect(table))
-    if not printed(with_warnings(found, told), as_json):
-        show_metrics(found, title=title)
+    findings = tell_findings(run.inspect(table))
+    if not printed(with_warnings(result, findings), as_json):
+        show_metrics(result, title=title)
 
 
 def _refuse_idle(option: str, given: str | None, **others: Any) -> None:
-    """Refuse what would have no effect."""
+    """Refuse options that have an effect only together with ``option``."""
     for name, value in others.items():
         if value is not None and value != [] and given is None:
             raise typer.BadParameter(f"it goes with {option}", param_hint=option_name(name))
 
 
 def show_measured(found: Mapping[str, Any], title: str) -> None:
-    """Whatever was measured, a table each."""
+    """Print a table of each kind of result."""
     shows = {
         "targets": show_metrics, "retrieval": show_retrieval, "zero_shot": show_zero_shot,
         "linear_probe": show_linear_probe,
@@ -212,11 +214,11 @@ def show_measured(found: Mapping[str, Any], title: str) -> None:
 
 
 def tell_unseen(run: api.Run, rows: api.Table, found: Mapping[str, Any]) -> None:
-    """Say on standard error that rows were measured which the run may have been trained on."""
+    """Note on standard error that measured rows may be training rows of the run."""
 
     if {"retrieval", "zero_shot"} & {*found} and (seen := api.trained_on(run, rows)):
-        said = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
-        print_remarks(notes=[said])
+        note = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
+        print_remarks(notes=[note])
 
 
 def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
@@ -241,7 +243,7 @@ def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
 
 
 def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
-    """Its metrics beside chance and the commonest class, then by what it was labelled."""
+    """Metrics beside chance and the most common class, then the inputs and prompts used."""
     rows, common = found["rows"], found["majority"]
     table = titled_table()
     for head in ("metric", "value", "95 % interval", "by chance", "commonest class"):
@@ -259,7 +261,7 @@ def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
 
 
 def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
-    """Its metrics beside what says the same of every row, then what it was made of."""
+    """Metrics beside those of a constant prediction, then the settings of the probe."""
     rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
     table = titled_table()
     plain = found.get("majority") or found["mean"]
@@ -275,14 +277,14 @@ def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
     strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
     vectors = f"the vector of ‘{found['input']}’" if found["input"] else "the fused vector"
     slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
-    said = f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."
-    out.print(Text(said), soft_wrap=True)
+    line = f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."
+    out.print(Text(line), soft_wrap=True)
     parts = found["left_out"].values()
     _tell(found, {name: sum(part[name] for part in parts) for name in found["left_out"]["test"]}, out)
 
 
 def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -> None:
-    """What the intervals stand on, and which rows were left out."""
+    """Print what the intervals are based on, and which rows were skipped."""
     lines = []
     if found["grouped_by"]:
         lines.append(f"The intervals draw {found['grouped_by']} together: {found['groups']:,} groups.")

@@ -114,7 +114,7 @@ def fit(
 
 
 def _ways(**given: object) -> list[str]:
-    """The options that ask for several fits; those that exclude each other are refused."""
+    """Names of the options that request several fits; raises if they exclude each other."""
     names = [f"--{name}" for name, value in given.items() if value is not None]
     if len(names) > 1 and names != ["--folds", "--seeds"]:
         raise typer.BadParameter(f"it does not go with {names[0]}", param_hint=names[-1])
@@ -122,22 +122,22 @@ def _ways(**given: object) -> list[str]:
 
 
 def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
-    """One run, of what is declared or of what a search finds."""
+    """Fit one run, with the declared hyperparameters or those of a search."""
 
-    found: dict[str, Any] = {}
+    searched: dict[str, Any] = {}
     run: Any
     if search:
         run = api.fit_searched(source, trials=search, **options)
-        found = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
+        searched = {"search": json.loads((run.folder / "search.json").read_text(encoding="utf-8"))}
     else:
         run = api.fit(source, **options)
     if not api.is_main_process():
         return
     results = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     results.pop("history")
-    if not printed({"run": str(run.folder), **results, **found}, options["quiet"]):
-        if found:
-            show_search(found["search"])
+    if not printed({"run": str(run.folder), **results, **searched}, options["quiet"]):
+        if searched:
+            show_search(searched["search"])
         show = show_words if "without" in results else show_fit
         show(run.folder, results, command=command_name())
 
@@ -201,7 +201,7 @@ def show_demo(result: api.DemoResult, command: str) -> None:
 
 
 def show_fits(fits: api.Fits, command: str) -> None:
-    """A row a fit, the best by validation marked, and what to do with it; all metrics stand in the file."""
+    """Print a row per fit, the best by validation marked, and the next command; the file has all metrics."""
     out, first = console(), fits.fits[0]
     title = f"{len(fits.fits)} fits under equal settings"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)

@@ -1,4 +1,4 @@
-"""Commands that say what runs are worth and why they answer as they do: report, explain, compare."""
+"""Commands that analyse runs: report, explain, compare."""
 
 from __future__ import annotations
 
@@ -101,15 +101,15 @@ def explain(
     whole = api.read_table(table)
     folder = output or opened.folder
     api.require_folder(folder)
-    found = api.explain(opened, whole, rows, targets=target or None)
-    page, frame = api.write_explanations(found, opened, folder)
+    explanations = api.explain(opened, whole, rows, targets=target or None)
+    page, frame = api.write_explanations(explanations, opened, folder)
     figures = {
-        "page": str(page), "frame": str(frame), "told": found.sentences(),
-        "answers": [api.summary(entry, opened.processor.targets) for entry in found.entries],
+        "page": str(page), "frame": str(frame), "told": explanations.sentences(),
+        "answers": [api.summary(entry, opened.processor.targets) for entry in explanations.entries],
         "warnings": tell_findings(opened.inspect(whole))["warnings"],
     }  # fmt: skip
     if not printed(figures, as_json):
-        show_explanations(found, page)
+        show_explanations(explanations, page)
 
 
 def compare(
@@ -129,41 +129,41 @@ def compare(
     api.use_threads(threads, runs[0])
     folder = output or api.default_output(runs)
     api.require_folder(folder)
-    found = api.compare(runs, group=group)
-    page = found.write(folder)
-    if not printed({"page": str(page), **found.figures}, as_json):
-        show_comparison(found.figures, page)
+    comparison = api.compare(runs, group=group)
+    page = comparison.write(folder)
+    if not printed({"page": str(page), **comparison.figures}, as_json):
+        show_comparison(comparison.figures, page)
 
 
 def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
-    """What the report says first, and where it lies."""
+    """Print the verdict of the report and the path of its page."""
     out = console()
     for name, target in figures["targets"].items():
         before = f"{name}: " if len(figures["targets"]) > 1 else ""
-        said = target["verdict"]
-        for line in [*said["sentences"], *(f"Next: {step}" for step in said["next"])]:
+        verdict = target["verdict"]
+        for line in [*verdict["sentences"], *(f"Next: {step}" for step in verdict["next"])]:
             out.print(Text(before + line), soft_wrap=True)
     out.print(f"The report lies in {page}.", soft_wrap=True)
 
 
-def show_explanations(found: api.Explanations, page: Path) -> None:
-    """A line an answer: its inputs' shares, its strongest part, its error; then where the page lies."""
+def show_explanations(explanations: api.Explanations, page: Path) -> None:
+    """Print a line per answer (shares of inputs, strongest part, error), then the path of the page."""
 
     table = Table(box=None, pad_edge=False)
     for name in ("row", "target", "answer", "shares of the inputs", "strongest part", "error"):
         table.add_column(name, overflow="fold")
-    for entry in found.entries:
-        said = entry.said.answer if isinstance(entry.said.answer, str) else api.plain(entry.said.answer)
+    for entry in explanations.entries:
+        answer = entry.said.answer if isinstance(entry.said.answer, str) else api.plain(entry.said.answer)
         sure = f" ({api.spoken_confidence(entry)})" if api.spoken_confidence(entry) else ""
         shares = [f"{name} {api.spoken_share(part.share, entry)}" for name, part in entry.inputs.items()]
         mark = " !" if entry.found.flagged else ""
         table.add_row(
-            str(entry.row), entry.said.target, api.one_line(said, 60) + sure, ", ".join(shares) or "no input",
-            strongest(entry), f"{entry.found.relative:.2%}{mark}",
+            str(entry.row), entry.said.target, api.one_line(answer, 60) + sure,
+            ", ".join(shares) or "no input", strongest(entry), f"{entry.found.relative:.2%}{mark}",
         )  # fmt: skip
     out = console()
     out.print(table)
-    for sentence in found.sentences():
+    for sentence in explanations.sentences():
         out.print(Text(sentence), soft_wrap=True)
     out.print(f"The explanations lie in {page}.", soft_wrap=True)
 
@@ -203,14 +203,14 @@ def _leaderboard(name: str, target: Mapping[str, Any], runs: Mapping[str, Any]) 
     table.add_column("run", overflow="fold")
     for head in (api.NAMES[score], "95 % interval", "behind", "parameters", "seconds", "rows/s"):
         table.add_column(head, justify="right")
-    for place, entry in enumerate(target["runs"]):
+    for index, entry in enumerate(target["runs"]):
         cost = runs[entry["run"]]["cost"]
-        mark = " *" if place == 0 else " =" if entry["as_good"] else ""
+        mark = " *" if index == 0 else " =" if entry["as_good"] else ""
         table.add_row(
             Text(entry["run"] + mark),
             api.number(score, entry["score"]["value"]),
             api.span(score, entry["score"]),
-            "" if place == 0 else api.points(score, entry["behind"]["value"]).removesuffix(" points"),
+            "" if index == 0 else api.points(score, entry["behind"]["value"]).removesuffix(" points"),
             *(f"{cost[key]:,.0f}" if cost[key] is not None else "–" for key in cost),
         )
     return table

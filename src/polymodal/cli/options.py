@@ -1,4 +1,4 @@
-"""What several commands take, and what they do with it."""
+"""Options that several commands share, and functions that apply them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def option_name(argument: str) -> str:
 
 
 def refuse_of_words(**given: object) -> None:
-    """Refuse options that a run of answers in words cannot fulfil.
+    """Refuse options that a run of a language model does not support.
 
     Raises:
         BadParameter: At the first one that is given.
@@ -116,7 +116,7 @@ def refuse_of_words(**given: object) -> None:
 
 
 def printed(content: dict[str, Any], as_json: bool) -> bool:
-    """Print ``content`` if JSON is what was asked for, and say whether it was."""
+    """Print ``content`` as JSON if ``as_json``; returns ``as_json``."""
     if as_json:
         typer.echo(json.dumps(content, ensure_ascii=not holds_all_characters(sys.stdout), default=str))
     return as_json
@@ -132,7 +132,7 @@ def with_settings(
     weight: str | None = None,
     threads: int | None = None,
 ) -> list[str]:
-    """``--set``, and what options of their own stand for."""
+    """The settings of ``--set``, and those that other options are shorthands of."""
     given: dict[str, Any] = {
         "train.device": device,
         "train.precision": precision and precision.value,
@@ -146,7 +146,7 @@ def with_settings(
 
 
 def require_templates(task: Task | None, prompt: str | None, answer: str | None, source: str) -> None:
-    """Refuse a task of words on a table without saying what is asked and answered.
+    """Refuse ``--task generation`` on a table without templates of prompt and answer.
 
     Raises:
         BadParameter: If either is missing.
@@ -156,9 +156,9 @@ def require_templates(task: Task | None, prompt: str | None, answer: str | None,
 
 
 def resumable(stop: BaseException) -> typer.Exit:
-    """Say how a fit that was stopped goes on; the exit status is that of the signal, as a shell gives it."""
+    """Print how to resume a fit that was stopped; returns an exit with the status of the signal."""
     terminated = isinstance(stop, api.Terminated)
-    if not int(os.environ.get("RANK", 0)):  # of several processes, the one that speaks
+    if not int(os.environ.get("RANK", 0)):  # of several processes, the one that prints
         what = "terminated" if terminated else "interrupted"
         typer.echo(f"{what}: the same command with --resume goes on from the last checkpoint", err=True)
     return typer.Exit(143 if terminated else 130)

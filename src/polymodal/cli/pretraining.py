@@ -87,8 +87,8 @@ def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, sou
         table.add_column(name, justify="right")
     for name, (first, last) in results["losses"].items():
         validation = best.get(f"{name}.loss", best.get(name))
-        told = f"{validation:.4f}" if validation is not None else ""
-        table.add_row(name, f"{first:.4f}", f"{last:.4f}", told)
+        cell = f"{validation:.4f}" if validation is not None else ""
+        table.add_row(name, f"{first:.4f}", f"{last:.4f}", cell)
     out.print(table)
     if results["retrieval"]:
         show_retrieval(results["retrieval"], f"{results['rows']['test']} test rows")

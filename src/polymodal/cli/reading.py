@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {"sep": None, "encoding": None, "root": None, "media_
 
 
 def reads_table(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with :data:`OPTIONS`, which become settings where it takes such, else say how to read."""
+    """Add :data:`OPTIONS` to ``command``: as settings if it takes settings, else to read its table."""
     own = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)

@@ -63,8 +63,8 @@ def index(
         on_error=on_error or OnError.refuse,
     )  # fmt: skip
     warn(done.rejected, "not indexed")
-    told = tell_findings(opened.inspect(rows))
-    if not printed({"output": str(output), **done.plain(), **told}, as_json):
+    findings = tell_findings(opened.inspect(rows))
+    if not printed({"output": str(output), **done.plain(), **findings}, as_json):
         show_indexed(done, output, command_name())
 
 
@@ -91,8 +91,8 @@ def search(
 
     opened = api.open_index(index, run=run)
     api.use_threads(threads, run or opened.manifest.run_folder(index))
-    asked = api.Asked(None, text, image, audio, video)
-    hits = opened.hits(asked, input=input, where=where, k=k)
+    query = api.Asked(None, text, image, audio, video)
+    hits = opened.hits(query, input=input, where=where, k=k)
     if not printed(
         {"index": str(index), "rows": len(opened), "hits": [hit.plain() for hit in hits]}, as_json
     ):
@@ -100,17 +100,17 @@ def search(
 
 
 def show_indexed(done: api.Indexed, folder: Path, command: str) -> None:
-    """What became of the rows, how sure the search is, and what to do next."""
+    """Print what was done with the rows, the recall of the search, and an example command."""
     out = console()
     counts = {
         "embedded": done.embedded, "with other columns changed": done.amended, "as they were": done.kept,
         "taken away": done.removed,
     }  # fmt: skip
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
-    out.print(f"{done.rows} rows in {folder}: {told}.", soft_wrap=True)
+    changes = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
+    out.print(f"{done.rows} rows in {folder}: {changes}.", soft_wrap=True)
     for name, ann in done.ann.items():
-        found = f"{ann['recall']:.1%} of the nearest 10 among {ann['rows']:,} vectors are found"
-        out.print(Text(f"{api.one_line(name, 80)}: approximate, {found}."), soft_wrap=True)
+        recall = f"{ann['recall']:.1%} of the nearest 10 among {ann['rows']:,} vectors are found"
+        out.print(Text(f"{api.one_line(name, 80)}: approximate, {recall}."), soft_wrap=True)
     if not done.example:
         return
     out.print("Search in it:")

@@ -36,7 +36,7 @@ def print_remarks(warnings: Iterable[str] = (), notes: Iterable[str] = ()) -> No
 
 
 def titled_table() -> Table:
-    """A table whose title stands above it: see :func:`print_titled`."""
+    """A table without borders, to be printed below its title by :func:`print_titled`."""
     return Table(box=None, pad_edge=False)
 
 

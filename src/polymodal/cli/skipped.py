@@ -1,4 +1,4 @@
-"""What the command line takes and says where rows that cannot be read may be left out: ``--on-error``."""
+"""The option ``--on-error``, and messages about rows that were skipped."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ OnErrorOption = Annotated[
 
 
 def as_settings(choice: OnError | None) -> list[str]:
-    """The option as a setting: what is declared holds where it is not given."""
+    """The option as a setting; empty if it is not set, so that the declaration's value is used."""
     return [] if choice is None else [f"data.on_error={choice.value}"]
 
 
 def warn(rejected: Sequence[Any], what: str) -> None:
-    """Say on standard error which rows could not be read: some of them, and how many there are."""
+    """Print on standard error the first rows that could not be read, and the number of the others."""
     for problem in rejected[:SHOWN]:
         typer.echo(f"{what}: {problem}", err=True)
     if len(rejected) > SHOWN:
         typer.echo(f"{what}: … and {len(rejected) - SHOWN} more", err=True)
 
 
-def tell_findings(found: api.Findings) -> api.JsonObject:
-    """Say on standard error what a table lacks, and what training never saw; returns the same for JSON."""
-    for line in found.warnings():
+def tell_findings(findings: api.Findings) -> api.JsonObject:
+    """Print findings about a table on standard error; returns them for JSON."""
+    for line in findings.warnings():
         typer.echo(f"warning: {line}", err=True)
-    for line in found.notes():
+    for line in findings.notes():
         typer.echo(f"note: {line}", err=True)
-    return found.plain()
+    return findings.plain()
 
 
 def written(output: Path, rows: int, rejected: Sequence[Any] | None) -> api.JsonObject:
-    """What was written, and how many rows of it are empty where rows may be."""
+    """For JSON: the file, its number of rows, and how many were rejected if rows may be skipped."""
     count = {} if rejected is None else {"rejected": len(rejected)}
     return {"output": str(output), "rows": rows, **count}
 

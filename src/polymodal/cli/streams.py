@@ -28,7 +28,7 @@ def write_any_character() -> None:
 
 
 def in_other_letters(error: UnicodeError) -> tuple[str, int]:
-    """What stands for the characters that cannot be encoded: a like one, or its number as ``\\u20ac``."""
+    """Replace characters that cannot be encoded: by a similar one, or an escape such as ``\\u20ac``."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     written = [

@@ -56,20 +56,24 @@ def predict(
 
     _check_output(output, as_json)
     opened, rows = load_any_run(run, device, precision, threads), api.read_table(table)
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "probabilities": probabilities, "batch_size": batch_size, "on_error": on_error or OnError.refuse,
         "keep": split(keep),
     }  # fmt: skip
     if output is None:
         _show_first(
-            opened, rows, asked, as_json, f"{command_name()} {shlex.join(['predict', str(run), rows.name])}"
+            opened,
+            rows,
+            settings,
+            as_json,
+            f"{command_name()} {shlex.join(['predict', str(run), rows.name])}",
         )
         return
     rejected: list = []
-    count = api.predict_to(opened, rows, output, rejected=rejected, **asked)
+    count = api.predict_to(opened, rows, output, rejected=rejected, **settings)
     warn(rejected, "not answered")
-    found = tell_findings(opened.inspect(rows))
-    _say_written(output, count, rejected if on_error else None, "answered", found, as_json)
+    findings = tell_findings(opened.inspect(rows))
+    _print_written(output, count, rejected if on_error else None, "answered", findings, as_json)
 
 
 def _check_output(output: Path | None, as_json: bool) -> None:
@@ -82,29 +86,29 @@ def _check_output(output: Path | None, as_json: bool) -> None:
     api.check_output(output)
 
 
-def _show_first(run: Any, rows: Any, asked: dict[str, Any], as_json: bool, command: str) -> None:
-    """Answer the first rows and print them, and say how to write all."""
+def _show_first(run: Any, rows: Any, settings: dict[str, Any], as_json: bool, command: str) -> None:
+    """Predict the first rows and print them, with the command that writes all rows."""
     import pandas as pd
     import pyarrow as pa
 
     first = rows.select(range(min(FIRST, len(rows))))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", api.InputWarning)  # said of the whole table instead
+        warnings.simplefilter("ignore", api.InputWarning)  # printed for the whole table instead
         warnings.simplefilter("always", api.ReadingWarning)
-        frame = pd.concat(list(run.predict_batches(first, **asked)))
-    found = tell_findings(run.inspect(rows))
+        frame = pd.concat(list(run.predict_batches(first, **settings)))
+    findings = tell_findings(run.inspect(rows))
     answers = api.json_rows(pa.Table.from_pandas(frame, preserve_index=False))
-    if not printed({"rows": len(rows), "answers": answers, **found}, as_json):
+    if not printed({"rows": len(rows), "answers": answers, **findings}, as_json):
         show_rows(frame, first.places + 1)
         what = f"The first {len(frame)} of {len(rows)}" if len(frame) < len(rows) else f"All {len(rows)}"
         typer.echo(f"{what} rows. Write all with: {command} -o answers.csv")
 
 
-def _say_written(
-    output: Path, rows: int, rejected: list | None, what: str, found: dict[str, Any], as_json: bool
+def _print_written(
+    output: Path, rows: int, rejected: list | None, what: str, findings: dict[str, Any], as_json: bool
 ) -> None:
     """What was written: on standard error where the table itself is on standard output."""
-    if not printed({**written(output, rows, rejected), **found}, as_json):
+    if not printed({**written(output, rows, rejected), **findings}, as_json):
         to_screen = str(output) == "-"
         where = "on standard output" if to_screen else f"in {output}"
         typer.echo(f"{counted(rows, rejected or [])} {what} {where}", err=to_screen)
@@ -139,8 +143,8 @@ def embed(
         rejected=rejected, keep=split(keep),
     )  # fmt: skip
     warn(rejected, "without a vector")
-    found = tell_findings(opened.inspect(rows))
-    _say_written(output, count, rejected if on_error else None, "embedded", found, as_json)
+    findings = tell_findings(opened.inspect(rows))
+    _print_written(output, count, rejected if on_error else None, "embedded", findings, as_json)
 
 
 def cache(
@@ -154,8 +158,8 @@ def cache(
         raise api.RunError(f"the cache cannot be read: {store.broken}. Empty it with polymodal cache --clear")
     if clear:
         store.clear()
-    found = {"folder": str(store.path.parent), "arrays": arrays, "bytes": size, "cleared": clear}
-    if not printed(found, as_json):
+    content = {"folder": str(store.path.parent), "arrays": arrays, "bytes": size, "cleared": clear}
+    if not printed(content, as_json):
         held = f"{arrays} arrays, {size / 2**20:.1f} MB"
         typer.echo(f"{store.path.parent}: {held}{', taken away' if clear else ''}")
 
