@@ -29,9 +29,9 @@ from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.emap import emap
-from polymodal.importance.importance import input_worth, try_inputs
+from polymodal.importance.importance import input_importance, try_inputs
 from polymodal.models.modeling import PolymodalModel
-from polymodal.report.gather import judged_by
+from polymodal.report.gather import selection_metrics
 from polymodal.report.report_writing import own_rows, report
 from polymodal.report.verdict import verdict
 from polymodal.robustness import noise_curves
@@ -83,18 +83,17 @@ def compare(name: str, run: Run, folder: Path, rounds: int) -> None:
 
 def scores(run: Run) -> dict[str, Score]:
     """The metric of each target."""
-    return {name: score_of(head, judged_by(run).get(name)) for name, head in run.model.named_heads()}
+    return {name: score_of(head, selection_metrics(run).get(name)) for name, head in run.model.named_heads()}
 
 
 def first_sections(run: Run, rows: RowDataset) -> None:
-    """What the verdict and the worth of the inputs take."""
-    trials = try_inputs(run.model, rows, metrics=judged_by(run))
+    """What the verdict and the importance of the inputs take."""
+    trials = try_inputs(run.model, rows, metrics=selection_metrics(run))
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
     groups, reason = row_groups(rows.table, inputs)
     additive = emap(run.model, rows, scores(run), groups=groups)
     for name, trial in trials.items():
-        worth = input_worth(trial, rows, groups) | {"grouped_by": reason}
-        verdict(worth, additive["targets"][name])
+        verdict(input_importance(trial, rows, groups, grouped_by=reason), additive.targets[name])
 
 
 def six_inputs(folder: Path, rows: int) -> Run:
