@@ -1,1 +1,1 @@
-"""The files of a run folder: which there are, whether they can be trusted, what kind of run they are."""
+"""Run folders: their files, safety checks before loading, and the capabilities of each kind of run."""

@@ -1,8 +1,8 @@
-"""A run folder may come from a stranger: what it may hold, and whether it is as it was written.
+"""Safety and integrity checks of run folders, which may come from an untrusted source.
 
-Loading a run runs nothing that came with it and calls nobody. Weights are safetensors; a backbone is the
-dictionary of its configuration; settings by which Transformers would fetch code or weights are refused; links
-lead nowhere outside; and the hub is out of reach meanwhile.
+Loading a run executes no code from its folder and makes no network requests. Weights are safetensors; a
+backbone is the dictionary of its configuration; settings by which Transformers would fetch code or weights
+are refused; links out of the folder are refused; and the hub is offline while a run is loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from polymodal.utils.records import JsonObject
 CHECKSUMS = "checksums.json"
 """SHA-256 of each file that loading reads. It finds damage; whoever changes a file can change it too."""
 FOREIGN = ("adapter_config.json", "pytorch_model.bin", "model.safetensors.index.json")
-"""Files that no run holds and Transformers would read: weights as a pickle, or of another model."""
+"""Files that no run has and Transformers would read: pickled weights, or weights of another model."""
 ABOUT = ("metrics.json", "report.json", "compare.json", "explanations.json", "search.json", CHECKSUMS)
 """Files about a run, such as its metrics; loading does not read them."""
 REFUSED_KEYS = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
@@ -42,7 +42,7 @@ DEEPEST = 64
 
 
 def check_run_files(folder: Path) -> None:
-    """Refuse a run folder that leads elsewhere, names code or weights, or is not as it was written.
+    """Check a run folder before loading: links, file types, checksums, settings that name code.
 
     Raises:
         RunError: One line with the file and the reason.
@@ -62,7 +62,7 @@ def check_run_files(folder: Path) -> None:
 
 
 def _loaded(folder: Path) -> list[Path]:
-    """What loading may read: what lies in the folder itself, and in its readers' and templates' folders."""
+    """Files that loading may read: in the folder itself, and in the folders of readers and chat templates."""
     inner = (
         path for name in ("reader_*", "additional_chat_templates") for path in folder.glob(f"{name}/**/*")
     )
@@ -70,10 +70,10 @@ def _loaded(folder: Path) -> list[Path]:
 
 
 def check_links(folder: Path) -> None:
-    """Refuse links that lead out of a run folder, save into the blobs of the hub's cache.
+    """Refuse symbolic links out of a run folder, except into the blobs of the hub's cache.
 
     Raises:
-        RunError: Naming the link and where it leads.
+        RunError: Naming the link and its target.
     """
     whole = folder.resolve()
     allowed = [whole]
@@ -85,7 +85,7 @@ def check_links(folder: Path) -> None:
 
 
 def check_kinds(folder: Path) -> None:
-    """Refuse pipes and devices: reading one might never end.
+    """Refuse pipes and devices: reading one may block forever.
 
     Raises:
         RunError: Naming the first.
@@ -96,7 +96,7 @@ def check_kinds(folder: Path) -> None:
 
 
 def _content(path: Path) -> Any:
-    """The content of a JSON file of a run; None where it is none, which its own reader names.
+    """Content of a JSON file of a run; None if it is not valid JSON, which the code that needs it reports.
 
     Raises:
         RunError: If it is too large or too deep to be one of ours.
@@ -108,7 +108,7 @@ def _content(path: Path) -> Any:
 
 
 def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:
-    """Refuse settings by which loading would fetch or run something.
+    """Refuse settings that make loading fetch files or execute code.
 
     Raises:
         RunError: Naming the file and the setting.
@@ -125,10 +125,10 @@ def refuse_outside(content: Any, path: Path, depth: int = 0) -> None:
 
 
 def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
-    """Refuse a tokenizer that takes memory by a number in it, or makes very long texts of short ones.
+    """Refuse a tokenizer with huge token ids, or a normalizer that expands texts excessively.
 
     Raises:
-        RunError: Naming the file and what it holds.
+        RunError: Naming the file and the value.
     """
     model = content.get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
@@ -144,7 +144,7 @@ def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
 
 
 def _steps(normalizer: Any) -> Iterator[JsonObject]:
-    """The steps of a normalizer, those of sequences in it too."""
+    """Steps of a normalizer, including those of nested sequences."""
     if isinstance(normalizer, dict):
         yield normalizer
         inner = normalizer.get("normalizers")
@@ -153,7 +153,7 @@ def _steps(normalizer: Any) -> Iterator[JsonObject]:
 
 
 def _outside(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The settings that lead outside, each with what it does."""
+    """Settings that fetch code or weights, each with its effect."""
     for key in REFUSED_KEYS:
         if settings.get(key):
             yield key, "names code or weights elsewhere"
@@ -173,7 +173,7 @@ def write_sums(folder: Path, names: list[str]) -> None:
 
 
 def check_sums(folder: Path) -> None:
-    """See that every file is as ``checksums.json`` has it; nothing where a run has none.
+    """Check the files of a run against ``checksums.json``, if there is one.
 
     Raises:
         RunError: If a file has changed or is missing.
@@ -203,7 +203,7 @@ def digest_of(path: Path) -> str:
 
 
 def check_finite(model: nn.Module, folder: Path) -> None:
-    """Refuse weights that are not finite: every answer would be.
+    """Refuse weights that are not finite, which would make all predictions NaN.
 
     Raises:
         RunError: Naming the first such weight.
@@ -214,7 +214,7 @@ def check_finite(model: nn.Module, folder: Path) -> None:
 
 
 def check_agreement(config: Any, processor: Any, folder: Path) -> None:
-    """Refuse a processor that makes of the cells what the model's encoders were not built for.
+    """Check that the processor's readers and targets match the model's encoders and heads.
 
     Raises:
         RunError: Naming the input and the setting.
@@ -277,7 +277,7 @@ _before = False
 
 @contextmanager
 def without_hub() -> Iterator[None]:
-    """Inside, nothing reaches the hub, whatever a file may name."""
+    """Set the Hugging Face hub offline inside the block, whatever a file may name."""
     global _loading, _before
     with _lock:
         if _loading == 0:

@@ -1,4 +1,4 @@
-"""Cross-validation and seeds: one declaration fitted several times, and what the fits come to together."""
+"""Cross-validation and repeated seeds: fit one declaration several times and aggregate the metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Spread:
-    """What one metric came to over several fits: its mean, its range, and its value in each."""
+    """A metric over several fits: mean, range, and the value of each fit."""
 
     mean: float
     lowest: float

@@ -92,7 +92,7 @@ class FitSteps(Generic[J, R]):
         discard(self.folder / "checkpoints")
 
     def finish_pages(self) -> R:
-        """The run that is finished; pages that could not be written are tried again."""
+        """Load a finished run; pages that failed before are written again."""
         run = self.load()
         processes.on_main(lambda: self._try_pages(run))
         return run
@@ -105,7 +105,7 @@ class FitSteps(Generic[J, R]):
             self.write_pages(run, results)
 
     def load(self) -> R:
-        """The run in the folder."""
+        """Load the run in the folder."""
         raise NotImplementedError
 
     def train(self, *, resume: bool, quiet: bool) -> R:

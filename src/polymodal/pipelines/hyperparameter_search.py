@@ -58,7 +58,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search came to.
+    """Results of a search.
 
     Attributes:
         metric: The validation metric by which trials were judged.
@@ -76,7 +76,7 @@ class Search:
 
     @classmethod
     def load(cls, folder: str | Path) -> Search:
-        """The search that a run came from.
+        """Load the search that a run is the result of.
 
         Raises:
             RunError: If it came from none.

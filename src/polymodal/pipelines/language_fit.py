@@ -1,4 +1,4 @@
-"""The steps of a fit of answers in words: stages, answers to the test rows, the pages."""
+"""Steps of a language model fit: train in stages, answer the test rows, write the pages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPARE = 1.5
 
 
 class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
-    """The steps of a fit of answers in words."""
+    """Steps of a language model fit."""
 
     trained: dict[str, Any]
 
@@ -43,11 +43,11 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         self.frames: dict[str, pd.DataFrame] = {}
 
     def load(self) -> GenerationRun:
-        """See :meth:`FitSteps.load`."""
+        """Load the run in the folder."""
         return GenerationRun.load(self.folder)
 
     def train(self, *, resume: bool, quiet: bool) -> GenerationRun:
-        """See :meth:`FitSteps.train`; the length of answers is limited by those that are learned."""
+        """Train in stages; the length of generated answers is limited by that of the training answers."""
         job, quiet = self.job, quiet or not processes.is_main()
         longest = max(longest_answer(stage.rows["train"]) for stage in job.stages)
         job.model.generation_config.max_new_tokens = math.ceil(SPARE * longest)
@@ -62,7 +62,7 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         return "test" if "test" in self.job.asked else "validation"
 
     def measure(self, run: GenerationRun, *, quiet: bool) -> dict[str, Any]:
-        """See :meth:`FitSteps.measure`."""
+        """Generate answers to the held-out rows; write predictions and ``metrics.json``."""
         figures: dict[str, Any] = {}
         for split, rows in self.job.asked.items():
             ablate = split == "test" or (split == self.reported and run.declaration.report.write)
@@ -76,7 +76,7 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         return results
 
     def write_pages(self, run: GenerationRun, results: dict[str, Any]) -> None:
-        """See :meth:`FitSteps.write_pages`."""
+        """Write report and model card after the results."""
 
         def make(warnings: list[str]) -> None:
             if run.declaration.report.write and self.reported in self.job.asked:

@@ -1,4 +1,4 @@
-"""Several fits into one folder: each a whole run in a folder of its own, resumable, one table of all.
+"""Several fits in one folder: a resumable run folder per fit, and a table of all fits.
 
 Whoever varies something (the fusion, the fold, the seed) names its jobs, calls :func:`check_folders` before
 the data are checked, and :func:`fit_several` after.
@@ -38,7 +38,7 @@ from polymodal.utils.records import JsonObject
 
 @dataclass(frozen=True)
 class Fit:
-    """What one of several fits came to.
+    """Results of one of several fits.
 
     Attributes:
         name: Of the fit and of its folder.
@@ -123,7 +123,7 @@ def check_folders(
 
 
 def checked_warnings(jobs: Mapping[str, AnyJob]) -> list[str]:
-    """What the check warned of in the first of some jobs."""
+    """Warnings of the check of the first job."""
     report = next(iter(jobs.values())).report
     return list(map(str, report.warnings)) if report else []
 
@@ -213,7 +213,7 @@ def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:
 
 
 def write_aside(path: Path, text: str) -> None:
-    """Write a file that is whole or not there.
+    """Write a file atomically.
 
     Raises:
         RunError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""The steps of a fit of heads and of a pre-training, and what it writes of itself."""
+"""Steps of a fit of heads or of a pre-training, and the results that it writes."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
     calibration: Calibration
 
     def load(self) -> PredictionRun:
-        """See :meth:`FitSteps.load`."""
+        """Load the run in the folder."""
         return PredictionRun.load(self.folder)
 
     def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
-        """See :meth:`FitSteps.train`; frozen encoders run once before, temperatures are fitted after."""
+        """Train, then calibrate on the validation rows; frozen encoders run once before the first step."""
         job, config = self.job, self.job.declaration.train
         model = build_started(job, job.declaration)
         print_start(job, quiet)
@@ -59,7 +59,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         return PredictionRun(self.folder, answering, job.processor, job.declaration)
 
     def measure(self, run: PredictionRun, *, quiet: bool) -> dict[str, Any]:
-        """See :meth:`FitSteps.measure`."""
+        """Predict the test rows; write predictions and ``metrics.json``."""
         job = self.job
         learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
         results = learned | describe_fit(run, job, self.trained, self.calibration) | {PAGES_STATE: PENDING}
@@ -67,7 +67,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         return results
 
     def write_pages(self, run: PredictionRun, results: dict[str, Any]) -> None:
-        """See :meth:`FitSteps.write_pages`."""
+        """Write report and model card after the results."""
         of_file = isinstance(run.declaration.data.train, str)
 
         def make(warnings: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What every run is: a folder with a model, its processor and its declaration."""
+"""Base class of runs: a folder with a model, its processor and its declaration."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class RunBase(Generic[M, P]):
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Self:
-        """The run in ``folder``; of :class:`RunBase` itself, one of the class that reads its kind.
+        """Load the run in ``folder``; :class:`RunBase` itself loads the subclass of the run's kind.
 
         Args:
-            folder: What a fit wrote.
+            folder: The run folder that a fit wrote.
             device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; by default a GPU if there is one.
-            precision: ``fp32``, or ``bf16`` or ``fp16`` for speed; the weights stay as they are.
+            precision: ``fp32``, or ``bf16`` or ``fp16`` for speed; the weights are not converted.
 
         Raises:
-            RunError: If the folder is not there or incomplete, or holds a run of another kind.
+            RunError: If the folder does not exist or is incomplete, or its run is of another kind.
             ConfigError: If this machine has no such device, or there is no such precision.
         """
         path, used = Path(folder), find_device(device)
@@ -66,7 +66,7 @@ class RunBase(Generic[M, P]):
 
     @classmethod
     def _class_for(cls, kind: Kind, path: Path) -> type[Self]:
-        """The class that reads runs of a kind: this one, or of :class:`RunBase` one of its subclasses."""
+        """The class that loads a kind of run: ``cls``, or for :class:`RunBase` one of its subclasses."""
         if not cls.kinds:
             return next(each for each in cls.__subclasses__() if kind in each.kinds)
         if kind not in cls.kinds:
@@ -76,7 +76,11 @@ class RunBase(Generic[M, P]):
 
     @classmethod
     def read(cls, path: Path, precision: str) -> Self:
-        """The run in a folder that is whole, on the CPU.
+        """Read a complete run folder to the CPU.
+
+        Args:
+            path: The folder, checked already.
+            precision: Floating-point format of computations.
 
         Raises:
             RunError: If its files cannot be read, or are of different runs.
@@ -85,24 +89,24 @@ class RunBase(Generic[M, P]):
 
     @property
     def kind(self) -> Kind:
-        """What the run answers with."""
+        """Kind of the run, by its output."""
         raise NotImplementedError
 
     @property
     def targets(self) -> list[str]:
-        """The columns that its heads answer."""
+        """The target columns that its heads predict."""
         return []
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What the run can do."""
+        """Operations that the run supports."""
         return CAPABILITIES[self.kind]
 
     def require(self, capability: Capability) -> None:
-        """Refuse what the run cannot do.
+        """Raise if the run lacks a capability.
 
         Raises:
-            RunError: If ``capability`` is not among its own.
+            RunError: If ``capability`` is not among :attr:`capabilities`.
         """
         require(self.kind, capability, self.folder, self.targets)
 
@@ -116,7 +120,7 @@ class RunBase(Generic[M, P]):
             self.write(Path(folder))
 
     def write(self, folder: Path) -> None:
-        """The same, with whatever error the system has where it fails."""
+        """Like :meth:`save`, but raises ``OSError`` if writing fails."""
         write_run(folder, self.model, self.processor, self.declaration)
 
 

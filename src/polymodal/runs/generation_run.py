@@ -62,7 +62,7 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
 
     @classmethod
     def read(cls, path: Path, precision: str) -> Self:
-        """See :meth:`RunBase.read`."""
+        """Read the language model, the processor and the declaration of a run folder."""
         model = load_model(path, PolymodalForConditionalGeneration)
         with without_hub():
             processor = ConversationProcessor.from_pretrained(path)

@@ -1,4 +1,4 @@
-"""A run with heads, or pre-trained without targets: its answers, metrics and vectors."""
+"""A run with heads, or pre-trained without targets: predictions, metrics and embeddings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
 
     @classmethod
     def read(cls, path: Path, precision: str) -> Self:
-        """See :meth:`RunBase.read`."""
+        """Read the model with its heads, the processor and the declaration of a run folder."""
         model = load_model(path, model_class(path))
         with without_hub():
             processor = PolymodalProcessor.from_pretrained(path)
@@ -105,7 +105,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
-        """The same, batch by batch, in constant memory.
+        """Like :meth:`predict`, one DataFrame per batch, in constant memory.
 
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
@@ -121,7 +121,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             yield kept.beside(blank_unread(frame, batch) if rows.skip else frame, batch.index)
 
     def inspect(self, source: Any) -> Findings:
-        """What a table holds that training never saw, and what it lacks of what the run reads.
+        """Findings about a table: columns that it lacks, and values that are not in the training rows.
 
         Raises:
             DataError: If the table cannot be read.
@@ -138,11 +138,16 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
     ) -> dict[str, dict[str, float]]:
-        """Every metric by target, on the rows whose target is not empty.
+        """Metrics by target and name, over the rows whose target is not empty.
 
-        ``on_error="skip"`` leaves out rows that cannot be read; ``rejected`` takes in what is wrong there.
-        Where the fit weighed its rows (``data.sample_weight``), so does this by the same column; a table
-        without it gives a ``UserWarning``, and all its rows count the same.
+        If the fit used sample weights (``data.sample_weight``), the metrics use the same column; for a table
+        without it a ``UserWarning`` is issued and all rows have equal weight.
+
+        Args:
+            source: The rows, with their targets.
+            batch_size: Rows per batch.
+            on_error: ``skip`` skips rows that cannot be read, ``refuse`` raises.
+            rejected: Problems of skipped rows are appended to it.
 
         Raises:
             DataError: If a target's column is missing, a row has no weight, or no row an answer.
@@ -186,12 +191,17 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
     def embed(
         self, source: Any, *, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
     ) -> np.ndarray:
-        """Vectors ``(rows, width)``: of the fused row, or of one ``input`` (NaN where a row lacks it).
+        """Embeddings ``(rows, width)`` float32 of the rows of a table.
 
-        ``on_error="skip"`` gives NaN for a row that cannot be read.
+        Args:
+            source: The rows.
+            input: Embed this input alone, NaN where a row lacks it; by default the fused row.
+            batch_size: Rows per batch.
+            on_error: With ``skip`` the vector of a row that cannot be read is NaN.
 
         Raises:
-            ConfigError: If there is no such input.
+            DataError: If a cell cannot be read, or the table has none of the model's inputs.
+            RunError: If there is no such input.
         """
         batches = self.embed_batches(source, input, batch_size, on_error)
         return np.concatenate([vectors for vectors, _ in batches])
@@ -199,7 +209,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
     def embed_batches(
         self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
     ) -> Iterator[tuple[np.ndarray, Batch]]:
-        """The same, batch by batch, each beside its batch."""
+        """Like :meth:`embed`, batch by batch: vectors and their batch."""
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
@@ -212,31 +222,31 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
     def vectors_batches(
         self, source: Any, batch_size: int = 128, on_error: str = "refuse"
     ) -> Iterator[tuple[dict[str, np.ndarray], Batch]]:
-        """Every input's vectors in one pass, batch by batch: ``(batch, width)``, NaN where a row lacks it."""
+        """Vectors ``(batch, width)`` of every input, batch by batch; NaN where a row lacks the input."""
         for batch in self.batches(self.rows(read_table(source), on_error=on_error), batch_size):
             yield {name: self._vectors(batch, name) for name in self.model.config.input_names}, batch
 
     @property
     def shares_space(self) -> bool:
-        """Whether the vectors of different inputs lie in one space, and may be compared."""
+        """Whether the vectors of different inputs are in a shared space, so that they can be compared."""
         return self.model.config.space is not None
 
     @property
     def width(self) -> int:
-        """Of an input's vector."""
+        """Width of the vector of an input."""
         return width_of(self.model)
 
     def encode(self, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
         """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
 
         Args:
-            items: What each is, see :func:`polymodal.runs.encode_items.as_cells`. One that is in no list
+            items: A list of items, see :func:`polymodal.runs.encode_items.as_cells`; a single item
                 gives ``(width,)``.
-            normalize: To unit length, so that the dot product of two is their cosine.
-            batch_size: Items at once.
+            normalize: Scale to unit length, so that dot products are cosine similarities.
+            batch_size: Items per batch.
 
         Raises:
-            DataError: If an item is empty, cannot be read, or no input reads such: one line for each.
+            DataError: If an item is empty, cannot be read, or no input reads its modality: one line each.
         """
         self.require(Capability.encode)
         return encode(self, items, normalize=normalize, batch_size=batch_size)
@@ -251,7 +261,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         return vectors.numpy()
 
     def batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
-        """The model's output for some rows, batch by batch; what was converted in cells is warned of."""
+        """Run the model on ``rows``, batch by batch; warns of cells that were converted."""
         yield from run_batches(self.model, rows, batch_size, precision=self.precision)
         for (column, what), cells in rows.notes.items():
             text = f"{rows.table.name}: column '{one_line(column, 80)}': {cells} of its cells: {what}"

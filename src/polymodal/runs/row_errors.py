@@ -1,4 +1,4 @@
-"""Rows that could not be read, in what is written for a table: empty answers, and what was wrong."""
+"""Rows that cannot be read, in output tables: empty cells and a column of error messages."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Rows(Protocol):
 
     @property
     def problems(self) -> dict[int, list[Problem]]:
-        """By index, for those that could not be read."""
+        """By index in the table the problems of rows that could not be read."""
 
 
 @dataclass(frozen=True)
 class ReadRows:
-    """See :class:`Rows`."""
+    """Indices and problems of rows, as :class:`Rows` requires."""
 
     index: np.ndarray
     problems: dict[int, list[Problem]]

@@ -1,4 +1,4 @@
-"""An answer piece by piece, as it is made; whoever reads it may stop it."""
+"""Stream a generated answer piece by piece; the caller can stop the generation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from polymodal.runs.answering import answer_turns, generating, reply_batch, with
 from polymodal.utils.device import computing_in
 
 WAIT = 0.2
-"""Seconds between two looks whether the thread that generates is still there."""
+"""Seconds between two checks that the generating thread is alive."""
 
 
 class Stopped(StoppingCriteria):
-    """Ends a generation from outside."""
+    """Stopping criterion that is set from another thread, by :attr:`event`."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -37,12 +37,22 @@ def stream_turn(
     options: Mapping[str, Any],
     precision: str = "fp32",
 ) -> Iterator[str]:
-    """The pieces of an answer; the generation ends when the iterator is closed.
+    """Stream the answer to one conversation; closing the iterator stops the generation.
 
-    Of several beams none is the answer before the end: it then comes in one piece.
+    A beam search determines its answer at the end, and yields it in one piece.
+
+    Args:
+        model: In evaluation mode.
+        processor: Of the model.
+        turn: The prompt.
+        options: Of ``generate``.
+        precision: Floating-point format: ``fp32``, ``bf16`` or ``fp16``.
+
+    Yields:
+        Pieces of text.
 
     Raises:
-        RunError: If the model cannot generate so.
+        RunError: If the model cannot generate with these options.
     """
     if options.get("num_beams", 1) > 1:
         yield from answer_turns(model, processor, [turn], options, precision)

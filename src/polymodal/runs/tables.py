@@ -1,4 +1,4 @@
-"""Answers and vectors of a run written to a file, batch after batch."""
+"""Write predictions or embeddings of a table to a file, batch by batch."""
 
 from __future__ import annotations
 
@@ -80,10 +80,23 @@ def embed_to(
     rejected: list[str] | None = None,
     keep: str | Sequence[str] = (),
 ) -> int:
-    """Write a row's vector a row, as the list column ``embedding``; returns the number of rows.
+    """Embed every row of a table and write the vectors to a file, as the list column ``embedding``.
 
-    Formats, ``keep`` and ``on_error="skip"`` as in :func:`predict_to`; CSV and Excel hold a vector as a JSON
-    list.
+    CSV and Excel files have each vector as a JSON list.
+
+    Args:
+        run: Embeds.
+        source: The rows, see :func:`polymodal.data.tables.table.read_table`.
+        output: File to write; formats as in :func:`predict_to`.
+        input: Embed this input alone; by default the fused row, or the prompt of a language model.
+        batch_size: Rows per batch.
+        on_error: With ``skip`` the vector of a row that cannot be read is NaN, and the column ``error`` has
+            the reason.
+        rejected: These reasons are appended to it.
+        keep: Columns of the table that are written before the vectors.
+
+    Returns:
+        Number of rows.
 
     Raises:
         PolymodalError: If a cell cannot be read or the file cannot be written.
@@ -101,7 +114,7 @@ def embed_to(
 def embed_frames(
     batches: Iterable[tuple[np.ndarray, Rows]], skip: bool, kept: KeptColumns
 ) -> Iterator[pd.DataFrame]:
-    """A batch's vectors as a column; where rows may be skipped, theirs are NaN beside an ``error``."""
+    """DataFrames with the column ``embedding``, per batch; with ``skip`` also the column ``error``."""
     for vectors, batch in batches:
         frame = pd.DataFrame({"embedding": list(vectors)})
         errors = {ERROR: pd.array(errors_of(batch), dtype="string")} if skip else {}

@@ -1,4 +1,4 @@
-"""What a task is: how one kind of target is measured, calibrated, explained and reported."""
+"""Base class of tasks: metrics, calibration, explanation and report of one kind of target."""
 
 from __future__ import annotations
 

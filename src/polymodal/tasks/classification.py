@@ -78,7 +78,7 @@ class Confusion(Record):
 
 @TASKS.register("classification")
 class Classification(Task):
-    """See :class:`Task`."""
+    """Classification: accuracy and F1, thresholds and temperature, confusion matrix."""
 
     name = "classification"
     default_metric, default_score = "accuracy", "accuracy"

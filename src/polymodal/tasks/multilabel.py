@@ -1,4 +1,4 @@
-"""Any number of several labels."""
+"""Multi-label classification: any number of labels per row."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LabelRow(Record):
 
 @TASKS.register("multilabel")
 class Multilabel(Task):
-    """See :class:`Task`."""
+    """Multi-label classification: mean average precision and F1, thresholds and temperature."""
 
     name = "multilabel"
     default_metric, default_score = "map", "micro_f1"

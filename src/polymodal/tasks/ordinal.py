@@ -1,4 +1,4 @@
-"""One of several classes that have an order."""
+"""Ordinal regression: one of several ordered classes per row."""
 
 from __future__ import annotations
 

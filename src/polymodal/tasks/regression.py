@@ -1,4 +1,4 @@
-"""A number."""
+"""Regression: one number per row."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ResidualSummary(Record):
 
 @TASKS.register("regression")
 class Regression(Task):
-    """See :class:`Task`."""
+    """Regression: R² and errors, conformal prediction intervals, residuals."""
 
     name = "regression"
     default_metric, default_score = "rmse", "r2"

@@ -1,4 +1,4 @@
-"""A fit that has been read but not begun: what fits of heads and of language models have in common."""
+"""Base class of jobs: a fit that is read and checked, but not yet trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = TypeVar("P", bound=PolymodalProcessor)
 
 @dataclass(kw_only=True)
 class Job(Generic[P]):
-    """A fit that has been read but not begun.
+    """A fit that is read, but not yet trained.
 
     Attributes:
         declaration: With every default filled in.
@@ -61,7 +61,7 @@ class Job(Generic[P]):
 
     @property
     def kind(self) -> Kind:
-        """What the run will answer with."""
+        """Kind of the run, by its output."""
         raise NotImplementedError
 
     @property

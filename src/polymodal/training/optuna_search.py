@@ -1,4 +1,4 @@
-"""A search for settings by the Trainer's own Optuna backend, judged on the validation rows alone."""
+"""Hyperparameter search with the Trainer's Optuna backend, on the validation rows."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _fits(config: FusionConfig, width: int, inputs: list[str]) -> bool:
 
 
 def chosen(declaration: Declaration, choice: Mapping[str, Any]) -> Declaration:
-    """The declaration with a trial's choice in it."""
+    """The declaration with the hyperparameters of a trial."""
     config = fusion_configs(declaration.fusion, list(FUSIONS))[choice["fusion"]]
     rates = {name: choice[name] for name in choice if name.endswith("learning_rate")}
     changed = {
@@ -97,7 +97,7 @@ def chosen(declaration: Declaration, choice: Mapping[str, Any]) -> Declaration:
 
 
 def load_optuna() -> Any:
-    """Optuna.
+    """Import Optuna.
 
     Raises:
         ConfigError: If it is not installed.

@@ -1,4 +1,4 @@
-"""The run folder before and after a training: what may be written to it, and how far an earlier fit came."""
+"""The run folder of a fit: check, prepare and clear it; the state of an earlier fit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def finished_results(folder: Path) -> dict[str, Any] | None:
 
 
 def write_metrics(folder: Path, results: dict[str, Any]) -> None:
-    """``metrics.json``.
+    """Write ``metrics.json``.
 
     Raises:
         RunError: If it cannot be written.

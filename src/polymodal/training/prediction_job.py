@@ -1,4 +1,4 @@
-"""A fit of heads, or a pre-training, that has been read but not begun."""
+"""A fit of heads, or a pre-training, that is read, but not yet trained."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PredictionJob(Job[PolymodalProcessor]):
         return metric_name(self.declaration.train.metric, tasks)
 
     def varied(self, declaration: Declaration) -> PredictionJob:
-        """See :meth:`polymodal.training.job.Job.varied`.
+        """The job of another declaration of the same table.
 
         Rows whose media could not be read stay skipped: these need not be opened again.
         """
@@ -69,11 +69,11 @@ class PredictionJob(Job[PolymodalProcessor]):
         return prepare(self.declaration, self.splits["train"], self.start)
 
     def describe(self) -> dict[str, Any]:
-        """See :func:`polymodal.training.fingerprint.describe_tables`."""
+        """Digests of the training data: rows, cells and classes."""
         return describe_tables(self.splits, self.declaration, self.processor)
 
     def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
-        """See :meth:`polymodal.training.job.Job.check`."""
+        """Read every cell once, and report problems; rows with problems are skipped if that is declared."""
 
         def decode(name: str, config: Any, item: Any, root: Root) -> Any:
             return self.processor.read(name, item, root, self.cache)
@@ -131,11 +131,11 @@ class PredictionJob(Job[PolymodalProcessor]):
         return self.rows("train").weights
 
     def require_pairs(self) -> None:
-        """See :meth:`polymodal.training.job.Job.require_pairs`; notes which rows the objectives can use."""
+        """Check that contrastive objectives have rows with two inputs; notes how many rows they use."""
         self.notes += check_pairs(self.splits, self.declaration.objectives, self.processor.readers)
 
     def follow(self, rejected: list[Problem]) -> None:
-        """See :meth:`polymodal.training.job.Job.follow`."""
+        """Skip the rows that the main process has skipped."""
         known = set(self.rejected)
         bad = [problem for problem in rejected if problem not in known]
         if bad:

@@ -1,4 +1,4 @@
-"""The shape of ``metrics.json``: what is read of it later, by report, comparison and resumed fits."""
+"""Schema of the keys of ``metrics.json`` that report, comparison and resumed fits read."""
 
 from __future__ import annotations
 

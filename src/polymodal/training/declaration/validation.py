@@ -98,7 +98,7 @@ def check_weighted(declaration: Declaration) -> None:
 
 
 def check_weighting(declaration: Declaration) -> None:
-    """See that weights that are to be learned are several, and not fixed.
+    """Check that learned loss weights have several losses, and that none of them is fixed.
 
     Raises:
         ConfigError: If there is one target only, or one has a fixed weight.

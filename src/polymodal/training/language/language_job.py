@@ -1,4 +1,4 @@
-"""A training of a language model that has been read but not begun."""
+"""A language model fit that is read, but not yet trained."""
 
 from __future__ import annotations
 
@@ -128,13 +128,13 @@ class LanguageJob(Job[ConversationProcessor]):
         return self.context and self.context - 1 if rows.reply else self.longest
 
     def varied(self, declaration: Declaration) -> LanguageJob:
-        """See :meth:`polymodal.training.job.Job.varied`."""
+        """The job of another declaration of the same table."""
         fresh = self.opener(declaration)
         fresh.cache = self.cache
         return fresh
 
     def describe(self) -> dict[str, Any]:
-        """See :func:`polymodal.training.fingerprint.describe_conversations`."""
+        """Digests of the training data: conversations and their items."""
         parts = [
             (f"{stage.name} {split}", rows) for stage in self.stages for split, rows in stage.rows.items()
         ]
