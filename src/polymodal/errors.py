@@ -1,4 +1,4 @@
-"""What can be the user's to mend: every message is one line a thing, and says the cure."""
+"""Errors and warnings that a user can fix: a line per problem, with its location and the fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLASS = re.compile(r"<class '([\w.]+)'>")
 
 
 class PolymodalError(Exception):
-    """A mistake in what was given, not in the program; its text is all a user needs to see."""
+    """A mistake in the input, not in the program; its text is all a user needs to see."""
 
     def __init__(self, message: str = "") -> None:
         """Lines are kept; what a terminal would not show, or obey, is written out."""
@@ -25,19 +25,19 @@ class PolymodalError(Exception):
 
 
 class ConfigError(PolymodalError):
-    """The declaration asks for something that does not exist or does not fit."""
+    """The declaration names something that does not exist or does not fit the data."""
 
 
 class RunError(PolymodalError):
-    """A run folder is incomplete, of another version, or asked for what it cannot do."""
+    """A run folder is incomplete, of another version, or does not support the request."""
 
 
 class InputWarning(UserWarning):
-    """The rows to answer lack what a run reads, or hold values that its training never saw."""
+    """The rows to predict lack inputs of the run, or hold values that its training never saw."""
 
 
 class ReadingWarning(InputWarning):
-    """Cells of the rows to answer were changed as they were read, such as clipped at full scale."""
+    """Cells of the rows to predict were changed as they were read, such as clipped at full scale."""
 
 
 class ReportedElsewhere(PolymodalError):
@@ -62,12 +62,12 @@ def raise_terminated(number: int, frame: Any) -> NoReturn:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing wrong with the data, and where.
+    """One problem of the data and its location.
 
     Attributes:
-        found: What stands there.
-        expected: What should stand there.
-        cure: What the user can do about it.
+        found: The value or state that is wrong.
+        expected: What it should be instead.
+        cure: How to fix it.
         file: The table or medium, as the user named it.
         row: Number of the row, from 1, the header not counted.
         column: Name of the column.
@@ -94,7 +94,7 @@ class Problem:
 
 
 class DataError(PolymodalError):
-    """The data cannot be used as they are; holds every problem, not the first one."""
+    """The data cannot be used unchanged; holds every problem, not just the first."""
 
     SHOWN = 20
 

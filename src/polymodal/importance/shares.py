@@ -109,9 +109,9 @@ def answer_shares(
     unknown = [name for name in chosen if name not in model.config.head_names]
     if unknown:
         raise ValueError(f"there is no target '{unknown[0]}', only {', '.join(model.config.head_names)}")
-    found: dict[str, list[AnswerShares]] = {name: [] for name in chosen}
+    result: dict[str, list[AnswerShares]] = {name: [] for name in chosen}
     if order is not None and not len(order):
-        return found
+        return result
     for batch in embed_rows(model, rows, batch_size=batch_size, precision=precision, order=order):
         taken: dict[str, dict[int, AnswerShares]] = {name: {} for name in chosen}
         for indices, present in _patterns(batch):
@@ -119,8 +119,8 @@ def answer_shares(
             for target, shares in _play(model, batch, indices, game, chosen, precision).items():
                 taken[target] |= dict(zip(indices.tolist(), shares, strict=True))
         for target, by_index in taken.items():
-            found[target] += [by_index[index] for index in sorted(by_index)]
-    return found
+            result[target] += [by_index[index] for index in sorted(by_index)]
+    return result
 
 
 def _patterns(batch: EmbeddedRows) -> Iterator[tuple[torch.Tensor, list[str]]]:
@@ -152,11 +152,11 @@ def _play(
             answer = model.head(name).answer(logits[name].to(model.device)).cpu().double()
             answers[name].append(answer.reshape(len(indices), -1).numpy())
     missing = tuple(name for name in batch.embedded if name not in game.players)
-    found = {}
+    result = {}
     for name, tried in answers.items():
         values = np.stack(tried, axis=-1)  # (rows, outputs, subsets)
         shares = game.values(values)  # (rows, outputs, players)
-        found[name] = [
+        result[name] = [
             AnswerShares(
                 row=int(batch.index[index]),
                 base=values[row, :, 0],
@@ -167,4 +167,4 @@ def _play(
             )
             for row, index in enumerate(indices.tolist())
         ]
-    return found
+    return result

@@ -23,19 +23,19 @@ from polymodal.models.outputs import PolymodalOutput
 from polymodal.utils.device import computing_in
 
 MOST_BYTES = 2**30
-"""Of the media of one batch, as tensors: a run says how large its pictures are, and may be a stranger's."""
+"""Limit for the media tensors of one batch: a run, maybe from a stranger, sets the size of its pictures."""
 
 
 @dataclass
 class Batch:
-    """One batch's rows and what the model says of them, in main memory.
+    """The rows of one batch and the model's output for them, in main memory.
 
     Attributes:
-        index: ``(batch,)`` the rows' places in the table.
+        index: ``(batch,)`` the rows' indices in the table.
         output: The model's output.
-        targets: What should have been said, by target; empty where it was not asked for.
+        targets: The true values by target; empty if they were not requested.
         weight: ``(batch,)`` how much each row counts; None where all count the same.
-        problems: What is wrong with the rows that could not be read, by index; their answers mean nothing.
+        problems: Problems of the rows that could not be read, by index; their predictions mean nothing.
     """
 
     index: np.ndarray
@@ -103,7 +103,7 @@ def require_finite(output: PolymodalOutput, precision: str) -> None:
 def run_model(
     model: PolymodalForPrediction, batch: Mapping[str, Any], precision: str = "fp32"
 ) -> PolymodalOutput:
-    """What ``model`` says of one of the processor's batches, in main memory."""
+    """The output of ``model`` for one of the processor's batches, in main memory."""
     with torch.inference_mode(), computing_in(model.device, precision):
         output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
     return move(output, "cpu")
@@ -173,7 +173,7 @@ def answer_types(
 
 
 class Measure:
-    """Gathers answers and targets batch by batch; then says every metric."""
+    """Collects predictions and targets batch by batch, then computes every metric."""
 
     def __init__(self, model: PolymodalForPrediction) -> None:
         self.model = model

@@ -159,11 +159,11 @@ class _Worsening:
         given = table.data.select_columns([name])[batch.index.tolist()][name]
         cells = list(map(table.missing.cleared, given))
         decode = self.cells[name].decode
-        found = [
+        items = [
             decode(cell, table.root) if there else [] for cell, there in zip(cells, present, strict=True)
         ]
-        self.encoded[name] += sum(map(len, found))  # once without corruption
-        return found
+        self.encoded[name] += sum(map(len, items))  # once without corruption
+        return items
 
     def embed(
         self, batch: EmbeddedRows, name: str, decoded: Sequence[list[Any]], corruption: Corruption, level: int

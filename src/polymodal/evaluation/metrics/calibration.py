@@ -136,8 +136,8 @@ def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None
         return loss(math.exp(place)) + PRIOR * (math.exp(-place) - 1 + place) / rows
 
     bounds = math.log(COLDEST), math.log(HOTTEST)
-    found = math.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x)
-    return found if loss(found) < loss(1.0) else 1.0
+    temperature = math.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x)
+    return temperature if loss(temperature) < loss(1.0) else 1.0
 
 
 def reliability(
@@ -177,14 +177,14 @@ def reliability(
     if weight is not None:
         each = weight.repeat_interleave(len(confidence) // len(weight))
     sure, hit, held = (value.double().cpu().numpy() for value in (confidence, right, each))
-    found, weights = _bins(sure, hit, held, bins)
-    gaps = np.array([abs(entry.accuracy - entry.confidence) for entry in found])
+    entries, weights = _bins(sure, hit, held, bins)
+    gaps = np.array([abs(entry.accuracy - entry.confidence) for entry in entries])
     return Reliability(
         rows=len(target),
         nll=_mean(-given.clamp(min=smallest).log(), weight),
         ece=float(weights @ gaps / weights.sum()),
         brier=float(brier_score(probabilities, target, weight)),
-        bins=found,
+        bins=entries,
     )
 
 
@@ -193,10 +193,10 @@ def _bins(
 ) -> tuple[list[ReliabilityBin], np.ndarray]:
     """The bins that are not empty, and the weight in each."""
     edges = np.linspace(0, 1, bins + 1)
-    place = np.digitize(confidence, edges[1:-1])  # a confidence of one is in the last
-    counts = np.bincount(place, minlength=bins)
-    held = np.bincount(place, weights, bins)
-    sums = np.bincount(place, weights * confidence, bins), np.bincount(place, weights * right, bins)
+    index = np.digitize(confidence, edges[1:-1])  # a confidence of one is in the last
+    counts = np.bincount(index, minlength=bins)
+    held = np.bincount(index, weights, bins)
+    sums = np.bincount(index, weights * confidence, bins), np.bincount(index, weights * right, bins)
     filled = np.flatnonzero(counts)
     return [
         ReliabilityBin(

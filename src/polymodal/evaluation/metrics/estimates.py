@@ -27,14 +27,14 @@ def class_estimates(predicted: np.ndarray, true: np.ndarray, classes: int, boots
     """
     right = (predicted == true).astype(float)
     sums = bootstrap.resample(np.stack([right, np.ones_like(right)], axis=1))
-    found = {"accuracy": bootstrap.estimate(right.mean(), sums[:, 0] / sums[:, 1])}
+    result = {"accuracy": bootstrap.estimate(right.mean(), sums[:, 0] / sums[:, 1])}
     counts = _counts(predicted, true, classes, bootstrap)
     drawn = (counts.T @ bootstrap.weights.T).T
     for name in OF_CLASSES[1:]:
         score = Score(name, classes)
         value = score.value(np.asarray(counts.sum(axis=0), dtype=float))
-        found[name] = bootstrap.estimate(float(value), score.value(drawn))
-    return found
+        result[name] = bootstrap.estimate(float(value), score.value(drawn))
+    return result
 
 
 def number_estimates(predicted: np.ndarray, true: np.ndarray, bootstrap: Bootstrap) -> Estimates:

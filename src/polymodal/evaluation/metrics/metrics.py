@@ -177,9 +177,9 @@ class MetricRegistry:
         """
         self._load_offers()
         for name in (task, family):
-            found = [metric for metric in self._metrics if name in metric.tasks]
-            if found:
-                return found
+            metrics = [metric for metric in self._metrics if name in metric.tasks]
+            if metrics:
+                return metrics
         raise ConfigError(f"there are no metrics of the task '{task}'. {did_you_mean(task, self.tasks)}")
 
     def whole(self, task: str) -> WholeTask | None:
@@ -204,11 +204,11 @@ class MetricRegistry:
         if name in self._offers and name not in self._seen:
             self._load(name)
         self._load_offers()
-        found = [metric for metric in self._metrics if metric.name == name]
-        of_task = [metric for metric in found if task in metric.tasks]
-        if not found:
+        metrics = [metric for metric in self._metrics if metric.name == name]
+        of_task = [metric for metric in metrics if task in metric.tasks]
+        if not metrics:
             raise ConfigError(f"there is no metric '{name}'. {did_you_mean(name, self)}")
-        return (of_task or found)[0]
+        return (of_task or metrics)[0]
 
     def __iter__(self) -> Iterator[str]:
         self._load_offers()
@@ -315,8 +315,8 @@ def known_rows(
     classes = 0 if is_number else prediction.shape[1]
     target = target.double() if is_number else target.long()
     if is_class and len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
-        found = f"{int(target.min())} to {int(target.max())}"
-        raise ValueError(f"expected targets from 0 to {classes - 1}, got {found}")
+        reason = f"{int(target.min())} to {int(target.max())}"
+        raise ValueError(f"expected targets from 0 to {classes - 1}, got {reason}")
     refuse_not_finite(prediction.unsqueeze(1) if is_number else prediction)
     decided = {name: value[known] for name, value in decided.items()}
     return Rows(

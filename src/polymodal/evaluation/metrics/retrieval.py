@@ -200,12 +200,12 @@ def _ranks(
     for start in range(0, len(queries), block):
         similar = queries[start : start + block] @ candidates.T
         for number, line in enumerate(similar, start=start):
-            found, wrong = -np.sort(-line[right[number]]), np.delete(line, right[number])
-            if len(found) == 1:  # counting takes a tenth of the time that sorting takes
-                before = np.array([np.count_nonzero(wrong >= found)])
+            right_scores, wrong = -np.sort(-line[right[number]]), np.delete(line, right[number])
+            if len(right_scores) == 1:  # counting takes a tenth of the time that sorting takes
+                before = np.array([np.count_nonzero(wrong >= right_scores)])
             else:
-                before = len(wrong) - np.searchsorted(np.sort(wrong), found, side="left")
-            order = np.arange(1, len(found) + 1)
+                before = len(wrong) - np.searchsorted(np.sort(wrong), right_scores, side="left")
+            order = np.arange(1, len(right_scores) + 1)
             ranks[number], precision[number] = before[0] + 1, np.mean(order / (order + before))
     return ranks, precision
 

@@ -1,4 +1,4 @@
-"""From which probability on a class is said: chosen so that a metric is best on rows not trained on."""
+"""Decision thresholds of classes, tuned for a metric on held-out rows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ DECISIVE = ("accuracy", "balanced_accuracy", "macro_f1")
 def label_thresholds(
     probabilities: Tensor, target: Tensor, weight: Tensor | None = None
 ) -> list[float | None]:
-    """For each label the threshold of largest F1, the nearest to ½ of those; None where there are too few
-    rows.
+    """For each label the threshold of largest F1, of several the nearest to ½.
 
     Args:
         probabilities: ``(rows, classes)``.
         target: The same, 1 where the row has the label; rows that are not known are NaN.
         weight: ``(rows,)``, above 0, how much each row counts; by default all the same.
+
+    Returns:
+        A threshold per label; None for a label with fewer than ``FEWEST_ROWS`` rows with or without it.
     """
     known = ~target.isnan().any(dim=1)
     columns = probabilities[known].double().numpy().T, target[known].numpy().T
@@ -46,7 +48,7 @@ def _largest_f1(probability: np.ndarray, has: np.ndarray, weights: np.ndarray | 
     precision, recall, cuts = precision_recall_curve(has, probability, sample_weight=weights)
     both = precision[:-1] + recall[:-1]
     f1 = 2 * precision[:-1] * recall[:-1] / np.where(both > 0, both, 1)
-    # Anywhere between two neighbouring probabilities the same labels are said; the middle is the safest.
+    # Between two neighbouring probabilities the predicted labels are the same; the middle is the safest.
     middles = (cuts + np.concatenate([[0.0], cuts[:-1]])) / 2
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return _inside(float(middles[best[np.abs(middles[best] - 0.5).argmin()]]))
@@ -55,7 +57,7 @@ def _largest_f1(probability: np.ndarray, has: np.ndarray, weights: np.ndarray | 
 def class_thresholds(
     probabilities: Tensor, target: Tensor, metric: str, weight: Tensor | None = None
 ) -> list[float] | None:
-    """Thresholds that add up to one, by which ``argmax(probability / threshold)`` is best in ``metric``.
+    """Thresholds with sum 1 for which ``argmax(probability / threshold)`` is best in ``metric``.
 
     One class after the other is set while the others stay, as long as the metric rises; of two classes this
     finds the best threshold there is. A class of few rows keeps its own.
@@ -81,8 +83,8 @@ def class_thresholds(
     best = score((p / thresholds).argmax(axis=1), t, classes, metric, w)
     for _ in range(ROUNDS):
         before = best
-        for place in free:
-            thresholds, best = _set_one(p, t, thresholds, int(place), best, metric, w)
+        for index in free:
+            thresholds, best = _set_one(p, t, thresholds, int(index), best, metric, w)
         if best <= before:
             break
     return [_inside(value) for value in (thresholds / thresholds.sum()).tolist()]
@@ -92,26 +94,26 @@ def _set_one(
     p: np.ndarray,
     t: np.ndarray,
     thresholds: np.ndarray,
-    place: int,
+    index: int,
     best: float,
     metric: str,
     weights: np.ndarray | None,
 ) -> tuple[np.ndarray, float]:
     """The thresholds with that of one class set best, and what they reach."""
     scaled = p / thresholds
-    scaled[:, place] = -np.inf
+    scaled[:, index] = -np.inf
     other = scaled.argmax(axis=1)
-    # The class is said where its threshold lies below this.
-    limits = p[:, place] / scaled.max(axis=1)
-    found = thresholds
+    # The class is predicted where its threshold lies below this.
+    limits = p[:, index] / scaled.max(axis=1)
+    result = thresholds
     for value in _between(limits):
-        said = np.where(limits > value, place, other)
-        reached = score(said, t, p.shape[1], metric, weights)
-        nearer = abs(np.log(value / thresholds[place])) < abs(np.log(found[place] / thresholds[place]))
-        if reached > best + 1e-12 or (reached > best - 1e-12 and found is not thresholds and nearer):
-            best, found = max(best, reached), thresholds.copy()
-            found[place] = value
-    return found, best
+        predicted = np.where(limits > value, index, other)
+        reached = score(predicted, t, p.shape[1], metric, weights)
+        nearer = abs(np.log(value / thresholds[index])) < abs(np.log(result[index] / thresholds[index]))
+        if reached > best + 1e-12 or (reached > best - 1e-12 and result is not thresholds and nearer):
+            best, result = max(best, reached), thresholds.copy()
+            result[index] = value
+    return result, best
 
 
 def _between(limits: np.ndarray) -> np.ndarray:
@@ -125,17 +127,30 @@ def _between(limits: np.ndarray) -> np.ndarray:
 
 
 def score(
-    said: np.ndarray, target: np.ndarray, classes: int, metric: str, weights: np.ndarray | None = None
+    predicted: np.ndarray,
+    target: np.ndarray,
+    classes: int,
+    metric: str,
+    weights: np.ndarray | None = None,
 ) -> float:
-    """One metric of :mod:`polymodal.evaluation.metrics.class_metrics`, but quick."""
-    hit = said == target
+    """A metric of the predicted classes from their counts alone, which is faster than the metric itself.
+
+    Args:
+        predicted: ``(rows,)`` indices of the predicted classes.
+        target: ``(rows,)`` indices of the true classes.
+        classes: Number of classes.
+        metric: Name of a metric in :mod:`polymodal.evaluation.metrics.class_metrics`.
+        weights: ``(rows,)``; by default all rows count the same.
+    """
+    hit = predicted == target
     right = np.bincount(target[hit], None if weights is None else weights[hit], minlength=classes)
-    are, are_said = (np.bincount(places, weights, minlength=classes) for places in (target, said))
+    counts = (np.bincount(indices, weights, minlength=classes) for indices in (target, predicted))
+    true_counts, predicted_counts = counts
     if metric in _SCORES:
-        return float(_SCORES[metric](right, are, are_said))
+        return float(_SCORES[metric](right, true_counts, predicted_counts))
     additive = METRICS.named(metric).additive
     assert additive is not None
-    return float(additive.value(np.concatenate([right, are_said, are]).astype(float)))
+    return float(additive.value(np.concatenate([right, predicted_counts, true_counts]).astype(float)))
 
 
 _SCORES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {

@@ -10,7 +10,7 @@ CALIBRATION_BINS = 15
 
 
 def effective_rows(weights: np.ndarray) -> float:
-    """How many rows of equal weight say as much as these (Kish 1965): ``(Σ w)² / Σ w²``."""
+    """Effective sample size of weighted rows (Kish 1965): ``(Σ w)² / Σ w²``."""
     return float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0
 
 
@@ -37,8 +37,8 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.nda
     See Guo et al. 2017, equation 3.
     """
     edges = torch.linspace(0, 1, CALIBRATION_BINS + 1).numpy()  # as torchmetrics has them
-    place = np.searchsorted(edges, confidence, side="right").clip(1, CALIBRATION_BINS)
-    gap = np.bincount(place, weights * (right - confidence))
+    index = np.searchsorted(edges, confidence, side="right").clip(1, CALIBRATION_BINS)
+    gap = np.bincount(index, weights * (right - confidence))
     return float(np.abs(gap).sum() / weights.sum())
 
 
@@ -51,6 +51,6 @@ def rank_correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray)
 
 def middle_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Of each value the weight of all that are smaller, and half the weight of its equals."""
-    place = rankdata(values, method="dense").astype(int) - 1
-    own = np.bincount(place, weights)
-    return (np.cumsum(own) - own / 2)[place]
+    index = rankdata(values, method="dense").astype(int) - 1
+    own = np.bincount(index, weights)
+    return (np.cumsum(own) - own / 2)[index]

@@ -77,7 +77,7 @@ def partition(values: Any, most: int = MOST_VALUES) -> Partition:
 
     Args:
         values: Cells, ``(rows,)``: of Arrow, pandas, NumPy or a list. Numbers may be written as text.
-        most: How many values stand for themselves.
+        most: Number of values that have a subgroup of their own.
 
     Returns:
         Values by the number of their rows, the commonest first, or quarters in ascending order; then

@@ -173,8 +173,8 @@ class AudioEncoder(BackboneEncoder):
             waveform = add_noise(waveform, length, self.noise)
         values = values | {name: waveform}
         if "attention_mask" in values:
-            place = torch.arange(waveform.shape[1], device=waveform.device)
-            values["attention_mask"] = (place < length.unsqueeze(1)).to(values["attention_mask"].dtype)
+            index = torch.arange(waveform.shape[1], device=waveform.device)
+            values["attention_mask"] = (index < length.unsqueeze(1)).to(values["attention_mask"].dtype)
         return values, length
 
     def _vary_frames(self, frames: Tensor, mask: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,24 +192,24 @@ class AudioEncoder(BackboneEncoder):
         """Channels times the rows that the backbone leaves of the mel bins, found by running it once."""
         hidden = run_once(self.backbone, (1, 1, self.bins, self.bins))
         if hidden.dim() != 4:
-            kind, cure = self.config.model_type, "Convolutional types such as resnet can"
-            raise ConfigError(f"a model of type '{kind}' cannot read log-mel of any length. {cure}")
+            kind, fix = self.config.model_type, "Convolutional types such as resnet can"
+            raise ConfigError(f"a model of type '{kind}' cannot read log-mel of any length. {fix}")
         return hidden.shape[1] * hidden.shape[2]
 
     def _require_waveform(self) -> None:
         """Refuse a backbone from scratch that reads what only a checkpoint's feature extractor makes."""
         reads_waveform = self.backbone.main_input_name == "input_values"
         if not self.pretrained and (not reads_waveform or hasattr(self.config, "num_mel_bins")):
-            cure = "Give a checkpoint, or a type that reads waveforms (wav2vec2) or pictures (resnet)"
-            raise ConfigError(f"the model type '{self.config.model_type}' needs a feature extractor. {cure}")
+            fix = "Give a checkpoint, or a type that reads waveforms (wav2vec2) or pictures (resnet)"
+            raise ConfigError(f"the model type '{self.config.model_type}' needs a feature extractor. {fix}")
 
     def _require_samples(self) -> None:
         """Refuse changes of a waveform where the backbone reads what its feature extractor makes of it."""
         hears = self.backbone.main_input_name == "input_values" and not hasattr(self.config, "num_mel_bins")
         requested = "time_shift" if self.time_shift else "noise" if self.noise is not None else None
         if requested and not hears:
-            found = f"a model of type '{self.config.model_type}' reads what its feature extractor makes"
-            raise ConfigError(f"'{requested}' changes a waveform, and {found}. Leave it out")
+            reason = f"a model of type '{self.config.model_type}' reads what its feature extractor makes"
+            raise ConfigError(f"'{requested}' changes a waveform, and {reason}. Leave it out")
 
     def _steps(self, hidden: Tensor) -> Tensor:
         """``hidden`` in the order of time: AST's patches lie in a grid of frequency and time."""

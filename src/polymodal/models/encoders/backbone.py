@@ -227,7 +227,8 @@ def own_memory(model: nn.Module) -> None:
     """Move what lies in a mapped file to memory of its own, aligned as fresh weights are.
 
     MKL sums in another order where a matrix starts off a multiple of 16 bytes, so that a loaded model
-    would differ from the saved one in the last bits; and whoever writes the file anew would change it.
+    would differ from the saved one in the last bits; and a file that is written
+    again would change the loaded weights.
     """
     for tensor in [*model.parameters(), *model.buffers()]:
         if tensor.device.type == "cpu" and tensor.data_ptr() % 64:

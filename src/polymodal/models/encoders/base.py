@@ -23,7 +23,7 @@ from polymodal.utils.registry import Registry, accepted
 
 
 class Encoder(nn.Module):
-    """Base of all encoders; a subclass says its ``modality``, its ``width`` and how it is built again.
+    """Base of all encoders; a subclass declares its ``modality``, ``width`` and constructor settings.
 
     Attributes:
         modality: What it reads; it decides which tensors :meth:`forward` is given.
@@ -91,7 +91,7 @@ class Encoder(nn.Module):
 
     def settings(self) -> Settings:
         """The keyword arguments, JSON values all, that build this encoder again (without its weights)."""
-        raise TypeError(f"{type(self).__name__} does not say its settings")
+        raise TypeError(f"{type(self).__name__} does not define its settings")
 
     def count(self, *args: Any, **values: Any) -> Tensor:
         """How many tokens each item gives ``(items,)``, of one item or more as :meth:`forward` takes them."""
@@ -182,7 +182,7 @@ class EncoderRequest:
 
 
 def tuning(config: InputConfig) -> Settings:
-    """The arguments of a pretrained encoder that say which of its weights learn."""
+    """The arguments of a pretrained encoder that choose which of its weights are trained."""
     lora = config.lora.model_dump() if config.lora else None
     return {"freeze": config.freeze, "lora": lora, "unfreeze_last": config.unfreeze_last}
 
@@ -237,8 +237,8 @@ def pool_sequence(tokens: Tensor, mask: Tensor, limit: int) -> tuple[Tensor, Ten
     if tokens.shape[1] <= limit:
         return tokens, mask
     length = mask.sum(dim=1, keepdim=True).clamp(min=1)  # (items, 1)
-    place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(mask)
-    slot = torch.where(length > limit, place * limit // length, place).clamp(max=limit - 1)
+    index = torch.arange(tokens.shape[1], device=tokens.device).expand_as(mask)
+    slot = torch.where(length > limit, index * limit // length, index).clamp(max=limit - 1)
     weight = mask.to(tokens.dtype)
     count = tokens.new_zeros(len(tokens), limit).scatter_add(1, slot, weight)
     total = tokens.new_zeros(len(tokens), limit, tokens.shape[2])

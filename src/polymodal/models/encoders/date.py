@@ -13,7 +13,7 @@ from polymodal.utils.records import Settings
 class DateEncoder(Encoder):
     """A small network over the calendar numbers of a date, standardized and on circles.
 
-    A number that begins anew, such as the month, is its sine and cosine too, so that December is next to
+    A cyclic number, such as the month, is given as its sine and cosine too, so that December is next to
     January. The processor makes the numbers.
 
     Args:

@@ -136,12 +136,12 @@ class ImageEncoder(BackboneEncoder):
         config: Any = self.backbone.config
         if self.layer is None:
             return
-        found = f"'layer' is {self.layer}, and a model of type '{config.model_type}' has"
+        reason = f"'layer' is {self.layer}, and a model of type '{config.model_type}' has"
         if hasattr(config, "depths") or not hasattr(config, "num_hidden_layers"):
-            raise ConfigError(f"{found} stages of several widths. Leave it out, or choose one such as clip")
+            raise ConfigError(f"{reason} stages of several widths. Leave it out, or choose one such as clip")
         count = config.num_hidden_layers + 1  # and what goes into the first
         if not -count <= self.layer < count:
-            raise ConfigError(f"{found} {count} of them")
+            raise ConfigError(f"{reason} {count} of them")
 
     def _width(self) -> int:
         """Width of the tokens, found by running the backbone once."""
@@ -155,7 +155,7 @@ def known_levels(checkpoint: str) -> Levels:
 
 
 def own_size(config: Any) -> int | None:
-    """The side of the pictures that a backbone was configured for, where it says so."""
+    """The side of the pictures that a backbone was configured for, if its configuration has one."""
     size = getattr(config, "image_size", None)
     return size[0] if isinstance(size, (list, tuple)) else size
 

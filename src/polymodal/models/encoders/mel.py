@@ -15,8 +15,9 @@ QUIETEST = 1e-10
 class LogMel(nn.Module):
     """Waveform to log-mel frames: power spectrum, mel filters, log, each recording to mean 0 and deviation 1.
 
-    What is more than ``top_db`` below a recording's loudest moment counts as silence. How loud a room and a
-    microphone hum says little of what is heard, and where few speakers train, much of who speaks.
+    What is more than ``top_db`` below a recording's loudest moment counts as silence. The noise
+    level of a room and a microphone carries little about the content and, with few speakers in training,
+    much about who speaks.
 
     Args:
         rate: Samples a second.
@@ -60,8 +61,8 @@ class LogMel(nn.Module):
             )
             power = spectrum.real.square() + spectrum.imag.square()  # (items, frequencies, frames)
             mel = (power.transpose(1, 2) @ self.filters.float()).clamp(min=QUIETEST).log()
-        place = torch.arange(mel.shape[1], device=mel.device)
-        mask = place < (length.unsqueeze(1) // self.hop + 1)
+        index = torch.arange(mel.shape[1], device=mel.device)
+        mask = index < (length.unsqueeze(1) // self.hop + 1)
         keep = mask.unsqueeze(-1)
         loudest = mel.masked_fill(~keep, math.log(QUIETEST)).amax(dim=(1, 2), keepdim=True)
         mel = mel.maximum(loudest - self.top_db * math.log(10) / 10)

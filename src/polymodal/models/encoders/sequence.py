@@ -78,8 +78,8 @@ class SequenceEncoder(BackboneEncoder):
         self.masking, self.warp, self.equalize = masking, warp, equalize
         self.reads_picture = self.backbone.main_input_name == "pixel_values"
         if equalize and not self.reads_picture:
-            found = f"equalize is {equalize}, and a model of type '{self.config.model_type}'"
-            raise ConfigError(f"{found} supposes no order of the features. Leave it out, or give resnet")
+            reason = f"equalize is {equalize}, and a model of type '{self.config.model_type}'"
+            raise ConfigError(f"{reason} supposes no order of the features. Leave it out, or give resnet")
         if self.reads_picture:
             self.width = self._picture_width()
         else:
@@ -148,8 +148,8 @@ class SequenceEncoder(BackboneEncoder):
     def _own_sizes(cls, kind: str | os.PathLike[str], stretches: int) -> Settings:
         """What a backbone from scratch must have: no vocabulary, enough positions, one channel."""
         if isinstance(kind, os.PathLike) or is_checkpoint(kind):
-            cure = "Give a model type such as bert or resnet, and its sizes"
-            raise ConfigError(f"'{kind}' is a checkpoint, and none reads features. {cure}")
+            fix = "Give a model type such as bert or resnet, and its sizes"
+            raise ConfigError(f"'{kind}' is a checkpoint, and none reads features. {fix}")
         known = known_sizes(kind)
         if "vocab_size" not in known:
             sizes = SMALL_RESNET if kind == "resnet" else {}
@@ -177,8 +177,8 @@ class SequenceEncoder(BackboneEncoder):
         """Channels times the rows that the backbone leaves of the features, found by running it once."""
         hidden = run_once(self.backbone, (1, 1, self.features, self.length))
         if hidden.dim() != 4:
-            kind, cure = self.config.model_type, "Convolutional types such as resnet can"
-            raise ConfigError(f"a model of type '{kind}' cannot read features as a picture. {cure}")
+            kind, fix = self.config.model_type, "Convolutional types such as resnet can"
+            raise ConfigError(f"a model of type '{kind}' cannot read features as a picture. {fix}")
         return hidden.shape[1] * hidden.shape[2]
 
 

@@ -31,7 +31,7 @@ class TextEncoder(BackboneEncoder):
             trains one on its rows, and without rows takes bytes as tokens.
         max_length: Most tokens that are read of a text.
         word_dropout: In training, chance of each word to be left out, though never all of a text; 0 leaves
-            out nothing. The checkpoint's tokenizer, or ``tokenizer``, tells where words start.
+            out nothing. The checkpoint's tokenizer, or ``tokenizer``, defines where words start.
     """
 
     marks: Tensor
@@ -60,7 +60,7 @@ class TextEncoder(BackboneEncoder):
         self.tokenizer = tokenizer
         self.width: int = self.config.get_text_config().hidden_size
         longest = getattr(self.config.get_text_config(), "max_position_embeddings", None) or 512
-        longest = longest if longest > 0 else sys.maxsize  # XLNet says -1: its positions have no end
+        longest = longest if longest > 0 else sys.maxsize  # XLNet has -1: its positions are unlimited
         self.max_length = min(max_length or 128, longest)
         self.word_dropout = word_dropout
         if word_dropout:
@@ -109,17 +109,17 @@ class TextEncoder(BackboneEncoder):
         return values["attention_mask"].sum(dim=1).clamp(max=self.tokens)
 
     def _word_marks(self, is_loaded: bool) -> Tensor:
-        """What each token is to words; nothing yet where they are still to be loaded.
+        """Per token id its marks of a word, uint8 ``(vocabulary,)``; zeros until weights are loaded.
 
         Raises:
-            ConfigError: If there is nothing that tells.
+            ConfigError: If there is no tokenizer to read the words from.
         """
         size = getattr(self.config.get_text_config(), "vocab_size", None)
         tokenizer = self.tokenizer
         if tokenizer is None and self.checkpoint and size:
             tokenizer = load_pretrained(AutoTokenizer, self.checkpoint)
         if size is None or (tokenizer is None and not is_loaded):
-            cure = "Leave it out, or give a tokenizer" if size else "Leave it out"
-            found = f"a model of type '{self.config.model_type}' comes without words"
-            raise ConfigError(f"'word_dropout' leaves out words, and {found}. {cure}")
+            fix = "Leave it out, or give a tokenizer" if size else "Leave it out"
+            reason = f"a model of type '{self.config.model_type}' comes without words"
+            raise ConfigError(f"'word_dropout' leaves out words, and {reason}. {fix}")
         return word_marks(tokenizer, size) if tokenizer else torch.zeros(size, dtype=torch.uint8)

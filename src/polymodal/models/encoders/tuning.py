@@ -110,8 +110,8 @@ def _linear_layers(backbone: PreTrainedModel, targets: list[str] | None) -> list
     for target in targets:
         if not any(f".{name}".endswith(f".{target}") for name in known):
             ends = dict.fromkeys(name.rpartition(".")[2] for name in known)
-            cure = did_you_mean(target, ends)
-            raise ConfigError(f"a model of type '{kind}' has no linear layer '{target}' for lora. {cure}")
+            fix = did_you_mean(target, ends)
+            raise ConfigError(f"a model of type '{kind}' has no linear layer '{target}' for lora. {fix}")
     return [name for name in known if any(f".{name}".endswith(f".{target}") for target in targets)]
 
 

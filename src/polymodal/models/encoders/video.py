@@ -37,7 +37,7 @@ class VideoEncoder(BackboneEncoder):
     ViViT, TimeSformer) reads the clip. Either way the tokens lie in a grid of frames, rows and columns.
 
     A picture backbone from scratch sees each frame beside its difference to the frame before (the RGB
-    difference of Wang et al. 2016, section 3.2), in three more channels that are nought for the first frame:
+    difference of Wang et al. 2016, section 3.2), in three more channels that are zero for the first frame:
     movement shows in no single frame, and is hard to learn from positions alone where clips are few.
     ``num_channels=3`` leaves the difference out. A checkpoint of pictures sees what it was trained on, the
     frames alone.

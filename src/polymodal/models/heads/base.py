@@ -17,7 +17,7 @@ from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
 IGNORED = -100
-"""What stands for an empty target of a classification (an empty number or list of labels is NaN)."""
+"""Target value of a classification row without a label (an empty number or list of labels is NaN)."""
 
 
 class Head(nn.Module):
@@ -150,8 +150,10 @@ def divisor(total: Tensor) -> Tensor:
 
 def takes_weights(kind: type[Head]) -> bool:
     """Whether the losses of such heads can be weighted row by row."""
-    found = [inspect.signature(method).parameters for method in (kind.loss, kind.normalizer)]
-    return all("weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values()) for names in found)
+    parameters = [inspect.signature(method).parameters for method in (kind.loss, kind.normalizer)]
+    return all(
+        "weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values()) for names in parameters
+    )
 
 
 HEADS: Registry[type[Head]] = Registry("head", group="polymodal.heads", base=Head)
@@ -183,7 +185,7 @@ def check_thresholds(thresholds: list[float], classes: int) -> None:
 
 def probability_columns(name: str, classes: list[str], answer: Tensor) -> dict[str, Any]:
     """A column a class, ``<target>_probability_<class>``."""
-    return {f"{name}_probability_{c}": answer[:, place].numpy() for place, c in enumerate(classes)}
+    return {f"{name}_probability_{c}": answer[:, index].numpy() for index, c in enumerate(classes)}
 
 
 def per_class(values: Any, classes: int, name: str) -> Tensor:

@@ -35,8 +35,8 @@ class Classifier(Head):
         classes: Their number, or their names in the order of the logits.
         class_weights: A factor for each class's loss.
         label_smoothing: Probability that the loss gives to the other classes.
-        thresholds: One a class: the class is said whose probability is the largest multiple of its own.
-            Equal ones, or none, say the likeliest.
+        thresholds: One per class: the predicted class has the largest ratio of probability to threshold. With
+            equal thresholds, or none, it is the most probable class.
         weight: Share of this target in the model's loss.
         dropout: Before the last layer.
     """
@@ -104,7 +104,7 @@ class Classifier(Head):
         return {} if of_answer is None else {name: of_answer}
 
     def decide(self, answer: Tensor) -> dict[str, Tensor]:
-        """``predicted`` ``(batch,)``, the place of the class that is said."""
+        """``predicted`` ``(batch,)``, the index of the predicted class."""
         scaled = answer if self.thresholds is None else answer / answer.new_tensor(self.thresholds)
         return {"predicted": scaled.argmax(dim=1)}
 
@@ -112,11 +112,11 @@ class Classifier(Head):
         """``<target>``, ``<target>_confidence``: its probability; and one a class on demand."""
         predicted = self.decide(answer)["predicted"]
         confidence = answer.gather(1, predicted.unsqueeze(1)).squeeze(1)
-        said = {
-            name: [self.classes[place] for place in predicted.tolist()],
+        columns = {
+            name: [self.classes[index] for index in predicted.tolist()],
             f"{name}_confidence": confidence.numpy(),
         }
-        return said | (probability_columns(name, self.classes, answer) if probabilities else {})
+        return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
 
     def settings(self) -> Settings:
         """See :class:`Head`."""

@@ -33,7 +33,7 @@ class MultilabelClassifier(Head):
     Args:
         classes: Their number, or their names in the order of the logits.
         pos_weight: A factor for each class's loss where the row has it, as PyTorch names it.
-        thresholds: The probability from which a class is said, one for all or one a class.
+        thresholds: The probability from which a class is predicted, one for all or one per class.
         weight: Share of this target in the model's loss.
         dropout: Before the last layer.
     """
@@ -100,15 +100,15 @@ class MultilabelClassifier(Head):
         return own | {f"{name}_confidence": pa.list_(pa.float32())}
 
     def decide(self, answer: Tensor) -> dict[str, Tensor]:
-        """``predicted`` ``(batch, classes)`` bool, the classes that are said."""
+        """``predicted`` ``(batch, classes)`` bool, the predicted classes."""
         return {"predicted": answer >= answer.new_tensor(self.thresholds)}
 
     def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
         """``<target>``: a list of classes; ``<target>_confidence``: their probabilities; and one a class."""
-        said = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
+        predicted = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
         columns: dict[str, Any] = {
-            name: [[self.classes[place] for place in places] for places in said],
-            f"{name}_confidence": [answer[row, places].tolist() for row, places in enumerate(said)],
+            name: [[self.classes[index] for index in indices] for indices in predicted],
+            f"{name}_confidence": [answer[row, indices].tolist() for row, indices in enumerate(predicted)],
         }
         return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
 

@@ -15,7 +15,7 @@ from polymodal.models.heads.base import HEADS, Head, divisor, weighed
 from polymodal.utils.records import Settings
 
 LARGEST_LOG = 80.0
-"""Beyond e^80 a float is infinite, and an untrained model may well say so."""
+"""Largest predicted logarithm: an untrained model may exceed e^88, where a 32-bit float is infinite."""
 
 
 @HEADS.register("regression")

@@ -53,7 +53,7 @@ class CellCorruptions(Generic[R]):
     """The corruptions of the cells of one modality, and how these cells are decoded for them.
 
     This base is the default for a modality without an entry in :data:`CORRUPTIONS`: it has no corruptions,
-    and the report says that noise is not supported for the modality.
+    and the report states that noise is not supported for the modality.
 
     Args:
         reader: Of the input.

@@ -24,7 +24,7 @@ from polymodal.robustness.corruptions.base import CORRUPTIONS, Apply, CellCorrup
 Picture = TypeVar("Picture", Image.Image, np.ndarray)
 GRAY = 128
 MOST_SIDE = 448
-"""The shorter side of a picture for an encoder that does not say what size it sees."""
+"""The shorter side of a picture for an encoder without a size of its own."""
 
 
 def blur(picture: Picture, share: float, random: np.random.Generator) -> Picture:

@@ -23,18 +23,18 @@ def mistype(text: str, share: float, random: np.random.Generator) -> str:
     """
     letters = [letter for letter in text if not letter.isspace()]
     typed, skip = list(text), -1
-    for place in np.flatnonzero(random.random(len(text)) < share).tolist():
-        if place == skip or text[place].isspace():
+    for index in np.flatnonzero(random.random(len(text)) < share).tolist():
+        if index == skip or text[index].isspace():
             continue
-        kind, follows = int(random.integers(KINDS)), place + 1 < len(text)
+        kind, follows = int(random.integers(KINDS)), index + 1 < len(text)
         if kind == 0:
-            typed[place] = ""
+            typed[index] = ""
         elif kind == 1:
-            typed[place] = 2 * text[place]
+            typed[index] = 2 * text[index]
         elif kind == 2 and follows:
-            typed[place], typed[place + 1], skip = text[place + 1], text[place], place + 1
+            typed[index], typed[index + 1], skip = text[index + 1], text[index], index + 1
         else:
-            typed[place] = letters[int(random.integers(len(letters)))]
+            typed[index] = letters[int(random.integers(len(letters)))]
     wrong = "".join(typed)
     return text if not wrong or wrong.isspace() else wrong  # an empty text would be a missing cell
 
