@@ -27,10 +27,10 @@ class RowDataset(Dataset):
         cache: Keeps what was read.
         targets: Targets to read as well.
         dropout: Chance that a row's input is left out, for training; at least one input stays.
-        seed: Of the dropout, which hangs on seed, epoch and row alone, so that a resumed run repeats it.
+        seed: Of the dropout, which depends on seed, epoch and row alone, so that a resumed run repeats it.
         numbers: Of the rows in their file, from 0, for messages.
         skip: Give a row that cannot be read as one that lacks every input and target, with its ``problems``.
-        weight: Column that says how much each row counts.
+        weight: Column with the weight of each row.
 
     Attributes:
         weights: ``(rows,)`` what each row counts, float64; None where all count the same.
@@ -69,12 +69,12 @@ class RowDataset(Dataset):
         Raises:
             DataError: Every cell that holds no weight, unless rows are skipped.
         """
-        self.weights, found = read_weights(self.table, column)
+        self.weights, invalid = read_weights(self.table, column)
         self._no_weight = {
             index: weight_problem(self.table.name, int(self.numbers[index]), column, what)
-            for index, what in found.items()
+            for index, what in invalid.items()
         }
-        if found and not self.skip:
+        if invalid and not self.skip:
             raise DataError(list(self._no_weight.values()))
 
     def __len__(self) -> int:
@@ -96,8 +96,8 @@ class RowDataset(Dataset):
         columns = self._data[[max(index, ~index) for index in indices]]
         rows: list[Row] = []
         problems: list[Problem] = []
-        for place, index in enumerate(map(int, indices)):
-            cells = {name: column[place] if index >= 0 else None for name, column in columns.items()}
+        for position, index in enumerate(map(int, indices)):
+            cells = {name: column[position] if index >= 0 else None for name, column in columns.items()}
             kept, wrong = self.processor.read_row(cells, self.targets, self.table.root, self.cache)
             self.notes.update(kept.pop("notes", ()))
             bad = place_problems(wrong, self.table.name, int(self.numbers[index])) if wrong else []
@@ -121,8 +121,8 @@ class RowDataset(Dataset):
         present = [name for name, cell in row["cells"].items() if cell is not None]
         chance = np.random.default_rng((self.seed, self.epoch, row["index"])).random(len(present) + 1)
         stays = int(chance[-1] * len(present))
-        for place, name in enumerate(present):
-            if chance[place] < self.dropout and (place != stays or (chance[:-1] >= self.dropout).any()):
+        for index, name in enumerate(present):
+            if chance[index] < self.dropout and (index != stays or (chance[:-1] >= self.dropout).any()):
                 row["cells"][name] = None
 
 
@@ -137,8 +137,8 @@ class Collator:
     Args:
         processor: Pads.
         form: See :meth:`PolymodalProcessor.collate`.
-        for_objectives: Add what objectives ask for: by input ``contents`` ``(batch,)``, numbers that are
-            equal where rows hold the same, and ``draws`` ``(batch,)``, what chance hangs on.
+        for_objectives: Add what objectives need: by input ``contents`` ``(batch,)``, numbers that are
+            equal where rows hold the same, and ``draws`` ``(batch,)``, seeds of the random draws per row.
     """
 
     def __init__(

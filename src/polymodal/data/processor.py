@@ -104,11 +104,11 @@ class PolymodalProcessor(ProcessorMixin):
             return self._read_item(reader, cell, root, cache)
         check_count(cell, reader.modality, reader.items)
         kept = []
-        for place, item in each_item(cell, reader.modality):
+        for index, item in each_item(cell, reader.modality):
             try:
                 kept.append(self._read_item(reader, item, root, cache))
             except MediaError as error:
-                raise of_item(error, place) from error
+                raise of_item(error, index) from error
         return kept or None
 
     @staticmethod
@@ -186,7 +186,7 @@ class PolymodalProcessor(ProcessorMixin):
     def batch(self, rows: Sequence[Row], *, form: Form = "items") -> dict[str, Any]:
         """``index`` ``(batch,)``, ``inputs`` and ``targets`` of rows that were read, at least one.
 
-        Where the rows have weights, ``weight`` ``(batch,)`` says what each counts.
+        Where the rows have weights, ``weight`` ``(batch,)`` is the weight of each.
         """
         targets = {
             name: self.targets[name].collate([row["targets"][name] for row in rows])
@@ -222,9 +222,9 @@ class PolymodalProcessor(ProcessorMixin):
                 values = reader.collate_dense([item for items in filled for item in items])
                 inputs[name] = {"present": present, **values}
                 continue
-            placed = [(place, item) for place, items in enumerate(kept) for item in items]
+            placed = [(index, item) for index, items in enumerate(kept) for item in items]
             if placed or form == "idle":
-                rows = torch.tensor([place for place, _ in placed], dtype=torch.long)
+                rows = torch.tensor([index for index, _ in placed], dtype=torch.long)
                 items = [item for _, item in placed] or [self._blank(name)]
                 inputs[name] = {"row": rows, **reader.collate(items)}
         return inputs
@@ -285,8 +285,8 @@ class PolymodalProcessor(ProcessorMixin):
         try:
             content = read_json(folder / FILE)
             readers = []
-            for place, entry in enumerate(content["readers"]):
-                part = folder / f"reader_{place}" if entry["part"] else None
+            for index, entry in enumerate(content["readers"]):
+                part = folder / f"reader_{index}" if entry["part"] else None
                 readers.append(load_reader(entry["modality"], entry["settings"], part))
                 check_settings(entry["modality"], {"items": entry.get("items", MOST_ITEMS)})
                 readers[-1].items = entry.get("items", MOST_ITEMS)

@@ -1,7 +1,7 @@
 """Training rows without what few of them hold: rare values go before anything is learned from them.
 
 A run folder keeps names of categories and classes, words of a vocabulary and edges of bins. Each of those is
-then held by at least ``rows`` training rows, as k-anonymity asks of published values (Sweeney 2002). This
+then held by at least ``rows`` training rows, as k-anonymity requires of published values (Sweeney 2002). This
 bounds what the files of a run spell out; it does not bound what weights remember.
 """
 

@@ -1,4 +1,4 @@
-"""``data.sample_weight``: the column that says how much each row counts, read and checked."""
+"""``data.sample_weight``: the column with the weight of each row, read and checked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ CURE = "Correct the cell; 0 lets the row count nothing."
 
 
 def read_weights(table: Table, column: str) -> tuple[np.ndarray, dict[int, str]]:
-    """What each row of ``table`` counts, and which cells hold no weight.
+    """The weight of each row of ``table``, and the cells that hold none.
 
     Returns:
-        ``weights (rows,)`` float64, 0 where the cell holds none, and by index what stands there instead.
+        ``weights (rows,)`` float64, 0 where the cell holds none, and by index of such a row a
+        description of its cell.
 
     Raises:
         KeyError: If there is no such column.
@@ -32,11 +33,11 @@ def read_weights(table: Table, column: str) -> tuple[np.ndarray, dict[int, str]]
     is_weight[bad] = False
     wrong, unread = np.flatnonzero(~is_weight), set(bad.tolist())
     cells = values.take(wrong).to_pylist()
-    found = {
+    invalid = {
         index: "an empty cell" if np.isnan(numbers[index]) and index not in unread else repr(cell)
         for index, cell in zip(wrong.tolist(), cells, strict=True)
     }
-    return np.where(is_weight, numbers, 0.0), found
+    return np.where(is_weight, numbers, 0.0), invalid
 
 
 def weight_problem(file: str, row: int, column: str, found: str) -> Problem:
@@ -51,8 +52,8 @@ def require_weights(table: Table, column: str) -> None:
         DataError: If there is no such column.
     """
     if column not in table.columns:
-        found, cure = f"no column '{column}' of weights", did_you_mean(column, table.columns)
-        raise DataError(Problem(file=table.name, found=found, cure=cure))
+        reason, fix = f"no column '{column}' of weights", did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=reason, cure=fix))
 
 
 def check_weights(parts: Parts, column: str, targets: Iterable[str]) -> tuple[list[Problem], list[Problem]]:
@@ -63,19 +64,17 @@ def check_weights(parts: Parts, column: str, targets: Iterable[str]) -> tuple[li
     problems: list[Problem] = []
     warnings: list[Problem] = []
     for split in parts.having(column):
-        weights, found = read_weights(parts.tables[split], column)
+        weights, invalid = read_weights(parts.tables[split], column)
         problems += [
             parts.problem(split, index, column, what, expected=EXPECTED, cure=CURE)
-            for index, what in found.items()
+            for index, what in invalid.items()
         ]
-        if found:
+        if invalid:
             continue
         if not weights.any():
             nothing = f"the weights of all {len(weights)} {split} rows are 0"
-            cure = "Give some of them a weight above 0."
-            problems.append(
-                parts.problem(split, None, column, nothing, expected="rows that count", cure=cure)
-            )
+            fix = "Give some of them a weight above 0."
+            problems.append(parts.problem(split, None, column, nothing, expected="rows that count", cure=fix))
             continue
         (warnings if split == "test" else problems).extend(_uncounted(parts, split, column, weights, targets))
     return problems, warnings
@@ -89,9 +88,9 @@ def _uncounted(
     for name in targets:
         known = ~parts.empty(split, name) if name in parts.tables[split].columns else np.zeros(0, dtype=bool)
         if known.any() and not weights[known].any():
-            found = f"no {split} row with an answer has a weight above 0"
-            cure = f"Give some of them one in the column '{column}'."
-            problems.append(parts.problem(split, None, name, found, cure=cure))
+            reason = f"no {split} row with an answer has a weight above 0"
+            fix = f"Give some of them one in the column '{column}'."
+            problems.append(parts.problem(split, None, name, reason, cure=fix))
     return problems
 
 
@@ -99,7 +98,7 @@ def describe_weights(parts: Parts, column: str) -> str:
     """The range of the weights in words; nothing where a cell holds none."""
     read = [read_weights(parts.tables[split], column) for split in parts.having(column)]
     weights = np.concatenate([weights for weights, _ in read])
-    if any(found for _, found in read) or not weights.any():
+    if any(invalid for _, invalid in read) or not weights.any():
         return ""
     positive = weights[weights > 0]
     zeros = f", {len(weights) - len(positive):,} rows are 0" if len(positive) < len(weights) else ""

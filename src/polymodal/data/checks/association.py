@@ -12,12 +12,12 @@ BITS = 20  # that rows which agree by chance would have to get right
 
 
 def codes_of(labels: np.ndarray) -> np.ndarray:
-    """Whole numbers from 0 that stand for ``labels`` ``(rows,)``, in the order in which they first occur."""
+    """Codes from 0 of ``labels`` ``(rows,)``, in the order in which they first occur."""
     return pd.factorize(labels)[0].astype(np.int64)
 
 
 def wrong_by_value(values: np.ndarray, classes: np.ndarray) -> tuple[int, int]:
-    """Rows that are wrong if each value says its commonest class, and if all rows say the commonest.
+    """Errors in rows of two predictors: the commonest class of each value, and the commonest class of all.
 
     Args:
         values: Codes ``(rows,)`` from 0.
@@ -31,7 +31,7 @@ def wrong_by_value(values: np.ndarray, classes: np.ndarray) -> tuple[int, int]:
 
 
 def is_renaming(values: np.ndarray, classes: np.ndarray) -> bool:
-    """Whether each value stands with one class and each class with one value, and enough of them repeat."""
+    """Whether values and classes map one to one, and enough of them repeat."""
     width = int(classes.max()) + 1
     distinct = int(values.max()) + 1
     if distinct != width or len(np.unique(values * width + classes)) != distinct:
@@ -43,7 +43,7 @@ def is_renaming(values: np.ndarray, classes: np.ndarray) -> bool:
 def changes_in_order(numbers: np.ndarray, classes: np.ndarray) -> tuple[int, float]:
     """How often the class changes from row to row where rows are sorted by ``numbers``; how often by chance.
 
-    Rows of equal numbers stand in a random order, so that a number of few values does not seem to sort them.
+    Rows of equal numbers are in a random order, so that a number of few values does not seem to sort them.
 
     Args:
         numbers: ``(rows,)``.
@@ -85,9 +85,9 @@ def dependence(x: np.ndarray, y: np.ndarray) -> float:
     """
     rows = len(x)
     random = np.random.default_rng(0).random(rows)
-    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
+    _, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     below = np.cumsum(counts)  # rows of at most each value
-    order = place[np.lexsort((random, x))]
+    order = index[np.lexsort((random, x))]
     above = rows - below + counts  # rows of at least each value
     spread = 2 * float((above * (rows - above) * counts).sum()) / rows
     if not spread:

@@ -1,4 +1,4 @@
-"""The check before the first step: what a fit would see, what it would trip over, each with its cure."""
+"""The check before a fit: what it would read, and its problems and warnings, each with a fix."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from polymodal.utils.records import JsonObject
 
 @dataclass
 class ColumnReport:
-    """What one column is, and what stands in it.
+    """The role, modality and content of one column.
 
     Attributes:
         column: Its name.
@@ -97,7 +97,7 @@ def check(
     alike: Sequence[str] | None = None,
     readers: Mapping[str, Reader] | None = None,
 ) -> CheckReport:
-    """Read all a fit would read, and say what is wrong with it.
+    """Read all a fit would read, and report its problems and warnings.
 
     Args:
         splits: ``train``, and ``validation`` and ``test`` where they are there.
@@ -106,7 +106,7 @@ def check(
         decode: Reads an item of a media cell, given input, settings, item and folder; raises ``MediaError``.
         progress: Wraps a loop, given what it is about and its length, to show how far it is.
         row_numbers: For each split, its rows' places in the user's file, from 0.
-        every: Name every row that is at fault, also where one line could stand for many.
+        every: Name every row that is at fault, even where one line could summarise many.
         alike: Columns in which rows of two splits must not be equal; by default the inputs.
         readers: Of the inputs; they know how much of a cell is kept.
     """
@@ -143,7 +143,7 @@ def check(
 
 
 def _repeated(parts: Parts, inputs: list[str], alike: Sequence[str] | None) -> list[Problem]:
-    """Warnings of rows, and of media, that stand in two splits."""
+    """Warnings of rows, and of media, that are in two splits."""
     contents = Contents(parts, inputs)
     repeated = duplicates(parts, inputs if alike is None else alike, contents)
     media = [name for name in inputs if is_media(parts.roles[name]) and parts.having(name)]
@@ -159,7 +159,7 @@ def _check_columns(
     progress: Progress | None,
     readers: Mapping[str, Reader],
 ) -> dict[str, str]:
-    """Check each input and target that is there; what stands in it, in words."""
+    """Check each input and target that is there; a description of the content by column."""
     details = {}
     for name, config in declaration.inputs.items():
         if parts.train.has(name):
@@ -207,13 +207,11 @@ def _white(reader: Reader | None) -> str:
 def _check_rows(parts: Parts, table: str) -> list[Problem]:
     problems = []
     if len(parts.train) < FEWEST_ROWS:
-        found = f"{len(parts.train)} rows to train on"
-        problems.append(Problem(file=table, found=found, expected="two or more", cure="Give more rows."))
+        reason = f"{len(parts.train)} rows to train on"
+        problems.append(Problem(file=table, found=reason, expected="two or more", cure="Give more rows."))
     if not len(parts.tables.get("validation", ())):
-        cure = "Give more rows, a larger data.validation, or mark rows 'val' in the split column."
-        problems.append(
-            Problem(file=table, found="no rows for validation", expected="one or more", cure=cure)
-        )
+        fix = "Give more rows, a larger data.validation, or mark rows 'val' in the split column."
+        problems.append(Problem(file=table, found="no rows for validation", expected="one or more", cure=fix))
     return problems
 
 

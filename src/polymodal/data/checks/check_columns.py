@@ -34,22 +34,22 @@ class Findings:
 
 
 def check_input(parts: Parts, name: str, findings: Findings) -> str:
-    """Problems and warnings of one input; what stands in it, in words."""
+    """Add the problems and warnings of one input; a description of its content."""
     nothing = parts.empty("train", name)
     share = float(nothing.mean())
     if nothing.all():
-        found = f"all {len(nothing)} training cells are empty"
-        cure = "Leave the column out of the inputs, or fill it."
-        findings.problems.append(parts.problem("train", None, name, found, cure=cure))
+        reason = f"all {len(nothing)} training cells are empty"
+        fix = "Leave the column out of the inputs, or fill it."
+        findings.problems.append(parts.problem("train", None, name, reason, cure=fix))
     elif share > MOSTLY_EMPTY:
-        found = f"{nothing.sum()} of {len(nothing)} training cells are empty"
+        reason = f"{nothing.sum()} of {len(nothing)} training cells are empty"
         findings.warnings.append(
-            parts.problem("train", None, name, found, cure="It can teach the model little.")
+            parts.problem("train", None, name, reason, cure="It can teach the model little.")
         )
     holds = parts.holds(name)
     if holds is Content.NUMBER:
-        cure = "Correct the cell, leave it empty, or read the column as text or category."
-        findings.problems += _no_numbers(parts, name, cure)
+        fix = "Correct the cell, leave it empty, or read the column as text or category."
+        findings.problems += _no_numbers(parts, name, fix)
         return describe_numbers(parts, name)
     if holds is Content.CATEGORY:
         findings.warnings += _unseen(parts, name, "categories", "They are read as 'another category'.")
@@ -63,13 +63,13 @@ def _no_numbers(parts: Parts, name: str, cure: str) -> list[Problem]:
     for split in parts.having(name):
         values = parts.tables[split].values(name)
         for index in parts.numbers(split, name)[1]:
-            found = repr(values[int(index)].as_py())
+            reason = repr(values[int(index)].as_py())
             mend = (
-                "Write it as the others are, nothing between thousands." if _has_separators(found) else cure
+                "Write it as the others are, nothing between thousands." if _has_separators(reason) else cure
             )
             written = parts.formats.get(name)
             expected = f"a number, written as {written}" if written else "a number"
-            problems.append(parts.problem(split, int(index), name, found, expected=expected, cure=mend))
+            problems.append(parts.problem(split, int(index), name, reason, expected=expected, cure=mend))
     return problems
 
 
@@ -91,16 +91,16 @@ def _has_separators(found: str) -> bool:
 
 
 def _unseen(parts: Parts, name: str, what: str, cure: str) -> list[Problem]:
-    """What to say of each split with labels that training never saw."""
+    """A warning for each split with labels that training never saw."""
     known = {*parts.labels("train", name), ""}
     warnings = []
     for split in parts.having(name):
         labels = parts.labels(split, name)
         new = [index for index, label in enumerate(labels) if label not in known]
         if new:
-            found = f"{what} that training never saw: {named(sorted({labels[index] for index in new}))}"
-            found += f" ({len(new)} of {len(labels)} {split} rows)"
-            warnings.append(parts.problem(split, new[0], name, found, cure=cure))
+            reason = f"{what} that training never saw: {named(sorted({labels[index] for index in new}))}"
+            reason += f" ({len(new)} of {len(labels)} {split} rows)"
+            warnings.append(parts.problem(split, new[0], name, reason, cure=cure))
     return warnings
 
 
@@ -126,22 +126,22 @@ def check_target(parts: Parts, name: str, findings: Findings) -> str:
     """Problems and warnings of one target; its classes or range, in words."""
     is_classes = parts.holds(name) is Content.CATEGORY
     if not is_classes:
-        cure = "Correct the cell or leave it empty, or set the target's task to classification."
-        findings.problems += _no_numbers(parts, name, cure) + _refused(parts, name)
+        fix = "Correct the cell or leave it empty, or set the target's task to classification."
+        findings.problems += _no_numbers(parts, name, fix) + _refused(parts, name)
     filled = ~parts.empty("train", name)
     labels, counts = np.unique(parts.labels("train", name)[filled].astype(str), return_counts=True)
     if filled.sum() < FEWEST_ROWS:
         none = f"all {len(filled)} training cells are empty"
-        found = f"only {filled.sum()} training row has an answer" if filled.any() else none
-        cure = "Name another target, or fill it."
+        reason = f"only {filled.sum()} training row has an answer" if filled.any() else none
+        fix = "Name another target, or fill it."
         findings.problems.append(
-            parts.problem("train", None, name, found, expected="answers to learn", cure=cure)
+            parts.problem("train", None, name, reason, expected="answers to learn", cure=fix)
         )
     elif len(labels) == 1:
-        found = f"every training row is '{labels[0]}'"
+        reason = f"every training row is '{labels[0]}'"
         expected = "two classes or more" if is_classes else "numbers that differ"
-        cure = "Name another target, or add rows of others."
-        findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=cure))
+        fix = "Name another target, or add rows of others."
+        findings.problems.append(parts.problem("train", None, name, reason, expected=expected, cure=fix))
     answers = ~parts.empty("validation", name) if "validation" in parts.having(name) else np.array([])
     if filled.sum() >= FEWEST_ROWS:
         check_validation(parts, name, answers, findings)
@@ -162,36 +162,36 @@ def _hardly_repeat(parts: Parts, name: str, labels: np.ndarray, findings: Findin
     is_single = rows >= FEWEST_SINGLE and len(names) >= SINGLE_SHARE * rows
     if not is_single and form_of(names) != "dates":
         return False
-    what, cure = looks_like(names)
-    found = f"{len(names)} different answers in {rows} rows, which look like {what}: {named(names)}"
-    problem = parts.problem("train", None, name, found, expected="classes that come back", cure=cure)
+    what, fix = looks_like(names)
+    reason = f"{len(names)} different answers in {rows} rows, which look like {what}: {named(names)}"
+    problem = parts.problem("train", None, name, reason, expected="classes that come back", cure=fix)
     is_refused = is_single or len(names) > MOST_DATES
     (findings.problems if is_refused else findings.warnings).append(problem)
     return is_refused
 
 
 def below_zero(parts: Parts, name: str) -> list[Problem]:
-    """What to say of each split whose numbers have no logarithm of 1 + x that can be learnt."""
+    """A warning for each split with numbers below 0, whose logarithm of 1 + x cannot be learnt."""
     warnings = []
     for split in parts.having(name):
         rows = np.flatnonzero(parts.numbers(split, name)[0] < 0)
         if len(rows):
-            found = f"{len(rows)} of the numbers are below 0, and 'transform: log' takes them for 0"
-            cure = "Leave such cells empty if they stand for unknown amounts"
-            warnings.append(parts.problem(split, int(rows[0]), name, found, cure=cure))
+            reason = f"{len(rows)} of the numbers are below 0, and 'transform: log' takes them for 0"
+            fix = "Leave such cells empty if they stand for unknown amounts"
+            warnings.append(parts.problem(split, int(rows[0]), name, reason, cure=fix))
     return warnings
 
 
 def check_validation(
     parts: Parts, name: str, answers: np.ndarray, findings: Findings, what: str = "an answer"
 ) -> None:
-    """Say where none of the validation rows has an answer: ``answers`` ``(rows,)`` bool."""
+    """Report that none of the validation rows has an answer: ``answers`` ``(rows,)`` bool."""
     if not len(answers) or answers.any():
         return
-    cure = "Without one no epoch can be told to be better than another."
+    fix = "Without one no epoch can be told to be better than another."
     several = sum(target_content(role) is not None for role in parts.roles.values()) > 1
-    place = findings.warnings if several else findings.problems
-    place.append(parts.problem("validation", None, name, f"no validation row has {what}", cure=cure))
+    problems = findings.warnings if several else findings.problems
+    problems.append(parts.problem("validation", None, name, f"no validation row has {what}", cure=fix))
 
 
 def check_rare(parts: Parts, name: str, counts: Mapping[str, int], findings: Findings) -> None:
@@ -199,7 +199,7 @@ def check_rare(parts: Parts, name: str, counts: Mapping[str, int], findings: Fin
     rare = [label for label, count in counts.items() if count < FEW_ROWS_A_CLASS]
     if rare:
         few = f"fewer than {FEW_ROWS_A_CLASS} training rows"
-        found = f"{len(rare)} of {len(counts)} classes have {few}: {named(rare)}"
+        reason = f"{len(rare)} of {len(counts)} classes have {few}: {named(rare)}"
         findings.warnings.append(
-            parts.problem("train", None, name, found, cure="They will hardly be learnt.")
+            parts.problem("train", None, name, reason, cure="They will hardly be learnt.")
         )

@@ -42,8 +42,8 @@ def combined_giveaways(parts: Parts, inputs: Sequence[str], target: str) -> list
     if not names:
         return []
     others = " and ".join(f"'{name}'" for name in names[1:6])
-    found = f"with {others} it gives the target '{target}': {what}"
-    return [parts.problem("train", None, names[0], found, cure=CURE)]
+    reason = f"with {others} it gives the target '{target}': {what}"
+    return [parts.problem("train", None, names[0], reason, cure=CURE)]
 
 
 def _numbers(parts: Parts, inputs: Sequence[str]) -> dict[str, np.ndarray]:
@@ -60,16 +60,16 @@ def _of_a_number(numbers: dict[str, np.ndarray], wanted: np.ndarray) -> tuple[li
     names, columns, wanted = _whole_rows(numbers, wanted)
     added, share = _added(columns, wanted)
     if len(added) > 1:
-        found = f"it is a sum of them, each times a number (R² {share:.4f} in {len(wanted)} rows)"
-        return [names[place] for place in added], found
+        reason = f"it is a sum of them, each times a number (R² {share:.4f} in {len(wanted)} rows)"
+        return [names[index] for index in added], reason
     is_there = (columns != 0).all(axis=1) & (wanted != 0)
     if is_there.mean() < FILLED:
         return [], ""
     factors, share = _added(np.log(np.abs(columns[is_there])), np.log(np.abs(wanted[is_there])), whole=True)
     if len(factors) < 2:
         return [], ""
-    found = f"it is a product or ratio of them (R² {share:.4f} in {is_there.sum()} rows)"
-    return [names[place] for place in factors], found
+    reason = f"it is a product or ratio of them (R² {share:.4f} in {is_there.sum()} rows)"
+    return [names[index] for index in factors], reason
 
 
 def _whole_rows(
@@ -81,7 +81,7 @@ def _whole_rows(
     if len(names) > MOST_NUMBERS:
         filled = [np.nan_to_num(numbers[name][rows], nan=0.0) for name in names]
         near = [abs(np.corrcoef(column, wanted[rows])[0, 1]) if column.std() else 0.0 for column in filled]
-        names = [names[place] for place in np.argsort(near)[::-1][:MOST_NUMBERS]]
+        names = [names[index] for index in np.argsort(near)[::-1][:MOST_NUMBERS]]
     columns = np.stack([numbers[name][rows] for name in names], axis=1)
     whole = np.isfinite(columns).all(axis=1)
     return names, columns[whole], wanted[rows][whole]
@@ -138,8 +138,8 @@ def _of_classes(
                 continue
             if (changes := separates(values[known], codes_of(classes[known]), most=FEW_CHANGES)) is not None:
                 times = "once" if changes == 1 else f"{changes} times"
-                found = f"sorted by their {how} the class changes {times} in {known.sum()} rows"
-                return list(names), found
+                reason = f"sorted by their {how} the class changes {times} in {known.sum()} rows"
+                return list(names), reason
     return _of_values(_codes(parts, inputs, numbers, rows), classes)
 
 

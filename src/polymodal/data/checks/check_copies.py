@@ -21,7 +21,7 @@ CURE = "Leave one of them out: together they say no more"
 
 
 def copies(parts: Parts, inputs: Sequence[str]) -> list[Problem]:
-    """A warning for each input that says what one before it says; of many one line.
+    """A warning for each input that holds the same as an earlier one; one line where there are many.
 
     Each column gets a key in linear time; only those of one key are compared.
     """
@@ -40,23 +40,23 @@ def copies(parts: Parts, inputs: Sequence[str]) -> list[Problem]:
             pairs.append((name, same))
     if len(pairs) > LISTED:
         others = ", ".join(f"'{name}' and '{same}'" for name, same in pairs[1:LISTED])
-        found = f"{_how(parts, *pairs[0])}; so it is with {len(pairs) - 1} more pairs, such as {others}"
-        return [parts.problem("train", None, pairs[0][0], found, cure=CURE)]
+        reason = f"{_how(parts, *pairs[0])}; so it is with {len(pairs) - 1} more pairs, such as {others}"
+        return [parts.problem("train", None, pairs[0][0], reason, cure=CURE)]
     return [parts.problem("train", None, name, _how(parts, name, same), cure=CURE) for name, same in pairs]
 
 
 def _key(parts: Parts, name: str) -> Hashable | None:
-    """Equal for columns that may be alike; None for one that is too empty or too plain to say."""
+    """Equal for columns that may be alike; None for one with too few cells or values to compare."""
     if parts.holds(name) is Content.NUMBER:
         numbers = parts.numbers("train", name)[0]
         there = np.isfinite(numbers)
         values = numbers[there]
         if len(values) < FEWEST_ROWS or _others(values) < FEWEST_OTHERS:
             return None
-        place = (
+        projection = (
             np.random.default_rng(0).normal(size=len(numbers))[there] @ _scaled(values) / np.sqrt(len(values))
         )
-        return Content.NUMBER, _digest(there), round(abs(float(place)), 6)
+        return Content.NUMBER, _digest(there), round(abs(float(projection)), 6)
     codes, values = _codes(parts, name)
     if (codes >= 0).sum() < FEWEST_ROWS or _others(codes[codes >= 0]) < FEWEST_OTHERS:
         return None

@@ -23,7 +23,7 @@ from polymodal.data.readers.base import Content, is_media
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20  # on fewer rows two columns agree by chance
-FEWEST_OTHERS = 10  # rows of another class than the commonest: of fewer anything says the same
+FEWEST_OTHERS = 10  # rows of another class than the commonest: with fewer any column agrees
 ROWS_A_VALUE = 5  # with fewer, nearly unique values give any target
 SURE = 0.995  # share of the rows whose class an input gives
 OF_THE_OTHERS = 0.05  # and the most that may be wrong of those that the commonest class has wrong
@@ -40,7 +40,7 @@ CURE = "If it is not known when predicting, leave it out of the inputs."
 
 
 Look = Callable[["_Column", "_Column", str], str]
-"""What a column says of a target of this name, in words; an empty text for nothing."""
+"""How a column follows from a target of this name, in words; an empty text if it does not."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class _Column:
     labels: np.ndarray | None = None
 
     def at(self, rows: np.ndarray) -> _Column:
-        """The column at some rows, its codes counted anew."""
+        """The column at some rows, its codes numbered from 0 again."""
         codes = codes_of(self.codes[rows]) if len(self.codes) else self.codes
         numbers = None if self.numbers is None else self.numbers[rows]
         labels = None if self.labels is None else self.labels[rows]
@@ -77,14 +77,14 @@ def giveaways(parts: Parts, inputs: Sequence[str], target: str) -> list[Problem]
     answers = _column(parts, target)
     if answers.filled.sum() < FEWEST_ROWS:
         return []
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    by_kind: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name in inputs:
         if not parts.train.has(name):
             continue
         kind, what = _finding(_column(parts, name), answers, parts.holds(name) is Content.TEXT, target)
         if what:
-            found[kind].append((name, what))
-    return [problem for kind in found for problem in _named(parts, found[kind])]
+            by_kind[kind].append((name, what))
+    return [problem for kind in by_kind for problem in _named(parts, by_kind[kind])]
 
 
 def _named(parts: Parts, found: Sequence[tuple[str, str]]) -> list[Problem]:
@@ -108,7 +108,7 @@ def _column(parts: Parts, name: str) -> _Column:
 
 
 def _finding(column: _Column, answers: _Column, is_text: bool, target: str) -> tuple[str, str]:
-    """What an input says of the target, with its kind before; empty texts where it says nothing."""
+    """The kind of relation between an input and the target, and its description; empty texts for none."""
     both = np.flatnonzero(column.filled & answers.filled)
     looks: dict[str, Look] = {}
     if len(both) >= FEWEST_ROWS and len(column.codes):
@@ -173,8 +173,8 @@ def _follows_from_classes(x: _Column, y: _Column, target: str) -> str:
     wrong, others = wrong_by_value(y.codes, x.codes)
     if not _is_sure(wrong, others, rows):
         return ""
-    found = f"it follows from the target '{target}': one value for each of {y.values} classes"
-    return f"{found} in {1 - wrong / rows:.1%} of {rows} rows"
+    reason = f"it follows from the target '{target}': one value for each of {y.values} classes"
+    return f"{reason} in {1 - wrong / rows:.1%} of {rows} rows"
 
 
 def _order_gives(x: _Column, y: _Column, target: str) -> str:
@@ -186,8 +186,8 @@ def _order_gives(x: _Column, y: _Column, target: str) -> str:
     changes = separates(x.numbers, y.codes, most=FEW_CHANGES_OF_INDEX if counts else FEW_CHANGES)
     if changes is None or _others(y.codes) < min(FEWEST_OTHERS, len(y.codes) // 4):
         return ""
-    found = f"its order gives the target '{target}': sorted by it, the class changes {_times(changes)}"
-    return f"{found} in {len(y.codes)} rows" + (", as row numbers of a sorted table do" if counts else "")
+    reason = f"its order gives the target '{target}': sorted by it, the class changes {_times(changes)}"
+    return f"{reason} in {len(y.codes)} rows" + (", as row numbers of a sorted table do" if counts else "")
 
 
 def _contains(x: _Column, y: _Column, target: str) -> str:
@@ -244,8 +244,8 @@ def _bins(x: _Column, y: _Column, target: str) -> str:
     changes = separates(y.numbers, x.codes)
     if changes is None:
         return ""
-    found = f"it follows from the target '{target}': sorted by that, its values change {_times(changes)}"
-    return f"{found} in {len(x.codes)} rows"
+    reason = f"it follows from the target '{target}': sorted by that, its values change {_times(changes)}"
+    return f"{reason} in {len(x.codes)} rows"
 
 
 def _means_give(x: _Column, y: _Column, target: str) -> str:
@@ -261,7 +261,7 @@ def _means_give(x: _Column, y: _Column, target: str) -> str:
 
 
 def _emptiness(x: _Column, y: _Column, target: str) -> str:
-    """Whether the target says which cells are empty."""
+    """Whether empty cells follow from the target, in words; an empty text if they do not."""
     is_there, rows = x.filled.astype(np.int64), len(x.filled)
     if min(is_there.sum(), rows - is_there.sum()) < FEWEST_OTHERS:
         return ""

@@ -31,11 +31,11 @@ def check_labels(parts: Parts, name: str, separator: str | None, findings: Findi
     known = [labels for labels in rows["train"] if labels is not None]
     problem = _nothing_to_learn(known, len(rows["train"]))
     if problem:
-        found, expected = problem
-        cure = "Name another target, or fill it."
-        findings.problems.append(parts.problem("train", None, name, found, expected=expected, cure=cure))
+        reason, expected = problem
+        fix = "Name another target, or fill it."
+        findings.problems.append(parts.problem("train", None, name, reason, expected=expected, cure=fix))
     else:
-        # Of rows without any label no metric can say whether those that have one come first.
+        # Ranking metrics are undefined if no validation row has a label.
         having = np.array([bool(labels) for labels in rows.get("validation", ())])
         check_validation(parts, name, having, findings, what="a label")
         counts = Counter(label for labels in known for label in labels)
@@ -64,14 +64,14 @@ def _named(rows: Rows, names: Vocabulary) -> Rows:
 
 
 def _nothing_to_learn(known: list[list[str]], rows: int) -> tuple[str, str] | None:
-    """What was found and what was expected, where the training rows say nothing."""
+    """The problem and what was expected, if the training rows have nothing to learn from."""
     if len(known) < FEWEST_ROWS:
-        found = (
+        reason = (
             f"only {len(known)} training row has an answer"
             if known
             else f"all {rows} training cells are empty"
         )
-        return found, "answers to learn"
+        return reason, "answers to learn"
     if not any(known):
         return f"none of the {len(known)} known training rows has a label", "labels to learn"
     if len({frozenset(labels) for labels in known}) == 1:
@@ -93,6 +93,6 @@ def _unseen(parts: Parts, name: str, rows: dict[str, Rows], seen: set[str]) -> l
             ]  # fmt: skip
         elif new:
             listed = named(sorted(set().union(*new.values())))
-            found = f"classes that training never saw: {listed} ({len(new)} of {len(part)} {split} rows)"
-            problems.append(parts.problem(split, next(iter(new)), name, found, cure=UNSEEN_CURE))
+            reason = f"classes that training never saw: {listed} ({len(new)} of {len(part)} {split} rows)"
+            problems.append(parts.problem(split, next(iter(new)), name, reason, cure=UNSEEN_CURE))
     return problems

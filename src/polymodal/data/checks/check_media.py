@@ -88,21 +88,21 @@ def check_media(
         except MediaError as error:
             seen.broken.append((split, index, error))
             continue
-        for place, item in each_item(cell, config.modality):
+        for position, item in each_item(cell, config.modality):
             root = parts.tables[split].root
             path = _path(item, root) if kind.holds is Content.MEDIA else None
             key = "" if path is None else str(path)
             if not key or key not in known:
                 known[key] = _open(column, config, item, root, decode, seen)
             seen.files += 1
-            seen.most = max(seen.most, place)
+            seen.most = max(seen.most, position)
             wrong = known[key]
             if isinstance(wrong, OutsideError):
-                seen.outside.append((split, index, of_item(wrong, place)))
+                seen.outside.append((split, index, of_item(wrong, position)))
             elif wrong is not None and path is not None and _is_missing(path):
-                seen.missing.append((split, index, path, of_item(wrong, place)))
+                seen.missing.append((split, index, path, of_item(wrong, position)))
             elif wrong is not None:
-                seen.broken.append((split, index, of_item(wrong, place)))
+                seen.broken.append((split, index, of_item(wrong, position)))
     problems = _missing(parts, column, seen) + _outside(parts, column, seen)
     problems += _broken(parts, column, seen.broken)
     return Opened(problems, _detail(kind, seen), seen.sizes, seen.refused, dict(seen.notes))
@@ -143,7 +143,7 @@ def _open(
 def judged(
     parts: Parts, column: str, kind: type[Reader], opened: Opened, findings: Findings
 ) -> list[Problem]:
-    """Warn or refuse where the sizes of a column's items say that it is written otherwise than expected.
+    """Warn or refuse where the sizes of a column's items show another layout than expected.
 
     Returns:
         The problems of single cells that are left to be named.
@@ -179,7 +179,7 @@ def _path(cell: Any, root: Root) -> Path | None:
 def _is_missing(path: Path) -> bool:
     try:
         return not path.exists()
-    except OSError:  # a text too long for a path, say: there is no such file
+    except OSError:  # such as a text too long for a path: there is no such file
         return True
 
 
@@ -195,11 +195,11 @@ def _missing(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
         if is_all
         else f"{len(missing)} of its {seen.files} files are not"
     )
-    found = f"{files} there; the first, '{path.name}', was looked for in {path.parent}"
-    cure = "Put the files there or correct the paths, which start from the table's folder."
+    reason = f"{files} there; the first, '{path.name}', was looked for in {path.parent}"
+    fix = "Put the files there or correct the paths, which start from the table's folder."
     if error.cure and not error.cure.startswith("Relative"):  # the path itself is wrong in its form
-        found, cure = f"{files} there; the first: {error.found}", error.cure
-    return [parts.problem(split, None if is_all else index, column, found, cure=cure)]
+        reason, fix = f"{files} there; the first: {error.found}", error.cure
+    return [parts.problem(split, None if is_all else index, column, reason, cure=fix)]
 
 
 def _outside(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
@@ -208,8 +208,8 @@ def _outside(parts: Parts, column: str, seen: _Seen) -> list[Problem]:
     if parts.every or len(outside) <= LISTED:
         return _broken(parts, column, outside)
     split, index, error = outside[0]
-    found = f"{len(outside)} of its {seen.files} files may not be named; the first: {error.found}"
-    return [parts.problem(split, index, column, found, expected=error.expected, cure=error.cure)]
+    reason = f"{len(outside)} of its {seen.files} files may not be named; the first: {error.found}"
+    return [parts.problem(split, index, column, reason, expected=error.expected, cure=error.cure)]
 
 
 def _broken(parts: Parts, column: str, broken: list[tuple[str, int, MediaError]]) -> list[Problem]:

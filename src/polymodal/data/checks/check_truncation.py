@@ -43,8 +43,8 @@ def check_text_length(
         return ""
     chosen = long
     if len(long) > COUNTED:
-        places = np.random.default_rng(0).choice(len(long), COUNTED, replace=False)
-        chosen = [long[place] for place in np.sort(places)]
+        indices = np.random.default_rng(0).choice(len(long), COUNTED, replace=False)
+        chosen = [long[position] for position in np.sort(indices)]
     counts = np.array([_tokens(parts, name, split, index, reader) for split, index in chosen])
     cut = counts > reader.max_length
     if not cut.any():
@@ -53,11 +53,11 @@ def check_text_length(
     sampled = f" (estimated from {len(chosen)} rows)" if len(long) > len(chosen) else ""
     words = f"{_percent(share)} of the rows cut at {reader.max_length} tokens{sampled}"
     if share > WORTH:
-        found = f"{_percent(share)} of the {total} rows have more than the {reader.max_length} tokens that "
-        found += f"are read, up to {counts.max():,}: the rest is cut{sampled}"
-        cure = _text_cure(name, reader, int(counts.max()))
+        reason = f"{_percent(share)} of the {total} rows have more than the {reader.max_length} tokens that "
+        reason += f"are read, up to {counts.max():,}: the rest is cut{sampled}"
+        fix = _text_cure(name, reader, int(counts.max()))
         split, index = chosen[int(cut.argmax())]
-        findings.warnings.append(parts.problem(split, index, name, found, cure=cure))
+        findings.warnings.append(parts.problem(split, index, name, reason, cure=fix))
     return f", {words}"
 
 
@@ -138,13 +138,15 @@ def cut_media(
     share = float((lengths > kept.value + kept.tolerance).mean())
     if share <= USUAL:
         return
-    found = f"{_percent(share)} of {len(lengths)} {reader.noun}s measured are longer than the {kept.value:g} "
-    found += f"{kept.unit} that are kept, up to {lengths.max():.4g} {kept.unit}: the rest is cut"
-    cure = f"Raise inputs.{name}.{reader.length_setting}, or cut them into pieces that each have a row"
+    reason = (
+        f"{_percent(share)} of {len(lengths)} {reader.noun}s measured are longer than the {kept.value:g} "
+    )
+    reason += f"{kept.unit} that are kept, up to {lengths.max():.4g} {kept.unit}: the rest is cut"
+    fix = f"Raise inputs.{name}.{reader.length_setting}, or cut them into pieces that each have a row"
     if kept.is_fixed:
         most = f"The encoder reads no more than {kept.value:g} {kept.unit}"
-        cure = f"{most}: cut them into pieces that each have a row"
-    findings.warnings.append(parts.problem("train", None, name, found, cure=cure))
+        fix = f"{most}: cut them into pieces that each have a row"
+    findings.warnings.append(parts.problem("train", None, name, reason, cure=fix))
 
 
 def _percent(share: float) -> str:

@@ -38,8 +38,8 @@ def count_marks(parts: Parts, name: str, modality: str | None) -> dict[str, int]
         values = table.raw(name)
         marked = table.missing.marked(values)
         if marked is not None:
-            found = values.filter(marked)
-            counts.update(found.to_pylist() if is_textual(values.type) else as_labels(found).tolist())
+            cells = values.filter(marked)
+            counts.update(cells.to_pylist() if is_textual(values.type) else as_labels(cells).tolist())
     if (target_content(modality) or content_of(modality)) is Content.NUMBER:
         texts = _texts(parts, name)
         counts |= Counter({text: texts[text] for text in number_marks(texts)})
@@ -78,7 +78,7 @@ def _label_texts(parts: Parts, name: str, separator: str | None) -> Counter[str]
 
 
 def _unmarked(parts: Parts, name: str, texts: Counter[str]) -> list[Problem]:
-    """A warning where texts that often stand for a missing value are read as values."""
+    """A warning where common marks of a missing value are read as values."""
     missing = parts.train.missing
     counts: Counter[str] = Counter()
     for text in number_marks(texts):
@@ -89,10 +89,10 @@ def _unmarked(parts: Parts, name: str, texts: Counter[str]) -> list[Problem]:
     listed = _listed(f"{count:,} cell{'s' * (count != 1)} '{mark}'" for mark, count in counts.most_common())
     in_use = missing.given or [mark for mark in map(str.strip, texts) if missing.stands_for_empty(mark)]
     marks = ", ".join(_quoted(mark) for mark in dict.fromkeys([*counts, *in_use]))
-    cure = f"If they stand for a missing value: data.missing: [{marks}] makes them empty."
+    fix = f"If they stand for a missing value: data.missing: [{marks}] makes them empty."
     is_one = counts.total() == 1
-    found = f"{listed} {'is read as a value' if is_one else 'are read as values'}"
-    return [parts.problem("train", None, name, found, cure=cure)]
+    reason = f"{listed} {'is read as a value' if is_one else 'are read as values'}"
+    return [parts.problem("train", None, name, reason, cure=fix)]
 
 
 def _quoted(mark: str) -> str:
@@ -108,15 +108,15 @@ def _alike(parts: Parts, name: str, texts: Counter[str]) -> list[Problem]:
         if label:
             read[label][text] = count
     counts = {label: sum(written.values()) for label, written in read.items()}
-    found = [
+    groups = [
         *_differing(counts),
         *_in_two_spellings(counts),
         *_read_as_one(read),
     ]
-    if not found:
+    if not groups:
         return []
-    cure = "Write alike what means the same."
-    return [parts.problem("train", None, name, "; ".join(found), cure=cure)]
+    fix = "Write alike what means the same."
+    return [parts.problem("train", None, name, "; ".join(groups), cure=fix)]
 
 
 def _differing(counts: dict[str, int]) -> list[str]:

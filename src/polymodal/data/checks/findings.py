@@ -79,7 +79,7 @@ class Findings:
             for name, count in self.empty.items()
             if count == self.rows
         ]
-        lines += [_unseen_line(name, found) for name, found in self.unseen.items()]
+        lines += [_unseen_line(name, entry) for name, entry in self.unseen.items()]
         lines += [f"column '{one_line(name, 80)}': {sentence}" for name, sentence in self.written.items()]
         return [f"{one_line(self.table, 250)}: {line}" for line in lines]
 
@@ -93,8 +93,8 @@ class Findings:
         """For JSON: ``warnings``; cells by input that are ``missing`` and that are ``unseen``."""
         missing = dict.fromkeys(self.absent, self.rows) | self.empty
         unseen: dict[str, JsonObject] = {
-            name: {"cells": found.cells, "distinct": found.distinct, "examples": list(found.values)}
-            for name, found in self.unseen.items()
+            name: {"cells": entry.cells, "distinct": entry.distinct, "examples": list(entry.values)}
+            for name, entry in self.unseen.items()
         }
         return {"warnings": self.warnings(), "missing": missing, "unseen": unseen}
 
@@ -125,10 +125,10 @@ def inspect_table(
     for name, reader in there.items():
         values = table.values(name)
         if reader.vocabulary is not None:
-            filled, found = _unseen(values, reader)
+            filled, result = _unseen(values, reader)
             empty[name] = len(values) - filled
-            if found:
-                unseen[name] = found
+            if result:
+                unseen[name] = result
         else:
             empty[name] = _empty_cells(values, reader)
         if isinstance(reader, NumberReader):
@@ -184,10 +184,10 @@ def otherwise_written(values: pa.ChunkedArray, written: str | None, edges: Seque
     if written is None or not is_textual(values.type):
         return ""
     cells = look(values)
-    found = find_amounts(cells)
-    if found is None or found.format is None:
+    amounts = find_amounts(cells)
+    if amounts is None or amounts.format is None:
         return ""
-    ours, theirs = number_format(written), number_format(found.format)
+    ours, theirs = number_format(written), number_format(amounts.format)
     for text in cells.distinct:
         number, other = ours.parse(text), theirs.parse(text)
         if number is None or other is None or number == other:
@@ -195,7 +195,7 @@ def otherwise_written(values: pa.ChunkedArray, written: str | None, edges: Seque
         if not (len(edges) and edges[0] <= number <= edges[-1]):
             return (
                 f"'{one_line(text, 40)}' is read as {number:,.10g}, by the format of training ({written}); "
-                f"the table itself seems to be written as {found.format}, which gives {other:,.10g}"
+                f"the table itself seems to be written as {amounts.format}, which gives {other:,.10g}"
             )
     return ""
 
@@ -211,11 +211,11 @@ def _unseen(values: pa.ChunkedArray, reader: Reader) -> tuple[int, Unseen | None
     if not counts or reader.vocabulary is None:
         return filled, None
     names = sorted(counts, key=lambda name: (-counts[name], name))
-    found = Unseen(
+    result = Unseen(
         cells=unseen, filled=filled, values=tuple(names[:EXAMPLES]),
         distinct=len(names), hint=_hint(names, reader.vocabulary.names),
     )  # fmt: skip
-    return filled, found
+    return filled, result
 
 
 def _counted(values: pa.ChunkedArray, reader: Reader) -> Iterable[tuple[object, int]]:

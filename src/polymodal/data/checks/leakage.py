@@ -1,4 +1,4 @@
-"""What would make a test flatter the model: rows, media and groups that stand in two splits."""
+"""Leakage between splits: rows, media and groups that are in two splits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOGETHER = "Leave them out, or split by a column that keeps them together (data.
 
 @dataclass
 class Repeated:
-    """Rows that stand in a split before theirs too.
+    """Rows that are in an earlier split too.
 
     Attributes:
         warnings: One for each split that has such rows.
@@ -36,9 +36,9 @@ class Repeated:
 
 
 def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repeated:
-    """The rows whose inputs are those of a row of a split before theirs.
+    """The rows whose inputs are those of a row of an earlier split.
 
-    A row that has empty cells counts only where one of the others tells rows apart: an equal age and an equal
+    A row that has empty cells counts only if one of the others identifies rows: an equal age and an equal
     city do not make two rows equal of which nothing else is known.
     """
     names = [column for column in inputs if all(table.has(column) for table in parts.tables.values())]
@@ -52,11 +52,11 @@ def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repea
         if known.any():
             index = int(known.argmax())
             other, same = first[listed[index]]
-            found = (
+            reason = (
                 f"{known.sum()} of {len(known)} {split} rows have the same inputs as rows "
                 f"of other splits, the first as {other} row {parts.number(other, same)}"
             )
-            repeated.warnings.append(parts.problem(split, index, None, found, cure=TOGETHER))
+            repeated.warnings.append(parts.problem(split, index, None, reason, cure=TOGETHER))
         for index in np.flatnonzero(counts[split]).tolist():
             first.setdefault(listed[index], (split, index))
     return repeated
@@ -65,7 +65,7 @@ def duplicates(parts: Parts, inputs: Sequence[str], contents: Contents) -> Repea
 def _row_keys(
     parts: Parts, names: Sequence[str], contents: Contents
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """By split, a number a row that stands for its inputs, and whether the row may count as a duplicate."""
+    """By split, a hash of the inputs per row, and whether the row may count as a duplicate."""
     rows = [len(table) for table in parts.tables.values()]
     whole = np.zeros(sum(rows), dtype=np.uint64)
     filled, known = np.zeros(sum(rows), dtype=np.int64), np.zeros(sum(rows), dtype=bool)
@@ -111,7 +111,7 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
 
 
 def equal_media(parts: Parts, name: str, contents: Contents, repeated: Repeated) -> list[Problem]:
-    """A warning for each split with media whose content stands in a split before it, under another name.
+    """A warning for each split with media whose content is in an earlier split under another name.
 
     Rows that are duplicates as a whole are named already, and contents of very many rows are marks.
     """
@@ -132,12 +132,14 @@ def equal_media(parts: Parts, name: str, contents: Contents, repeated: Repeated)
         ]
         if again:
             other, same = first[own[again[0]]]
-            found = f"the {word} in {len(again)} of {len(own)} {split} rows is that of rows of other splits, "
-            found += (
+            reason = (
+                f"the {word} in {len(again)} of {len(own)} {split} rows is that of rows of other splits, "
+            )
+            reason += (
                 f"under another name: the first{_named(parts, name, split, again[0])} is that of {other} "
             )
-            found += f"row {parts.number(other, same)}{_named(parts, name, other, same)}"
-            warnings.append(parts.problem(split, again[0], name, found, cure=TOGETHER))
+            reason += f"row {parts.number(other, same)}{_named(parts, name, other, same)}"
+            warnings.append(parts.problem(split, again[0], name, reason, cure=TOGETHER))
         for row, key in enumerate(own):
             if key:
                 first.setdefault(key, (split, row))
@@ -162,9 +164,9 @@ def group_overlap(parts: Parts, group: str) -> list[Problem]:
         labels = sorted(set(parts.labels(split, group)) - {""})
         shared = [label for label in labels if label in first]
         if shared:
-            found = f"{len(shared)} of {len(labels)} groups of {split} stand in other splits too, "
-            found += f"such as '{shared[0]}' in {first[shared[0]]}"
-            cure = "Give these rows one split, or set data.split to null so that the group decides."
-            warnings.append(parts.problem(split, None, group, found, cure=cure))
+            reason = f"{len(shared)} of {len(labels)} groups of {split} stand in other splits too, "
+            reason += f"such as '{shared[0]}' in {first[shared[0]]}"
+            fix = "Give these rows one split, or set data.split to null so that the group decides."
+            warnings.append(parts.problem(split, None, group, reason, cure=fix))
         first = dict.fromkeys(labels, split) | first
     return warnings

@@ -37,12 +37,12 @@ def in_order(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def left_out(problems: Sequence[Problem]) -> list[Problem]:
-    """What to say beside a refusal after rows were left out; nothing where none were."""
+    """The problem that names how many rows were skipped, beside a refusal; nothing where none were."""
     if not problems:
         return []
     count = count_rows(problems)
-    found = f"{count} row{'s' * (count > 1)} left out by --on-error skip"
-    return [Problem(file=problems[0].file, found=found, cure="polymodal check lists them.")]
+    reason = f"{count} row{'s' * (count > 1)} left out by --on-error skip"
+    return [Problem(file=problems[0].file, found=reason, cure="polymodal check lists them.")]
 
 
 def _cell(column: str, value: Any) -> Any:
@@ -58,10 +58,10 @@ def _cell(column: str, value: Any) -> Any:
 def write_rejected(folder: Path, problems: Sequence[Problem], *, private: bool = False) -> None:
     """Write ``rejected.csv``, a line a problem; without problems, take it away.
 
-    Where rows are private, it says which rows they are and nothing of their cells.
+    Where rows are private, it names the rows and nothing of their cells.
 
     Raises:
-        RunError: If it cannot be written; what stood there before stays.
+        RunError: If it cannot be written; an earlier file is kept.
     """
     path = folder / NAME
     part = path.with_name(f".{NAME}.part")

@@ -25,9 +25,9 @@ class Parts:
 
     Attributes:
         tables: ``train``, ``validation`` and ``test``, as far as they are there.
-        row_numbers: For each split the rows' places in the file, from 0; where it is missing, the rows' own.
+        row_numbers: For each split the rows' indices in the file, from 0; where it is missing, the rows' own.
         roles: What each declared column is read as: a modality or a task.
-        every: Name every row that is at fault, also where one line could stand for many.
+        every: Name every row that is at fault, even where one line could summarise many.
         formats: How the numbers of a column are written, where not plainly.
     """
 

@@ -76,7 +76,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class SizeFinding:
-    """What the sizes of a column's items say against it.
+    """A problem that the sizes of a column's items show.
 
     Attributes:
         found: What is wrong.
@@ -121,7 +121,7 @@ class Reader:
         is_visual: Whether an item is a picture or a clip: one file may be read as either.
         noun: What one item is called in messages.
         part_class: The Transformers class of ``part``; ``""`` for a reader that takes none.
-        length_setting: The setting of an input that says how much of a long item is read.
+        length_setting: The setting of an input that limits how much of a long item is read.
         vectors: Settings that hold one number per feature instead of one.
         input_settings: The settings of an input that its columns may have, of those that are not about all.
         sizes_agree: Whether all items have to be alike in size, so that those refused are measured too.
@@ -268,7 +268,11 @@ class Reader:
 
     @classmethod
     def judge_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> SizeFinding | None:
-        """What the sizes of a column's items say against it."""
+        """The problem that the sizes of a column's items show, if there is one.
+
+        Args:
+            sizes: The size of each item that was measured, in the reader's own dimensions.
+        """
         return None
 
     @classmethod
@@ -298,7 +302,7 @@ class Reader:
         return self.collate(items)
 
     def blank(self) -> Any:
-        """What :meth:`read` might return of an item that says nothing.
+        """What :meth:`read` might return for an item without content.
 
         It fills the slot of an item that is missing; what a model computes from it is never used.
         """
@@ -329,7 +333,7 @@ class Reader:
         return None
 
     def key(self, cell: Any, root: Root) -> tuple[Hashable, ...] | None:
-        """What tells a cell read by this reader from others in this process; None if nothing does."""
+        """The key of a cell read by this reader, unique in this process; None if it has no such key."""
         is_kept = self.cached and not self.holds.is_tabular
         key = cell_key(cell) if is_kept else None
         return None if key is None else (self.fingerprint, root, key)
@@ -345,7 +349,7 @@ class Reader:
         return other
 
     def digest(self, cell: Any, root: Root) -> bytes:
-        """What tells it from others anywhere: see :meth:`content` and :attr:`fingerprint`."""
+        """The key of a cell across processes, a digest of :attr:`fingerprint` and :meth:`content`."""
         return digest(self.fingerprint, self.content(cell, root))
 
     @cached_property

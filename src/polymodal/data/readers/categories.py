@@ -83,8 +83,8 @@ class CategoriesReader(Reader):
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """Each label's index from 1, int64 ``(labels,)``; 0 for one that training never saw."""
-        found = [self.vocabulary.index(label) for label in self.labels(cell)]
-        return np.array([0 if index is None else index + 1 for index in found], dtype=np.int64)
+        indices = [self.vocabulary.index(label) for label in self.labels(cell)]
+        return np.array([0 if index is None else index + 1 for index in indices], dtype=np.int64)
 
     def unknown_names(self, cell: Any) -> list[str]:
         """See :class:`Reader`; none of a cell that holds no labels, which reading names."""

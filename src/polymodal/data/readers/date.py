@@ -23,12 +23,12 @@ CALENDAR = ("days since 1970", "year", "month", "day of the month", "weekday")
 CLOCK = ("hour", "minute")
 """Read where a training cell has a time of day."""
 CYCLES = {"month": 12, "day of the month": 31, "weekday": 7, "hour": 24, "minute": 60}
-"""Numbers that begin anew, and after how many: December is next to January."""
+"""Cyclic numbers and their periods: December is next to January."""
 
 
 @READERS.register("date")
 class DateReader(Reader):
-    """Dates to their calendar numbers: each standardized, and on a circle where it begins anew.
+    """Dates to their calendar numbers: each standardized, and as sine and cosine where it is cyclic.
 
     Args:
         mean: Of each number of :data:`CALENDAR`, and with ``clock`` of :data:`CLOCK`, in training.

@@ -35,8 +35,8 @@ def check_count(cell: Any, modality: str, most: int) -> None:
     """
     items = None if is_empty(cell) else split_items(cell, modality)
     if items is not None and len(items) > most:
-        cure = "Raise the input's setting 'items', or give fewer."
-        raise MediaError(found=f"a list of {len(items)} items", expected=f"at most {most}", cure=cure)
+        fix = "Raise the input's setting 'items', or give fewer."
+        raise MediaError(found=f"a list of {len(items)} items", expected=f"at most {most}", cure=fix)
 
 
 def of_item(error: MediaError, index: int) -> MediaError:

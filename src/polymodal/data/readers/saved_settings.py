@@ -55,7 +55,7 @@ def values_of(settings: Mapping[str, Any]) -> int:
 
 
 def _rule(name: str, *, is_vector: bool) -> tuple[Callable[[Any], bool], str]:
-    """What tells whether the value of a setting is right, and what it is expected to be."""
+    """The test of a setting's value, and a description of the values that pass."""
     if name in WHOLE:
         least, most = WHOLE[name]
         return (

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from polymodal.data.tables.table import Table
 
-FEWEST = 5  # of fewer sequences, equal lengths say nothing
+FEWEST = 5  # of fewer sequences, equal lengths are no evidence
 VARIED = 3  # different numbers of features that no extractor writes
 TRANSPOSE = "If the first dimension counts the features, transpose the arrays (array.T)"
 
@@ -52,7 +52,7 @@ class SequenceReader(Reader):
     vectors = ("mean", "deviation")
     sizes_agree = True
     MOST_STEPS = 1024
-    """Where the declaration does not say how many are kept."""
+    """Most steps that are kept where the declaration has no limit."""
     FAR = 8.0
     """Deviations from the mean beyond which a value counts as no farther."""
 
@@ -174,9 +174,9 @@ class SequenceReader(Reader):
         """float32 ``(at most length, features)``."""
         array = load_sequence(cell, root)
         if array.shape[1] != self.features:
-            found = f"{describe(cell)} has {array.shape[1]} features a step"
-            cure = "Extract them as those of the training rows."
-            raise MediaError(found=found, expected=f"{self.features} as in training", cure=cure)
+            reason = f"{describe(cell)} has {array.shape[1]} features a step"
+            fix = "Extract them as those of the training rows."
+            raise MediaError(found=reason, expected=f"{self.features} as in training", cure=fix)
         value = (array[: self.length] - self.mean) / self.deviation
         return np.clip(value, -self.FAR, self.FAR).astype(np.float32)
 

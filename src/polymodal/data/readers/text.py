@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 USUAL_TOKENS = 128
 UNLIMITED = 10**9
-"""A tokenizer that says more than this has no limit."""
+"""A tokenizer with a larger limit than this has none."""
 TRIAL = "".join(map(chr, range(32, 592)))
 """Every byte and many letters: a tokenizer whose vocabulary is damaged fails on it."""
 LONG = 4096

@@ -85,7 +85,7 @@ class VideoReader(Reader):
     @classmethod
     def describe_sizes(cls, sizes: Sequence[tuple[float, ...]]) -> str:
         """``1.2 s, 30 frames of 64×64 pixels``."""
-        seconds, counts = (shown_range((size[place] for size in sizes), ".3g") for place in (0, 3))
+        seconds, counts = (shown_range((size[index] for size in sizes), ".3g") for index in (0, 3))
         return f"{seconds} s, {counts} frames of {shown_pixels([size[1:3] for size in sizes])} pixels"
 
     def read(self, cell: Any, root: Root) -> np.ndarray:

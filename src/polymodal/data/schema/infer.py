@@ -47,7 +47,7 @@ from polymodal.errors import ConfigError, one_line
 
 NUMERIC_SHARE = 0.9  # a few stray words do not make a column of numbers a text
 MIXED_SHARE = 0.5  # of numbers among texts is named: what they measure is lost in a text
-ROWS_A_CATEGORY = 5  # a value seen less often says too little to have a vector of its own
+ROWS_A_CATEGORY = 5  # a value seen less often is too rare to learn a vector of its own
 MOST_CATEGORIES = 1000
 WORDS_OF_A_CATEGORY = 3  # longer values carry meaning in their words, which a category cannot read
 MOST_WHOLE_CLASSES = 20
@@ -65,8 +65,8 @@ def guess_modality(table: Table, column: str) -> Guess:
     cells = look(values)
     if not cells.filled and holds_records(values):
         fields = ", ".join(one_line(field.name, 40) for field in [*values.type][:5])
-        doubt, cure = f"records ({fields}), which are not read", "Make a column of each of their fields"
-        return Guess(column, None, doubt, doubt=f"{doubt}: left out", cure=cure)
+        doubt, fix = f"records ({fields}), which are not read", "Make a column of each of their fields"
+        return Guess(column, None, doubt, doubt=f"{doubt}: left out", cure=fix)
     if not cells.filled:
         return Guess(column, None, f"all {cells.rows} cells are empty")
     if _is_constant(cells):
@@ -86,9 +86,9 @@ def guess_modality(table: Table, column: str) -> Guess:
 
 def guess_by_content(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     """The modality by what the cells hold, whether or not the column is worth reading."""
-    found = recognised(cells.distinct) or _media(cells)
-    if found:
-        return Guess(column, *found)
+    result = recognised(cells.distinct) or _media(cells)
+    if result:
+        return Guess(column, *result)
     if holds_texts(values.type):
         return listed_texts(column, values, cells)
     if holds_objects(values.type):
@@ -116,18 +116,18 @@ def _words(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     """The guess of a column of words, or of texts of another form."""
     repeats = _is_repeated(cells)
     figures = _figures(cells) if repeats else f"{_figures(cells, words=True)}"
-    found = recognised_texts(column, values, cells, repeats=repeats, figures=figures)
-    if found is not None:
-        return found
+    result = recognised_texts(column, values, cells, repeats=repeats, figures=figures)
+    if result is not None:
+        return result
     written, _ = amounts_guess(column, values, cells)
     guess = Guess(column, CATEGORY if repeats else TEXT, figures)
     if written is None or not written.doubt:
         return replace(guess, **_partly_numbers(values, cells)) if guess.modality == TEXT else guess
-    doubt, cure = (
+    doubt, fix = (
         f"{written.doubt}, read as {guess.modality}",
         "Write them in one way, to be read as numbers",
     )
-    return replace(guess, doubt=doubt, cure=cure)
+    return replace(guess, doubt=doubt, cure=fix)
 
 
 def _partly_numbers(values: pa.ChunkedArray, cells: Cells) -> dict[str, str]:
@@ -156,7 +156,7 @@ def _is_yes_no(values: pa.ChunkedArray, cells: Cells) -> bool:
 
 
 def _is_constant(cells: Cells) -> bool:
-    """One value everywhere; one value here and there still says something: in which rows."""
+    """Whether all rows have one value; a single value in some rows alone still carries information."""
     whole = cells.rows > 1 and cells.filled == cells.rows
     first = as_label(cells.distinct[0]) if cells.distinct else ""
     return whole and all(as_label(value) == first for value in cells.distinct)
@@ -204,8 +204,8 @@ def _media(cells: Cells, *, strict: bool = True) -> tuple[str, str] | None:
     kind = max((name for name in counts if name), key=counts.__getitem__, default=None)
     if kind is None or 2 * counts[kind] < cells.filled:
         return None
-    for value, found, count in zip(cells.distinct, kinds, cells.counts, strict=True):
-        if found == kind:
+    for value, cell_kind, count in zip(cells.distinct, kinds, cells.counts, strict=True):
+        if cell_kind == kind:
             forms[_form(value, kind)] += int(count)
     shown = " or ".join(form for form, _ in forms.most_common(3))
     verb = "end in" if all(form.startswith(".") for form in forms) else "are"
@@ -217,16 +217,16 @@ def _media(cells: Cells, *, strict: bool = True) -> tuple[str, str] | None:
 def _are_features(values: Sequence[Any], kinds: Sequence[str | None]) -> bool:
     """Whether the lists of numbers that are written out are measurements.
 
-    ``[1, 2]`` is more often two labels, the ends of a range or a place than a sequence of two steps. What
-    lists of lists, numbers with a fraction, or many numbers say is lost in any other reading.
+    ``[1, 2]`` is more often two labels, the ends of a range or a place than a sequence of two steps. Lists
+    of lists, numbers with a fraction, and many numbers lose their content in any other reading.
     """
-    found = [
+    parsed = [
         written_list(v)
         for v, kind in zip(values, kinds, strict=True)
         if kind == SEQUENCE.modality and isinstance(v, str)
     ]
-    lists = [value for value in found if value is not None and number_depth(value) == 1]
-    if not lists or len(lists) < len(found):  # files, or lists of lists
+    lists = [value for value in parsed if value is not None and number_depth(value) == 1]
+    if not lists or len(lists) < len(parsed):  # files, or lists of lists
         return True
     if np.median([len(value) for value in lists]) >= FEWEST_STEPS:
         return True
@@ -246,7 +246,7 @@ def _form(value: Any, kind: str) -> str:
 
 
 def guess_target(table: Table, column: str, task: str | None = None) -> TargetConfig:
-    """Say how ``column`` is to be answered, unless ``task`` says it.
+    """The declaration of a target: the task that fits the column's cells, unless ``task`` names one.
 
     Lists of texts that repeat are labels, and so is text whose parts, with a separator between, combine
     freely. Classes are other texts, truth values, and whole numbers of at most twenty values that repeat;

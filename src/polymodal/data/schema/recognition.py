@@ -84,7 +84,7 @@ def setting(column: str, *modalities: str) -> str:
 
 
 def numbers_that_identify(column: str, numbers: np.ndarray, bad: np.ndarray) -> str:
-    """Why a column of whole numbers ``(rows,)`` only names its rows; ``""`` where it may say more."""
+    """Why a column of whole numbers ``(rows,)`` only identifies its rows; ``""`` where it may hold more."""
     if (
         len(bad)
         or len(numbers) < FEWEST
@@ -102,7 +102,7 @@ def numbers_that_identify(column: str, numbers: np.ndarray, bad: np.ndarray) -> 
 
 
 def texts_that_identify(values: pa.ChunkedArray, cells: Cells) -> str:
-    """Why a column of texts only names its rows; ``""`` where it may say more."""
+    """Why a column of texts only identifies its rows; ``""`` where it may hold more."""
     if not is_textual(values.type):
         return ""
     texts = [str(value) for value in cells.distinct]
@@ -115,8 +115,8 @@ def texts_that_identify(values: pa.ChunkedArray, cells: Cells) -> str:
         return f"{form}, all different: they only name the rows"
     if form is not None or find_amounts(cells) is not None:
         return ""
-    found = id_of(texts)
-    return f"ids: all {cells.filled} are different, {found}" if found else ""
+    result = id_of(texts)
+    return f"ids: all {cells.filled} are different, {result}" if result else ""
 
 
 def checked_number(guess: Guess, values: pa.ChunkedArray, cells: Cells, *, repeats: bool) -> Guess:
@@ -124,16 +124,16 @@ def checked_number(guess: Guess, values: pa.ChunkedArray, cells: Cells, *, repea
     texts = [str(value).strip() for value in cells.distinct]
     column = guess.column
     if is_textual(values.type) and _leading_zeros(texts, cells):
-        found = "digits with leading zeros: codes"
+        reason = "digits with leading zeros: codes"
         modality = CATEGORY if repeats else TEXT
         others = [name for name in (CATEGORY, NUMBER, TEXT) if name != modality]
-        return Guess(column, modality, found, doubt=f"{found}, read as {modality}",
+        return Guess(column, modality, reason, doubt=f"{reason}, read as {modality}",
                      cure=f"To read them otherwise: {setting(column, *others)}")  # fmt: skip
     whole = all(text.removesuffix(".0").lstrip("+-").isdigit() for text in texts)
     if not whole:
         doubt = ambiguous_dots(texts) if is_textual(values.type) else ""
-        cure = f"If it does: inputs.{column}.format=1.234, else inputs.{column}.format=1234.5"
-        return replace(guess, doubt=doubt, cure=cure) if doubt else guess
+        fix = f"If it does: inputs.{column}.format=1.234, else inputs.{column}.format=1234.5"
+        return replace(guess, doubt=doubt, cure=fix) if doubt else guess
     return _whole_numbers(guess, [text.removesuffix(".0") for text in texts], cells, repeats)
 
 
@@ -141,8 +141,8 @@ def _whole_numbers(guess: Guess, texts: list[str], cells: Cells, repeats: bool) 
     column, lengths = guess.column, {len(text) for text in texts}
     by_name = (is_id_name(column) and max(lengths) > 1) or (is_code_name(column) and min(lengths) > 2)
     if by_name and repeats:
-        found = f"{len(cells.distinct)} different whole numbers under a name that says codes"
-        return Guess(column, CATEGORY, found)
+        reason = f"{len(cells.distinct)} different whole numbers under a name that says codes"
+        return Guess(column, CATEGORY, reason)
     doubt = ""
     if by_name:
         doubt = "whole numbers under a name that says codes or ids, read as numbers"
@@ -150,8 +150,8 @@ def _whole_numbers(guess: Guess, texts: list[str], cells: Cells, repeats: bool) 
         doubt = "whole numbers that look like dates, read as numbers"
     elif len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all_different(cells):
         doubt = f"whole numbers of {min(lengths)} digits, all different, that may be codes, read as numbers"
-    cure = f"To read them otherwise: {setting(column, CATEGORY, TEXT)}, or leave the column out"
-    return replace(guess, doubt=doubt, cure=cure) if doubt else guess
+    fix = f"To read them otherwise: {setting(column, CATEGORY, TEXT)}, or leave the column out"
+    return replace(guess, doubt=doubt, cure=fix) if doubt else guess
 
 
 def _are_days(texts: list[str]) -> bool:
@@ -182,10 +182,8 @@ def amounts_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> tuple[A
     empty = cells.looked_at - cells.filled
     reason = f"{amounts.count} of {cells.filled} cells are numbers, written as {amounts.format}"
     reason += f", {empty} empty" if empty else ""
-    cure = f"If it does: inputs.{column}.format={amounts.other}, else inputs.{column}.format={amounts.format}"
-    return amounts, Guess(
-        column, NUMBER, reason, amounts.format, amounts.doubt, cure if amounts.doubt else ""
-    )
+    fix = f"If it does: inputs.{column}.format={amounts.other}, else inputs.{column}.format={amounts.format}"
+    return amounts, Guess(column, NUMBER, reason, amounts.format, amounts.doubt, fix if amounts.doubt else "")
 
 
 def recognised_texts(
@@ -205,15 +203,15 @@ def recognised_texts(
         )
     suffixes = unknown_suffixes(texts)
     if suffixes and not repeats:
-        found = f"paths of files that end in {' or '.join(suffixes)}, which is no known format"
-        return left_out(column, found, *FORMATS, TEXT)
+        reason = f"paths of files that end in {' or '.join(suffixes)}, which is no known format"
+        return left_out(column, reason, *FORMATS, TEXT)
     if repeats:
         return None
     doubt = f"{form}, read as text" if form else _word_doubt(values, cells, texts)
     if not doubt:
         return None
-    cure = f"To read them otherwise: {setting(column, CATEGORY)}, or leave the column out"
-    return Guess(column, TEXT, figures, doubt=doubt, cure=cure)
+    fix = f"To read them otherwise: {setting(column, CATEGORY)}, or leave the column out"
+    return Guess(column, TEXT, figures, doubt=doubt, cure=fix)
 
 
 def listed_texts(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
@@ -233,8 +231,8 @@ def dates_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     if read < DATES_SHARE * (read + len(bad)):
         return left_out(column, f"dates, {len(bad)} of which are none of the calendar", TEXT, CATEGORY)
     reason = f"{read} of {read + len(bad)} cells are dates" + (f", {empty} empty" if empty else "")
-    cure = f"If it is: inputs.{column}.format={order.other}, else inputs.{column}.format={order.format}"
-    return Guess(column, DATE, reason, order.format, order.doubt, cure if order.doubt else "")
+    fix = f"If it is: inputs.{column}.format={order.other}, else inputs.{column}.format={order.format}"
+    return Guess(column, DATE, reason, order.format, order.doubt, fix if order.doubt else "")
 
 
 def _temporal(kind: pa.DataType) -> str | None:
@@ -263,8 +261,8 @@ def _word_doubt(values: pa.ChunkedArray, cells: Cells, texts: list[str]) -> str:
 
 def left_out(column: str, found: str, *modalities: str) -> Guess:
     """A column that is named and not read, and the settings that read it."""
-    cure = f"To read it all the same: {setting(column, *modalities)}"
-    return Guess(column, None, found, doubt=f"{found}: left out", cure=cure)
+    fix = f"To read it all the same: {setting(column, *modalities)}"
+    return Guess(column, None, found, doubt=f"{found}: left out", cure=fix)
 
 
 def looks_like(texts: Sequence[str]) -> tuple[str, str]:
@@ -272,15 +270,15 @@ def looks_like(texts: Sequence[str]) -> tuple[str, str]:
     cells = Cells([*texts], np.ones(len(texts), dtype=np.int64), len(texts), len(texts), len(texts))
     form = form_of(texts)
     if form in ("dates", "months", "quarters or weeks", "times or durations"):
-        cure = "Learn a number or class that is derived from them, such as days since one day, or the month."
-        return form, cure
+        fix = "Learn a number or class that is derived from them, such as days since one day, or the month."
+        return form, fix
     if find_amounts(cells) is not None:
         return (
             "money or other amounts",
             "Write them in one unit and with one decimal sign, to be learnt as numbers.",
         )
-    if form in IDS or form in ONLY_NAMES or (found := id_of(texts)):
-        return f"ids ({form or found})", "Name a column that says something about the rows."
+    if form in IDS or form in ONLY_NAMES or (result := id_of(texts)):
+        return f"ids ({form or result})", "Name a column that says something about the rows."
     if form:
         return form, "Write one number a cell, or classes that come back."
     if are_words(texts):

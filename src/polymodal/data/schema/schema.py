@@ -65,7 +65,7 @@ def complete(
     guesses = [guess_modality(table, column) for column in table.columns]
     given = _section(values, "inputs"), _section(values, "targets")
     if given[0] is None or given[1] is None:
-        return values, guesses  # of a wrong type: config.parse says so, with the line
+        return values, guesses  # of a wrong type: config.parse reports it, with the line
     read = {name: given[0].get(name) for name in inputs} if inputs else given[0]
     learnt = given[1] | {name: given[1].get(name) for name in targets}
     special = _special_columns(values, table)
@@ -94,10 +94,10 @@ def _require_single_values(table: Table, values: dict[str, Any], reads: Callable
             if isinstance(entry, dict) and of(single := str(entry.get(key))) is Content.CATEGORY:
                 kind = table.values(name).type
                 if pa.types.is_nested(kind):
-                    found = "records" if pa.types.is_struct(kind) else "lists"
-                    cure = "Make a column of each value; a target of lists has the task 'multilabel'."
+                    reason = "records" if pa.types.is_struct(kind) else "lists"
+                    fix = "Make a column of each value; a target of lists has the task 'multilabel'."
                     expected = f"one value a cell for {single}"
-                    problem = Problem(file=table.name, column=name, found=found, expected=expected, cure=cure)
+                    problem = Problem(file=table.name, column=name, found=reason, expected=expected, cure=fix)
                     raise DataError(problem)
 
 
@@ -111,8 +111,8 @@ def _in_doubt(
     if isinstance(target, dict):
         is_number = _content(reads)(str(target.get("task"))) is Content.NUMBER
         is_read = is_open and is_number and content_of(guess.modality) is Content.NUMBER
-        cure = guess.cure.replace(f"inputs.{column}.", f"targets.{column}.")
-        return replace(guess, doubt=guess.doubt if is_read else "", cure=cure)
+        fix = guess.cure.replace(f"inputs.{column}.", f"targets.{column}.")
+        return replace(guess, doubt=guess.doubt if is_read else "", cure=fix)
     if read is None:
         special = column in (values.get("data") or {}).values() or column == DataConfig().split
         return replace(guess, doubt="") if is_chosen or special else guess
@@ -126,9 +126,9 @@ def _free(table: Table, guesses: list[Guess], taken: set[str]) -> list[str]:
     if free:
         return free
     reasons = [f"'{guess.column}': {guess.reason}" for guess in guesses if guess.column not in taken]
-    found = f"no column left to read ({'; '.join(reasons) or 'only targets'})"
-    cure = "Name columns with --inputs, or give them under 'inputs:'."
-    raise DataError(Problem(file=table.name, found=found, cure=cure))
+    reason = f"no column left to read ({'; '.join(reasons) or 'only targets'})"
+    fix = "Name columns with --inputs, or give them under 'inputs:'."
+    raise DataError(Problem(file=table.name, found=reason, cure=fix))
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any] | None:
@@ -140,7 +140,7 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _special_columns(values: dict[str, Any], table: Table) -> list[str]:
-    """The columns that say how to split and what a row counts; one that was named has to be there."""
+    """The columns of the split, of groups and of weights; one that is named has to exist."""
     data = values.get("data")
     data = data if isinstance(data, dict) else {}
     default = DataConfig()
@@ -185,8 +185,8 @@ def _input(table: Table, name: str, entry: Any) -> Any:
         }
     modality = entry["modality"]
     if modality == CategoriesReader.modality and "separator" not in entry:
-        found = guess_separator(table.values(name))
-        entry |= {} if found is None else {"separator": found}
+        result = guess_separator(table.values(name))
+        entry |= {} if result is None else {"separator": result}
     written = DATES if modality == DateReader.modality else NUMBERS
     return _with_format(table, name, entry, "inputs", written, search=modality in FORMATTED)
 
@@ -227,8 +227,8 @@ def _with_format(
             raise ConfigError(f"{section}.{name}.format: {error}") from None
     if not search or "format" in entry:
         return entry
-    found = written.find(table.values(name))
-    return entry if found is None else entry | {"format": found}
+    result = written.find(table.values(name))
+    return entry if result is None else entry | {"format": result}
 
 
 def _target(table: Table, name: str, entry: Any, reads: Callable[[str], str]) -> Any:
@@ -238,8 +238,8 @@ def _target(table: Table, name: str, entry: Any, reads: Callable[[str], str]) ->
     given = {key: value for key, value in (entry or {}).items() if not (key == "task" and value is None)}
     if "task" not in given:
         guess = guess_target(table, name)
-        found = {"separator": guess.separator, "format": guess.format}
-        given = {key: value for key, value in found.items() if value is not None} | given
+        result = {"separator": guess.separator, "format": guess.format}
+        given = {key: value for key, value in result.items() if value is not None} | given
         return _with_format(table, name, {"task": guess.task} | given, "targets", NUMBERS, search=False)
     content = _content(reads)(str(given["task"]))
     if content is Content.LABELS and "separator" not in given:
@@ -336,7 +336,7 @@ def _why(guess: Guess) -> str:
 
 
 def _given(section: Section, *always: str) -> dict[str, Any]:
-    """What a section says beyond its defaults, and ``always`` these, first."""
+    """The settings of a section that differ from its defaults, after those named in ``always``."""
     values = section.model_dump()
     return {key: values[key] for key in always} | section.model_dump(exclude_defaults=True)
 

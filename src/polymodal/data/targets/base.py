@@ -174,9 +174,9 @@ class TargetReader(ABC):
         index = self.vocabulary.index(cell)
         if index is None:
             known = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
-            cure = "Leave such rows out, or train with rows of that class"
+            fix = "Leave such rows out, or train with rows of that class"
             expected = f"one that training saw ({known})"
-            raise MediaError(found=f"the class '{as_label(cell)}'", expected=expected, cure=cure)
+            raise MediaError(found=f"the class '{as_label(cell)}'", expected=expected, cure=fix)
         return index
 
     def value(self, cell: Any) -> Any:

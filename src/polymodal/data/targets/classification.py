@@ -98,8 +98,8 @@ class ClassTarget(TargetReader):
 
     def as_target(self, cells: Sequence[Any]) -> Tensor:
         """``(rows,)`` int64, -100 where the class is none of :attr:`classes`."""
-        found = [self.vocabulary.index(cell) for cell in cells]
-        return self.collate([IGNORED if index is None else index for index in found])
+        indices = [self.vocabulary.index(cell) for cell in cells]
+        return self.collate([IGNORED if index is None else index for index in indices])
 
 
 def _in_order(name: str, names: list[str], config: TargetConfig) -> list[str]:

@@ -101,7 +101,7 @@ class LabelsTarget(TargetReader):
         labels = [
             None if cell is None else read_labels(cell, separator, missing, written=True) for cell in cells
         ]
-        return [None if found is None else frozenset(map(names.label, found)) for found in labels]
+        return [None if row is None else frozenset(map(names.label, row)) for row in labels]
 
     @classmethod
     def classes_among(cls, cells: Sequence[Sequence[Any]]) -> list[str]:

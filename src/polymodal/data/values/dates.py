@@ -93,7 +93,7 @@ def find_order(cells: Cells) -> DateOrder:
     """The order of day and month in which all texts of a column are dates.
 
     Where every date may be read in either order, those with points have the day first, others the month
-    first, as pandas reads them; the doubt says so.
+    first, as pandas reads them; the doubt names this.
     """
     parts = [result for text in cells.distinct if (result := _numbers_of(str(text))) is not None]
     firsts = any(int(first) > 12 for first, _, _ in parts)
