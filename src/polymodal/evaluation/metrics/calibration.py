@@ -136,8 +136,8 @@ def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None
         return loss(math.exp(place)) + PRIOR * (math.exp(-place) - 1 + place) / rows
 
     bounds = math.log(COLDEST), math.log(HOTTEST)
-    temperature = math.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x)
-    return temperature if loss(temperature) < loss(1.0) else 1.0
+    fitted = math.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x)
+    return fitted if loss(fitted) < loss(1.0) else 1.0
 
 
 def reliability(
