@@ -92,7 +92,7 @@ class PolymodalProcessor(ProcessorMixin):
         return model.make_processor(rows)
 
     def read(self, name: str, cell: Any, root: Root = None, cache: ReadCache | None = None) -> Any:
-        """What input ``name`` keeps of a cell: None where it is empty, a list where it holds several items.
+        """The value that input ``name`` keeps of a cell: None where it is empty, a list for several items.
 
         Raises:
             MediaError: If the cell does not hold what the modality needs, or more items than it may.
@@ -165,7 +165,7 @@ class PolymodalProcessor(ProcessorMixin):
         root: Root = None,
         cache: ReadCache | None = None,
     ) -> tuple[Row, list[tuple[str, MediaError]]]:
-        """What all inputs and some ``targets`` keep of a row's cells, and what cannot be read, by column."""
+        """Kept values of a row's cells for all inputs and some ``targets``, and by column the reading errors."""
         kept: Row = {"cells": {}, "targets": {}}
         wrong = []
         for name in self.readers:
@@ -311,12 +311,12 @@ class PolymodalProcessor(ProcessorMixin):
 
 
 def _items(kept: Any) -> list[Any]:
-    """What :meth:`PolymodalProcessor.read` kept, item by item."""
+    """The items that :meth:`PolymodalProcessor.read` kept."""
     return [] if kept is None else kept if isinstance(kept, list) else [kept]
 
 
 def place_problems(wrong: Iterable[tuple[str, MediaError]], file: str, number: int) -> list[Problem]:
-    """What :meth:`PolymodalProcessor.read_row` found wrong in row ``number`` (from 0), for a message."""
+    """The errors that :meth:`PolymodalProcessor.read_row` met in row ``number`` (from 0), for a message."""
     return [
         Problem(file=file, row=number + 1, column=name, found=e.found, expected=e.expected, cure=e.cure)
         for name, e in wrong

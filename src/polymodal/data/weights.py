@@ -41,7 +41,7 @@ def read_weights(table: Table, column: str) -> tuple[np.ndarray, dict[int, str]]
 
 
 def weight_problem(file: str, row: int, column: str, found: str) -> Problem:
-    """What is wrong with the weight of row ``row``, counted from 0."""
+    """The problem of the weight of row ``row``, counted from 0."""
     return Problem(file=file, row=row + 1, column=column, found=found, expected=EXPECTED, cure=CURE)
 
 

@@ -25,7 +25,7 @@ AT_ONCE = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction(Record):
-    """What a score owes to the interaction of one input with all others.
+    """The share of a score due to the interaction of one input with all others.
 
     Attributes:
         all: The score of the model.

@@ -30,7 +30,7 @@ BATCH = 256
 
 @dataclass(frozen=True, kw_only=True)
 class InputFigures(Record):
-    """What one input is worth, in the unit of the score.
+    """The importance of one input, in the unit of the score.
 
     Attributes:
         alone: The score with this input only.
@@ -198,7 +198,7 @@ class Trials:
         return None if self._every is None else self._every[self.known]
 
     def of(self, trial: Any) -> np.ndarray:
-        """What the rows add in one trial, ``(known, sums)``."""
+        """The contribution of each row to the sums in one trial, ``(known, sums)``."""
         return np.concatenate(self._statistics[trial])
 
     @property

@@ -119,7 +119,7 @@ def move(value: Any, device: torch.device | str) -> Any:
 
 
 def answers(model: PolymodalForPrediction, batch: Batch) -> dict[str, Tensor]:
-    """What each head answers: probabilities ``(batch, classes)`` or numbers ``(batch,)``."""
+    """The prediction of each head: probabilities ``(batch, classes)`` or numbers ``(batch,)``."""
     assert batch.output.logits is not None
     device = model.device
     return {

@@ -55,7 +55,7 @@ class ColumnReport:
 
 @dataclass
 class CheckReport(Findings):
-    """What a fit would see.
+    """The result of the check before a fit: columns, problems and warnings.
 
     Attributes:
         table: The training table.
@@ -199,7 +199,7 @@ def _giveaways(parts: Parts, inputs: list[str], target: str) -> list[Problem]:
 
 
 def _white(reader: Reader | None) -> str:
-    """What is white in pictures of more than 8 bits, where the input has such."""
+    """The value of white in pictures of more than 8 bits, in words; empty where the input has none."""
     scale = getattr(reader, "full_scale", None)
     return f", {scale:g} is white" if scale else ""
 

@@ -1,4 +1,4 @@
-"""What each column that is read has to hold, and what is worth a warning."""
+"""Problems and warnings of the cells of each column that is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNSEEN_CURE = "They cannot be answered rightly: add training rows of them, or le
 
 @dataclass
 class Findings:
-    """What keeps a fit from starting, and what it would go on with."""
+    """Problems, which stop a fit, and warnings, which do not."""
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)

@@ -109,7 +109,7 @@ def _added(columns: np.ndarray, wanted: np.ndarray, *, whole: bool = False) -> t
 
 
 def _fitted(columns: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
-    """What each column is multiplied by in the sum that is nearest to ``wanted``, and its R²."""
+    """Least-squares coefficients of the columns for ``wanted``, and the R² of the fit."""
     spread = np.where(columns.std(axis=0) > 0, columns.std(axis=0), 1.0)
     design = (columns - columns.mean(axis=0)) / spread
     centred = wanted - wanted.mean()

@@ -123,7 +123,7 @@ def _finding(column: _Column, answers: _Column, is_text: bool, target: str) -> t
 
 
 def _looks(column: _Column, answers: _Column, is_text: bool) -> dict[str, Look]:
-    """What to look for, in order."""
+    """The relations to test, in order."""
     if answers.numbers is not None:
         if column.numbers is not None:
             return {"rank": _orders_alike, "function": _functions}

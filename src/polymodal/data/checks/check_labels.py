@@ -1,4 +1,4 @@
-"""What a target of several labels has to hold, and what is worth a warning."""
+"""Problems and warnings of a target of several labels."""
 
 from __future__ import annotations
 

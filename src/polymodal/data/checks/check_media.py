@@ -31,7 +31,7 @@ MEASURED = 3000  # after so many, every tenth is measured: it costs as much as d
 
 @dataclass
 class _Seen:
-    """What opening a column's items resulted in."""
+    """The items of a column that were opened so far, and those that failed."""
 
     files: int = 0
     most: int = 0
@@ -47,7 +47,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class Opened:
-    """What opening a column's items resulted in.
+    """The result of opening a column's items.
 
     Attributes:
         problems: The cells that cannot be read.

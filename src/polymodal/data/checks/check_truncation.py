@@ -1,4 +1,4 @@
-"""What a fit would cut: texts, recordings and sequences that are longer than what it reads."""
+"""Items that a fit would truncate: texts, recordings and sequences longer than the input's limit."""
 
 from __future__ import annotations
 

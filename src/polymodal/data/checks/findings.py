@@ -1,4 +1,4 @@
-"""What a table holds that training never saw, and what it lacks of what a run reads: counted and named."""
+"""Missing inputs of a table, and its values that training never saw, counted and named."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is unusual about a table, as a run reads it.
+    """Differences of a table from the training rows of a run.
 
     Attributes:
         table: Its name.
@@ -227,7 +227,7 @@ def _counted(values: pa.ChunkedArray, reader: Reader) -> Iterable[tuple[object, 
 
 
 def _hint(unseen: Sequence[str], known: Sequence[str]) -> str:
-    """What unseen values and known ones have in common but for their writing."""
+    """A hint at unseen values that differ from known ones in spelling alone; empty where there are none."""
     for change, hint in (
         (lambda name: name.lstrip("0"), "leading zeros may have been lost: read the column as text"),
         (_plain_name, "they differ in capitals or blanks"),

@@ -1,4 +1,4 @@
-"""What was wrong with the rows that were left out: ``rejected.csv`` of a run."""
+"""``rejected.csv`` of a run: the problems of the rows that were skipped."""
 
 from __future__ import annotations
 

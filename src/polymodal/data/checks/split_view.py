@@ -51,7 +51,7 @@ class Parts:
         return [split for split, table in self.tables.items() if table.has(column)]
 
     def holds(self, column: str) -> Content | None:
-        """What the cells of an input or a target are read as; None for a group or the like."""
+        """The content type of an input or a target; None for a group or the like."""
         role = self.roles.get(column)
         return target_content(role) or content_of(role)
 

@@ -113,7 +113,7 @@ class AudioReader(Reader):
         return waveform
 
     def _extract(self, items: Sequence[np.ndarray]) -> Mapping[str, Tensor]:
-        """What the feature extractor makes, of the fixed length."""
+        """The output of the feature extractor, of the fixed length."""
         names = self.part.model_input_names
         counts_samples = "input_values" in names or hasattr(self.part, "n_samples")
         if not counts_samples:  # its max_length would count frames: it gets recordings of one length

@@ -1,4 +1,4 @@
-"""What every reader is: a cell becomes what is kept (``read``), what is kept becomes tensors (``collate``).
+"""The base of readers: ``read`` converts a cell to the value kept, ``collate`` kept values to tensors.
 
 What ``read`` returns is small, the same in every epoch, and may be cached; ``collate`` pads.
 """
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Content(Enum):
-    """What the cells of a modality hold, as far as checks and reports have to know."""
+    """The type of content in the cells of a modality, for checks and reports."""
 
     MEDIA = auto()
     """Files, bytes or arrays that are opened and decoded; two cells are equal if their bytes are."""
@@ -402,7 +402,7 @@ def _transformers_class(name: str) -> Any:
 
 
 def content_of(role: str | None) -> Content | None:
-    """What the cells of a modality hold; None for any other name, such as a task."""
+    """The content type of a modality; None for any other name, such as a task."""
     return READERS[role].holds if role is not None and role in READERS else None
 
 

@@ -58,7 +58,7 @@ class TrainingColumns:
                 yield from (item for _, item in filled_items(cell, self.split))
 
     def measured(self, measure: Callable[[Any, Root], T]) -> Iterator[T]:
-        """What ``measure`` returns for a sample of the items; the check names those that cannot be read."""
+        """The results of ``measure`` for a sample of the items; the check names those that cannot be read."""
         for name in self.names:
             step = max(1, len(self.table) // SAMPLE)
             for row in range(0, len(self.table), step):

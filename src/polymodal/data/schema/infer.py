@@ -1,4 +1,4 @@
-"""What a column holds: column → modality, target → task, by rules whose figures a person can check."""
+"""Schema inference: column → modality, target → task, by rules whose figures a person can check."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ ONLY_NAMES = ("phone numbers", "ISBN or article numbers", "addresses of machines
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column was recognised as.
+    """The guessed modality of a column, with its reason.
 
     Attributes:
         column: Its name.
@@ -266,7 +266,7 @@ def left_out(column: str, found: str, *modalities: str) -> Guess:
 
 
 def looks_like(texts: Sequence[str]) -> tuple[str, str]:
-    """What texts that hardly come back look like as the classes of a target, and what to do about it."""
+    """The likely meaning of target texts that hardly repeat, and how to fix the target."""
     cells = Cells([*texts], np.ones(len(texts), dtype=np.int64), len(texts), len(texts), len(texts))
     form = form_of(texts)
     if form in ("dates", "months", "quarters or weeks", "times or durations"):

@@ -248,7 +248,7 @@ def _target(table: Table, name: str, entry: Any, reads: Callable[[str], str]) ->
 
 
 def _content(reads: Callable[[str], str]) -> Callable[[str], Content | None]:
-    """What the cells of a task hold; None for an unknown task."""
+    """The content type of a task; None for an unknown task."""
     return lambda task: target_content(reads(task))
 
 

@@ -1,4 +1,4 @@
-"""What every reader of a target column does."""
+"""The base of target readers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class TargetReader(ABC):
 
     @classmethod
     def strata(cls, table: Table, name: str, config: TargetConfig) -> str | list[str] | None:
-        """What splits keep in equal shares: a column, a value per row, or None for nothing."""
+        """The values that splits stratify by: a column, a value per row, or None for no stratification."""
         return None
 
     @abstractmethod
@@ -192,5 +192,5 @@ TARGETS: Registry[type[TargetReader]] = Registry("target", group="polymodal.targ
 
 
 def target_content(task: str | None) -> Content | None:
-    """What the cells of a target hold; None where ``task`` names no target, as the name of a modality."""
+    """The content type of a target; None where ``task`` names no target, as the name of a modality."""
     return TARGETS[task].holds if task is not None and task in TARGETS else None

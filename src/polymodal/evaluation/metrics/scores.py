@@ -31,7 +31,7 @@ class Score:
     task: str = field(default="", compare=False)
 
     def statistics(self, answer: Tensor, target: Tensor, decided: Mapping[str, Tensor]) -> np.ndarray:
-        """What each row adds, ``(rows, sums)``; every target must be known.
+        """The contribution of each row to the sums, ``(rows, sums)``; every target must be known.
 
         Args:
             answer: Of the head, ``(rows, classes)`` or ``(rows,)``.

@@ -50,7 +50,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray)
 
 
 def middle_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Of each value the weight of all that are smaller, and half the weight of its equals."""
+    """Weighted mid-ranks: for each value the weight of all smaller ones plus half the weight of its ties."""
     index = rankdata(values, method="dense").astype(int) - 1
     own = np.bincount(index, weights)
     return (np.cumsum(own) - own / 2)[index]

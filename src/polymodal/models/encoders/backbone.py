@@ -295,7 +295,7 @@ def require_channels(config: Any, *read: int) -> None:
 
 
 def run_once(backbone: PreTrainedModel, pixels: tuple[int, ...]) -> Tensor:
-    """What a vision backbone makes of grey pictures of shape ``pixels`` ``(1, channels, height, width)``.
+    """The output of a vision backbone for grey pictures of shape ``pixels`` ``(1, channels, height, width)``.
 
     Raises:
         ConfigError: If it cannot read them.

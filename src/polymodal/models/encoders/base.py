@@ -1,4 +1,4 @@
-"""What every encoder is: tensors of one input's items in, a token sequence out."""
+"""The base of encoders: tensors of one input's items in, a token sequence out."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ SHIFT, MASKING = 0.08, 0.15
 
 @dataclass(frozen=True)
 class EncoderRequest:
-    """What a declaration requests of the encoder of an input.
+    """The settings of an encoder that a declaration requests for an input.
 
     Attributes:
         config: The input's settings.
@@ -207,7 +207,7 @@ def build_encoder(settings: dict[str, Any]) -> Encoder:
 
 
 def encoder_settings(encoder: Encoder) -> Settings:
-    """What :func:`build_encoder` takes; the inverse of it."""
+    """The settings that :func:`build_encoder` takes to build this encoder again."""
     name = ENCODERS.name_of(type(encoder))
     if name is None:
         kind = type(encoder).__name__

@@ -121,7 +121,7 @@ class ImageEncoder(BackboneEncoder):
         return TokenSequence(self.norm(tokens), mask, row, grid)
 
     def _hidden(self, pixel_values: Tensor) -> Tensor:
-        """What the layer that is read makes of pixels."""
+        """The output of the layer that is read, for pixels."""
         if self.layer is None:
             return self.backbone(pixel_values=pixel_values).last_hidden_state
         layers = self.backbone(pixel_values=pixel_values, output_hidden_states=True).hidden_states

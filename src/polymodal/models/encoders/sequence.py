@@ -146,7 +146,7 @@ class SequenceEncoder(BackboneEncoder):
 
     @classmethod
     def _own_sizes(cls, kind: str | os.PathLike[str], stretches: int) -> Settings:
-        """What a backbone from scratch must have: no vocabulary, enough positions, one channel."""
+        """Required settings of a backbone from scratch: no vocabulary, enough positions, one channel."""
         if isinstance(kind, os.PathLike) or is_checkpoint(kind):
             fix = "Give a model type such as bert or resnet, and its sizes"
             raise ConfigError(f"'{kind}' is a checkpoint, and none reads features. {fix}")

@@ -1,4 +1,4 @@
-"""What every head is: the fused state in, the answer for one target out."""
+"""The base of heads: the fused state in, the answer for one target out."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ class Head(nn.Module):
         return ~empty.flatten(1).any(dim=1) if empty.ndim > 1 else ~empty
 
     def normalizer(self, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """What :meth:`loss` divides its sum by, a scalar: the number of rows whose target is not empty.
+        """The divisor of the summed :meth:`loss`, a scalar: the number of rows whose target is not empty.
 
         With ``weight`` ``(batch,)`` the sum of their weights.
         """
         return weighed(self.known(target), weight).sum().float()
 
     def answer(self, logits: Tensor) -> Tensor:
-        """What is shown: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
+        """The prediction: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")
 
     def decide(self, answer: Tensor) -> dict[str, Tensor]:

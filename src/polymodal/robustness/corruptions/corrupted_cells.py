@@ -45,7 +45,7 @@ class CellReader:
         return [self.cells.decode(item, root) for _, item in each_item(cell, self.reader.modality)]
 
     def read(self, values: Sequence[list[Any]]) -> list[list[Any]]:
-        """What the reader keeps of decoded items, row by row."""
+        """The values that the reader keeps of decoded items, row by row."""
         kept = [[self.reader.read(self.cells.as_cell(value), None) for value in items] for items in values]
         if self.frozen is None:
             return kept

@@ -41,7 +41,7 @@ def noise(picture: Picture, deviation: float, random: np.random.Generator) -> Pi
 
 
 def jpeg(picture: Picture, quality: float, random: np.random.Generator) -> Picture:
-    """What is left of a picture saved as JPEG of a ``quality`` from 1 to 95."""
+    """A picture after JPEG compression at a ``quality`` from 1 to 95."""
     file = BytesIO()
     _image(picture).save(file, "JPEG", quality=round(quality))
     with Image.open(file, formats=("JPEG",)) as image:
