@@ -165,7 +165,7 @@ class PolymodalProcessor(ProcessorMixin):
         root: Root = None,
         cache: ReadCache | None = None,
     ) -> tuple[Row, list[tuple[str, MediaError]]]:
-        """Kept values of a row's cells for all inputs and some ``targets``, and by column the reading errors."""
+        """The values kept of a row for all inputs and some ``targets``, and by column the reading errors."""
         kept: Row = {"cells": {}, "targets": {}}
         wrong = []
         for name in self.readers:

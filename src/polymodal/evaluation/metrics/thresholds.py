@@ -13,11 +13,11 @@ from polymodal.evaluation.metrics.class_metrics import class_counts
 from polymodal.evaluation.metrics.metrics import METRICS
 
 FEWEST_ROWS = 5
-"""Rows that have a class, and rows that do not, without which its threshold stays as it is."""
+"""Fewest rows with a class, and fewest without it, for its threshold to be tuned."""
 CANDIDATES = 200
-"""Thresholds of a class that are tried, at quantiles where there are more."""
+"""Most thresholds of a class that are tried; where there are more, quantiles of them."""
 ROUNDS = 5
-"""The classes are gone through so many times at most; it hardly ever takes more than three."""
+"""Most passes over the classes; more than three are rarely needed."""
 DECISIVE = ("accuracy", "balanced_accuracy", "macro_f1")
 """Our metrics of classes that depend on the predicted class alone."""
 

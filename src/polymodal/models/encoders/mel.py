@@ -20,7 +20,7 @@ class LogMel(nn.Module):
     much about who speaks.
 
     Args:
-        rate: Samples a second.
+        rate: Samples per second.
         bins: Mel bins.
         window: Length of a frame in seconds.
         hop: Step between frames in seconds.

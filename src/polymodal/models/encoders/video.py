@@ -31,7 +31,7 @@ TIME_LAST = ("timesformer",)
 
 @ENCODERS.register("video")
 class VideoEncoder(BackboneEncoder):
-    """A clip to one vector a patch and step: ``VideoEncoder("resnet")``, ``VideoEncoder("owner/name")``.
+    """A clip to one vector per patch and step: ``VideoEncoder("resnet")``, ``VideoEncoder("owner/name")``.
 
     A picture backbone (ResNet, ViT, SigLIP, …) reads the frames one by one; a video backbone (VideoMAE,
     ViViT, TimeSformer) reads the clip. Either way the tokens lie in a grid of frames, rows and columns.

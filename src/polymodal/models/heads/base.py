@@ -174,7 +174,7 @@ def check_thresholds(thresholds: list[float], classes: int) -> None:
     """Refuse thresholds that are none.
 
     Raises:
-        ValueError: If there is not one a class, each between 0 and 1.
+        ValueError: If there is not one per class, each between 0 and 1.
     """
     if len(thresholds) != classes:
         raise ValueError(f"{len(thresholds)} thresholds for {classes} classes")
@@ -184,15 +184,15 @@ def check_thresholds(thresholds: list[float], classes: int) -> None:
 
 
 def probability_columns(name: str, classes: list[str], answer: Tensor) -> dict[str, Any]:
-    """A column a class, ``<target>_probability_<class>``."""
+    """A column per class, ``<target>_probability_<class>``."""
     return {f"{name}_probability_{c}": answer[:, index].numpy() for index, c in enumerate(classes)}
 
 
 def per_class(values: Any, classes: int, name: str) -> Tensor:
-    """A factor a class, ones where none are given.
+    """A factor per class, by default 1.
 
     Raises:
-        ValueError: If there is not one a class.
+        ValueError: If there is not one per class.
     """
     factors = [1.0] * classes if values is None else list(values)
     if len(factors) != classes:

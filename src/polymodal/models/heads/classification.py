@@ -109,7 +109,7 @@ class Classifier(Head):
         return {"predicted": scaled.argmax(dim=1)}
 
     def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """``<target>``, ``<target>_confidence``: its probability; and one a class on demand."""
+        """``<target>``, its probability as ``<target>_confidence``, and on demand a column per class."""
         predicted = self.decide(answer)["predicted"]
         confidence = answer.gather(1, predicted.unsqueeze(1)).squeeze(1)
         columns = {

@@ -28,7 +28,7 @@ from polymodal.utils.records import Settings
 
 @HEADS.register("multilabel")
 class MultilabelClassifier(Head):
-    """Each class is there or is not: a binary cross-entropy a class.
+    """Each class is present or absent: a binary cross-entropy per class.
 
     Args:
         classes: Their number, or their names in the order of the logits.
@@ -104,7 +104,7 @@ class MultilabelClassifier(Head):
         return {"predicted": answer >= answer.new_tensor(self.thresholds)}
 
     def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """``<target>``: a list of classes; ``<target>_confidence``: their probabilities; and one a class."""
+        """``<target>``: a list of classes; ``<target>_confidence``: their probabilities; and on demand a column per class."""
         predicted = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
         columns: dict[str, Any] = {
             name: [[self.classes[index] for index in indices] for indices in predicted],
