@@ -39,7 +39,7 @@ class SequenceEncoder(BackboneEncoder):
     Args:
         backbone: A model type that takes ``inputs_embeds`` or pictures; by default a small bidirectional
             Transformer (BERT). See :class:`BackboneEncoder`.
-        features: Features a step.
+        features: Features per step.
         length: Most steps of a sequence; a vision backbone reads all at this length.
         patch: Steps that a text backbone reads as one; by default so many that ``tokens`` stretches are left.
         masking: In training, widest stretch of steps and of features that is masked, as a share

@@ -23,7 +23,7 @@ from polymodal.utils.records import Settings
 
 @ENCODERS.register("text")
 class TextEncoder(BackboneEncoder):
-    """Token ids to a vector per token: ``TextEncoder("bert", hidden_size=128)``, ``TextEncoder("owner/name")``.
+    """Token ids to a vector per id: ``TextEncoder("bert", hidden_size=128)``, ``TextEncoder("owner/name")``.
 
     Args:
         backbone: See :class:`BackboneEncoder`; by default a small bidirectional Transformer (BERT).

@@ -46,7 +46,7 @@ def gaps(sound: np.ndarray, share: float, random: np.random.Generator, *, rate: 
 
 
 def sounds(rate: int) -> tuple[Corruption, ...]:
-    """The corruptions of sounds of ``rate`` samples a second."""
+    """The corruptions of sounds of ``rate`` samples per second."""
     return (
         Corruption("noise", "signal to noise, dB", (20, 10, 5, 0, -5), noise),
         Corruption("clipping", "share of samples clipped", (0.05, 0.1, 0.2, 0.4, 0.6), clip),
