@@ -104,7 +104,7 @@ class MultilabelClassifier(Head):
         return {"predicted": answer >= answer.new_tensor(self.thresholds)}
 
     def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """Lists of classes, ``<target>_confidence`` with their probabilities, and optionally one per class."""
+        """Lists of classes, ``<target>_confidence`` has their probabilities; optionally one per class."""
         predicted = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
         columns: dict[str, Any] = {
             name: [[self.classes[index] for index in indices] for indices in predicted],
