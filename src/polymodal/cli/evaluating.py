@@ -203,31 +203,31 @@ def _refuse_idle(option: str, given: str | None, **others: Any) -> None:
             raise typer.BadParameter(f"it goes with {option}", param_hint=option_name(name))
 
 
-def show_measured(found: Mapping[str, Any], title: str) -> None:
+def show_measured(results: Mapping[str, Any], title: str) -> None:
     """Print a table of each kind of result."""
     shows = {
         "targets": show_metrics, "retrieval": show_retrieval, "zero_shot": show_zero_shot,
         "linear_probe": show_linear_probe,
     }  # fmt: skip
-    for name, figures in found.items():
+    for name, figures in results.items():
         shows[name](figures, title)
 
 
-def tell_unseen(run: api.Run, rows: api.Table, found: Mapping[str, Any]) -> None:
+def tell_unseen(run: api.Run, rows: api.Table, results: Mapping[str, Any]) -> None:
     """Note on standard error that measured rows may be training rows of the run."""
 
-    if {"retrieval", "zero_shot"} & {*found} and (seen := api.trained_on(run, rows)):
+    if {"retrieval", "zero_shot"} & {*results} and (seen := api.trained_on(run, rows)):
         note = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
         print_remarks(notes=[note])
 
 
-def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
+def show_retrieval(results: Mapping[str, Mapping[str, Any]], title: str) -> None:
     """Three lines a direction: the values, their intervals, and what chance would give."""
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("query → found", overflow="fold", min_width=16)
     for head in ("queries", "among", *RECALLS.values(), "median rank", "mAP"):
         table.add_column(head, justify="right")
-    for name, way in found.items():
+    for name, way in results.items():
         metrics = [(key, way[key]) for key in (*RECALLS, "median_rank", "map")]
         counts = f"{way['queries']:,}", f"{way['candidates']:,}"
         table.add_row(
@@ -236,59 +236,61 @@ def show_retrieval(found: Mapping[str, Mapping[str, Any]], title: str) -> None:
         table.add_row("  95 % interval", "", "", *(_bare_ends(key, entry) for key, entry in metrics))
         table.add_row("  by chance", "", "", *(_bare(key, way["chance"][key]) for key in RECALLS), "", "")
     out = print_titled(table, f"{title}: retrieval, recall and mAP in %")
-    few = [api.one_line(name, 80) for name, way in found.items() if way["groups"] < api.FEWEST_GROUPS]
+    few = [api.one_line(name, 80) for name, way in results.items() if way["groups"] < api.FEWEST_GROUPS]
     if few:
         found_few = f"Fewer than {api.FEWEST_GROUPS} independent queries, so the intervals are too narrow"
         out.print(Text(f"{found_few}: {'; '.join(few)}"), soft_wrap=True)
 
 
-def show_zero_shot(found: Mapping[str, Any], title: str) -> None:
+def show_zero_shot(results: Mapping[str, Any], title: str) -> None:
     """Metrics beside chance and the most common class, then the inputs and prompts used."""
-    rows, common = found["rows"], found["majority"]
+    rows, common = results["rows"], results["majority"]
     table = titled_table()
     for head in ("metric", "value", "95 % interval", "by chance", "commonest class"):
         table.add_column(head, justify="left" if head == "metric" else "right")
-    for name, entry in found["metrics"].items():
-        beside = (_share(found["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
+    for name, entry in results["metrics"].items():
+        beside = (_share(results["chance"]), _share(common["accuracy"])) if name == "accuracy" else ("", "")
         table.add_row(api.NAMES[name], _said(name, entry["value"]), _ends(name, entry), *beside)
-    out = print_titled(table, f"{title}: {api.one_line(found['target'], 80)} without training, {rows:,} rows")
-    prompts = _some([f"‘{api.one_line(prompt, 80)}’" for prompt in found["prompts"]])
+    out = print_titled(
+        table, f"{title}: {api.one_line(results['target'], 80)} without training, {rows:,} rows"
+    )
+    prompts = _some([f"‘{api.one_line(prompt, 80)}’" for prompt in results["prompts"]])
     commonest = f"the commonest class is ‘{api.one_line(common['class'], 80)}’"
-    among = f"among {len(found['classes'])} classes ({_some(found['classes'])})"
-    named = f"named to ‘{found['prompt_input']}’ as {prompts}"
-    out.print(Text(f"By {api.listed(found['inputs'])}, {among}, {named}; {commonest}."), soft_wrap=True)
-    _tell(found, found["left_out"], out)
+    among = f"among {len(results['classes'])} classes ({_some(results['classes'])})"
+    named = f"named to ‘{results['prompt_input']}’ as {prompts}"
+    out.print(Text(f"By {api.listed(results['inputs'])}, {among}, {named}; {commonest}."), soft_wrap=True)
+    _tell(results, results["left_out"], out)
 
 
-def show_linear_probe(found: Mapping[str, Any], title: str) -> None:
+def show_linear_probe(results: Mapping[str, Any], title: str) -> None:
     """Metrics beside those of a constant prediction, then the settings of the probe."""
-    rows = ", ".join(f"{count:,} {name}" for name, count in found["rows"].items())
+    rows = ", ".join(f"{count:,} {name}" for name, count in results["rows"].items())
     table = titled_table()
-    plain = found.get("majority") or found["mean"]
+    plain = results.get("majority") or results["mean"]
     for head in ("metric", "value", "95 % interval", "commonest class" if "class" in plain else "the mean"):
         table.add_column(head, justify="left" if head == "metric" else "right")
-    for name, entry in found["metrics"].items():
+    for name, entry in results["metrics"].items():
         beside = _said(name, plain[name]) if name in plain else ""
         table.add_row(
             api.NAMES.get(name, name.upper()), _said(name, entry["value"]), _ends(name, entry), beside
         )
-    out = print_titled(table, f"{title}: linear probe of {api.one_line(found['target'], 80)}, {rows} rows")
-    chosen = found["chosen"]
+    out = print_titled(table, f"{title}: linear probe of {api.one_line(results['target'], 80)}, {rows} rows")
+    chosen = results["chosen"]
     strength = f"C {chosen['C']:g}" if "C" in chosen else f"alpha {chosen['alpha']:g}"
-    vectors = f"the vector of ‘{found['input']}’" if found["input"] else "the fused vector"
+    vectors = f"the vector of ‘{results['input']}’" if results["input"] else "the fused vector"
     slow = "" if chosen.get("converged", True) else "; it did not converge, so there may be more in them"
-    line = f"On {vectors} ({found['width']} numbers); {strength} was best on the validation rows{slow}."
+    line = f"On {vectors} ({results['width']} numbers); {strength} was best on the validation rows{slow}."
     out.print(Text(line), soft_wrap=True)
-    parts = found["left_out"].values()
-    _tell(found, {name: sum(part[name] for part in parts) for name in found["left_out"]["test"]}, out)
+    parts = results["left_out"].values()
+    _tell(results, {name: sum(part[name] for part in parts) for name in results["left_out"]["test"]}, out)
 
 
-def _tell(found: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -> None:
+def _tell(results: Mapping[str, Any], left_out: Mapping[str, int], out: Console) -> None:
     """Print what the intervals are based on, and which rows were skipped."""
     lines = []
-    if found["grouped_by"]:
-        lines.append(f"The intervals draw {found['grouped_by']} together: {found['groups']:,} groups.")
-    if found["groups"] < api.FEWEST_GROUPS:
+    if results["grouped_by"]:
+        lines.append(f"The intervals draw {results['grouped_by']} together: {results['groups']:,} groups.")
+    if results["groups"] < api.FEWEST_GROUPS:
         lines.append(f"Fewer than {api.FEWEST_GROUPS} independent rows, so the intervals are too narrow.")
     why = [f"{count:,} {LEFT_OUT[name]}" for name, count in left_out.items() if count]
     if why:

@@ -118,7 +118,7 @@ def as_cells(run: EncodingRun, item: Any, number: int = 1) -> dict[str, object]:
     if name is None:
         reason = f"{describe(item)} is of modality {modality}, which no input reads"
         fix = "Give a dict, such as {'" + names[0] + "': …}, to say what it is."
-        raise _refused(reason, number, expected=f"one of {inputs_read(run)}", cure=fix)
+        raise _refused(reason, number, expected=f"one of {inputs_read(run)}", fix=fix)
     return {name: item}
 
 
@@ -126,7 +126,7 @@ def _row_cells(item: Mapping[str, Any], names: list[str], number: int) -> dict[s
     if not item.keys() & set(names):
         keys = ", ".join(map(str, item)) or "no key"
         fix = did_you_mean(str(next(iter(item), "")), names)
-        raise _refused(f"a row of {keys}", number, expected="an input among its keys", cure=fix)
+        raise _refused(f"a row of {keys}", number, expected="an input among its keys", fix=fix)
     cells = {name: item[name] for name in names if name in item and not _is_nothing(item[name])}
     if not cells:
         raise _refused("a row whose inputs are all empty", number, expected="one that is filled")
@@ -148,5 +148,5 @@ def inputs_read(run: EncodingRun) -> str:
     return ", ".join(f"{name} ({reader.modality})" for name, reader in run.processor.readers.items())
 
 
-def _refused(found: str, number: int, expected: str = "", cure: str = "") -> DataError:
-    return DataError(Problem(found=found, expected=expected, cure=cure, file=NAME, row=number))
+def _refused(reason: str, number: int, expected: str = "", fix: str = "") -> DataError:
+    return DataError(Problem(found=reason, expected=expected, cure=fix, file=NAME, row=number))

@@ -276,13 +276,13 @@ def _predicted(answer: Tensor, decided: Mapping[str, Tensor]) -> Tensor:
 
 
 def precision_recall_f1(
-    true: np.ndarray, said: np.ndarray, labels: Sequence[Any], weights: np.ndarray | None
+    true: np.ndarray, predicted: np.ndarray, labels: Sequence[Any], weights: np.ndarray | None
 ) -> tuple[Any, Any, Any]:
     """Precision, recall and F1 of each of ``labels``, NaN where they are not defined."""
     if not len(true):
         undefined = np.full(len(labels), np.nan)
         return undefined, undefined, undefined
     precision, recall, f1, _ = precision_recall_fscore_support(
-        true, said, labels=list(labels), average=None, zero_division=np.nan, sample_weight=weights
+        true, predicted, labels=list(labels), average=None, zero_division=np.nan, sample_weight=weights
     )
     return precision, recall, f1

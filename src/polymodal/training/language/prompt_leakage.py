@@ -166,8 +166,8 @@ def _chosen(table: Table) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(len(table), LOOKED_AT, replace=False))
 
 
-def _problem(table: Table, column: str | None, found: str) -> Problem:
-    return Problem(file=table.name, column=column, found=found, cure=ANSWER_FIX)
+def _problem(table: Table, column: str | None, reason: str) -> Problem:
+    return Problem(file=table.name, column=column, found=reason, cure=ANSWER_FIX)
 
 
 def _is_plain(modality: str | None) -> bool:

@@ -43,8 +43,8 @@ def train_stages(job: LanguageJob, folder: Path, *, resume: bool = False, quiet:
     for index, stage in enumerate(job.stages):
         set_seed(stage.train.seed)  # the randomness of a stage does not depend on earlier ones
         set_trainable(model, stage.config, fixed)
-        place_of = folder / "checkpoints" / stage.name
-        known = _remembered(place_of) if resume else None
+        stage_folder = folder / "checkpoints" / stage.name
+        known = _remembered(stage_folder) if resume else None
         if index < begun:  # its result is in the checkpoints of the next stage
             results |= {stage.name: known} if known else {}
             continue
@@ -53,17 +53,19 @@ def train_stages(job: LanguageJob, folder: Path, *, resume: bool = False, quiet:
             learns = f"{', '.join(stage.config.learn)} ({count:,} parameters)"
             note(f"stage {stage.name}: {learns}, {len(stage.rows['train'])} rows", quiet)
         trained = train_language(
-            model, stage.rows["train"], stage.rows["validation"], stage.train, place_of,
+            model, stage.rows["train"], stage.rows["validation"], stage.train, stage_folder,
             pack_to=generation.pack, resume=resume and index == begun, quiet=quiet,
         )  # fmt: skip
         results[stage.name] = known or trained
-        on_main(partial(write_text, place_of / RESULTS, json.dumps(results[stage.name])))
+        on_main(partial(write_text, stage_folder / RESULTS, json.dumps(results[stage.name])))
     return results
 
 
-def _remembered(place: Path) -> JsonObject | None:
+def _remembered(folder: Path) -> JsonObject | None:
     """The results of a completed stage."""
-    return json.loads((place / RESULTS).read_text(encoding="utf-8")) if (place / RESULTS).is_file() else None
+    return (
+        json.loads((folder / RESULTS).read_text(encoding="utf-8")) if (folder / RESULTS).is_file() else None
+    )
 
 
 def last_started(job: LanguageJob, folder: Path) -> int:
