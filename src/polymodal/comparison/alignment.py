@@ -101,11 +101,11 @@ def _check_numbers(runs: Sequence[TestedRun], union: np.ndarray) -> None:
             continue
         other = max(runs, key=lambda run: len(np.intersect1d(run.rows, lacking)))
         extra = np.intersect1d(other.rows, lacking)
-        found = (
+        reason = (
             f"{other.name} was tested on {_rows(len(extra))} that {run.name} was not (such as row {extra[0]})"
         )
-        cure = "Fit both with the same test rows: the same table, data.split or --set data.seed=0"
-        raise RunError(f"{run.name} and {other.name} cannot be compared: {found}. {cure}")
+        fix = "Fit both with the same test rows: the same table, data.split or --set data.seed=0"
+        raise RunError(f"{run.name} and {other.name} cannot be compared: {reason}. {fix}")
 
 
 def _check_truths(first: TestedRun, other: TestedRun, rows: np.ndarray, targets: Sequence[str]) -> None:
@@ -113,9 +113,9 @@ def _check_truths(first: TestedRun, other: TestedRun, rows: np.ndarray, targets:
         one, two = (pick(run, rows, run.truth[target]) for run in (first, other))
         differ = [row for row, a, b in zip(rows.tolist(), one, two, strict=True) if a != b]
         if differ:
-            found = f"'{target}' has another true value in {_rows(len(differ))} (such as row {differ[0]})"
-            cure = "Fit both to the same version of the table"
-            raise RunError(f"{first.name} and {other.name} cannot be compared: {found}. {cure}")
+            reason = f"'{target}' has another true value in {_rows(len(differ))} (such as row {differ[0]})"
+            fix = "Fit both to the same version of the table"
+            raise RunError(f"{first.name} and {other.name} cannot be compared: {reason}. {fix}")
 
 
 def _check_file(first: TestedRun, other: TestedRun) -> None:
@@ -133,9 +133,9 @@ def _check_file(first: TestedRun, other: TestedRun) -> None:
     same = one == two if None in digests else digests[0] == digests[1]
     if not same:
         which = f"different files, {one} and {two}" if one != two else f"different versions of {one}"
-        cure = "Fit both to the same file"
+        fix = "Fit both to the same file"
         raise RunError(
-            f"{first.name} and {other.name} cannot be compared: they were tested on {which}. {cure}"
+            f"{first.name} and {other.name} cannot be compared: they were tested on {which}. {fix}"
         )
 
 
@@ -201,18 +201,18 @@ def _table(runs: Sequence[TestedRun], rows: np.ndarray, targets: Sequence[str]) 
         DataError: If it cannot be read.
         RunError: If it is not there, or is not the file that the run was fitted to.
     """
-    found = [(run, path) for run in runs if (path := _test_path(run)) is not None]
-    if not found:
+    result = [(run, path) for run in runs if (path := _test_path(run)) is not None]
+    if not result:
         named = _test_file(runs[0])
         raise RunError(f"{named}: is not there" if named else "the runs were not fitted to a file")
-    run, path = found[0]
+    run, path = result[0]
     require_own_tables(run.folder, run.declaration, run.results, "Fit again")
     missing = Marks.of(run.declaration.data.missing)
     table = read_declared_table(path, run.declaration.data, run.folder)
-    places = np.searchsorted(table.places, rows - 1)
-    if (places >= len(table)).any() or (table.places[places] != rows - 1).any():
+    indices = np.searchsorted(table.places, rows - 1)
+    if (indices >= len(table)).any() or (table.places[indices] != rows - 1).any():
         raise RunError(f"{path}: holds fewer rows than when the runs were fitted")
-    table = table.select(places)
+    table = table.select(indices)
     for target in targets:
         declared = run.declaration.targets[target]
         changed = f"{path}: has changed since the runs were fitted ('{target}' differs)"

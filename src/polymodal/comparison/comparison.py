@@ -162,8 +162,8 @@ def _shared(runs: Sequence[TestedRun]) -> tuple[list[str], list[str]]:
     shared = [name for name in shared if name in runs[0].families]
     if not shared:
         learnt = "; ".join(f"{run.name}: {', '.join(run.declaration.targets)}" for run in runs)
-        cure = "Compare runs that learnt the same column as the same task"
-        raise RunError(f"no target that all runs have in common can be compared ({learnt}). {cure}")
+        fix = "Compare runs that learnt the same column as the same task"
+        raise RunError(f"no target that all runs have in common can be compared ({learnt}). {fix}")
     left = [name for name in every if name not in shared]
     note = (
         f"{listed(left)} left out: not a target of every run, or not learnt as the same task" if left else ""
@@ -205,7 +205,7 @@ def _target(runs: Sequence[TestedRun], name: str, rows: Rows, seed: int) -> Comp
     every = {run: added.get(run, nothing) for run in predicted}
     ranked, pairs = rank(score, every, rows.groups[kept], seed=seed)
     costs = {run.name: run.cost for run in runs}
-    found = ComparedTarget(
+    result = ComparedTarget(
         task=family,
         score=score.name,
         rows=len(kept),
@@ -216,7 +216,7 @@ def _target(runs: Sequence[TestedRun], name: str, rows: Rows, seed: int) -> Comp
         pairs=pairs,
         cheapest=cheapest(ranked, costs),
     )
-    return replace(found, sentences=sentences(found, costs))
+    return replace(result, sentences=sentences(result, costs))
 
 
 def _metric(run: TestedRun, target: str) -> str | None:

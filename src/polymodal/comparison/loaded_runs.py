@@ -110,11 +110,11 @@ def read_tested(folder: Path, name: str) -> TestedRun:
     _check_run(folder)
     results, processor = read_results(folder), _json(folder / PROCESSOR)
     if not (folder / ANSWERS).is_file():
-        cure = "Fit again with some, such as --set data.test=0.1"
+        fix = "Fit again with some, such as --set data.test=0.1"
         if not load_yaml(folder / DECLARED).keeps_rows:
             reason = "keeps no answers to its test rows (report.predictions: false, or data.private: true)"
             raise RunError(f"{folder}: {reason}, so there is nothing to compare")
-        raise RunError(f"{folder}: was fitted without test rows, so there is nothing to compare. {cure}")
+        raise RunError(f"{folder}: was fitted without test rows, so there is nothing to compare. {fix}")
     try:
         table = pq.read_table(folder / ANSWERS)
         table = table.sort_by("row")
@@ -174,8 +174,8 @@ def _check_run(folder: Path) -> None:
         return
     if any((folder / name).is_file() for name in (*SEVERAL, "folds.json", "summary.json")):
         raise RunError(f"{folder}: holds several runs. Name those in it: {folder}/*/")
-    cure = "Name the folder that a fit wrote, or finish the fit with --resume"
-    raise RunError(f"{folder}: not a complete run, {', '.join(lacking)} missing. {cure}")
+    fix = "Name the folder that a fit wrote, or finish the fit with --resume"
+    raise RunError(f"{folder}: not a complete run, {', '.join(lacking)} missing. {fix}")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -24,25 +24,25 @@ LEVEL = 0.05
 
 
 def score_for(family: str, metric: str | None, classes: Sequence[str]) -> Score:
-    """What the runs are scored by: as a report scores one of them."""
+    """The score that ranks the runs: the one that a report uses for a single run."""
     return score_of(build_head({"task": family, **({"classes": classes} if classes else {})}), metric)
 
 
 def classes_of(task: str, cells: Sequence[Sequence[Any]], known: Sequence[str] = ()) -> list[str]:
-    """Every class that is true or predicted in any of ``cells``; runs may have been taught different ones.
+    """Every class that is true or predicted in any of ``cells``; training classes may differ between runs.
 
-    Of a task whose classes have an order they are in that of ``known``, those of a run.
+    Ordinal classes keep the order of ``known``, the classes of a run.
     """
-    found = TARGETS[reader_name(task)].classes_among(cells)
+    result = TARGETS[reader_name(task)].classes_among(cells)
     if not task_of(task).ordered:
-        return found
-    return [*known, *(name for name in found if name not in known)]
+        return result
+    return [*known, *(name for name in result if name not in known)]
 
 
 def statistics(
     score: Score, family: str, classes: Sequence[str], truth: Sequence[Any], predicted: Sequence[Any]
 ) -> np.ndarray:
-    """What each row adds to the score of one run, ``(rows, sums)``; see :meth:`Score.statistics`."""
+    """Each row's contribution to the score of one run, ``(rows, sums)``; see :meth:`Score.statistics`."""
     reader = target_reader(reader_name(family), list(classes))
     true, answer = (reader.as_target(cells) for cells in (truth, predicted))
     return score.statistics(answer, true, {} if reader.holds is Content.NUMBER else {"predicted": answer})

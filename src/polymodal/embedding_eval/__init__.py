@@ -1,1 +1,1 @@
-"""What a run's vectors are worth by themselves: retrieval, labels without training, linear probes."""
+"""Evaluation of a run's vectors: retrieval, zero-shot classification and linear probes."""

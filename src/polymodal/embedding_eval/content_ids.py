@@ -32,9 +32,9 @@ def contents(run: PredictionRun, table: Table, name: str, rows: np.ndarray, quie
     reader = run.processor.readers[name]
     known: dict[bytes, int] = {}
     seen: dict[Hashable, int] = {}
-    found = np.full(len(table), -1, dtype=np.int64)
+    result = np.full(len(table), -1, dtype=np.int64)
     if not rows.any():  # the column may not be there
-        return found
+        return result
     cells: Iterable[Any] = each_cell(table.values(name))
     if not quiet:
         cells = progress(cells, f"comparing {name}", len(table))
@@ -45,8 +45,8 @@ def contents(run: PredictionRun, table: Table, name: str, rows: np.ndarray, quie
         if key is None or key not in seen:
             content = digest(*_items(reader, cell, table.root))
             seen[content if key is None else key] = known.setdefault(content, len(known))
-        found[row] = seen[content if key is None else key]
-    return found
+        result[row] = seen[content if key is None else key]
+    return result
 
 
 def _items(reader: Reader, cell: Any, root: Root) -> Iterator[bytes]:

@@ -58,30 +58,30 @@ def measure(
     Raises:
         PolymodalError: If the run or the table does not fit the request.
     """
-    found = Measured()
+    result = Measured()
     has_targets, others = bool(run.model.config.head_names), labels is not None or probe is not None
     if not has_targets and not (retrieval or others or run.shares_space):
-        cure = "Measure its vectors with --linear-probe TARGET"
-        raise RunError(f"{run.folder}: it has no targets, and its inputs share no space. {cure}")
+        fix = "Measure its vectors with --linear-probe TARGET"
+        raise RunError(f"{run.folder}: it has no targets, and its inputs share no space. {fix}")
     if inputs and has_targets and not retrieval and labels is None:
         raise RunError("--inputs (inputs=) goes with retrieval or labels without training")
     if has_targets and not others:
-        found = replace(found, targets=_targets(run, source, Reading(**reading)))
+        result = replace(result, targets=_targets(run, source, Reading(**reading)))
     if retrieval or not (has_targets or others):
-        found = replace(found, retrieval=required_retrieval(run, source, inputs=inputs, **reading))
+        result = replace(result, retrieval=required_retrieval(run, source, inputs=inputs, **reading))
     if labels is not None:
-        found = replace(found, zero_shot=zero_shot(run, source, inputs=inputs, **labels, **reading))
+        result = replace(result, zero_shot=zero_shot(run, source, inputs=inputs, **labels, **reading))
     if probe is not None:
-        found = replace(found, linear_probe=linear_probe(run, source, **probe, **reading))
-    return found
+        result = replace(result, linear_probe=linear_probe(run, source, **probe, **reading))
+    return result
 
 
 def _targets(run: PredictionRun, source: Any, request: Reading) -> dict[str, dict[str, float]]:
     rejected: list[Any] = []
     table = request.table(run, source)
     with blamed_on(request.instead):
-        found = run.evaluate(
+        result = run.evaluate(
             table, batch_size=request.batch_size, on_error=request.on_error, rejected=rejected
         )
     request.reject(rejected)
-    return found
+    return result

@@ -144,7 +144,8 @@ def linear_probe(
         source: A table with the target.
         target: A column of classes or numbers.
         input: Whose vectors to use; by default the fused ones.
-        task: ``classification`` or ``regression``; by default as the run declares it, or the values look.
+        task: ``classification`` or ``regression``; by default as the run declares it, else guessed
+            from the values.
         choose: Which of the labelled training rows train; by default all.
         reading: See :class:`Reading`; without ``split``.
 
@@ -157,8 +158,8 @@ def linear_probe(
         raise RunError("a linear probe takes all splits of a table, not one")
     chosen_inputs(run, [input] if input else [])
     if target in (run.model.config.input_names if input is None else [input]):
-        cure = "Name one that does not with --input (input=)"
-        raise RunError(f"{run.folder}: the vectors read '{target}' itself. {cure}")
+        fix = "Name one that does not with --input (input=)"
+        raise RunError(f"{run.folder}: the vectors read '{target}' itself. {fix}")
     table = request.table(run, source)
     task = find_task(run, table, target, task)
     tables = own_splits(run, table)
@@ -166,8 +167,8 @@ def linear_probe(
     if choose is not None:
         parts["train"] = parts["train"].select(choose(parts["train"].answers))
     if is_classes(task) and len(set(parts["train"].answers)) < FEWEST:
-        found = f"the class '{parts['train'].answers[0]}' in all {len(parts['train'].answers)} training rows"
-        raise DataError(Problem(file=table.name, column=target, found=found, expected="two classes or more"))
+        reason = f"the class '{parts['train'].answers[0]}' in all {len(parts['train'].answers)} training rows"
+        raise DataError(Problem(file=table.name, column=target, found=reason, expected="two classes or more"))
     measure = _classes if is_classes(task) else _numbers
     test = parts["test"]
     bootstrap = Bootstrap(test.groups, seed=request.seed)
@@ -201,7 +202,7 @@ class _Fitted:
 
 
 def _classes(train: Part, validation: Part, test: Part, bootstrap: Bootstrap, quiet: bool) -> _Fitted:
-    """A probe of classes; one that is in no training row is never predicted, and counts as a mistake."""
+    """A probe of classes; a class without training rows is never predicted, and its rows count as errors."""
     names = classes_of(np.concatenate([part.answers for part in (train, validation, test)]))
     index = {name: number for number, name in enumerate(names)}
     model, chosen = fit_classes(train.rows, validation.rows, quiet)
@@ -273,10 +274,10 @@ def _best(
     for penalty in penalties if quiet else progress(penalties, "fitting the probe", len(PENALTIES)):
         model = make_pipeline(StandardScaler(), make(penalty))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the result says so
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the result has ``converged``
             model.fit(train[0].astype(np.float64), train[1])
-        found = score(model, validation[0].astype(np.float64), validation[1])
-        if best is None or found > best[2]:
-            best = model, penalty, found
+        reached = score(model, validation[0].astype(np.float64), validation[1])
+        if best is None or reached > best[2]:
+            best = model, penalty, reached
     assert best is not None
     return best

@@ -21,8 +21,8 @@ def require_space(run: PredictionRun, wish: str) -> None:
         RunError: If they cannot.
     """
     if not run.shares_space:
-        cure = "Pre-train one with the objective contrastive or sigmoid: polymodal pretrain"
-        raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {cure}")
+        fix = "Pre-train one with the objective contrastive or sigmoid: polymodal pretrain"
+        raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {fix}")
 
 
 def chosen_inputs(run: PredictionRun, names: Sequence[str]) -> list[str]:
@@ -44,18 +44,18 @@ def parse_instead(words: Sequence[str], inputs: Sequence[str]) -> dict[str, str]
     Raises:
         RunError: If a word is no such pair, or two are about one input.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for word in words:
-        places = [place for place, letter in enumerate(word) if letter == "="]
+        indices = [index for index, letter in enumerate(word) if letter == "="]
         # A name may hold the sign itself: the first cut that leaves an input counts.
-        cut = next((place for place in places if word[:place] in inputs), places[0] if places else 0)
+        cut = next((index for index in indices if word[:index] in inputs), indices[0] if indices else 0)
         name, column = word[:cut], word[cut + 1 :]
         if not name or not column:
             raise RunError(f"'{word}' says no column to read, expected input=column, such as name=name_fr")
-        if name in found:
-            raise RunError(f"both '{found[name]}' and '{column}' are to be read as '{name}'. Leave one out")
-        found[name] = column
-    return found
+        if name in result:
+            raise RunError(f"both '{result[name]}' and '{column}' are to be read as '{name}'. Leave one out")
+        result[name] = column
+    return result
 
 
 def check_instead(run: PredictionRun, table: Table, instead: Mapping[str, str]) -> None:
@@ -68,8 +68,8 @@ def check_instead(run: PredictionRun, table: Table, instead: Mapping[str, str]) 
     chosen_inputs(run, list(instead))
     for name, column in instead.items():
         if column not in table.columns:
-            found, cure = f"no column '{column}' to read as '{name}'", did_you_mean(column, table.columns)
-            raise DataError(Problem(file=table.name, found=found, cure=cure))
+            reason, fix = f"no column '{column}' to read as '{name}'", did_you_mean(column, table.columns)
+            raise DataError(Problem(file=table.name, found=reason, cure=fix))
         values, modality = table.values(column), run.processor.readers[name].modality
         guess = guess_by_content(column, values, look(values))
         apart = guess.modality != modality and not _are_visual(guess.modality, modality)

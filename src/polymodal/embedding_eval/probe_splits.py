@@ -17,7 +17,7 @@ def own_splits(run: PredictionRun, table: Table) -> dict[str, Table]:
     """The training, validation and test rows of ``table``, split as the run's fit split its own.
 
     By the split column where there is one, else by the same shares, seed and classes: of the table that the
-    run was fitted to, the test rows are those that it never saw.
+    run was fitted to, the test rows are those that it was not fitted to.
 
     Raises:
         DataError: If a row names an unknown split, or there are too few rows.

@@ -66,14 +66,14 @@ class Reading:
             batches = progress(batches, what, math.ceil(len(table) / self.batch_size))
         with blamed_on(self.instead):
             parts = [self._part(run, batch) for batch in batches]
-        found = Vectors(
+        result = Vectors(
             {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs},
             {name: np.concatenate([part.has[name] for part in parts]) for name in parts[0].has},
             np.concatenate([part.fused for part in parts]),
             np.concatenate([part.unread for part in parts]),
         )
-        found.refuse_not_finite()
-        return found
+        result.refuse_not_finite()
+        return result
 
     def reject(self, problems: Iterable[Problem]) -> None:
         """Add the problems of skipped rows, each once."""
@@ -82,7 +82,7 @@ class Reading:
             self.rejected += [entry for entry in renamed(problems, self.instead) if entry not in known]
 
     def _part(self, run: PredictionRun, batch: Batch) -> Vectors:
-        self.reject(problem for found in batch.problems.values() for problem in found)
+        self.reject(problem for entries in batch.problems.values() for problem in entries)
         output, names = batch.output, run.model.config.input_names
         assert output.embeddings is not None and output.fused is not None and output.present is not None
         return Vectors(

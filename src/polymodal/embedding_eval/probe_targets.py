@@ -64,33 +64,33 @@ class Part:
 
     def select(self, indices: np.ndarray) -> Part:
         """Some of the rows."""
-        found = {name: getattr(self, name)[indices] for name in ("vectors", "answers", "groups")}
-        return replace(self, **found)
+        selected = {name: getattr(self, name)[indices] for name in ("vectors", "answers", "groups")}
+        return replace(self, **selected)
 
 
 def find_task(run: PredictionRun, table: Table, target: str, task: str | None = None) -> str:
-    """The task of a column: ``task``, or as the run declares it, or as its values look.
+    """The task of a column: ``task``, or as the run declares it, or as guessed from its values.
 
     Raises:
-        DataError: If there is no such column, or it holds several labels a row.
+        DataError: If there is no such column, or it holds several labels per row.
         RunError: If there is no such task.
         ConfigError: If the column holds pictures or the like.
     """
     if target not in table.columns:
-        cure = did_you_mean(target, table.columns)
-        raise DataError(Problem(file=table.name, found=f"no column '{target}' to answer", cure=cure))
+        fix = did_you_mean(target, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{target}' to answer", cure=fix))
     declared = run.declaration.targets.get(target)
-    found = task or (reader_name(declared.task) if declared else guess_target(table, target).task)
+    name = task or (reader_name(declared.task) if declared else guess_target(table, target).task)
     if task is not None and task not in PROBED.values():
         raise RunError(f"the task is '{task}', expected {' or '.join(PROBED.values())}")
-    content = target_content(found)
+    content = target_content(name)
     if content not in PROBED:
-        what = "several labels a row" if content is Content.LABELS else f"the task {found}"
+        what = "several labels a row" if content is Content.LABELS else f"the task {name}"
         problem = Problem(
             file=table.name, column=target, found=what, expected="one class or one number a row"
         )
         raise DataError(problem)
-    return found
+    return name
 
 
 def is_classes(task: str) -> bool:
@@ -104,13 +104,13 @@ def labels_of(table: Table, target: str) -> np.ndarray:
 
 
 def format_of(run: PredictionRun, table: Table, target: str) -> str | None:
-    """How the numbers of a target are written, by the run or as they look; None where plainly."""
+    """The number format of a target, as the run has it or as guessed; None for plain numbers."""
     declared = run.declaration.targets.get(target)
     return declared.format if declared else find_format(table.values(target))
 
 
 def numbers_of(table: Table, target: str, written: str | None = None) -> np.ndarray:
-    """``(rows,)``, NaN where a cell is empty; ``written`` is how its texts write 1234.5.
+    """The numbers of a target ``(rows,)``, NaN for an empty cell; ``written`` is their format in texts.
 
     Raises:
         DataError: Every cell that is no number.
@@ -174,5 +174,5 @@ def part_of(
 
 
 def _nothing(table: Table, split: str, target: str, more: str) -> DataError:
-    found = f"no {split} row has an answer{more}"
-    return DataError(Problem(file=table.name, column=target, found=found, expected=f"{split} rows"))
+    reason = f"no {split} row has an answer{more}"
+    return DataError(Problem(file=table.name, column=target, found=reason, expected=f"{split} rows"))

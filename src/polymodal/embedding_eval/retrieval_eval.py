@@ -55,28 +55,28 @@ def measure_retrieval(
     pairs = [pair for pair in combinations(names, 2) if _both(vectors.has, pair).sum() >= FEWEST]
     used = [name for name in names if any(name in pair for pair in pairs)]
     known = {name: contents(run, table, name, vectors.has[name], request.quiet) for name in used}
-    found: dict[str, Retrieval] = {}
+    result: dict[str, Retrieval] = {}
     for first, second in pairs if request.quiet else progress(pairs, "ranking", len(pairs)):
         rows = np.flatnonzero(_both(vectors.has, (first, second)))
         values = [part[name][rows] for part in (vectors.inputs, known) for name in (first, second)]
         ways = both_ways(*values, seed=request.seed)
         for name, way in zip((f"{first}{ARROW}{second}", f"{second}{ARROW}{first}"), ways, strict=True):
-            found[name] = replace(way, rows=len(rows))
-    return found
+            result[name] = replace(way, rows=len(rows))
+    return result
 
 
 def required_retrieval(run: PredictionRun, source: Any, **options: Any) -> dict[str, Retrieval]:
-    """As :func:`measure_retrieval`, with at least one pair of inputs.
+    """Retrieval of every input by every other (:func:`measure_retrieval`), of at least one pair.
 
     Raises:
         DataError: If no two inputs have two rows in common.
     """
     table = read_table(source)
-    found = measure_retrieval(run, table, **options)
-    if not found:
+    result = measure_retrieval(run, table, **options)
+    if not result:
         what = "no two inputs stand together in two rows"
         raise DataError(Problem(file=table.name, found=what, expected="rows that have both of a pair"))
-    return found
+    return result
 
 
 def _both(has: dict[str, np.ndarray], pair: tuple[str, str]) -> np.ndarray:

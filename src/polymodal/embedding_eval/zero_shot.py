@@ -137,8 +137,8 @@ def zero_shot(
 
 def _require_rows(rows: np.ndarray, table: Table, inputs: Sequence[str]) -> None:
     if not len(rows):
-        found = f"no row has a class and one of {', '.join(inputs)}"
-        raise DataError(Problem(file=table.name, found=found, expected="rows to label"))
+        reason = f"no row has a class and one of {', '.join(inputs)}"
+        raise DataError(Problem(file=table.name, found=reason, expected="rows to label"))
 
 
 def classes_in(run: PredictionRun, table: Table, target: str, classes: Sequence[str] = ()) -> list[str]:
@@ -149,9 +149,9 @@ def classes_in(run: PredictionRun, table: Table, target: str, classes: Sequence[
         ConfigError: If the column holds pictures or the like.
     """
     if not is_classes(find_task(run, table, target, ClassTarget.task if classes else None)):
-        cure = "Name the values to choose from with --classes, or measure it with --linear-probe"
-        found = "numbers, which no prompt can name"
-        raise DataError(Problem(file=table.name, column=target, found=found, cure=cure))
+        fix = "Name the values to choose from with --classes, or measure it with --linear-probe"
+        reason = "numbers, which no prompt can name"
+        raise DataError(Problem(file=table.name, column=target, found=reason, cure=fix))
     names = list(dict.fromkeys(map(as_label, classes))) or classes_of(labels_of(table, target))
     if len(names) < FEWEST:
         what = f"the class '{names[0]}' alone" if names else "no class at all"
@@ -235,6 +235,6 @@ def prompt_reader(run: PredictionRun, name: str | None) -> str:
             f"{run.folder}: '{name}' is {known}, expected one of text. {did_you_mean(name, texts)}"
         )
     if name is None and len(texts) > 1:
-        cure = "Name the one that is to read the prompts with --prompt-input (prompt_input=)"
-        raise RunError(f"{run.folder}: several inputs read text ({', '.join(texts)}). {cure}")
+        fix = "Name the one that is to read the prompts with --prompt-input (prompt_input=)"
+        raise RunError(f"{run.folder}: several inputs read text ({', '.join(texts)}). {fix}")
     return name or texts[0]

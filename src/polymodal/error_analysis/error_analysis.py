@@ -1,4 +1,4 @@
-"""Where a model fails: class by class, what is taken for what, residuals, the rows it is most wrong on."""
+"""Where a model fails: errors by class, confusions, residuals, and the worst rows."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ BATCH = 256
 
 
 class Answered(Protocol):
-    """Answers beside what they should have been; :class:`polymodal.importance.importance.Trials` is one."""
+    """Predictions with their ground truth; :class:`polymodal.importance.importance.Trials` is one."""
 
     @property
     def known(self) -> np.ndarray:
-        """``(rows,)`` places in the table of the rows whose target is known."""
+        """``(rows,)`` indices in the table of the rows whose target is known."""
 
     @property
     def answers(self) -> Tensor:
-        """``(rows, …)`` what the head answered."""
+        """``(rows, …)`` predictions of the head."""
 
     @property
     def targets(self) -> Tensor:
-        """``(rows, …)`` what it should have answered."""
+        """``(rows, …)`` ground truth in the same form."""
 
     @property
     def weights(self) -> np.ndarray | None:
-        """``(rows,)`` how much each row counts in scores and means; None where all count the same."""
+        """``(rows,)`` sample weights; None where all are equal."""
 
 
 class Answers(NamedTuple):
-    """See :class:`Answered`."""
+    """Predictions with their ground truth, see :class:`Answered`."""
 
     known: np.ndarray
     answers: Tensor
@@ -59,17 +59,17 @@ def failures(
     precision: str = "fp32",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Every figure of where a model fails on one target.
+    """The error analysis of one target.
 
     Args:
-        model: In any mode; left in that of evaluation.
+        model: In any mode; left in evaluation mode.
         rows: With the target.
         target: Its name.
-        answered: The answers, where they are known already; by default the model is asked.
-        most: How many mistakes to show.
-        take_apart: Whether the model is asked what each input adds to them; their cells must be readable.
-        precision: What the model computes in.
-        seed: Of whatever is drawn.
+        answered: Predictions of these rows, if computed already; by default the model predicts them.
+        most: The most errors to show.
+        take_apart: Compute the Shapley shares of the inputs in them; their cells must be readable.
+        precision: Of the forward passes.
+        seed: Of all random draws.
 
     Returns:
         ``family`` and ``rows``; the tables of the task (:meth:`polymodal.tasks.Task.errors`); and ``worst``
@@ -79,19 +79,19 @@ def failures(
     answered = answered or answer_rows(model, rows, target, precision)
     known, answer, truth, weights = answered.known, answered.answers, answered.targets, answered.weights
     task = task_of(head.task)
-    found: dict[str, Any] = {"family": head.reads(), "rows": len(known)}
+    result: dict[str, Any] = {"family": head.reads(), "rows": len(known)}
     if not len(known) or not task.has_errors:
-        return found
-    found |= task.errors(head, TaskRows(answer, truth, known, weights, seed))
-    given: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed}
-    found["worst"] = worst_rows(model, rows, target, answered, **given)
-    return found
+        return result
+    result |= task.errors(head, TaskRows(answer, truth, known, weights, seed))
+    settings: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed}
+    result["worst"] = worst_rows(model, rows, target, answered, **settings)
+    return result
 
 
 def answer_rows(
     model: PolymodalForPrediction, rows: RowDataset, target: str, precision: str = "fp32"
 ) -> Answers:
-    """The model's answers to the rows that could be read and whose target is known, in the table's order."""
+    """Predictions of the rows that could be read and whose target is known, in the table's order."""
     head = model.head(target)
     parts: list[Answers] = []
     for batch in run_batches(model, rows, BATCH, precision=precision):
@@ -100,9 +100,9 @@ def answer_rows(
         mask &= torch.tensor(True) if batch.weight is None else batch.weight > 0
         parts.append(Answers(batch.index[mask.numpy()], answers(model, batch)[target][mask], truth[mask]))
     known, answer, truths, _ = zip(*parts, strict=True)
-    places = np.concatenate(known)
-    weights = None if rows.weights is None else rows.weights[places]
-    return Answers(places, torch.cat(answer), torch.cat(truths), weights)
+    indices = np.concatenate(known)
+    weights = None if rows.weights is None else rows.weights[indices]
+    return Answers(indices, torch.cat(answer), torch.cat(truths), weights)
 
 
 def worst_rows(
@@ -116,9 +116,9 @@ def worst_rows(
     precision: str = "fp32",
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """The most confident mistakes, or the largest residuals, each with what every input adds to it.
+    """The most confident errors, or the largest residuals, each with the Shapley shares of the inputs.
 
-    Of a row with several labels wrong, the one that was decided with greatest confidence stands for it.
+    A row with several wrong labels is listed by the one that was predicted with the greatest confidence.
 
     Args:
         model: As in :func:`failures`, like all that follow.
@@ -131,26 +131,26 @@ def worst_rows(
         seed: The same.
 
     Returns:
-        At most ``most``, the worst first, and none that is right: ``row``, its place in the table from 0, and
+        At most ``most``, the worst first, and none that is right: ``row``, its index in the table from 0, and
         ``number``, that in the user's file from 1; ``truth`` and ``answer``, names of classes, whether a
         label is there, or numbers; ``confidence``, the probability of the answer; ``base``, ``shares``,
         ``missing`` and ``exact`` as in :meth:`AnswerShares.of`, so that base and shares add up to the
         confidence. For classes also ``truth_confidence``, for labels ``label``; for a label that was not
-        said confidence, base and shares are of its not being there. For numbers base and shares add up to
+        predicted, confidence, base and shares are of its absence. For numbers base and shares add up to
         ``answer``, with ``residual`` and no confidence.
     """
     head = model.head(target)
     answered = answered or answer_rows(model, rows, target, precision)
     task = task_of(head.task)
     wrong = task.worst(head, answered.answers, answered.targets)[:most]
-    order = [int(answered.known[place]) for place, _ in wrong]
+    order = [int(answered.known[index]) for index, _ in wrong]
     if take_apart:
         taken = answer_shares(model, rows, order, targets=[target], precision=precision, seed=seed)[target]
     else:
-        said = [answered.answers[place].reshape(-1).numpy() for place, _ in wrong]
-        taken = [AnswerShares(row, own, own, {}, (), True) for row, own in zip(order, said, strict=True)]
+        predicted = [answered.answers[index].reshape(-1).numpy() for index, _ in wrong]
+        taken = [AnswerShares(row, own, own, {}, (), True) for row, own in zip(order, predicted, strict=True)]
     cards = []
-    for (place, output), shares in zip(wrong, taken, strict=True):
-        card = task.card(head, answered.answers[place], answered.targets[place], output, shares)
+    for (index, output), shares in zip(wrong, taken, strict=True):
+        card = task.card(head, answered.answers[index], answered.targets[index], output, shares)
         cards.append({"row": shares.row, "number": int(rows.numbers[shares.row]) + 1, **card})
     return cards

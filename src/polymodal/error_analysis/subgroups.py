@@ -15,7 +15,7 @@ from polymodal.evaluation.statistics.subgroup_columns import MOST_VALUES, Partit
 from polymodal.utils.records import Record
 
 LEVEL = 0.05
-"""The familywise error rate: of one false flag or more over all comparisons of a report."""
+"""The familywise error rate of the flags: of one false flag or more in a report."""
 FEWEST = 10
 """Rows, and groups of rows, that a subgroup and its rest must have to be compared."""
 
@@ -91,7 +91,7 @@ class SubgroupFigures(Record):
 
 @dataclass(frozen=True)
 class Measured:
-    """A score, and what each row adds to it.
+    """A score, and each row's contribution to it.
 
     Attributes:
         score: The metric.
@@ -120,27 +120,26 @@ def subgroups(
     level: float = LEVEL,
     most: int = MOST_VALUES,
 ) -> SubgroupFigures:
-    """The score of every subgroup, how far it is from that of all other rows, and which gaps are no chance.
+    """The score of every subgroup, its gap to all other rows, and which gaps are significant.
 
-    The intervals of 95 % are from resampled groups of rows, the same resamples for both sides of a gap. The
-    p-value is from exchanging groups of rows between the subgroup and the rest (see
+    The intervals of 95 % are from resampled clusters of rows, the same resamples for both sides of a gap.
+    The p-value is from exchanging clusters between the subgroup and the rest (see
     :func:`polymodal.evaluation.statistics.significance.exchange_p`), corrected for all comparisons of the
-    call (Holm
-    1979): the chance of one false flag or more, over all columns together, is at most ``level``. A gap is
-    flagged whose corrected p-value is at most ``level`` and whose interval leaves zero out. Subgroups of
-    fewer than ``FEWEST`` rows, or groups of rows, are shown and never flagged.
+    call (Holm 1979): the chance of one false flag or more, over all columns together, is at most ``level``.
+    A gap is flagged if its corrected p-value is at most ``level`` and its interval excludes zero. Subgroups
+    of fewer than ``FEWEST`` rows or clusters are shown and never flagged.
 
     Numbers (R²) are scored against the spread of all rows, 1 - mean squared error / variance: a subgroup of
     like rows has little spread of its own, and would look bad at equal errors.
 
     Args:
         score: The metric.
-        statistics: ``(rows, sums)`` what each row adds to it; a row a known target.
-        groups: ``(rows,)`` what each row belongs to.
+        statistics: ``(rows, sums)`` contribution of each row with a known target to it.
+        groups: ``(rows,)`` cluster ids.
         columns: The cells by column, ``(rows,)`` each, of Arrow, pandas, NumPy or a list.
         seed: Of the resamples and the exchanges.
-        level: See above.
-        most: Values of a column that are shown one by one.
+        level: The familywise error rate of the flags.
+        most: The most values of a column that are subgroups of their own.
     """
     measured = _comparable(score, statistics)
     bootstrap = Bootstrap(groups, seed=seed)
@@ -148,8 +147,8 @@ def subgroups(
     wrong = [name for name, part in parts.items() if len(part.codes) != len(statistics)]
     if wrong:
         raise ValueError(f"column '{wrong[0]}' has another number of rows than the statistics")
-    found = [_column(name, part, measured, bootstrap) for name, part in parts.items()]
-    tests, tested = _test(found, parts, measured, bootstrap, seed)
+    measured_columns = [_column(name, part, measured, bootstrap) for name, part in parts.items()]
+    tests, tested = _test(measured_columns, parts, measured, bootstrap, seed)
     everything = np.ones(len(statistics), dtype=bool)
     return SubgroupFigures(
         score=score.name,
@@ -166,13 +165,13 @@ def subgroups(
                     for index, entry in enumerate(column.subgroups)
                 ],
             )
-            for number, column in enumerate(found)
+            for number, column in enumerate(measured_columns)
         ],
     )
 
 
 def _comparable(score: Score, statistics: np.ndarray) -> Measured:
-    """The score as it is, or R² as a mean over rows against the spread of all of them."""
+    """The score, with R² as a mean over rows against the variance of all of them."""
     if score.name != "r2":
         return Measured(score, statistics)
     error, truth, squares, one = statistics.T
@@ -186,8 +185,8 @@ def _comparable(score: Score, statistics: np.ndarray) -> Measured:
 def _column(name: str, part: Partition, measured: Measured, bootstrap: Bootstrap) -> SubgroupColumn:
     """A column's subgroups with their scores and gaps, before any is tested."""
     entries = []
-    for place, value in enumerate(part.names):
-        mask = part.codes == place
+    for index, value in enumerate(part.names):
+        mask = part.codes == index
         point, drawn = measured.of(mask), measured.resampled(bootstrap, mask)
         gap = None
         if not mask.all():
@@ -199,7 +198,7 @@ def _column(name: str, part: Partition, measured: Measured, bootstrap: Bootstrap
                 groups=_group_count(bootstrap, mask),
                 score=estimate(point, drawn),
                 gap=gap,
-                untested=_untested(mask, place == part.rest, gap, bootstrap),
+                untested=_untested(mask, index == part.rest, gap, bootstrap),
             )
         )
     return SubgroupColumn(
@@ -226,7 +225,7 @@ def _group_count(bootstrap: Bootstrap, mask: np.ndarray) -> int:
 
 
 def _test(
-    found: Sequence[SubgroupColumn],
+    columns: Sequence[SubgroupColumn],
     parts: Mapping[str, Partition],
     measured: Measured,
     bootstrap: Bootstrap,
@@ -240,7 +239,7 @@ def _test(
         The p-value and the corrected one by the indices of column and subgroup; the number of comparisons.
     """
     comparisons: dict[bytes, tuple[np.ndarray, list[tuple[int, int]]]] = {}
-    for number, (column, part) in enumerate(zip(found, parts.values(), strict=True)):
+    for number, (column, part) in enumerate(zip(columns, parts.values(), strict=True)):
         for index, entry in enumerate(column.subgroups):
             if entry.untested is None:
                 mask = part.codes == index
