@@ -1,1 +1,1 @@
-"""Which parts of a row an answer hangs on: words, cells, patches, stretches of time."""
+"""Attribution of a prediction to the parts of its row: words, cells, patches, spans of time."""

@@ -1,6 +1,6 @@
-"""Integrated gradients of an input, as parts that a person can point at: words, boxes, stretches of time.
+"""Integrated gradients of an input, summed by parts: words, cells, boxes of a picture, spans of time.
 
-Each modality is cut in its own way; the parts of an input always add up to the attribution of the input.
+The parts depend on the modality; those of an input always add up to the attribution of the input.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from polymodal.data.values.column_values import as_label
 from polymodal.utils.registry import Registry
 
 BOXES = 8
-"""A picture is cut into so many boxes a side, a frame of a clip into none."""
+"""Boxes per side of a picture; a frame of a clip is one part."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Part:
 
     Attributes:
         kind: ``word``, ``cell``, ``box``, ``frame``, ``span`` (seconds) or ``step``.
-        attribution: In the unit of what is taken apart.
+        attribution: In the unit of the attributed value.
         item: Of the cell, from 1.
         text: The word or the cell.
         start: First letter from 0, second, step or frame from 1.
@@ -60,7 +60,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What a page draws of an item: a heat over a picture, or a text.
+    """The drawing of an item on a page: a heat map over a picture, or a text.
 
     Attributes:
         kind: ``heat`` or ``text``.
@@ -84,16 +84,16 @@ class Drawing:
 
 @dataclass
 class InputMap:
-    """What was found in one input of a row.
+    """The attribution of one input of a row.
 
     Attributes:
         name: Of the input.
-        modality: Of the same.
+        modality: Of the input.
         attribution: Of the whole input; NaN where there is no map.
         share: The input's Shapley share in the answer, in probability or the target's unit.
         parts: Add up to ``attribution``.
-        drawings: An entry an item.
-        note: Why there is no map, or what else is to be known.
+        drawings: One per item.
+        note: Why there is no map, or another remark.
     """
 
     name: str
@@ -109,7 +109,7 @@ Found = tuple[list[Part], Drawing | None]
 Cut = Callable[[Reader, Inlet, dict[str, Tensor], np.ndarray, Any, int], Found]
 """Reader, inlet, the input's tensors, an item's attributions, its cell, its index from 0."""
 MAPS: Registry[Cut] = Registry("map", group="polymodal.maps")
-"""By modality, how an input is cut; of one without an entry the page shows the input as a whole and says so.
+"""The function that makes parts, by modality; without one the page shows the input as a whole, with a note.
 
 Another package adds its own function under the entry points ``polymodal.maps``.
 """
@@ -127,15 +127,15 @@ def cut_input(
         entry: Of the input.
         reader: Of the input.
         values: Its tensors, in main memory.
-        found: Inlets and what they have, ``(items, …)``.
-        items: What the row's cell holds.
+        found: Inlets with their attributions, ``(items, …)``.
+        items: Of the row's cell.
     """
     entry.attribution = 0.0
     for inlet, attributions in found:
         entry.attribution += float(attributions.sum())
         cut = MAPS.get(reader.modality, cut_unsupported)
-        for place, item in enumerate(items):
-            parts, drawing = cut(reader, inlet, values, attributions[place], item, place)
+        for index, item in enumerate(items):
+            parts, drawing = cut(reader, inlet, values, attributions[index], item, index)
             if cut is cut_unsupported:
                 entry.note = f"maps are not supported for {reader.modality}: the whole input alone"
             elif not parts:
@@ -175,7 +175,7 @@ def cut_cell(
 def cut_labels(
     reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
-    """One part per label; the labels that training never saw have one together."""
+    """One part per label; labels that are not in the training rows share one."""
     names: dict[int, str] = {}
     for label, index in zip(reader.labels(cell), reader.read(cell, None).tolist(), strict=True):
         names.setdefault(index, label if index else "unknown")
@@ -203,7 +203,7 @@ def cut_picture(
 def cut_clip(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
-    """Frames."""
+    """One part per frame."""
     laid = pixels.channels_last(found)
     if laid is None or laid.ndim != 4:
         return [], None
@@ -220,7 +220,7 @@ def cut_clip(
 def cut_sound(
     reader: Any, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
-    """Stretches of time, and what is padding behind the sound."""
+    """One part per span of time, and one for the padding behind the sound."""
     assert isinstance(reader, AudioReader)
     heard = min(int(values["length"][place]) / reader.rate, reader.seconds)
     laid = sounds.frequency_by_time(found, reader.part)
@@ -239,7 +239,7 @@ def cut_sound(
 def cut_steps(
     reader: Reader, inlet: Inlet, values: dict[str, Tensor], found: np.ndarray, cell: Any, place: int
 ) -> Found:
-    """Steps of time."""
+    """One part per time step."""
     length = min(int(values["length"][place]), len(found))
     kept, there = found[:length], inlet.value[place][:length].detach().cpu().numpy()
     parts = [

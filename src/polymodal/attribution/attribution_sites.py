@@ -1,6 +1,6 @@
-"""Where an input's content can be varied continuously: the tensors that integrated gradients runs along.
+"""Attribution sites: the tensors of an input that integrated gradients interpolates.
 
-Nothing here knows an architecture. A reader's tensors are taken as they are: floats are varied themselves;
+Independent of the architecture. Of a reader's tensors floats are varied themselves;
 whole numbers that the encoder looks up in a table of embeddings are varied behind that table; pixels in whole
 numbers are varied as the floats of which the encoder makes the same tokens; and sound that the encoder turns
 into log-mel is varied there, for log-mel is scaled to one loudness and hears no half-loud recording.
@@ -24,9 +24,9 @@ from polymodal.models.encoders.mel import LogMel
 from polymodal.models.outputs import TokenSequence
 
 FRAMES = (LogMel,)
-"""Modules of an encoder whose first output is varied in place of the waveform."""
+"""Modules of an encoder whose first output is varied instead of the waveform."""
 HELD = ("row", "length")
-"""Tensors that say where content lies, not what it is; those named ``…mask…`` are others."""
+"""Tensors of positions and lengths, which are not varied; nor are those named ``…mask…``."""
 SCALES: tuple[tuple[float, float], ...] = ((127.5, -1.0), (255.0, 0.0), (1.0, 0.0))
 """Divisor and shift: floats that an encoder may make of pixels in whole numbers."""
 
@@ -35,16 +35,16 @@ Values = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Inlet:
-    """One place at which one input of one row is varied.
+    """One attribution site: a tensor of one input of one row that is varied.
 
     Attributes:
         name: Of the input.
-        key: The reader's tensor that it stands for.
+        key: The reader's tensor that it represents.
         kind: ``values`` (that tensor itself), ``frames`` (log-mel made of it) or ``embedding`` (its rows of a
             table of embeddings).
-        value: ``(items, …)`` what is there.
-        baseline: The same shape, what stands for nothing.
-        module: Whose output is replaced; none for ``values``.
+        value: ``(items, …)`` the row's values.
+        baseline: The baseline values, of the same shape.
+        module: Whose output is replaced; None for ``values``.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Inlet:
 
 
 def find_inlets(name: str, encoder: Encoder, reader: Reader, values: Values) -> tuple[list[Inlet], str]:
-    """The inlets of one input of a row, and in one line why there is none.
+    """The attribution sites of one input of a row, and in one line why there is none.
 
     Args:
         name: Of the input.
@@ -64,21 +64,23 @@ def find_inlets(name: str, encoder: Encoder, reader: Reader, values: Values) -> 
         reader: That made ``values``; its blank item is the baseline.
         values: The input's tensors, ``(items, …)`` each, on the encoder's device.
     """
-    found: list[Inlet] = []
+    inlets: list[Inlet] = []
     blank = baseline_values(reader, values)
     for key in values:
         if key in HELD or "mask" in key:
             continue
         inlet = _inlet(name, key, encoder, values, {**values, key: blank[key]})
         if inlet is not None:
-            found.append(inlet)
-    if not found:
+            inlets.append(inlet)
+    if not inlets:
         keys = ", ".join(f"'{key}'" for key in values if key not in HELD and "mask" not in key)
         return (
             [],
             f"no map: its encoder takes {keys} in whole numbers, and looks them up in no table of vectors",
         )
-    learned = [inlet for inlet, passes in zip(found, _passes(encoder, values, found), strict=True) if passes]
+    learned = [
+        inlet for inlet, passes in zip(inlets, _passes(encoder, values, inlets), strict=True) if passes
+    ]
     if not learned:
         return [], "no map: its encoder lets no gradient through to what it reads"
     return learned, ""
@@ -124,7 +126,7 @@ def _scaled(name: str, key: str, encoder: Encoder, values: Values, blank: Values
 def _outputs(
     encoder: Encoder, values: Values, modules: Sequence[nn.Module], ids: Tensor | None = None
 ) -> dict[nn.Module, list[Any]]:
-    """What ``modules`` gave as ``encoder`` ran; with ``ids`` only where these were what they were given."""
+    """The outputs of ``modules`` as ``encoder`` runs; with ``ids`` only of calls with these as the input."""
     seen: dict[nn.Module, list[Any]] = {}
 
     def look(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
@@ -143,9 +145,9 @@ def _outputs(
 
 
 def _turned(given: Any, ids: Tensor) -> bool | None:
-    """Whether ``given`` holds ``ids`` the other way round (XLNet); None where it does not hold them at all.
+    """Whether ``given`` holds ``ids`` transposed (XLNet); None where it does not hold them at all.
 
-    Longformer and its like pad their words further: what lies behind them is not looked at.
+    Longformer and others pad their tokens further: positions behind ``ids`` are ignored.
     """
     if not isinstance(given, Tensor) or given.ndim != ids.ndim:
         return None
@@ -156,14 +158,14 @@ def _turned(given: Any, ids: Tensor) -> bool | None:
 
 
 def _content(output: Tensor, ids: Tensor, turned: bool) -> Tensor:
-    """A table's output as ``(items, …, width)`` without what the encoder padded."""
+    """A table's output as ``(items, …, width)`` without the encoder's own padding."""
     output = output.transpose(0, 1) if turned else output
     return output[:, : ids.shape[1]] if ids.ndim == 2 else output
 
 
 @contextmanager
 def replaced(inlet: Inlet, point: Tensor, ids: Tensor) -> Iterator[None]:
-    """While the encoder runs, ``inlet``'s module gives ``point`` ``(items, …)`` for ``ids``."""
+    """A context in which ``inlet``'s module returns ``point`` ``(items, …)`` for ``ids``."""
 
     def exchange(_: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
         if inlet.kind == "frames":
@@ -185,14 +187,14 @@ def replaced(inlet: Inlet, point: Tensor, ids: Tensor) -> Iterator[None]:
 def encode_at(
     encoder: Encoder, values: Values, inlets: Sequence[Inlet], points: Sequence[Tensor], steps: int
 ) -> TokenSequence:
-    """What ``encoder`` makes of one row's input at ``steps`` places of the way, as of so many rows.
+    """Tokens of one row's input at ``steps`` points of the path, as a batch of ``steps`` rows.
 
     Args:
         encoder: Of the input.
         values: The input's tensors, ``(items, …)`` each.
         inlets: Of this input.
         points: For each inlet ``(steps, items, …)``.
-        steps: How many.
+        steps: Number of points.
     """
     items = len(values["row"])
     given = {key: tensor.repeat(steps, *[1] * (tensor.ndim - 1)) for key, tensor in values.items()}
@@ -207,7 +209,7 @@ def encode_at(
 
 
 def _passes(encoder: Encoder, values: Values, inlets: Sequence[Inlet]) -> list[bool]:
-    """Which of ``inlets`` the tokens have a gradient to."""
+    """For each of ``inlets`` whether the tokens have a gradient to it."""
     points = [inlet.value.detach().clone().unsqueeze(0).requires_grad_() for inlet in inlets]
     tokens = encode_at(encoder, values, inlets, points, 1).tokens
     if not tokens.requires_grad:

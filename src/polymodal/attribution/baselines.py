@@ -1,7 +1,7 @@
 """Baseline inputs of integrated gradients.
 
 A baseline is the blank item of the reader: a black picture, black frames, silence, the training mean of a
-number, an unknown category, steps of means, and for text the padding token in the place of every word.
+number, an unknown category, steps of means, and for text padding tokens instead of its words.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WORDS = {
 }
 """The baseline of each modality, as the page names it."""
 OTHER = "what its reader takes for a blank item"
-"""The same for a modality without an entry."""
+"""The name of the baseline of a modality without an entry."""
 
 
 def baseline_values(reader: Reader, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -48,7 +48,7 @@ def baseline_values(reader: Reader, values: Mapping[str, Tensor]) -> dict[str, T
         values: Tensors by name, ``(items, …)`` each.
 
     Returns:
-        By the same names; what the blank item lacks, and what says where content lies, stays as it is.
+        By the same names; tensors that the blank item lacks, and those of positions, are unchanged.
     """
     if isinstance(reader, TextReader):
         return {**values, "input_ids": _without_words(reader, values["input_ids"])}
@@ -57,7 +57,7 @@ def baseline_values(reader: Reader, values: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _without_words(reader: TextReader, ids: Tensor) -> Tensor:
-    """``ids`` ``(items, length)`` with padding in the place of all that is no special token."""
+    """``ids`` ``(items, length)`` with padding instead of all tokens but the special ones."""
     part = reader.part
     known = (part.pad_token_id, part.unk_token_id, part.mask_token_id, 0)
     nothing = next(number for number in known if number is not None)
@@ -66,7 +66,7 @@ def _without_words(reader: TextReader, ids: Tensor) -> Tensor:
 
 
 def _shaped(blank: Tensor, like: Tensor) -> Tensor:
-    """``blank`` ``(1, …)`` in the shape of ``like``: where a side differs, its first place is repeated."""
+    """``blank`` ``(1, …)`` in the shape of ``like``: where a size differs, its first entry is repeated."""
     for axis, (own, wanted) in enumerate(zip(blank.shape, like.shape, strict=True)):
         if own != wanted:
             blank = blank.narrow(axis, 0, 1).expand(*[-1] * axis, wanted, *[-1] * (blank.ndim - axis - 1))

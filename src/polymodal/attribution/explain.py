@@ -1,4 +1,4 @@
-"""Rows explained: shares of the inputs, and maps inside them."""
+"""Explain predictions of rows: Shapley shares of the inputs, and attributions inside them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Values = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Explanation:
-    """One answer to one row, explained.
+    """The explanation of one prediction of one row.
 
     Attributes:
         row: Its number in the table, from 1, the header not counted.
-        place: Its place among the rows at hand, from 0.
-        said: The answer.
-        found: What was integrated, and how exactly.
+        place: Its index among the rows of the data set, from 0.
+        said: The prediction.
+        found: The attributions, and their completeness error.
         inputs: By name, those that the row has.
         missing: Names of those that it lacks.
     """
@@ -55,16 +55,16 @@ def explain_rows(
     *,
     targets: Sequence[str] | None = None,
 ) -> list[Explanation]:
-    """Explain what ``model`` answers to some rows; computed in fp32.
+    """Explain the predictions of ``model`` for some rows; computed in fp32.
 
     Args:
-        model: In any mode; left in that of evaluation.
+        model: In any mode; left in evaluation mode.
         rows: The table.
-        places: Which ones, from 0.
-        targets: Which answers; by default all.
+        places: Indices of the rows, from 0.
+        targets: To explain; by default all.
 
     Returns:
-        Row by row, target by target; several a target where several labels were said.
+        Row by row, target by target; several per target where several labels are predicted.
 
     Raises:
         DataError: If a cell of these rows cannot be read.
@@ -78,9 +78,9 @@ def explain_rows(
     model.eval()
     shares = answer_shares(model, rows, places, targets=chosen)
     done: list[Explanation] = []
-    for number, place in enumerate(progress(places, "explaining rows", len(places))):
+    for number, index in enumerate(progress(places, "explaining rows", len(places))):
         own = {name: shares[name][number] for name in chosen}
-        done += explain_row(model, rows, place, own)
+        done += explain_row(model, rows, index, own)
     return done
 
 
@@ -95,7 +95,7 @@ def explain_row(
     Args:
         model: In evaluation mode.
         rows: The table.
-        place: Of the row, from 0.
+        place: Index of the row, from 0.
         shares: Of the row, by the targets to explain.
     """
     kept = rows[place]["cells"]
@@ -109,28 +109,30 @@ def explain_row(
         head = model.head(target)
         with torch.no_grad():
             logits = path.logits(head, *(inlet.value.float().unsqueeze(0) for inlet in inlets))
-        for said in said_of(target, head, logits):
-            found = attribute(path, head, said.output)
+        for answer in said_of(target, head, logits):
+            attribution = attribute(path, head, answer.output)
             maps = {
-                name: _map(rows.processor, name, inputs, inlets, found, cells[name], notes.get(name, ""))
+                name: _map(
+                    rows.processor, name, inputs, inlets, attribution, cells[name], notes.get(name, "")
+                )
                 for name in inputs
             }
             for name, entry in maps.items():
-                entry.share = float(share.shares[name][said.output])
-            done.append(Explanation(int(rows.numbers[place]) + 1, place, said, found, maps, missing))
+                entry.share = float(share.shares[name][answer.output])
+            done.append(Explanation(int(rows.numbers[place]) + 1, place, answer, attribution, maps, missing))
     return done
 
 
 def _inlets(
     model: PolymodalForPrediction, processor: PolymodalProcessor, inputs: Values
 ) -> tuple[list[Inlet], dict[str, str]]:
-    """Where the row's inputs are varied, and why some are not."""
+    """The attribution sites of the row's inputs, and notes on inputs without any."""
     inlets: list[Inlet] = []
     notes = {}
     for name, values in inputs.items():
         encoder = cast(Encoder, model.model.encoders[model.model.encoder_of[name]])
-        found, note = find_inlets(name, encoder, processor.readers[name], values)
-        inlets += found
+        sites, note = find_inlets(name, encoder, processor.readers[name], values)
+        inlets += sites
         if note:
             notes[name] = note
     return inlets, notes

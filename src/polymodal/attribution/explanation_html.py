@@ -1,4 +1,4 @@
-"""Explanations as a page shows them: heat as pictures inside the page, marked words, bars."""
+"""Explanations as HTML: embedded heat maps, marked words, bars."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from polymodal.data.schema.column_summary import brief
 from polymodal.report.number_text import MINUS, number, points
 
 FOR, AGAINST = np.array([217.0, 130.0, 43.0]), np.array([61.0, 125.0, 216.0])
-"""Orange speaks for the answer, blue against it."""
+"""Orange for positive attributions, blue for negative ones."""
 TALLEST, WIDEST = 200, 420
 """Pixels of a drawing."""
 BLUR = 0.02
-"""Deviation by which a heat is smoothed for the eye alone, as a share of its longer side."""
+"""Standard deviation of the smoothing of a drawn heat map, as a share of its longer side."""
 MOST_CELLS = 20
 
 
 def row_content(entry: Explanation) -> dict[str, Any]:
-    """What the template draws of one answer to one row."""
+    """The values of the template for one explanation."""
     maps = list(entry.inputs.values())
     scale = max([abs(part.share) for part in maps] or [0.0])
     return {
@@ -47,7 +47,7 @@ def spoken_share(share: float, entry: Explanation) -> str:
 
 
 def table_bars(maps: Iterable[InputMap]) -> list[dict[str, Any]]:
-    """All inputs of one value per cell together, the strongest first."""
+    """Bars of all inputs of one value per cell, the strongest first."""
     cells = [(part.name, piece) for part in maps for piece in part.parts if piece.kind == CELL]
     cells.sort(key=lambda named: -abs(named[1].attribution))
     scale = abs(cells[0][1].attribution) if cells else 0.0
@@ -64,13 +64,13 @@ def bar(name: str, value: float, scale: float, text: str) -> dict[str, Any]:
 
 
 def plain(value: float, *, sign: bool = False) -> str:
-    """A number as a person reads it, with a minus that is one."""
+    """A number as text, with a typographic minus."""
     text = brief(value)
     return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
 
 
 def drawn(drawing: Drawing) -> dict[str, Any]:
-    """A drawing as ``kind`` and ``content``: marked text, or data URIs of what there is and of its heat."""
+    """A drawing as ``kind`` and ``content``: marked text, or data URIs of the picture and of its heat map."""
     if drawing.kind == "text":
         return {"kind": "text", "content": marked(drawing.text, drawing.parts), "axis": ""}
     assert drawing.under is not None and drawing.heat is not None
@@ -93,7 +93,7 @@ def shown_size(width: int, height: int, tall: float) -> tuple[int, int]:
 
 
 def heated(under: Image.Image, heat: np.ndarray) -> Image.Image:
-    """A heat ``(height, width)`` laid over a picture that is made grey and pale."""
+    """A heat map ``(height, width)`` over a pale grey version of a picture."""
     smooth = gaussian_filter(heat, BLUR * max(heat.shape)) if min(heat.shape) > 8 else heat
     scale = np.quantile(np.abs(smooth), 0.995) or np.abs(smooth).max() or 1.0
     laid = Image.fromarray((smooth / scale).clip(-1, 1).astype(np.float32))
@@ -112,12 +112,12 @@ def uri(picture: Image.Image) -> str:
 
 
 def marked(text: str, parts: Iterable[Part]) -> Markup:
-    """The text with its words coloured by what they add; what was not read is pale."""
+    """The text with words coloured by their attribution; parts that were not read are pale."""
     words = list(parts)
     scale = max([abs(word.attribution) for word in words] or [0.0]) or 1.0
     shown, end = Markup(""), 0
     for word in words:
-        if word.start is None or word.end is None:  # the tokenizer does not say where it stands
+        if word.start is None or word.end is None:  # the tokenizer has no offsets
             shown += _word(word.text, word.attribution, scale) + " "
             end = len(text)
             continue
@@ -137,5 +137,5 @@ def _word(text: str, attribution: float, scale: float) -> Markup:
 
 
 def spoken_confidence(entry: Explanation) -> str:
-    """``97.2 %``; nothing for a number."""
+    """The confidence as text, ``97.2 %``; empty for a number."""
     return "" if entry.said.confidence is None else number("accuracy", entry.said.confidence)

@@ -1,4 +1,4 @@
-"""Explanations of a run's answers: one page and one tidy table."""
+"""Explanations of a run's predictions: one page and one tidy table."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ PAGE, FRAME = "explanations.html", "explanations.parquet"
 
 @dataclass(frozen=True)
 class Explanations:
-    """What was explained of a table.
+    """Explanations of rows of a table.
 
     Attributes:
         table: Its name.
-        entries: Row by row, target by target.
-        rows: How many rows the table has.
+        entries: The explanations, row by row, target by target.
+        rows: Number of rows of the table.
         chosen: Whether the rows were named; else they are the first ones.
     """
 
@@ -44,18 +44,20 @@ class Explanations:
 
     @property
     def explained(self) -> int:
-        """How many rows were explained."""
+        """Number of rows that were explained."""
         return len({entry.row for entry in self.entries})
 
     def frame(self) -> pd.DataFrame:
-        """See :func:`polymodal.attribution.explanation_table.explanation_frame`."""
+        """One row per row × target × input × part; see
+        :func:`polymodal.attribution.explanation_table.explanation_frame`.
+        """
         return explanation_frame(self.entries)
 
     def sentences(self) -> list[str]:
-        """Which rows they are, how exact the attributions are, and which are not."""
-        told = f"{self.explained} of {self.rows} rows of {self.table}"
+        """The explained rows, the completeness error, and the rows where it is too large."""
+        extent = f"{self.explained} of {self.rows} rows of {self.table}"
         if not self.chosen and self.explained < self.rows:
-            told = f"The first {told}; name others with --rows 3,8"
+            extent = f"The first {extent}; name others with --rows 3,8"
         worst = max(self.entries, key=lambda entry: (entry.found.relative, entry.found.error))
         most = max(entry.found.steps for entry in self.entries)
         exact = (
@@ -64,7 +66,7 @@ class Explanations:
             f"with up to {most} Gauss–Legendre steps"
         )
         flagged = [entry for entry in self.entries if entry.found.flagged]
-        sentences = [f"{told}.", f"{exact}."]
+        sentences = [f"{extent}.", f"{exact}."]
         if flagged:
             named = ", ".join(dict.fromkeys(f"{e.row} ({e.said.target})" for e in flagged))
             sentences.append(f"Not to be relied on, with an error above {LIMIT:.0%}: row {named}.")
@@ -78,7 +80,7 @@ def explain(
     *,
     targets: str | Sequence[str] | None = None,
 ) -> Explanations:
-    """Explain a run's answers to some rows of a table.
+    """Explain a run's predictions for some rows of a table.
 
     Args:
         run: The run.
@@ -92,21 +94,21 @@ def explain(
     """
     run.require(Capability.explain)
     table = read_table(source)
-    places = choose_rows(table, rows)
+    indices = choose_rows(table, rows)
     named = [targets] if isinstance(targets, str) else targets
     readable = run.rows(table)
     run.inspect(table).warn()
-    entries = explain_rows(run.model, readable, places, targets=named)
+    entries = explain_rows(run.model, readable, indices, targets=named)
     return Explanations(table.name, entries, len(table), rows is not None)
 
 
 def write_explanations(found: Explanations, run: PredictionRun, output: str | Path) -> tuple[Path, Path]:
-    """Write ``explanations.html`` and ``explanations.parquet`` to a folder, and say where they lie.
+    """Write ``explanations.html`` and ``explanations.parquet`` to a folder; returns both paths.
 
     Args:
-        found: To be written.
-        run: It is of.
-        output: The folder; made if it is not there.
+        found: The explanations.
+        run: That was explained.
+        output: The folder; made if it does not exist.
 
     Raises:
         PolymodalError: If they cannot be written.

@@ -24,34 +24,33 @@ COLUMNS: dict[str, str] = {
 
 
 def explanation_frame(explained: Iterable[Explanation]) -> pd.DataFrame:
-    """A row a row × target × input × part.
+    """One row per row × target × input × part.
 
     Returns:
         ``row`` (from 1), ``target``, ``answer``, ``confidence``, ``input``, ``modality``; ``item`` of the
         cell from 1; ``part``: ``input`` (the whole), ``word``, ``cell``, ``box``, ``frame``, ``span``,
         ``step``, or ``missing``; its ``text``; ``start`` and ``end`` (letters from 0, seconds, or steps and
-        frames from 1);
-        ``left``, ``top``, ``right`` and ``bottom`` of a box, shares of what the encoder sees; ``share`` of a
-        whole input: its Shapley value in probability or the target's unit; ``attribution``: integrated
-        gradients in ``unit``, where the parts of an input add up to its whole; and of the answer ``error``,
-        ``relative_error``, ``steps`` and ``flagged``, and a ``note``.
+        frames from 1); ``left``, ``top``, ``right`` and ``bottom`` of a box, shares of the picture that the
+        encoder sees; ``share`` of a whole input: its Shapley value in probability or the target's unit;
+        ``attribution``: integrated gradients in ``unit``, where the parts of an input add up to its whole;
+        and of the prediction ``error``, ``relative_error``, ``steps`` and ``flagged``, and a ``note``.
     """
-    found = [line for entry in explained for line in _lines(entry)]
-    return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
+    lines = [line for entry in explained for line in _lines(entry)]
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def _lines(entry: Explanation) -> Iterator[dict[str, Any]]:
-    said, found = entry.said, entry.found
+    answer, attribution = entry.said, entry.found
     same = {
-        "row": entry.row, "target": said.target, "answer": _spoken(said.answer), "text": "", "note": "",
-        "confidence": said.confidence, "unit": said.unit, "error": found.error, "steps": found.steps,
-        "relative_error": found.relative, "flagged": found.flagged,
+        "row": entry.row, "target": answer.target, "answer": _spoken(answer.answer), "text": "", "note": "",
+        "confidence": answer.confidence, "unit": answer.unit, "error": attribution.error,
+        "steps": attribution.steps, "relative_error": attribution.relative, "flagged": attribution.flagged,
     }  # fmt: skip
     for name, part in entry.inputs.items():
         named = same | {"input": name, "modality": part.modality}
         yield named | {
             "part": "input", "share": part.share, "attribution": part.attribution,
-            "note": "; ".join(filter(None, (said.note, part.note))),
+            "note": "; ".join(filter(None, (answer.note, part.note))),
         }  # fmt: skip
         for piece in part.parts:
             yield named | _piece(piece)
@@ -67,29 +66,29 @@ def _piece(part: Part) -> dict[str, Any]:
 
 
 def summary(entry: Explanation, targets: Mapping[str, TargetReader] | None = None) -> dict[str, Any]:
-    """One explanation in figures, JSON values all: what was said, how exact it is, what each input has.
+    """One explanation as JSON: the prediction, the completeness error, and the attribution of each input.
 
     Args:
         entry: The explanation.
-        targets: Know the type of their labels; without them labels are texts.
+        targets: Readers of the targets, for the type of labels; without them labels are texts.
     """
-    said, found = entry.said, entry.found
-    answer = said.answer
+    predicted, attribution = entry.said, entry.found
+    answer = predicted.answer
     if targets and isinstance(answer, str):
-        answer = plain(targets[said.target].value_of.get(answer, answer))
+        answer = plain(targets[predicted.target].value_of.get(answer, answer))
     return {
         "row": entry.row,
-        "target": said.target,
+        "target": predicted.target,
         "answer": answer,
-        "confidence": said.confidence,
-        "unit": said.unit,
-        "value": _finite(found.value),
-        "base": _finite(found.base),
-        "error": _finite(found.error),
-        "relative_error": _finite(found.relative),
-        "steps": found.steps,
-        "flagged": found.flagged,
-        "note": said.note,
+        "confidence": predicted.confidence,
+        "unit": predicted.unit,
+        "value": _finite(attribution.value),
+        "base": _finite(attribution.base),
+        "error": _finite(attribution.error),
+        "relative_error": _finite(attribution.relative),
+        "steps": attribution.steps,
+        "flagged": attribution.flagged,
+        "note": predicted.note,
         "inputs": {name: _input(part) for name, part in entry.inputs.items()},
         "missing": list(entry.missing),
     }
@@ -97,16 +96,16 @@ def summary(entry: Explanation, targets: Mapping[str, TargetReader] | None = Non
 
 def _input(part: InputMap) -> dict[str, Any]:
     strongest = max(part.parts, key=lambda piece: abs(piece.attribution), default=None)
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "share": _finite(part.share),
         "attribution": _finite(part.attribution),
         "note": part.note,
     }
     if strongest is not None:
-        told["strongest"] = {
+        content["strongest"] = {
             key: value for key, value in _piece(strongest).items() if value not in (None, "")
         }
-    return told
+    return content
 
 
 def _finite(value: float) -> float | None:

@@ -38,11 +38,11 @@ def boxes(heat: np.ndarray, side: int) -> list[tuple[tuple[float, float, float, 
 
 
 def shown(values: np.ndarray, part: Any = None) -> np.ndarray:
-    """What the encoder sees as uint8 ``(…, height, width, 3)``.
+    """The input of the encoder as uint8 ``(…, height, width, 3)``.
 
     Args:
         values: uint8, or floats of the image processor ``part``.
-        part: Its mean and deviation are undone where it says them.
+        part: Its normalization is inverted, where it has a mean and a deviation.
     """
     laid = channels_last(values)
     assert laid is not None

@@ -1,9 +1,9 @@
 """Integrated gradients over all inputs of a row at once.
 
-Sundararajan, Taly & Yan, "Axiomatic Attribution for Deep Networks" (2017), equation 1: what a feature adds is
-its distance from the baseline times the mean gradient on the straight way there. Over all features these add
-up to ``f(x) − f(baseline)`` (their completeness, proposition 1), which is how far the sum over finitely many
-places can be checked.
+Sundararajan, Taly & Yan, "Axiomatic Attribution for Deep Networks" (2017), equation 1: the
+attribution of a feature is its distance from the baseline times the mean gradient on the straight line there.
+All attributions add up to ``f(x) − f(baseline)`` (completeness, proposition 1), by which the error of the
+quadrature with finitely many points is measured.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction
 
 STEPS, MOST_STEPS = 16, 1024
-"""Places of the Gauss–Legendre quadrature on a stretch of the way, and on all of them at most."""
+"""Points of the Gauss–Legendre quadrature on a segment of the path, and the most on all segments."""
 NEARER = 16
-"""How much nearer to the baseline a stretch that begins there is cut than where it ends."""
+"""Where a segment that begins at the baseline is split, as a share of its length."""
 AIM, LIMIT = 0.01, 0.05
 """Relative error of completeness that is aimed at, and above which a row is flagged."""
 AT_ONCE = 16
-"""Places that go through the model together."""
+"""Points per forward pass."""
 
 Values = Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """One answer to one row, taken apart.
+    """The attribution of one prediction of one row.
 
     Attributes:
         parts: ``(items, …)`` by input and tensor, of the inlets' shapes.
-        value: What was taken apart, at the row.
+        value: The attributed value at the row.
         base: The same at the baseline.
-        steps: Places of the quadrature.
+        steps: Points of the quadrature.
     """
 
     parts: dict[tuple[str, str], np.ndarray]
@@ -54,12 +54,12 @@ class Attribution:
 
     @property
     def total(self) -> float:
-        """What all parts add up to."""
+        """The sum of all parts."""
         return float(sum(part.sum() for part in self.parts.values()))
 
     @property
     def error(self) -> float:
-        """How far that is from ``value − base``."""
+        """The completeness error: the absolute difference to ``value − base``."""
         return abs(self.total - (self.value - self.base))
 
     @property
@@ -75,47 +75,47 @@ class Attribution:
 
 
 class RowPath:
-    """The ways from the baseline to one row, as a function that captum can integrate.
+    """The paths from the baseline to one row, as a function that captum can integrate.
 
     Args:
         model: In evaluation mode.
         inputs: The row's tensors by input, on the model's device.
-        inlets: Where the row is varied; all other content stays as it is.
+        inlets: Attribution sites of the row; all other content is constant.
     """
 
     def __init__(self, model: PolymodalForPrediction, inputs: Values, inlets: Sequence[Inlet]) -> None:
         self.model, self.inputs, self.inlets = model, inputs, list(inlets)
 
     def logits(self, head: Head, *points: Tensor) -> Tensor:
-        """Logits ``(steps, outputs)`` at ``points``, one ``(steps, items, …)`` an inlet."""
+        """Logits ``(steps, outputs)`` at ``points``, one ``(steps, items, …)`` per inlet."""
         base, steps = self.model.model, len(points[0]) if points else 1
         sequences = {}
         for name, values in self.inputs.items():
-            own = [place for place, inlet in enumerate(self.inlets) if inlet.name == name]
+            own = [index for index, inlet in enumerate(self.inlets) if inlet.name == name]
             encoder = cast(Encoder, base.encoders[base.encoder_of[name]])
             sequences[name] = encode_at(
                 encoder,
                 values,
-                [self.inlets[place] for place in own],
-                [points[place] for place in own],
+                [self.inlets[index] for index in own],
+                [points[index] for index in own],
                 steps,
             )
         return head(base.fusion(base.embedding(sequences, steps)))
 
     def value(self, head: Head, output: int, *points: Tensor) -> Tensor:
-        """The number that is taken apart, ``(steps,)``."""
+        """The attributed value at ``points``, ``(steps,)``."""
         return value_of(head, self.logits(head, *points), output)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of the way from the baseline (0) to the row (1), integrated by itself.
+    """A segment of the path from the baseline (0) to the row (1), integrated separately.
 
     Attributes:
         start: Where it begins.
         end: Where it ends.
-        parts: What each inlet has on it.
-        gain: How far the value that is taken apart rises on it.
+        parts: The attribution of each inlet on it.
+        gain: The increase of the attributed value on it.
     """
 
     start: float
@@ -125,11 +125,11 @@ class Stretch:
 
     @property
     def error(self) -> float:
-        """How far its parts are from adding up to its gain."""
+        """The completeness error of the segment."""
         return abs(sum(float(part.sum()) for part in self.parts) - self.gain)
 
     def halves(self) -> list[tuple[float, float]]:
-        """It in two; at the baseline, where normalized networks change most, the first is the shorter."""
+        """Start and end of two halves; at the baseline, where normalized networks change most, the first is shorter."""
         middle = self.end / NEARER if self.start == 0 else (self.start + self.end) / 2
         return [(self.start, middle), (middle, self.end)]
 
@@ -137,19 +137,18 @@ class Stretch:
 def attribute(path: RowPath, head: Head, output: int) -> Attribution:
     """Integrated gradients of one output over all inlets together.
 
-    Networks that normalize what they read hardly hear how loud it is: most of the way nothing changes, and
-    near the baseline everything. So the way is cut where it is needed: completeness holds on every stretch,
-    which tells how exact each one is, and the one of the largest error is halved until all errors together
-    are below :data:`AIM` of the whole or :data:`MOST_STEPS` are used. The sum over the stretches is the
-    integral over the way.
+    Networks that normalize their inputs change little on most of the path, and much near the baseline. So
+    the path is split adaptively: completeness holds on every segment, which gives the error of each one, and
+    the segment of the largest error is halved until the sum of errors is below :data:`AIM` of the whole or
+    :data:`MOST_STEPS` are used. The sum over the segments is the integral over the path.
 
     Args:
         path: Of the row.
-        head: That answers.
-        output: Which of its outputs; see :func:`polymodal.attribution.explained_answers.value_of`.
+        head: Of the target.
+        output: Index of its output; see :func:`polymodal.attribution.explained_answers.value_of`.
 
     Returns:
-        The attribution, whatever its error is: see :attr:`Attribution.flagged`.
+        The attribution; a large error is flagged, see :attr:`Attribution.flagged`.
     """
     function = partial(path.value, head, output)
     there = tuple(inlet.value.float().unsqueeze(0) for inlet in path.inlets)
@@ -165,8 +164,8 @@ def attribute(path: RowPath, head: Head, output: int) -> Attribution:
         stretches += [_integrate(function, gone, there, *half) for half in worst.halves()]
         steps += 2 * STEPS
     parts = {
-        (inlet.name, inlet.key): sum(s.parts[place] for s in stretches)[0].cpu().numpy()  # type: ignore[index]
-        for place, inlet in enumerate(path.inlets)
+        (inlet.name, inlet.key): sum(s.parts[index] for s in stretches)[0].cpu().numpy()  # type: ignore[index]
+        for index, inlet in enumerate(path.inlets)
     }
     return Attribution(parts, value, base, steps)
 
@@ -174,14 +173,14 @@ def attribute(path: RowPath, head: Head, output: int) -> Attribution:
 def _integrate(
     function: Any, gone: tuple[Tensor, ...], there: tuple[Tensor, ...], start: float, end: float
 ) -> Stretch:
-    """One stretch, by Gauss and Legendre's quadrature."""
+    """Integrate one segment by Gauss–Legendre quadrature."""
     ends = [
-        tuple(torch.lerp(g, t, place) for g, t in zip(gone, there, strict=True)) for place in (start, end)
+        tuple(torch.lerp(g, t, share) for g, t in zip(gone, there, strict=True)) for share in (start, end)
     ]
     integrate: Any = IntegratedGradients(function)
-    found = integrate.attribute(
+    parts = integrate.attribute(
         ends[1], ends[0], n_steps=STEPS, method="gausslegendre", internal_batch_size=AT_ONCE
     )
     with torch.no_grad():
         first, last = (float(function(*point)[0]) for point in ends)
-    return Stretch(start, end, tuple(part.detach().double() for part in found), last - first)
+    return Stretch(start, end, tuple(part.detach().double() for part in parts), last - first)

@@ -1,4 +1,4 @@
-"""Which rows are explained."""
+"""The choice of rows to explain."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem
 
 FIRST = 8
-"""Rows that are explained where none are named."""
+"""Number of rows that are explained by default."""
 
 
 def choose_rows(table: Table, rows: str | int | Sequence[int] | None = None) -> list[int]:
-    """The places in ``table``, from 0, of the rows that are named, each once, in the order they are named.
+    """The indices in ``table``, from 0, of the named rows, each once, in the order of their names.
 
     Args:
         table: The rows.
@@ -28,22 +28,22 @@ def choose_rows(table: Table, rows: str | int | Sequence[int] | None = None) -> 
         return list(range(min(FIRST, len(table))))
     named = [word.strip() for word in rows.split(",")] if isinstance(rows, str) else rows
     named = [named] if isinstance(named, int) else named
-    places = {int(number) + 1: place for place, number in enumerate(table.places)}
+    indices = {int(number) + 1: index for index, number in enumerate(table.places)}
     expected = f"numbers from 1 to {len(table)}"
-    cure = "The header does not count; write them with commas between, such as --rows 3,8"
+    fix = "The header does not count; write them with commas between, such as --rows 3,8"
     problems, chosen = [], []
     for word in named:
         number = _number(word)
         if number is None:
-            found = f"'{word}' among the rows to explain"
-            problems.append(Problem(file=table.name, found=found, expected=expected, cure=cure))
-        elif number not in places:
-            found = f"there is no such row among its {len(table)}"
-            problems.append(Problem(file=table.name, row=number, found=found, expected=expected, cure=cure))
+            reason = f"'{word}' among the rows to explain"
+            problems.append(Problem(file=table.name, found=reason, expected=expected, cure=fix))
+        elif number not in indices:
+            reason = f"there is no such row among its {len(table)}"
+            problems.append(Problem(file=table.name, row=number, found=reason, expected=expected, cure=fix))
         else:
-            chosen.append(places[number])
+            chosen.append(indices[number])
     if not problems and not chosen:
-        problems = [Problem(file=table.name, found="no rows to explain", expected=expected, cure=cure)]
+        problems = [Problem(file=table.name, found="no rows to explain", expected=expected, cure=fix)]
     if problems:
         raise DataError(problems)
     return list(dict.fromkeys(chosen))

@@ -1,4 +1,4 @@
-"""Recordings and steps of features: time from left to right, and stretches of it."""
+"""Attributions over time, of recordings and sequences: heat maps and spans."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from polymodal.data.readers import AudioReader
 from polymodal.models.encoders.mel import LogMel
 
 SPANS = 20
-"""A recording is cut into so many stretches of time."""
+"""Number of spans of a recording."""
 
 
 def frequency_by_time(values: np.ndarray, part: Any = None) -> np.ndarray | None:
-    """What an encoder hears as ``(bins, time)``, low tones first; a waveform has one bin.
+    """The input of an encoder as ``(bins, time)``, low frequencies first; a waveform has one bin.
 
     Args:
         values: ``(samples,)``, or log-mel in either order.
-        part: The feature extractor that made them, whose number of bins tells the order.
+        part: The feature extractor that made them, whose number of bins identifies the axes.
     """
     values = values[0] if values.ndim == 3 and len(values) == 1 else values
     if values.ndim == 1:
@@ -33,29 +33,29 @@ def frequency_by_time(values: np.ndarray, part: Any = None) -> np.ndarray | None
 
 
 def spans(time: np.ndarray, heard: float, seconds: float) -> list[tuple[str, float, float, float]]:
-    """``time`` ``(places,)`` over ``seconds`` summed in even stretches of what is ``heard``.
+    """``time`` ``(steps,)`` over ``seconds``, summed in equal spans of the first ``heard`` seconds.
 
     Returns:
-        Text, start and end in seconds, sum; the last one is what pads the recording, where that has any.
+        Text, start and end in seconds, sum; the last one is the padding, where there is any.
     """
     middle = (np.arange(len(time)) + 0.5) / len(time) * seconds
     count = int(max(1, min(SPANS, (middle < heard).sum())))
-    place = np.minimum(middle / max(heard, 1e-9) * count, count).astype(int)
-    sums = np.bincount(place, weights=time, minlength=count + 1)
-    found = [("", n * heard / count, (n + 1) * heard / count, float(sums[n])) for n in range(count)]
-    return [*found, ("padding", heard, seconds, float(sums[count]))] if sums[count] else found
+    segment = np.minimum(middle / max(heard, 1e-9) * count, count).astype(int)
+    sums = np.bincount(segment, weights=time, minlength=count + 1)
+    result = [("", n * heard / count, (n + 1) * heard / count, float(sums[n])) for n in range(count)]
+    return [*result, ("padding", heard, seconds, float(sums[count]))] if sums[count] else result
 
 
 def drawn(
     there: np.ndarray, heat: np.ndarray, reader: AudioReader, heard: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Picture and heat of what is heard, high tones above; of a waveform its log-mel is shown below the heat.
+    """Picture and heat map of the recording, high frequencies on top; a waveform is drawn as its log-mel.
 
     Args:
-        there: What the encoder was given.
+        there: The input of the encoder.
         heat: ``(bins, time)``.
         reader: Of the recording.
-        heard: Seconds that are no padding.
+        heard: Seconds without padding.
     """
     under = frequency_by_time(there, reader.part)
     assert under is not None

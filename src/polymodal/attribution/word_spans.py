@@ -1,4 +1,4 @@
-"""Word pieces to words, by where the tokenizer found them in the text."""
+"""Attributions of words from those of word pieces, by the tokenizer's offsets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Word:
     """A word of a text.
 
     Attributes:
-        text: As it stands there, or the tokenizer's own piece where that does not say where it stands.
-        start: Its first letter, from 0; None where that is not known.
-        end: Behind its last letter.
-        attribution: Of all its pieces.
+        text: From the text, or the tokenizer's own piece where it has no offsets.
+        start: Index of its first letter, from 0; None without offsets.
+        end: Index behind its last letter.
+        attribution: The sum of its pieces.
     """
 
     text: str
@@ -28,25 +28,25 @@ class Word:
 
 
 def words_of(reader: TextReader, cell: object, attributions: np.ndarray) -> tuple[str, list[Word]]:
-    """The text of a cell's item, and its words as far as they were read.
+    """The text of a cell's item, and those of its words that the encoder reads.
 
-    Pieces belong to one word where the tokenizer says so and no blank stands between them.
+    Pieces are one word where they have one word id and no blank between them.
 
     Args:
         reader: Whose tokenizer it is.
         cell: The item.
-        attributions: ``(length,)`` of its tokens, padding left out; special tokens have none.
+        attributions: ``(length,)`` of its tokens, without padding; special tokens are skipped.
     """
     text = cell if isinstance(cell, str) else as_label(cell)
-    told = {"truncation": True, "max_length": reader.max_length}
+    limits = {"truncation": True, "max_length": reader.max_length}
     if not reader.part.is_fast:
-        ids = reader.part(text, **told).input_ids
+        ids = reader.part(text, **limits).input_ids
         special = set(reader.part.all_special_ids) - {reader.part.unk_token_id}
         pieces = zip(ids, reader.part.convert_ids_to_tokens(ids), attributions, strict=False)
         return text, [
             Word(piece, None, None, float(a)) for number, piece, a in pieces if number not in special
         ]
-    encoded = reader.part(text, return_offsets_mapping=True, **told)
+    encoded = reader.part(text, return_offsets_mapping=True, **limits)
     spans: list[list[float]] = []
     before: int | None = None
     for (start, end), number, value in zip(

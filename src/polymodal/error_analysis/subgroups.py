@@ -17,7 +17,7 @@ from polymodal.utils.records import Record
 LEVEL = 0.05
 """The familywise error rate of the flags: of one false flag or more in a report."""
 FEWEST = 10
-"""Rows, and groups of rows, that a subgroup and its rest must have to be compared."""
+"""The fewest rows, and clusters of rows, of a subgroup and of its rest that are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,66 +35,68 @@ def lost_media(error: DataError, declaration: Declaration) -> list[str]:
     return media if columns <= set(media) else []
 
 
-def gather_kept(asked: Measuring, lost: list[str], reason: str) -> dict[str, TargetReport]:
+def gather_kept(request: Measuring, lost: list[str], reason: str) -> dict[str, TargetReport]:
     """The reports by target, as :func:`polymodal.report.gather.gather` makes them, from kept predictions.
 
-    Input importance and robustness need the media: these sections are skipped, and the verdict says why.
+    Input importance and robustness need the media: these sections are skipped; the verdict has the reason.
 
     Args:
-        asked: The run and its own test rows.
-        lost: The inputs whose files are gone.
+        request: The run and its own test rows.
+        lost: The inputs whose files cannot be read.
         reason: The first problem.
 
     Raises:
-        RunError: If the predictions are not there, or are of other rows.
+        RunError: If there are no kept predictions, or they are of other rows.
     """
-    run, rows = asked.run, asked.rows
-    answers = _answers(asked)
+    run, rows = request.run, request.rows
+    answers = _answers(request)
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
-    groups, grouped_by = row_groups(rows.table, inputs, asked.config.group)
+    groups, grouped_by = row_groups(rows.table, inputs, request.config.group)
     targets = {}
     for name in run.declaration.targets:
-        trial = _trial(asked, name, answers)
+        trial = _trial(request, name, answers)
         if trial is None:
             continue
-        drawn = Bootstrap(groups[trial.known], seed=asked.seed)
-        found = trial.of(ALL)
+        drawn = Bootstrap(groups[trial.known], seed=request.seed)
+        contributions = trial.of(ALL)
         worth = OverallScore(
             score=trial.score.name,
             rows=len(trial.known),
             groups=drawn.count,
             grouped_by=grouped_by,
-            all=estimate(trial.score.value(found.sum(axis=0)), trial.score.value(drawn.resample(found))),
+            all=estimate(
+                trial.score.value(contributions.sum(axis=0)), trial.score.value(drawn.resample(contributions))
+            ),
         )
         judged = Verdict(
             fusing="unknown",
             sentences=[how_good(worth), f"What each input is worth cannot be told: {reason}"],
             next=[f"Put the files of {', '.join(lost)} back, and make the report again."],
         )
-        failing = target_failures(asked, name, trial, groups, take_apart=False)
-        targets[name] = target_report(asked, name, trial, worth, failing, judged)
+        failing = target_failures(request, name, trial, groups, take_apart=False)
+        targets[name] = target_report(request, name, trial, worth, failing, judged)
     return targets
 
 
-def _answers(asked: Measuring) -> pd.DataFrame:
+def _answers(request: Measuring) -> pd.DataFrame:
     """The kept predictions, one per row of the report."""
-    path = asked.run.folder / ANSWERS
+    path = request.run.folder / ANSWERS
     if not path.is_file():
         raise RunError(
             f"{path}: is not there, and without it nothing can be said of rows that cannot be read"
         )
     kept = pd.read_parquet(path).set_index("row")
-    numbers = np.asarray(asked.rows.numbers) + 1
+    numbers = np.asarray(request.rows.numbers) + 1
     lacking = np.setdiff1d(numbers, kept.index)
     if len(lacking):
-        found = f"does not hold row {lacking[0]} of {asked.rows.table.name}"
-        raise RunError(f"{path}: {found}, so that it is of another table or split. Fit again")
+        reason = f"does not hold row {lacking[0]} of {request.rows.table.name}"
+        raise RunError(f"{path}: {reason}, so that it is of another table or split. Fit again")
     return kept.loc[numbers]
 
 
-def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
+def _trial(request: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
     """The kept predictions of one target and its ground truth; None where a row has neither."""
-    run, table = asked.run, asked.rows.table
+    run, table = request.run, request.rows.table
     head = run.model.head(name)
     task = task_of(head.task)
     kept = task.kept_columns(head, name)
@@ -104,7 +106,7 @@ def _trial(asked: Measuring, name: str, answers: pd.DataFrame) -> Trials | None:
     read = [run.processor.read_row({name: cell}, [name])[0] for cell in cells]
     target = run.processor.batch([{"index": index, **row} for index, row in enumerate(read)])["targets"][name]
     answer, logits = task.kept_answer(head, torch.from_numpy(answers[kept].to_numpy(np.float32).copy()))
-    trial = Trials(head, score_of(head, selection_metrics(run).get(name)), ALL, asked.rows.weights)
+    trial = Trials(head, score_of(head, selection_metrics(run).get(name)), ALL, request.rows.weights)
     trial.start(torch.arange(len(cells)), target, torch.zeros(len(cells), dtype=torch.bool))
     if logits is None:
         trial.add_answer(ALL, answer)

@@ -45,7 +45,7 @@ class Measuring:
         run: A prediction run.
         rows: With their targets.
         config: ``group``, ``by`` and ``noise_rows``.
-        seed: Of everything random.
+        seed: Of all random draws.
     """
 
     run: PredictionRun
@@ -54,43 +54,43 @@ class Measuring:
     seed: int = 0
 
 
-def gather(asked: Measuring) -> dict[str, TargetReport]:
+def gather(request: Measuring) -> dict[str, TargetReport]:
     """Measure a run on rows whose targets are known; the reports by target.
 
-    But for the noise, encoders run at most three times per row: for the subsets of the inputs, on a sample
-    for their interaction, and for the missing cells.
+    Encoders run at most three times per row: for the subsets of the inputs, on a sample for their
+    interaction, and for the missing cells. Corrupted cells are encoded in addition.
 
     Raises:
         DataError: If there is no such column, or a cell cannot be read.
     """
-    run, rows = asked.run, asked.rows
+    run, rows = request.run, request.rows
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
-    groups, reason = row_groups(rows.table, inputs, asked.config.group)
-    subgroup_columns(rows.table, asked.config.by, np.arange(0))  # refused before anything is measured
+    groups, reason = row_groups(rows.table, inputs, request.config.group)
+    subgroup_columns(rows.table, request.config.by, np.arange(0))  # refused before anything is measured
     with working("what each input is worth"):
         metrics = selection_metrics(run)
-        trials = try_inputs(run.model, rows, metrics=metrics, precision=run.precision, seed=asked.seed)
-    shared = _measure_together(asked, trials, groups)
-    return {name: _target(asked, name, trial, groups, reason, shared) for name, trial in trials.items()}
+        trials = try_inputs(run.model, rows, metrics=metrics, precision=run.precision, seed=request.seed)
+    shared = _measure_together(request, trials, groups)
+    return {name: _target(request, name, trial, groups, reason, shared) for name, trial in trials.items()}
 
 
-def assemble(asked: Measuring, what: str, targets: dict[str, TargetReport], made_by: Provenance) -> Report:
-    """The whole report, from those on its targets.
+def assemble(request: Measuring, what: str, targets: dict[str, TargetReport], made_by: Provenance) -> Report:
+    """The whole report, from the reports on its targets.
 
     Args:
-        asked: The run and the rows.
+        request: The run and the rows.
         what: The rows, in words.
         targets: The reports by target.
         made_by: How the run was made.
     """
-    declaration = asked.run.declaration
+    declaration = request.run.declaration
     return Report(
         made=date.today().isoformat(),
-        run=asked.run.folder.name,
+        run=request.run.folder.name,
         what=what,
-        rows=len(asked.rows),
+        rows=len(request.rows),
         inputs={name: config.modality for name, config in declaration.inputs.items()},
-        sample_weight=asked.rows.weight if declaration.data.sample_weight else "",
+        sample_weight=request.rows.weight if declaration.data.sample_weight else "",
         targets=targets,
         making=made_by,
     )
@@ -117,34 +117,34 @@ class _Shared:
     noise: NoiseFigures | None = None
 
 
-def _measure_together(asked: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) -> _Shared:
-    """Measure what is measured for all targets at once."""
-    run, scores = asked.run, {name: trial.score for name, trial in trials.items()}
-    given: Any = {"groups": groups, "precision": run.precision, "seed": asked.seed}
+def _measure_together(request: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) -> _Shared:
+    """Interactions and robustness, each measured for all targets at once."""
+    run, scores = request.run, {name: trial.score for name, trial in trials.items()}
+    settings: Any = {"groups": groups, "precision": run.precision, "seed": request.seed}
     interactions = noise = None
     if not trials:
         return _Shared()
     if len(run.declaration.inputs) > 1:
         with working("whether inputs interact"):
-            interactions = emap(run.model, asked.rows, scores, **given)
+            interactions = emap(run.model, request.rows, scores, **settings)
     with working("missing cells"):
-        missing = missing_curves(run.model, asked.rows, scores, **given)
-    if most := asked.config.noise_rows:
+        missing = missing_curves(run.model, request.rows, scores, **settings)
+    if most := request.config.noise_rows:
         with working("worse cells"):
-            noise = noise_curves(run.model, asked.rows, scores, most_rows=most, **given)
+            noise = noise_curves(run.model, request.rows, scores, most_rows=most, **settings)
     return _Shared(interactions, missing, noise)
 
 
 def _target(
-    asked: Measuring, name: str, trial: Trials, groups: np.ndarray, reason: str, shared: _Shared
+    request: Measuring, name: str, trial: Trials, groups: np.ndarray, reason: str, shared: _Shared
 ) -> TargetReport:
     """The report on one target."""
-    worth = input_importance(trial, asked.rows, groups, asked.seed, grouped_by=reason)
+    worth = input_importance(trial, request.rows, groups, request.seed, grouped_by=reason)
     interactions = shared.emap.targets.get(name, {}) if shared.emap else {}
-    failing = target_failures(asked, name, trial, groups)
+    failing = target_failures(request, name, trial, groups)
     return replace(
         target_report(
-            asked, name, trial, worth, failing, verdict(worth, interactions, failing["subgroups"] or None)
+            request, name, trial, worth, failing, verdict(worth, interactions, failing["subgroups"] or None)
         ),
         emap=interactions,
         emap_rows=shared.emap.rows if shared.emap else 0,
@@ -156,17 +156,17 @@ def _target(
 
 
 def target_report(
-    asked: Measuring,
+    request: Measuring,
     name: str,
     trial: Trials,
     worth: InputImportance | OverallScore,
     failing: dict[str, Any],
     judged: Verdict,
 ) -> TargetReport:
-    """The report on one target, as far as its predictions go: without interactions and robustness.
+    """The report on one target from its predictions alone: without interactions and robustness.
 
     Args:
-        asked: The run and the rows.
+        request: The run and the rows.
         name: Of the target.
         trial: Its predictions.
         worth: The importance of its inputs, or the score alone.
@@ -181,25 +181,27 @@ def target_report(
         task=head.task,
         metrics=metrics,
         worth=worth,
-        calibration=_calibration(trial, metrics, asked.run.declaration.targets[name]),
+        calibration=_calibration(trial, metrics, request.run.declaration.targets[name]),
         failures=failing,
         verdict=judged,
     )
 
 
 def target_failures(
-    asked: Measuring, name: str, trial: Trials, groups: np.ndarray, *, take_apart: bool = True
+    request: Measuring, name: str, trial: Trials, groups: np.ndarray, *, take_apart: bool = True
 ) -> dict[str, Any]:
     """The error analysis of one target, with its subgroups.
 
     Args:
-        asked: The run and the rows.
+        request: The run and the rows.
         name: Of the target.
         trial: Its predictions.
         groups: ``(rows,)`` cluster ids.
         take_apart: Whether to measure each input's contribution to the worst predictions.
     """
-    return _failures(asked, name, trial, take_apart) | {"subgroups": _subgroups(asked, trial, groups) or {}}
+    return _failures(request, name, trial, take_apart) | {
+        "subgroups": _subgroups(request, trial, groups) or {}
+    }
 
 
 def _calibration(
@@ -211,31 +213,37 @@ def _calibration(
     return task_of(trial.head.task).calibration(trial.head, rows, metrics, config)
 
 
-def _subgroups(asked: Measuring, trial: Trials, groups: np.ndarray) -> SubgroupFigures | None:
+def _subgroups(request: Measuring, trial: Trials, groups: np.ndarray) -> SubgroupFigures | None:
     """The comparison of the declared subgroups; None where there are none."""
-    if not asked.config.by or asked.run.declaration.data.private:  # values that few rows may have
+    if not request.config.by or request.run.declaration.data.private:  # values that few rows may have
         return None
-    columns = subgroup_columns(asked.rows.table, asked.config.by, trial.known)
+    columns = subgroup_columns(request.rows.table, request.config.by, trial.known)
     statistics = trial.of(trial.full)
-    return subgroups(trial.score, statistics, groups[trial.known], columns, seed=asked.seed)
+    return subgroups(trial.score, statistics, groups[trial.known], columns, seed=request.seed)
 
 
-def _failures(asked: Measuring, name: str, trial: Trials, take_apart: bool) -> dict[str, Any]:
+def _failures(request: Measuring, name: str, trial: Trials, take_apart: bool) -> dict[str, Any]:
     """The error analysis, and the cells of the worst rows."""
-    run, table = asked.run, asked.rows.table
-    found = failures(
-        run.model, asked.rows, name, trial, take_apart=take_apart, precision=run.precision, seed=asked.seed
+    run, table = request.run, request.rows.table
+    result = failures(
+        run.model,
+        request.rows,
+        name,
+        trial,
+        take_apart=take_apart,
+        precision=run.precision,
+        seed=request.seed,
     )
     if not run.declaration.keeps_rows:
-        return _without_rows(found)
-    for card in found.get("worst", ()):
+        return _without_rows(result)
+    for card in result.get("worst", ()):
         cells = table.row(card["row"])
         card["cells"] = {
             column: show_cell(cells[column], config.modality, table.root)
             for column, config in run.declaration.inputs.items()
             if column in cells and run.declaration.shows_cells
         }
-    return found
+    return result
 
 
 def _without_rows(found: dict[str, Any]) -> dict[str, Any]:

@@ -35,14 +35,14 @@ from polymodal.utils.registry import Registry
 SIDE = 220
 """Pixels of the longer side of a picture."""
 RATE, SECONDS = 8000, 6.0
-"""A recording is shown as telephones heard it, and no longer than this: 94 KB."""
+"""Sampling rate (Hz) and the most seconds of a recording on a page: 94 KB."""
 ENCODER, PLAYED, PACE, BITS = "libvpx", 24, 6, 200_000
-"""A clip is shown as so many frames from all of it, so many a second, in about so many bits a second."""
+"""Encoder of clips, frames spread over all of a clip, frames per second, and bits per second."""
 FRAMES = 4
-"""Shown of a clip that cannot be played."""
+"""Frames of a clip that cannot be played."""
 LETTERS = 300
 SHOWN = 3
-"""Items of a cell that holds several."""
+"""The most items shown of a cell."""
 Show = Callable[[Any, Root], dict[str, str]]
 """An item and the folder its path starts from → ``kind`` and ``content``; see :func:`show_cell`."""
 HTML_CELLS: Registry[Show] = Registry("page view", group="polymodal.html_cells")
@@ -53,7 +53,7 @@ def show_cell(cell: Any, modality: str, root: Root) -> list[dict[str, str]]:
     """A cell on a page: one entry per item, each ``kind`` and ``content``.
 
     ``kind`` is ``image``, ``audio`` or ``video``, whose content is a data URI, ``text``, or ``gone``, whose
-    content says why the item is not shown. Nothing for an empty cell.
+    content is the reason why the item is not shown. Nothing for an empty cell.
     """
     shown: list[dict[str, str]] = []
     for _, item in each_item(cell, modality):
@@ -78,7 +78,7 @@ def _show(item: Any, modality: str, root: Root) -> dict[str, str]:
 @HTML_CELLS.register(DateReader.modality)
 @HTML_CELLS.register(CategoriesReader.modality)
 def show_value(item: Any, root: Root) -> dict[str, str]:
-    """The beginning of a text, or a value, or several."""
+    """A value, several, or the beginning of a text."""
     text = ", ".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)
     text = brief(item) if isinstance(item, float) else text
     return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
@@ -86,7 +86,7 @@ def show_value(item: Any, root: Root) -> dict[str, str]:
 
 @HTML_CELLS.register(SequenceReader.modality)
 def show_sequence(item: Any, root: Root) -> dict[str, str]:
-    """That it is one: features are not drawn."""
+    """A note that the cell is a sequence: features are not drawn."""
     return {"kind": "text", "content": "a sequence of features"}
 
 
@@ -125,7 +125,7 @@ def clip_uri(frames: np.ndarray) -> str:
 
 
 def picture_uri(picture: Image.Image) -> str:
-    """A JPEG of at most ``SIDE`` pixels; small ones are enlarged so that one sees their pixels."""
+    """A JPEG of at most ``SIDE`` pixels; small ones are enlarged so that their pixels are visible."""
     scale = SIDE / max(picture.size)
     size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
     smooth = Image.Resampling.BICUBIC if scale < 1 else Image.Resampling.NEAREST

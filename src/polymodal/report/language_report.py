@@ -34,7 +34,7 @@ from polymodal.utils.atomic import require_folder
 from polymodal.utils.version import __version__
 
 WORST = 12
-"""Answers that are shown with what their rows hold."""
+"""The most answers that are shown with the cells of their rows."""
 PAGE_TEMPLATE = "language_report.html"
 
 
@@ -130,7 +130,7 @@ def write_language_report(answers: Answers, results: Mapping[str, Any], *, what:
     Args:
         answers: That are measured.
         results: What ``metrics.json`` holds, or will hold.
-        what: Which rows they are, in words.
+        what: The rows, in words.
         folder: Of both files.
 
     Raises:
@@ -157,7 +157,7 @@ def write_language_report(answers: Answers, results: Mapping[str, Any], *, what:
 
 
 def _target(answers: Answers, known: np.ndarray) -> dict[str, Any]:
-    """Every figure of the answers to the rows at the places ``known``, whose true answer is known."""
+    """The report on the answers to the rows at the indices ``known``, whose true answer is known."""
     run, frame = answers.run, answers.frame.iloc[known]
     inputs = {name: entry.modality for name, entry in run.declaration.inputs.items()}
     group = answers.config.group or run.declaration.data.group
@@ -199,20 +199,20 @@ def _both(score: TextScore, measured: Measured, bootstrap: Bootstrap) -> tuple[f
 def _without_inputs(
     frame: pd.DataFrame, metric: str, score: TextScore, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """By input the score of the same rows answered as if they lacked it, and what is lost by that."""
+    """By input the score of the same rows answered without it, and the loss."""
     assert score.measured is not None
     point, drawn = _both(score, score.measured, bootstrap)
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for column in frame.columns:
         name = column.removeprefix(f"{OUTPUT}_without_")
         if name == column:
             continue
         other, others = _both(score, _measured(frame, column, [metric])[metric], bootstrap)
-        found[name] = {
+        result[name] = {
             "without": bootstrap.estimate(other, others),
             "lost_without": bootstrap.estimate(point - other, drawn - others),
         }
-    return found
+    return result
 
 
 def _subgroups(
@@ -226,21 +226,21 @@ def _subgroups(
 
 
 def _worst(answers: Answers, known: np.ndarray, scores: np.ndarray) -> list[dict[str, Any]]:
-    """The rows with the lowest scores, wrong ones alone, with what they hold."""
+    """The rows with the lowest scores below 1, with their cells."""
     run, frame = answers.run, answers.frame
     if not run.declaration.keeps_rows:
         return []
-    ordered = [place for place in np.argsort(scores, kind="stable") if scores[place] < 1]
+    ordered = [index for index in np.argsort(scores, kind="stable") if scores[index] < 1]
     cards = []
-    for place in ordered[:WORST]:
-        row = int(known[place])
+    for index in ordered[:WORST]:
+        row = int(known[index])
         cards.append(
             {
                 "row": row,
                 "number": int(answers.rows.numbers[row]) + 1,
                 "answer": str(frame[OUTPUT].iloc[row]),
                 "truth": str(frame[ANSWER].iloc[row]),
-                "score": float(scores[place]),
+                "score": float(scores[index]),
                 "cells": _cells(answers, row) if run.declaration.shows_cells else {},
             }
         )
@@ -260,7 +260,7 @@ def _cells(answers: Answers, row: int) -> dict[str, list[dict[str, str]]]:
 
 
 def verdict(worth: Mapping[str, Any]) -> dict[str, Any]:
-    """What the report says first: how good the answers are, and which inputs they need."""
+    """The verdict: how good the answers are, and which inputs they need."""
     score, rows = worth["score"], worth["rows"]
     sentences = [f"{score.replace('_', ' ')} is {whole(score, worth['all'])} on {rows:,} rows."]
     each = {name: entry for name, entry in worth["inputs"].items() if name != "all"}

@@ -32,17 +32,17 @@ from polymodal.utils.version import __version__
 
 CARD = "README.md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")
-"""What Markdown reads as its own."""
+"""Characters with a meaning in Markdown."""
 HUB_METRICS = {"macro_f1": "f1", "micro_f1": "f1", "r2": "r_squared", "map": "mean_average_precision"}
-"""The hub's names for ours, where they differ."""
+"""The hub's names of our metrics, where they differ."""
 
 
 @dataclass(frozen=True)
 class CardEntry:
-    """What a model card needs to know of a modality.
+    """The entry of a modality in model cards.
 
     Attributes:
-        example: A cell as one would write it in Python.
+        example: A cell in Python.
         is_tabular: Whether the hub counts it as a table's.
         has_task: Whether the hub has a task of its name, such as ``image-classification``.
     """
@@ -81,26 +81,27 @@ def model_card(
         model_name=name,
         tags=["polymodal", *dict.fromkeys(config.modality for config in declaration.inputs.values())],
         base_model=base_models(declaration) or None,
-        metrics=list(dict.fromkeys(_hub_name(key) for key, _, _ in _told(declaration, results))) or None,
+        metrics=list(dict.fromkeys(_hub_name(key) for key, _, _ in _reported_metrics(declaration, results)))
+        or None,
         eval_results=eval_results(declaration, results) or None,
         pipeline_tag=next(
             iter({tag for name in declaration.targets if (tag := pipeline(declaration, name))}), None
         ),
     )
     template = files("polymodal.report").joinpath("templates/card.md").read_text(encoding="utf-8")
-    given: dict[str, Any] = {
+    context: dict[str, Any] = {
         "name": name, "declaration": declaration, "results": results, "figures": figures or {},
         "version": __version__, "words": words, "cell": cell, "quoted": json.dumps,
-        "told": _told(declaration, results),
+        "reported": _reported_metrics(declaration, results),
         "media": _media(declaration),
     }  # fmt: skip
-    text = str(ModelCard.from_template(data, template_str=template, **given))
+    text = str(ModelCard.from_template(data, template_str=template, **context))
     # What the template's loops leave between paragraphs, and between the entries of a list.
     return re.sub(r"(\n- .*)\n+(?=\n- )", r"\1", re.sub(r"\n{3,}", "\n\n", text)).rstrip() + "\n"
 
 
 def base_models(declaration: Declaration) -> list[str]:
-    """The checkpoints of the hub that the parts began from; folders are no names of the hub."""
+    """The checkpoints of the hub that parts were initialised from; folders are skipped."""
     configs = [config.encoder for config in declaration.inputs.values() if config.encoder]
     configs += [declaration.generation.language_model] if declaration.generation else []
     named = [config.checkpoint for config in configs if config.checkpoint]
@@ -119,7 +120,7 @@ def pipeline(declaration: Declaration, target: str) -> str | None:
 
 
 def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[EvalResult]:
-    """Every told metric of the test rows."""
+    """Every reported metric of the test rows, as the hub reads it."""
     train = declaration.data.train
     table = str(train).replace("\\", "/").rpartition("/")[2] if isinstance(train, str) else "a table"
     return [
@@ -132,16 +133,16 @@ def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[E
             metric_name=f"{target} {key}",
             metric_value=round(value, 6),
         )
-        for key, target, value in _told(declaration, results)
+        for key, target, value in _reported_metrics(declaration, results)
     ]
 
 
 def cell(value: Any) -> str:
-    """Text as Markdown shows it as it is: in a paragraph, or in a cell of a table."""
+    """Text with Markdown escaped, on one line: for a paragraph, or a cell of a table."""
     return SPECIAL.sub(r"\\\1", one_line(" ".join(str(value).split()), LONGEST))
 
 
-def _told(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+def _reported_metrics(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """``(metric, target, value)`` of the test rows."""
     return [
         (key, target, measured[key])
@@ -157,9 +158,9 @@ def _first(declaration: Declaration, target: str, measured: Mapping[str, float])
 
 
 def _media(declaration: Declaration) -> dict[str, str]:
-    """A cell of each input as one would write it."""
-    given = declaration.inputs.items()
-    return {name: CARDS.get(config.modality, CardEntry()).example for name, config in given}
+    """An example cell of each input, in Python."""
+    inputs = declaration.inputs.items()
+    return {name: CARDS.get(config.modality, CardEntry()).example for name, config in inputs}
 
 
 def _hub_name(metric: str) -> str:

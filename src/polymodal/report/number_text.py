@@ -15,7 +15,7 @@ SHARES = (
 
 
 class _Names(dict[str, str]):
-    """Names of scores; that of another package's metric is its own."""
+    """Names of scores; an unknown one, of another package, is its own name."""
 
     def __missing__(self, name: str) -> str:
         return name.replace("_", " ")
@@ -29,12 +29,12 @@ MINUS = "−"
 
 
 def name(score: str) -> str:
-    """A score as one reads it: ``balanced accuracy``."""
+    """The name of a score in words: ``balanced accuracy``."""
     return NAMES[score]
 
 
 def number(score: str, value: float | None) -> str:
-    """``98.7 %`` or ``0.86``."""
+    """A value of a score: ``98.7 %`` or ``0.86``."""
     if value is None:
         return "–"
     text = f"{100 * value:.1f} %" if score in SHARES else f"{value:.3f}"
@@ -42,7 +42,7 @@ def number(score: str, value: float | None) -> str:
 
 
 def span(score: str, estimate: Estimate) -> str:
-    """``98.2 to 99.1 %``."""
+    """The interval of a score: ``98.2 to 99.1 %``."""
     if estimate.low is None:
         return "no interval"
     low, high = number(score, estimate.low), number(score, estimate.high)
@@ -50,12 +50,12 @@ def span(score: str, estimate: Estimate) -> str:
 
 
 def whole(score: str, estimate: Estimate) -> str:
-    """``98.7 % (98.2 to 99.1 %)``."""
+    """A score and its interval: ``98.7 % (98.2 to 99.1 %)``."""
     return f"{number(score, estimate['value'])} ({span(score, estimate)})"
 
 
 def difference(score: str, estimate: Estimate, *, sign: bool = False) -> str:
-    """``2.1 points (1.5 to 2.7)``, or in the unit of the score."""
+    """A difference and its interval: ``2.1 points (1.5 to 2.7)``, or in the unit of the score."""
     if estimate.value is None:
         return "not defined"
     scale, unit, digits = (100, " points", 1) if score in SHARES else (1, "", 3)
@@ -71,7 +71,7 @@ def difference(score: str, estimate: Estimate, *, sign: bool = False) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Names in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     quoted = [f"‘{name}’" for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
@@ -115,7 +115,7 @@ def plain(value: float | None, *, sign: bool = False) -> str:
 
 
 def spoken_seconds(seconds: float) -> str:
-    """``41 s``, ``6 min 12 s``, ``2 h 5 min``."""
+    """A duration: ``41 s``, ``6 min 12 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""How every figure is drawn: its style, and how the user's names stand in it."""
+"""The style of all plots, and the user's names in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from polymodal.errors import one_line
 
 INK, FAINT = "#010203", "#040506"
-"""Stand in the drawing for what the page decides."""
+"""Placeholders of the text and line colours, which the page sets."""
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "polymodal", "font.family": "sans-serif", "font.size": 9.5,
     "text.parse_math": False, "text.usetex": False, "axes.formatter.use_mathtext": False,
@@ -24,20 +24,20 @@ STYLE: Any = {
     "xtick.major.size": 0, "ytick.major.size": 0,
 }  # fmt: skip
 LONGEST, TAIL = 40, 12
-"""Characters of a name that are drawn, and how many of them are its last ones."""
+"""Characters of a name that are drawn, and how many of them are from its end."""
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Figures that are made and written inside have our style, and read no formula into a name."""
+    """A context in which plots have our style, and names are not parsed as formulas."""
     with rc_context(STYLE), warnings.catch_warnings():
-        # A page has fonts of its own: what Matplotlib's font lacks is drawn all the same.
+        # Glyphs that Matplotlib's font lacks are drawn by the fonts of the page.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
 def shown_name(name: Any) -> str:
-    """A name of the user's as it stands in a figure: on one line, its control characters written out, short.
+    """A user's name in a plot: on one line, shortened, with control characters escaped.
 
     The end is kept, for names that begin alike.
     """
@@ -47,15 +47,15 @@ def shown_name(name: Any) -> str:
     return one_line(text, 10 * LONGEST)
 
 
-def name_lines(axes: Axes, names: list[str], **place: Any) -> Any:
-    """A legend with the names of the lines and points of ``axes``, whatever letters these begin with.
+def name_lines(axes: Axes, names: list[str], **options: Any) -> Any:
+    """A legend with the names of the lines and points of ``axes``.
 
-    Matplotlib leaves out of a legend what begins with an underscore.
+    Names that begin with an underscore are in it too, which Matplotlib would skip.
     """
     handles = [
         handle for handle in [*axes.lines, *axes.collections] if not str(handle.get_label()).startswith("_")
     ]
-    legend = axes.legend(handles, [str(place) for place in range(len(handles))], **place)
+    legend = axes.legend(handles, [str(number) for number in range(len(handles))], **options)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(shown_name(name))
     return legend

@@ -18,7 +18,7 @@ from polymodal.training.loop.model_selection import metric_name
 from polymodal.utils.records import JsonValue, Record
 
 FREE = ("data.train", "data.validation", "data.test")
-"""Settings of where the data are, which are not shown."""
+"""Settings of the location of the data, which are not shown."""
 
 Curve = tuple[str, list[float], list[float]]
 """Name, epochs, values."""
@@ -78,7 +78,7 @@ class Provenance(Record):
         metric: That selected the epoch.
         curves: Of training.
         splits: Number of rows by split.
-        settings: What differs from the defaults, by its path such as ``train.epochs``.
+        settings: Those that differ from the defaults, by path such as ``train.epochs``.
         data: Columns and training file.
         versions: Of the libraries.
         warnings: Of the fit.
@@ -141,8 +141,8 @@ def curves(history: Sequence[Mapping[str, Any]], metric: str) -> Curves:
     if metric != "loss":
         names = {name for entry in history for name in entry if name.startswith("eval_")}
         wanted = f"eval_{metric}"
-        found = sorted(name for name in names if name == wanted or name.endswith(f".{metric}"))
-        keys += [("selection", "validation", name) for name in found[:1]]
+        matches = sorted(name for name in names if name == wanted or name.endswith(f".{metric}"))
+        keys += [("selection", "validation", name) for name in matches[:1]]
     for kind, name, key in keys:
         seen = [(entry["epoch"], entry[key]) for entry in history if key in entry]
         if seen:
@@ -151,7 +151,7 @@ def curves(history: Sequence[Mapping[str, Any]], metric: str) -> Curves:
 
 
 def changed_settings(declaration: Declaration) -> dict[str, JsonValue]:
-    """What differs from the defaults, by its path such as ``train.epochs``."""
+    """Settings that differ from the defaults, by path such as ``train.epochs``."""
     changed = declaration.model_dump(mode="json", exclude_defaults=True)
     return {path: value for path, value in _paths(changed) if path not in FREE}
 

@@ -1,4 +1,4 @@
-"""Figures to one page that needs nothing but itself."""
+"""Render figures as one self-contained page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from polymodal.report import number_text as words
 from polymodal.report import report_plots as plots
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What no page may hold: control characters, those that turn the direction of the text, halves of pairs."""
+"""Characters that are escaped in pages: control characters, text direction marks, unpaired surrogates."""
 
 
 @cache
 def environment() -> Environment:
-    """Where the templates come from; whatever they are given is escaped."""
+    """The Jinja environment of the templates, with HTML escaping."""
     made = Environment(
         loader=PackageLoader("polymodal.report"),
         autoescape=True,
@@ -32,11 +32,11 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page of ``templates/``."""
+    """The page of a template in ``templates/`` with ``values``."""
     page = environment().get_template(template).render(**values)
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), page)
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), page)
 
 
 def draw(name: str, *values: Any, **more: Any) -> Markup:
-    """A plot of :mod:`plots`, by its name without ``_plot``, to stand in a page."""
+    """A plot of :mod:`polymodal.report.report_plots` as an SVG element, by its name without ``_plot``."""
     return Markup(getattr(plots, f"{name}_plot")(*values, **more))

@@ -24,11 +24,11 @@ PAGE = {INK: "currentColor", FAINT: "var(--line)"}
 BLUE, ORANGE, GREEN, GREY = "#3d7dd8", "#d9822b", "#2f9e6e", "#8a93a0"
 COLOURS = (BLUE, ORANGE, GREEN, "#b0579e", "#7b6bd6", "#c2504d", "#2aa3b8", "#b59a1f", "#8c6d4f", GREY)
 MOST_BANDS = 1
-"""Bands of more curves would hide one another."""
+"""The most curves with bands: more would hide one another."""
 
 
 BESIDE: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-"""Where a legend stands that would hide curves."""
+"""Position of a legend beside the axes, where it would hide curves."""
 
 
 def worth_plot(worth: Mapping[str, Any]) -> str:
@@ -45,7 +45,7 @@ def worth_plot(worth: Mapping[str, Any]) -> str:
 
 
 def shapley_plot(worth: Mapping[str, Any]) -> str:
-    """What each input adds on average over all orders; their sum is all less none."""
+    """The Shapley value of each input; their sum is all less none."""
     names = sorted(worth["inputs"], key=lambda name: -(worth["inputs"][name]["shapley"]["value"] or 0))
     rows = [(name, worth["inputs"][name]["shapley"], BLUE) for name in names]
     return points_plot(rows, worth["score"], "share of the score (Shapley value)", bars=True)
@@ -54,20 +54,20 @@ def shapley_plot(worth: Mapping[str, Any]) -> str:
 def points_plot(
     rows: Sequence[tuple[str, Mapping[str, Any], str]], score: str, label: str, *, bars: bool = False
 ) -> str:
-    """A row an estimate: ``(name, estimate, colour)``, from the top down."""
+    """One line per estimate ``(name, estimate, colour)``, from the top down."""
     with drawing():
         figure = Figure(figsize=(6.4, 0.55 + 0.32 * len(rows)))
         axes = figure.add_subplot()
-        for place, (_, estimate, colour) in enumerate(rows):
+        for index, (_, estimate, colour) in enumerate(rows):
             if estimate["value"] is None:
                 continue
             if bars:
-                axes.barh(place, estimate["value"], height=0.55, color=colour, alpha=0.85)
+                axes.barh(index, estimate["value"], height=0.55, color=colour, alpha=0.85)
             else:
-                axes.plot(estimate["value"], place, "o", color=colour, markersize=6)
+                axes.plot(estimate["value"], index, "o", color=colour, markersize=6)
             if estimate["low"] is not None:
                 ends, ink = [estimate["low"], estimate["high"]], INK if bars else colour
-                axes.plot(ends, [place, place], color=ink, linewidth=1.4, solid_capstyle="butt")
+                axes.plot(ends, [index, index], color=ink, linewidth=1.4, solid_capstyle="butt")
         axes.set_yticks(range(len(rows)), [shown_name(name) for name, _, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
@@ -79,7 +79,7 @@ def points_plot(
 
 
 def percent_axis(axes: Axes, score: str, axis: str = "x") -> None:
-    """Shares are written as percentages."""
+    """Format an axis as percentages, for scores that are shares."""
     if score in SHARES:
         getattr(axes, f"{axis}axis").set_major_formatter(
             FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
@@ -93,11 +93,11 @@ def lines_plot(
     with drawing():
         figure = Figure(figsize=(6.4, 2.7))
         axes = figure.add_subplot()
-        for place, (_, xs, ys) in enumerate(lines):
+        for index, (_, xs, ys) in enumerate(lines):
             kept = [(a, b) for a, b in zip(xs, ys, strict=True) if b is not None]
-            colour = COLOURS[place % len(COLOURS)]
+            colour = COLOURS[index % len(COLOURS)]
             axes.plot(
-                *zip(*kept, strict=True), "o-", color=colour, markersize=3, linewidth=1.5, label=f"{place}"
+                *zip(*kept, strict=True), "o-", color=colour, markersize=3, linewidth=1.5, label=f"{index}"
             )
         axes.set_xlabel(shown_name(x))
         axes.set_ylabel(shown_name(y))
@@ -121,9 +121,9 @@ def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> s
             ink = "white" if shares[row, column] > 0.5 else INK
             count = f"{int(matrix[row, column])}"
             axes.text(column, row, count, ha="center", va="center", color=ink, fontsize=8)
-        places, names = range(len(classes)), [shown_name(name) for name in classes]
-        axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0)
-        axes.set_yticks(places, names)
+        indices, names = range(len(classes)), [shown_name(name) for name in classes]
+        axes.set_xticks(indices, names, rotation=90 if max(map(len, names)) > 3 else 0)
+        axes.set_yticks(indices, names)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.grid(visible=False)
@@ -160,13 +160,13 @@ def robustness_plot(
     with drawing():
         figure = Figure(figsize=(4.3 if floor else 6.4, 2.5))
         axes = figure.add_subplot()
-        for place, (_, xs, estimates) in enumerate(lines):
-            colour = COLOURS[place % len(COLOURS)]
+        for index, (_, xs, estimates) in enumerate(lines):
+            colour = COLOURS[index % len(COLOURS)]
             low, value, high = (
                 np.array([estimate[key] for estimate in estimates], dtype=float)
                 for key in ("low", "value", "high")
             )
-            axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=f"{place}")
+            axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=f"{index}")
             if len(lines) <= MOST_BANDS:
                 axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
         names = [name for name, _, _ in lines]
@@ -194,10 +194,10 @@ def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str
         shown = [("predictions", after, BLUE)]
         if before != after:
             shown = [("before", before, ORANGE), ("with temperature", after, BLUE)]
-        for name, found, colour in shown:
-            total = sum(entry["count"] for entry in found["bins"])
+        for name, diagram, colour in shown:
+            total = sum(entry["count"] for entry in diagram["bins"])
             confidence, right, share = (
-                np.array([entry[key] for entry in found["bins"]], dtype=float)
+                np.array([entry[key] for entry in diagram["bins"]], dtype=float)
                 for key in ("confidence", "accuracy", "count")
             )
             axes.plot(confidence, right, "-", color=colour, linewidth=1.2)

@@ -59,7 +59,7 @@ def report(
         retrain: Retrains with subsets of the inputs into ``retrained/`` in ``output``, and adds the scores
             (see :func:`polymodal.pipelines.ablation.retrained_figures`); by default nothing is retrained.
         output: A folder for ``report.html`` and ``report.json``; the run's own by default.
-        seed: Of everything random.
+        seed: Of all random draws.
 
     Returns:
         The page.
@@ -85,38 +85,38 @@ def report(
     return write(figures, folder)
 
 
-def measure(asked: Measuring, results: Mapping[str, Any], *, what: str) -> Report:
-    """Every figure of a report but the retrained ones.
+def measure(request: Measuring, results: Mapping[str, Any], *, what: str) -> Report:
+    """All figures of a report without the retrained models.
 
     Where files of the run's own test rows can no longer be read, the figures are those of its kept
     predictions.
 
     Args:
-        asked: The run and the rows; without a group of its own rows are clustered as they were split.
+        request: The run and the rows; without a group of its own rows are clustered as they were split.
         results: The content of ``metrics.json``.
         what: The rows, in words.
 
     Raises:
         DataError: If no row has an answer.
     """
-    group = asked.config.group or asked.run.declaration.data.group
-    asked = replace(asked, config=asked.config.model_copy(update={"group": group}))
+    group = request.config.group or request.run.declaration.data.group
+    request = replace(request, config=request.config.model_copy(update={"group": group}))
     try:
-        targets = gather(asked)
+        targets = gather(request)
     except DataError as error:
-        lost = lost_media(error, asked.run.declaration) if what == TEST else []
+        lost = lost_media(error, request.run.declaration) if what == TEST else []
         if not lost:
             raise
-        targets = gather_kept(asked, lost, str(error.problems[0]))
+        targets = gather_kept(request, lost, str(error.problems[0]))
         what = f"{what}, as the fit answered them"
     if not targets:
-        found, expected = "every target cell is empty", "rows with answers"
-        raise DataError(Problem(file=asked.rows.table.name, found=found, expected=expected))
-    return assemble(asked, what, targets, provenance(asked.run, asked.rows.table, results))
+        reason, expected = "every target cell is empty", "rows with answers"
+        raise DataError(Problem(file=request.rows.table.name, found=reason, expected=expected))
+    return assemble(request, what, targets, provenance(request.run, request.rows.table, results))
 
 
 def write(figures: Mapping[str, Any], folder: Path, *, template: str = "report.html") -> Path:
-    """Write both files; the path of the page.
+    """Write ``report.json`` and ``report.html``; returns the path of the page.
 
     Raises:
         RunError: If they cannot be written.
@@ -172,9 +172,9 @@ def own_table(run: AnyRun) -> tuple[Table, str]:
 def _given_rows(run: PredictionRun, table: Table) -> RowDataset:
     for name in run.declaration.targets:
         if name not in table.columns:
-            cure = did_you_mean(name, table.columns)
-            found = f"no column '{name}' to measure against"
-            raise DataError(Problem(file=table.name, found=found, cure=cure))
+            fix = did_you_mean(name, table.columns)
+            reason = f"no column '{name}' to measure against"
+            raise DataError(Problem(file=table.name, found=reason, cure=fix))
     return _rows(run, table, table.places, skip=False)
 
 

@@ -23,7 +23,7 @@ from polymodal.report.number_text import (
 from polymodal.utils.records import OPTIONAL, Record
 
 WIDE = 0.1
-"""An interval of more than this, in accuracy or R², asks for more rows."""
+"""A wider interval than this, in accuracy or R², needs more rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Verdict(Record):
 
 @dataclass(frozen=True)
 class SortedInputs:
-    """Inputs that do not earn their place.
+    """Inputs without a benefit, by the kind of evidence.
 
     Attributes:
         nothing: Those that add nothing significant.
@@ -98,17 +98,17 @@ def verdict(
 
 
 def sort_inputs(worth: InputImportance) -> SortedInputs:
-    """The inputs that add nothing, that are redundant, and that do harm."""
-    found = SortedInputs()
+    """The inputs that add nothing, that are redundant, and whose removal improves the score."""
+    groups = SortedInputs()
     for name, figures in worth.inputs.items():
         if len(worth.inputs) < 2:
             break
         if is_below(figures.lost_without):
-            found.harmful.append(name)
+            groups.harmful.append(name)
         elif covers_zero(figures.lost_without):
             adds = is_above(figures.shapley) and figures.alone.value is not None
-            (found.redundant if adds and _is_good_alone(worth, name) else found.nothing).append(name)
-    return found
+            (groups.redundant if adds and _is_good_alone(worth, name) else groups.nothing).append(name)
+    return groups
 
 
 def _is_good_alone(worth: InputImportance, name: str) -> bool:
@@ -164,7 +164,7 @@ def _gain(worth: InputImportance, fusing: str) -> list[str]:
 
 
 def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
-    """The inputs that do not earn their place."""
+    """Sentences on the inputs without a benefit."""
     score, inputs, sentences = worth.score, worth.inputs, []
     nothing, redundant = groups.nothing, groups.redundant
     if len(nothing) == 1:

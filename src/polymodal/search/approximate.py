@@ -54,8 +54,8 @@ def exact_scores(store: Store, name: str, queries: np.ndarray, k: int) -> np.nda
     queries = unit(queries)
     for batch in store.scan(name, [VECTOR]):
         vectors = unit(as_matrix(batch.column(VECTOR)))
-        found = np.concatenate([best, queries @ vectors.T], axis=1)
-        best = np.sort(np.partition(found, -k, axis=1)[:, -k:], axis=1)
+        result = np.concatenate([best, queries @ vectors.T], axis=1)
+        best = np.sort(np.partition(result, -k, axis=1)[:, -k:], axis=1)
     return best
 
 
@@ -80,8 +80,8 @@ def recall(
     shares = []
     for query, is_own, scores in zip(queries, own, exact, strict=True):
         wanted = min(K + int(is_own), int(np.isfinite(scores).sum()))
-        found = store.nearest(name, query, wanted, [], probing=probing)
-        cosines = 1 - found.column(DISTANCE).to_numpy()
+        result = store.nearest(name, query, wanted, [], probing=probing)
+        cosines = 1 - result.column(DISTANCE).to_numpy()
         right = int((cosines >= scores[-wanted] - SAME).sum())
         shares.append((right - is_own) / max(wanted - is_own, 1))
     return float(np.mean(shares))
@@ -94,12 +94,12 @@ def approximate(store: Store, place: int, shared: list[int]) -> ApproximateIndex
     queries, own = draw_queries(store, place, shared)
     exact = exact_scores(store, name, queries, K + 1)
     for probing in TRIES:
-        found = recall(store, name, queries, own, exact, probing)
-        if found >= GOAL:
+        result = recall(store, name, queries, own, exact, probing)
+        if result >= GOAL:
             break
     return ApproximateIndex(
         rows=store.count(name),
         partitions=probing.partitions,
         refine=probing.refine,
-        recall=round(found, 4),
+        recall=round(result, 4),
     )

@@ -98,11 +98,11 @@ class _Parser:
         self.tests += 1
         if self.tests > MOST_TESTS:
             raise ConfigError(f"the condition has more than {MOST_TESTS} tests; put values into: in (…)")
-        place, entry = self.column()
-        text = f"text_{place}"
+        index, entry = self.column()
+        text = f"text_{index}"
         if self.next.kind == "sign" and self.next.text in SIGNS:
             sign = SIGNS[self.advance().text]
-            return self.compared(place, entry, sign, self.advance())
+            return self.compared(index, entry, sign, self.advance())
         if self.take("keyword", "is"):
             negated = self.take("keyword", "not")
             if not (self.next.kind == "word" and self.next.text.lower() == "empty"):
@@ -112,7 +112,7 @@ class _Parser:
             return f"({text} IS {'NOT ' if negated else ''}NULL)"
         negated = self.take("keyword", "not")
         if self.take("keyword", "in"):
-            built = self.listed(place, entry)
+            built = self.listed(index, entry)
         elif self.take("keyword", "like"):
             built = f"({text} LIKE {quoted(self.text_value())})"
         elif self.take("keyword", "contains"):
@@ -124,15 +124,15 @@ class _Parser:
     def column(self) -> tuple[int, Field]:
         token = self.advance()
         if token.kind not in ("word", "double", "back"):
-            cure = ". Put a column of such a name in double quotes" if token.kind == "keyword" else ""
-            raise refused(self.condition, token, "a column", cure)
+            fix = ". Put a column of such a name in double quotes" if token.kind == "keyword" else ""
+            raise refused(self.condition, token, "a column", fix)
         names = [entry.name for entry in self.fields]
         if token.text not in names:
             raise ConfigError(
                 f"there is no column '{one_line(token.text, 80)}'. {did_you_mean(token.text, names)}"
             )
-        place = names.index(token.text)
-        return place, self.fields[place]
+        index = names.index(token.text)
+        return index, self.fields[index]
 
     def listed(self, place: int, entry: Field) -> str:
         """``in``: each value against the text or the number, as its own kind asks for."""
@@ -151,8 +151,8 @@ class _Parser:
             if not self.take("sign", ","):
                 break
         self.must("sign", ")")
-        found = [f"{name} IN ({', '.join(group)})" for name, group in groups.items()]
-        return "(" + " OR ".join([*days, *found]) + ")"
+        result = [f"{name} IN ({', '.join(group)})" for name, group in groups.items()]
+        return "(" + " OR ".join([*days, *result]) + ")"
 
     def compared(self, place: int, entry: Field, sign: str, token: Token) -> str:
         if entry.kind in moments.KINDS:
@@ -195,8 +195,8 @@ class _Parser:
         if sign in ORDERING and entry.kind in NUMERIC:
             raise refused(self.condition, token, f"a number: '{entry.name}' holds numbers")
         if sign in ORDERING and moments.iso_text(token.text, moments.DATE):
-            found = f"a text: '{entry.name}' holds texts that are not all dates such as '2024-03-01'"
-            raise self.refused_value(token, found)
+            reason = f"a text: '{entry.name}' holds texts that are not all dates such as '2024-03-01'"
+            raise self.refused_value(token, reason)
         return f"text_{place}", quoted(token.text)
 
     def truth(self, entry: Field, token: Token) -> str:
@@ -238,9 +238,9 @@ class _Parser:
         return token
 
     def take(self, kind: str, text: str) -> bool:
-        found = self.next.kind == kind and self.next.text == text
-        self.place += found
-        return found
+        result = self.next.kind == kind and self.next.text == text
+        self.place += result
+        return result
 
     def must(self, kind: str, text: str) -> None:
         if not self.take(kind, text):

@@ -76,7 +76,7 @@ def kind_of(values: pa.ChunkedArray) -> str:
 def columns_of(table: Table, fields: Sequence[Field]) -> dict[str, pa.Array]:
     """``text_<place>`` and ``number_<place>`` of every field, a cell a row; null where a cell is empty."""
     columns: dict[str, pa.Array] = {}
-    for place, entry in enumerate(fields):
+    for index, entry in enumerate(fields):
         if entry.name not in table.columns:
             texts: list[str | None] = [None] * len(table)
             numbers = np.full(len(table), np.nan)
@@ -84,16 +84,16 @@ def columns_of(table: Table, fields: Sequence[Field]) -> dict[str, pa.Array]:
             values = table.values(entry.name)
             texts = [kept_text(cell, entry.kind) for cell in values.to_pylist()]
             numbers = parse_numbers(values)[0]
-        columns[f"text_{place}"] = pa.array(texts, pa.string())
-        columns[f"number_{place}"] = pa.array(numbers, pa.float64(), from_pandas=True)
+        columns[f"text_{index}"] = pa.array(texts, pa.string())
+        columns[f"number_{index}"] = pa.array(numbers, pa.float64(), from_pandas=True)
     return columns
 
 
 def schema_of(places: Sequence[int]) -> list[tuple[str, pa.DataType]]:
     """The Arrow types of :func:`columns_of`, for fields at these places."""
     return [
-        (f"{what}_{place}", kind)
-        for place in places
+        (f"{what}_{index}", kind)
+        for index in places
         for what, kind in (("text", pa.string()), ("number", pa.float64()))
     ]
 

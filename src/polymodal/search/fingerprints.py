@@ -53,8 +53,8 @@ def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Root
     parts: list[bytes] = []
     try:
         for name, modality in modalities.items():
-            for place, item in each_item(row.get(name), modality):
-                parts += [f"{name} {place}".encode(), _item_digest(item, modality, root)]
+            for index, item in each_item(row.get(name), modality):
+                parts += [f"{name} {index}".encode(), _item_digest(item, modality, root)]
     except MediaError:
         return None
     return digest(*parts)

@@ -53,7 +53,7 @@ class Hit:
 
 def wanted_columns(fields: Sequence[Field]) -> list[str]:
     """The columns of an input's table that :func:`as_hits` reads."""
-    return [KEY, ROW, WORDS, THUMBNAIL, *(f"text_{place}" for place in range(len(fields)))]
+    return [KEY, ROW, WORDS, THUMBNAIL, *(f"text_{index}" for index in range(len(fields)))]
 
 
 def as_hits(found: pa.Table, name: str, fields: Sequence[Field]) -> list[Hit]:
@@ -61,7 +61,7 @@ def as_hits(found: pa.Table, name: str, fields: Sequence[Field]) -> list[Hit]:
     return [
         Hit(
             score=min(1.0, 1.0 - record[DISTANCE]), row=record[ROW], input=name, key=record[KEY],
-            fields={e.name: restore(e.kind, record[f"text_{place}"]) for place, e in enumerate(fields)},
+            fields={e.name: restore(e.kind, record[f"text_{index}"]) for index, e in enumerate(fields)},
             words=record[WORDS], thumbnail=record[THUMBNAIL],
         )
         for record in found.to_pylist()

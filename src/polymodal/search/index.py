@@ -89,7 +89,7 @@ class Index:
     def inputs(self) -> dict[str, int]:
         """Vectors by input."""
         names = list(self.manifest.inputs)
-        return {name: self._store.count(input_table(place)) for place, name in enumerate(names)}
+        return {name: self._store.count(input_table(index)) for index, name in enumerate(names)}
 
     def search(
         self,
@@ -138,11 +138,11 @@ class Index:
             )
         condition = None if where is None else self._filter(where)
         vector, searched = self._maker.vector(asked, input)
-        found: list[Hit] = []
-        for place, name in enumerate(self.manifest.inputs):
+        result: list[Hit] = []
+        for index, name in enumerate(self.manifest.inputs):
             if name in searched:
-                found += self._nearest(place, name, vector, k, condition)
-        return heapq.nlargest(k, found, key=lambda hit: hit.score)
+                result += self._nearest(index, name, vector, k, condition)
+        return heapq.nlargest(k, result, key=lambda hit: hit.score)
 
     def _filter(self, where: str) -> str:
         """The filter that a condition means here."""
@@ -160,8 +160,8 @@ class Index:
         if probing and where is not None and self._store.count(table, where) <= EXACT_BELOW:
             probing = None  # few are left, and they may lie anywhere
         columns = wanted_columns(self.manifest.fields)
-        found = self._store.nearest(table, vector, min(k, count), columns, where=where, probing=probing)
-        return as_hits(found, name, self.manifest.fields)
+        result = self._store.nearest(table, vector, min(k, count), columns, where=where, probing=probing)
+        return as_hits(result, name, self.manifest.fields)
 
     def update(
         self,

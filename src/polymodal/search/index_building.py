@@ -114,10 +114,10 @@ def index_table(
     with Writer(folder, manifest) as writer:
         work = _Work(run, rows.table, manifest, keys)
         changed, amended = work.compare(writer)
-        for places in progress(
+        for indices in progress(
             _pieces(amended, COMPARED_AT_ONCE), "noting", math.ceil(len(amended) / COMPARED_AT_ONCE)
         ):
-            writer.amend(work.block(places))
+            writer.amend(work.block(indices))
         rejected = work.embed(writer, changed, batch_size, on_error)
         gone = sorted(writer.known.keys() - set(keys)) if delete else []
         writer.remove(gone)
@@ -172,21 +172,21 @@ def row_keys(table: Table, column: str | None) -> list[str]:
         DataError: If there is no such column, or cells of it are empty or the same.
     """
     if column is None:
-        return [str(place + 1) for place in table.places]
+        return [str(index + 1) for index in table.places]
     if column not in table.columns:
-        cure = did_you_mean(column, table.columns)
-        raise DataError(Problem(file=table.name, found=f"no column '{column}' for a key", cure=cure))
+        fix = did_you_mean(column, table.columns)
+        raise DataError(Problem(file=table.name, found=f"no column '{column}' for a key", cure=fix))
     keys = [text_of(cell) or "" for cell in table.values(column).to_pylist()]
     first: dict[str, int] = {}
     problems = []
-    for place, name in zip(table.places, keys, strict=True):
+    for index, name in zip(table.places, keys, strict=True):
         if name and name not in first:
-            first[name] = int(place) + 1
+            first[name] = int(index) + 1
             continue
-        found = f"the key '{name}' of row {first[name]} again" if name else "an empty cell"
+        reason = f"the key '{name}' of row {first[name]} again" if name else "an empty cell"
         problems.append(
             Problem(
-                file=table.name, row=int(place) + 1, column=column, found=found, expected="a key of its own"
+                file=table.name, row=int(index) + 1, column=column, found=reason, expected="a key of its own"
             )
         )
     if problems:
@@ -211,16 +211,16 @@ class _Work:
             return np.arange(len(self.table)), np.arange(0)
         changed, amended = [], []
         pieces = _pieces(np.arange(len(self.table)), COMPARED_AT_ONCE)
-        for places in progress(pieces, "comparing", math.ceil(len(self.table) / COMPARED_AT_ONCE)):
-            block = self.block(places)
-            for place, name, content, state in zip(
-                places, block.keys, block.digests, block.states, strict=True
+        for indices in progress(pieces, "comparing", math.ceil(len(self.table) / COMPARED_AT_ONCE)):
+            block = self.block(indices)
+            for index, name, content, state in zip(
+                indices, block.keys, block.digests, block.states, strict=True
             ):
                 known = writer.known.get(name, (b"", b""))
                 if not content or known[0] != content:
-                    changed.append(place)
+                    changed.append(index)
                 elif known[1] != state:
-                    amended.append(place)
+                    amended.append(index)
         return np.array(changed, dtype=int), np.array(amended, dtype=int)
 
     def block(self, places: np.ndarray) -> Block:
@@ -229,9 +229,9 @@ class _Work:
         fields = columns_of(part, self.fields)
         rows = part.places + 1
         digests = [row_digest(row, self.modalities, part.root) or b"" for row in part.rows()]
-        texts = [fields[f"text_{place}"].to_pylist() for place in range(len(self.fields))]
+        texts = [fields[f"text_{index}"].to_pylist() for index in range(len(self.fields))]
         states = [_state(number, cells) for number, *cells in zip(rows.tolist(), *texts, strict=True)]
-        return Block([self.keys[place] for place in places], rows, digests, states, fields, {})
+        return Block([self.keys[index] for index in places], rows, digests, states, fields, {})
 
     def embed(self, writer: Writer, places: np.ndarray, batch_size: int, on_error: str) -> list[Problem]:
         """Embed and hand on; returns what was wrong with rows that were skipped."""
@@ -240,12 +240,12 @@ class _Work:
             return rejected
         batches = self.run.vectors_batches(self.table.select(places), batch_size, on_error)
         for vectors, batch in progress(batches, "embedding", math.ceil(len(places) / batch_size)):
-            rejected += [problem for found in batch.problems.values() for problem in found]
+            rejected += [problem for result in batch.problems.values() for problem in result]
             read = ~batch.unread
             if not read.any():
                 continue
             block = self.block(places[batch.index[read]])
-            block.vectors = {name: found[read] for name, found in vectors.items()}
+            block.vectors = {name: result[read] for name, result in vectors.items()}
             block.previews = self._previews(places[batch.index[read]])
             writer.add(block)
         return rejected

@@ -111,9 +111,9 @@ class Writer:
         self.padded = -(-self.manifest.width // MULTIPLE) * MULTIPLE
         vector = (VECTOR, pa.list_(pa.float32(), self.padded))
         self.schemas = {ROWS: pa.schema([*common, (STATE, pa.binary())])}
-        for place in range(len(self.manifest.inputs)):
+        for index in range(len(self.manifest.inputs)):
             more = [(THUMBNAIL, pa.binary()), (WORDS, pa.string()), vector]
-            self.schemas[input_table(place)] = pa.schema([*common, *more])
+            self.schemas[input_table(index)] = pa.schema([*common, *more])
         for name, schema in self.schemas.items():
             self.store.make(name, [(entry.name, entry.type) for entry in schema])
         with writing(self.folder):
@@ -141,7 +141,7 @@ class Writer:
     @property
     def input_tables(self) -> list[str]:
         """In the order of the inputs."""
-        return [input_table(place) for place in range(len(self.manifest.inputs))]
+        return [input_table(index) for index in range(len(self.manifest.inputs))]
 
     def add(self, block: Block) -> None:
         """Take rows in; those whose key is there already replace what was there."""
@@ -158,11 +158,11 @@ class Writer:
         if not held:
             return
         keys = [key for block in held for key in block.keys]
-        for place, name in enumerate(self.manifest.inputs):
-            records = pa.concat_tables([self._input_records(block, place, name) for block in held])
-            self._write(input_table(place), records)
+        for index, name in enumerate(self.manifest.inputs):
+            records = pa.concat_tables([self._input_records(block, index, name) for block in held])
+            self._write(input_table(index), records)
             there = set(records.column(KEY).to_pylist())
-            self.store.remove(input_table(place), [k for k in keys if k in self.known and k not in there])
+            self.store.remove(input_table(index), [k for k in keys if k in self.known and k not in there])
         rows = pa.concat_tables([self._records(block, ROWS) for block in held])
         self._write(ROWS, rows)
         self._remember(rows)
@@ -217,13 +217,13 @@ class Writer:
             for table in (ROWS, *self.input_tables):
                 self.store.tidy(table)
         inputs = list(self.manifest.inputs)
-        for place, name in enumerate(inputs):
-            table = input_table(place)
+        for index, name in enumerate(inputs):
+            table = input_table(index)
             known = self.manifest.ann.get(name)
             built = known.rows if known else 0
             if self.store.count(table) > max(EXACT_BELOW, GROWN * built):
                 with working(f"building the index of {name}"):
                     others = list(range(len(inputs))) if self.manifest.shared else []
-                    self.manifest.ann[name] = approximate(self.store, place, others)
+                    self.manifest.ann[name] = approximate(self.store, index, others)
                 with writing(self.folder):
                     self.manifest.write(self.folder)

@@ -79,7 +79,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         lancedb = load_lancedb()
-        with self._told("opened"):
+        with self._as_run_errors("opened"):
             self._base = lancedb.connect(folder / DATA, read_consistency_interval=timedelta(0))
             self._tables = {
                 name: self._base.open_table(name) for name in self._base.list_tables(limit=10_000).tables
@@ -90,7 +90,7 @@ class Store:
 
     def make(self, name: str, columns: Sequence[tuple[str, pa.DataType]]) -> None:
         """Make a table that is not there, and add the columns that it lacks."""
-        with self._told("written"):
+        with self._as_run_errors("written"):
             if name not in self._tables:
                 self._tables[name] = self._base.create_table(name, schema=pa.schema(columns))
             lacking = [(n, kind) for n, kind in columns if n not in self._tables[name].schema.names]
@@ -99,35 +99,35 @@ class Store:
 
     def count(self, name: str, where: str | None = None) -> int:
         """Records of a table, those for which ``where`` holds; none where it is not there."""
-        with self._told("read"):
+        with self._as_run_errors("read"):
             return self._tables[name].count_rows(where) if name in self else 0
 
     def add(self, name: str, records: pa.Table) -> None:
         """Append records whose keys are new."""
-        with self._told("written"):
+        with self._as_run_errors("written"):
             self._tables[name].add(records)
 
     def replace(self, name: str, records: pa.Table) -> None:
         """Put records in the place of those of the same keys, in one step; others are appended."""
-        with self._told("written"):
+        with self._as_run_errors("written"):
             merge = self._tables[name].merge_insert(KEY)
             merge.when_matched_update_all().when_not_matched_insert_all().execute(records)
 
     def amend(self, name: str, records: pa.Table) -> None:
         """Change some columns of the records of these keys, where they are there; the others stay."""
-        with self._told("written"):
+        with self._as_run_errors("written"):
             self._tables[name].merge_insert(KEY).when_matched_update_all().execute(records)
 
     def remove(self, name: str, keys: Sequence[str]) -> None:
         """Take the records of these keys away, where they are there."""
-        with self._told("written"):
+        with self._as_run_errors("written"):
             for start in range(0, len(keys), AT_ONCE):
                 listed = ", ".join(map(quoted, keys[start : start + AT_ONCE]))
                 self._tables[name].delete(f"{KEY} IN ({listed})")
 
     def scan(self, name: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
         """All records, in pieces."""
-        with self._told("read"):
+        with self._as_run_errors("read"):
             query = self._tables[name].search()
             if where is not None:
                 query = query.where(where)
@@ -135,11 +135,11 @@ class Store:
 
     def take_vectors(self, name: str, places: np.ndarray) -> np.ndarray:
         """The vectors at these places of a table: ``(places, width)``."""
-        with self._told("read"):
-            found = (
-                self._tables[name].take_offsets([int(place) for place in places]).select([VECTOR]).to_arrow()
+        with self._as_run_errors("read"):
+            result = (
+                self._tables[name].take_offsets([int(index) for index in places]).select([VECTOR]).to_arrow()
             )
-            vectors = found.column(VECTOR).combine_chunks()
+            vectors = result.column(VECTOR).combine_chunks()
             return vectors.flatten().to_numpy().reshape(len(vectors), -1)
 
     def nearest(
@@ -163,7 +163,7 @@ class Store:
             probing: Of the approximate index; all are compared without. What was added after it was built
                 is always compared.
         """
-        with self._told("searched"):
+        with self._as_run_errors("searched"):
             query = self._tables[name].search(vector, vector_column_name=VECTOR).distance_type("cosine")
             query = query.limit(k).select([*columns, DISTANCE])
             if where is not None:
@@ -178,17 +178,17 @@ class Store:
         """Build an approximate index of a table's vectors (IVF, RaBitQ codes), in place of an earlier one."""
         from lancedb.index import IvfRq
 
-        with self._told("written"):
+        with self._as_run_errors("written"):
             config = IvfRq(distance_type="cosine", sample_rate=TRAINED_ON)
             self._tables[name].create_index(VECTOR, config=config, replace=True, name=VECTOR)
 
     def tidy(self, name: str) -> None:
         """Join small files, and take new records into the approximate index if there is one."""
-        with self._told("written"):
+        with self._as_run_errors("written"):
             self._tables[name].optimize(cleanup_older_than=KEPT)
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _as_run_errors(self, what: str) -> Iterator[None]:
         """Whatever LanceDB says comes out as one line: the disk is full, or a file was damaged.
 
         Raises:
@@ -199,5 +199,5 @@ class Store:
         except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
             system = re.search(r"[^:(]*\(os error \d+\)", str(error))
             reason = system[0].strip() if system else (str(error).splitlines() or [type(error).__name__])[0]
-            cure = "Free space, or make the index again in a new folder"
-            raise RunError(f"{self.folder}: cannot be {what} ({reason[:300]}). {cure}") from None
+            fix = "Free space, or make the index again in a new folder"
+            raise RunError(f"{self.folder}: cannot be {what} ({reason[:300]}). {fix}") from None

@@ -110,10 +110,10 @@ def _checked(manifest: Manifest) -> Manifest:
 
 def _object(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The object under a key, which may be absent."""
-    found = content.get(name, {})
-    if not isinstance(found, dict):
+    result = content.get(name, {})
+    if not isinstance(result, dict):
         raise TypeError(f"'{name}' is no object")
-    return found
+    return result
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -39,8 +39,8 @@ class Asked:
         """
         names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         if len(names) != 1:
-            found = " and ".join(names) or "nothing"
-            raise ConfigError(f"{found} to search for, expected one of {', '.join(QUERIES)}")
+            result = " and ".join(names) or "nothing"
+            raise ConfigError(f"{result} to search for, expected one of {', '.join(QUERIES)}")
         return names[0]
 
 
@@ -98,10 +98,10 @@ class QueryMaker:
             self._refuse_others(list(cells), input)
             input = next(iter(cells))
         try:
-            found = encode(run, [cells])[0]
+            result = encode(run, [cells])[0]
         except DataError as error:
             raise DataError([_of_query(problem) for problem in error.problems]) from None
-        return self._stored(found), self._searched(input)
+        return self._stored(result), self._searched(input)
 
     def _cells(self, run: PredictionRun, asked: Asked, given: str, input: str | None) -> dict[str, object]:
         item = getattr(asked, given)
@@ -143,11 +143,11 @@ class QueryMaker:
 
 
 def _checked(vector: Any, width: int) -> np.ndarray:
-    found = np.asarray(vector, dtype=np.float32)
-    if found.shape != (width,) or not np.isfinite(found).all() or not found.any():
-        shape = " x ".join(map(str, found.shape)) or "none"
+    result = np.asarray(vector, dtype=np.float32)
+    if result.shape != (width,) or not np.isfinite(result).all() or not result.any():
+        shape = " x ".join(map(str, result.shape)) or "none"
         raise ConfigError(f"a vector of shape {shape}, expected {width} numbers, not all zero")
-    return found
+    return result
 
 
 def _check_file(item: Any) -> None:

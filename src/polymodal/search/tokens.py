@@ -53,17 +53,17 @@ def tokens(text: str) -> list[Token]:
     """
     if len(text) > LONGEST:
         raise ConfigError(f"the condition has {len(text):,} characters, expected at most {LONGEST:,}")
-    found, place = [], 0
-    while text[place:].strip():
-        match = _TOKEN.match(text, place)
+    result, index = [], 0
+    while text[index:].strip():
+        match = _TOKEN.match(text, index)
         if match is None:
-            at = place + len(text[place:]) - len(text[place:].lstrip())
+            at = index + len(text[index:]) - len(text[index:].lstrip())
             raise refused(
                 text, Token("sign", text[at], at + 1), "a column, a value or a sign", open_quote(text[at])
             )
-        found.append(_token(match))
-        place = match.end()
-    return [*found, Token("end", "", len(text) + 1)]
+        result.append(_token(match))
+        index = match.end()
+    return [*result, Token("end", "", len(text) + 1)]
 
 
 def _token(match: re.Match[str]) -> Token:
