@@ -27,7 +27,7 @@ from polymodal.models.modeling import PolymodalForPrediction
 STEPS, MOST_STEPS = 16, 1024
 """Points of the Gauss–Legendre quadrature on a segment of the path, and the most on all segments."""
 NEARER = 16
-"""Where a segment that begins at the baseline is split, as a share of its length."""
+"""A segment that begins at the baseline is split at one part in so many of its length."""
 AIM, LIMIT = 0.01, 0.05
 """Relative error of completeness that is aimed at, and above which a row is flagged."""
 AT_ONCE = 16
@@ -129,7 +129,7 @@ class Stretch:
         return abs(sum(float(part.sum()) for part in self.parts) - self.gain)
 
     def halves(self) -> list[tuple[float, float]]:
-        """Start and end of two halves; at the baseline, where normalized networks change most, the first is shorter."""
+        """Start and end of both halves; at the baseline, where networks change most, the first is shorter."""
         middle = self.end / NEARER if self.start == 0 else (self.start + self.end) / 2
         return [(self.start, middle), (middle, self.end)]
 

@@ -1,4 +1,4 @@
-"""Approximate search for many vectors, with as many probes as a measured recall needs.
+"""Approximate search for many vectors, with the number of probes chosen by measured recall.
 
 IVF with RaBitQ codes (Gao & Long 2024), refined with the whole vectors. On 1,000,000 clustered vectors of 384
 dimensions (those of benchmarks/search.py) it was built in 18 s where IVF-PQ took 98, and with 20 partitions
@@ -15,17 +15,17 @@ from polymodal.search.lance_store import DISTANCE, VECTOR, Probing, Store, input
 from polymodal.search.manifest import ApproximateIndex
 
 EXACT_BELOW = 20_000
-"""Up to so many vectors all are compared, on two cores in about ten milliseconds."""
+"""The most vectors that are searched exactly: about ten milliseconds on two cores."""
 SAMPLE = 100
 """Queries that the recall is measured with."""
 K = 10
 GOAL = 0.98
-"""The recall that is enough; the tries go from fast to slow."""
+"""The recall to reach; settings are tried from fast to slow."""
 TRIES = tuple(Probing(*pair) for pair in ((20, 10), (40, 20), (80, 40), (160, 80), (320, 160)))
 GROWN = 2.0
-"""An index is rebuilt when the vectors are more than so many times those that it was built from."""
+"""An index is rebuilt when the number of vectors has grown by more than this factor."""
 SAME = 1e-5
-"""Cosines that differ by less are one: equal items are equally right."""
+"""Cosines that differ by less are ties: equal items are equally right."""
 
 
 def draw_queries(store: Store, place: int, shared: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -54,8 +54,8 @@ def exact_scores(store: Store, name: str, queries: np.ndarray, k: int) -> np.nda
     queries = unit(queries)
     for batch in store.scan(name, [VECTOR]):
         vectors = unit(as_matrix(batch.column(VECTOR)))
-        result = np.concatenate([best, queries @ vectors.T], axis=1)
-        best = np.sort(np.partition(result, -k, axis=1)[:, -k:], axis=1)
+        scores = np.concatenate([best, queries @ vectors.T], axis=1)
+        best = np.sort(np.partition(scores, -k, axis=1)[:, -k:], axis=1)
     return best
 
 
@@ -67,7 +67,7 @@ def as_matrix(vectors: pa.FixedSizeListArray) -> np.ndarray:
 def recall(
     store: Store, name: str, queries: np.ndarray, own: np.ndarray, exact: np.ndarray, probing: Probing
 ) -> float:
-    """The share of the nearest :data:`K` that the approximate index gives, a query's own record not counted.
+    """Recall at :data:`K` of the approximate index, without a query's own record.
 
     Args:
         store: Of the index.
@@ -94,12 +94,12 @@ def approximate(store: Store, place: int, shared: list[int]) -> ApproximateIndex
     queries, own = draw_queries(store, place, shared)
     exact = exact_scores(store, name, queries, K + 1)
     for probing in TRIES:
-        result = recall(store, name, queries, own, exact, probing)
-        if result >= GOAL:
+        measured = recall(store, name, queries, own, exact, probing)
+        if measured >= GOAL:
             break
     return ApproximateIndex(
         rows=store.count(name),
         partitions=probing.partitions,
         refine=probing.refine,
-        recall=round(result, 4),
+        recall=round(measured, 4),
     )

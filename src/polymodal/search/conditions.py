@@ -1,4 +1,4 @@
-"""``--where``: a condition on a row's columns, parsed here and built anew; nothing is handed on as it is.
+"""``--where``: a condition on a row's columns, parsed and built again; no text is passed on unparsed.
 
     condition  = all {"or" all} ;  all = one {"and" one} ;  one = "not" one | "(" condition ")" | test
     test       = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
@@ -6,8 +6,8 @@
                | column ["not"] ("like" | "contains") text
                | column "is" ["not"] ("null" | "empty")
 
-A column is a word, or anything in double quotes or backticks; a text stands in single or double quotes. What
-comes out holds the index's own names (``text_3``), signs, numbers and quoted texts, and is LanceDB's filter.
+A column is a word, or anything in double quotes or backticks; a text is in single or double quotes. The
+result holds the index's own names (``text_3``), signs, numbers and quoted texts, and is LanceDB's filter.
 A column is compared by its type: dates and times with a text in ISO 8601 (``'2024-03-01'``, see
 :mod:`polymodal.search.moments`), truth values with ``true`` and ``false``; any other value is refused, and so
 is a number where no cell is one (``$1,200`` is a text).
@@ -28,9 +28,9 @@ from polymodal.search.tokens import Token, refused, tokens
 SIGNS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 ORDERING = ("<", "<=", ">", ">=")
 MOST_TESTS, DEEPEST = 500, 40
-"""Beyond which the library that runs the filter would run out of stack."""
+"""The deepest nesting: beyond it the library that runs the filter overflows its stack."""
 EXACT = 2**53
-"""Up to which whole numbers are exact as floats."""
+"""The largest whole number up to which all are exact as floats."""
 NUMERIC = ("int", "float")
 TRUTH = {"true": "1.0", "false": "0.0", "1": "1.0", "0": "0.0"}
 
@@ -41,12 +41,12 @@ def build_filter(
     """The filter that ``condition`` means in tables of these ``fields``.
 
     Args:
-        condition: As a user writes it.
+        condition: The user's text.
         fields: The columns.
-        holds_numbers: Whether a cell of the field at a place is a number, though its column holds texts.
+        holds_numbers: Whether a cell of the field at an index is a number, though its column holds texts.
 
     Raises:
-        ConfigError: If it is no condition, or there is no such column: one line that says where.
+        ConfigError: If it is no condition, or there is no such column: one line with the position.
     """
     return _Parser(condition, fields, holds_numbers).whole()
 
@@ -135,7 +135,7 @@ class _Parser:
         return index, self.fields[index]
 
     def listed(self, place: int, entry: Field) -> str:
-        """``in``: each value against the text or the number, as its own kind asks for."""
+        """``in``: each value compared with the text or the number, depending on its own kind."""
         self.must("sign", "(")
         groups: dict[str, list[str]] = {}
         days: list[str] = []
@@ -151,8 +151,8 @@ class _Parser:
             if not self.take("sign", ","):
                 break
         self.must("sign", ")")
-        result = [f"{name} IN ({', '.join(group)})" for name, group in groups.items()]
-        return "(" + " OR ".join([*days, *result]) + ")"
+        tests = [f"{name} IN ({', '.join(group)})" for name, group in groups.items()]
+        return "(" + " OR ".join([*days, *tests]) + ")"
 
     def compared(self, place: int, entry: Field, sign: str, token: Token) -> str:
         if entry.kind in moments.KINDS:
@@ -164,7 +164,7 @@ class _Parser:
         return f"({name} {sign} {literal})"
 
     def operand(self, place: int, entry: Field, sign: str, token: Token) -> tuple[str, str]:
-        """Which of a column's two sides a value is compared with, and the value as a literal."""
+        """The text or number column that a value is compared with, and the value as a literal."""
         text, number = f"text_{place}", f"number_{place}"
         if entry.kind == "duration":
             raise self.refused_value(token, f"is empty, like or contains: '{entry.name}' holds durations")
@@ -188,7 +188,7 @@ class _Parser:
         return self.text_operand(place, entry, sign, token)
 
     def text_operand(self, place: int, entry: Field, sign: str, token: Token) -> tuple[str, str]:
-        """The same of a value in quotes."""
+        """The same for a value in quotes."""
         is_number = entry.kind in NUMERIC and DECIMAL.fullmatch(token.text)
         if is_number and (sign in ORDERING or abs(float(token.text)) < EXACT):  # '2.50' is 2.5
             return f"number_{place}", self.finite(token)
@@ -200,18 +200,18 @@ class _Parser:
         return f"text_{place}", quoted(token.text)
 
     def truth(self, entry: Field, token: Token) -> str:
-        """A truth value, also written as a text or as 1 and 0, as the number that stands for it."""
+        """A truth value, also written as a text or as 1 and 0, as the number that represents it."""
         value = TRUTH.get(token.text.strip().lower()) if token.kind != "word" else None
         if value is None:
             raise self.refused_value(token, f"true or false: '{entry.name}' holds truth values")
         return value
 
-    def refused_value(self, token: Token, expected: str, cure: str = "") -> ConfigError:
-        """A value that the column is not compared with; what to write where emptiness was meant."""
+    def refused_value(self, token: Token, expected: str, fix: str = "") -> ConfigError:
+        """The error for a value that does not fit the column, with a hint on empty cells."""
         is_empty = token.text == "null" if token.kind == "keyword" else not token.text.strip()
         if is_empty and token.kind != "end":
-            cure = ". For empty cells write: is empty"
-        return refused(self.condition, token, expected, cure)
+            fix = ". For empty cells write: is empty"
+        return refused(self.condition, token, expected, fix)
 
     def finite(self, token: Token) -> str:
         value = float(token.text)
@@ -221,7 +221,7 @@ class _Parser:
 
     @staticmethod
     def contained(text: str, entry: Field, value: str) -> str:
-        """A list holds it as an item; a text holds it anywhere, in small or capital letters."""
+        """``contains``: an item of a list, or a part of a text in any case."""
         if entry.kind == "list":
             return f"contains({text}, {quoted(json.dumps(value, ensure_ascii=False))})"
         return f"contains(lower({text}), {quoted(value.lower())})"
@@ -238,9 +238,9 @@ class _Parser:
         return token
 
     def take(self, kind: str, text: str) -> bool:
-        result = self.next.kind == kind and self.next.text == text
-        self.place += result
-        return result
+        matches = self.next.kind == kind and self.next.text == text
+        self.place += matches
+        return matches
 
     def must(self, kind: str, text: str) -> None:
         if not self.take(kind, text):

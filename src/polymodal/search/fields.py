@@ -1,7 +1,7 @@
-"""A row's cells as an index keeps them: a text to read, and a number to compare by, for each column.
+"""A row's cells in an index: for each column a text to read, and a number to compare.
 
-Both have a name of ours (``text_0``, ``number_0``), so that a column may be called what it likes. No later
-table can fail to fit: a cell that is no number has a text alone.
+Both have names of the index (``text_0``, ``number_0``), so that columns may have any name. Every later table
+fits: a cell that is no number has a text only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from polymodal.data.values.column_values import as_label, is_textual, parse_numb
 from polymodal.search import moments
 
 LONGEST = 10_000
-"""Characters of a text that is kept whole; of a longer list or address only what it is."""
+"""Characters of a text that is kept; of a longer list or address only a description is."""
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 TRUTH = ("true", "false")
@@ -36,7 +36,7 @@ class Field:
     """A column of the table.
 
     Attributes:
-        name: As the table has it.
+        name: In the table.
         kind: How its text is read back: ``int``, ``float``, ``bool``, ``list``, ``text``, ``duration``, or
             of :mod:`polymodal.search.moments` ``date``, ``zoned`` or ``time``.
     """
@@ -51,7 +51,7 @@ def fields_of(table: Table) -> list[Field]:
 
 
 def kind_of(values: pa.ChunkedArray) -> str:
-    """See :class:`Field`; a column of texts is what all its texts are, as in a CSV."""
+    """The kind of a column, see :class:`Field`; of a column of texts that of all its texts, as in a CSV."""
     kind = values.type
     if is_textual(kind):
         texts = {text for text in values.unique().to_pylist() if text is not None and text.strip()}
@@ -74,7 +74,7 @@ def kind_of(values: pa.ChunkedArray) -> str:
 
 
 def columns_of(table: Table, fields: Sequence[Field]) -> dict[str, pa.Array]:
-    """``text_<place>`` and ``number_<place>`` of every field, a cell a row; null where a cell is empty."""
+    """``text_<place>`` and ``number_<place>`` of every field, one cell per row; null for an empty cell."""
     columns: dict[str, pa.Array] = {}
     for index, entry in enumerate(fields):
         if entry.name not in table.columns:
@@ -90,7 +90,7 @@ def columns_of(table: Table, fields: Sequence[Field]) -> dict[str, pa.Array]:
 
 
 def schema_of(places: Sequence[int]) -> list[tuple[str, pa.DataType]]:
-    """The Arrow types of :func:`columns_of`, for fields at these places."""
+    """The Arrow types of :func:`columns_of`, for fields at these indices."""
     return [
         (f"{what}_{index}", kind)
         for index in places
@@ -99,7 +99,7 @@ def schema_of(places: Sequence[int]) -> list[tuple[str, pa.DataType]]:
 
 
 def kept_text(cell: Any, kind: str) -> str | None:
-    """:func:`text_of` a cell in a column of a kind: texts that are dates or times, in their one form."""
+    """The stored text of a cell (:func:`text_of`) in a column of a kind: dates and times in ISO 8601."""
     text = text_of(cell)
     if text is None or not isinstance(cell, str):
         return text
@@ -109,7 +109,7 @@ def kept_text(cell: Any, kind: str) -> str | None:
 
 
 def text_of(cell: Any) -> str | None:
-    """A cell as a text; of bytes, and of what is too long to keep, what it is; None where it is empty."""
+    """A cell as a text; a description of bytes and of long cells; None for an empty cell."""
     if cell is None or type(cell).__name__ in NAMELESS or (isinstance(cell, float) and math.isnan(cell)):
         return None
     if isinstance(cell, str):
@@ -130,7 +130,7 @@ def text_of(cell: Any) -> str | None:
 
 
 def _list_text(cell: Any) -> str | None:
-    """JSON, where it holds no bytes and is not too long."""
+    """A list as JSON; None where it holds bytes or is too long."""
     items = split_items(cell, "image") if isinstance(cell, (list, tuple)) else None
     if items and any(isinstance(item, (*RAW, Mapping)) for item in items):
         cell = [text_of(item) for item in items]
@@ -139,7 +139,7 @@ def _list_text(cell: Any) -> str | None:
 
 
 def restore(kind: str, text: str | None) -> Any:
-    """A cell from its text; the text itself where it is not of the column's kind."""
+    """A cell from its stored text; the text itself where it is not of the column's kind."""
     if text is None or kind == "text":
         return text
     try:

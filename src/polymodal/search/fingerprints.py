@@ -1,4 +1,4 @@
-"""What tells models from each other, and rows from what they were before."""
+"""Digests of models and rows, by which changes are detected."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from polymodal.data.tables.lists import written_list
 from polymodal.runs.prediction_run import PredictionRun
 
 SETTINGS = ("inputs", "encoders", "fusion", "space")
-"""What of a model's configuration decides its vectors, or might; heads do not, nor does who wrote it when."""
+"""Parts of a model's configuration that may affect its vectors; heads and metadata do not."""
 ANSWERS = ("heads.", "weighting.")
 
 
 def model_digest(run: PredictionRun) -> str:
-    """Sixteen bytes, in hexadecimal, that stand for settings and weights, from memory and from disk alike.
+    """Digest of a model's settings and weights: 16 bytes, in hexadecimal, equal in memory and on disk.
 
-    A tokenizer is not part of it: it changes with use. With other words the weights would be others too.
+    A tokenizer is not part of it: its state changes with use, and another vocabulary has other weights.
     """
     config = {name: getattr(run.model.config, name, None) for name in SETTINGS}
     whole = hashlib.blake2b(json.dumps(config, sort_keys=True, default=str).encode(), digest_size=16)
@@ -40,7 +40,7 @@ def model_digest(run: PredictionRun) -> str:
 
 
 def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Root) -> bytes | None:
-    """Sixteen bytes that stand for what a row's inputs hold: of files, their content.
+    """Digest of a row's inputs, 16 bytes; of files, their content.
 
     Args:
         row: Cells by column.
@@ -48,7 +48,7 @@ def row_digest(row: Mapping[str, Any], modalities: Mapping[str, str], root: Root
         root: The folder that relative paths start from.
 
     Returns:
-        None where a file cannot be read: whoever reads it as an input says why.
+        None where a file cannot be read; the reader of the input raises the error.
     """
     parts: list[bytes] = []
     try:

@@ -14,7 +14,7 @@ from polymodal.search.lance_store import DISTANCE, KEY, ROW, THUMBNAIL, WORDS
 from polymodal.utils.records import JsonObject
 
 OWN = ("score", "row", "input", "key", "preview")
-"""Columns of the frame that are ours; a column of the table of such a name gets a ``_`` behind it."""
+"""Columns that the frame always has; a column of the table of such a name gets a ``_`` behind it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Hit:
 
 
 def wanted_columns(fields: Sequence[Field]) -> list[str]:
-    """The columns of an input's table that :func:`as_hits` reads."""
+    """Names of the columns of an input's table that :func:`as_hits` reads."""
     return [KEY, ROW, WORDS, THUMBNAIL, *(f"text_{index}" for index in range(len(fields)))]
 
 
@@ -86,7 +86,7 @@ def hit_frame(hits: Sequence[Hit], fields: Sequence[Field]) -> pd.DataFrame:
 
 
 def _series(cells: list[Any], kind: str) -> pd.Series:
-    """Whole numbers stay such beside empty cells; lists and what fits no type stay objects."""
+    """A column: whole numbers stay such beside empty cells; lists and mixed types are objects."""
     types = {"int": "Int64", "float": "Float64", "bool": "boolean", "text": "str"}
     fits = {"int": int, "float": float, "bool": bool, "text": str}
     if kind in types and all(cell is None or type(cell) is fits[kind] for cell in cells):

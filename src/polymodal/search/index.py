@@ -1,4 +1,4 @@
-"""An index that is there: open it, search in it, take rows away."""
+"""An index: open it, search in it, update it, delete rows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from polymodal.search.querying import Asked, QueryMaker
 
 
 class Index:
-    """Vectors of a table's rows, one an item, beside what the rows hold.
+    """Vectors of the items of a table's rows, with the cells of the rows.
 
     Attributes:
-        folder: Where it lies.
-        manifest: What it was made from.
+        folder: Of the index.
+        manifest: Its model, inputs and columns.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Index:
         """The index in ``folder``.
 
         Args:
-            folder: What ``polymodal index`` wrote.
-            run: That made it, or its folder; by default it is looked for where it was then.
+            folder: That ``polymodal index`` wrote.
+            run: That made it, or its folder; by default the folder that the index recorded.
 
         Raises:
             RunError: If it is no index, or one of a newer version.
@@ -65,8 +65,8 @@ class Index:
         """The index in ``folder``, made from a table or brought up to date with it.
 
         Args:
-            folder: Where it lies.
-            run: Embeds.
+            folder: Of the index.
+            run: That computes the vectors.
             source: The table.
             key: The column that identifies rows; by default what the index has, or the row numbers.
             delete: Remove rows that the table does not have.
@@ -82,12 +82,12 @@ class Index:
         return cls.open(folder, run)
 
     def __len__(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self._store.count(ROWS)
 
     @property
     def inputs(self) -> dict[str, int]:
-        """Vectors by input."""
+        """Number of vectors by input."""
         names = list(self.manifest.inputs)
         return {name: self._store.count(input_table(index)) for index, name in enumerate(names)}
 
@@ -107,29 +107,29 @@ class Index:
         """The items nearest to a query, the nearest first.
 
         Args:
-            query: Whatever :meth:`Run.encode` reads; or one of the following in its place.
-            text: Words.
+            query: As :meth:`Run.encode` reads it; or one of the following instead.
+            text: A text.
             image: A path, bytes, PIL image or array.
             audio: A path, bytes or ``{"array", "sampling_rate"}``.
             video: A path, bytes or array.
             vector: ``(width,)``, as :meth:`Run.encode` gives it; no model is needed then.
-            input: The only input to look in; by default all that may be compared with the query.
+            input: The only input to search; by default all that may be compared with the query.
             where: A condition on the rows; see :mod:`polymodal.search.conditions`.
             k: The most hits.
 
         Returns:
-            See :func:`polymodal.search.hits.hit_frame`.
+            One row per hit, see :func:`polymodal.search.hits.hit_frame`.
 
         Raises:
-            PolymodalError: One line for whatever is wrong with the question.
+            PolymodalError: If the query does not fit the index.
         """
-        asked = Asked(query, text, image, audio, video, vector)
-        return hit_frame(self.hits(asked, input=input, where=where, k=k), self.manifest.fields)
+        request = Asked(query, text, image, audio, video, vector)
+        return hit_frame(self.hits(request, input=input, where=where, k=k), self.manifest.fields)
 
     def hits(
         self, asked: Asked, *, input: str | None = None, where: str | None = None, k: int = 10
     ) -> list[Hit]:
-        """The same as objects; see :meth:`search`."""
+        """The items nearest to a query as objects; arguments as in :meth:`search`."""
         if k < 1:
             raise ConfigError(f"k is {k}, expected 1 or more")
         if input is not None and input not in self.manifest.inputs:
@@ -138,14 +138,14 @@ class Index:
             )
         condition = None if where is None else self._filter(where)
         vector, searched = self._maker.vector(asked, input)
-        result: list[Hit] = []
+        hits: list[Hit] = []
         for index, name in enumerate(self.manifest.inputs):
             if name in searched:
-                result += self._nearest(index, name, vector, k, condition)
-        return heapq.nlargest(k, result, key=lambda hit: hit.score)
+                hits += self._nearest(index, name, vector, k, condition)
+        return heapq.nlargest(k, hits, key=lambda hit: hit.score)
 
     def _filter(self, where: str) -> str:
-        """The filter that a condition means here."""
+        """The filter of a condition in this index."""
         return build_filter(where, self.manifest.fields, self._holds_numbers)
 
     def _holds_numbers(self, place: int) -> bool:
@@ -172,7 +172,7 @@ class Index:
         batch_size: int = 128,
         on_error: str = "refuse",
     ) -> Indexed:
-        """Bring it up to date with a table; see :func:`polymodal.search.index_building.index_table`.
+        """Update the index with a table; see :func:`polymodal.search.index_building.index_table`.
 
         Args:
             source: The table.
@@ -192,7 +192,7 @@ class Index:
         return done
 
     def delete(self, where: str) -> int:
-        """Take away the rows for which a condition holds; returns how many.
+        """Delete the rows for which a condition holds; returns their number.
 
         Raises:
             ConfigError: If it is no condition, or there is no such column.
@@ -214,7 +214,7 @@ class Index:
 
 
 def open_index(folder: str | Path, *, run: PredictionRun | str | Path | None = None) -> Index:
-    """The index in ``folder``; see :meth:`Index.open`.
+    """Open the index in ``folder``; see :meth:`Index.open`.
 
     Raises:
         PolymodalError: If it is no index, or LanceDB is not installed.

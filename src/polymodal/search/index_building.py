@@ -1,4 +1,4 @@
-"""A table into an index: what is new or changed is embedded, batch after batch, and the rest left alone."""
+"""Build or update an index from a table: only new and changed rows are embedded, batch by batch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from polymodal.utils.progress import progress
 from polymodal.utils.records import JsonObject
 
 OURS = {LOCK, WRITER, DATA, f".{FILE}.part"}
-"""What a first writing that was killed may leave in a folder."""
+"""Files that an interrupted first build may leave in a folder."""
 COMPARED_AT_ONCE = 1000
 
 
@@ -93,13 +93,13 @@ def index_table(
     """Put every row of a table into the index in ``folder``, which is made or brought up to date.
 
     Args:
-        run: Embeds.
+        run: That computes the vectors.
         source: A table; see :func:`polymodal.data.tables.table.read_table`.
         folder: Of the index.
-        key: The column that tells rows from each other; by default what the index has, or the row numbers.
-        delete: Take rows away that the table does not have.
-        batch_size: Rows embedded at once.
-        on_error: ``skip`` leaves out rows that cannot be read; what the index holds of them stays.
+        key: The column that identifies rows; by default what the index has, or the row numbers.
+        delete: Remove rows that the table does not have.
+        batch_size: Rows per batch.
+        on_error: ``skip`` skips rows that cannot be read; their records in the index stay.
 
     Raises:
         DataError: If a cell cannot be read, or the key is empty or the same in two rows.
@@ -131,7 +131,7 @@ def index_table(
 
 
 def _manifest(run: PredictionRun, folder: Path, table: Table, key: str | None) -> Manifest:
-    """Of the index that is there, with the table's new columns; else of a new one."""
+    """The manifest of the existing index, with the table's new columns; else a new one."""
     if folder.is_dir() and not (folder / FILE).exists() and not {p.name for p in folder.iterdir()} <= OURS:
         raise RunError(f"{folder}: holds other files and is no index. Give another folder with -o")
     model = model_digest(run)
@@ -166,7 +166,7 @@ def check_model(folder: Path, manifest: Manifest, run: PredictionRun, model: str
 
 
 def row_keys(table: Table, column: str | None) -> list[str]:
-    """What tells each row from all others: a column's text, or the row's number.
+    """The keys of the rows: a column's text, or the row's number.
 
     Raises:
         DataError: If there is no such column, or cells of it are empty or the same.
@@ -206,7 +206,7 @@ class _Work:
         self.modalities = {name: kind for name, kind in manifest.inputs.items() if name in table.columns}
 
     def compare(self, writer: Writer) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the rows to embed, and of those of which something else changed."""
+        """Indices of the rows to embed, and of those of which only other columns changed."""
         if not writer.known:
             return np.arange(len(self.table)), np.arange(0)
         changed, amended = [], []
@@ -224,7 +224,7 @@ class _Work:
         return np.array(changed, dtype=int), np.array(amended, dtype=int)
 
     def block(self, places: np.ndarray) -> Block:
-        """What is kept of some rows beside vectors and previews."""
+        """The records of some rows, without vectors and previews."""
         part = self.table.select(places)
         fields = columns_of(part, self.fields)
         rows = part.places + 1
@@ -234,18 +234,18 @@ class _Work:
         return Block([self.keys[index] for index in places], rows, digests, states, fields, {})
 
     def embed(self, writer: Writer, places: np.ndarray, batch_size: int, on_error: str) -> list[Problem]:
-        """Embed and hand on; returns what was wrong with rows that were skipped."""
+        """Embed rows and write them; returns the problems of skipped rows."""
         rejected: list[Problem] = []
         if not len(places):
             return rejected
         batches = self.run.vectors_batches(self.table.select(places), batch_size, on_error)
         for vectors, batch in progress(batches, "embedding", math.ceil(len(places) / batch_size)):
-            rejected += [problem for result in batch.problems.values() for problem in result]
+            rejected += [problem for entries in batch.problems.values() for problem in entries]
             read = ~batch.unread
             if not read.any():
                 continue
             block = self.block(places[batch.index[read]])
-            block.vectors = {name: result[read] for name, result in vectors.items()}
+            block.vectors = {name: values[read] for name, values in vectors.items()}
             block.previews = self._previews(places[batch.index[read]])
             writer.add(block)
         return rejected
@@ -259,7 +259,7 @@ class _Work:
 
 
 def _state(number: int, cells: list[str | None]) -> bytes:
-    """Sixteen bytes that stand for a row's number and fields, but for columns that came later, if empty."""
+    """Digest of a row's number and fields, 16 bytes; empty columns that were added later do not count."""
     while cells and cells[-1] is None:
         cells.pop()
     return digest(json.dumps([number, *cells]).encode())

@@ -1,4 +1,4 @@
-"""Records into an index, block after block: what has been written stays, whatever happens next."""
+"""Write records to an index, block by block: committed blocks survive a crash."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from polymodal.utils.lock import locked
 from polymodal.utils.progress import working
 
 WRITTEN_AT_ONCE = 4096
-"""Rows; each time makes a version and a file of its own."""
+"""Rows per write; each write makes a version and a file of its own."""
 SECONDS = 30.0
 """The most that a crash takes of what was embedded."""
 MULTIPLE = 8
-"""What the width of a stored vector is a multiple of, as RaBitQ wants it; zeros change no angle."""
+"""Stored vectors are padded with zeros to a multiple of this width, as RaBitQ needs; angles are unchanged."""
 
 
 @dataclass
@@ -46,10 +46,10 @@ class Block:
     """Rows to write.
 
     Attributes:
-        keys: What tells each from all others.
+        keys: That identify the rows.
         rows: ``(rows,)`` their numbers, from 1.
-        digests: What its inputs hold; see :func:`polymodal.search.fingerprints.row_digest`.
-        states: The digest of all else that is kept of it.
+        digests: Of the inputs of each row; see :func:`polymodal.search.fingerprints.row_digest`.
+        states: Digests of all other columns of each row.
         fields: See :func:`polymodal.search.fields.columns_of`.
         vectors: ``(rows, width)`` by input, NaN where a row lacks it.
         previews: A JPEG and words by input, of each row.
@@ -65,14 +65,14 @@ class Block:
 
 
 class Writer:
-    """The one who writes to an index, until its block ends.
+    """The writer of an index: a context that locks it.
 
     Args:
-        folder: Of the index; made if it is not there.
-        manifest: What it is, or is to be.
+        folder: Of the index; made if it does not exist.
+        manifest: Of the index.
 
     Attributes:
-        known: Digest and state of each row that is there, by key.
+        known: Digest and state of each row in the index, by key.
 
     Raises:
         RunError: If another process writes to it, or the folder cannot be written.
@@ -104,7 +104,7 @@ class Writer:
                 self.flush()
 
     def _open(self) -> None:
-        """Make what is not there yet, and forget what an earlier writer left half done."""
+        """Make missing tables, and roll back what an interrupted writer left."""
         self.store = Store(self.folder)
         common = [(KEY, pa.string()), (ROW, pa.int64()), (DIGEST, pa.binary())]
         common += schema_of(range(len(self.manifest.fields)))
@@ -123,7 +123,7 @@ class Writer:
         self._recover()
 
     def _recover(self) -> None:
-        """Records whose row was never committed are taken away; rows half replaced are written again."""
+        """Remove records whose row was not committed; partly replaced rows are written again."""
         for name in self.input_tables:
             lost = []
             for batch in self.store.scan(name, [KEY, DIGEST]):
@@ -140,11 +140,11 @@ class Writer:
 
     @property
     def input_tables(self) -> list[str]:
-        """In the order of the inputs."""
+        """Names of the tables of the inputs, in their order."""
         return [input_table(index) for index in range(len(self.manifest.inputs))]
 
     def add(self, block: Block) -> None:
-        """Take rows in; those whose key is there already replace what was there."""
+        """Add rows; those whose key exists replace the earlier ones."""
         self._held.append(block)
         if (
             sum(len(held.keys) for held in self._held) >= WRITTEN_AT_ONCE
@@ -153,7 +153,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was taken in: the inputs' records first, then the rows, which commits them."""
+        """Write the added rows: the inputs' records first, then the rows, which commits them."""
         held, self._held, self._since = self._held, [], time.monotonic()
         if not held:
             return
@@ -168,7 +168,7 @@ class Writer:
         self._remember(rows)
 
     def amend(self, block: Block) -> None:
-        """Change what is kept of rows whose inputs are what they were: their vectors stay."""
+        """Change other columns of rows whose inputs are unchanged; their vectors stay."""
         self.flush()
         records = self._records(block, ROWS)
         for name in self.input_tables:
@@ -203,7 +203,7 @@ class Writer:
         return self._records(block, input_table(place), more).filter(pa.array(there))
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Take rows away."""
+        """Remove the rows of these keys."""
         self.flush()
         for name in (ROWS, *self.input_tables):  # rows first: what a crash leaves of the inputs is taken away
             self.store.remove(name, keys)

@@ -1,6 +1,6 @@
 """The tables of an index: every call to LanceDB there is.
 
-``rows`` holds a record a row and is written last: what stands there is committed. ``input_<place>`` holds a
+``rows`` holds one record per row and is written last: its records are committed. ``input_<place>`` holds a
 record for each row that has the input, with its vector. Names of tables and columns are ours alone, and so
 are the conditions (see :mod:`polymodal.search.conditions`).
 """
@@ -65,7 +65,7 @@ def input_table(place: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as a literal of a condition: all but the quote stands for itself."""
+    """A text as a literal of a condition: quotes are doubled."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -89,7 +89,7 @@ class Store:
         return name in self._tables
 
     def make(self, name: str, columns: Sequence[tuple[str, pa.DataType]]) -> None:
-        """Make a table that is not there, and add the columns that it lacks."""
+        """Make a table if it does not exist, and add the columns that it lacks."""
         with self._as_run_errors("written"):
             if name not in self._tables:
                 self._tables[name] = self._base.create_table(name, schema=pa.schema(columns))
@@ -98,7 +98,7 @@ class Store:
                 self._tables[name].add_columns(pa.schema(lacking))
 
     def count(self, name: str, where: str | None = None) -> int:
-        """Records of a table, those for which ``where`` holds; none where it is not there."""
+        """Number of records of a table for which ``where`` holds; 0 for a missing table."""
         with self._as_run_errors("read"):
             return self._tables[name].count_rows(where) if name in self else 0
 
@@ -108,25 +108,25 @@ class Store:
             self._tables[name].add(records)
 
     def replace(self, name: str, records: pa.Table) -> None:
-        """Put records in the place of those of the same keys, in one step; others are appended."""
+        """Replace the records of the same keys, in one step; others are appended."""
         with self._as_run_errors("written"):
             merge = self._tables[name].merge_insert(KEY)
             merge.when_matched_update_all().when_not_matched_insert_all().execute(records)
 
     def amend(self, name: str, records: pa.Table) -> None:
-        """Change some columns of the records of these keys, where they are there; the others stay."""
+        """Change some columns of existing records of these keys; the other columns stay."""
         with self._as_run_errors("written"):
             self._tables[name].merge_insert(KEY).when_matched_update_all().execute(records)
 
     def remove(self, name: str, keys: Sequence[str]) -> None:
-        """Take the records of these keys away, where they are there."""
+        """Remove the records of these keys, where they exist."""
         with self._as_run_errors("written"):
             for start in range(0, len(keys), AT_ONCE):
                 listed = ", ".join(map(quoted, keys[start : start + AT_ONCE]))
                 self._tables[name].delete(f"{KEY} IN ({listed})")
 
     def scan(self, name: str, columns: Sequence[str], where: str | None = None) -> Iterator[pa.RecordBatch]:
-        """All records, in pieces."""
+        """All records, in batches."""
         with self._as_run_errors("read"):
             query = self._tables[name].search()
             if where is not None:
@@ -134,7 +134,7 @@ class Store:
             yield from query.select(list(columns)).to_batches()
 
     def take_vectors(self, name: str, places: np.ndarray) -> np.ndarray:
-        """The vectors at these places of a table: ``(places, width)``."""
+        """The vectors at these indices of a table: ``(places, width)``."""
         with self._as_run_errors("read"):
             result = (
                 self._tables[name].take_offsets([int(index) for index in places]).select([VECTOR]).to_arrow()
@@ -157,11 +157,11 @@ class Store:
         Args:
             name: Of the table.
             vector: ``(width,)``.
-            k: How many.
-            columns: To give beside :data:`DISTANCE`, which is 1 less the cosine.
-            where: Only those are looked at for which this holds.
-            probing: Of the approximate index; all are compared without. What was added after it was built
-                is always compared.
+            k: Number of records.
+            columns: To return beside :data:`DISTANCE`, which is 1 less the cosine.
+            where: Only records for which this holds are searched.
+            probing: Of the approximate index; without it the search is exact. Records that were added after
+                it was built are always compared.
         """
         with self._as_run_errors("searched"):
             query = self._tables[name].search(vector, vector_column_name=VECTOR).distance_type("cosine")
@@ -170,7 +170,7 @@ class Store:
                 query = query.where(where, prefilter=True)
             if probing is None:
                 return query.bypass_vector_index().to_arrow()
-            # No cap: where a condition leaves few, it looks on until it has enough or has seen all.
+            # No cap: where a condition leaves few records, it searches until it has k or has seen all.
             query = query.maximum_nprobes(0).minimum_nprobes(probing.partitions)
             return query.refine_factor(probing.refine).to_arrow()
 
@@ -183,13 +183,13 @@ class Store:
             self._tables[name].create_index(VECTOR, config=config, replace=True, name=VECTOR)
 
     def tidy(self, name: str) -> None:
-        """Join small files, and take new records into the approximate index if there is one."""
+        """Merge small files, and add new records to the approximate index if there is one."""
         with self._as_run_errors("written"):
             self._tables[name].optimize(cleanup_older_than=KEPT)
 
     @contextmanager
     def _as_run_errors(self, what: str) -> Iterator[None]:
-        """Whatever LanceDB says comes out as one line: the disk is full, or a file was damaged.
+        """A context that raises errors of LanceDB as one line: the disk is full, or a file was damaged.
 
         Raises:
             RunError: With LanceDB's reason.

@@ -24,11 +24,11 @@ QUERIES = {
     AudioReader.modality: "FILE",
     VideoReader.modality: "FILE",
 }
-"""What a search of its own option takes, by modality; others are searched by ``query={input: cell}``."""
+"""The option of a search by modality; others are searched by ``query={input: cell}``."""
 WIDEST = 2**16
-"""Numbers of a vector."""
+"""The most numbers of a vector."""
 FORMAT = 1
-"""Number of the index's format; grows when an older version could no longer read it."""
+"""Version of the index's format; raised when an older release could no longer read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +110,10 @@ def _checked(manifest: Manifest) -> Manifest:
 
 def _object(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The object under a key, which may be absent."""
-    result = content.get(name, {})
-    if not isinstance(result, dict):
+    value = content.get(name, {})
+    if not isinstance(value, dict):
         raise TypeError(f"'{name}' is no object")
-    return result
+    return value
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,8 +1,8 @@
-"""Dates and times in the one form that an index keeps and a condition takes: ISO 8601.
+"""Dates and times as an index keeps them and a condition compares them: in ISO 8601.
 
 Days are ``2024-03-01``, moments ``2024-03-01 05:00:00`` (or with a ``T``), times ``05:00:00``. A day among
-moments is its midnight. Moments with an offset from UTC are kept in UTC. In this form letters are in the
-order of time, so that a filter can compare them as texts.
+moments is its midnight. Moments with an offset from UTC are kept in UTC. In this form the
+order of texts is that of time, so that a filter can compare them as texts.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FORMS = {
     ZONED: "a moment with its offset from UTC, such as '2024-03-01 05:00:00+01:00'",
     TIME: "a time such as '05:00:00'",
 }
-"""By kind: what a condition compares with, for messages."""
+"""By kind: the expected value of a condition, for messages."""
 LIKE = {DATE: "____-__-__%", ZONED: "____-__-__%+00:00", TIME: "__:__%"}
-"""By kind: a pattern of the texts that are such, for a filter; others are in no order with them."""
+"""By kind: a pattern of its texts, for a filter; other texts are not comparable."""
 _DAY = r"\d{4}-\d\d-\d\d"
 _CLOCK = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?"
 _ISO = {
@@ -32,14 +32,14 @@ _ISO = {
 
 
 def moment_text(cell: Any) -> str:
-    """A date, moment or time in its form."""
+    """A date, moment or time as ISO 8601."""
     if not isinstance(cell, datetime.datetime):
         return cell.isoformat()
     return (cell if cell.tzinfo is None else cell.astimezone(datetime.UTC)).isoformat(" ")
 
 
 def iso_text(text: str, kind: str) -> str | None:
-    """A text of such a kind in the form that is kept; None where it is none."""
+    """A text of a kind in the stored form; None where it is not of that kind."""
     text = text.strip()
     if not _ISO[kind].fullmatch(text):
         return None
@@ -54,7 +54,7 @@ def iso_text(text: str, kind: str) -> str | None:
 
 
 def kind_of_texts(texts: Iterable[str]) -> str | None:
-    """The kind that all of some texts are of, as in a CSV; None where they are of several, or of none."""
+    """The common kind of texts, as in a CSV; None where there are several kinds, or none."""
     texts = list(texts)
     for kind in KINDS:
         if texts and all(iso_text(text, kind) is not None for text in texts):
@@ -66,7 +66,7 @@ def compared(column: str, sign: str, literal: str, kind: str) -> str:
     """The filter that compares a column of texts with a moment in its form.
 
     Args:
-        column: The filter's name of it.
+        column: Its name in the filter.
         sign: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
         literal: Of :func:`iso_text`.
         kind: Of the column.

@@ -1,4 +1,4 @@
-"""What a hit shows of its item, by modality: a thumbnail, the first words of a text, a value."""
+"""Previews of hits, by modality: a thumbnail, the first words of a text, a value."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ QUALITIES = (85, 70, 50, 30, 10)
 WORDS = 200
 """Characters of a text."""
 Preview = tuple[bytes | None, str | None]
-"""A JPEG and words; None for what there is not."""
+"""A JPEG and words; None for a part that it lacks."""
 PREVIEWS: Registry[Callable[[Any, Root], Preview]] = Registry("preview", group="polymodal.previews")
 """By modality: an item and the folder its path starts from → its preview. Another package adds its own under
-the entry points ``polymodal.previews``; the hits of a modality without an entry say that there is none."""
+the entry points ``polymodal.previews``; hits of a modality without an entry have a note instead."""
 
 
 def preview(cell: Any, modality: str, root: Root) -> Preview:
-    """A JPEG and words of the first item in a cell that was read before; None for what there is not.
+    """A JPEG and words of the first item in a cell that was read before; None for a part that it lacks.
 
     Raises:
-        MediaError: If it cannot be read any more.
+        MediaError: If it can no longer be read.
     """
     first = next((item for _, item in each_item(cell, modality)), None)
     if first is None:
@@ -57,7 +57,7 @@ def preview(cell: Any, modality: str, root: Root) -> Preview:
 
 @PREVIEWS.register(ImageReader.modality)
 def of_picture(item: Any, root: Root) -> Preview:
-    """Its thumbnail."""
+    """The thumbnail of a picture."""
     return thumbnail(media.load_image(item, root)), None
 
 
@@ -70,7 +70,7 @@ def of_clip(item: Any, root: Root) -> Preview:
 @PREVIEWS.register(AudioReader.modality)
 @PREVIEWS.register(SequenceReader.modality)
 def of_nothing_to_see(item: Any, root: Root) -> Preview:
-    """Nothing: the row's other columns show which it is."""
+    """No preview: the row's other columns identify the hit."""
     return None, None
 
 

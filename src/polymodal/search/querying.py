@@ -1,4 +1,4 @@
-"""What is asked → a vector, by the model that made the index, and the inputs that it may be compared with."""
+"""The vector of a query, by the model that made the index, and the inputs that it is compared with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from polymodal.search.manifest import QUERIES, Manifest
 
 @dataclass(frozen=True)
 class Asked:
-    """A query: one of these is given."""
+    """A query: exactly one of the fields is set."""
 
     query: Any = None
     text: Any = None
@@ -32,15 +32,15 @@ class Asked:
 
     @property
     def given(self) -> str:
-        """The name of the one that is given.
+        """The name of the field that is set.
 
         Raises:
             ConfigError: If it is none, or more than one.
         """
         names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         if len(names) != 1:
-            result = " and ".join(names) or "nothing"
-            raise ConfigError(f"{result} to search for, expected one of {', '.join(QUERIES)}")
+            several = " and ".join(names) or "nothing"
+            raise ConfigError(f"{several} to search for, expected one of {', '.join(QUERIES)}")
         return names[0]
 
 
@@ -49,8 +49,8 @@ class QueryMaker:
 
     Args:
         folder: Of the index.
-        manifest: Of the same.
-        run: That made it, or its folder; by default where it was then. It is loaded for the first query.
+        manifest: Of the index.
+        run: That made it, or its folder; by default the recorded folder. It is loaded for the first query.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, run: PredictionRun | str | Path | None) -> None:
@@ -81,11 +81,11 @@ class QueryMaker:
         return PredictionRun.load(folder)
 
     def vector(self, asked: Asked, input: str | None) -> tuple[np.ndarray, list[str]]:
-        """The query's vector, as long as those that are stored, and the inputs to look in.
+        """The query's vector ``(width,)``, padded like the stored ones, and the inputs to search.
 
         Raises:
             DataError: If the query is empty, or its file cannot be read.
-            RunError: If the run does not read such, or ``input`` cannot be compared with it.
+            RunError: If the run has no such input, or ``input`` cannot be compared with it.
         """
         given = asked.given
         if given == "vector":
@@ -98,10 +98,10 @@ class QueryMaker:
             self._refuse_others(list(cells), input)
             input = next(iter(cells))
         try:
-            result = encode(run, [cells])[0]
+            vector = encode(run, [cells])[0]
         except DataError as error:
             raise DataError([_of_query(problem) for problem in error.problems]) from None
-        return self._stored(result), self._searched(input)
+        return self._stored(vector), self._searched(input)
 
     def _cells(self, run: PredictionRun, asked: Asked, given: str, input: str | None) -> dict[str, object]:
         item = getattr(asked, given)
@@ -117,12 +117,12 @@ class QueryMaker:
             _check_file(item)
         return {str(name): item}
 
-    def _refuse_others(self, asked: list[str], input: str | None) -> None:
-        """Without one space, an input may be compared with itself alone."""
-        others = [name for name in asked if name != (input or asked[0])]
+    def _refuse_others(self, names: list[str], input: str | None) -> None:
+        """Without a shared space, an input can only be compared with itself."""
+        others = [name for name in names if name != (input or names[0])]
         if not others:
             return
-        named = f"'{others[0]}' with '{input or asked[0]}'"
+        named = f"'{others[0]}' with '{input or names[0]}'"
         raise RunError(
             f"{self.folder}: {self._apart}: {named} cannot be compared. Make a run with polymodal pretrain "
             "and the objective contrastive or sigmoid, and an index of it"
@@ -143,15 +143,15 @@ class QueryMaker:
 
 
 def _checked(vector: Any, width: int) -> np.ndarray:
-    result = np.asarray(vector, dtype=np.float32)
-    if result.shape != (width,) or not np.isfinite(result).all() or not result.any():
-        shape = " x ".join(map(str, result.shape)) or "none"
+    numbers = np.asarray(vector, dtype=np.float32)
+    if numbers.shape != (width,) or not np.isfinite(numbers).all() or not numbers.any():
+        shape = " x ".join(map(str, numbers.shape)) or "none"
         raise ConfigError(f"a vector of shape {shape}, expected {width} numbers, not all zero")
-    return result
+    return numbers
 
 
 def _check_file(item: Any) -> None:
-    """A path in a question starts from the current folder, as nowhere else.
+    """Check the file of a query; its path is relative to the current folder.
 
     Raises:
         DataError: If there is no such file.

@@ -1,4 +1,4 @@
-"""The words of a condition such as ``year > 2010 and "sold by" = 'Ann'``, and where they stand."""
+"""The tokens of a condition such as ``year > 2010 and "sold by" = 'Ann'``, with their positions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from polymodal.errors import ConfigError, one_line
 
 LONGEST = 1_000_000
-"""Characters of a condition."""
+"""The most characters of a condition."""
 KEYWORDS = ("and", "or", "not", "in", "like", "contains", "is", "null", "true", "false")
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -26,13 +26,13 @@ QUOTED = {"single": "'", "double": '"', "back": "`"}
 
 @dataclass(frozen=True)
 class Token:
-    """A word of a condition.
+    """A token of a condition.
 
     Attributes:
         kind: ``number``, ``word``, ``keyword``, ``sign``, ``end``, or the quotes around it: ``single``,
             ``double``, ``back``.
         text: Without its quotes; keywords in lower case.
-        at: Its place, from 1.
+        at: Its position, from 1.
     """
 
     kind: str
@@ -41,15 +41,15 @@ class Token:
 
     @property
     def shown(self) -> str:
-        """For messages."""
+        """The token in messages."""
         return "its end" if self.kind == "end" else f"'{one_line(self.text, 60)}'"
 
 
 def tokens(text: str) -> list[Token]:
-    """The words of ``text``, and its end.
+    """The tokens of ``text``, the last of which is its end.
 
     Raises:
-        ConfigError: If a character begins none of them, or a quote is never closed.
+        ConfigError: If a character begins no token, or a quote is never closed.
     """
     if len(text) > LONGEST:
         raise ConfigError(f"the condition has {len(text):,} characters, expected at most {LONGEST:,}")
@@ -78,11 +78,11 @@ def _token(match: re.Match[str]) -> Token:
 
 
 def open_quote(character: str) -> str:
-    """What to do about a quote that is never closed."""
+    """The hint for a quote that is never closed; empty for other characters."""
     return ". Close the quote" if character in QUOTED.values() else ""
 
 
-def refused(condition: str, token: Token, expected: str, cure: str = "") -> ConfigError:
-    """One line: the condition, where it is wrong, and what should stand there."""
+def refused(condition: str, token: Token, expected: str, fix: str = "") -> ConfigError:
+    """The error of a condition in one line: its position, the token and what is expected."""
     where = f"condition {one_line(condition, 120)}, character {token.at}"
-    return ConfigError(f"{where}: found {token.shown}, expected {expected}{cure}")
+    return ConfigError(f"{where}: found {token.shown}, expected {expected}{fix}")
