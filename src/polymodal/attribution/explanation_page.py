@@ -59,16 +59,17 @@ class Explanations:
         if not self.chosen and self.explained < self.rows:
             extent = f"The first {extent}; name others with --rows 3,8"
         worst = max(self.entries, key=lambda entry: (entry.found.relative, entry.found.error))
-        most = max(entry.found.steps for entry in self.entries)
+        target, most = worst.said.target, max(entry.found.steps for entry in self.entries)
         exact = (
             f"Completeness error of the attributions: at most {worst.found.relative:.2%} of what is "
-            f"explained ({plain(worst.found.error)} in row {worst.row}, {worst.said.target}), "
+            f"explained ({plain(worst.found.error)} in row {worst.row}, {target}), "
             f"with up to {most} Gauss–Legendre steps"
         )
         flagged = [entry for entry in self.entries if entry.found.flagged]
         sentences = [f"{extent}.", f"{exact}."]
         if flagged:
-            named = ", ".join(dict.fromkeys(f"{e.row} ({e.said.target})" for e in flagged))
+            pairs = ((entry.row, entry.said.target) for entry in flagged)
+            named = ", ".join(dict.fromkeys(f"{row} ({target})" for row, target in pairs))
             sentences.append(f"Not to be relied on, with an error above {LIMIT:.0%}: row {named}.")
         return sentences
 
@@ -118,9 +119,10 @@ def write_explanations(found: Explanations, run: PredictionRun, output: str | Pa
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_parquet([found.frame()], folder / FRAME)
+        targets = dict.fromkeys(entry.said.target for entry in found.entries)
         page = render(
             "explain.html",
-            title=f"Explained: {', '.join(dict.fromkeys(entry.said.target for entry in found.entries))}",
+            title=f"Explained: {', '.join(targets)}",
             sentences=found.sentences(),
             groups=_by_row(found.entries),
             baselines={kind: WORDS.get(kind, OTHER) for kind in dict.fromkeys(modalities.values())},

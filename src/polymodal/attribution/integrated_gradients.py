@@ -1,8 +1,8 @@
 """Integrated gradients over all inputs of a row at once.
 
-Sundararajan, Taly & Yan, "Axiomatic Attribution for Deep Networks" (2017), equation 1: the
-attribution of a feature is its distance from the baseline times the mean gradient on the straight line there.
-All attributions add up to ``f(x) − f(baseline)`` (completeness, proposition 1), by which the error of the
+Sundararajan, Taly & Yan, "Axiomatic Attribution for Deep Networks" (2017), equation 1: the attribution
+of a feature is its distance from the baseline times the mean gradient on the straight line there. All
+attributions add up to ``f(x) − f(baseline)`` (completeness, proposition 1), by which the error of the
 quadrature with finitely many points is measured.
 """
 
