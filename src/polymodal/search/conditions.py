@@ -52,7 +52,7 @@ def build_filter(
 
 
 class _Parser:
-    """One condition, word by word."""
+    """A recursive descent parser of one condition."""
 
     def __init__(self, condition: str, fields: Sequence[Field], holds_numbers: Callable[[int], bool]) -> None:
         self.condition, self.fields, self.holds_numbers = condition, fields, holds_numbers
@@ -60,27 +60,32 @@ class _Parser:
 
     @property
     def next(self) -> Token:
+        """The token to read next."""
         return self.tokens[self.place]
 
     def whole(self) -> str:
+        """The filter of the whole condition."""
         built = self.any()
         if self.next.kind != "end":
             raise self.refused("and, or, or its end")
         return built
 
     def any(self) -> str:
+        """Tests joined by ``or``."""
         parts = [self.all()]
         while self.take("keyword", "or"):
             parts.append(self.all())
         return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
 
     def all(self) -> str:
+        """Tests joined by ``and``."""
         parts = [self.one()]
         while self.take("keyword", "and"):
             parts.append(self.one())
         return parts[0] if len(parts) == 1 else f"({' AND '.join(parts)})"
 
     def one(self) -> str:
+        """A test, its negation, or a condition in brackets."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise ConfigError(f"the condition is nested deeper than {DEEPEST} levels")
@@ -95,6 +100,7 @@ class _Parser:
         return built
 
     def test(self) -> str:
+        """A column compared with a value, a list, a pattern or emptiness."""
         self.tests += 1
         if self.tests > MOST_TESTS:
             raise ConfigError(f"the condition has more than {MOST_TESTS} tests; put values into: in (…)")
@@ -122,6 +128,7 @@ class _Parser:
         return f"(NOT {built})" if negated else built
 
     def column(self) -> tuple[int, Field]:
+        """The index and the field of a column name."""
         token = self.advance()
         if token.kind not in ("word", "double", "back"):
             fix = ". Put a column of such a name in double quotes" if token.kind == "keyword" else ""
@@ -155,6 +162,7 @@ class _Parser:
         return "(" + " OR ".join([*days, *tests]) + ")"
 
     def compared(self, place: int, entry: Field, sign: str, token: Token) -> str:
+        """The filter that compares a column with a value."""
         if entry.kind in moments.KINDS:
             text = moments.iso_text(token.text, entry.kind) if token.kind in ("single", "double") else None
             if text is None:
@@ -214,6 +222,7 @@ class _Parser:
         return refused(self.condition, token, expected, fix)
 
     def finite(self, token: Token) -> str:
+        """A number as a literal; infinite ones are refused."""
         value = float(token.text)
         if abs(value) == float("inf"):
             raise refused(self.condition, token, "a number of at most 1.8e308")
@@ -227,24 +236,29 @@ class _Parser:
         return f"contains(lower({text}), {quoted(value.lower())})"
 
     def text_value(self) -> str:
+        """A text in quotes."""
         token = self.advance()
         if token.kind not in ("single", "double"):
             raise refused(self.condition, token, "a text in quotes")
         return token.text
 
     def advance(self) -> Token:
+        """Read a token."""
         token = self.next
         self.place = min(self.place + 1, len(self.tokens) - 1)
         return token
 
     def take(self, kind: str, text: str) -> bool:
+        """Read the next token if it is this one; returns whether it was."""
         matches = self.next.kind == kind and self.next.text == text
         self.place += matches
         return matches
 
     def must(self, kind: str, text: str) -> None:
+        """Read this token, or refuse the condition."""
         if not self.take(kind, text):
             raise self.refused(f"'{text}'")
 
     def refused(self, expected: str) -> ConfigError:
+        """The error for the next token."""
         return refused(self.condition, self.next, expected)
