@@ -21,8 +21,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = "polymodal"
-MODALITIES = {"image", "audio", "video", "text", "sequence", "number", "category"}
-FAMILIES = {"classification", "multilabel", "regression"}
+MODALITIES = {"image", "audio", "video", "text", "sequence", "number", "category", "date", "categories"}
+FAMILIES = {"classification", "multilabel", "regression", "ordinal"}
 OWN = ("config", "registry")
 """Rooms, and files, in which the names of modalities and task families are at home."""
 OWN_FILES = MODALITIES
