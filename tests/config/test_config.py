@@ -156,6 +156,13 @@ def test_settings_lie_over_the_file(written):
     assert declaration.inputs["photo"].size == 64
 
 
+@pytest.mark.parametrize("separator", ["|", ">", ";"])
+def test_a_separator_is_read_as_it_is_written(separator):
+    values = {}
+    apply_settings(values, [f"targets.tags.separator={separator}"])
+    assert values == {"targets": {"tags": {"separator": separator}}}
+
+
 def test_settings_are_read_as_yaml():
     values = {"train": None}
     apply_settings(

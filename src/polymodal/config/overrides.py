@@ -88,6 +88,10 @@ def _walk(node: yaml.Node, prefix: tuple = ()) -> Iterator[tuple[tuple, int]]:
             yield from _walk(value, (*prefix, key.value))
 
 
+BLOCKS = ("|", ">")
+"""Begin a text of several lines in YAML, which no setting has; here each is a separator."""
+
+
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
     """Apply settings such as ``train.epochs=3`` to ``values``; the right side is read as YAML.
 
@@ -107,7 +111,7 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
             if not isinstance(section, dict):
                 raise ConfigError(f"--set {setting}: '{key}' holds a value, not a section")
         try:
-            section[keys[-1]] = _number(yaml.safe_load(text))
+            section[keys[-1]] = text if text in BLOCKS else _number(yaml.safe_load(text))
         except (yaml.YAMLError, *UNREADABLE):
             raise ConfigError(f"--set {setting}: the value is not readable as YAML") from None
 
