@@ -98,7 +98,7 @@ ENCODER_CASES = {
     "date": EncoderCase(lambda: DateEncoder(features=11, width=8), lambda: {"value": torch.randn(11)}),
     "categories": EncoderCase(
         lambda: CategoriesEncoder(categories=3, width=8),
-        lambda: {"value": torch.tensor([float(next(CATEGORIES) == place) for place in range(4)])},
+        lambda: {"value": torch.eye(4)[next(CATEGORIES)]},
     ),
 }
 FUSION_CASES: dict[str, dict[str, Any]] = {
