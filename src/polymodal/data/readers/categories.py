@@ -49,8 +49,13 @@ class CategoriesReader(Reader):
 
     @classmethod
     def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> CategoriesReader:
-        """See :class:`Reader`; the cells are lists, or texts in the notation of one."""
-        return cls.of_labels(read_labels(cell, written=True) for cell in cells)
+        """See :class:`Reader`; the cells are lists, or texts in the notation of one.
+
+        Vectors of the encoder that no label needs get names of their own, so that both have one width.
+        """
+        names = cls.of_labels(read_labels(cell, written=True) for cell in cells).categories
+        unused = range(len(names), getattr(encoder, "categories", 0))
+        return cls(categories=[*names, *(f"(unused {number})" for number in unused)])
 
     @classmethod
     def of_labels(
