@@ -122,6 +122,7 @@ __all__ = [
     "Task", "TASKS", "METRICS", "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective",
     "MatchingObjective", "Objective", "SigmoidObjective", "OBJECTIVES", "FusedState", "PolymodalOutput",
     "TokenSequence", "ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError",
+    "CategoriesEncoder", "DateEncoder",
 ]  # fmt: skip
 
 

@@ -267,7 +267,7 @@ def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -
     default = ENCODERS[config.modality]
     if given is None:
         return
-    if given.type is not None and given.type in ENCODERS and not ENCODERS[given.type].takes_backbone:
+    if own or (given.type and given.type in ENCODERS and not ENCODERS[given.type].takes_backbone):
         _check_registered(given, config.modality)
     elif not default.takes_backbone:
         names = [name for name in ENCODERS if ENCODERS[name].modality == config.modality]
