@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from polymodal.models.encoders import (
         ENCODERS,
         AudioEncoder,
+        CategoriesEncoder,
         CategoryEncoder,
+        DateEncoder,
         Encoder,
         ImageEncoder,
         NumberEncoder,
