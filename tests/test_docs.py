@@ -11,6 +11,7 @@ import yaml
 
 from polymodal.config.parsing import parse
 from polymodal.data.readers import READERS
+from polymodal.evaluation.metrics.metrics import METRICS
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
@@ -56,11 +57,13 @@ def folder(tmp_path, monkeypatch):
 def registries():
     """What a page registers is forgotten afterwards."""
     kept = [(registry, dict(registry._entries)) for registry in (READERS, ENCODERS, FUSIONS, HEADS)]
+    metrics = list(METRICS._metrics)
     path = list(sys.path)
     yield
     sys.path[:] = path
     for registry, entries in kept:
         registry._entries = entries
+    METRICS._metrics[:] = metrics
 
 
 @pytest.mark.parametrize("page", PAGES)
