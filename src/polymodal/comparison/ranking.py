@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from polymodal.comparison.comparison_figures import RankedRun, RunPair
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.targets import TARGETS, target_reader
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate

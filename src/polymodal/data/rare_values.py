@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polymodal.config import InputConfig, TargetConfig
-from polymodal.data.readers.base import READERS, Content, content_of
+from polymodal.data.readers.base import READERS, content_of
+from polymodal.data.readers.content import Content
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import TARGETS, TargetReader
 from polymodal.data.values.column_values import as_label, as_labels, parse_numbers

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from polymodal.data.media.cells import MediaError
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.schema.infer import guess_target
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import ClassTarget, NumberTarget, class_names, target_content

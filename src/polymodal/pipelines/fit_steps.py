@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -30,7 +31,7 @@ J = TypeVar("J", bound=Job[Any])
 R = TypeVar("R", bound=AnyRun)
 
 
-class FitSteps(Generic[J, R]):
+class FitSteps(ABC, Generic[J, R]):
     """The steps of one fit, in their order.
 
     Args:
@@ -104,22 +105,23 @@ class FitSteps(Generic[J, R]):
                 self.job.require_sound(quiet=True)  # the pages are about the rows that it leaves
             self.write_pages(run, results)
 
+    @abstractmethod
     def load(self) -> R:
         """Load the run in the folder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def train(self, *, resume: bool, quiet: bool) -> R:
         """Build the model and train it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measure(self, run: R, *, quiet: bool) -> dict[str, Any]:
         """Answer the test rows; write ``predictions.parquet``, and ``metrics.json``, which is returned.
 
         Raises:
             RunError: If they cannot be written.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def write_pages(self, run: R, results: dict[str, Any]) -> None:
         """Write report and model card after the results; if a page fails, the run stays usable.
 
@@ -130,4 +132,3 @@ class FitSteps(Generic[J, R]):
         Raises:
             RunError: If ``metrics.json`` cannot be written.
         """
-        raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -19,7 +20,7 @@ M = TypeVar("M", bound=PolymodalPreTrainedModel)
 P = TypeVar("P", bound=PolymodalProcessor)
 
 
-class RunBase(Generic[M, P]):
+class RunBase(ABC, Generic[M, P]):
     """A trained model with its processor and declaration.
 
     Attributes:
@@ -75,6 +76,7 @@ class RunBase(Generic[M, P]):
         return cls
 
     @classmethod
+    @abstractmethod
     def read(cls, path: Path, precision: str) -> Self:
         """Read a complete run folder to the CPU.
 
@@ -85,12 +87,11 @@ class RunBase(Generic[M, P]):
         Raises:
             RunError: If its files cannot be read, or are of different runs.
         """
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def kind(self) -> Kind:
         """Kind of the run, by its output."""
-        raise NotImplementedError
 
     @property
     def targets(self) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from polymodal.config import TargetConfig
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.targets import TARGETS, TargetReader
 from polymodal.errors import ConfigError
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect

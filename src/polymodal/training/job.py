@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -26,7 +27,7 @@ P = TypeVar("P", bound=PolymodalProcessor)
 
 
 @dataclass(kw_only=True)
-class Job(Generic[P]):
+class Job(ABC, Generic[P]):
     """A fit that is read, but not yet trained.
 
     Attributes:
@@ -60,15 +61,16 @@ class Job(Generic[P]):
     started: Continued | None = None
 
     @property
+    @abstractmethod
     def kind(self) -> Kind:
         """Kind of the run, by its output."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
         """Read every cell once, and report problems; rows with problems are skipped if that is declared.
 
@@ -76,7 +78,6 @@ class Job(Generic[P]):
             quiet: Show no progress.
             media: Open media files; False where another job has read them.
         """
-        raise NotImplementedError
 
     def require_sound(self, quiet: bool) -> None:
         """Check the data.
@@ -111,17 +112,17 @@ class Job(Generic[P]):
             DataError: If there is such an objective.
         """
 
+    @abstractmethod
     def follow(self, rejected: list[Problem]) -> None:
         """Skip the rows that the main process, the one that checks, has skipped."""
-        raise NotImplementedError
 
+    @abstractmethod
     def varied(self, declaration: Declaration) -> Self:
         """The job of a declaration that differs in its seeds or its fold alone; what was read is shared."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The fingerprint of the data that are learned from, once they are checked."""
-        raise NotImplementedError
 
     def skip_notes(self) -> list[str]:
         """How many rows were skipped, if any were."""

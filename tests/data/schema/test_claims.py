@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from polymodal.data.readers import READERS, Reader
-from polymodal.data.readers.base import Claim
+from polymodal.data.readers.content import Claim
 from polymodal.data.schema.infer import guess_modality
 from polymodal.data.tables.table import read_table
 

@@ -21,7 +21,8 @@ from polymodal.data.checks.leakage import duplicates, equal_media, group_overlap
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.content_keys import Contents
 from polymodal.data.readers import Reader
-from polymodal.data.readers.base import READERS, Content, is_media
+from polymodal.data.readers.base import READERS, is_media
+from polymodal.data.readers.content import Content
 from polymodal.data.schema.column_summary import describe_classes
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.schema.column_summary import describe_classes, describe_numbers, describe_text
 from polymodal.data.schema.recognition import looks_like
 from polymodal.data.targets import TARGETS, target_content

@@ -9,7 +9,7 @@ import numpy as np
 
 from polymodal.data.checks.association import codes_of, separates, wrong_by_value
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 40

@@ -10,7 +10,8 @@ import numpy as np
 
 from polymodal.data.checks.association import codes_of
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import Content, is_media
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.content import Content
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20

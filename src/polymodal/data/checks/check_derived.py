@@ -19,7 +19,8 @@ from polymodal.data.checks.association import (
     wrong_by_value,
 )
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import Content, is_media
+from polymodal.data.readers.base import is_media
+from polymodal.data.readers.content import Content
 from polymodal.errors import Problem
 
 FEWEST_ROWS = 20  # on fewer rows two columns agree by chance

@@ -15,7 +15,8 @@ from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import MediaError, OutsideError
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.reading_notes import collect_notes
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Reader
+from polymodal.data.readers.content import Content
 from polymodal.data.readers.items import check_count, each_item, of_item
 from polymodal.data.tables.lists import written_list
 from polymodal.data.tables.table import each_cell

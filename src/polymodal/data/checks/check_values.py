@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pyarrow.compute as pc
 
 from polymodal.data.checks.split_view import Parts
-from polymodal.data.readers.base import Content, content_of
+from polymodal.data.readers.base import content_of
+from polymodal.data.readers.content import Content
 from polymodal.data.targets import target_content
 from polymodal.data.values.column_values import as_labels, is_textual
 from polymodal.data.values.labels import readable_labels

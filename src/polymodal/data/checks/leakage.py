@@ -12,7 +12,8 @@ import pandas as pd
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import describe
 from polymodal.data.media.content_keys import Contents
-from polymodal.data.readers.base import READERS, Content, is_media
+from polymodal.data.readers.base import READERS, is_media
+from polymodal.data.readers.content import Content
 from polymodal.data.readers.items import each_item
 from polymodal.errors import Problem
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from polymodal.data.media import is_empty
-from polymodal.data.readers.base import Content, content_of, is_media
+from polymodal.data.readers.base import content_of, is_media
+from polymodal.data.readers.content import Content
 from polymodal.data.readers.items import holds_nothing
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.data.targets import target_content

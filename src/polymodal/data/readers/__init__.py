@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.data.readers.audio import AudioReader, fixed_seconds
-from polymodal.data.readers.base import READERS, Content, Reader, content_of, is_media
+from polymodal.data.readers.base import READERS, Reader, content_of, is_media
 from polymodal.data.readers.categories import CategoriesReader
 from polymodal.data.readers.category import CategoryReader
+from polymodal.data.readers.content import Content
 from polymodal.data.readers.date import DateReader
 from polymodal.data.readers.image import ImageReader
 from polymodal.data.readers.number import NumberReader

@@ -11,8 +11,9 @@ import numpy as np
 from polymodal.config import InputConfig
 from polymodal.data import media
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Content, KeptLength, Reader
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content, KeptLength
 from polymodal.data.readers.items import shown_range, some_of
 from polymodal.utils.records import Settings
 

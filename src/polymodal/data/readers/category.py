@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content
 from polymodal.data.values.column_values import as_label, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.utils.records import Settings

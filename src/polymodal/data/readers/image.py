@@ -14,8 +14,9 @@ from polymodal.data import media
 from polymodal.data.media.cells import MediaError
 from polymodal.data.media.image import own_full_scale
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
 

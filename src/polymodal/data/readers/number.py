@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content
 from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label, parse_numbers
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number

@@ -11,14 +11,9 @@ from polymodal.config import InputConfig
 from polymodal.data.media.cells import MediaError, describe, filled_items
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.sequence import load_sequence
-from polymodal.data.readers.base import (
-    READERS,
-    Content,
-    KeptLength,
-    Reader,
-    SizeFinding,
-)
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content, KeptLength, SizeFinding
 from polymodal.data.readers.items import shown_range, some_of
 from polymodal.data.tables.lists import as_list, number_depth, written_list
 from polymodal.utils.records import Settings

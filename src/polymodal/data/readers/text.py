@@ -11,8 +11,9 @@ import numpy as np
 
 from polymodal.data.media.cells import filled_items
 from polymodal.data.media.path_access import Root
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content
 from polymodal.data.tables.lists import as_list
 from polymodal.data.text_tokenizer import VOCABULARY, tokenizing, train_tokenizer
 from polymodal.data.values.column_values import as_label

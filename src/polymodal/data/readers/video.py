@@ -11,8 +11,9 @@ from PIL import Image
 from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
 from polymodal.data.media.video import load_video, sample_frames, video_info
-from polymodal.data.readers.base import READERS, Content, Reader
+from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.content import Content
 from polymodal.data.readers.image import declared_size, shown_pixels, usual_side
 from polymodal.data.readers.items import shown_range
 from polymodal.errors import ConfigError

@@ -12,7 +12,8 @@ import yaml
 
 from polymodal.config import DataConfig, Declaration, FusionConfig, Section
 from polymodal.data.readers import CategoriesReader, DateReader, NumberReader
-from polymodal.data.readers.base import Content, content_of
+from polymodal.data.readers.base import content_of
+from polymodal.data.readers.content import Content
 from polymodal.data.schema.infer import Guess, guess_by_content, guess_modality, guess_target
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import target_content

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from polymodal.config import TargetConfig
 from polymodal.data.media.cells import MediaError
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_label
 from polymodal.data.values.label_types import TEXT, as_value

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polymodal.config import TargetConfig
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.tables.table import Table
 from polymodal.data.targets.base import IGNORED, TARGETS, TargetReader
 from polymodal.data.values.column_values import as_label, as_labels, vocabulary_of

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polymodal.config import TargetConfig
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.tables.table import Table
 from polymodal.data.targets.base import TARGETS, TargetReader
 from polymodal.data.targets.classification import class_names

@@ -9,7 +9,7 @@ import numpy as np
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.rare_values import generalise
-from polymodal.data.readers.base import Content
+from polymodal.data.readers.content import Content
 from polymodal.data.splits.folds import fold_rows
 from polymodal.data.splits.split import split_rows
 from polymodal.data.tables.table import Table

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from polymodal.config import Declaration
-from polymodal.data.readers.base import Content, content_of
+from polymodal.data.readers.base import content_of
+from polymodal.data.readers.content import Content
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels

@@ -19,7 +19,8 @@ from polymodal.config import (
     ObjectiveConfig,
     TargetConfig,
 )
-from polymodal.data.readers.base import READERS, Content, content_of
+from polymodal.data.readers.base import READERS, content_of
+from polymodal.data.readers.content import Content
 from polymodal.data.targets import TARGETS
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics.metrics import METRICS, weighs_metrics

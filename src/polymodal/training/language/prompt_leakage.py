@@ -12,7 +12,8 @@ from polymodal.data.chat.templates import RowReader, Template, text_of
 from polymodal.data.checks.check_derived import giveaways
 from polymodal.data.checks.split_view import Parts
 from polymodal.data.media.cells import MediaError
-from polymodal.data.readers.base import Content, content_of
+from polymodal.data.readers.base import content_of
+from polymodal.data.readers.content import Content
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import ClassTarget
 from polymodal.errors import Problem
