@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from polymodal.data.tables.table import Table
 from polymodal.embedding_eval.probe_inputs import chosen_inputs
 from polymodal.embedding_eval.probe_splits import NAMES, own_splits
 from polymodal.embedding_eval.probe_table import Reading
@@ -154,21 +155,15 @@ def linear_probe(
         DataError: If the table cannot be read, lacks the target, or a split has no row to use.
     """
     request = Reading(**reading)
-    if request.split:
-        raise RunError("a linear probe takes all splits of a table, not one")
-    chosen_inputs(run, [input] if input else [])
-    if target in (run.model.config.input_names if input is None else [input]):
-        fix = "Name one that does not with --input (input=)"
-        raise RunError(f"{run.folder}: the vectors read '{target}' itself. {fix}")
+    _require_probe(run, target, input, request)
     table = request.table(run, source)
     task = find_task(run, table, target, task)
     tables = own_splits(run, table)
     parts = {name: part_of(run, tables[name], name, target, task, input, request) for name in NAMES}
     if choose is not None:
         parts["train"] = parts["train"].select(choose(parts["train"].answers))
-    if is_classes(task) and len(set(parts["train"].answers)) < FEWEST:
-        reason = f"the class '{parts['train'].answers[0]}' in all {len(parts['train'].answers)} training rows"
-        raise DataError(Problem(file=table.name, column=target, found=reason, expected="two classes or more"))
+    if is_classes(task):
+        _require_classes(table, target, parts["train"].answers)
     measure = _classes if is_classes(task) else _numbers
     test = parts["test"]
     bootstrap = Bootstrap(test.groups, seed=request.seed)
@@ -188,6 +183,21 @@ def linear_probe(
         groups=bootstrap.count,
         grouped_by=test.grouped_by,
     )
+
+
+def _require_probe(run: PredictionRun, target: str, input: str | None, request: Reading) -> None:
+    if request.split:
+        raise RunError("a linear probe takes all splits of a table, not one")
+    chosen_inputs(run, [input] if input else [])
+    if target in (run.model.config.input_names if input is None else [input]):
+        fix = "Name one that does not with --input (input=)"
+        raise RunError(f"{run.folder}: the vectors read '{target}' itself. {fix}")
+
+
+def _require_classes(table: Table, target: str, answers: np.ndarray) -> None:
+    if len(set(answers)) < FEWEST:
+        reason = f"the class '{answers[0]}' in all {len(answers)} training rows"
+        raise DataError(Problem(file=table.name, column=target, found=reason, expected="two classes or more"))
 
 
 @dataclass(frozen=True)

@@ -104,35 +104,70 @@ def zero_shot(
     table = request.table(run, source)
     names = classes_in(run, table, target, classes)
     others = _others(run, inputs, {reader, target})
-    labels = labels_of(table, target)
-    wanted = np.flatnonzero(np.isin(labels, names))
-    left_out = {"no_answer": int((labels == "").sum()), "other_classes": 0, "no_input": 0, "unread": 0}
-    left_out["other_classes"] = len(table) - len(wanted) - left_out["no_answer"]
-    _require_rows(wanted, table, others)
-    rows = table.select(wanted)
-    vectors = request.vectors(run, rows)
-    measured = np.flatnonzero(vectors.has_any(others))
-    left_out["unread"] = int(vectors.unread.sum())
-    left_out["no_input"] = len(wanted) - len(measured) - left_out["unread"]
-    _require_rows(measured, table, others)
-    similar = row_vectors(vectors, others)[measured] @ class_vectors(run, names, prompts, reader, request).T
-    groups, grouped_by = groups_of(run, rows, others)
-    true, common = labels[wanted][measured], majority(labels[wanted][measured])
-    bootstrap = Bootstrap(groups[measured], seed=request.seed)
+    shown = _rows_to_label(run, table, labels_of(table, target), names, others, request)
+    similar = row_vectors(shown.vectors, others)[shown.measured]
+    similar = similar @ class_vectors(run, names, prompts, reader, request).T
+    groups, grouped_by = groups_of(run, shown.rows, others)
+    bootstrap = Bootstrap(groups[shown.measured], seed=request.seed)
     return ZeroShot(
         target=target,
         classes=names,
         prompts=list(prompts),
         prompt_input=reader,
         inputs=others,
-        rows=len(measured),
-        left_out=left_out,
-        metrics=_metrics(similar.argmax(axis=1), true, names, bootstrap),
+        rows=len(shown.measured),
+        left_out=shown.left_out,
+        metrics=_metrics(similar.argmax(axis=1), shown.true, names, bootstrap),
         chance=1 / len(names),
-        majority=Majority(label=common, accuracy=float((true == common).mean())),
+        majority=_majority(shown.true),
         groups=bootstrap.count,
         grouped_by=grouped_by,
     )
+
+
+@dataclass(frozen=True)
+class _RowsToLabel:
+    """The rows whose class is one of those to choose from.
+
+    Attributes:
+        rows: Those rows of the table.
+        vectors: Of their inputs.
+        measured: Indices of the rows that have an input.
+        true: ``(measured,)`` their classes.
+        left_out: Number of skipped rows by reason.
+    """
+
+    rows: Table
+    vectors: Vectors
+    measured: np.ndarray
+    true: np.ndarray
+    left_out: dict[str, int]
+
+
+def _rows_to_label(
+    run: PredictionRun,
+    table: Table,
+    labels: np.ndarray,
+    names: Sequence[str],
+    inputs: Sequence[str],
+    request: Reading,
+) -> _RowsToLabel:
+    wanted = np.flatnonzero(np.isin(labels, names))
+    left_out = {"no_answer": int((labels == "").sum()), "other_classes": 0, "no_input": 0, "unread": 0}
+    left_out["other_classes"] = len(table) - len(wanted) - left_out["no_answer"]
+    _require_rows(wanted, table, inputs)
+    rows = table.select(wanted)
+    vectors = request.vectors(run, rows)
+    measured = np.flatnonzero(vectors.has_any(inputs))
+    left_out["unread"] = int(vectors.unread.sum())
+    left_out["no_input"] = len(wanted) - len(measured) - left_out["unread"]
+    _require_rows(measured, table, inputs)
+    return _RowsToLabel(rows, vectors, measured, labels[wanted][measured], left_out)
+
+
+def _majority(true: np.ndarray) -> Majority:
+    label = majority(true)
+    return Majority(label=label, accuracy=float((true == label).mean()))
 
 
 def _require_rows(rows: np.ndarray, table: Table, inputs: Sequence[str]) -> None:

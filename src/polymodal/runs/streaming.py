@@ -76,19 +76,24 @@ def stream_turn(
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
     try:
-        while True:
-            try:
-                piece = next(streamer)
-            except StopIteration:
-                break
-            except Empty:
-                if not thread.is_alive():
-                    break
-                continue
-            if piece:
-                yield piece
+        yield from _pieces(streamer, thread)
     finally:
         stopped.event.set()
         thread.join()
     if failed:
         raise failed[0]
+
+
+def _pieces(streamer: TextIteratorStreamer, thread: threading.Thread) -> Iterator[str]:
+    """The pieces of text of ``streamer`` until it ends, or the thread that fills it is dead."""
+    while True:
+        try:
+            piece = next(streamer)
+        except StopIteration:
+            return
+        except Empty:
+            if not thread.is_alive():
+                return
+            continue
+        if piece:
+            yield piece
