@@ -119,6 +119,7 @@ class Task:
         card_metrics: What the model card shows first.
         settings: Settings of a target (:class:`polymodal.config.TargetConfig`) that mean something to the
             task, besides those that its head takes as arguments.
+        has_errors: Whether :meth:`errors`, :meth:`worst` and :meth:`card` are known.
         ordered: Whether its classes have an order, which the declaration or numeric labels give.
         tabular_tag: The hub's name of the task on tables; None where it has none.
         media_tag: The same on one medium, after its name, as ``classification`` in ``image-classification``.
@@ -129,6 +130,7 @@ class Task:
     default_score: ClassVar[str] = ""
     card_metrics: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[frozenset[str]] = frozenset()
+    has_errors: ClassVar[bool] = False
     ordered: ClassVar[bool] = False
     tabular_tag: ClassVar[str | None] = None
     media_tag: ClassVar[str | None] = None
@@ -187,11 +189,6 @@ class Task:
             return None
         coverage, width = metrics["coverage"], metrics["interval_width"]
         return IntervalCoverage(coverage=coverage, interval_width=width, promised=config.interval)
-
-    @property
-    def has_errors(self) -> bool:
-        """Whether :meth:`errors`, :meth:`worst` and :meth:`card` are known."""
-        return False
 
     def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
         """Tables of where the answers are wrong, by section of the report (``classes``, ``residuals``, …)."""

@@ -11,12 +11,11 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
 from polymodal.config import TargetConfig
-from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, class_thresholds, is_decisive
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.models.heads import Classifier, Head
-from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
-from polymodal.tasks.temperature import class_logits, probability_columns, reliability, tune_temperature
+from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
+from polymodal.tasks.temperature import ProbabilityTask, class_logits, tune_temperature
 from polymodal.utils.records import Record, key
 
 USUAL_METRIC = "macro_f1"
@@ -77,10 +76,12 @@ class Confusion(Record):
 
 
 @TASKS.register("classification")
-class Classification(Task):
+class Classification(ProbabilityTask):
     """Classification: accuracy and F1, thresholds and temperature, confusion matrix."""
 
     name = "classification"
+    head_class = Classifier
+    has_errors = True
     default_metric, default_score = "accuracy", "accuracy"
     card_metrics = ("accuracy", "macro_f1", "ece")
     settings = frozenset({"temperature"})
@@ -106,23 +107,6 @@ class Classification(Task):
         made.entry |= {"thresholds": held, "metric": metric}
         return made
 
-    def calibration(
-        self,
-        head: Head,
-        rows: Answered,
-        metrics: Mapping[str, float],
-        config: TargetConfig,
-    ) -> TemperatureEffect | IntervalCoverage | None:
-        """The reliability of the probabilities before and after the temperature."""
-        if isinstance(head, Classifier) and rows.logits is not None:
-            return reliability(head, rows.logits, rows)
-        return super().calibration(head, rows, metrics, config)
-
-    @property
-    def has_errors(self) -> bool:
-        """True."""
-        return True
-
     def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
         """``classes`` (:func:`class_table`) and ``confusion`` (:func:`confusion`)."""
         return class_errors(head, rows)
@@ -134,12 +118,6 @@ class Classification(Task):
     def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
         """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
         return class_card(head, target, output, shares)
-
-    def kept_columns(self, head: Head, name: str) -> list[str]:
-        """The probability of each class."""
-        if isinstance(head, Classifier):
-            return probability_columns(head, name)
-        return super().kept_columns(head, name)
 
     def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """Probabilities, and logits up to what makes no difference."""

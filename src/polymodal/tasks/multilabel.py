@@ -12,13 +12,12 @@ from torch import Tensor
 
 from polymodal.config import TargetConfig
 from polymodal.data.checks.check_columns import named
-from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, label_thresholds
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.models.heads import Head, MultilabelClassifier
-from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
 from polymodal.tasks.classification import class_names_of, precision_recall_f1
-from polymodal.tasks.temperature import TINY, probability_columns, reliability, tune_temperature
+from polymodal.tasks.temperature import TINY, ProbabilityTask, tune_temperature
 from polymodal.utils.records import Record, key
 
 MOST_LABELS = 4
@@ -51,10 +50,12 @@ class LabelRow(Record):
 
 
 @TASKS.register("multilabel")
-class Multilabel(Task):
+class Multilabel(ProbabilityTask):
     """Multi-label classification: mean average precision and F1, thresholds and temperature."""
 
     name = "multilabel"
+    head_class = MultilabelClassifier
+    has_errors = True
     default_metric, default_score = "map", "micro_f1"
     card_metrics = ("micro_f1", "macro_f1", "map")
     settings = frozenset({"separator", "temperature"})
@@ -87,23 +88,6 @@ class Multilabel(Task):
         made.entry |= {"thresholds": dict(zip(head.classes, head.thresholds, strict=True))}
         return made
 
-    def calibration(
-        self,
-        head: Head,
-        rows: Answered,
-        metrics: Mapping[str, float],
-        config: TargetConfig,
-    ) -> TemperatureEffect | IntervalCoverage | None:
-        """The reliability of the probabilities before and after the temperature."""
-        if isinstance(head, MultilabelClassifier) and rows.logits is not None:
-            return reliability(head, rows.logits, rows)
-        return super().calibration(head, rows, metrics, config)
-
-    @property
-    def has_errors(self) -> bool:
-        """True."""
-        return True
-
     def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
         """``labels`` (:func:`label_table`)."""
         decided = {name: value.cpu() for name, value in head.decide(rows.answers).items()}
@@ -131,12 +115,6 @@ class Multilabel(Task):
             figures["shares"] = {name: -share for name, share in figures["shares"].items()}
         label = class_names_of(head)[output]
         return {"label": label, "truth": there, "answer": not there, "confidence": value, **figures}
-
-    def kept_columns(self, head: Head, name: str) -> list[str]:
-        """The probability of each label."""
-        if isinstance(head, MultilabelClassifier):
-            return probability_columns(head, name)
-        return super().kept_columns(head, name)
 
     def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """Probabilities, and logits up to what makes no difference."""

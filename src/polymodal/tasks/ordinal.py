@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from polymodal.config import TargetConfig
-from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.models.heads import Head, OrdinalClassifier
-from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
 from polymodal.tasks.classification import class_card, class_errors, worst_classes
-from polymodal.tasks.temperature import class_logits, probability_columns, reliability, tune_temperature
+from polymodal.tasks.temperature import ProbabilityTask, class_logits, tune_temperature
 
 
 @TASKS.register("ordinal")
-class Ordinal(Task):
+class Ordinal(ProbabilityTask):
     """Ordered classes: the order is that of ``classes``, else that of numeric labels; see :class:`Task`."""
 
     name = "ordinal"
+    head_class = OrdinalClassifier
+    has_errors = True
     ordered = True
     default_metric, default_score = "quadratic_kappa", "quadratic_kappa"
     card_metrics = ("quadratic_kappa", "rank_mae", "accuracy")
@@ -35,22 +35,6 @@ class Ordinal(Task):
         assert isinstance(head, OrdinalClassifier)
         return tune_temperature(head, rows)
 
-    def calibration(
-        self,
-        head: Head,
-        rows: Answered,
-        metrics: Mapping[str, float],
-        config: TargetConfig,
-    ) -> TemperatureEffect | IntervalCoverage | None:
-        """The reliability of the probabilities before and after the temperature."""
-        assert isinstance(head, OrdinalClassifier) and rows.logits is not None
-        return reliability(head, rows.logits, rows)
-
-    @property
-    def has_errors(self) -> bool:
-        """True."""
-        return True
-
     def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
         """``classes`` and ``confusion``, as of classes without an order."""
         return class_errors(head, rows)
@@ -63,12 +47,8 @@ class Ordinal(Task):
         """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
         return class_card(head, target, output, shares)
 
-    def kept_columns(self, head: Head, name: str) -> list[str]:
-        """The probability of each class."""
-        assert isinstance(head, OrdinalClassifier)
-        return probability_columns(head, name)
-
     def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """Probabilities, and logits up to what makes no difference."""
-        assert isinstance(head, OrdinalClassifier)
+        if not isinstance(head, OrdinalClassifier):
+            return super().kept_answer(head, values)
         return values, class_logits(head, values)

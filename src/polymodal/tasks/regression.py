@@ -75,6 +75,7 @@ class Regression(Task):
     """Regression: R² and errors, conformal prediction intervals, residuals."""
 
     name = "regression"
+    has_errors = True
     default_metric, default_score = "rmse", "r2"
     card_metrics = ("r2", "mae", "rmse")
     tabular_tag = "tabular-regression"
@@ -97,11 +98,6 @@ class Regression(Task):
             reason = f"no interval: {few if rows.rows < needed else negative}"
             made.warnings.append((reason, "interval to null"))
         return made
-
-    @property
-    def has_errors(self) -> bool:
-        """True."""
-        return True
 
     def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
         """``residuals`` (:func:`residual_summary`)."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from polymodal.config import TargetConfig
 from polymodal.evaluation.metrics import calibration
-from polymodal.tasks.base import Answered, Tuned, Tuning
+from polymodal.models.heads import Head
+from polymodal.tasks.base import Answered, Task, Tuned, Tuning
 
 TINY = 1e-30
 """Probabilities are kept in single precision, where less is zero."""
@@ -80,3 +83,31 @@ def tune_temperature(head: Tempered, rows: Tuning) -> Tuned:
     shown = {key: {name: effect[key][name] for name in SHOWN} for key in ("before", "after") if effect[key]}
     note = [f"the temperature stays 1: {needed}"] if few else []
     return Tuned({"temperature": effect.temperature, **shown}, notes=note)
+
+
+class ProbabilityTask(Task):
+    """Base of tasks whose head gives the probability of each class and has a temperature.
+
+    Attributes:
+        head_class: Of such a head; one of another package that shares the task may be another.
+    """
+
+    head_class: ClassVar[type[Any]]
+
+    def calibration(
+        self,
+        head: Head,
+        rows: Answered,
+        metrics: Mapping[str, float],
+        config: TargetConfig,
+    ) -> calibration.TemperatureEffect | calibration.IntervalCoverage | None:
+        """The reliability of the probabilities before and after the temperature."""
+        if isinstance(head, self.head_class) and rows.logits is not None:
+            return reliability(head, rows.logits, rows)
+        return super().calibration(head, rows, metrics, config)
+
+    def kept_columns(self, head: Head, name: str) -> list[str]:
+        """The probability of each class."""
+        if isinstance(head, self.head_class):
+            return probability_columns(head, name)
+        return super().kept_columns(head, name)
