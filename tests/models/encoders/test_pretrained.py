@@ -14,7 +14,14 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.models import PolymodalConfig, PolymodalForPrediction, PolymodalModel
-from polymodal.models.encoders import NumberEncoder, TextEncoder
+from polymodal.models.encoders import (
+    AudioEncoder,
+    ImageEncoder,
+    NumberEncoder,
+    SequenceEncoder,
+    TextEncoder,
+    VideoEncoder,
+)
 from polymodal.models.encoders.backbone import fixed_weights
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.heads import Classifier
@@ -230,3 +237,13 @@ def test_a_real_text_encoder_is_read_as_transformers_reads_it():
     assert sequence.tokens.shape[2] == encoder.width == 384
     torch.testing.assert_close(sequence.tokens, expected)
     assert model(**batch).fused.isfinite().all()
+
+
+@pytest.mark.parametrize("make", [TextEncoder, ImageEncoder, AudioEncoder, VideoEncoder, SequenceEncoder])
+def test_a_default_is_no_folder_that_is_called_like_its_type(tmp_path, monkeypatch, make):
+    expected = make().settings()
+    for name in ("bert", "resnet"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert make().settings() == expected

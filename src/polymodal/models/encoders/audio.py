@@ -17,7 +17,6 @@ from polymodal.models.encoders.augment.signals import add_noise, equalize, mask_
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
-    is_checkpoint,
     known_sizes,
     run_once,
 )
@@ -76,9 +75,8 @@ class AudioEncoder(BackboneEncoder):
         noise: float | None = None,
         **options: Any,
     ) -> None:
-        kind = backbone or self.DEFAULT_TYPE
-        is_type = isinstance(kind, str) and not is_checkpoint(kind)
-        if is_type and "num_channels" in known_sizes(str(kind)):
+        kind = self.scratch_type(backbone)
+        if kind and "num_channels" in known_sizes(kind):
             options = {"num_channels": 1} | options
         super().__init__(backbone, **options)
         if self.checkpoint:

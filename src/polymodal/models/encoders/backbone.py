@@ -150,6 +150,16 @@ class BackboneEncoder(Encoder):
             raise ConfigError(f"a model of type '{kind}' wants {extra}: more than {cls.modality} gives")
         return part
 
+    @classmethod
+    def scratch_type(cls, backbone: str | os.PathLike[str] | dict[str, Any] | None) -> str | None:
+        """The model type that is built from scratch; None for a checkpoint or a configuration.
+
+        The default is a type always: no folder of its name is looked for.
+        """
+        if backbone is None:
+            return cls.DEFAULT_TYPE
+        return backbone if isinstance(backbone, str) and not is_checkpoint(backbone) else None
+
     def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         left_out = ("dtype", "_name_or_path")

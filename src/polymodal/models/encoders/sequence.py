@@ -18,7 +18,6 @@ from polymodal.models.encoders.backbone import (
     SMALL_BERT,
     SMALL_RESNET,
     BackboneEncoder,
-    is_checkpoint,
     known_sizes,
     run_once,
 )
@@ -68,11 +67,10 @@ class SequenceEncoder(BackboneEncoder):
         equalize: float = 0.0,
         **options: Any,
     ) -> None:
-        kind = backbone or self.DEFAULT_TYPE
         _require_positive(features=features, length=length, patch=1 if patch is None else patch)
         patch = patch or math.ceil(length / tokens)
-        if not isinstance(kind, dict):
-            options = self._own_sizes(kind, math.ceil(length / patch)) | options
+        if not isinstance(backbone, dict):
+            options = self._own_sizes(backbone, math.ceil(length / patch)) | options
         super().__init__(backbone, tokens=tokens, **options)
         self.features, self.length, self.patch = features, length, patch
         self.masking, self.warp, self.equalize = masking, warp, equalize
@@ -145,11 +143,12 @@ class SequenceEncoder(BackboneEncoder):
         return self.backbone(inputs_embeds=embeds, attention_mask=mask.long()).last_hidden_state, mask
 
     @classmethod
-    def _own_sizes(cls, kind: str | os.PathLike[str], stretches: int) -> Settings:
+    def _own_sizes(cls, backbone: str | os.PathLike[str] | None, stretches: int) -> Settings:
         """Required settings of a backbone from scratch: no vocabulary, enough positions, one channel."""
-        if isinstance(kind, os.PathLike) or is_checkpoint(kind):
+        kind = cls.scratch_type(backbone)
+        if kind is None:
             fix = "Give a model type such as bert or resnet, and its sizes"
-            raise ConfigError(f"'{kind}' is a checkpoint, and none reads features. {fix}")
+            raise ConfigError(f"'{backbone}' is a checkpoint, and none reads features. {fix}")
         known = known_sizes(kind)
         if "vocab_size" not in known:
             sizes = SMALL_RESNET if kind == "resnet" else {}

@@ -14,7 +14,7 @@ from polymodal.data.readers import Reader, TextReader
 from polymodal.data.text_tokenizer import VOCABULARY
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.texts import drop_words, word_marks
-from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, is_checkpoint, known_sizes
+from polymodal.models.encoders.backbone import SMALL_BERT, BackboneEncoder, known_sizes
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
@@ -49,12 +49,12 @@ class TextEncoder(BackboneEncoder):
         word_dropout: float = 0.0,
         **options: Any,
     ) -> None:
-        kind = backbone or self.DEFAULT_TYPE
+        kind = self.scratch_type(backbone)
         if tokenizer is not None:
             options |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-        elif isinstance(kind, str) and not is_checkpoint(kind) and "vocab_size" in known_sizes(kind):
+        elif kind and "vocab_size" in known_sizes(kind):
             options = {"vocab_size": VOCABULARY, "pad_token_id": 0} | options
-        if isinstance(kind, str) and not is_checkpoint(kind):
+        if kind:
             options = self._positions(kind, max_length or 0) | options
         super().__init__(backbone, **options)
         self.tokenizer = tokenizer

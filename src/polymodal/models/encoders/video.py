@@ -13,7 +13,6 @@ from polymodal.models.encoders.augment.pictures import Levels, vary
 from polymodal.models.encoders.backbone import (
     SMALL_RESNET,
     BackboneEncoder,
-    is_checkpoint,
     known_sizes,
     require_channels,
     run_once,
@@ -75,8 +74,8 @@ class VideoEncoder(BackboneEncoder):
         levels: Levels | None = None,
         **options: Any,
     ) -> None:
-        kind = backbone or self.DEFAULT_TYPE
-        if isinstance(kind, str) and not is_checkpoint(kind):
+        kind = self.scratch_type(backbone)
+        if kind:
             options = fitting_sizes(kind, frames, size) | options
         super().__init__(backbone, **options)
         config = self.backbone.config
