@@ -58,7 +58,7 @@ class Towers(InputModule):
         """The modalities; ``message`` allows texts and images in one list."""
         return [*self.inputs, MESSAGE] if len(self.inputs) > 1 else list(self.inputs)
 
-    def preprocess(  # type: ignore[override]
+    def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, task: str | None = None, **options: Any
     ) -> dict[str, Tensor]:
         """Tensors of ``inputs``; with several modalities also ``<modality>_row``.
@@ -105,7 +105,7 @@ class Towers(InputModule):
 
     def get_embedding_dimension(self) -> int:
         """Width of the shared space."""
-        return int(self.model.config.space)  # type: ignore[arg-type]
+        return int(self.model.config.space)
 
     def get_config_dict(self) -> JsonObject:
         """The inputs by modality, for the printed module."""

@@ -33,7 +33,7 @@ class CategoriesEncoder(Encoder):
         """See :meth:`Encoder.settings`."""
         return {"categories": self.categories, "width": self.width}
 
-    def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:
         """Encode ``value`` ``(items, categories + 1)``: the number of unknown labels, then 1 per label."""
         value = value.to(self.embed.weight.dtype)
         labels = value.sum(dim=1, keepdim=True)

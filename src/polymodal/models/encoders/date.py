@@ -35,6 +35,6 @@ class DateEncoder(Encoder):
         """See :meth:`Encoder.settings`."""
         return {"features": self.features, "width": self.width}
 
-    def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:  # type: ignore[override]
+    def forward(self, *, row: Tensor, value: Tensor) -> TokenSequence:
         """Encode ``value`` ``(items, features)``."""
         return single_tokens(self.net(value.to(next(self.net.parameters()).dtype)), row)
