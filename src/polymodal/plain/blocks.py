@@ -1,0 +1,71 @@
+"""Blocks of features: what featurizers return and learners take.
+
+A block is one matrix with one row per row of the table. A learner that takes several inputs joins their
+blocks; how depends on the kind of the columns, so all columns of a block are of one kind.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+Kind: TypeAlias = Literal["number", "category", "sparse"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a block, learned in ``fit`` and saved with the featurizer.
+
+    Attributes:
+        names: The name of each column, readable: "year", "mean red", "word good".
+        kind: "number": values on any scale; "category": codes without order; "sparse": mostly zero, such as
+            word weights.
+        categories: For "category", the number of codes: 0 to ``categories - 1``; zero for other kinds.
+    """
+
+    names: tuple[str, ...]
+    kind: Kind
+    categories: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """The features of one input, or of one part of it, for all rows of a table.
+
+    Attributes:
+        values: ``(rows, columns)`` float32. A dense array for "number" and "category", NaN where the value is
+            missing or the category was not in the training rows. A CSR matrix for "sparse", an empty row
+            where the input is missing.
+        present: ``(rows,)`` bool: whether the row has this input.
+        columns: What the columns are.
+
+    Raises:
+        ValueError: The shapes do not agree, or the kind of matrix does not fit the kind of columns.
+    """
+
+    values: "np.ndarray | csr_matrix"
+    present: np.ndarray
+    columns: Columns
+
+    def __post_init__(self) -> None:
+        expected = (len(self.present), len(self.columns.names))
+        if self.values.shape != expected:
+            raise ValueError(f"values have the shape {self.values.shape}, expected {expected}")
+        if isinstance(self.values, csr_matrix) != (self.columns.kind == "sparse"):
+            raise ValueError(f"columns of kind {self.columns.kind} in a {type(self.values).__name__}")
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def rows(self, index: np.ndarray) -> "Block":
+        """The block of some rows.
+
+        Args:
+            index: Row numbers, or a boolean mask of all rows.
+        """
+        return Block(self.values[index], self.present[index], self.columns)
+
+
+Blocks: TypeAlias = dict[str, Block]
+"""By "<input>", or "<input>/<part>" where an input gives several blocks (of a text: words and counts)."""
