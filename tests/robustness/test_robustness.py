@@ -14,7 +14,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.data.tables.table import read_table
-from polymodal.importance.subsets import choose, embed_rows
+from polymodal.importance.subsets import embed_rows
 from polymodal.models.encoders import NumberEncoder
 from polymodal.models.inference import Measure, run_batches
 from polymodal.models.outputs import EmbeddedInput
@@ -304,7 +304,7 @@ def test_inputs_of_different_lengths_are_mixed_row_by_row():
     long = EmbeddedInput(torch.ones(3, 4, 2), torch.ones(3, 4, dtype=torch.bool), torch.ones(3).bool())
     short = EmbeddedInput(torch.zeros(3, 1, 2), torch.ones(3, 1, dtype=torch.bool), torch.zeros(3).bool())
     where = torch.tensor([True, False, True])
-    for mixed in (choose(where, short, long), choose(~where, long, short)):
+    for mixed in (long.replaced(where, short), short.replaced(~where, long)):
         assert mixed.mask.sum(dim=1).tolist() == [1, 4, 1]
         assert mixed.tokens[:, 0, 0].tolist() == [0, 1, 0]
         assert mixed.present.tolist() == [False, True, False]

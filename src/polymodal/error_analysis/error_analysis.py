@@ -11,7 +11,7 @@ from torch import Tensor
 from polymodal.data.collator import RowDataset
 from polymodal.importance.shares import AnswerShares, answer_shares
 from polymodal.models.inference import answers, run_batches
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 from polymodal.tasks import Answered as TaskRows
 from polymodal.tasks import task_of
 
@@ -49,7 +49,7 @@ class Answers(NamedTuple):
 
 
 def failures(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     target: str,
     answered: Answered | None = None,
@@ -88,9 +88,7 @@ def failures(
     return result
 
 
-def answer_rows(
-    model: PolymodalForPrediction, rows: RowDataset, target: str, precision: str = "fp32"
-) -> Answers:
+def answer_rows(model: Predictor, rows: RowDataset, target: str, precision: str = "fp32") -> Answers:
     """Predictions of the rows that could be read and whose target is known, in the table's order."""
     head = model.head(target)
     parts: list[Answers] = []
@@ -106,7 +104,7 @@ def answer_rows(
 
 
 def worst_rows(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     target: str,
     answered: Answered | None = None,

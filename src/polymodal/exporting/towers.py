@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from polymodal.models import PolymodalConfig, PolymodalModel
 from polymodal.models.base import Inputs
-from polymodal.models.embedding import choose
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.outputs import EmbeddedInput
 from polymodal.models.projection import SharedSpace
@@ -67,7 +66,7 @@ class TowerModel(PolymodalModel):
             EmbeddedInput(project(embedded[name].tokens), embedded[name].mask, embedded[name].present)
             for name, project in zip(self.space.inputs, self.space.project, strict=True)
         ]
-        whole = reduce(lambda seen, other: choose(seen.present, seen, other), projected)
+        whole = reduce(lambda seen, other: other.replaced(seen.present, seen), projected)
         return whole.tokens, whole.mask
 
 

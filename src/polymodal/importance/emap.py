@@ -12,9 +12,9 @@ from torch import Tensor
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
-from polymodal.importance.subsets import Embedded, embed_rows, logits_of, pick
+from polymodal.importance.subsets import Embedded, embed_rows, logits_of
 from polymodal.models.heads import Head
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 from polymodal.utils.records import Record
 
 MOST_ROWS = 500
@@ -52,7 +52,7 @@ class InteractionFigures(Record):
 
 
 def emap(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     scores: dict[str, Score],
     *,
@@ -100,7 +100,7 @@ def emap(
 
 
 def paired_logits(
-    model: PolymodalForPrediction, embedded: Embedded, first: Sequence[str], precision: str = "fp32"
+    model: Predictor, embedded: Embedded, first: Sequence[str], precision: str = "fp32"
 ) -> dict[str, Tensor]:
     """Logits ``(rows, rows, outputs)`` by target: at i, j inputs ``first`` are row i's, the others j's."""
     count = len(next(iter(embedded.values())).present)
@@ -110,10 +110,7 @@ def paired_logits(
         taken = torch.arange(start, min(start + step, count))
         left = taken.repeat_interleave(count)
         right = torch.arange(count).repeat(len(taken))
-        pairs = {
-            name: pick(entry, (left if name in first else right).to(entry.tokens.device))
-            for name, entry in embedded.items()
-        }
+        pairs = {name: entry.pick(left if name in first else right) for name, entry in embedded.items()}
         for target, logits in logits_of(model, pairs, precision).items():
             parts.setdefault(target, []).append(logits.unflatten(0, (len(taken), count)))
     return {target: torch.cat(pieces) for target, pieces in parts.items()}
@@ -144,7 +141,7 @@ def _compare(
     known = head.known(target) if weights is None else head.known(target) & (weights > 0)
     if not known.any():
         return None
-    device = next(head.parameters()).device
+    device = head.device
     statistics = []
     for logits in logits_of_both:
         answer = head.answer(logits.to(device)).cpu()[known]

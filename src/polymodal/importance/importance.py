@@ -21,7 +21,7 @@ from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estim
 from polymodal.importance.shapley import Game, make_game
 from polymodal.importance.subsets import embed_rows, logits_of
 from polymodal.models.heads import Head
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 from polymodal.tasks import score_of
 from polymodal.utils.records import OPTIONAL, Record
 
@@ -174,7 +174,7 @@ class Trials:
         """Add the logits of one trial of the batch."""
         if trial == self.full:
             self._logits.append(logits[self._mask])
-        self.add_answer(trial, self.head.answer(logits.to(_device(self.head))).cpu())
+        self.add_answer(trial, self.head.answer(logits.to(self.head.device)).cpu())
 
     def add_answer(self, trial: Any, answer: Tensor) -> None:
         """Add predictions of one trial, ``(batch, classes)`` or ``(batch,)``."""
@@ -228,7 +228,7 @@ class Trials:
 
 
 def try_inputs(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     *,
     metrics: Mapping[str, str] | None = None,
@@ -362,7 +362,3 @@ def present_shares(rows: RowDataset) -> dict[str, float]:
         empty = [reader.is_empty(cell) for cell in rows.table.values(name).to_pylist()] if there else [True]
         shares[name] = 1 - float(np.mean(empty))
     return shares
-
-
-def _device(head: Head) -> torch.device:
-    return next(head.parameters()).device

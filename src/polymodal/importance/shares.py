@@ -11,8 +11,8 @@ import torch
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.importance.shapley import Game, make_game
-from polymodal.importance.subsets import EmbeddedRows, embed_rows, logits_of, pick
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.importance.subsets import EmbeddedRows, embed_rows, logits_of
+from polymodal.models.predictor import Predictor
 from polymodal.utils.records import Record
 
 BATCH = 64
@@ -72,7 +72,7 @@ class AnswerShares:
 
 
 def answer_shares(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     order: Sequence[int] | np.ndarray | None = None,
     *,
@@ -134,7 +134,7 @@ def _patterns(batch: EmbeddedRows) -> Iterator[tuple[torch.Tensor, list[str]]]:
 
 
 def _play(
-    model: PolymodalForPrediction,
+    model: Predictor,
     batch: EmbeddedRows,
     indices: torch.Tensor,
     game: Game,
@@ -144,9 +144,7 @@ def _play(
     """Shares by target of the rows ``indices`` ``(rows,)`` of a batch, which have the game's players."""
     answers: dict[str, list[np.ndarray]] = {name: [] for name in targets}
     for subset in game.subsets:
-        state = {
-            name: pick(entry, indices.to(entry.tokens.device)) for name, entry in batch.having(subset).items()
-        }
+        state = {name: entry.pick(indices) for name, entry in batch.having(subset).items()}
         logits = logits_of(model, state, precision)
         for name in targets:
             answer = model.head(name).answer(logits[name].to(model.device)).cpu().double()

@@ -11,13 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
-from polymodal.models.embedding import choose, pick
 from polymodal.models.inference import move
-from polymodal.models.modeling import PolymodalForPrediction
-from polymodal.models.outputs import EmbeddedInput
+from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.utils.device import computing_in
 
-Embedded = Mapping[str, EmbeddedInput]
+Embedded = Mapping[str, EmbeddedCells]
 
 
 @dataclass
@@ -38,30 +36,30 @@ class EmbeddedRows:
     targets: dict[str, Tensor]
     unread: Tensor
 
-    def having(self, subset: frozenset[str]) -> dict[str, EmbeddedInput]:
+    def having(self, subset: frozenset[str]) -> dict[str, EmbeddedCells]:
         """The rows with only the inputs in ``subset``, as far as they have them."""
         return {
             name: entry if name in subset else self.missing[name] for name, entry in self.embedded.items()
         }
 
-    def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedInput]:
+    def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedCells]:
         """The rows without some cells: of each input in ``taken`` those where ``(rows,)`` is true."""
         return {
-            name: choose(taken[name], self.missing[name], entry) if name in taken else entry
+            name: entry.replaced(taken[name], self.missing[name]) if name in taken else entry
             for name, entry in self.embedded.items()
         }
 
-    def permuted(self, name: str, random: torch.Generator) -> dict[str, EmbeddedInput]:
+    def permuted(self, name: str, random: torch.Generator) -> dict[str, EmbeddedCells]:
         """The rows with one input permuted among those that have it."""
         entry = self.embedded[name]
         having = entry.present.cpu().nonzero().squeeze(1)
         order = torch.arange(len(entry.present))
         order[having] = having[torch.randperm(len(having), generator=random)]
-        return {**self.embedded, name: pick(entry, order.to(entry.tokens.device))}
+        return {**self.embedded, name: entry.pick(order)}
 
 
 def embed_rows(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     *,
     batch_size: int = 128,
@@ -75,17 +73,14 @@ def embed_rows(
     for batch in loader:
         with torch.inference_mode(), computing_in(model.device, precision):
             index = batch["index"].to(model.device)
-            embedded = model.model.embed(index, move(batch["inputs"], model.device))
-            missing = model.model.embed(index, {})
+            embedded = model.embed(index, move(batch["inputs"], model.device))
+            missing = model.embed(index, {})
         unread = torch.isin(batch["index"], torch.tensor(list(batch.get("problems", ())), dtype=torch.long))
         yield EmbeddedRows(batch["index"], embedded, missing, batch["targets"], unread)
 
 
 @torch.inference_mode()
-def logits_of(
-    model: PolymodalForPrediction, embedded: Embedded, precision: str = "fp32"
-) -> dict[str, Tensor]:
+def logits_of(model: Predictor, embedded: Embedded, precision: str = "fp32") -> dict[str, Tensor]:
     """The logits of every head for embedded rows, in main memory."""
     with computing_in(model.device, precision):
-        state = model.model.fusion(dict(embedded))
-        return {name: head(state).float().cpu() for name, head in model.named_heads()}
+        return {name: logits.float().cpu() for name, logits in model.predict_embedded(embedded).items()}

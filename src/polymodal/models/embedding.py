@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from polymodal.models.outputs import EmbeddedInput, TokenSequence
 
@@ -193,26 +192,3 @@ def fill_missing(empty: Tensor, entry: EmbeddedInput) -> EmbeddedInput:
     first = is_first & ~entry.present.unsqueeze(1)  # (rows, length)
     tokens = torch.where(first.unsqueeze(-1), empty.to(entry.tokens.dtype), entry.tokens)
     return EmbeddedInput(tokens, entry.mask | first, entry.present)
-
-
-def pick(entry: EmbeddedInput, rows: Tensor) -> EmbeddedInput:
-    """Select some rows of an input."""
-    return EmbeddedInput(entry.tokens[rows], entry.mask[rows], entry.present[rows])
-
-
-def choose(where: Tensor, first: EmbeddedInput, second: EmbeddedInput) -> EmbeddedInput:
-    """The rows of ``first`` where ``where`` ``(rows,)`` is true, else of ``second``; padded to one length."""
-    length = max(first.tokens.shape[1], second.tokens.shape[1])
-    (tokens, mask), (other, other_mask) = padded(first, length), padded(second, length)
-    where = where.to(tokens.device)
-    return EmbeddedInput(
-        torch.where(where[:, None, None], tokens, other),
-        torch.where(where[:, None], mask, other_mask),
-        torch.where(where, first.present, second.present),
-    )
-
-
-def padded(entry: EmbeddedInput, length: int) -> tuple[Tensor, Tensor]:
-    """An input's tokens and mask, padded to ``length``."""
-    behind = length - entry.tokens.shape[1]
-    return F.pad(entry.tokens, (0, 0, 0, behind)), F.pad(entry.mask, (0, behind))

@@ -18,8 +18,8 @@ from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.targets import TargetReader
 from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.metrics.metrics import evaluate
-from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
+from polymodal.models.predictor import Predictor
 from polymodal.utils.device import computing_in
 
 MOST_BYTES = 2**30
@@ -51,7 +51,7 @@ class Batch:
 
 
 def run_batches(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     batch_size: int,
     workers: int = 0,
@@ -100,9 +100,7 @@ def require_finite(output: PolymodalOutput, precision: str) -> None:
             )
 
 
-def run_model(
-    model: PolymodalForPrediction, batch: Mapping[str, Any], precision: str = "fp32"
-) -> PolymodalOutput:
+def run_model(model: Predictor, batch: Mapping[str, Any], precision: str = "fp32") -> PolymodalOutput:
     """The output of ``model`` for one of the processor's batches, in main memory."""
     with torch.inference_mode(), computing_in(model.device, precision):
         output = model(batch["index"].to(model.device), move(batch["inputs"], model.device))
@@ -118,7 +116,7 @@ def move(value: Any, device: torch.device | str) -> Any:
     return {key: move(entry, device) for key, entry in value.items()} if isinstance(value, Mapping) else value
 
 
-def answers(model: PolymodalForPrediction, batch: Batch) -> dict[str, Tensor]:
+def answers(model: Predictor, batch: Batch) -> dict[str, Tensor]:
     """The prediction of each head: probabilities ``(batch, classes)`` or numbers ``(batch,)``."""
     assert batch.output.logits is not None
     device = model.device
@@ -128,7 +126,7 @@ def answers(model: PolymodalForPrediction, batch: Batch) -> dict[str, Tensor]:
 
 
 def answer_frame(
-    model: PolymodalForPrediction,
+    model: Predictor,
     batch: Batch,
     probabilities: bool = False,
     targets: Mapping[str, TargetReader] | None = None,
@@ -162,9 +160,7 @@ def answer_frame(
     return pd.DataFrame(columns)
 
 
-def answer_types(
-    model: PolymodalForPrediction, targets: Mapping[str, TargetReader]
-) -> dict[str, pa.DataType]:
+def answer_types(model: Predictor, targets: Mapping[str, TargetReader]) -> dict[str, pa.DataType]:
     """The columns of :func:`answer_frame` whose first cells may not show their type, and this type."""
     types: dict[str, pa.DataType] = {}
     for name, head in model.named_heads():
@@ -175,7 +171,7 @@ def answer_types(
 class Measure:
     """Collects predictions and targets batch by batch, then computes every metric."""
 
-    def __init__(self, model: PolymodalForPrediction) -> None:
+    def __init__(self, model: Predictor) -> None:
         self.model = model
         self._answers: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
         self._targets: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}

@@ -227,6 +227,15 @@ class PolymodalForPrediction(PolymodalPreTrainedModel):
         """The head of ``target``."""
         return self.heads[self.config.head_names.index(target)]
 
+    def embed(self, index: Tensor, inputs: Inputs) -> dict[str, EmbeddedInput]:
+        """All steps before the fusion; see :meth:`PolymodalModel.embed`."""
+        return self.model.embed(index, inputs)
+
+    def predict_embedded(self, embedded: Mapping[str, EmbeddedInput]) -> dict[str, Tensor]:
+        """The logits of every head for embedded rows."""
+        state = self.model.fusion(dict(embedded))
+        return {name: head(state) for name, head in self.named_heads()}
+
     def forward(
         self,
         index: Tensor,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers.utils import ModelOutput
 
 
@@ -41,6 +43,27 @@ class EmbeddedInput:
     tokens: Tensor
     mask: Tensor
     present: Tensor
+
+    def pick(self, rows: Tensor) -> EmbeddedInput:
+        """Some rows ``(picked,)`` of the input."""
+        rows = rows.to(self.tokens.device)
+        return EmbeddedInput(self.tokens[rows], self.mask[rows], self.present[rows])
+
+    def replaced(self, where: Tensor, by: EmbeddedInput) -> EmbeddedInput:
+        """The rows of ``by`` where ``where`` ``(batch,)`` is true, else its own; padded to one length."""
+        length = max(self.tokens.shape[1], by.tokens.shape[1])
+        (tokens, mask), (other, other_mask) = by.padded(length), self.padded(length)
+        where = where.to(tokens.device)
+        return EmbeddedInput(
+            torch.where(where[:, None, None], tokens, other),
+            torch.where(where[:, None], mask, other_mask),
+            torch.where(where, by.present, self.present),
+        )
+
+    def padded(self, length: int) -> tuple[Tensor, Tensor]:
+        """Tokens and mask, padded to ``length``."""
+        behind = length - self.tokens.shape[1]
+        return F.pad(self.tokens, (0, 0, 0, behind)), F.pad(self.mask, (0, behind))
 
 
 @dataclass

@@ -29,7 +29,7 @@ from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.importance import Trials
 from polymodal.importance.subsets import Embedded, EmbeddedRows, logits_of
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 
 Answers = dict[str, Tensor]
 """Predictions by target, ``(batch, classes)`` or ``(batch,)``, in main memory."""
@@ -89,7 +89,7 @@ class BatchAnswers:
         precision: Of the forward pass, such as ``fp32``.
     """
 
-    def __init__(self, model: PolymodalForPrediction, batch: EmbeddedRows, precision: str) -> None:
+    def __init__(self, model: Predictor, batch: EmbeddedRows, precision: str) -> None:
         self.model, self.batch, self.precision = model, batch, precision
         self.names = model.config.input_names
         self.present = {name: batch.embedded[name].present.cpu() for name in self.names}

@@ -13,7 +13,7 @@ from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import BATCH, Trials
 from polymodal.importance.subsets import embed_rows
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 from polymodal.robustness.curves import (
     BatchAnswers,
     Curve,
@@ -94,7 +94,7 @@ class MissingFigures(Record):
 
 
 def missing_curves(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     scores: Mapping[str, Score],
     *,
@@ -132,7 +132,7 @@ def missing_curves(
 
 
 def _run(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     trials: Mapping[str, Trials],
     ranks: Mapping[str, np.ndarray],

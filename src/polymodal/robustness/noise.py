@@ -15,8 +15,7 @@ from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import Trials
 from polymodal.importance.subsets import EmbeddedRows, embed_rows
 from polymodal.models.inference import move
-from polymodal.models.modeling import PolymodalForPrediction
-from polymodal.models.outputs import EmbeddedInput
+from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.robustness.corruptions import LEVELS, CellReader, Corruption, corruptions_of, random_of
 from polymodal.robustness.curves import (
     BatchAnswers,
@@ -95,7 +94,7 @@ class NoiseFigures(Record):
 
 
 def noise_curves(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     scores: Mapping[str, Score],
     *,
@@ -146,7 +145,7 @@ def noise_curves(
 class _Worsening:
     """Embeds corrupted cells of one input of a batch."""
 
-    def __init__(self, model: PolymodalForPrediction, rows: RowDataset, seed: int, precision: str) -> None:
+    def __init__(self, model: Predictor, rows: RowDataset, seed: int, precision: str) -> None:
         self.model, self.rows, self.seed, self.precision = model, rows, seed, precision
         self.cells = {name: CellReader(reader) for name, reader in rows.processor.readers.items()}
         self.encoded = dict.fromkeys(self.cells, 0)
@@ -167,7 +166,7 @@ class _Worsening:
 
     def embed(
         self, batch: EmbeddedRows, name: str, decoded: Sequence[list[Any]], corruption: Corruption, level: int
-    ) -> EmbeddedInput:
+    ) -> EmbeddedCells:
         """One input, embedded at a level of a corruption."""
         index, processor = batch.index.tolist(), self.rows.processor
         worse = []
@@ -179,7 +178,7 @@ class _Worsening:
         inputs = processor.collate([{name: items} for items in kept])
         device = self.model.device
         with torch.inference_mode(), computing_in(device, self.precision):
-            return self.model.model.embed(batch.index.to(device), move(inputs, device))[name]
+            return self.model.embed(batch.index.to(device), move(inputs, device))[name]
 
 
 def _try_batch(

@@ -13,7 +13,7 @@ from polymodal.config import Declaration
 from polymodal.data.collator import RowDataset
 from polymodal.errors import Problem
 from polymodal.models.inference import run_batches
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 from polymodal.tasks import Tuning, task_of
 
 
@@ -34,7 +34,7 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate(
-    model: PolymodalForPrediction, rows: RowDataset, declaration: Declaration, batch_size: int = 128
+    model: Predictor, rows: RowDataset, declaration: Declaration, batch_size: int = 128
 ) -> Calibration:
     """Set the temperatures, thresholds and intervals that a declaration requests.
 
@@ -72,7 +72,7 @@ def calibrate(
 
 
 def _outputs(
-    model: PolymodalForPrediction, rows: RowDataset, names: Iterable[str], batch_size: int
+    model: Predictor, rows: RowDataset, names: Iterable[str], batch_size: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """By target the logits ``(rows, outputs)`` and the true values of all rows, in main memory."""
     pairs: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}

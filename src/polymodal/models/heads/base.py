@@ -72,6 +72,12 @@ class Head(nn.Module):
         return self
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are; a head without any is on the CPU."""
+        weight = next(iter([*self.parameters(), *self.buffers()]), None)
+        return torch.device("cpu") if weight is None else weight.device
+
+    @property
     def outputs(self) -> int:
         """Numbers a row that the head gives."""
         return 1

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from polymodal.errors import ConfigError
-from polymodal.models.embedding import choose, padded, pick
 from polymodal.models.objectives.base import OBJECTIVES, Loss, Objective, ObjectiveFacts, at_least_two
 from polymodal.models.objectives.batch_view import ObjectiveModel, View
 from polymodal.models.objectives.pairs import gathered, processes
@@ -91,8 +90,8 @@ class MatchingObjective(Objective):
         drawn = self._draw(embedded, self._near(model, embedded), view)
         other = dict(embedded)
         for index, name in enumerate(self.taking):
-            taken = pick(self._of_all(embedded[name]), drawn.partner)
-            other[name] = choose(drawn.exchanged == index, taken, embedded[name])
+            taken = self._of_all(embedded[name]).pick(drawn.partner)
+            other[name] = embedded[name].replaced(drawn.exchanged == index, taken)
         right = self.judge(view.state(model).pooled)[:, 0]
         wrong = self.judge(model.fusion(other).pooled)[:, 0]
         losses = (F.softplus(-right) + F.softplus(wrong)) / 2
@@ -144,7 +143,7 @@ class MatchingObjective(Objective):
             return entry
         length = torch.tensor(entry.tokens.shape[1], device=entry.tokens.device)
         dist.all_reduce(length, dist.ReduceOp.MAX)
-        tokens, mask = padded(entry, int(length))
+        tokens, mask = entry.padded(int(length))
         return EmbeddedInput(gathered(tokens), gathered(mask), gathered(entry.present))
 
     def settings(self) -> Settings:
