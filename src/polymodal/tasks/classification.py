@@ -15,7 +15,7 @@ from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, class_threshold
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.models.heads import Classifier, Head
 from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
-from polymodal.tasks.temperature import ProbabilityTask, class_logits, tune_temperature
+from polymodal.tasks.temperature import ProbabilityTask, tune_temperature
 from polymodal.utils.records import Record, key
 
 USUAL_METRIC = "macro_f1"
@@ -118,12 +118,6 @@ class Classification(ProbabilityTask):
     def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
         """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
         return class_card(head, target, output, shares)
-
-    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Probabilities, and logits up to what makes no difference."""
-        if not isinstance(head, Classifier):
-            return super().kept_answer(head, values)
-        return values, class_logits(head, values)
 
     def attributed(self, head: Head, logits: Tensor, output: int) -> Tensor:
         """The log-odds of the class, from the logits."""

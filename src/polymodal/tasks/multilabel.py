@@ -17,7 +17,7 @@ from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.models.heads import Head, MultilabelClassifier
 from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
 from polymodal.tasks.classification import class_names_of, precision_recall_f1
-from polymodal.tasks.temperature import TINY, ProbabilityTask, tune_temperature
+from polymodal.tasks.temperature import ProbabilityTask, tune_temperature
 from polymodal.utils.records import Record, key
 
 MOST_LABELS = 4
@@ -115,14 +115,6 @@ class Multilabel(ProbabilityTask):
             figures["shares"] = {name: -share for name, share in figures["shares"].items()}
         label = class_names_of(head)[output]
         return {"label": label, "truth": there, "answer": not there, "confidence": value, **figures}
-
-    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Probabilities, and logits up to what makes no difference."""
-        if not isinstance(head, MultilabelClassifier):
-            return super().kept_answer(head, values)
-        sure = values.double().clamp(TINY, 1)
-        odds = (sure / (1 - sure).clamp(min=2**-25)).log()
-        return values, (odds * head.temperature.cpu()).float()
 
     def explained(self, head: Head, answer: Tensor) -> tuple[list[int], str]:
         """The predicted labels, the surest first; the likeliest where none is."""

@@ -10,7 +10,7 @@ from polymodal.config import TargetConfig
 from polymodal.models.heads import Head, OrdinalClassifier
 from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
 from polymodal.tasks.classification import class_card, class_errors, worst_classes
-from polymodal.tasks.temperature import ProbabilityTask, class_logits, tune_temperature
+from polymodal.tasks.temperature import ProbabilityTask, tune_temperature
 
 
 @TASKS.register("ordinal")
@@ -46,9 +46,3 @@ class Ordinal(ProbabilityTask):
     def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
         """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
         return class_card(head, target, output, shares)
-
-    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Probabilities, and logits up to what makes no difference."""
-        if not isinstance(head, OrdinalClassifier):
-            return super().kept_answer(head, values)
-        return values, class_logits(head, values)

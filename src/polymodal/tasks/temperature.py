@@ -13,8 +13,6 @@ from polymodal.evaluation.metrics import calibration
 from polymodal.models.heads import Head
 from polymodal.tasks.base import Answered, Task, Tuned, Tuning
 
-TINY = 1e-30
-"""Probabilities are kept in single precision, where less is zero."""
 SHOWN = ("nll", "ece", "brier")
 """Figures of the probabilities that are recorded before and after the temperature."""
 
@@ -28,15 +26,18 @@ class Tempered(Protocol):
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)``."""
 
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """See :meth:`Head.as_logits`."""
+
 
 def probability_columns(head: Tempered, name: str) -> list[str]:
     """The columns of ``predictions.parquet`` that hold the probability of each class."""
     return [f"{name}_probability_{entry}" for entry in head.classes]
 
 
-def class_logits(head: Tempered, probabilities: Tensor) -> Tensor:
+def kept_logits(head: Tempered, probabilities: Tensor) -> Tensor:
     """Logits of ``probabilities`` ``(rows, classes)``, up to what makes no difference."""
-    return (probabilities.double().clamp(TINY, 1).log() * head.temperature.cpu()).float()
+    return (head.as_logits(probabilities.double()) * head.temperature.cpu()).float()
 
 
 @torch.no_grad()
@@ -111,3 +112,9 @@ class ProbabilityTask(Task):
         if isinstance(head, self.head_class):
             return probability_columns(head, name)
         return super().kept_columns(head, name)
+
+    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Probabilities, and logits up to what makes no difference."""
+        if isinstance(head, self.head_class):
+            return values, kept_logits(head, values)
+        return super().kept_answer(head, values)

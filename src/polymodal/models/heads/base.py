@@ -116,6 +116,16 @@ class Head(nn.Module):
         """The prediction: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")
 
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """Logits ``(batch, outputs)`` whose :meth:`answer`, not calibrated, is ``answer``; the inverse of it.
+
+        A head without this is not blended with other models.
+
+        Args:
+            answer: As :meth:`answer` returns it; of any floating-point type, which the logits have too.
+        """
+        raise TypeError(f"{type(self).__name__} has no inverse of its answer")
+
     def decide(self, answer: Tensor) -> dict[str, Tensor]:
         """What follows from an answer, by the names under which the task's metrics take it; maybe nothing."""
         return {}
@@ -169,6 +179,15 @@ def build_head(settings: dict[str, Any]) -> Head:
     """The head that ``{"task": …, **head.settings()}`` describes, with fresh weights."""
     settings = dict(settings)
     return HEADS[settings.pop("task")](**settings)
+
+
+TINY = 1e-30
+"""Probabilities are kept in single precision, where less is zero."""
+
+
+def class_logits(probabilities: Tensor) -> Tensor:
+    """Logits of ``probabilities`` ``(rows, classes)`` of one class each, up to what makes no difference."""
+    return probabilities.clamp(TINY, 1).log()
 
 
 def class_names(classes: int | Any) -> list[str]:

@@ -18,6 +18,7 @@ from polymodal.models.heads.base import (
     IGNORED,
     Head,
     check_thresholds,
+    class_logits,
     class_names,
     divisor,
     per_class,
@@ -98,6 +99,10 @@ class Classifier(Head):
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""
         return (logits.float() / self.temperature).softmax(dim=-1)
+
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """See :class:`Head`."""
+        return class_logits(answer)
 
     def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
         """See :class:`Head`."""

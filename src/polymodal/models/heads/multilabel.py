@@ -15,6 +15,7 @@ from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
 from polymodal.models.heads.base import (
     HEADS,
+    TINY,
     Head,
     check_thresholds,
     class_names,
@@ -93,6 +94,11 @@ class MultilabelClassifier(Head):
     def answer(self, logits: Tensor) -> Tensor:
         """Each class's own probability, ``(batch, classes)``, after the calibration temperature."""
         return (logits.float() / self.temperature).sigmoid()
+
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """See :class:`Head`; the log-odds."""
+        sure = answer.clamp(TINY, 1)
+        return (sure / (1 - sure).clamp(min=2**-25)).log()
 
     def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
         """See :class:`Head`."""

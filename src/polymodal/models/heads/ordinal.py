@@ -18,6 +18,7 @@ from polymodal.models.heads.base import (
     HEADS,
     IGNORED,
     Head,
+    class_logits,
     class_names,
     divisor,
     probability_columns,
@@ -108,6 +109,10 @@ class OrdinalClassifier(Head):
     def answer(self, logits: Tensor) -> Tensor:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""
         return (logits.float() / self.temperature).softmax(dim=-1)
+
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """See :class:`Head`."""
+        return class_logits(answer)
 
     def decide(self, answer: Tensor) -> dict[str, Tensor]:
         """``predicted`` ``(batch,)``: the median class, which has the smallest expected distance in ranks."""

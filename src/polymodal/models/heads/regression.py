@@ -79,6 +79,10 @@ class Regressor(Head):
         value = logits.float().squeeze(-1) * self.deviation + self.mean
         return value.clamp(max=LARGEST_LOG).expm1().clamp(min=0) if self.transform == "log" else value
 
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """See :class:`Head`; ``(batch, 1)`` standardized numbers."""
+        return ((self._transformed(answer) - self.mean) / self.deviation).unsqueeze(-1)
+
     def residuals(self, answer: Tensor, target: Tensor) -> Tensor:
         """How far off each answer ``(rows,)`` is after ``transform``; what is below zero is never reached."""
         residuals = (self._transformed(answer.double()) - self._transformed(target.double())).abs()
