@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,22 +100,15 @@ class PolymodalProcessor(ProcessorMixin):
         if reader.is_empty(cell):
             return None
         if split_items(cell, reader.modality) is None:
-            return self._read_item(reader, cell, root, cache)
+            return reader.read_cached(cell, root, cache)
         check_count(cell, reader.modality, reader.items)
         kept = []
         for index, item in each_item(cell, reader.modality):
             try:
-                kept.append(self._read_item(reader, item, root, cache))
+                kept.append(reader.read_cached(item, root, cache))
             except MediaError as error:
                 raise of_item(error, index) from error
         return kept or None
-
-    @staticmethod
-    def _read_item(reader: Reader, cell: Any, root: Root, cache: ReadCache | None) -> Any:
-        key = reader.key(cell, root) if cache is not None else None
-        if key is None or cache is None:
-            return reader.read(cell, root)
-        return cache.get(key, partial(reader.read, cell, root), partial(reader.digest, cell, root))
 
     def __call__(
         self,

@@ -119,7 +119,7 @@ class ConversationProcessor(PolymodalProcessor):
         Raises:
             MediaError: If it cannot be read.
         """
-        return self._read_item(self.readers[media.input], media.cell, root, cache)
+        return self.readers[media.input].read_cached(media.cell, root, cache)
 
     def length_of(self, name: str, kept: Any) -> int:
         """Number of embeddings of an item, from the reader's array."""

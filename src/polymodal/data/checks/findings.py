@@ -131,8 +131,8 @@ def inspect_table(
                 unseen[name] = result
         else:
             empty[name] = _empty_cells(values, reader)
-        if isinstance(reader, NumberReader):
-            written[name] = otherwise_written(values, reader.written, reader.edges)
+        if isinstance(reader.main, NumberReader):
+            written[name] = otherwise_written(values, reader.main.written, reader.main.edges)
     return Findings(
         table=table.name, rows=len(table), absent={n: _nearest(n, spare) for n in readers if n not in there},
         empty={name: count for name, count in empty.items() if count}, unseen=unseen,

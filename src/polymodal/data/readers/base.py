@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,7 +19,7 @@ import numpy as np
 
 from polymodal.config import MODALITIES, MOST_ITEMS, READ_MODALITIES, InputConfig
 from polymodal.data import media
-from polymodal.data.cache.memory import cell_key, digest
+from polymodal.data.cache.memory import ReadCache, cell_key, digest
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.content import Claim, Content, KeptLength, SizeFinding
 from polymodal.data.readers.saved_settings import check_settings
@@ -220,6 +220,18 @@ class Reader:
             MediaError: If the cell does not hold what the modality needs.
         """
         raise TypeError(f"{type(self).__name__} has no read of its own")
+
+    def read_cached(self, cell: Any, root: Root, cache: ReadCache | None) -> Any:
+        """What :meth:`read` returns, looked up in ``cache`` first and kept there."""
+        key = self.key(cell, root) if cache is not None else None
+        if key is None or cache is None:
+            return self.read(cell, root)
+        return cache.get(key, partial(self.read, cell, root), partial(self.digest, cell, root))
+
+    @property
+    def main(self) -> Reader:
+        """The reader itself; of one that joins several readers, the first of them."""
+        return self
 
     def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Tensors of several items, by the names the encoder's ``forward`` takes."""

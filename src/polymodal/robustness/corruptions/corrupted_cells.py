@@ -34,7 +34,7 @@ class CellReader:
     def __init__(self, reader: Reader) -> None:
         self.frozen = reader if isinstance(reader, FrozenReader) else None
         self.reader = reader.reader if isinstance(reader, FrozenReader) else reader
-        self.cells = CORRUPTIONS.get(self.reader.modality, CellCorruptions)(self.reader)
+        self.cells = CORRUPTIONS.get(self.reader.modality, CellCorruptions)(self.reader.main)
 
     def decode(self, cell: Any, root: Root) -> list[Any]:
         """The decoded items of a cell; see :class:`CellCorruptions` of its modality.

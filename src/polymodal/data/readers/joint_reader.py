@@ -1,0 +1,101 @@
+"""One input that several models read, each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from polymodal.data.cache.memory import ReadCache, digest
+from polymodal.data.media.path_access import Root
+from polymodal.data.readers.base import Reader
+
+
+class KeptReader(Reader):
+    """A reader whose batches hold what it kept of the cells, for models that compute features themselves.
+
+    Args:
+        reader: Reads the cells.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.modality, self.holds, self.items = reader.modality, reader.holds, reader.items  # type: ignore[misc]
+
+    def read(self, cell: Any, root: Root) -> Any:
+        """See :class:`Reader`."""
+        return self.reader.read(cell, root)
+
+    def collate(self, items: Sequence[Any]) -> dict[str, Any]:
+        """``kept``: the items themselves."""
+        return {"kept": list(items)}
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """See :class:`Reader`."""
+        return self.reader.fingerprint
+
+    def content(self, cell: Any, root: Root) -> bytes:
+        """See :class:`Reader`."""
+        return self.reader.content(cell, root)
+
+    def is_empty(self, cell: Any) -> bool:  # type: ignore[override]
+        """See :class:`Reader`."""
+        return self.reader.is_empty(cell)
+
+
+class JointReader(Reader):
+    """Reads a cell once for each of several models.
+
+    Args:
+        parts: By model its reader; the first one describes the input: its modality, what is empty, its names.
+    """
+
+    cached = False  # the parts are
+
+    def __init__(self, parts: Mapping[str, Reader]) -> None:
+        self.parts = dict(parts)
+        first = self.main
+        self.modality, self.holds, self.items = first.modality, first.holds, first.items  # type: ignore[misc]
+        self.vocabulary = first.vocabulary
+
+    @property
+    def main(self) -> Reader:
+        """The first of the readers."""
+        return next(iter(self.parts.values())).main
+
+    def read(self, cell: Any, root: Root) -> tuple[Any, ...]:
+        """What each reader keeps of the cell, in their order."""
+        return self.read_cached(cell, root, None)
+
+    def read_cached(self, cell: Any, root: Root, cache: ReadCache | None) -> tuple[Any, ...]:
+        """The same, each reader's result kept in ``cache``."""
+        return tuple(part.read_cached(cell, root, cache) for part in self.parts.values())
+
+    def collate(self, items: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+        """By model what its reader makes of the items."""
+        columns = zip(*items, strict=True)
+        return {
+            name: part.collate(kept) for (name, part), kept in zip(self.parts.items(), columns, strict=True)
+        }
+
+    def content(self, cell: Any, root: Root) -> bytes:
+        """See :class:`Reader`."""
+        return self.main.content(cell, root)
+
+    def unknown_names(self, cell: Any) -> list[str]:
+        """See :class:`Reader`."""
+        return self.main.unknown_names(cell)
+
+    def settings(self) -> dict[str, Any]:
+        """Those of the first reader: what a batch needs of memory follows from them."""
+        return self.main.settings()
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """See :class:`Reader`."""
+        return digest(b"joint", *(part.fingerprint for part in self.parts.values()))
+
+    def is_empty(self, cell: Any) -> bool:  # type: ignore[override]
+        """See :class:`Reader`."""
+        return self.main.is_empty(cell)
