@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
+from polymodal.config.parsing import declares, load_yaml
+from polymodal.training.output_folder import check_folder
 from tests.support.command import polymodal
 
 DATA = Path(__file__).parent / "data"
@@ -55,3 +57,20 @@ def test_the_kept_files_are_small_and_name_no_machine(name: str) -> None:
     assert sum(path.stat().st_size for path in files) < 300_000
     for path in files:
         assert b"/tmp/" not in path.read_bytes() and b"/home/" not in path.read_bytes(), path
+
+
+def test_a_later_version_knows_the_declaration_of_an_old_run_again(old: Path) -> None:
+    text = (old / "run" / "run.yaml").read_text(encoding="utf-8")
+    declaration = load_yaml(old / "run" / "run.yaml")
+    assert declares(text, declaration)  # it may have settings that the file lacks
+    assert not declares(text.replace("seed: 3", "seed: 4"), declaration)
+    assert not declares("- no declaration", declaration)
+    assert not declares("inputs: [", declaration)
+
+
+def test_an_old_run_may_be_resumed(old: Path) -> None:
+    folder = old / "run"
+    declaration = load_yaml(folder / "run.yaml")
+    check_folder(folder, declaration, resume=True, overwrite=False)
+    with pytest.raises(pm.PolymodalError, match="declares something else"):
+        check_folder(folder, load_yaml(folder / "run.yaml", ["train.seed=9"]), resume=True, overwrite=False)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import yaml
 from pydantic import ValidationError
 
 from polymodal.config import Declaration, Section
@@ -57,6 +58,21 @@ def load_yaml(path: str | Path, settings: Sequence[str] = ()) -> Declaration:
     values, lines = read_yaml(path)
     apply_settings(values, settings)
     return parse(values, source=str(path), lines=lines)
+
+
+def declares(text: str, declaration: Declaration) -> bool:
+    """Whether a ``run.yaml`` declares the same, its comments and the settings that it lacks left aside.
+
+    Args:
+        text: Of the file, maybe of an earlier version, which knew fewer settings.
+        declaration: With every default filled in.
+    """
+    try:
+        values = yaml.safe_load(text)
+        written = parse(values) if isinstance(values, dict) else None
+    except (ConfigError, yaml.YAMLError):
+        return False
+    return written is not None and written.to_yaml() == declaration.to_yaml()
 
 
 def _causes(errors: list[Any]) -> list[Any]:

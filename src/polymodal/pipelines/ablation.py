@@ -17,6 +17,7 @@ from scipy.stats import kendalltau
 
 from polymodal.artifact.run_folder import trained_threads
 from polymodal.config import Declaration
+from polymodal.config.parsing import declares
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.collator import RowDataset
 from polymodal.errors import RunError
@@ -28,7 +29,7 @@ from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import require_own_tables
 from polymodal.training.fingerprint import has_changed
 from polymodal.training.opening import open_prediction_job
-from polymodal.training.output_folder import declared, has_begun, read_results
+from polymodal.training.output_folder import has_begun, read_results
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.request import FitRequest
 from polymodal.utils.hub import literal_names
@@ -167,8 +168,7 @@ def _goes_on(folder: Path, jobs: Mapping[str, PredictionJob]) -> bool:
     """Whether the fits in ``folder`` are of these declarations, so that they can be resumed."""
     begun = {name: folder / name / "run.yaml" for name in jobs if has_begun(folder / name)}
     return bool(begun) and all(
-        path.exists()
-        and declared(path.read_text(encoding="utf-8")) == declared(jobs[name].declaration.to_yaml())
+        path.exists() and declares(path.read_text(encoding="utf-8"), jobs[name].declaration)
         for name, path in begun.items()
     )
 

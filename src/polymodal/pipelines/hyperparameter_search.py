@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polymodal.config.parsing import declares
 from polymodal.errors import RunError
 from polymodal.pipelines.multi_fit import write_aside
 from polymodal.pipelines.prediction_fit import PredictionFit
@@ -144,8 +145,8 @@ def check_search(folder: Path, job: PredictionJob, *, resume: bool, overwrite: b
             raise RunError(f"{folder}: holds a search already. {fix}")
     elif has_search:
         with quiet_optuna():
-            declared = read_study(folder / JOURNAL).user_attrs[DECLARATION]
-        if declared != job.declaration.to_yaml():
+            text = read_study(folder / JOURNAL).user_attrs[DECLARATION]
+        if not declares(text, job.declaration):
             reason = "its search is of another declaration"
             raise RunError(f"{folder}: {reason}; resume with the same table and settings")
     elif not ((folder / RESULT).exists() and is_finished(folder)):

@@ -9,6 +9,7 @@ from typing import Any
 from polymodal.artifact.integrity import CHECKSUMS
 from polymodal.artifact.run_folder import FILES
 from polymodal.config import Declaration
+from polymodal.config.parsing import declares
 from polymodal.errors import RunError
 from polymodal.training.loop.checkpoints import checkpoints
 from polymodal.training.recorded_metrics import check_recorded
@@ -107,17 +108,12 @@ def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwr
         if not written.exists():
             fix = "Put it back, or begin anew with --overwrite"
             raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {fix}")
-        if declared(written.read_text(encoding="utf-8")) != declared(declaration.to_yaml()):
+        if not declares(written.read_text(encoding="utf-8"), declaration):
             reason = "its run.yaml declares something else"
             raise RunError(f"{folder}: {reason}; resume with the same table and settings")
     elif not overwrite:
         fix = "Give another folder with -o, or --overwrite, or --resume"
         raise RunError(f"{folder}: holds a run already. {fix}")
-
-
-def declared(text: str) -> str:
-    """A declaration's text without its comments."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> bool:
