@@ -336,6 +336,12 @@ def test_python_updates_and_deletes(indexed):
     assert not {1, 2} & set(opened.search(text="x", k=50)["row"])
 
 
+def test_python_indexes_into_a_folder_by_keyword(indexed):
+    run, table = pm.load(indexed / "run"), indexed / "houses.csv"
+    done = pm.api.index_to(run, table, output=str(indexed / "index"))
+    assert (done.rows, done.kept) == (40, 40)
+
+
 def test_previews_are_small(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (900, 600, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")

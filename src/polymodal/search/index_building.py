@@ -83,19 +83,19 @@ class Indexed:
 def index_table(
     run: PredictionRun,
     source: Any,
-    folder: Path,
+    output: str | Path,
     *,
     key: str | None = None,
     delete: bool = False,
     batch_size: int = 128,
     on_error: str = "refuse",
 ) -> Indexed:
-    """Put every row of a table into the index in ``folder``, which is made or brought up to date.
+    """Put every row of a table into the index in ``output``, which is made or brought up to date.
 
     Args:
         run: That computes the vectors.
         source: A table; see :func:`polymodal.data.tables.table.read_table`.
-        folder: Of the index.
+        output: Folder of the index.
         key: The column that identifies rows; by default what the index has, or the row numbers.
         delete: Remove rows that the table does not have.
         batch_size: Rows per batch.
@@ -106,6 +106,7 @@ def index_table(
         RunError: If the folder is no index, of another model, or written to by another process.
     """
     load_lancedb()
+    folder = Path(output)
     table = read_table(source).marking(run.processor.missing)
     manifest = _manifest(run, folder, table, key)
     keys = row_keys(table, manifest.key)
