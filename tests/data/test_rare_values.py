@@ -106,14 +106,17 @@ def test_cells_and_rows_are_left_out_on_demand(tmp_path):
 def test_what_is_generalised(tmp_path):
     numbers, texts = [*range(1, 31), 1e9], ["x y"] * 30 + ["x Z"]
     columns = {"n": numbers, "c": ["a"] * 30 + ["z"], "t": texts, "k": ["u"] * 29 + ["v"] * 2}
+    columns["d"] = [f"2024-01-{day:02d}" for day in range(1, 31)] + ["1931-03-07"]
     table = read_table(pd.DataFrame(columns))
-    modalities = {"n": "number", "c": "category", "t": "text"}
+    modalities = {"n": "number", "c": "category", "t": "text", "d": "date"}
     inputs = {name: InputConfig(modality=modality) for name, modality in modalities.items()}
     splits = {"train": table, "test": table.select([30])}
     made = generalise(splits, inputs, {"k": TargetConfig(task="classification")}, 10)
-    train = {name: made["train"].values(name).to_pylist() for name in "nctk"}
+    train = {name: made["train"].values(name).to_pylist() for name in "nctkd"}
     assert (min(train["n"]), max(train["n"])) == (5.5, pytest.approx((sum(range(22, 31)) + 1e9) / 10))
     assert train["c"] == ["a"] * 30 + [None] and train["t"] == ["x y"] * 30 + ["x"]
+    days = sorted(day.date().isoformat() for day in train["d"])
+    assert (days[0], days[-1]) == ("2014-09-23", "2024-01-25")
     assert train["k"] == ["u"] * 29 + [None] * 2
     assert made["test"].values("k").to_pylist() == [None] and made["test"].values("t").to_pylist() == ["x Z"]
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +21,7 @@ from polymodal.data.tables.table import Table
 from polymodal.data.targets import TARGETS, TargetReader
 from polymodal.data.values.column_values import as_label, as_labels, parse_numbers
 from polymodal.data.values.labels import frequent
+from polymodal.data.values.numbers import bounded
 
 PIECES = re.compile(r"\w+|[^\w\s]+")
 """Words of a text, and runs of other marks."""
@@ -35,10 +35,10 @@ def generalise(
 ) -> dict[str, Table]:
     """The splits without values that fewer than ``rows`` training rows hold.
 
-    Rare categories, classes and labels are empty, rare words are left out of texts, and numbers lie between
-    the mean of the ``rows`` lowest and that of the ``rows`` highest. Inputs change in training rows alone,
-    where something is learned of them; classes and labels change everywhere, since no row could be judged by
-    one that is not known.
+    Rare categories, classes and labels are empty, rare words are left out of texts, and numbers and dates lie
+    between the mean of the ``rows`` lowest and that of the ``rows`` highest. Inputs change in training rows
+    alone, where something is learned of them; classes and labels change everywhere, since no row could be
+    judged by one that is not known.
     """
     train = splits["train"]
     changed = {name: _input(train, name, config, rows) for name, config in inputs.items()}
@@ -46,7 +46,7 @@ def generalise(
     readers = {name: TARGETS[config.family] for name, config in targets.items()}
     numbers = {name: config for name, config in targets.items() if readers[name].holds is Content.NUMBER}
     for name, config in numbers.items():
-        changed[name] = bounded(parse_numbers(train.values(name), config.format)[0], rows)
+        changed[name] = _bounded(train.values(name), config.format, rows)
     made = dict(splits) | {"train": train.adding(changed)}
     for name, config in targets.items():
         if readers[name].holds is Content.NUMBER:
@@ -67,7 +67,7 @@ def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.Chunke
         return None
     holds = content_of(config.modality)
     if holds is Content.NUMBER:
-        return bounded(parse_numbers(train.values(name), config.format)[0], rows)
+        return _bounded(train.values(name), config.format, rows)
     if holds is Content.CATEGORY:
         labels = as_labels(train.values(name))
         kept = frequent(([label] for label in labels), rows)
@@ -81,14 +81,10 @@ def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.Chunke
     return None
 
 
-def bounded(numbers: np.ndarray, rows: int) -> pa.ChunkedArray:
-    """``numbers`` ``(rows,)`` between the means of the ``rows`` lowest and highest; empty where too few."""
-    known = np.sort(numbers[np.isfinite(numbers)])
-    if len(known) < 2 * rows:
-        return _array([None] * len(numbers), pa.float64())
-    low, high = float(known[:rows].mean()), float(known[-rows:].mean())
-    cells = np.clip(numbers, low, high)
-    return pa.chunked_array([pa.array(cells, pa.float64(), from_pandas=True)])
+def _bounded(values: pa.ChunkedArray, written: str | None, rows: int) -> pa.ChunkedArray:
+    """The numbers of a column, limited by :func:`polymodal.data.values.numbers.bounded`."""
+    numbers = bounded(parse_numbers(values, written)[0], rows)
+    return pa.chunked_array([pa.array(numbers, pa.float64(), from_pandas=True)])
 
 
 def _labels(reader: type[TargetReader], values: pa.ChunkedArray, config: TargetConfig) -> list[list[str]]:

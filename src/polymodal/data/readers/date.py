@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
@@ -13,7 +14,7 @@ from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.values.column_values import EMPTY_NUMBERS
 from polymodal.data.values.dates import DAY, check_date_format, parse_dates, read_date, show_date
-from polymodal.data.values.numbers import mean_and_deviation
+from polymodal.data.values.numbers import bounded, mean_and_deviation
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
@@ -92,6 +93,21 @@ class DateReader(Reader):
         scales = [mean_and_deviation(column) for column in calendar_numbers(known, clock).T]
         mean, deviation = zip(*scales, strict=True)
         return cls(mean=mean, deviation=deviation, clock=clock, written=written)
+
+    @classmethod
+    def without_rare(cls, values: pa.ChunkedArray, config: InputConfig, rows: int) -> pa.ChunkedArray:
+        """See :class:`Reader`: moments between the means of the ``rows`` earliest and of the ``rows`` latest.
+
+        They are whole days where fewer than ``rows`` rows have a time of day.
+        """
+        seconds = parse_dates(values, config.format)[0]
+        timed = np.count_nonzero(seconds[~np.isnan(seconds)] % DAY) >= rows
+        step = 1.0 if timed else DAY
+        limited = np.floor(bounded(seconds, rows) / step) * step
+        moments = np.full(len(limited), np.datetime64("NaT", "s"))
+        known = ~np.isnan(limited)
+        moments[known] = limited[known].astype(np.int64).astype("datetime64[s]")
+        return pa.chunked_array([pa.array(moments, pa.timestamp("s"))])
 
     @classmethod
     def check_settings(cls, settings: dict[str, Any]) -> None:

@@ -28,6 +28,14 @@ def mean_and_deviation(known: np.ndarray, weights: np.ndarray | None = None) -> 
     return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
 
 
+def bounded(numbers: np.ndarray, rows: int) -> np.ndarray:
+    """``numbers`` ``(rows,)`` limited to the means of the ``rows`` lowest and highest; NaN for too few."""
+    known = np.sort(numbers[np.isfinite(numbers)])
+    if len(known) < 2 * rows:
+        return np.full(len(numbers), np.nan)
+    return np.clip(numbers, known[:rows].mean(), known[-rows:].mean())
+
+
 def held_edges(known: np.ndarray, bins: int, rows: int) -> np.ndarray:
     """Edges of quantile bins, each the mean of ``rows`` neighbouring numbers of ``known`` ``(rows,)``."""
     ordered = np.sort(known)
