@@ -39,14 +39,15 @@ OF_THE_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"
 
 
 def build_language_model(
-    config: LanguageModelConfig, tokenizer: PreTrainedTokenizerBase, vocabulary: int
+    config: LanguageModelConfig, tokenizer: PreTrainedTokenizerBase, vocabulary: int | None
 ) -> PreTrainedModel:
     """The language model of a declaration.
 
     Args:
         config: Its section of the declaration.
         tokenizer: Its tokenizer, with placeholders.
-        vocabulary: Size of its vocabulary without placeholders.
+        vocabulary: Size of the tokenizer's vocabulary without placeholders, which the checkpoint must cover;
+            None where the tokenizer is that of an earlier fit, which checked it and added tokens.
 
     Raises:
         ConfigError: If the checkpoint or adapter cannot be loaded or do not fit, a size is unknown, or the
@@ -56,7 +57,7 @@ def build_language_model(
         return _fresh(config, tokenizer)
     model = _read(config, config.checkpoint)
     rows: Any = model.get_input_embeddings().num_embeddings
-    if vocabulary > rows:
+    if vocabulary is not None and vocabulary > rows:
         reason = f"the language model '{config.checkpoint}' knows {rows} tokens, its tokenizer {vocabulary}"
         raise ConfigError(f"{reason}: they are of different models. Give the folder of both")
     if config.adapter:

@@ -19,7 +19,7 @@ from polymodal.utils.hub import load_pretrained
 def build_generation_model(
     declaration: Declaration,
     processor: ConversationProcessor,
-    vocabulary: int,
+    vocabulary: int | None,
     known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> PolymodalForConditionalGeneration:
     """Build the untrained model of a declaration.
@@ -27,7 +27,7 @@ def build_generation_model(
     Args:
         declaration: The complete declaration.
         processor: Its processor.
-        vocabulary: Size of the language model's vocabulary without placeholders.
+        vocabulary: See :func:`polymodal.models.language.base.build_language_model`.
         known: By input the settings of an encoder of a run, which is built again.
 
     Raises:

@@ -225,17 +225,21 @@ def row_reader(declaration: Declaration, generation: GenerationConfig) -> RowRea
 
 def _tokenizer(
     generation: GenerationConfig, stages: Sequence[Stage], begun: Start | None
-) -> tuple[PreTrainedTokenizerBase, int, list[str]]:
-    """The language model's tokenizer, ready for conversations; its tokens before; what was done to it."""
+) -> tuple[PreTrainedTokenizerBase, int | None, list[str]]:
+    """The language model's tokenizer, ready for conversations; its tokens before; what was done to it.
+
+    The tokens are None for the tokenizer of a run, which holds those that its fit added.
+    """
     checkpoint = generation.language_model.checkpoint
-    if begun and begun.speaks and isinstance(begun.processor, ConversationProcessor):
+    continues = begun is not None and begun.speaks
+    if begun and continues and isinstance(begun.processor, ConversationProcessor):
         tokenizer = copy.deepcopy(begun.processor.tokenizer)
     elif checkpoint:
         tokenizer = load_pretrained(AutoTokenizer, checkpoint)
     else:
         tokenizer = train_language_tokenizer(_texts(stages), generation.vocabulary)
     where = checkpoint or "the tokenizer of the data"
-    vocabulary = len(tokenizer)
+    vocabulary = None if continues else len(tokenizer)
     return tokenizer, vocabulary, check_tokenizer(tokenizer, generation.chat_template, where)
 
 

@@ -111,23 +111,24 @@ def take_over_words(
     }
     start.dropped = {name: "not in the prompt" for name in start.inputs if name not in read}
     own = start.declaration.generation
-    if own is None:
-        require_common(start, list(read), table)
-    elif _is_language_model(values["generation"].get("language_model"), own.language_model):
+    model = own and _language_model(values["generation"].get("language_model"), own.language_model)
+    if own and model == own.language_model:
         start.speaks = True
         values["generation"] = values["generation"] | {"language_model": own.language_model.model_dump()}
+    elif own is None or model is not None:
+        require_common(start, list(read), table)
     _refuse_unequal(start, read)
     values["inputs"] = read
 
 
-def _is_language_model(declared: Any, own: LanguageModelConfig) -> bool:
-    """Whether a declaration names no language model, or that of the run; a wrong one is refused by parse."""
+def _language_model(declared: Any, own: LanguageModelConfig) -> LanguageModelConfig | None:
+    """The declared language model, by default that of the run; None for a wrong one, which parse refuses."""
     if not declared:
-        return True
+        return own
     try:
-        return LanguageModelConfig.model_validate(declared) == own
+        return LanguageModelConfig.model_validate(declared)
     except ValidationError:
-        return False
+        return None
 
 
 def inherited(start: Start, name: str, declared: Any) -> Any:

@@ -230,5 +230,10 @@ def require_common(start: Start, names: Sequence[str], table: str) -> None:
     """
     if not set(names) & set(start.inputs):
         reads = ", ".join(f"'{name}'" for name in start.inputs)
-        reason = f"nothing to load from {start.folder}: it reads {reads}, and {table} gives none of these"
+        reason = f"nothing to load from {start.folder}: "
+        reason += (
+            f"it reads {reads}, and {table} gives none of these"
+            if reads
+            else "it has no encoder, and its language model is not the declared one"
+        )
         raise ConfigError(f"{reason}. Leave 'start' (--from) out")
