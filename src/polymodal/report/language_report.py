@@ -13,6 +13,7 @@ import pandas as pd
 
 from polymodal.config import ReportConfig
 from polymodal.data.chat.messages import USER
+from polymodal.data.chat.messages_reading import with_items
 from polymodal.data.tables.table import read_table
 from polymodal.error_analysis.subgroups import subgroups
 from polymodal.errors import DataError, Problem
@@ -117,7 +118,11 @@ def language_report(
     config = run.declaration.report.model_copy(
         update={name: value for name, value in given.items() if value not in (None, [])}
     )
-    rows = run.readable(table, run.declaration.data.on_error if source is None else "refuse")
+    if source is None:  # the rows that the fit skipped are skipped again
+        skipped = run.declaration.data.on_error
+        rows = run.readable(table, skipped, too_long=run.generation.too_long)
+    else:
+        rows = run.readable(table)
     subgroup_columns(rows.table, config.by, np.arange(0))  # refused before anything is answered
     _, frame = measure_split(run, rows, ablate=True)
     answers = Answers(run, rows, frame, config, seed)
@@ -161,7 +166,10 @@ def _target(answers: Answers, known: np.ndarray) -> dict[str, Any]:
     run, frame = answers.run, answers.frame.iloc[known]
     inputs = {name: entry.modality for name, entry in run.declaration.inputs.items()}
     group = answers.config.group or run.declaration.data.group
-    groups, grouped_by = row_groups(answers.rows.table, inputs, group)
+    table, column = answers.rows.table, answers.run.generation.messages
+    if column and not group:
+        table = with_items(table, column, inputs)
+    groups, grouped_by = row_groups(table, inputs, group)
     bootstrap = Bootstrap(groups[known], seed=answers.seed)
     names = list(chosen_metrics(run, frame))
     measured = _measured(frame, OUTPUT, names)

@@ -223,7 +223,12 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         return ConversationRows(table, reader, self.processor, reply=reply, column=self.generation.messages)
 
     def readable(
-        self, table: Table, on_error: str = "refuse", rejected: list[Problem] | None = None
+        self,
+        table: Table,
+        on_error: str = "refuse",
+        rejected: list[Problem] | None = None,
+        *,
+        too_long: str = "refuse",
     ) -> ConversationRows:
         """Read the prompts of ``table``; with ``skip`` only the rows that can be read.
 
@@ -231,6 +236,7 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             table: The rows.
             on_error: ``refuse`` or ``skip``.
             rejected: Problems of skipped rows are appended to it.
+            too_long: As ``generation.too_long``: ``leave_out`` also skips prompts that exceed the context.
 
         Raises:
             DataError: If a row cannot be read or fits no context, or a column is missing.
@@ -240,10 +246,12 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         rows = self.rows(table)
         problems = rows.prepare()
-        if self.context is not None:
-            problems += rows.longer_than(self.context - 1)  # at least one token of answer must fit
-        if problems and on_error != SKIP:
-            raise DataError(in_order(problems))
+        # At least one token of answer must fit.
+        longer = rows.longer_than(self.context - 1) if self.context is not None else []
+        refused = problems + longer * (too_long != "leave_out")
+        if refused and on_error != SKIP:
+            raise DataError(in_order(refused))
+        problems += longer
         if rejected is not None:
             rejected += in_order(problems)
         rows.leave_out(problems)
