@@ -1,5 +1,6 @@
 """Fits that end in words: what they learn from, how they are resumed, and what they leave alone."""
 
+import gc
 import json
 from unittest import mock
 
@@ -8,8 +9,11 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.models import PolymodalForConditionalGeneration
 from polymodal.pipelines import language_fit as fitting
+from polymodal.pipelines import multi_fit
 from polymodal.training.loop.language_trainer import LanguageTrainer
+from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import error, polymodal
 from tests.support.killing import weights
 from tests.support.tables import write_houses
@@ -94,3 +98,28 @@ def test_how_long_an_answer_may_be_follows_from_the_longest(houses, tmp_path):
     assert not rows.prepare()
     longest = max(int(row.encoded.learned.sum()) for row in rows.rows)
     assert longest < run.model.generation_config.max_new_tokens <= 1.5 * longest + 1
+
+
+def test_folds_count_the_rows_that_were_answered(houses, tmp_path, monkeypatch):
+    frame = pd.read_csv(houses / "houses.csv").assign(
+        photo=lambda f: f["photo"].where(f.index % 9 > 0, "no.png")
+    )
+    frame.to_csv(houses / "holes.csv", index=False)
+    settings = language(inputs__photo__size=16, data__on_error="skip")
+    made = pm.fit_folds(houses / "holes.csv", prompt="{photo} flat or house?", answer="{kind}", folds=2,
+                        output=tmp_path / "folds", settings=settings)  # fmt: skip
+    assert made.rows == len(pd.read_parquet(tmp_path / "folds/predictions.parquet")) == 26
+
+
+def test_the_models_of_finished_fits_are_freed(houses, tmp_path, monkeypatch):
+    def living():
+        gc.collect()
+        return sum(type(thing) is PolymodalForConditionalGeneration for thing in gc.get_objects())
+
+    before, after, summarize = living(), [], multi_fit.summarize
+    monkeypatch.setattr(multi_fit, "summarize", lambda *given: after.append(living()) or summarize(*given))
+    CHECKPOINTS["siglip"].save(tmp_path / "siglip")
+    settings = language(inputs__photo__encoder=tmp_path / "siglip", inputs__photo__freeze=True)
+    pm.fit_folds(houses / "houses.csv", prompt="{photo} flat or house?", answer="{kind}", seeds=2,
+                 output=tmp_path / "seeds", settings=settings)  # fmt: skip
+    assert after == [before, before]

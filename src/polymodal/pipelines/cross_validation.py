@@ -82,7 +82,7 @@ def cross_validate(request: FitRequest) -> Repeats:
             for path in (folder / SUMMARY, folder / "predictions.parquet"):
                 path.unlink(missing_ok=True)
         fits = fit_several(jobs, folder, varied="fit", resume=request.resume, quiet=quiet, warnings=warnings)
-        rows = len({row for job in jobs.values() for row in job.numbers["test"].tolist()})
+        rows = len({row for job in jobs.values() for row in job.tested.tolist()})
         used = list(dict.fromkeys(declaration.train.seed for declaration in varied.values()))
         result = Repeats(fits, spreads(fits), rows, folds, used)
         if folds:
@@ -149,7 +149,7 @@ def left_out(jobs: dict[str, AnyJob]) -> list[str]:
     marked = len(whole) - len(used)
     if marked:
         lines.append(f"{_count(marked)} marked test in '{column}', in no fold; data.split=null takes them in")
-    tested = np.unique(np.concatenate([other.numbers["test"] for other in jobs.values()]))
+    tested = np.unique(np.concatenate([other.tested for other in jobs.values()]))
     alone = np.setdiff1d(used, tested)
     if len(alone):
         reason = f"{_count(len(alone))} the only one of a class"

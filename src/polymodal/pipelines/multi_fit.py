@@ -190,6 +190,7 @@ def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> dict[str
         # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
         fresh = replace(job, notes=list(job.notes))
         steps_of(fresh, folder).complete(resume=goes_on, quiet=quiet)
+        fresh.release()  # rows and processor are those of the job too
     results = finished_results(folder)
     assert results is not None
     return results

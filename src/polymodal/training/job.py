@@ -70,6 +70,11 @@ class Job(ABC, Generic[P]):
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
 
+    @property
+    def tested(self) -> np.ndarray:
+        """The test rows that the run answers, by their number in the file, from 0."""
+        return self.numbers["test"]
+
     @abstractmethod
     def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
         """Read every cell once, and report problems; rows with problems are skipped if that is declared.

@@ -58,7 +58,7 @@ class LanguageJob(Job[ConversationProcessor]):
         columns: The splits with a column per input, also where the items are in messages.
         stages: Stages of training, in order.
         reader: Converts a row to be answered to a conversation.
-        vocabulary: Tokens of the tokenizer before placeholders were added.
+        vocabulary: Tokens of the tokenizer before placeholders were added; None for the tokenizer of a run.
         checker: See :func:`polymodal.training.language.language_check.check_language`.
         opener: Makes the job of another declaration of the same table.
         asked: By split, the rows that are answered after the training.
@@ -67,7 +67,7 @@ class LanguageJob(Job[ConversationProcessor]):
     columns: dict[str, Table]
     stages: list[Stage]
     reader: RowToConversation
-    vocabulary: int
+    vocabulary: int | None
     checker: Callable[[LanguageJob, bool], CheckReport]
     opener: Callable[[Declaration], LanguageJob]
     asked: dict[str, ConversationRows] = field(default_factory=dict)
@@ -84,6 +84,11 @@ class LanguageJob(Job[ConversationProcessor]):
         return self.declaration.generation
 
     @property
+    def tested(self) -> np.ndarray:
+        """See :meth:`polymodal.training.job.Job.tested`; skipped rows are removed by the check."""
+        return self.asked["test"].numbers if "test" in self.asked else self.numbers["test"]
+
+    @property
     def metric(self) -> str:
         """The validation metric that picks the best epoch of the last stage."""
         return metric_name(self.stages[-1].train.metric, {})
@@ -96,9 +101,11 @@ class LanguageJob(Job[ConversationProcessor]):
         return report
 
     def release(self) -> None:
-        """Free the model, which is built again from the seed."""
+        """Free the model, which is built again from the seed, and the frozen encoders that read the rows."""
         self.__dict__.pop("model", None)
         self.processor.count = None
+        for rows in self.all_rows():
+            rows.processor = self.processor
 
     def follow(self, rejected: list[Problem]) -> None:
         """See :meth:`polymodal.training.job.Job.follow`; the rows are read without being checked again.
