@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from polymodal.api import (
         check,
         compare,
+        encoders,
         export,
         fit,
         fit_folds,
@@ -80,8 +81,8 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 _HOMES = {
     "polymodal.api": (
-        "check", "compare", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "init", "load",
-        "pretrain",
+        "check", "compare", "encoders", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "init",
+        "load", "pretrain",
     ),
     "polymodal.run": ("LanguageRun", "Run"),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
@@ -124,7 +125,7 @@ __all__ = [
     "Task", "TASKS", "METRICS", "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective",
     "MatchingObjective", "Objective", "SigmoidObjective", "OBJECTIVES", "FusedState", "PolymodalOutput",
     "TokenSequence", "ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError",
-    "CategoriesEncoder", "DateEncoder",
+    "CategoriesEncoder", "DateEncoder", "encoders",
 ]  # fmt: skip
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from polymodal.pipelines.cross_validation import Repeats
     from polymodal.pipelines.multi_fit import Fits
     from polymodal.pipelines.pages import is_of_page
+    from polymodal.pretrained.finding import EncoderStatus, encoders
     from polymodal.report.number_text import MINUS, NAMES, SHARES, listed, number, points, span
     from polymodal.run import LanguageRun, Run
     from polymodal.run import load_run as load
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from polymodal.utils.atomic import require_folder
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
+    from polymodal.utils.hub_files import go_offline
     from polymodal.utils.records import JsonObject
     from polymodal.utils.unwritable import FULL, how_to_fix
     from polymodal.utils.version import __version__
@@ -100,6 +102,7 @@ _HOMES = {
     "polymodal.pipelines.cross_validation": "Repeats",
     "polymodal.pipelines.multi_fit": "Fits",
     "polymodal.pipelines.pages": "is_of_page",
+    "polymodal.pretrained.finding": "EncoderStatus encoders",
     "polymodal.report.number_text": "MINUS NAMES SHARES listed number points span",
     "polymodal.run": "LanguageRun Run load:load_run",
     "polymodal.runs.generation_metrics": "NONE",
@@ -111,6 +114,7 @@ _HOMES = {
     "polymodal.search.querying": "Asked",
     "polymodal.utils.atomic": "require_folder",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
+    "polymodal.utils.hub_files": "go_offline",
     "polymodal.utils.records": "JsonObject",
     "polymodal.utils.unwritable": "FULL how_to_fix",
     "polymodal.utils.version": "__version__",
@@ -122,17 +126,18 @@ _HOME_OF = {
     for name in names.split()
 }
 __all__ = [
-    "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "Explanation",
-    "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed", "InputWarning",
-    "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE", "PolymodalError",
-    "ReadingWarning", "Repeats", "ReportedElsewhere", "Run", "RunError", "SEEDS", "SHARES",
-    "STANDARD_OUTPUT", "Table", "Talk", "Terminated", "__version__", "brief", "check", "check_output",
-    "compare", "content_of", "count_rows", "default_folder", "default_output", "embed_to", "explain",
-    "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "how_to_fix", "index_to", "init",
-    "is_main_process", "is_of_page", "json_rows", "listed", "load", "measure", "number", "one_line",
-    "open_index", "parse_instead", "plain", "points", "predict_to", "pretrain", "raise_terminated",
-    "read_table", "require_folder", "run_demo", "span", "spoken_confidence", "spoken_share",
-    "stop_processes", "summary", "terminal_text", "trained_on", "use_threads", "write_explanations",
+    "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "EncoderStatus",
+    "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed",
+    "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
+    "PolymodalError", "ReadingWarning", "Repeats", "ReportedElsewhere", "Run", "RunError", "SEEDS",
+    "SHARES", "STANDARD_OUTPUT", "Table", "Talk", "Terminated", "__version__", "brief", "check",
+    "check_output", "compare", "content_of", "count_rows", "default_folder", "default_output", "embed_to",
+    "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "go_offline",
+    "how_to_fix", "index_to", "init", "is_main_process", "is_of_page", "json_rows", "listed", "load",
+    "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points", "predict_to",
+    "pretrain", "raise_terminated", "read_table", "require_folder", "run_demo", "span", "spoken_confidence",
+    "spoken_share", "stop_processes", "summary", "terminal_text", "trained_on", "use_threads",
+    "write_explanations",
 ]  # fmt: skip
 
 

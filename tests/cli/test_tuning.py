@@ -76,7 +76,14 @@ def test_adapters_learn_and_the_encoder_stays(folder):
     adapters = {n: v for n, v in run.model.named_parameters() if ".lora_B" in n}
     assert adapters and all(value.any() for value in adapters.values())
     written = yaml.safe_load((folder / "run/run.yaml").read_text())["inputs"]["note"]
-    assert written["lora"] == {"rank": 2, "alpha": 16.0, "dropout": 0.0, "targets": None, "dora": False}
+    assert written["lora"] == {
+        "rank": 2,
+        "alpha": 16.0,
+        "dropout": 0.0,
+        "targets": None,
+        "dora": False,
+        "last": None,
+    }
     assert not list((folder / "run").rglob("*.bin")) and not list((folder / "run").rglob("*.pt"))
     before = run.predict(folder / "houses.csv")
     pm.merge_lora(run.model)

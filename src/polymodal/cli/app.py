@@ -22,6 +22,7 @@ from polymodal.cli import (
     exporting,
     fitting,
     insight,
+    pretrained,
     pretraining,
     searching,
     using,
@@ -46,7 +47,7 @@ for command in (
     evaluating.evaluate, using.predict, using.embed,
     searching.index, searching.search, chatting.chat,
     insight.report, insight.explain, insight.compare,
-    exporting.export, using.cache,
+    exporting.export, pretrained.encoders, using.cache,
 ):  # fmt: skip
     app.command()(command)
 

@@ -14,6 +14,7 @@ from polymodal.cli.options import (
     Answer,
     Inputs,
     Json,
+    Offline,
     Prompt,
     SampleWeight,
     Settings,
@@ -26,6 +27,7 @@ from polymodal.cli.options import (
     split,
     with_settings,
 )
+from polymodal.cli.pretrained import forbid_downloads
 from polymodal.cli.reading import reads_table
 from polymodal.cli.show import console
 from polymodal.cli.skipped import OnErrorOption
@@ -42,10 +44,12 @@ def check(
     answer: Answer = None,
     on_error: OnErrorOption = None,
     weight: SampleWeight = None,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """What a fit would see and trip over; exit status 1 if it would not start."""
 
+    forbid_downloads(offline)
     require_templates(task, prompt, answer, source)
     settings = with_settings(settings, on_error, None, None, None, weight=weight)
     report = api.check(

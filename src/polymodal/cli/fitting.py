@@ -17,6 +17,7 @@ from polymodal.cli.options import (
     From,
     Inputs,
     Json,
+    Offline,
     Output,
     Overwrite,
     PrecisionOption,
@@ -36,6 +37,7 @@ from polymodal.cli.options import (
     split,
     with_settings,
 )
+from polymodal.cli.pretrained import forbid_downloads
 from polymodal.cli.reading import reads_table
 from polymodal.cli.show import console, print_remarks, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnErrorOption
@@ -87,10 +89,12 @@ def fit(
         str | None,
         typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
     ] = None,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
 
+    forbid_downloads(offline)
     several = _ways(folds=folds, seeds=seeds, fusions=fusions, search=search)
     options: dict[str, Any] = {
         "target": target, "inputs": split(inputs), "output": output,

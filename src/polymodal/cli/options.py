@@ -60,6 +60,7 @@ From = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Download nothing, as HF_HUB_OFFLINE=1 does.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 PrecisionOption = Annotated[

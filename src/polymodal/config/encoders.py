@@ -30,6 +30,10 @@ class EncoderConfig(Section):
         return dict(self.model_extra or {})
 
 
+AUTO = "auto"
+"""In place of an encoder's name: a recommended pretrained one; see ``polymodal.pretrained.choosing``."""
+
+
 class LoraSettings(Section):
     """Low-rank adapters (LoRA) beside the linear layers of a pretrained encoder."""
 
@@ -40,6 +44,7 @@ class LoraSettings(Section):
         None, min_length=1, description="Ends of the names of the layers, such as query; by default all."
     )
     dora: bool = Field(False, description="Learn length and direction of each weight's columns apart.")
+    last: int | None = Field(None, ge=1, description="Only in so many last layers; by default in all.")
 
 
 class ConnectorConfig(Section):

@@ -64,7 +64,9 @@ class InputConfig(Section):
     """A column the model reads."""
 
     modality: str
-    encoder: EncoderConfig | None = Field(None, description="A name, or {checkpoint: …} or {type: …, sizes}.")
+    encoder: EncoderConfig | None = Field(
+        None, description="A name, {checkpoint: …}, {type: …, sizes}, or auto."
+    )
     connector: ConnectorConfig | None = Field(
         None, description="From the encoder to a language model: mlp, or {type: resampler, …}."
     )

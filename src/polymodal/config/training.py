@@ -96,6 +96,10 @@ class TrainConfig(Section):
         ge=1,
         description="Rows that go through the encoders at once: objectives then compare larger batches.",
     )
+    encoders: Literal["scratch", "auto", "tuned"] = Field(
+        "scratch",
+        description="Of inputs without 'encoder': auto: a recommended pretrained, frozen; tuned: by LoRA.",
+    )
     augment: bool = Field(True, description="False: no augmentation, whatever the inputs' settings.")
     seed: int = Field(0, ge=0, description="seed")
     workers: int = Field(0, ge=0, description="dataloader_num_workers")

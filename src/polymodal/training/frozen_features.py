@@ -24,6 +24,8 @@ from polymodal.training.loop.arguments import training_device
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.progress import progress
 
+LINE_EVERY = 10.0
+"""Seconds between lines about the progress, where standard error is no terminal."""
 FEWEST_EPOCHS = 2
 """Smallest number of epochs in which encoding in advance saves time."""
 
@@ -82,7 +84,9 @@ def frozen_readers(
         reader = FrozenReader(processor.readers[names[0]], encode, weights_digest(encoder), encoder.tokens)
         distinct = list(cells(names))
         starts = range(0, len(distinct), FrozenReader.BATCH)
-        shown = starts if quiet else progress(starts, f"encoding {listed} once", len(starts))
+        shown = (
+            starts if quiet else progress(starts, f"encoding {listed} once", len(starts), every=LINE_EVERY)
+        )
         if reader.fill(distinct, cache, shown):
             made |= dict.fromkeys(names, reader)
             notes.append(f"{listed}: {len(distinct)} cells encoded once, for all epochs")

@@ -11,6 +11,7 @@ from polymodal.data.schema.schema import complete
 from polymodal.data.tables.table import Table
 from polymodal.errors import ConfigError
 from polymodal.tasks import reader_name
+from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.sections import check_parts, open_cache
 from polymodal.training.declaration.source import Declared, read_request
 from polymodal.training.declaration.splitting import split_and_skip
@@ -94,6 +95,7 @@ def _open_prediction(request: FitRequest, declared: Declared) -> PredictionJob:
     )
     declaration = parse(completed, source=written, lines=lines)
     _settle_targets(declaration, request.pretraining)
+    notes = settle_encoders(declaration, table, request, known=begun.encoders if begun else {})
     check_parts(declaration, written, lines, request.fusions, begun.encoders if begun else {})
     with located(written, lines, "data"):
         splits, numbers, rejected = split_and_skip(table, declaration, folder)
@@ -102,7 +104,7 @@ def _open_prediction(request: FitRequest, declared: Declared) -> PredictionJob:
     return PredictionJob(
         declaration=declaration, guesses=guesses, splits=splits, numbers=numbers, table=table, start=begun,
         processor=prepare(declaration, splits["train"], begun), cache=open_cache(declaration.data),
-        rejected=rejected, folder=folder,
+        rejected=rejected, folder=folder, notes=notes,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from polymodal.errors import ConfigError, PolymodalError
+from polymodal.utils.hub_files import uses_local_files
 
 REFUSED = (
     OSError,
@@ -49,6 +50,8 @@ def load_pretrained(kind: Any, name: str, *, expand: bool = True, **options: Any
         ConfigError: If it cannot be loaded; the message explains how to use a local folder.
     """
     name = expanded(name) if expand else name
+    if uses_local_files(name):
+        options["local_files_only"] = True
     try:
         with _one_failure_line():
             loaded = kind.from_pretrained(name, trust_remote_code=False, **options)

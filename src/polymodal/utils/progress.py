@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -26,10 +27,31 @@ def bar() -> Progress:
     return Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 
-def progress(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """Iterate over ``items`` with a progress bar."""
+def progress(items: Iterable[T], description: str, total: int, *, every: float | None = None) -> Iterator[T]:
+    """Iterate over ``items`` with a progress bar.
+
+    Args:
+        items: To iterate over.
+        description: Of the work.
+        total: Number of items.
+        every: Where standard error is no terminal, print a line every so many seconds; None prints none.
+    """
+    if every is not None and not CONSOLE.is_terminal:
+        yield from _with_lines(items, description, total, every)
+        return
     with bar() as shown:
         yield from shown.track(items, total=total, description=description)
+
+
+def _with_lines(items: Iterable[T], description: str, total: int, every: float) -> Iterator[T]:
+    begun = last = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if now - last >= every:
+            left = (now - begun) / done * (total - done)
+            CONSOLE.print(f"{description}: {done}/{total}, about {left:.0f} s left", soft_wrap=True)
+            last = now
+        yield item
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polymodal import ConfigError, PolymodalProcessor, merge_lora
 from polymodal.models import PolymodalForPrediction, PolymodalModel
-from polymodal.models.encoders import NumberEncoder
+from polymodal.models.encoders import NumberEncoder, TextEncoder
 from polymodal.models.encoders.backbone import fixed_weights
 from polymodal.models.encoders.tuning import layers_of
 from polymodal.models.fusion import FeatureFusion
@@ -169,3 +169,13 @@ def test_a_last_norm_learns_with_the_last_layer(tmp_path):
 def test_what_cannot_be_is_refused(tmp_path, name, options, message):
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         Fed(name, tmp_path, **options)
+
+
+def test_adapters_in_the_last_layers_alone(tmp_path):
+    CHECKPOINTS["bert"].save(tmp_path)
+    encoder = TextEncoder(tmp_path, lora={"rank": 2, "last": 1})
+    learns = [name for name, weight in encoder.backbone.named_parameters() if weight.requires_grad]
+    assert learns and all("layer.1." in name and "lora" in name for name in learns)
+    assert encoder.settings()["lora"]["last"] == 1
+    with pytest.raises(ConfigError, match=r"'lora\.last' is 3, but this model of type 'bert' has 2 layers"):
+        TextEncoder(tmp_path, lora={"last": 3})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from torch import nn
@@ -13,7 +13,9 @@ from polymodal.errors import ConfigError, did_you_mean
 from polymodal.utils.records import Settings
 
 E = TypeVar("E", bound=nn.Module)
-LORA_DEFAULTS: dict[str, Any] = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None, "dora": False}
+LORA_DEFAULTS: dict[str, Any] = {
+    "rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": None, "dora": False, "last": None,
+}  # fmt: skip
 """The update is ``alpha / rank`` times the product of an adapter's two matrices."""
 LINEAR = (nn.Linear, Conv1D)
 """What an adapter goes beside; GPT-2 calls its linear layers ``Conv1D``."""
@@ -58,10 +60,11 @@ def add_lora(backbone: PreTrainedModel, settings: Mapping[str, Any]) -> Settings
         backbone: A Transformers model; changed in place.
         settings: Of :data:`LORA_DEFAULTS`: ``rank``; ``alpha``; ``dropout`` before the adapters; ``targets``,
             ends of the names of the layers, such as ``query`` or ``attention.dense``; ``dora``, to learn the
-            length of each weight's columns apart from their direction (DoRA; Liu et al. 2024, equation 5).
+            length of each weight's columns apart from their direction (DoRA; Liu et al. 2024, equation 5);
+            ``last``, to adapt so many last layers alone.
 
     Returns:
-        The settings with every default.
+        The settings with every default, as earlier versions wrote them: ``last`` only if it is given.
 
     Raises:
         ConfigError: If a setting is unknown, or the backbone has no linear layer of such a name.
@@ -74,10 +77,10 @@ def add_lora(backbone: PreTrainedModel, settings: Mapping[str, Any]) -> Settings
     whole = LORA_DEFAULTS | dict(settings)
     config = LoraConfig(
         r=whole["rank"], lora_alpha=whole["alpha"], lora_dropout=whole["dropout"],
-        target_modules=_linear_layers(backbone, whole["targets"]), use_dora=whole["dora"],
+        target_modules=_linear_layers(backbone, whole["targets"], whole["last"]), use_dora=whole["dora"],
     )  # fmt: skip
     inject_adapter_in_model(config, backbone)
-    return whole
+    return {name: value for name, value in whole.items() if name != "last" or value is not None}
 
 
 def hold_around(encoder: E) -> E:
@@ -94,13 +97,16 @@ def hold_around(encoder: E) -> E:
     return encoder
 
 
-def _linear_layers(backbone: PreTrainedModel, targets: list[str] | None) -> list[str]:
-    """Names of the linear layers that learn, and that one of ``targets`` ends, if given."""
+def _linear_layers(backbone: PreTrainedModel, targets: list[str] | None, last: int | None) -> list[str]:
+    """Names of the linear layers that learn, in the ``last`` layers and ending as ``targets`` do."""
+    inside = None if last is None else _inside_last(backbone, last, "lora.last")
     known = [
         name
         for name, module in backbone.named_modules()
         # Its own type alone: what PyTorch's attention keeps as its last layer is never called.
-        if type(module) in LINEAR and all(p.requires_grad for p in module.parameters())
+        if type(module) in LINEAR
+        and (inside is None or id(module) in inside)
+        and all(p.requires_grad for p in module.parameters())
     ]
     kind = backbone.config.model_type
     if not known:
@@ -122,13 +128,24 @@ def freeze_but_last(backbone: PreTrainedModel, count: int) -> None:
         ConfigError: If the backbone has fewer layers.
     """
     layers, after = layers_of(backbone)
-    if count > len(layers):
-        kind, has = backbone.config.model_type, f"{len(layers)} layers" if layers else "no layers"
-        raise ConfigError(f"'unfreeze_last' is {count}, but this model of type '{kind}' has {has}")
+    _require_layers(backbone, layers, count, "unfreeze_last")
     learning = [*layers[-count:], *after]
     kept = {id(p) for module in learning for p in module.parameters() if p.requires_grad}
     for parameter in backbone.parameters():
         parameter.requires_grad_(id(parameter) in kept)
+
+
+def _require_layers(backbone: PreTrainedModel, layers: Sequence[nn.Module], count: int, setting: str) -> None:
+    if count > len(layers):
+        kind, has = backbone.config.model_type, f"{len(layers)} layers" if layers else "no layers"
+        raise ConfigError(f"'{setting}' is {count}, but this model of type '{kind}' has {has}")
+
+
+def _inside_last(backbone: PreTrainedModel, count: int, setting: str) -> set[int]:
+    """Identities of the modules inside the last ``count`` layers."""
+    layers, _ = layers_of(backbone)
+    _require_layers(backbone, layers, count, setting)
+    return {id(module) for layer in layers[-count:] for module in layer.modules()}
 
 
 def layers_of(backbone: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:

@@ -25,6 +25,7 @@ from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.evaluation.text_metrics import WORD_METRICS
 from polymodal.models.connectors import CONNECTORS
+from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.language_validation import (
     check_stage,
     refuse_idle,
@@ -73,9 +74,13 @@ def open_language_job(request: FitRequest, declared: Declared) -> LanguageJob:
     if begun and readable:
         take_over_words(begun, values, own or {}, table=table.name, source=written, lines=lines)
     declaration = parse(values, source=written, lines=lines)
-    check_parts(declaration, written, lines, known=begun.encoders if begun else {})
+    known = begun.encoders if begun else {}
+    chosen = settle_encoders(declaration, table, request, known=known)
+    check_parts(declaration, written, lines, known=known)
     _check_words(declaration, written, lines)
-    return _opened(declaration, table, declared.folder, begun)
+    job = _opened(declaration, table, declared.folder, begun)
+    job.notes += chosen
+    return job
 
 
 def _check_words(declaration: Declaration, written: str, lines: Mapping[tuple, int]) -> None:

@@ -1,0 +1,1 @@
+"""Recommended pretrained encoders: the table, where each is found, and which suits a column. No torch."""

@@ -1,0 +1,130 @@
+"""Files of the Hugging Face hub without torch: the cache, downloads, and how long a silent hub may take."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoSibling
+
+LONGEST_WAIT = 10.0
+"""Seconds that a hub without an answer may cost, in all."""
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+"""Files of weights that Transformers loads, the preferred one first."""
+SMALL_FILES = ("*.json", "*.txt", "*.model")
+"""Patterns of the files beside the weights: configuration, tokenizer, feature extractor."""
+
+CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+"""The error of the hub's HTTP library, whichever its version uses: it is none of ours to import."""
+
+_LOCAL_NAMES: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a download would fetch.
+
+    Attributes:
+        name: Name on the hub.
+        megabytes: Size of its files.
+        patterns: The files, as ``snapshot_download`` takes them.
+    """
+
+    name: str
+    megabytes: float
+    patterns: tuple[str, ...]
+
+
+def is_offline() -> bool:
+    """Whether downloads are forbidden, by ``HF_HUB_OFFLINE`` or :func:`go_offline`."""
+    return constants.is_offline_mode()
+
+
+def go_offline() -> None:
+    """Forbid downloads, in this process and those that it starts."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    constants.HF_HUB_OFFLINE = True
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether ``folder`` holds a configuration and weights."""
+    return (folder / "config.json").is_file() and any((folder / name).is_file() for name in WEIGHTS)
+
+
+def cached_folder(name: str) -> Path | None:
+    """The folder of a complete checkpoint ``name`` in the hub's cache; None if it is not there."""
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    return folder if holds_checkpoint(folder) else None
+
+
+def use_local_files(name: str) -> None:
+    """Let this process load ``name`` from the cache, without a request to the hub."""
+    _LOCAL_NAMES.add(name)
+
+
+def uses_local_files(name: str) -> bool:
+    """Whether ``name`` is loaded from the cache alone."""
+    return name in _LOCAL_NAMES
+
+
+def offered(name: str) -> Download | None:
+    """What the hub would send for ``name``; None if it does not answer, or has no such checkpoint.
+
+    After the first request without an answer no other is sent.
+    """
+    if is_offline() or _hub_is_silent.cache_info().currsize:
+        return None
+    answers: list[Download | None] = []
+    request = threading.Thread(target=_request, args=(name, answers), daemon=True)
+    request.start()
+    request.join(LONGEST_WAIT)  # the client's own timeout holds for each of its retries
+    if not answers:
+        _hub_is_silent()
+    return answers[0] if answers else None
+
+
+def download(offer: Download) -> bool:
+    """Fetch a checkpoint into the hub's cache; returns whether it is there now."""
+    try:
+        snapshot_download(offer.name, allow_patterns=list(offer.patterns))
+    except (CONNECTION_ERROR, OSError):
+        return False
+    return cached_folder(offer.name) is not None
+
+
+@cache
+def _hub_is_silent() -> bool:
+    """Remembers, once it was called, that the hub did not answer."""
+    return True
+
+
+def _request(name: str, answers: list[Download | None]) -> None:
+    """Append the hub's answer about ``name``; nothing where there is no connection."""
+    with suppress(OSError, CONNECTION_ERROR):
+        try:
+            info = HfApi().model_info(name, timeout=LONGEST_WAIT, files_metadata=True)
+        except HfHubHTTPError:  # an answer: no such name, or not for everyone
+            answers.append(None)
+            return
+        answers.append(_offer(name, info.siblings or []))
+
+
+def _offer(name: str, files: Sequence[RepoSibling]) -> Download | None:
+    """What is to be fetched of a repository's files; None where they hold no weights."""
+    sizes = {file.rfilename: file.size or 0 for file in files if "/" not in file.rfilename}
+    weights = next((file for file in WEIGHTS if file in sizes), None)
+    if weights is None:
+        return None
+    patterns = [*SMALL_FILES, "model-*.safetensors" if weights.endswith(".index.json") else weights]
+    fetched = [size for file, size in sizes.items() if any(Path(file).match(p) for p in patterns)]
+    return Download(name, sum(fetched) / 1e6, tuple(patterns))
