@@ -1,0 +1,136 @@
+"""Features of values of a table: numbers, categories, sets of categories and dates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from polymodal.data.readers import CategoriesReader, Reader
+from polymodal.data.readers.date import CALENDAR, CLOCK, CYCLES, calendar_numbers
+from polymodal.data.values.dates import DAY
+from polymodal.plain.blocks import Columns, Kind
+from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, dense
+from polymodal.utils.records import Settings
+
+
+@FEATURIZERS.register("number")
+class NumberFeaturizer(Featurizer):
+    """Numbers as they are."""
+
+    modality = "number"
+
+    def learn(self, items: Sequence[float]) -> None:
+        """See :class:`Featurizer`."""
+        self.columns = {"": Columns(("value",), "number")}
+
+    def features(self, items: Sequence[float]) -> Mapping[str, Matrix]:
+        """See :class:`Featurizer`."""
+        return {"": dense(np.asarray(items, np.float64)[:, None])}
+
+
+@FEATURIZERS.register("category")
+class CategoryFeaturizer(Featurizer):
+    """Categories to one column of codes, NaN for a category that no training row has."""
+
+    modality = "category"
+
+    def learn(self, items: Sequence[int]) -> None:
+        """See :class:`Featurizer`; the reader counts categories from 1."""
+        self.columns = {"": Columns(("value",), "category", max(items))}
+
+    def features(self, items: Sequence[int]) -> Mapping[str, Matrix]:
+        """See :class:`Featurizer`."""
+        codes = np.asarray(items, np.int64)[:, None] - 1
+        is_known = (codes >= 0) & (codes < self.columns[""].categories)
+        return {"": np.where(is_known, codes, np.nan).astype(np.float32)}
+
+
+@FEATURIZERS.register("categories")
+class CategoriesFeaturizer(Featurizer):
+    """Sets of categories to one column per label, and how many labels there are.
+
+    Args:
+        labels: Their names in the reader's order.
+    """
+
+    modality = "categories"
+    MOST_DENSE = 64
+    """Labels up to which the columns are dense, so that trees split on them directly."""
+
+    def __init__(self, *, labels: Sequence[str] = ()) -> None:
+        self.labels = list(labels)
+
+    @classmethod
+    def for_reader(cls, reader: Reader) -> Self:
+        """See :class:`Featurizer`."""
+        return cls(labels=reader.categories if isinstance(reader, CategoriesReader) else ())
+
+    def learn(self, items: Sequence[np.ndarray]) -> None:
+        """See :class:`Featurizer`."""
+        most = max([len(self.labels), *(int(item.max(initial=0)) for item in items)])
+        self.labels += [f"label {number}" for number in range(len(self.labels) + 1, most + 1)]
+        kind: Kind = "number" if most <= self.MOST_DENSE else "sparse"
+        self.columns = {
+            "labels": Columns(tuple(self.labels), kind),
+            "counts": Columns(("labels", "unknown labels"), "number"),
+        }
+
+    def features(self, items: Sequence[np.ndarray]) -> Mapping[str, Matrix]:
+        """See :class:`Featurizer`."""
+        length = np.array([len(item) for item in items])
+        row, label = np.repeat(np.arange(len(items)), length), np.concatenate(items).astype(np.int64) - 1
+        is_known = (label >= 0) & (label < len(self.labels))
+        cells = (np.ones(is_known.sum(), np.float32), (row[is_known], label[is_known]))
+        held = csr_matrix(cells, shape=(len(items), len(self.labels)))
+        unknown = length - np.bincount(row[is_known], minlength=len(items))
+        counts = np.column_stack([length, unknown]).astype(np.float32)
+        return {"labels": held.toarray() if len(self.labels) <= self.MOST_DENSE else held, "counts": counts}
+
+    def options(self) -> Settings:
+        """See :class:`Featurizer`."""
+        return {"labels": self.labels}
+
+
+@FEATURIZERS.register("date")
+class DateFeaturizer(Featurizer):
+    """Dates to calendar numbers, the cyclic ones as sine and cosine too, and days since the earliest.
+
+    Args:
+        earliest: The first training date, in seconds since 1970.
+        clock: Whether the time of day counts: a training date has one.
+    """
+
+    modality = "date"
+
+    def __init__(self, *, earliest: float = 0.0, clock: bool = False) -> None:
+        self.earliest, self.clock = earliest, clock
+
+    @property
+    def _numbers(self) -> tuple[str, ...]:
+        return CALENDAR + CLOCK * self.clock
+
+    def learn(self, items: Sequence[float]) -> None:
+        """See :class:`Featurizer`."""
+        seconds = np.asarray(items, np.float64)
+        self.earliest, self.clock = float(seconds.min()), bool((seconds % DAY).any())
+        cycles = [name for name in self._numbers if name in CYCLES]
+        circle = [f"{function} of {name}" for name in cycles for function in ("sine", "cosine")]
+        self.columns = {"": Columns(("days since the earliest", *self._numbers[1:], *circle), "number")}
+
+    def features(self, items: Sequence[float]) -> Mapping[str, Matrix]:
+        """See :class:`Featurizer`."""
+        seconds = np.asarray(items, np.float64)
+        numbers = calendar_numbers(seconds, self.clock)
+        turns = [
+            2 * np.pi * numbers[:, index] / CYCLES[name]
+            for index, name in enumerate(self._numbers)
+            if name in CYCLES
+        ]
+        circle = [function(turn) for turn in turns for function in (np.sin, np.cos)]
+        days = (seconds - self.earliest) / DAY
+        return {"": dense(np.column_stack([days, numbers[:, 1:], *circle]))}
+
+    def options(self) -> Settings:
+        """See :class:`Featurizer`."""
+        return {"earliest": self.earliest, "clock": self.clock}
