@@ -247,3 +247,37 @@ def test_a_default_is_no_folder_that_is_called_like_its_type(tmp_path, monkeypat
         (tmp_path / name / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     assert make().settings() == expected
+
+
+def test_whisper_without_most_of_the_silence_hears_nearly_the_same(tmp_path):
+    fed = feed("whisper", tmp_path)
+    encoder, sounds = fed.encoder.eval(), fed.processor(fed.rows)["inputs"][COLUMN]
+    row = torch.arange(2)
+    sounds = {name: tensor for name, tensor in sounds.items() if name in ("length", "input_features")}
+    assert sounds["input_features"].shape[2] < 3000 and not encoder.whole
+    with torch.no_grad():
+        brief = encoder(row=row, **sounds)
+        encoder.whole = True
+        whole = encoder(row=row, **sounds)
+    for item in range(2):
+        expected = whole.tokens[item][whole.mask[item]]
+        torch.testing.assert_close(brief.tokens[item][brief.mask[item]], expected, atol=5e-3, rtol=0)
+
+
+def test_whisper_of_an_earlier_run_is_run_over_its_whole_length(tmp_path):
+    encoder = feed("whisper", tmp_path).encoder
+    settings = encoder.settings()
+    assert settings.pop("whole") is False
+    assert AudioEncoder(**settings).whole
+
+
+def test_features_of_a_short_recording_are_the_first_of_the_whole_length(tmp_path):
+    fed = feed("whisper", tmp_path)
+    reader = fed.processor.readers[COLUMN]
+    items = [torch.randn(8000).numpy(), torch.randn(3200).numpy()]
+    brief, whole = (make(items)["input_features"] for make in (reader.collate, reader.collate_dense))
+    frames = brief.shape[2]
+    torch.testing.assert_close(brief, whole[:, :, :frames], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        whole[:, :, frames:], brief[:, :, -1:].expand(-1, -1, 3000 - frames), atol=1e-5, rtol=0
+    )

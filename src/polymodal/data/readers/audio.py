@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 10.0
 HIGHEST_RATE = 16000
+LENGTH_STEP = 25
+"""Positions of Whisper's encoder to which a recording's length is rounded up: half a second."""
 
 
 @READERS.register("audio")
@@ -104,8 +106,28 @@ class AudioReader(Reader):
 
         length = torch.tensor([len(item) for item in items])
         if self.part is not None:
-            return {"length": length, **self._extract(items)}
+            return {"length": length, **self._extract(items, self._extracted(int(length.max())))}
         return {"length": length, "waveform": torch.from_numpy(self._pad(items))}
+
+    def collate_dense(self, items: Sequence[np.ndarray]) -> dict[str, Tensor]:
+        """See :class:`Reader`."""
+        import torch
+
+        if self.part is None:
+            return self.collate(items)
+        return {"length": torch.tensor([len(item) for item in items]), **self._extract(items, self.samples)}
+
+    def _extracted(self, longest: int) -> int:
+        """Samples of which features are computed; of Whisper's 30 seconds as many as hold the sound.
+
+        What is left out is silence: with the window of a whole frame after the sound, the last frame that is
+        left equals all those after it.
+        """
+        if not hasattr(self.part, "n_samples"):
+            return self.samples
+        unit = LENGTH_STEP * 2 * self.part.hop_length  # Whisper's encoder halves the frames
+        kept = math.ceil((longest + self.part.n_fft + self.part.hop_length) / unit) * unit
+        return min(self.samples, kept)
 
     def _pad(self, items: Sequence[np.ndarray]) -> np.ndarray:
         waveform = np.zeros((len(items), self.samples), dtype=np.float32)
@@ -113,15 +135,15 @@ class AudioReader(Reader):
             waveform[index, : len(item)] = item
         return waveform
 
-    def _extract(self, items: Sequence[np.ndarray]) -> Mapping[str, Tensor]:
-        """The output of the feature extractor, of the fixed length."""
+    def _extract(self, items: Sequence[np.ndarray], samples: int) -> Mapping[str, Tensor]:
+        """The output of the feature extractor for recordings padded to ``samples``."""
         names = self.part.model_input_names
         counts_samples = "input_values" in names or hasattr(self.part, "n_samples")
         if not counts_samples:  # its max_length would count frames: it gets recordings of one length
             padded = list(self._pad(items))
             return self.part(padded, sampling_rate=self.rate, return_tensors="pt")
         return self.part(
-            list(items), sampling_rate=self.rate, padding="max_length", max_length=self.samples,
+            list(items), sampling_rate=self.rate, padding="max_length", max_length=samples,
             truncation=True, return_tensors="pt",
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ from polymodal.models.encoders.backbone import (
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.encoders.mel import LogMel
+from polymodal.models.encoders.whisper import encode_sound, reads_lengths, whole_length
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.records import Settings
@@ -52,6 +53,10 @@ class AudioEncoder(BackboneEncoder):
             them, in that of a recording's log-mel; 0 changes nothing.
         time_shift: In training, how much earlier or later a recording starts, as a share of its own length.
         noise: In training, least ratio of sound to white noise in decibels; by default there is no noise.
+        whole: Whisper alone: run it over all 30 seconds, whatever a recording's length. By default it runs
+            over the sound and a sample of the silence after it (see :func:`encode_sound`), which is several
+            times faster; one built from a configuration without this setting, as runs of earlier versions
+            are, over 30 seconds.
     """
 
     modality = "audio"
@@ -73,6 +78,7 @@ class AudioEncoder(BackboneEncoder):
         equalize: float = 0.0,
         time_shift: float = 0.0,
         noise: float | None = None,
+        whole: bool | None = None,
         **options: Any,
     ) -> None:
         kind = self.scratch_type(backbone)
@@ -85,6 +91,8 @@ class AudioEncoder(BackboneEncoder):
         self.rate, self.seconds, self.bins, self.top_db = rate, seconds, bins, top_db
         self.masking, self.warp, self.equalize = masking, warp, equalize
         self.time_shift, self.noise = time_shift, noise
+        is_earlier = isinstance(backbone, dict) and whole is None
+        self.whole = is_earlier or bool(whole) or not reads_lengths(self.backbone)
         self.reads_mel = self.backbone.main_input_name == "pixel_values"
         if self.reads_mel:
             self.mel = LogMel(rate=rate, bins=bins, top_db=top_db)
@@ -122,7 +130,9 @@ class AudioEncoder(BackboneEncoder):
     def settings(self) -> Settings:
         """See :meth:`Encoder.settings`."""
         names = ("rate", "seconds", "bins", "top_db", "masking", "warp", "equalize", "time_shift", "noise")
-        return super().settings() | {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in names}
+        length = {"whole": self.whole} if reads_lengths(self.backbone) else {}
+        return super().settings() | own | length
 
     def forward(self, *, row: Tensor, length: Tensor, **values: Tensor) -> TokenSequence:
         """Encode ``waveform`` ``(items, samples)``, or a feature extractor's tensor by its own name.
@@ -142,8 +152,9 @@ class AudioEncoder(BackboneEncoder):
             if "waveform" in values:
                 values = {self.backbone.main_input_name: values["waveform"]}
             read = {name: v.to(self.dtype) if v.is_floating_point() else v for name, v in values.items()}
-            hidden = self._steps(self.backbone(**read).last_hidden_state)
-        mask = torch.arange(hidden.shape[1], device=hidden.device) < self._filled(length, hidden.shape[1])
+            hidden = self._hear(read, length)
+        steps = hidden.shape[1] if self.whole else self.config.max_source_positions
+        mask = torch.arange(hidden.shape[1], device=hidden.device) < self._filled(length, steps)
         tokens, mask = pool_sequence(self.norm(hidden), mask, self.tokens)
         return TokenSequence(tokens, mask, row, (tokens.shape[1],))
 
@@ -208,6 +219,15 @@ class AudioEncoder(BackboneEncoder):
         if requested and not hears:
             reason = f"a model of type '{self.config.model_type}' reads what its feature extractor makes"
             raise ConfigError(f"'{requested}' changes a waveform, and {reason}. Leave it out")
+
+    def _hear(self, read: dict[str, Tensor], length: Tensor) -> Tensor:
+        """Hidden states ``(items, steps, width)`` of a backbone that reads no log-mel of ours."""
+        if not self.whole:
+            filled = self._filled(length, self.config.max_source_positions).squeeze(1)
+            return encode_sound(self.backbone, read["input_features"], filled)
+        if reads_lengths(self.backbone):
+            read = read | {"input_features": whole_length(self.backbone, read["input_features"])}
+        return self._steps(self.backbone(**read).last_hidden_state)
 
     def _steps(self, hidden: Tensor) -> Tensor:
         """``hidden`` in the order of time: AST's patches lie in a grid of frequency and time."""

@@ -1,0 +1,87 @@
+"""Whisper's encoder over the sound of a recording, and a sample of the silence that fills its 30 seconds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from polymodal.data.readers.audio import LENGTH_STEP
+
+SILENCE_STEP = 25
+"""One of so many silent positions is computed, and weighs in attention as much as all of them."""
+
+
+def reads_lengths(backbone: PreTrainedModel) -> bool:
+    """Whether :func:`encode_sound` can run ``backbone``: the other audio models have no fixed length."""
+    return isinstance(backbone, WhisperEncoder)
+
+
+def encode_sound(backbone: PreTrainedModel, features: Tensor, filled: Tensor) -> Tensor:
+    """Hidden states of Whisper's encoder (Radford et al. 2022, section 2.2), without most of the silence.
+
+    Its positions attend to each other over 30 seconds, of which a short recording leaves most to silence.
+    Leaving that out changes the states, since sound attends to silence as well; but silent positions differ
+    in their position alone, so that few of them, each with the logarithm of the number that it represents
+    added to its attention scores, give nearly the same. Items of equal length, rounded up, run together:
+    none depends on the others.
+
+    Args:
+        backbone: A ``WhisperEncoder``.
+        features: Log-mel ``(items, bins, frames)``, two frames per position; the last frame of an item
+            that is shorter than 30 seconds is silence.
+        filled: Positions that are sound, ``(items,)``.
+
+    Returns:
+        ``(items, most positions of an item, width)``; zero after an item's own positions.
+    """
+    assert isinstance(backbone, WhisperEncoder)
+    whole, width = backbone.embed_positions.num_embeddings, backbone.embed_positions.embedding_dim
+    kept = ((filled / LENGTH_STEP).ceil() * LENGTH_STEP + LENGTH_STEP).clamp(max=whole).long()
+    hidden = features.new_zeros(len(features), int(kept.max()), width)
+    for count in kept.unique().tolist():
+        chosen = (kept == count).nonzero().squeeze(1)
+        part = _encode_equal(backbone, features[chosen], count)
+        hidden = hidden.index_put((chosen,), F.pad(part, (0, 0, 0, hidden.shape[1] - count)).to(hidden.dtype))
+    return hidden
+
+
+def with_silence(features: Tensor, frames: int) -> Tensor:
+    """Log-mel ``(items, bins, frames)`` of at least so many frames: the last one, silence, is repeated."""
+    lacking = frames - features.shape[2]
+    return F.pad(features, (0, lacking), mode="replicate") if lacking > 0 else features
+
+
+def whole_length(backbone: PreTrainedModel, features: Tensor) -> Tensor:
+    """Log-mel as long as Whisper itself takes it."""
+    assert isinstance(backbone, WhisperEncoder)
+    return with_silence(features, 2 * backbone.embed_positions.num_embeddings)
+
+
+def _encode_equal(backbone: WhisperEncoder, features: Tensor, count: int) -> Tensor:
+    """States ``(items, count, width)`` of recordings of one length."""
+    whole = backbone.embed_positions.num_embeddings
+    ahead = min(count + 2, whole)  # the last position sees the edge, the one before is silence
+    hidden = with_silence(features, 2 * ahead)[:, :, : 2 * ahead]
+    hidden = F.gelu(backbone.conv2(F.gelu(backbone.conv1(hidden)))).transpose(1, 2)
+    index = torch.arange(count, device=hidden.device)
+    sampled = torch.arange(count + SILENCE_STEP // 2, whole, SILENCE_STEP, device=hidden.device)
+    silence = hidden[:, count : count + 1].expand(-1, len(sampled), -1)
+    hidden = torch.cat((hidden[:, :count], silence), dim=1)
+    hidden = hidden + backbone.embed_positions(torch.cat((index, sampled)))
+    hidden = F.dropout(hidden, p=backbone.dropout, training=backbone.training)
+    weights = _attention_weights(count, len(sampled), whole).to(hidden)
+    for layer in backbone.layers:
+        hidden = layer(hidden, weights)
+    return backbone.layer_norm(hidden[:, :count])
+
+
+def _attention_weights(count: int, sampled: int, whole: int) -> Tensor:
+    """What is added to attention scores, ``(1, 1, queries, keys)``: the log of what a key represents."""
+    length = count + sampled
+    added = torch.zeros(length)
+    if sampled:
+        added[count:] = torch.tensor((whole - count) / sampled).log()
+    return added.expand(1, 1, length, length).contiguous()
