@@ -98,7 +98,8 @@ def test_tokenizers_that_bring_code_are_refused(run):
 
 READERS = [
     ("size", 200_000), ("size", 1e300), ("size", "9"), ("size", True), ("max_length", 10**9),
-    ("mean", float("nan")), ("deviation", 0), ("edges", [3, 2]), ("edges", "abc"),
+    ("mean", float("nan")), ("deviation", 0), ("edges", [3, 2]), ("edges", "abc"), ("mean", 10**400),
+    ("edges", [10**400]),
 ]  # fmt: skip
 
 
@@ -133,6 +134,23 @@ def test_readers_are_bounded_by_what_they_hold_and_by_their_items(run):
     assert "with items of the type str" in error(
         run.parent, "predict", "run", "houses.csv", "-o", "o.parquet"
     )
+
+
+@pytest.mark.parametrize("settings", [{}, {"mean": 0.0, "deviation": 1.0}])
+def test_settings_that_every_fit_writes_are_required(run, settings):
+    def empty(content):
+        next(r for r in content["readers"] if r["modality"] == "number")["settings"] = settings
+
+    changed(unlisted(run), empty, "processor_config.json")
+    with pytest.raises(RunError, match=rf"a reader of number without {'edges' if settings else 'mean'}"):
+        pm.load(run)
+
+
+@pytest.mark.parametrize("marks", ["ab", [1], {"a": "b"}])
+def test_marks_of_missing_values_are_a_list_of_texts(run, marks):
+    changed(unlisted(run), lambda c: c.update(missing=marks), "processor_config.json")
+    with pytest.raises(RunError, match="'missing' is neither null nor a list of texts"):
+        pm.load(run)
 
 
 DISAGREEING = {
@@ -215,6 +233,16 @@ def test_weights_that_are_not_finite_are_refused(run, value):
     weights[name].view(-1)[0] = value
     save_file(weights, run / "model.safetensors", {"format": "pt"})
     with pytest.raises(RunError, match="values that are not finite"):
+        pm.load(run)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_temperature_that_is_not_above_zero_is_refused(run, value):
+    weights = load_file(unlisted(run) / "model.safetensors")
+    name = next(name for name in weights if name.endswith("temperature"))
+    weights[name] = torch.tensor(value)
+    save_file(weights, run / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RunError, match=rf"{name} is \S+, expected a number above 0. Fit again"):
         pm.load(run)
 
 

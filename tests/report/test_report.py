@@ -14,6 +14,7 @@ from polymodal.data.media.video import load_video
 from polymodal.models.modeling import PolymodalModel
 from polymodal.report import html_cells as embedding
 from polymodal.report.html_cells import show_cell
+from polymodal.report.report_figures import Report
 from tests.support.command import error, polymodal, settings
 from tests.support.pages import Page
 from tests.support.tables import write_houses
@@ -44,6 +45,13 @@ def test_a_fit_ends_with_a_page_that_needs_nothing_else(folder):
     assert "prefers-color-scheme: dark" in text and "@media print" in text
     order = [page.text.index(title) for title in ("Next:", "Input importance", "Training and data")]
     assert order == sorted(order)
+
+
+def test_the_figures_are_read_back_as_they_were(folder):
+    figures = json.loads((folder / "run/report.json").read_text())
+    report = Report.from_dict(figures)
+    assert report.to_dict() == figures and Report.from_dict(report.to_dict()) == report
+    assert report.making.curves.loss and all(isinstance(curve, tuple) for curve in report.making.curves.loss)
 
 
 def test_the_command_gives_the_figures_of_the_fit(folder):

@@ -25,6 +25,8 @@ class Whole(Record):
     best: Part | None = field(default=None, metadata=EMPTY)
     note: str | None = field(default="", metadata=OPTIONAL)
     free: dict[str, JsonValue] = field(default_factory=dict, metadata=OPTIONAL)
+    lines: list[tuple[str, list[float]]] = field(default_factory=list, metadata=OPTIONAL)
+    sizes: tuple[int, ...] = field(default=(), metadata=OPTIONAL)
 
 
 WHOLE = Whole(rows=3, parts={"a": [Part(value=0.5), Part(value=None, kind="b")]})
@@ -51,6 +53,7 @@ def test_optional_keys_stand_only_beside_a_value():
 
 def test_a_record_is_read_back():
     full = replace(WHOLE, best=Part(value=1.0), note=None, free={"x": [1, {"y": None}]})
+    full = replace(full, lines=[("a", [0.5, 1.0])], sizes=(1, 2))
     for record in (WHOLE, full):
         read = Whole.from_dict(json.loads(json.dumps(record)))
         assert read == record and isinstance(read.parts["a"][0], Part) and read.best == record.best

@@ -15,9 +15,10 @@ from polymodal.comparison.alignment import Rows, pick, same_rows
 from polymodal.comparison.comparison_figures import ComparedRun, ComparedTarget, ComparisonFigures
 from polymodal.comparison.comparison_text import cheapest, sentences
 from polymodal.comparison.loaded_runs import TestedRun, read_all
-from polymodal.comparison.ranking import classes_of, rank, score_for, statistics
+from polymodal.comparison.ranking import classes_of, merged_order, rank, score_for, statistics
 from polymodal.errors import RunError
 from polymodal.report.number_text import listed
+from polymodal.tasks import task_of
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.version import __version__
 
@@ -152,7 +153,7 @@ def _described(run: TestedRun) -> ComparedRun:
 
 
 def _shared(runs: Sequence[TestedRun]) -> tuple[list[str], list[str]]:
-    """The targets that all runs learned as the same task, and a note on the others.
+    """The targets that all runs learned as the same task, in one order of classes; notes on the others.
 
     Raises:
         RunError: If there is none.
@@ -168,7 +169,21 @@ def _shared(runs: Sequence[TestedRun]) -> tuple[list[str], list[str]]:
     note = (
         f"{listed(left)} left out: not a target of every run, or not learnt as the same task" if left else ""
     )
-    return shared, [note] if note else []
+    unranked = [name for name in shared if _has_no_order(runs, name)]
+    reason = "its runs do not agree on one order of the classes"
+    if unranked and unranked == shared:
+        orders = "; ".join(f"{run.name}: {', '.join(run.classes[unranked[0]])}" for run in runs)
+        fix = "Fit them with the same 'classes'"
+        raise RunError(f"'{unranked[0]}' cannot be compared: {reason} ({orders}). {fix}")
+    notes = [note] if note else []
+    notes += [f"{listed([name])} left out: {reason}" for name in unranked]
+    return [name for name in shared if name not in unranked], notes
+
+
+def _has_no_order(runs: Sequence[TestedRun], name: str) -> bool:
+    """Whether the classes of an ordinal target cannot be ranked in a way that all runs agree with."""
+    is_ordered = task_of(runs[0].families[name]).ordered
+    return is_ordered and merged_order([run.classes[name] for run in runs]) is None
 
 
 def _target(runs: Sequence[TestedRun], name: str, rows: Rows, seed: int) -> ComparedTarget:
@@ -190,7 +205,7 @@ def _target(runs: Sequence[TestedRun], name: str, rows: Rows, seed: int) -> Comp
     kept = np.flatnonzero(np.logical_and.reduce([known, *answering]))
     if not answering or not len(kept):
         raise RunError(f"no test row has a true '{name}' and an answer of every run. Fit again")
-    classes = classes_of(family, [truth, *predicted.values()], runs[0].classes[name])
+    classes = classes_of(family, [truth, *predicted.values()], [run.classes[name] for run in runs])
     metrics = {_metric(run, name) for run in runs}
     score = score_for(family, metrics.pop() if len(metrics) == 1 else None, classes)
     true = [truth[index] for index in kept]

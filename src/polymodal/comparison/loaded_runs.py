@@ -118,7 +118,7 @@ def read_tested(folder: Path, name: str) -> TestedRun:
     try:
         table = pq.read_table(folder / ANSWERS)
         table = table.sort_by("row")
-        missing = Marks.of(processor.get("missing"))
+        missing = Marks.of_saved(processor.get("missing"))
         targets = [entry for entry in processor["targets"] if entry["task"] in TARGETS]
         columns = {
             entry["name"]: [
@@ -139,7 +139,7 @@ def read_tested(folder: Path, name: str) -> TestedRun:
         }
         rows = table.column("row").to_numpy()
         weights = table.column(WEIGHT).to_numpy() if results.get(WEIGHT) else None
-    except (pa.ArrowException, OSError, KeyError, TypeError, MediaError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MediaError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder / ANSWERS}: cannot be read ({reason}). Fit again") from None
     declaration = load_yaml(folder / DECLARED)

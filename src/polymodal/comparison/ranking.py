@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -28,15 +29,67 @@ def score_for(family: str, metric: str | None, classes: Sequence[str]) -> Score:
     return score_of(build_head({"task": family, **({"classes": classes} if classes else {})}), metric)
 
 
-def classes_of(task: str, cells: Sequence[Sequence[Any]], known: Sequence[str] = ()) -> list[str]:
+def classes_of(
+    task: str, cells: Sequence[Sequence[Any]], orders: Sequence[Sequence[str]] = ()
+) -> list[str]:
     """Every class that is true or predicted in any of ``cells``; training classes may differ between runs.
 
-    Ordinal classes keep the order of ``known``, the classes of a run.
+    Args:
+        task: Of the target.
+        cells: Ground truth and predictions.
+        orders: The classes of each run. Those of an ordinal target are ranked by
+            :func:`merged_order`, and followed by classes that no run knows.
     """
     result = TARGETS[reader_name(task)].classes_among(cells)
     if not task_of(task).ordered:
         return result
-    return [*known, *(name for name in result if name not in known)]
+    known = merged_order(orders) or []
+    rest = [name for name in result if name not in known]
+    return merged_order([*orders, rest]) if all(map(is_number, [*known, *rest])) else [*known, *rest]
+
+
+def merged_order(orders: Sequence[Sequence[str]]) -> list[str] | None:
+    """One order of ordered classes that agrees with each run's own; None where there is not exactly one.
+
+    Numeric labels are ordered by size where the orders of all runs are, ascending or descending. Others are
+    ordered by the pairs of neighbours: ``low, high`` and ``low, mid, high`` are merged, while ``low, high``
+    and ``high, low`` conflict, and nothing ranks ``mid`` and ``middle`` of two runs.
+    """
+    names = list(dict.fromkeys(name for order in orders for name in order))
+    for ranked in _by_size(names):
+        if all(list(order) == [name for name in ranked if name in order] for order in orders):
+            return ranked
+    followed = {name: {after for order in orders for after in _after(order, name)} for name in names}
+    ranked = []
+    while names:
+        first = [name for name in names if not any(name in followed[other] for other in names)]
+        if len(first) != 1:
+            return None
+        ranked += first
+        names.remove(first[0])
+    return ranked
+
+
+def is_number(label: str) -> bool:
+    """Whether a label is the text of a number, which has a size."""
+    try:
+        return math.isfinite(float(label))
+    except ValueError:
+        return False
+
+
+def _by_size(names: Sequence[str]) -> list[list[str]]:
+    """Numeric labels, ascending and descending; nothing where a label is no number."""
+    if not all(map(is_number, names)):
+        return []
+    ascending = sorted(names, key=float)
+    return [ascending, ascending[::-1]]
+
+
+def _after(order: Sequence[str], name: str) -> Sequence[str]:
+    """The class that follows ``name`` in an order, if one does."""
+    index = list(order).index(name) + 1 if name in order else len(order)
+    return order[index : index + 1]
 
 
 def statistics(

@@ -283,7 +283,7 @@ class PolymodalProcessor(ProcessorMixin):
                 check_settings(entry["modality"], {"items": entry.get("items", MOST_ITEMS)})
                 readers[-1].items = entry.get("items", MOST_ITEMS)
             inputs = {entry["name"]: readers[entry["reader"]] for entry in content["inputs"]}
-            missing = Marks.of(content.get("missing"))
+            missing = Marks.of_saved(content.get("missing"))
             targets = {
                 e["name"]: target_reader(
                     e["task"],
@@ -295,7 +295,7 @@ class PolymodalProcessor(ProcessorMixin):
                 )
                 for e in content["targets"]
             }
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or type(error).__name__
             problem = f"no readable {FILE} and its folders ({reason})"
             raise RunError(f"{folder}: {problem}; the run is incomplete") from None

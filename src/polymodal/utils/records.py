@@ -129,9 +129,21 @@ def _read(kind: Any, value: Any, name: str) -> Any:
         return kind.from_dict(_of(dict, value, name))
     if origin is list:
         return [_read(inner[0], entry, name) for entry in _of(list, value, name)]
+    if origin is tuple:
+        return _read_tuple(inner, value, name)
     if origin is dict:
         return {key: _read(inner[1], entry, name) for key, entry in _of(dict, value, name).items()}
     return value
+
+
+def _read_tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    """The entries of a list, which JSON has in the place of a tuple, as their types hold them."""
+    entries = _of(list, list(value) if isinstance(value, tuple) else value, name)
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(entries)
+    if len(kinds) != len(entries):
+        raise ValueError(f"'{name}' is a list of {len(entries)} entries, expected {len(kinds)}")
+    return tuple(_read(kind, entry, name) for kind, entry in zip(kinds, entries, strict=True))
 
 
 def _read_one_of(kinds: list[Any], value: Any, name: str) -> Any:

@@ -82,6 +82,7 @@ def test_settings_build_the_same_reader_again():
 
 DAMAGED = {
     "means": {"mean": [0.0, 1.0]},
+    "0 means": {"mean": []},
     "deviation": {"deviation": [0.0] * 5},
     "clock": {"clock": 1},
     "31st of December": {"written": "dd/mm"},

@@ -115,6 +115,12 @@ def test_dates_are_dates(guess, written, order):
     assert found.reason == f"{ROWS} of {ROWS} cells are dates"
 
 
+def test_dates_that_may_begin_with_the_year_are_left_out_with_the_setting(guess):
+    found = guess(DAYS.strftime("%y-%m-%d"))
+    assert found.modality is None and "may be the year" in found.doubt
+    assert "inputs.x.modality=date inputs.x.format=31/12/2024" in found.cure
+
+
 def test_texts_of_which_many_are_in_no_calendar_are_left_out(guess):
     found = guess([f"2024-02-{(n * 7) % 10 + 22}" for n in SHUFFLED])
     assert found.modality is None and "none of the calendar" in found.doubt

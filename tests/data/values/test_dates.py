@@ -115,6 +115,10 @@ def test_texts_that_are_no_dates_are_bad_and_empty_ones_are_not():
         (["5/5/2024"], MONTH_FIRST, False),
         (["25/6/2024", "6/25/2024"], None, True),
         (["2024-03-04", "March 4, 2024"], None, False),
+        (["24-01-15", "24-02-20", "23-12-31", "24-05-05"], None, True),  # the year may be first
+        (["24/06/25", "13/06/25", "02/07/25"], DAY_FIRST, True),
+        (["24/06/00", "13/06/99"], DAY_FIRST, False),
+        ([f"{day:02d}/06/2{day % 5}" for day in range(1, 31)], DAY_FIRST, False),
     ],
 )
 def test_the_order_is_that_of_the_whole_column(cells, order, is_doubtful):

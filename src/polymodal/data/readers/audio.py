@@ -40,6 +40,7 @@ class AudioReader(Reader):
     holds = Content.MEDIA
     may_share = holds_items = True
     noun = "recording"
+    required = ("rate", "seconds")
     part_class = "AutoFeatureExtractor"
     length_setting = "seconds"
 

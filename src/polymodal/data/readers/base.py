@@ -51,6 +51,7 @@ class Reader:
         part_class: The Transformers class of ``part``; ``""`` for a reader that takes none.
         length_setting: The setting of an input that limits how much of a long item is read.
         vectors: Settings that hold one number per feature instead of one.
+        required: Settings that every saved reader has.
         input_settings: The settings of an input that its columns may have, of those that are not about all.
         sizes_agree: Whether all items have to be alike in size, so that those refused are measured too.
         cached: Whether reading media or text costs enough to keep the result, which then is an array.
@@ -68,6 +69,7 @@ class Reader:
     part_class: ClassVar[str] = ""
     length_setting: ClassVar[str] = ""
     vectors: ClassVar[tuple[str, ...]] = ()
+    required: ClassVar[tuple[str, ...]] = ()
     input_settings: ClassVar[tuple[str, ...]] = ("tokens", "augment", "items")
     sizes_agree: ClassVar[bool] = False
     cached: ClassVar[bool] = True
@@ -172,7 +174,8 @@ class Reader:
         Raises:
             ValueError: Naming the first such setting.
         """
-        check_settings(cls.modality, settings, cls.vectors)
+        # A reader that another package derives from one of ours may write other settings.
+        check_settings(cls.modality, settings, cls.vectors, vars(cls).get("required", ()))
 
     @classmethod
     def open(cls, item: Any, root: Root, config: InputConfig) -> None:

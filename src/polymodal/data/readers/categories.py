@@ -33,6 +33,7 @@ class CategoriesReader(Reader):
 
     modality = "categories"
     noun = "set of categories"
+    required = ("categories",)
     cached = False
     vocabulary: Vocabulary
 

@@ -29,6 +29,7 @@ class CategoryReader(Reader):
     vocabulary: Vocabulary
     holds = Content.CATEGORY
     noun = "category"
+    required = ("categories",)
 
     def __init__(self, *, categories: Sequence[str]) -> None:
         self.categories = list(categories)

@@ -41,6 +41,7 @@ class DateReader(Reader):
     modality = "date"
     noun = "date"
     vectors = ("mean", "deviation")
+    required = ("mean", "deviation", "clock")
     cached = False
     FAR = 8.0
     """Deviations from the mean beyond which a number counts as no farther: one typing error must not rule."""
@@ -113,8 +114,14 @@ class DateReader(Reader):
     def check_settings(cls, settings: dict[str, Any]) -> None:
         """See :class:`Reader`."""
         super().check_settings(settings)
-        if type(settings.get("clock", False)) is not bool:
+        if type(settings["clock"]) is not bool:
             raise ValueError("a reader of dates with a clock that is neither true nor false")
+        expected = len(CALENDAR + CLOCK * settings["clock"])
+        for name in cls.vectors:
+            if len(settings[name]) != expected:
+                raise ValueError(
+                    f"a reader of dates with {len(settings[name])} {name}s, expected {expected}"
+                )
 
     @classmethod
     def open(cls, item: Any, root: Root, config: InputConfig) -> None:

@@ -42,6 +42,7 @@ class ImageReader(Reader):
     holds = Content.MEDIA
     may_share = holds_items = is_visual = True
     noun = "picture"
+    required = ("size",)
     part_class = "AutoImageProcessor"
 
     def __init__(self, part: Any = None, *, size: int = 64, full_scale: float | None = None) -> None:

@@ -35,6 +35,7 @@ class NumberReader(Reader):
     modality = "number"
     holds = Content.NUMBER
     noun = "number"
+    required = ("mean", "deviation", "edges")
     BINS = 16
     FAR = 8.0
     """Deviations from the mean beyond which a number counts as no farther: one typing error must not rule."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any
@@ -21,21 +22,29 @@ WHOLE = {
 """Whole numbers, each with the least and the most that it may be."""
 NUMBERS = {"seconds": (0.0, 600.0), "full_scale": (0.0, 2.0**31 - 1)}
 """Numbers above the first of the two, at most the second."""
+LARGEST = sys.float_info.max
+"""The largest finite number."""
 MOST_VALUES = 2**26
 """Pixels of a picture or of all frames of a clip, samples of a recording: what is held of an item."""
 
 
-def check_settings(modality: str, settings: Mapping[str, Any], vectors: Collection[str] = ()) -> None:
+def check_settings(
+    modality: str, settings: Mapping[str, Any], vectors: Collection[str] = (), required: Collection[str] = ()
+) -> None:
     """Refuse settings that no fit writes: a reader with such would fail later, or take all memory.
 
     Args:
         modality: Of the reader.
         settings: By name.
         vectors: Settings that hold one number per feature.
+        required: Settings that every fit writes; the default of one that is lacking is that of no column.
 
     Raises:
         ValueError: Naming the first such setting.
     """
+    lacking = [name for name in required if name not in settings]
+    if lacking:
+        raise ValueError(f"a reader of {modality} without {lacking[0]}")
     for name, value in settings.items():
         if value is None and name in ("full_scale", "written"):
             continue
@@ -78,7 +87,8 @@ def _rule(name: str, *, is_vector: bool) -> tuple[Callable[[Any], bool], str]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf
+    """Whether it is a finite number; JSON's whole numbers may be larger than any float."""
+    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def _is_above_zero(value: Any) -> bool:
@@ -95,5 +105,7 @@ def _are_edges(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A number as it is, else the type of the value: it may be long."""
+    """The number, else the type of the value: it may be long."""
+    if type(value) is int and abs(value) > LARGEST:
+        return f"of {value.bit_length():,} bits"
     return f"{value:g}" if type(value) in (int, float) else f"of the type {type(value).__name__}"

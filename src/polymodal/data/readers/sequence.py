@@ -45,6 +45,7 @@ class SequenceReader(Reader):
     noun = "sequence"
     length_setting = "length"
     vectors = ("mean", "deviation")
+    required = ("features", "length", "mean", "deviation")
     sizes_agree = True
     MOST_STEPS = 1024
     """Most steps that are kept where the declaration has no limit."""
@@ -62,6 +63,17 @@ class SequenceReader(Reader):
         self.features, self.length = features, length
         self.mean = np.asarray(mean if len(mean) else [0.0] * features, dtype=np.float64)
         self.deviation = np.asarray(deviation if len(deviation) else [1.0] * features, dtype=np.float64)
+
+    @classmethod
+    def check_settings(cls, settings: dict[str, Any]) -> None:
+        """See :class:`Reader`."""
+        super().check_settings(settings)
+        for name in cls.vectors:
+            if len(settings[name]) != settings["features"]:
+                raise ValueError(
+                    f"a reader of sequences of {settings['features']} features with {len(settings[name])} "
+                    f"numbers as {name}"
+                )
 
     @classmethod
     def split_items(cls, cell: Any) -> list[Any] | None:

@@ -50,6 +50,7 @@ class TextReader(Reader):
     holds = Content.TEXT
     may_share = holds_items = True
     noun = "text"
+    required = ("max_length",)
     part_class = "AutoTokenizer"
     length_setting = "max_length"
 

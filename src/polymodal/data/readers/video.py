@@ -40,6 +40,7 @@ class VideoReader(Reader):
     holds = Content.MEDIA
     may_share = holds_items = is_visual = True
     noun = "clip"
+    required = ("frames", "size")
     part_class = "AutoImageProcessor"  # AutoVideoProcessor needs torchvision
 
     def __init__(self, part: Any = None, *, frames: int = 8, size: int = 64) -> None:

@@ -225,13 +225,17 @@ def dates_guess(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess:
     """The guess of a column of dates, in doubt where day and month may be exchanged."""
     order = find_order(cells) if is_textual(values.type) else DateOrder()
     if order.doubt and order.format is None:
-        return left_out(column, order.doubt, TEXT, CATEGORY)
+        guess = left_out(column, order.doubt, TEXT, CATEGORY)
+        fix = f"Write the years with four digits. If the day is first: inputs.{column}.modality={DATE} "
+        return replace(guess, cure=f"{fix}inputs.{column}.format={order.other}") if order.other else guess
     seconds, bad = parse_dates(values, order.format)
     read, empty = int(np.isfinite(seconds).sum()), cells.looked_at - cells.filled
     if read < DATES_SHARE * (read + len(bad)):
         return left_out(column, f"dates, {len(bad)} of which are none of the calendar", TEXT, CATEGORY)
     reason = f"{read} of {read + len(bad)} cells are dates" + (f", {empty} empty" if empty else "")
     fix = f"If it is: inputs.{column}.format={order.other}, else inputs.{column}.format={order.format}"
+    if not order.other:
+        fix = f"If it is, write the years with four digits, else inputs.{column}.format={order.format}"
     return Guess(column, DATE, reason, order.format, order.doubt, fix if order.doubt else "")
 
 

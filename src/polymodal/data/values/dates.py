@@ -33,6 +33,8 @@ DAY = 86_400.0
 """Seconds of a day."""
 CENTURY = 69
 """Years of two digits from here on are of the last century, as POSIX reads them."""
+FEWEST_DAYS = 20
+"""Different first numbers of dates from which they are days: as years, a column would span as many."""
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -67,7 +69,7 @@ class DateOrder:
         format: :data:`DAY_FIRST` or :data:`MONTH_FIRST`; None where no cell needs an order, or the cells
             contradict each other.
         doubt: Why the order is in doubt; ``""`` where it is certain.
-        other: The format that reads the cells in the other order; ``""`` where it is certain.
+        other: The format that reads the cells in the other order; ``""`` where none does.
     """
 
     format: str | None = None
@@ -100,6 +102,8 @@ def find_order(cells: Cells) -> DateOrder:
     seconds = any(int(second) > 12 for _, second, _ in parts)
     if firsts and seconds:
         return DateOrder(doubt="dates, some with the day first and some with the month")
+    if firsts and (doubt := _year_doubt(cells)):
+        return doubt
     if firsts or seconds:
         return DateOrder(DAY_FIRST if firsts else MONTH_FIRST)
     if not parts:
@@ -110,6 +114,27 @@ def find_order(cells: Cells) -> DateOrder:
     example = next((str(text) for text in cells.distinct if _numbers_of(str(text)) is not None), "")
     is_same = all(first == second for first, second, _ in parts)
     return DateOrder(MONTH_FIRST) if is_same else DateOrder(MONTH_FIRST, doubt.format(example), DAY_FIRST)
+
+
+def _year_doubt(cells: Cells) -> DateOrder | None:
+    """The doubt of dates whose first number may be the year, such as ``24-01-15``; None where it is the day.
+
+    It may be where all years have two digits and all last numbers could be days. Days take more values than
+    years: where the last numbers take at least as many as the first, no order is assumed; where the first
+    take more, they are read as days, which is certain from :data:`FEWEST_DAYS` on.
+    """
+    ends = [result for text in cells.distinct if (result := _ends_of(str(text))) is not None]
+    if not all(len(last) == 2 and 1 <= int(last) <= 31 for _, last in ends):
+        return None
+    firsts, lasts = ({int(pair[index]) for pair in ends} for index in (0, 1))
+    example = next(str(text) for text in cells.distinct if _ends_of(str(text)) is not None)
+    if len(firsts) <= len(lasts):
+        doubt = f"dates of which the first or the last number may be the year ('{example}')"
+        return DateOrder(doubt=doubt, other=DAY_FIRST)
+    if len(firsts) >= FEWEST_DAYS:
+        return None
+    doubt = f"in every date the first number may be the year ('{example}'), read with the day first"
+    return DateOrder(DAY_FIRST, doubt)
 
 
 def find_date_format(values: pa.ChunkedArray) -> str | None:
@@ -231,6 +256,12 @@ def _numbers_of(text: str) -> tuple[str, str, str] | None:
     if parts is None or parts.get("first") is None:
         return None
     return str(parts["first"]), str(parts["second"]), str(parts["sign"])
+
+
+def _ends_of(text: str) -> tuple[str, str] | None:
+    """The first and the last number of a date that needs an order."""
+    parts = _match(text)
+    return None if parts is None or parts.get("first") is None else (str(parts["first"]), str(parts["year"]))
 
 
 def _parsed(text: str, day_first: bool) -> datetime.datetime | None:

@@ -42,6 +42,17 @@ class Marks:
         """The marks of a declaration or a saved run; numbers may be numbers or texts."""
         return cls(None if given is None else tuple(dict.fromkeys(str(mark).strip() for mark in given)))
 
+    @classmethod
+    def of_saved(cls, given: Any) -> Marks:
+        """The marks that a saved run holds.
+
+        Raises:
+            ValueError: If it is neither null nor a list of texts.
+        """
+        if given is not None and not (isinstance(given, list) and all(type(mark) is str for mark in given)):
+            raise ValueError("'missing' is neither null nor a list of texts")
+        return cls.of(given)
+
     @cached_property
     def texts(self) -> frozenset[str]:
         """The marks as texts; a number also in the spelling of a float."""
