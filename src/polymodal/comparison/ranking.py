@@ -29,9 +29,7 @@ def score_for(family: str, metric: str | None, classes: Sequence[str]) -> Score:
     return score_of(build_head({"task": family, **({"classes": classes} if classes else {})}), metric)
 
 
-def classes_of(
-    task: str, cells: Sequence[Sequence[Any]], orders: Sequence[Sequence[str]] = ()
-) -> list[str]:
+def classes_of(task: str, cells: Sequence[Sequence[Any]], orders: Sequence[Sequence[str]] = ()) -> list[str]:
     """Every class that is true or predicted in any of ``cells``; training classes may differ between runs.
 
     Args:

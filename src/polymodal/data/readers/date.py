@@ -119,9 +119,7 @@ class DateReader(Reader):
         expected = len(CALENDAR + CLOCK * settings["clock"])
         for name in cls.vectors:
             if len(settings[name]) != expected:
-                raise ValueError(
-                    f"a reader of dates with {len(settings[name])} {name}s, expected {expected}"
-                )
+                raise ValueError(f"a reader of dates with {len(settings[name])} {name}s, expected {expected}")
 
     @classmethod
     def open(cls, item: Any, root: Root, config: InputConfig) -> None:
