@@ -15,7 +15,11 @@ from polymodal.config import InputConfig, TargetConfig
 from polymodal.data.cache.disk import DiskStore
 from polymodal.data.rare_values import generalise
 from polymodal.data.tables.table import read_table
+from polymodal.data.values.column_values import parse_numbers
+from polymodal.data.values.missing import Marks
 from polymodal.data.values.numbers import held_edges
+from polymodal.training.opening import open_prediction_job
+from polymodal.training.request import FitRequest
 from tests.support.command import error
 from tests.support.command import polymodal as command
 from tests.support.tables import tiny
@@ -172,3 +176,42 @@ def test_the_cache_is_the_users_own_and_checks_its_entries(tmp_path):
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE entries SET shape = '(3, 2)'")
     assert store.get(b"k") is None
+
+
+def test_cells_that_cannot_be_read_stay_for_the_check():
+    columns = {"n": ["1.500,25"] * 20 + ["oops"] + ["2,5"] * 19, "k": ["a|b"] * 30 + ["[1, {"] + ["a|?"] * 9}
+    columns["m"] = [1.5] * 39 + [1e300]
+    table = read_table(pd.DataFrame(columns)).marking(Marks.of(["?"]))
+    inputs = {
+        "n": InputConfig(modality="number", format="1.234,5"),
+        "k": InputConfig(modality="categories", separator="|"),
+        "m": InputConfig(modality="number"),
+    }
+    train = generalise({"train": table}, inputs, {}, 10)["train"]
+    numbers, bad = parse_numbers(train.values("n"), "1.234,5")
+    assert numbers[[0, 19, 21]].tolist() == [1500.25, 1500.25, 2.5] and bad.tolist() == [20]
+    assert train.values("n")[20].as_py() == "oops"
+    assert train.values("k").to_pylist()[29:32] == ['["a", "b"]', "[1, {", '["a"]']
+    numbers, bad = parse_numbers(train.values("m"))
+    assert numbers[0] == 1.5 and bad.tolist() == [39]
+
+
+def test_rows_that_are_skipped_hold_no_value_that_is_kept(tmp_path):
+    rows = 120
+    frame = pd.DataFrame({"x": np.arange(rows) * 0.5, "town": ["north", "south"] * (rows // 2)})
+    frame = frame.assign(tags="a|b", y=["u", "u", "v", "v"] * (rows // 4), split="train").astype({"x": str})
+    frame.loc[100:109, "split"], frame.loc[110:, "split"] = "validation", "test"
+    frame.loc[:11, "town"], frame.loc[:11, "tags"], frame.loc[:11, "y"] = "Raretown", "Raretag|a", "Rareclass"
+    frame.loc[:8, "x"] = "oops"
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    declared = ["data.private=true", "data.on_error=skip", "inputs.x.modality=number", "report.write=false"]
+    declared += ["inputs.tags={modality: categories, separator: '|'}", "inputs.town={modality: category}"]
+    request = FitRequest(tmp_path / "t.csv", targets=["y"], inputs=["x", "town", "tags"], settings=declared)
+    job = open_prediction_job(request)
+    assert "Raretown" in job.processor.readers["town"].categories, "12 rows hold it"
+    report = job.check(quiet=True)
+    assert report.ok and len(job.splits["train"]) == 91
+    assert job.processor.readers["town"].categories == ["north", "south"]
+    assert job.processor.readers["tags"].categories == ["a", "b"]
+    assert job.processor.targets["y"].classes == ["u", "v"]
+    assert job.splits["train"].values("town").to_pylist()[:3] == [None] * 3

@@ -42,8 +42,7 @@ def classes_of(task: str, cells: Sequence[Sequence[Any]], orders: Sequence[Seque
     if not task_of(task).ordered:
         return result
     known = merged_order(orders) or []
-    rest = [name for name in result if name not in known]
-    return merged_order([*orders, rest]) if all(map(is_number, [*known, *rest])) else [*known, *rest]
+    return [*known, *(name for name in result if name not in known)]
 
 
 def merged_order(orders: Sequence[Sequence[str]]) -> list[str] | None:

@@ -7,6 +7,7 @@ bounds what the files of a run spell out; it does not bound what weights remembe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -73,7 +74,7 @@ def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.Chunke
         kept = frequent(([label] for label in labels), rows)
         return _masked(train.values(name), [label in kept for label in labels])
     if holds is Content.VALUE:
-        return READERS[config.modality].without_rare(train.values(name), config, rows)
+        return READERS[config.modality].without_rare(train.values(name), config, rows, train.missing)
     if holds is Content.TEXT:
         cells = [_texts(cell) for cell in train.values(name).to_pylist()]
         kept = frequent(({word for text in texts for word in _words(text)} for texts in cells), rows)
@@ -82,9 +83,19 @@ def _input(train: Table, name: str, config: InputConfig, rows: int) -> pa.Chunke
 
 
 def _bounded(values: pa.ChunkedArray, written: str | None, rows: int) -> pa.ChunkedArray:
-    """The numbers of a column, limited by :func:`polymodal.data.values.numbers.bounded`."""
-    numbers = bounded(parse_numbers(values, written)[0], rows)
-    return pa.chunked_array([pa.array(numbers, pa.float64(), from_pandas=True)])
+    """The numbers of a column, limited by :func:`polymodal.data.values.numbers.bounded`.
+
+    Cells that hold no number stay, as texts among texts, so that the check names them.
+    """
+    numbers, bad = parse_numbers(values, written)
+    limited = bounded(numbers, rows)
+    if not len(bad):
+        return pa.chunked_array([pa.array(limited, pa.float64(), from_pandas=True)])
+    # With an exponent and all digits a number is read alike in every format of a column.
+    cells = [None if math.isnan(number) else f"{number:.16e}" for number in limited]
+    for index in bad:
+        cells[index] = str(values[int(index)].as_py())
+    return _array(cells)
 
 
 def _labels(reader: type[TargetReader], values: pa.ChunkedArray, config: TargetConfig) -> list[list[str]]:

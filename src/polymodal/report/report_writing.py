@@ -23,7 +23,7 @@ from polymodal.report.report_page import render
 from polymodal.runs.core import AnyRun
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
-from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.output_folder import read_results
 from polymodal.utils.atomic import require_folder, write_text, writing
 from polymodal.utils.records import JsonObject
@@ -165,7 +165,7 @@ def own_table(run: AnyRun) -> tuple[Table, str]:
         raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
     require_own_tables(run.folder, run.declaration, read_results(run.folder))
     table = read_declared_table(resolve(named, run.folder), run.declaration.data, run.folder)
-    splits, _, _ = split_and_skip(table, run.declaration, run.folder)
+    splits = without_rare_values(split_and_skip(table, run.declaration, run.folder)[0], run.declaration)
     return (splits["test"], TEST) if len(splits["test"]) else (splits["validation"], VALIDATION)
 
 

@@ -14,7 +14,7 @@ from polymodal.tasks import reader_name
 from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.sections import check_parts, open_cache
 from polymodal.training.declaration.source import Declared, read_request
-from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.declaration.unseen import leave_out_unseen
 from polymodal.training.declaration.validation import name_objectives, without_targets
 from polymodal.training.language.language_job import LanguageJob
@@ -98,13 +98,14 @@ def _open_prediction(request: FitRequest, declared: Declared) -> PredictionJob:
     notes = settle_encoders(declaration, table, request, known=begun.encoders if begun else {})
     check_parts(declaration, written, lines, request.fusions, begun.encoders if begun else {})
     with located(written, lines, "data"):
-        splits, numbers, rejected = split_and_skip(table, declaration, folder)
+        whole, numbers, rejected = split_and_skip(table, declaration, folder)
+        splits = without_rare_values(whole, declaration)
     guesses = leave_out_unseen(declaration, guesses, splits, stays)
     fill_in(declaration.train, len(splits["train"]), targets=bool(declaration.targets))
     return PredictionJob(
         declaration=declaration, guesses=guesses, splits=splits, numbers=numbers, table=table, start=begun,
         processor=prepare(declaration, splits["train"], begun), cache=open_cache(declaration.data),
-        rejected=rejected, folder=folder, notes=notes,
+        rejected=rejected, folder=folder, notes=notes, whole=whole,
     )  # fmt: skip
 
 

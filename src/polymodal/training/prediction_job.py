@@ -20,7 +20,7 @@ from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import Problem
-from polymodal.training.declaration.splitting import split_and_skip
+from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.fingerprint import describe_tables
 from polymodal.training.job import Job
 from polymodal.training.loop.model_selection import metric_name
@@ -35,8 +35,10 @@ class PredictionJob(Job[PolymodalProcessor]):
 
     Attributes:
         features: Reads what frozen encoders make of the cells; None where none is.
+        whole: ``splits`` with the cells of the table; those of private rows lack rare values in ``splits``.
     """
 
+    whole: dict[str, Table]
     features: PolymodalProcessor | None = None
 
     @property
@@ -58,7 +60,7 @@ class PredictionJob(Job[PolymodalProcessor]):
         fresh = replace(self, declaration=declaration, features=None, notes=[], rejected=list(self.rejected))
         if declaration.data == self.declaration.data and declaration.data.seed is not None:
             return fresh
-        fresh.splits, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
+        fresh.whole, fresh.numbers, fresh.rejected = split_and_skip(self.table, declaration, self.folder)
         media = [name for name, config in declaration.inputs.items() if is_media(config.modality)]
         fresh._drop([problem for problem in self.rejected if problem.column in media])
         fresh.processor, fresh.report = fresh.prepared(), None
@@ -166,9 +168,13 @@ class PredictionJob(Job[PolymodalProcessor]):
         return report
 
     def _drop(self, bad: Sequence[Problem]) -> None:
-        """Take the rows that ``bad`` names out of every split."""
+        """Take the rows that ``bad`` names out of every split.
+
+        Of private rows, values that too few of those that are left hold go too.
+        """
         self.rejected = [*self.rejected, *bad]
-        self.splits = {name: table.without(bad) for name, table in self.splits.items()}
+        self.whole = {name: table.without(bad) for name, table in self.whole.items()}
+        self.splits = without_rare_values(self.whole, self.declaration)
         self.numbers = {name: table.places for name, table in self.splits.items()}
 
     def _prepare_again(self) -> None:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from polymodal.config import InputConfig
@@ -14,6 +15,7 @@ from polymodal.data.readers import CategoriesReader, load_reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import read_table
+from polymodal.data.values.missing import Marks
 
 
 def fitted(cells, **settings) -> CategoriesReader:
@@ -76,3 +78,27 @@ def test_what_holds_no_labels_is_named():
 def test_the_content_hangs_on_no_order():
     reader = fitted(LISTS)
     assert reader.content(["a", "b"], None) == reader.content(["b", "a"], None) != reader.content(["a"], None)
+
+
+def test_marks_of_missing_values_are_no_labels_in_any_cell():
+    table = read_table(pd.DataFrame({"has": ["a|?|b", "a", "b|?", "nan|a"]})).marking(Marks.of(["?"]))
+    config = InputConfig(modality="categories", separator="|")
+    reader = CategoriesReader.fit(TrainingColumns(table, ["has"], config, CategoriesReader.split_items))
+    again = load_reader("categories", json.loads(json.dumps(reader.settings())), None)
+    for each in (reader, again):
+        assert each.categories == ["a", "b", "nan"]
+        assert value(each, "a|?|b", ["a", "?", "b"], '["a", "?"]', "nan|a") == [
+            [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 1],
+        ]  # fmt: skip
+        assert each.unknown_names("a|?|c") == ["c"]
+    assert fitted(TEXTS, separator="|").settings() == {
+        "categories": ["cellar", "garden", "lift"],
+        "separator": "|",
+    }
+    with pytest.raises(ValueError, match="'missing' is neither null nor a list of texts"):
+        load_reader("categories", {"categories": ["a"], "missing": "ab"}, None)
+
+
+def test_a_grown_reader_keeps_the_index_of_what_it_knows():
+    reader = fitted(LISTS).grown(pa.chunked_array([[["attic", "lift"], ["zoo"], None]]))
+    assert reader.categories == ["cellar", "garden", "lift", "attic", "zoo"]

@@ -12,9 +12,13 @@ from safetensors.torch import save_file
 
 import polymodal as pm
 from polymodal.artifact.integrity import CHECKSUMS
+from polymodal.training.opening import open_prediction_job
+from polymodal.training.request import FitRequest
+from polymodal.training.warm_start.load import build_started
 from polymodal.utils.progress import TrainingProgress
 from tests.support.command import polymodal, settings
 from tests.support.starts import FIT, INPUTS, begun, body, fit, told
+from tests.support.tables import tiny
 
 
 @pytest.fixture
@@ -86,6 +90,37 @@ def test_new_categories_get_rows_of_their_own(folder):
     table = model.model.encoders[3].embed.weight
     assert torch.equal(table[:4], body(folder / "pre")["model.encoders.3.embed.weight"]) and len(table) == 5
     assert job.started.new == ["1 category of district (a new port)", "head of kind"]
+
+
+def test_cells_are_read_as_they_are_declared_and_new_labels_get_rows(tmp_path):
+    days = pd.date_range("2023-01-01", periods=120)
+    frame = pd.DataFrame({"day": days.strftime("%Y-%m-%d"), "tags": ["a|b", "a", "b|c"] * 40})
+    frame = frame.assign(cost=[f"{n}.5" for n in range(120)], y=["u", "u", "v", "v"] * 30)
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    own = [*tiny(train__epochs=1), "inputs.tags.modality=categories", "inputs.tags.separator='|'"]
+    old = pm.fit(tmp_path / "one.csv", target="y", output=tmp_path / "one", settings=own)
+    frame["day"], frame["tags"] = days.strftime("%m/%d/%Y"), frame["tags"].str.replace("|", ";")
+    frame.loc[::2, "tags"] += ";z;?"
+    frame["cost"] = frame["cost"].str.replace(".", ",")
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    declared = ["inputs.day.format=12/31/2024", "inputs.tags.separator=;", "inputs.cost.format='1234,5'"]
+    declared += [*tiny(train__epochs=1), "data.missing=['?']"]
+    request = FitRequest(tmp_path / "two.csv", targets=["y"], start=tmp_path / "one", settings=declared)
+    job = open_prediction_job(request)
+    model, processor = build_started(job, job.declaration), job.processor
+    assert processor.read("day", "02/10/2023") == old.processor.read("day", "2023-02-10")
+    assert processor.read("cost", "7,5") == 7.5
+    assert processor.readers["day"].mean.tolist() == old.processor.readers["day"].mean.tolist()
+    assert processor.readers["tags"].categories == ["a", "b", "c", "z"]
+    assert processor.read("tags", "z;?;b").tolist() == [4, 2]
+    assert old.processor.readers["tags"].separator == "|", "the run that was started from stays"
+    assert "1 category of tags (z)" in job.started.new
+    index = model.model.encoder_of["tags"]
+    before, after = old.model.model.encoders[index].state_dict(), model.model.encoders[index].state_dict()
+    assert torch.equal(after.pop("embed.weight")[:3], before.pop("embed.weight"))
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    whole = model.model.continued
+    assert f"encoders.{index}.total.weight" in whole and f"encoders.{index}.embed.weight" not in whole
 
 
 def test_a_pre_trained_run_has_objectives_and_no_heads(folder):

@@ -25,6 +25,7 @@ from polymodal.data.readers.content import Claim, Content, KeptLength, SizeFindi
 from polymodal.data.readers.saved_settings import check_settings
 from polymodal.data.tables.lists import as_list, first_filled, number_depth, written_list
 from polymodal.data.values.column_values import as_label
+from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
@@ -267,8 +268,18 @@ class Reader:
         return []
 
     @classmethod
-    def without_rare(cls, values: pa.ChunkedArray, config: InputConfig, rows: int) -> pa.ChunkedArray | None:
+    def without_rare(
+        cls, values: pa.ChunkedArray, config: InputConfig, rows: int, missing: Marks = DEFAULT_MARKS
+    ) -> pa.ChunkedArray | None:
         """Training cells of other values without what fewer than ``rows`` rows hold, for a private fit.
+
+        Cells that cannot be read stay unreadable, so that the check names them.
+
+        Args:
+            values: The cells.
+            config: Their settings.
+            rows: Fewest rows that hold a value that is kept.
+            missing: Marks of a missing value.
 
         Returns:
             None where the reader keeps nothing that is of a few rows alone: the cells stay as they are.
@@ -280,6 +291,17 @@ class Reader:
         is_kept = self.cached and not self.holds.is_tabular
         key = cell_key(cell) if is_kept else None
         return None if key is None else (self.fingerprint, root, key)
+
+    def declared(self, config: InputConfig, missing: Marks) -> Self:
+        """A copy that reads cells written as a declaration has it; what was learned stays.
+
+        Args:
+            config: The settings of the input in a fit that starts from the reader's run.
+            missing: Marks of a missing value in that fit.
+        """
+        other = copy.copy(self)
+        other.items = config.items
+        return other
 
     def with_settings(self, **settings: Any) -> Self:
         """This reader if the settings are its own already, else a copy that has them."""

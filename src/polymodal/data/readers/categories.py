@@ -14,7 +14,9 @@ from polymodal.data.media.cells import MediaError
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.values.column_values import as_label
 from polymodal.data.values.labels import frequent, label_vocabulary, read_labels, readable_labels
+from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.utils.records import Settings
 
@@ -29,6 +31,7 @@ class CategoriesReader(Reader):
     Args:
         categories: Names of the labels in order: those of the training split, however rare.
         separator: Between the labels of a text; None where cells are lists.
+        missing: Marks of a missing value, which are no labels; None for the usual ones.
     """
 
     modality = "categories"
@@ -37,8 +40,10 @@ class CategoriesReader(Reader):
     cached = False
     vocabulary: Vocabulary
 
-    def __init__(self, *, categories: Sequence[str], separator: str | None = None) -> None:
-        self.categories, self.separator = list(categories), separator
+    def __init__(
+        self, *, categories: Sequence[str], separator: str | None = None, missing: Sequence[str] | None = None
+    ) -> None:
+        self.categories, self.separator, self.missing = list(categories), separator, Marks.of(missing)
         self.vocabulary = Vocabulary(self.categories)
 
     @classmethod
@@ -46,7 +51,7 @@ class CategoriesReader(Reader):
         """See :class:`Reader`."""
         separator, missing = columns.config.separator, columns.table.missing
         rows = readable_labels(columns.values, separator, missing, written=True)
-        return cls.of_labels(rows, separator)
+        return cls.of_labels(rows, separator, missing)
 
     @classmethod
     def for_encoder(cls, encoder: object, cells: Sequence[Any]) -> CategoriesReader:
@@ -60,11 +65,26 @@ class CategoriesReader(Reader):
 
     @classmethod
     def of_labels(
-        cls, rows: Iterable[Iterable[str] | None], separator: str | None = None
+        cls,
+        rows: Iterable[Iterable[str] | None],
+        separator: str | None = None,
+        missing: Marks = DEFAULT_MARKS,
     ) -> CategoriesReader:
         """The reader of a column whose training cells hold these labels, None where empty."""
         names = label_vocabulary(None if row is None else list(row) for row in rows).names
-        return cls(categories=sorted(names), separator=separator)
+        return cls(categories=sorted(names), separator=separator, missing=missing.given)
+
+    def declared(self, config: InputConfig, missing: Marks) -> CategoriesReader:
+        """See :class:`Reader`."""
+        return super().declared(config, missing).with_settings(separator=config.separator, missing=missing)
+
+    def grown(self, values: pa.ChunkedArray) -> CategoriesReader:
+        """The reader that knows the labels of training cells too; those it knows keep their index."""
+        rows = readable_labels(values, self.separator, self.missing, written=True)
+        new = sorted(name for name in label_vocabulary(rows).names if name not in self.vocabulary)
+        return CategoriesReader(
+            categories=[*self.categories, *new], separator=self.separator, missing=self.missing.given
+        )
 
     @classmethod
     def check_settings(cls, settings: dict[str, Any]) -> None:
@@ -73,6 +93,7 @@ class CategoriesReader(Reader):
         separator = settings.get("separator")
         if separator is not None and not (isinstance(separator, str) and separator):
             raise ValueError("a reader of sets of categories with a separator that is no text")
+        Marks.of_saved(settings.get("missing"))
 
     @classmethod
     def open(cls, item: Any, root: Root, config: InputConfig) -> None:
@@ -85,7 +106,7 @@ class CategoriesReader(Reader):
         Raises:
             MediaError: If it holds something else.
         """
-        return read_labels(cell, self.separator, written=True) or []
+        return read_labels(cell, self.separator, self.missing, written=True) or []
 
     def read(self, cell: Any, root: Root) -> np.ndarray:
         """Each label's index from 1, int64 ``(labels,)``; 0 for one that training never saw."""
@@ -100,12 +121,21 @@ class CategoriesReader(Reader):
             return []
 
     @classmethod
-    def without_rare(cls, values: pa.ChunkedArray, config: InputConfig, rows: int) -> pa.ChunkedArray:
+    def without_rare(
+        cls, values: pa.ChunkedArray, config: InputConfig, rows: int, missing: Marks = DEFAULT_MARKS
+    ) -> pa.ChunkedArray:
         """See :class:`Reader`: rare labels are left out of their cells, which become lists."""
-        cells = readable_labels(values, config.separator)
-        kept = frequent((labels or () for labels in cells), rows)
-        left = [labels and [label for label in labels if label in kept] for labels in cells]
-        written = [None if labels is None else json.dumps(labels) for labels in left]
+        cells: list[list[str] | str | None] = []
+        for cell in values.to_pylist():
+            try:
+                cells.append(read_labels(cell, config.separator, missing))
+            except MediaError:
+                cells.append(cell if isinstance(cell, str) else json.dumps([[as_label(cell)]]))
+        kept = frequent((labels for labels in cells if isinstance(labels, list)), rows)
+        written = [
+            json.dumps([label for label in labels if label in kept]) if isinstance(labels, list) else labels
+            for labels in cells
+        ]
         return pa.chunked_array([pa.array(written, pa.large_string())])
 
     def blank(self) -> np.ndarray:
@@ -132,4 +162,6 @@ class CategoriesReader(Reader):
 
     def settings(self) -> Settings:
         """See :class:`Reader`."""
-        return {"categories": self.categories} | ({"separator": self.separator} if self.separator else {})
+        result: Settings = {"categories": self.categories}
+        result |= {"separator": self.separator} if self.separator else {}
+        return result | ({} if self.missing.given is None else {"missing": list(self.missing.given)})

@@ -14,6 +14,7 @@ from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.values.column_values import EMPTY_NUMBERS
 from polymodal.data.values.dates import DAY, check_date_format, parse_dates, read_date, show_date
+from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.numbers import bounded, mean_and_deviation
 from polymodal.utils.records import Settings
 
@@ -96,7 +97,9 @@ class DateReader(Reader):
         return cls(mean=mean, deviation=deviation, clock=clock, written=written)
 
     @classmethod
-    def without_rare(cls, values: pa.ChunkedArray, config: InputConfig, rows: int) -> pa.ChunkedArray:
+    def without_rare(
+        cls, values: pa.ChunkedArray, config: InputConfig, rows: int, missing: Marks = DEFAULT_MARKS
+    ) -> pa.ChunkedArray:
         """See :class:`Reader`: moments between the means of the ``rows`` earliest and of the ``rows`` latest.
 
         They are whole days where fewer than ``rows`` rows have a time of day.
@@ -125,6 +128,10 @@ class DateReader(Reader):
     def open(cls, item: Any, root: Root, config: InputConfig) -> None:
         """See :class:`Reader`."""
         read_date(item, config.format)
+
+    def declared(self, config: InputConfig, missing: Marks) -> DateReader:
+        """See :class:`Reader`."""
+        return super().declared(config, missing).with_settings(written=config.format)
 
     @property
     def features(self) -> int:

@@ -17,6 +17,7 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
+from polymodal.data.values.missing import Marks
 from polymodal.errors import ConfigError
 from polymodal.utils.records import Settings
 
@@ -60,6 +61,11 @@ class ImageReader(Reader):
         """See :class:`Reader`."""
         part = cls.part_of_checkpoint(getattr(encoder, "checkpoint", None))
         return cls(part, size=getattr(encoder, "size", 64))
+
+    def declared(self, config: InputConfig, missing: Marks) -> ImageReader:
+        """See :class:`Reader`; the full scale is that of the run unless one is declared."""
+        scale = config.full_scale or self.full_scale
+        return super().declared(config, missing).with_settings(full_scale=scale)
 
     @classmethod
     def open(cls, item: Any, root: Root, config: InputConfig) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
 from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label, parse_numbers
+from polymodal.data.values.missing import Marks
 from polymodal.data.values.number_formats import number_format
 from polymodal.data.values.numbers import held_edges, mean_and_deviation, read_number
 from polymodal.utils.records import Settings
@@ -91,6 +93,10 @@ class NumberReader(Reader):
             edges = np.unique(np.quantile(known, np.linspace(0, 1, min(cls.BINS, len(known)) + 1)))
         mean, deviation = mean_and_deviation(known)
         return cls(mean=mean, deviation=deviation, edges=edges.tolist(), written=written)
+
+    def declared(self, config: InputConfig, missing: Marks) -> NumberReader:
+        """See :class:`Reader`."""
+        return super().declared(config, missing).with_settings(written=config.format)
 
     @property
     def features(self) -> int:

@@ -102,8 +102,8 @@ def find_order(cells: Cells) -> DateOrder:
     seconds = any(int(second) > 12 for _, second, _ in parts)
     if firsts and seconds:
         return DateOrder(doubt="dates, some with the day first and some with the month")
-    if firsts and (doubt := _year_doubt(cells)):
-        return doubt
+    if firsts and (year_first := _year_doubt(cells)):
+        return year_first
     if firsts or seconds:
         return DateOrder(DAY_FIRST if firsts else MONTH_FIRST)
     if not parts:

@@ -23,7 +23,10 @@ from polymodal.training.declaration.source import read_declared_table, resolve
 def split_and_skip(
     table: Table, declaration: Declaration, folder: Path | None = None
 ) -> tuple[dict[str, Table], dict[str, np.ndarray], list[Problem]]:
-    """What :func:`split_tables` gives, and what was wrong with the rows left out where that is declared."""
+    """What :func:`split_tables` gives, and what was wrong with the rows left out where that is declared.
+
+    The cells are those of the table: see :func:`without_rare_values`.
+    """
     unknown: list[Problem] = []
     try:
         splits, numbers = split_tables(table, declaration, folder)
@@ -34,10 +37,15 @@ def split_and_skip(
         splits, numbers = split_tables(table.without(unknown), declaration, folder)
     splits = (few_answers if declaration.objectives else few_labels)(splits, declaration)
     numbers["train"] = splits["train"].places
-    if declaration.data.private:
-        splits = generalise(splits, declaration.inputs, declaration.targets, declaration.data.private_rows)
     none = dict.fromkeys(problem for entry in splits.values() for problem in entry.rejected)
     return splits, numbers, [*none, *unknown]
+
+
+def without_rare_values(splits: dict[str, Table], declaration: Declaration) -> dict[str, Table]:
+    """The splits that a fit reads: where rows are private, without values that few training rows hold."""
+    if not declaration.data.private:
+        return splits
+    return generalise(splits, declaration.inputs, declaration.targets, declaration.data.private_rows)
 
 
 def split_tables(

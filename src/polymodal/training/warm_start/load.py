@@ -8,7 +8,7 @@ from typing import Any
 
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import CategoryReader
+from polymodal.data.readers import CategoriesReader, CategoryReader
 from polymodal.models.build import build_model, reader_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.job import Job
@@ -45,7 +45,8 @@ def build_started(job: PredictionJob, declaration: Declaration) -> LearningModel
 def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str]:
     for name, reader in processor.readers.items():
         known = start.processor.readers.get(name)
-        if isinstance(reader, CategoryReader) and isinstance(known, CategoryReader):
+        kinds = CategoryReader, CategoriesReader
+        if isinstance(reader, kinds) and isinstance(known, kinds):
             new = reader.categories[len(known.categories) :]
             listed = ", ".join(new[:SHOWN]) + ", …" * (len(new) > SHOWN)
             if new:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from polymodal.config import Declaration, InputConfig
 from polymodal.config.parsing import load_yaml, located
 from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import CategoryReader, Reader
+from polymodal.data.readers import CategoriesReader, CategoryReader, Reader
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import as_labels
 from polymodal.errors import ConfigError, RunError
@@ -76,7 +75,7 @@ class Start:
         return [other for other in self.inputs if index[other] == index[name]]
 
     def readers(self, train: Table, inputs: Mapping[str, InputConfig]) -> dict[str, Reader]:
-        """The run's readers of ``inputs``, with the new categories of ``train``."""
+        """The run's readers of ``inputs``, for cells as declared, with the new categories of ``train``."""
         known: dict[str, Reader] = {}
         copies: dict[str, Reader] = {}
         for name in inputs:
@@ -85,11 +84,12 @@ class Start:
             reader = self.processor.readers[name]
             first = self.processor.groups[name]
             if first not in copies:
-                copies[first] = copy.copy(reader)
-                copies[first].items = inputs[name].items
-            known[name] = copies[first]
-            if isinstance(reader, CategoryReader) and name in train.columns:
-                known[name] = reader.grown(as_labels(train.values(name)))
+                copies[first] = reader.declared(inputs[name], train.missing)
+            made = known[name] = copies[first]
+            if isinstance(made, CategoryReader) and name in train.columns:
+                known[name] = made.grown(as_labels(train.values(name)))
+            elif isinstance(made, CategoriesReader) and name in train.columns:
+                known[name] = made.grown(train.values(name))
         return known
 
     def model(self) -> PolymodalModel:

@@ -18,13 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.errors import RunError
-from polymodal.models.encoders import CategoryEncoder
+from polymodal.models.encoders import CategoriesEncoder, CategoryEncoder
 from polymodal.models.encoders.adapters import fold_adapters
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.models.modeling import PolymodalModel
 from polymodal.training.warm_start.fusion_tensors import Meaning, is_like, meanings
 
+TABLE = "embed.weight"
+"""The weight of an encoder of categories that has a row per category."""
 BASE = ".base_layer"
 """Part of the name of a weight that has an adapter."""
 
@@ -164,17 +166,19 @@ def _encoder(
     if wanted and not lora:
         done.new.append(f"adapters of {names}")
     weights, rows = source.state_dict(), 0
-    if isinstance(encoder, CategoryEncoder) and isinstance(source, CategoryEncoder):
+    kinds = CategoryEncoder, CategoriesEncoder
+    if isinstance(encoder, kinds) and isinstance(source, kinds):
         rows = encoder.categories - source.categories
     for name, tensor in encoder.state_dict().items():
         if (".lora_" in name and not lora) or name == "marks":  # those depend on the tokenizer only
             continue
         value = weights.get(name if lora else name.replace(BASE, ""))
-        known = tensor[: len(tensor) - rows] if rows else tensor
+        has_new = bool(rows) and name == TABLE
+        known = tensor[: len(tensor) - rows] if has_new else tensor
         if value is None or value.shape != known.shape:
             raise RunError(f"the encoder of {names} is another than in the run that is started from ({name})")
         known.copy_(value)
-        if not rows:
+        if not has_new:
             done.whole.add(f"encoders.{place}.{name}")
     done.loaded.append(label)
 
