@@ -1,0 +1,222 @@
+"""Ensemble selection: weights of several models whose mean prediction has the smallest loss on given rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from polymodal.utils.records import Record
+
+ROUNDS, BAGS = 25, 20
+SURE = 2.0
+"""Standard errors of a paired difference of two losses, beyond which it is more than chance."""
+SMALLEST = 1e-7
+"""Probabilities are at least this: no log loss is infinite."""
+
+RowLoss: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""Predictions ``(rows, …)`` → the loss of each row ``(rows,)``."""
+Choice = Literal["blend", "single"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Record):
+    """The weights of a blend, and the losses that they were chosen by.
+
+    Attributes:
+        weights: By model, above 0, sum 1; models of weight 0 are left out.
+        choice: Whether several models are blended or the best one remains alone.
+        reason: Why, in one line.
+        best: The model with the smallest loss.
+        losses: Mean loss of each model on the rows.
+        blend_loss: Mean loss of the blend on the rows, also where it was not chosen. Its weights were chosen
+            on the same rows, so that it is a little too small.
+    """
+
+    weights: dict[str, float]
+    choice: Choice
+    reason: str
+    best: str
+    losses: dict[str, float]
+    blend_loss: float
+
+
+def select(
+    predictions: Mapping[str, np.ndarray],
+    loss: RowLoss,
+    weights: np.ndarray | None = None,
+    *,
+    clusters: np.ndarray | None = None,
+    rounds: int = ROUNDS,
+    bags: int = BAGS,
+    seed: int = 0,
+) -> Selection:
+    """Choose the weights of a blend by greedy selection with replacement (Caruana et al. 2004).
+
+    Each round adds the model that makes the mean of all added ones best; it begins with the best single
+    model. This is repeated on bootstrap samples of the rows and the weights are averaged, so that few rows
+    decide little. If one model alone is better than each other by more than chance, and the blend is not
+    better than it by more than chance, it remains alone.
+
+    Args:
+        predictions: By model, ``(rows, …)`` predictions for the same rows, none of which the model was fitted
+            to: out-of-fold predictions, or those of validation rows.
+        loss: The loss of each row of such predictions, see :func:`row_loss`.
+        weights: ``(rows,)`` weights of the rows; None for equal ones.
+        clusters: ``(rows,)`` the cluster of each row; rows of one cluster are drawn together.
+        rounds: Models added per bootstrap sample.
+        bags: Bootstrap samples.
+        seed: Seed of the samples.
+
+    Raises:
+        ValueError: If there is no model, no row that counts, or a loss that is not finite.
+    """
+    names = list(predictions)
+    if not names:
+        raise ValueError("no model to blend")
+    members = np.stack([np.asarray(predictions[name], dtype=float) for name in names])
+    rows = _Rows(loss, members.shape[1], weights, clusters)
+    single = np.stack([rows.losses(member) for member in members])
+    if len(names) == 1:
+        shares, blended = np.ones(1), single[0]
+    else:
+        shares = _bagged(members, rows, rounds, bags, seed)
+        blended = rows.losses(np.tensordot(shares, members, axes=1))
+    return _guarded(names, shares, single, blended, rows)
+
+
+def row_loss(
+    kind: Literal["classes", "labels", "numbers"],
+    truth: np.ndarray,
+    *,
+    transform: Literal["none", "log"] = "none",
+) -> RowLoss:
+    """The loss that a blend of one target is chosen by.
+
+    Args:
+        kind: "classes": log loss; "labels": mean log loss of the labels; "numbers": squared error.
+        truth: ``(rows,)`` class from 0, ``(rows, labels)`` 0 or 1, or ``(rows,)`` number.
+        transform: "log" compares ``log(1 + number)``.
+
+    Returns:
+        A function of the predictions: ``(rows, classes)``, ``(rows, labels)`` or ``(rows,)``.
+    """
+    if kind == "classes":
+        return lambda answers: -np.log(np.clip(answers[np.arange(len(truth)), truth], SMALLEST, 1))
+    if kind == "labels":
+        return lambda answers: (
+            -np.log(np.clip(np.where(truth > 0, answers, 1 - answers), SMALLEST, 1)).mean(1)
+        )
+    change = _log if transform == "log" else np.asarray
+    changed = change(truth)
+    return lambda answers: (changed - change(answers)) ** 2
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    return np.log1p(np.maximum(values, SMALLEST - 1))
+
+
+class _Rows:
+    """Mean losses over weighted rows, and standard errors over their clusters."""
+
+    def __init__(
+        self, loss: RowLoss, count: int, weights: np.ndarray | None, clusters: np.ndarray | None
+    ) -> None:
+        self.loss = loss
+        self.weights = np.ones(count) if weights is None else np.asarray(weights, dtype=float)
+        if not self.weights.sum() > 0:
+            raise ValueError("no row with a weight above 0 to choose a blend by")
+        self.weights = self.weights / self.weights.max()
+        groups = np.arange(count) if clusters is None else np.asarray(clusters)
+        self.codes = np.unique(groups, return_inverse=True)[1].reshape(-1)
+        self.count = int(self.codes.max()) + 1
+
+    def losses(self, answers: np.ndarray) -> np.ndarray:
+        """``(rows,)`` losses.
+
+        Raises:
+            ValueError: If one that counts is not finite.
+        """
+        result = np.asarray(self.loss(answers), dtype=float)
+        if not np.isfinite(result[self.weights > 0]).all():
+            raise ValueError("a loss of a row is not finite")
+        return result
+
+    def mean(self, losses: np.ndarray) -> float:
+        """The weighted mean."""
+        return float(np.average(losses, weights=self.weights))
+
+    def error(self, differences: np.ndarray) -> float:
+        """The standard error of the mean of paired differences, by linearization over clusters."""
+        if self.count < 2:
+            return float("inf")
+        spread = self.weights * (differences - self.mean(differences))
+        sums = np.bincount(self.codes, spread, minlength=self.count)
+        return float(np.sqrt(self.count / (self.count - 1) * (sums @ sums)) / self.weights.sum())
+
+    def is_better(self, one: np.ndarray, other: np.ndarray) -> bool:
+        """Whether the losses ``one`` are smaller than ``other`` by more than chance."""
+        differences = other - one
+        return self.mean(differences) > SURE * self.error(differences)
+
+
+def _bagged(members: np.ndarray, rows: _Rows, rounds: int, bags: int, seed: int) -> np.ndarray:
+    """``(members,)`` mean weights over bootstrap samples of the clusters."""
+    random = np.random.default_rng(seed)
+    shares = np.zeros(len(members))
+    for _ in range(bags):
+        drawn = random.multinomial(rows.count, np.full(rows.count, 1 / rows.count))
+        weights = rows.weights * drawn[rows.codes]
+        if not weights.sum() > 0:  # the only rows that count were not drawn
+            weights = rows.weights
+        shares += _greedy(members, rows.loss, weights, rounds)
+    return shares / shares.sum()
+
+
+def _greedy(members: np.ndarray, loss: RowLoss, weights: np.ndarray, rounds: int) -> np.ndarray:
+    """``(members,)`` how often each was added in the best of the rounds, as shares."""
+    counts, total = np.zeros(len(members)), np.zeros(members.shape[1:])
+    best, least = counts, float("inf")
+    for number in range(1, rounds + 1):
+        means = [float(weights @ loss((total + member) / number)) for member in members]
+        added = int(np.argmin(means))
+        counts = counts + np.eye(len(members))[added]
+        total = total + members[added]
+        if means[added] < least:
+            best, least = counts / number, means[added]
+    return best
+
+
+def _guarded(
+    names: list[str], shares: np.ndarray, single: np.ndarray, blended: np.ndarray, rows: _Rows
+) -> Selection:
+    """The blend, or the best model alone where that is clearly the best."""
+    means = [rows.mean(losses) for losses in single]
+    best = int(np.argmin(means))
+    others = [losses for number, losses in enumerate(single) if number != best]
+    clear = all(rows.is_better(single[best], other) for other in others)
+    gained = rows.is_better(blended, single[best])
+    choice, reason = _choice(names, best, clear, gained)
+    if choice == "single":
+        shares = np.eye(len(names))[best]
+    return Selection(
+        weights={name: float(share) for name, share in zip(names, shares, strict=True) if share > 0},
+        choice=choice,
+        reason=reason,
+        best=names[best],
+        losses=dict(zip(names, means, strict=True)),
+        blend_loss=rows.mean(blended),
+    )
+
+
+def _choice(names: list[str], best: int, clear: bool, gained: bool) -> tuple[Choice, str]:
+    """Whether to blend, and why."""
+    if len(names) == 1:
+        return "single", "there is one model"
+    if gained:
+        return "blend", f"better than {names[best]} by more than chance"
+    if clear:
+        return "single", f"{names[best]} is better than each other, and the blend gains nothing beyond chance"
+    return "blend", f"{names[best]} is not clearly better than the others"

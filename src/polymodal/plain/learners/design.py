@@ -1,0 +1,163 @@
+"""The design matrix of linear and kernel learners: blocks joined to numbers without missing values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from scipy.sparse import csr_matrix, hstack
+
+from polymodal.errors import RunError
+from polymodal.plain.blocks import Block, Blocks
+from polymodal.plain.storage import Arrays
+
+Matrix: TypeAlias = "np.ndarray | csr_matrix"
+SPAN = 3.0
+"""Standard scores approach this value: a value far outside the others moves a prediction no further."""
+DENSE_CODES = 256
+"""Most one-hot columns of a matrix that stays dense."""
+
+
+@dataclass
+class Design:
+    """Joins blocks to one matrix; columns that are constant in the training rows are left out.
+
+    Numbers are standardized, with an indicator per column of values that are missing in a row that has the
+    input; categories are one-hot; sparse columns stay as they are. A block that some training rows lack has
+    an indicator of its absence.
+
+    Args:
+        sparse: Whether sparse blocks are used.
+
+    Attributes:
+        blocks: By block, the arrays that :func:`_learn` returned.
+    """
+
+    sparse: bool = True
+    blocks: dict[str, Arrays] = field(default_factory=dict)
+
+    def fit(self, blocks: Blocks, weights: np.ndarray) -> Matrix:
+        """Learn from the training rows, and join them."""
+        used = {
+            name: block for name, block in blocks.items() if self.sparse or block.columns.kind != "sparse"
+        }
+        self.blocks = {name: _learn(block, weights) for name, block in used.items()}
+        return self.transform(blocks)
+
+    def transform(self, blocks: Blocks) -> Matrix:
+        """``(rows, width)`` float64 matrix; sparse where a block is, or where there are many categories.
+
+        Raises:
+            RunError: If a block of the training rows is missing, or has other columns.
+        """
+        parts: list[Matrix] = []
+        for name, learned in self.blocks.items():
+            if name not in blocks or blocks[name].values.shape[1] != int(learned["columns"]):
+                raise RunError(
+                    f"no block '{name}' of {int(learned['columns'])} columns, which the model was fitted to"
+                )
+            parts += _join(blocks[name], learned)
+        if not parts:
+            return np.zeros((len(next(iter(blocks.values()))) if blocks else 0, 0))
+        wide = sum(part.shape[1] for part in parts if isinstance(part, csr_matrix)) > DENSE_CODES
+        if wide or any(blocks[name].columns.kind == "sparse" for name in self.blocks):
+            return csr_matrix(hstack([csr_matrix(part) for part in parts], format="csr"))
+        return np.hstack([part.toarray() if isinstance(part, csr_matrix) else part for part in parts])
+
+    def arrays(self) -> Arrays:
+        """What was learned, with the names of the blocks."""
+        names = np.array(list(self.blocks), dtype=str)
+        state: Arrays = {"blocks": names}
+        for number, learned in enumerate(self.blocks.values()):
+            state |= {f"block{number}/{key}": value for key, value in learned.items()}
+        return state
+
+    @classmethod
+    def restore(cls, arrays: Arrays, *, sparse: bool) -> Design:
+        """The design that :meth:`arrays` describes."""
+        blocks: dict[str, Arrays] = {}
+        for number, name in enumerate(arrays["blocks"].tolist()):
+            start = f"block{number}/"
+            blocks[name] = {
+                key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)
+            }
+        return cls(sparse, blocks)
+
+
+def numbers_of(block: Block) -> np.ndarray:
+    """``(rows, columns)`` float64 of a dense block; NaN also where a value is infinite."""
+    values = np.asarray(block.values, dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _learn(block: Block, weights: np.ndarray) -> Arrays:
+    """What is learned of a block from the training rows, as arrays."""
+    present = block.present
+    learned: Arrays = {
+        "columns": np.array(block.values.shape[1]),
+        "absence": np.array(bool(present.any() and not present.all())),
+    }
+    if block.columns.kind == "number":
+        return learned | _learn_numbers(block, weights)
+    if block.columns.kind == "category":
+        codes = numbers_of(block)
+        pairs = [(column, code) for column in range(codes.shape[1]) for code in _seen(codes[:, column])]
+        return learned | {"codes": np.array(pairs, dtype=np.int64).reshape(-1, 2)}
+    return learned
+
+
+def _seen(codes: np.ndarray) -> list[int]:
+    return np.unique(codes[~np.isnan(codes)]).astype(int).tolist()
+
+
+def _learn_numbers(block: Block, weights: np.ndarray) -> Arrays:
+    """Mean, deviation and indicators of the columns of numbers, over the rows that have a value."""
+    values = numbers_of(block)
+    known = ~np.isnan(values)
+    total = weights @ known
+    divisor = np.where(total > 0, total, 1.0)
+    centre = weights @ np.where(known, values, 0.0) / divisor
+    spread = np.where(known, values - centre, 0.0)
+    scale = np.sqrt(weights @ spread**2 / divisor)
+    kept = scale > 1e-6 * np.abs(centre)  # beyond the rounding of float32
+    lacking = (~known & block.present[:, None]).any(axis=0)
+    return {
+        "kept": kept,
+        "centre": centre[kept],
+        "scale": scale[kept],
+        "lacking": lacking & known.any(axis=0),
+    }
+
+
+def _join(block: Block, learned: Arrays) -> list[Matrix]:
+    """The parts of the matrix that come from one block."""
+    parts: list[Matrix] = []
+    if isinstance(block.values, csr_matrix):
+        parts.append(csr_matrix(block.values, dtype=np.float64))
+    elif block.columns.kind == "category":
+        parts.append(_one_hot(numbers_of(block), learned["codes"]))
+    else:
+        parts += _standardized(block, learned)
+    if learned["absence"]:
+        parts.append((~block.present)[:, None].astype(float))
+    return parts
+
+
+def _standardized(block: Block, learned: Arrays) -> list[Matrix]:
+    """Standard scores, zero where missing, and indicators of missing values.
+
+    A value far from the others is drawn in smoothly, ``z / sqrt(1 + (z / 3)²)`` (Holzmüller et al. 2024,
+    arXiv:2407.04491): one extreme input makes no extreme prediction.
+    """
+    values = numbers_of(block)
+    scores = (values[:, learned["kept"]] - learned["centre"]) / learned["scale"]
+    scores = np.where(np.isnan(scores), 0.0, scores / np.sqrt(1 + (scores / SPAN) ** 2))
+    lacking = np.isnan(values[:, learned["lacking"]]) & block.present[:, None]
+    return [scores, lacking.astype(float)]
+
+
+def _one_hot(codes: np.ndarray, known: np.ndarray) -> csr_matrix:
+    """``(rows, codes)``: one where a column has the code; none where it is missing or was not seen."""
+    hits = codes[:, known[:, 0]] == known[:, 1]
+    return csr_matrix(hits, dtype=np.float64)

@@ -1,0 +1,208 @@
+"""Kernel learner: support vector machines with a Gaussian kernel on dense columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
+from scipy.special import log_softmax, softmax
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.svm import SVC, SVR
+
+from polymodal.plain.blocks import Blocks
+from polymodal.plain.learners.base import LEARNERS, Goal, Learner
+from polymodal.plain.learners.design import Design, Matrix
+from polymodal.plain.learners.tuning import held_loss, inner_folds
+from polymodal.plain.storage import Arrays, as_number, read_state, write_state
+from polymodal.utils.records import Settings
+
+MOST_ROWS = 5000
+"""Time and memory grow with the square of the rows."""
+MOST_CLASSES = 50
+FEW, SOME = 1000, 2000
+"""Up to ``FEW`` rows five inner folds choose the settings, then three; from ``SOME`` of one width only."""
+CACHE = 500
+"""Megabytes of kernel values."""
+ABSENT = -30.0
+"""Decision of a class that the rows of an inner fold lack."""
+GRID = tuple((cost, width) for width in (1.0, 0.25) for cost in (1.0, 10.0))
+"""Pairs of the cost of an error (C) and a factor of the kernel's default width 1 / (columns × variance)."""
+
+
+@dataclass(frozen=True)
+class KernelModel:
+    """A support vector machine as arrays, and the map of its decisions to probabilities.
+
+    Attributes:
+        vectors: ``(vectors, columns)`` support vectors.
+        duals: ``(vectors, decisions)`` their weights in each decision.
+        intercepts: ``(decisions,)``.
+        gamma: Inverse width of the kernel.
+        slope: Factor of the decisions in the softmax.
+        biases: ``(classes,)`` added to them; empty for numbers.
+    """
+
+    vectors: np.ndarray
+    duals: np.ndarray
+    intercepts: np.ndarray
+    gamma: float
+    slope: float
+    biases: np.ndarray
+
+    def scores(self, matrix: Matrix) -> np.ndarray:
+        """``(rows, decisions)`` decisions: one per class, or the standardized number."""
+        if not len(self.vectors):  # all answers lie within the tolerance of one number
+            return np.tile(self.intercepts, (matrix.shape[0], 1))
+        return rbf_kernel(matrix, self.vectors, gamma=self.gamma) @ self.duals + self.intercepts
+
+
+@LEARNERS.register("kernel")
+class KernelLearner(Learner[KernelModel]):
+    """Support vector classification or regression with a Gaussian kernel (Cortes & Vapnik 1995).
+
+    A class's decision is the mean of its decisions against each other class. Probabilities are a softmax of
+    the decisions whose slope and biases are fitted to out-of-fold decisions (Platt 1999).
+    """
+
+    name = "kernel"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.design = Design(sparse=False)
+
+    def can_fit(self, goal: Goal, blocks: Blocks) -> str:
+        """A line where there are no dense columns, or too many rows or classes."""
+        if not any(block.columns.kind != "sparse" and block.values.shape[1] for block in blocks.values()):
+            return "no dense columns to learn from"
+        if len(goal) > MOST_ROWS:
+            return f"{len(goal):,} rows, at most {MOST_ROWS:,} (its time grows with their square)"
+        if goal.kind != "labels" and goal.outputs > MOST_CLASSES:
+            return f"{goal.outputs} classes, at most {MOST_CLASSES} (it compares every pair)"
+        return ""
+
+    def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
+        """Fit the design matrix of the dense blocks."""
+        return _dense(self.design.fit(blocks, goal.row_weights))
+
+    def join(self, blocks: Blocks) -> Matrix:
+        """The design matrix of other rows."""
+        return _dense(self.design.transform(blocks))
+
+    def fit_part(self, matrix: Matrix, goal: Goal, seed: int) -> KernelModel:
+        """Choose cost and width on inner folds, calibrate the decisions there, then fit to all rows."""
+        width = 1 / max(matrix.shape[1] * float(np.var(matrix)), 1e-12)
+        folds = inner_folds(goal, seed, 5 if len(goal) <= FEW else 3)
+        if not folds:
+            return _fit(matrix, goal, *GRID[0], width)
+        held = np.concatenate([rows for _, rows in folds])
+        tried = []
+        for cost, factor in GRID if len(goal) <= SOME else GRID[:2]:
+            scores = [
+                _fit(matrix[rows], goal.rows(rows), cost, factor, width).scores(matrix[out])
+                for rows, out in folds
+            ]
+            slope, biases = _calibrate(np.concatenate(scores), goal, held)
+            loss = held_loss(goal, held, _answers(np.concatenate(scores), slope, biases))
+            tried.append((loss, cost, factor, slope, biases))
+        _, cost, factor, slope, biases = min(tried, key=lambda entry: entry[0])
+        return replace(_fit(matrix, goal, cost, factor, width), slope=slope, biases=biases)
+
+    def predict_part(self, model: KernelModel, matrix: Matrix) -> np.ndarray:
+        """Probabilities or standardized numbers."""
+        return _answers(model.scores(matrix), model.slope, model.biases)
+
+    def state(self) -> tuple[Settings, Arrays]:
+        """The design."""
+        return {}, self.design.arrays()
+
+    def restore(self, settings: Settings, arrays: Arrays) -> None:
+        """Take over a design."""
+        self.design = Design.restore(arrays, sparse=False)
+
+    def write_part(self, model: KernelModel, folder: Path) -> None:
+        """Write the arrays."""
+        arrays = {"vectors": model.vectors, "duals": model.duals, "intercepts": model.intercepts}
+        arrays["biases"] = model.biases
+        write_state(folder, {"gamma": model.gamma, "slope": model.slope}, arrays)
+
+    def read_part(self, folder: Path) -> KernelModel:
+        """Read the arrays."""
+        settings, arrays = read_state(folder)
+        numbers = [as_number(settings[name], name) for name in ("gamma", "slope")]
+        return KernelModel(
+            arrays["vectors"], arrays["duals"], arrays["intercepts"], *numbers, arrays["biases"]
+        )
+
+
+def _dense(matrix: Matrix) -> np.ndarray:
+    return matrix.toarray() if isinstance(matrix, csr_matrix) else matrix
+
+
+def _answers(scores: np.ndarray, slope: float, biases: np.ndarray) -> np.ndarray:
+    return softmax(slope * scores + biases, axis=1) if len(biases) else scores[:, 0]
+
+
+def _calibrate(scores: np.ndarray, goal: Goal, rows: np.ndarray) -> tuple[float, np.ndarray]:
+    """Slope and biases of the softmax with the smallest log loss, by a little penalty on both."""
+    if goal.kind == "numbers":
+        return 1.0, np.zeros(0)
+    truth, weights = goal.values[rows], goal.row_weights[rows]
+    weights = weights / weights.sum()
+    hits = np.eye(goal.outputs)[truth]
+
+    def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, biases = np.exp(values[0]), values[1:]
+        logs = log_softmax(slope * scores + biases, axis=1)
+        wrong = weights[:, None] * (np.exp(logs) - hits)
+        loss = -weights @ logs[np.arange(len(truth)), truth] + (values @ values) / (2 * len(rows))
+        return float(loss), np.concatenate(
+            [[slope * (wrong * scores).sum()], wrong.sum(axis=0)]
+        ) + values / len(rows)
+
+    best = minimize(
+        objective,
+        np.zeros(1 + goal.outputs),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-10, 10)] * (1 + goal.outputs),
+    )
+    return float(np.exp(best.x[0])), best.x[1:]
+
+
+def _fit(matrix: np.ndarray, goal: Goal, cost: float, factor: float, width: float) -> KernelModel:
+    """One machine with fixed settings, its decisions not calibrated."""
+    gamma, weights = factor * width, goal.row_weights
+    if goal.kind == "numbers":
+        machine = SVR(C=cost, gamma=gamma, cache_size=CACHE).fit(matrix, goal.values, sample_weight=weights)
+        duals = machine.dual_coef_.T
+        return KernelModel(machine.support_vectors_, duals, machine.intercept_, gamma, 1.0, np.zeros(0))
+    machine = SVC(C=cost, gamma=gamma, cache_size=CACHE).fit(matrix, goal.values, sample_weight=weights)
+    duals, intercepts = _per_class(machine, goal.outputs)
+    return KernelModel(machine.support_vectors_, duals, intercepts, gamma, 1.0, np.zeros(goal.outputs))
+
+
+def _per_class(machine: SVC, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dual weights ``(vectors, classes)`` and intercepts of each class's mean decision against the others.
+
+    LIBSVM holds the weights of a vector of class i against class j in row j, or j - 1 for j > i; the
+    decision of the pair i < j is positive for i (Chang & Lin 2011). A class without rows has none.
+    """
+    classes, counts = machine.classes_, machine.n_support_
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    duals, intercepts = np.zeros((starts[-1], outputs)), np.zeros(outputs)
+    signs = -1.0 if len(classes) == 2 else 1.0  # scikit-learn turns the sign of two classes
+    for number, (i, j) in enumerate(combinations(range(len(classes)), 2)):
+        for own, row in ((i, j - 1), (j, i)):
+            part = slice(starts[own], starts[own + 1])
+            values = signs * machine.dual_coef_[row, part] / (len(classes) - 1)
+            duals[part, classes[i]] += values
+            duals[part, classes[j]] -= values
+        shift = signs * machine.intercept_[number] / (len(classes) - 1)
+        intercepts[classes[i]] += shift
+        intercepts[classes[j]] -= shift
+    intercepts[np.setdiff1d(np.arange(outputs), classes)] = ABSENT
+    return duals, intercepts

@@ -1,0 +1,159 @@
+"""Linear learner: logistic regression for classes and labels, ridge regression for numbers."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from polymodal.plain.blocks import Blocks
+from polymodal.plain.learners.base import LEARNERS, Goal, Learner
+from polymodal.plain.learners.design import Design, Matrix
+from polymodal.plain.learners.tuning import Fold, held_loss, inner_folds
+from polymodal.plain.storage import Arrays, as_number, read_state, write_state
+from polymodal.utils.records import Settings
+
+PENALTIES = tuple(4.0**-power for power in range(-1, 11))
+"""Half the weight of the squared coefficients beside the mean loss of a row, the strongest first."""
+PATIENCE = 2
+"""Weaker penalties in a row without a smaller loss on held-out rows, after which the search ends."""
+STEPS, LAST_STEPS = 100, 500
+ABSENT = -30.0
+FEW, MANY = 1500, 6000
+"""Up to so many rows five inner folds choose the penalty, then three, then a single held-out fifth."""
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Coefficients.
+
+    Attributes:
+        coefficients: ``(columns, outputs)``; one output for numbers.
+        intercepts: ``(outputs,)``.
+        penalty: The chosen one of :data:`PENALTIES`.
+    """
+
+    coefficients: np.ndarray
+    intercepts: np.ndarray
+    penalty: float
+
+    def scores(self, matrix: Matrix) -> np.ndarray:
+        """``(rows, outputs)`` linear scores."""
+        return np.asarray(matrix @ self.coefficients) + self.intercepts
+
+
+@LEARNERS.register("linear")
+class LinearLearner(Learner[LinearModel]):
+    """Logistic regression (multinomial for classes, one per label) or ridge regression.
+
+    The penalty is chosen on inner folds, from strong to weak, until the loss on held-out rows rises; it is
+    relative to the mean loss, so that copies of all rows change nothing.
+    """
+
+    name = "linear"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.design = Design()
+
+    def can_fit(self, goal: Goal, blocks: Blocks) -> str:
+        """Empty unless there are no columns."""
+        return "" if any(block.values.shape[1] for block in blocks.values()) else "no columns to learn from"
+
+    def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
+        """Fit the design matrix."""
+        return self.design.fit(blocks, goal.row_weights)
+
+    def join(self, blocks: Blocks) -> Matrix:
+        """The design matrix of other rows."""
+        return self.design.transform(blocks)
+
+    def fit_part(self, matrix: Matrix, goal: Goal, seed: int) -> LinearModel:
+        """Choose the penalty, then fit to all rows."""
+        count = 5 if len(goal) <= FEW else 3
+        folds = inner_folds(goal, seed, 5 if len(goal) > MANY else count)
+        penalty = _choose(matrix, goal, folds[:1] if len(goal) > MANY else folds)
+        return _Fit(matrix, goal).model(penalty, LAST_STEPS)
+
+    def predict_part(self, model: LinearModel, matrix: Matrix) -> np.ndarray:
+        """Probabilities or standardized numbers."""
+        return _answers(model, matrix)
+
+    def state(self) -> tuple[Settings, Arrays]:
+        """The design."""
+        return {}, self.design.arrays()
+
+    def restore(self, settings: Settings, arrays: Arrays) -> None:
+        """Take over a design."""
+        self.design = Design.restore(arrays, sparse=True)
+
+    def write_part(self, model: LinearModel, folder: Path) -> None:
+        """Write the coefficients."""
+        arrays = {"coefficients": model.coefficients, "intercepts": model.intercepts}
+        write_state(folder, {"penalty": model.penalty}, arrays)
+
+    def read_part(self, folder: Path) -> LinearModel:
+        """Read the coefficients."""
+        settings, arrays = read_state(folder)
+        return LinearModel(
+            arrays["coefficients"], arrays["intercepts"], as_number(settings["penalty"], "penalty")
+        )
+
+
+def _answers(model: LinearModel, matrix: Matrix) -> np.ndarray:
+    scores = model.scores(matrix)
+    return scores[:, 0] if scores.shape[1] == 1 else softmax(scores, axis=1)
+
+
+def _choose(matrix: Matrix, goal: Goal, folds: list[Fold]) -> float:
+    """The penalty with the smallest loss on held-out rows."""
+    if not folds:
+        return 1 / max(len(goal), 1)
+    parts = [(_Fit(matrix[train], goal.rows(train)), held) for train, held in folds]
+    best, least, worse = PENALTIES[0], np.inf, 0
+    for penalty in PENALTIES:
+        models = [(fit.model(penalty, STEPS), held) for fit, held in parts]
+        loss = sum(held_loss(goal, held, _answers(model, matrix[held])) for model, held in models)
+        best, least, worse = (penalty, loss, 0) if loss < least * (1 - 1e-4) else (best, least, worse + 1)
+        if worse >= PATIENCE:
+            break
+    return best
+
+
+class _Fit:
+    """Fits with several penalties to the same rows, each from the coefficients of the one before."""
+
+    def __init__(self, matrix: Matrix, goal: Goal) -> None:
+        self.matrix, self.goal, self.weights = matrix, goal, goal.row_weights
+        self.logistic = LogisticRegression(warm_start=True)
+
+    def model(self, penalty: float, steps: int) -> LinearModel:
+        """The coefficients with a penalty."""
+        if self.goal.kind == "numbers":
+            ridge = Ridge(alpha=penalty * len(self.goal))
+            ridge.fit(self.matrix, self.goal.values, sample_weight=self.weights)
+            return LinearModel(
+                np.asarray(ridge.coef_).reshape(-1, 1), np.atleast_1d(ridge.intercept_), penalty
+            )
+        self.logistic.set_params(
+            C=1 / (penalty * len(self.goal)), max_iter=steps, tol=1e-3 if steps == STEPS else 1e-4
+        )
+        with warnings.catch_warnings():  # the search needs no exact optimum, and the last fit is long enough
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.logistic.fit(self.matrix, self.goal.values, sample_weight=self.weights)
+        return self._all_classes(penalty)
+
+    def _all_classes(self, penalty: float) -> LinearModel:
+        """One output per class; a class that the rows of an inner fold lack is very improbable."""
+        slopes, starts = self.logistic.coef_, self.logistic.intercept_
+        if len(self.logistic.classes_) == 2:
+            slopes, starts = np.vstack([-slopes, slopes]) / 2, np.concatenate([-starts, starts]) / 2
+        coefficients = np.zeros((slopes.shape[1], self.goal.outputs))
+        intercepts = np.full(self.goal.outputs, ABSENT)
+        coefficients[:, self.logistic.classes_], intercepts[self.logistic.classes_] = slopes.T, starts
+        return LinearModel(coefficients, intercepts, penalty)

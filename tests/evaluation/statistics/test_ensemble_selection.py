@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from polymodal.evaluation.statistics.ensemble_selection import row_loss, select
+
+
+def noisy(truth: np.ndarray, spread: float, seed: int) -> np.ndarray:
+    return truth + spread * np.random.default_rng(seed).normal(size=len(truth))
+
+
+TRUTH = np.random.default_rng(9).normal(size=400)
+LOSS = row_loss("numbers", TRUTH)
+
+
+def test_models_with_independent_errors_are_blended_and_beat_the_best():
+    members = {name: noisy(TRUTH, 1, seed) for seed, name in enumerate("abc")}
+    selection = select(members, LOSS, seed=0)
+    assert selection.choice == "blend" and "more than chance" in selection.reason
+    assert sum(selection.weights.values()) == pytest.approx(1) and set(selection.weights) == {"a", "b", "c"}
+    assert all(0.2 < weight < 0.5 for weight in selection.weights.values())
+    assert selection.blend_loss < 0.6 * selection.losses[selection.best]
+    assert selection == select(members, LOSS, seed=0)
+
+
+def test_a_model_that_is_clearly_the_best_remains_alone():
+    error = TRUTH - noisy(TRUTH, 1, 0)
+    members = {"good": TRUTH - 0.1 * error, "same but worse": TRUTH - error}
+    selection = select(members, LOSS)
+    assert selection.choice == "single" and selection.weights == {"good": 1.0}
+
+
+def test_equal_models_are_no_reason_to_leave_one_out():
+    members = {"one": noisy(TRUTH, 1, 0), "two": noisy(TRUTH, 1, 0)}
+    selection = select(members, LOSS)
+    assert selection.choice == "blend" and "not clearly better" in selection.reason
+
+
+def test_one_model_and_none():
+    selection = select({"one": TRUTH}, LOSS)
+    assert selection.weights == {"one": 1.0} and selection.choice == "single"
+    with pytest.raises(ValueError, match="no model"):
+        select({}, LOSS)
+
+
+def test_rows_without_weight_decide_nothing():
+    good, bad = noisy(TRUTH, 0.1, 0), noisy(TRUTH, 3, 1)
+    first = np.arange(400) < 200
+    members = {"first": np.where(first, good, bad), "second": np.where(first, np.nan, good)}
+    members["second"][first] = bad[first]
+    assert select(members, LOSS, first * 1e18).best == "first"
+    assert select(members, LOSS, ~first * 1e-18).best == "second"
+    with pytest.raises(ValueError, match="weight above 0"):
+        select(members, LOSS, np.zeros(400))
+
+
+def test_rows_of_a_cluster_are_no_evidence_of_their_own():
+    good, worse = noisy(TRUTH[:4], 0.9, 0), noisy(TRUTH[:4], 1.0, 5)
+    loss = row_loss("numbers", np.repeat(TRUTH[:4], 100))
+    members = {"good": np.repeat(good, 100), "worse": np.repeat(worse, 100)}
+    alone = select(members, loss)
+    together = select(members, loss, clusters=np.repeat(np.arange(4), 100))
+    assert "more than chance" in alone.reason or alone.choice == "single"
+    assert together.choice == "blend" and "not clearly" in together.reason
+    assert select(members, loss, clusters=np.zeros(400)).choice == "blend"
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_losses_of_probabilities(kind):
+    if kind == "classes":
+        answers, truth = np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([1, 1])
+    else:
+        answers, truth = np.array([[0.2, 0.8], [1.0, 0.0]]), np.array([[0, 1], [1, 1]])
+    first, second = row_loss(kind, truth)(answers)
+    assert first == pytest.approx(-np.log(0.8)) and 5 < second < 20
+
+
+def test_loss_of_the_logarithm():
+    loss = row_loss("numbers", np.array([0.0, 9.0]), transform="log")
+    np.testing.assert_allclose(loss(np.array([-5.0, 99.0]))[1], np.log(10) ** 2)
+    assert np.isfinite(loss(np.array([-5.0, 99.0]))).all()
+
+
+def test_a_loss_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        select({"a": np.full(400, np.nan), "b": TRUTH}, LOSS)

@@ -1,0 +1,261 @@
+"""Every learner on every kind of goal, on missing inputs and on degenerate tables."""
+
+import sys
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from polymodal.errors import ConfigError, RunError
+from polymodal.plain.blocks import Block, Blocks, Columns
+from polymodal.plain.learners import LEARNERS, Goal
+from polymodal.plain.learners import boosting as boosting_module
+
+ROWS = 90
+NAMES = ("linear", "boosting", "kernel")
+KINDS = ("classes", "ordered", "labels", "numbers")
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch):
+    """Fits of a tenth of a second."""
+    monkeypatch.setattr(boosting_module, "MOST_TREES", 40)
+
+
+def blocks_of(rows: int = ROWS, seed: int = 0) -> Blocks:
+    """Numbers with missing values, a category, and words; some rows lack an input."""
+    random = np.random.default_rng(seed)
+    numbers = random.normal(size=(rows, 4)).astype(np.float32)
+    numbers[random.random(numbers.shape) < 0.1] = np.nan
+    present = random.random(rows) > 0.15
+    numbers[~present] = np.nan
+    codes = random.integers(0, 3, size=(rows, 1)).astype(np.float32)
+    codes[::7] = np.nan
+    words = random.random((rows, 12)) * (random.random((rows, 12)) < 0.3)
+    words[~present[::-1]] = 0
+    return {
+        "size": Block(numbers, present, Columns(tuple("abcd"), "number")),
+        "kind": Block(codes, ~np.isnan(codes[:, 0]), Columns(("kind",), "category", 3)),
+        "note/words": Block(
+            csr_matrix(words.astype(np.float32)), present[::-1], Columns(tuple("abcdefghijkl"), "sparse")
+        ),
+    }
+
+
+def goal_of(kind: str, blocks: Blocks) -> Goal:
+    """Answers that depend on the first number and the category."""
+    signal = np.nan_to_num(blocks["size"].values[:, 0]) + np.nan_to_num(blocks["kind"].values[:, 0])
+    if kind == "numbers":
+        return Goal("numbers", signal.astype(float), 1)
+    if kind == "labels":
+        return Goal("labels", np.stack([signal > 0, signal > 1, signal > 99], axis=1).astype(float), 3)
+    return Goal(kind, np.digitize(signal, [0.3, 1.3]), 4)  # the last class has no rows
+
+
+def fitted(name: str, blocks: Blocks, goal: Goal, **options):
+    return LEARNERS[name]().fit(blocks, goal, seed=0, threads=1, **options)
+
+
+def removed(blocks: Blocks, name: str) -> Blocks:
+    """The blocks, one input of which is missing in all rows."""
+    block = blocks[name]
+    nothing = np.zeros(len(block), dtype=bool)
+    empty = np.full(block.values.shape, np.nan, np.float32)
+    values = csr_matrix(block.values.shape, dtype=np.float32) if block.columns.kind == "sparse" else empty
+    return blocks | {name: Block(values, nothing, block.columns)}
+
+
+def check(goal: Goal, answers: np.ndarray) -> None:
+    """Answers are finite and have the shape of the goal; probabilities sum to 1 and none is zero."""
+    shape = answers.shape[:1] if goal.kind == "numbers" else (len(answers), goal.outputs)
+    assert answers.shape == shape and np.isfinite(answers).all()
+    if goal.kind != "numbers":
+        assert (answers > 0).all() and (answers < 1).all()
+    if goal.kind in ("classes", "ordered"):
+        np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_complete_saved_and_kept_without_inputs(name, kind, tmp_path):
+    blocks = blocks_of()
+    goal = goal_of(kind, blocks)
+    learner = fitted(name, blocks, goal)
+    answers = learner.predict(blocks)
+    check(goal, answers)
+    learner.save(tmp_path / "learner")
+    again = LEARNERS[name].load(tmp_path / "learner")
+    np.testing.assert_allclose(again.predict(blocks), answers, rtol=0, atol=1e-12)
+    assert {path.suffix for path in tmp_path.rglob("*.*") if path.is_file()} <= {".json", ".npz", ".txt"}
+    for each in blocks:
+        check(goal, learner.predict(removed(blocks, each)))
+    empty = {name: block.rows(np.arange(0)) for name, block in blocks.items()}
+    assert len(learner.predict(empty)) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_and_repeats(name):
+    blocks = blocks_of(200)
+    goal = goal_of("numbers", blocks)
+    new = blocks_of(200, seed=1)
+    answers = fitted(name, blocks, goal).predict(new)
+    truth = goal_of("numbers", new).values
+    assert ((truth - answers) ** 2).mean() < 0.5 * truth.var()
+    np.testing.assert_array_equal(answers, fitted(name, blocks, goal).predict(new))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_does_not_depend_on_the_other_rows(name):
+    blocks = blocks_of()
+    learner = fitted(name, blocks, goal_of("classes", blocks))
+    part = {name: block.rows(np.array([3])) for name, block in blocks.items()}
+    np.testing.assert_allclose(learner.predict(part)[0], learner.predict(blocks)[3], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", ["one row", "two rows", "constant columns", "all missing", "extreme"])
+def test_degenerate_tables_are_fitted(name, kind, case):
+    blocks = blocks_of(30)
+    if case in ("one row", "two rows"):
+        blocks = {name: block.rows(np.arange(1 + (case == "two rows"))) for name, block in blocks.items()}
+    elif case == "constant columns":
+        values = np.ones((30, 4), np.float32)
+        blocks |= {"size": Block(values, np.ones(30, bool), blocks["size"].columns)}
+    elif case == "all missing":
+        for each in tuple(blocks):
+            blocks = removed(blocks, each)
+    goal = goal_of(kind, blocks)
+    if case == "extreme":
+        huge = blocks["size"].values * np.float32(1e17)
+        huge[0] = np.inf
+        blocks |= {"size": Block(huge, blocks["size"].present, blocks["size"].columns)}
+        goal = replace(goal, weights=np.geomspace(1e-18, 1e18, 30))
+    check(goal, fitted(name, blocks, goal).predict(blocks))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_of_one_row_and_constant_answers(name):
+    blocks = blocks_of(40)
+    values = np.zeros(40, np.int64)
+    constant = fitted(name, blocks, Goal("classes", values, 3)).predict(blocks)
+    assert (constant[:, 0] > 0.9).all()
+    values[5] = 2
+    values[20:] = 1
+    goal = Goal("classes", values, 3, balanced=True)
+    check(goal, fitted(name, blocks, goal).predict(blocks))
+    same = fitted(name, blocks, Goal("numbers", np.full(40, 7.0), 1)).predict(blocks)
+    np.testing.assert_allclose(same, 7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_of_weight_zero_count_nothing(name):
+    blocks = blocks_of(80)
+    goal = goal_of("classes", blocks)
+    weights = np.repeat([1.0, 0.0], 40)
+    part = {name: block.rows(np.arange(40)) for name, block in blocks.items()}
+    weighted = fitted(name, blocks, replace(goal, weights=weights)).predict(blocks)
+    np.testing.assert_array_equal(weighted, fitted(name, part, goal.rows(np.arange(40))).predict(blocks))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_of_weight_three_moves_the_answer_like_copies(name):
+    random = np.random.default_rng(0)
+    values = random.normal(size=(120, 1)).astype(np.float32)
+    blocks = {"x": Block(values, np.ones(120, bool), Columns(("x",), "number"))}
+    classes = random.integers(0, 2, 120)
+    weights = np.where(classes == 1, 3.0, 1.0)
+    index = np.concatenate([np.arange(120), np.flatnonzero(classes == 1), np.flatnonzero(classes == 1)])
+    copies = fitted(name, {"x": blocks["x"].rows(index)}, Goal("classes", classes[index], 2)).predict(blocks)
+    weighted = fitted(name, blocks, Goal("classes", classes, 2, weights)).predict(blocks)
+    plain = fitted(name, blocks, Goal("classes", classes, 2)).predict(blocks)
+    assert weighted[:, 1].mean() > plain[:, 1].mean() + 0.1
+    assert abs(weighted[:, 1].mean() - copies[:, 1].mean()) < 0.08
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_log_target_is_answered_in_its_own_unit(name):
+    blocks = blocks_of(200)
+    goal = replace(goal_of("numbers", blocks), transform="log")
+    goal = replace(goal, values=np.expm1(goal.values + 5))
+    answers = fitted(name, blocks, goal).predict(blocks)
+    assert (answers > 0).all() and np.corrcoef(np.log1p(answers), np.log1p(goal.values))[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mistakes_are_one_line(name):
+    blocks = blocks_of(20)
+    goal = goal_of("numbers", blocks)
+    for wrong, line in (
+        (replace(goal, values=np.full(20, np.nan)), "not finite"),
+        (replace(goal, values=np.full(20, -3.0), transform="log"), "log transform"),
+        (replace(goal, weights=np.zeros(20)), "weight above 0"),
+    ):
+        with pytest.raises(ConfigError, match=line):
+            fitted(name, blocks, wrong)
+    with pytest.raises(RunError, match="not fitted"):
+        LEARNERS[name]().predict(blocks)
+    learner = fitted(name, blocks, goal)
+    with pytest.raises(RunError, match="no block 'size' of 4 columns"):
+        learner.predict({"kind": blocks["kind"]})
+
+
+def test_what_a_learner_cannot_do_is_one_line(monkeypatch):
+    blocks = blocks_of(20)
+    goal = goal_of("classes", blocks)
+    assert [LEARNERS[name]().can_fit(goal, blocks) for name in NAMES] == ["", "", ""]
+    words = {"note/words": blocks["note/words"]}
+    assert "no dense columns" in LEARNERS["kernel"]().can_fit(goal, words)
+    many = replace(goal, values=np.zeros(6000, np.int64))
+    assert "6,000 rows, at most 5,000" in LEARNERS["kernel"]().can_fit(many, blocks)
+    for name in ("kernel", "boosting"):
+        assert "1000 classes" in LEARNERS[name]().can_fit(replace(goal, outputs=1000), blocks)
+    assert "no columns" in LEARNERS["linear"]().can_fit(goal, {})
+    assert "no columns" in LEARNERS["boosting"]().can_fit(goal, {})
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    assert "Install lightgbm" in LEARNERS["boosting"]().can_fit(goal, blocks)
+
+
+def test_absent_libgomp_is_one_line(monkeypatch):
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name == "lightgbm":
+                raise OSError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    assert "libgomp.so.1" in boosting_module.missing_library()
+
+
+def test_linear_agrees_with_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(0)
+    values = random.normal(size=(200, 3)).astype(np.float32)
+    classes = (values @ [1, -1, 0.5] + random.normal(size=200) > 0).astype(int)
+    blocks = {"x": Block(values, np.ones(200, bool), Columns(tuple("abc"), "number"))}
+    learner = fitted("linear", blocks, Goal("classes", classes, 2))
+    penalty = learner.fitted.parts[0].model.penalty
+    matrix = learner.join(blocks)
+    reference = LogisticRegression(C=1 / (penalty * 200), max_iter=500).fit(matrix, classes)
+    np.testing.assert_allclose(learner.predict(blocks), reference.predict_proba(matrix), atol=1e-4)
+
+
+def test_kernel_decisions_are_those_of_libsvm():
+    from sklearn.metrics.pairwise import rbf_kernel
+    from sklearn.svm import SVC
+
+    from polymodal.plain.learners.kernel import _per_class
+
+    random = np.random.default_rng(0)
+    values, classes = random.normal(size=(80, 4)), random.integers(4, size=80)
+    machine = SVC(gamma=0.3, decision_function_shape="ovo").fit(values, classes)
+    pairs, expected = machine.decision_function(values), np.zeros((80, 4))
+    for number, (i, j) in enumerate(combinations(range(4), 2)):
+        expected[:, i] += pairs[:, number] / 3
+        expected[:, j] -= pairs[:, number] / 3
+    duals, intercepts = _per_class(machine, 4)
+    decisions = rbf_kernel(values, machine.support_vectors_, gamma=0.3) @ duals + intercepts
+    np.testing.assert_allclose(decisions, expected, atol=1e-9)

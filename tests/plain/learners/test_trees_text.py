@@ -1,0 +1,64 @@
+import re
+
+import lightgbm
+import numpy as np
+import pytest
+
+from polymodal.errors import RunError
+from polymodal.plain.learners.boosting import TREES, read_trees
+from polymodal.plain.learners.trees_text import checked_text
+
+
+def booster(objective: str = "binary") -> tuple[lightgbm.Booster, np.ndarray]:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(200, 3))
+    values[:, 2] = random.integers(0, 10, 200)
+    values[random.random(values.shape) < 0.1] = np.nan
+    answers = (np.nan_to_num(values[:, 0]) + 2 * (values[:, 2] % 3) > 2).astype(int)
+    options = {
+        "objective": objective,
+        "verbosity": -1,
+        "min_data_per_group": 5,
+        "cat_smooth": 1,
+        "num_threads": 1,
+    }
+    options |= {"num_class": 2} if objective == "multiclass" else {}
+    data = lightgbm.Dataset(values, answers, categorical_feature=[2])
+    return lightgbm.train(options, data, 5), values
+
+
+@pytest.mark.parametrize("objective", ["binary", "multiclass", "regression"])
+def test_the_checked_text_predicts_the_same(objective):
+    model, values = booster(objective)
+    text = checked_text(model.model_to_string())
+    assert "parameters" not in text and "tree_sizes" not in text
+    np.testing.assert_array_equal(lightgbm.Booster(model_str=text).predict(values), model.predict(values))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        (r"left_child=\S+", "left_child=0"),
+        (r"left_child=\S+", "left_child=9999"),
+        (r"right_child=\S+", "right_child=-9999"),
+        (r"split_feature=\S+", "split_feature=3"),
+        (r"split_feature=\S+", "split_feature=-1"),
+        (r"num_leaves=\d+", "num_leaves=999999"),
+        (r"num_cat=[1-9]\d*", "num_cat=0"),
+        (r"cat_boundaries=0 \d+", "cat_boundaries=0 999"),
+        (r"cat_boundaries=0", "cat_boundaries=-4"),
+        (r"max_feature_idx=\d+", "max_feature_idx=70"),
+        (r"num_tree_per_iteration=1", "num_tree_per_iteration=3"),
+        (r"num_class=1", "num_class=7"),
+        (r"is_linear=0", "is_linear=1"),
+        (r"leaf_value=\S+", "leaf_value="),
+        (r"\Atree", "bush"),
+    ],
+)
+def test_indices_out_of_range_are_refused(pattern, replacement, tmp_path):
+    text = booster()[0].model_to_string()
+    changed = re.sub(pattern, replacement, text, count=1)
+    assert changed != text
+    (tmp_path / TREES).write_text(changed, encoding="utf-8")
+    with pytest.raises((ValueError, RunError)):
+        read_trees(tmp_path / TREES)
