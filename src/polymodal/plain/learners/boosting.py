@@ -104,7 +104,19 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         return np.hstack(parts) if parts else np.zeros((0, 0))
 
     def fit_part(self, matrix: Matrix, goal: Goal, seed: int) -> lightgbm.Booster:
-        """Choose the number of rounds, then fit to all rows."""
+        """Choose extremely randomized or usual trees and the number of rounds, then fit to all rows.
+
+        Raises:
+            RunError: In place of an error of LightGBM.
+        """
+        import lightgbm
+
+        try:
+            return self._train(matrix, goal, seed)
+        except lightgbm.basic.LightGBMError as error:
+            raise RunError(f"LightGBM failed: {(str(error).splitlines() or [''])[0]}") from error
+
+    def _train(self, matrix: Matrix, goal: Goal, seed: int) -> lightgbm.Booster:
         import lightgbm
 
         data = self._data(matrix, goal)
@@ -173,15 +185,15 @@ def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: 
 
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     history = lightgbm.cv(options, data, most, folds=folds, callbacks=[stop])
-    losses = next(values for name, values in history.items() if name.endswith("-mean"))
-    return min(losses), int(np.argmin(losses)) + 1
+    means = next(values for values in history.values() if isinstance(values, list))  # deviations follow
+    return min(means), int(np.argmin(means)) + 1
 
 
 def _basis(block: Block, seed: int) -> np.ndarray:
     """``(columns, reduced)``: the directions of the largest singular values (Halko et al. 2011)."""
     rows, columns = block.values.shape
     size = min(REDUCED, columns - 1, rows - 1)
-    if size < 1 or not block.values.count_nonzero():
+    if size < 1 or not abs(block.values).sum() > 0:
         return np.eye(columns)[:, :1]
     reduction = TruncatedSVD(size, n_iter=4, random_state=seed).fit(block.values.astype(np.float64))
     return np.ascontiguousarray(reduction.components_.T)
@@ -230,4 +242,7 @@ def read_trees(path: Path) -> lightgbm.Booster:
         raise RunError(reason)
     import lightgbm
 
-    return lightgbm.Booster(model_str=checked_text(read_text(path)))
+    try:
+        return lightgbm.Booster(model_str=checked_text(read_text(path)))
+    except lightgbm.basic.LightGBMError as error:
+        raise ValueError(f"LightGBM cannot read {path.name}") from error

@@ -132,10 +132,9 @@ class KernelLearner(Learner[KernelModel]):
     def read_part(self, folder: Path) -> KernelModel:
         """Read the arrays."""
         settings, arrays = read_state(folder)
-        numbers = [as_number(settings[name], name) for name in ("gamma", "slope")]
-        return KernelModel(
-            arrays["vectors"], arrays["duals"], arrays["intercepts"], *numbers, arrays["biases"]
-        )
+        gamma, slope = as_number(settings["gamma"], "gamma"), as_number(settings["slope"], "slope")
+        vectors, duals, intercepts = (arrays[name] for name in ("vectors", "duals", "intercepts"))
+        return KernelModel(vectors, duals, intercepts, gamma, slope, arrays["biases"])
 
 
 def _dense(matrix: Matrix) -> np.ndarray:

@@ -1,0 +1,268 @@
+"""Plain model: featurizers of all inputs, and for each target several learners on their blocks."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+
+from polymodal.errors import PolymodalError, one_line
+from polymodal.plain.blocks import Block, Blocks
+from polymodal.plain.features import FEATURIZERS, Featurizer
+from polymodal.plain.learners import LEARNERS, Goal, Learner
+from polymodal.plain.storage import as_list, as_number, as_object, read_state, refusing, write_state
+from polymodal.utils.records import Settings
+
+Contents: TypeAlias = Mapping[str, Sequence[list[Any]]]
+"""By input, per row what its reader kept of each item; an empty list where the input is missing."""
+FORMAT = 1
+"""Version of the folder that :meth:`PlainModel.save` writes."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A fitted learner of a target, and the seconds that its fit took."""
+
+    learner: Learner
+    seconds: float
+
+
+class PlainModel:
+    """Learners without a neural network, on features of all inputs.
+
+    Args:
+        featurizers: By input, in declared order; they are fitted by :meth:`fit`.
+        learners: Names of the learners; None for all registered ones.
+        seed: Seed of all draws.
+        threads: Most threads of a learner; None for its default.
+
+    Attributes:
+        members: By target and learner, what was fitted.
+        left_out: By target and learner, why a learner is not used, in one line.
+    """
+
+    def __init__(
+        self,
+        featurizers: Mapping[str, Featurizer],
+        *,
+        learners: Sequence[str] | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.featurizers = dict(featurizers)
+        self.learners = tuple(LEARNERS) if learners is None else tuple(learners)
+        self.seed, self.threads = seed, threads
+        self.members: dict[str, dict[str, Member]] = {}
+        self.left_out: dict[str, dict[str, str]] = {}
+
+    def fit(
+        self, contents: Contents, goals: Mapping[str, Goal], rows: Mapping[str, np.ndarray] | None = None
+    ) -> Self:
+        """Fit the featurizers to all rows, and the learners of each target to the rows that have an answer.
+
+        Args:
+            contents: The training rows.
+            goals: By target, the known answers.
+            rows: By target, ``(answers,)`` the indices of their rows; all rows where a target is not named.
+        """
+        for name, featurizer in self.featurizers.items():
+            featurizer.fit(contents[name])
+        blocks = self.blocks(contents)
+        for target, goal in goals.items():
+            index = (rows or {}).get(target)
+            self.fit_target(target, blocks if index is None else rows_of(blocks, index), goal)
+        return self
+
+    def fit_target(self, target: str, blocks: Blocks, goal: Goal) -> None:
+        """Fit the learners of one target to blocks of its rows."""
+        self.left_out[target] = {}
+        self.members[target] = self._fitted(blocks, goal, self.left_out[target])
+
+    def out_of_fold(
+        self, contents: Contents, goal: Goal, folds: np.ndarray, *, target: str = ""
+    ) -> dict[str, np.ndarray]:
+        """Predictions for each row by learners that were fitted to the rows of the other folds.
+
+        Featurizers are fitted within the folds as well, so that no vocabulary or scale knows the rows held
+        out. The model itself does not change; learners that fail in a fold are noted in ``left_out``.
+
+        Args:
+            contents: The rows of ``goal``.
+            goal: The answers.
+            folds: ``(rows,)`` int, the fold of each row.
+            target: The name under which reasons are noted.
+
+        Returns:
+            By learner, ``(rows, classes)``, ``(rows, labels)`` or ``(rows,)``, without learners that could
+            not be fitted in every fold.
+        """
+        reasons = self.left_out.setdefault(target, {})
+        shape = (len(goal),) if goal.kind == "numbers" else (len(goal), goal.outputs)
+        results = {name: np.full(shape, np.nan) for name in self.learners}
+        shared = _Shared(self.featurizers, contents)
+        for fold in np.unique(folds):
+            train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            seen, unseen = shared.fold_blocks(train, held)
+            members = self._fitted(seen, goal.rows(train), reasons, tuple(results))
+            results = {name: results[name] for name in members}
+            for name, member in members.items():
+                results[name][held] = member.learner.predict(unseen)
+        return results
+
+    def blocks(self, contents: Contents) -> Blocks:
+        """The features of rows, by the fitted featurizers."""
+        parts = {name: featurizer.blocks(contents[name]) for name, featurizer in self.featurizers.items()}
+        return _named(parts)
+
+    def predict(self, contents: Contents) -> dict[str, dict[str, np.ndarray]]:
+        """Predictions for rows, see :meth:`predict_blocks`."""
+        return self.predict_blocks(self.blocks(contents))
+
+    def predict_blocks(self, blocks: Blocks) -> dict[str, dict[str, np.ndarray]]:
+        """Predictions by target and learner.
+
+        Args:
+            blocks: Features of rows; where an input is removed, NaN, or an empty row of a sparse block.
+
+        Returns:
+            ``(rows, classes)`` probabilities, ``(rows, labels)`` probabilities, or ``(rows,)`` numbers.
+        """
+        return {
+            target: {name: member.learner.predict(blocks) for name, member in members.items()}
+            for target, members in self.members.items()
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted model into a new folder; no pickle: JSON, arrays, and the text of trees."""
+        inputs, targets = list(self.featurizers.items()), list(self.members.items())
+        for number, (_, featurizer) in enumerate(inputs):
+            write_state(folder / f"input{number}", featurizer.settings(), featurizer.arrays())
+        for number, (_, members) in enumerate(targets):
+            for name, member in members.items():
+                member.learner.save(folder / f"target{number}" / name)
+        seconds = {
+            target: {name: member.seconds for name, member in each.items()} for target, each in targets
+        }
+        settings: Settings = {
+            "format": FORMAT,
+            "inputs": [[name, featurizer.modality] for name, featurizer in inputs],
+            "targets": [[target, list(members)] for target, members in targets],
+            "seconds": seconds,
+            "left_out": self.left_out,
+            "learners": list(self.learners),
+            "seed": self.seed,
+        }
+        write_state(folder, settings, {})
+
+    @classmethod
+    def load(cls, folder: Path, *, threads: int | None = None) -> Self:
+        """Read what :meth:`save` wrote; nothing of it is executed.
+
+        Raises:
+            RunError: If a file is missing or is not what :meth:`save` writes.
+            ConfigError: If a featurizer or learner comes from a package that is not installed.
+        """
+        with refusing(folder):
+            settings, _ = read_state(folder)
+            if settings.get("format") != FORMAT:
+                raise ValueError(f"format {settings.get('format')}, expected {FORMAT}")
+            featurizers = {}
+            for number, entry in enumerate(as_list(settings["inputs"], "inputs")):
+                name, modality = as_list(entry, "inputs")
+                featurizers[str(name)] = FEATURIZERS[str(modality)].restore(
+                    *read_state(folder / f"input{number}")
+                )
+            learners = [str(name) for name in as_list(settings["learners"], "learners")]
+            model = cls(featurizers, learners=learners, seed=int(str(settings["seed"])), threads=threads)
+            model._load_members(folder, settings)
+        return model
+
+    def _load_members(self, folder: Path, settings: Settings) -> None:
+        seconds = as_object(settings["seconds"], "seconds")
+        for missed, reasons in as_object(settings["left_out"], "left_out").items():
+            lines = as_object(reasons, "left_out")
+            self.left_out[missed] = {name: str(reason) for name, reason in lines.items()}
+        for number, entry in enumerate(as_list(settings["targets"], "targets")):
+            target, names = as_list(entry, "targets")
+            spent = as_object(seconds[str(target)], "seconds")
+            self.members[str(target)] = {}
+            for each in as_list(names, "targets"):
+                name = str(each)
+                learner = LEARNERS[name].load(folder / f"target{number}" / name)
+                learner.threads = self.threads
+                self.members[str(target)][name] = Member(learner, as_number(spent[name], "seconds"))
+
+    def _fitted(
+        self, blocks: Blocks, goal: Goal, reasons: dict[str, str], names: Sequence[str] | None = None
+    ) -> dict[str, Member]:
+        """The learners that can be fitted; why another cannot is added to ``reasons``."""
+        members: dict[str, Member] = {}
+        for name in self.learners if names is None else names:
+            learner = LEARNERS[name]()
+            reason = learner.can_fit(goal, blocks)
+            began = time.perf_counter()
+            try:
+                if not reason:
+                    learner.fit(blocks, goal, seed=self.seed, threads=self.threads)
+                    members[name] = Member(learner, time.perf_counter() - began)
+            except (PolymodalError, ValueError, ArithmeticError, MemoryError) as error:
+                # A learner that fails does not cost the others; the line is shown where learners are listed.
+                reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            if reason:
+                reasons[name] = one_line(reason, 300)
+        return members
+
+
+class _Shared:
+    """Blocks within folds; features that do not depend on the training rows are computed once."""
+
+    def __init__(self, featurizers: Mapping[str, Featurizer], contents: Contents) -> None:
+        self.featurizers, self.contents = featurizers, contents
+        self.whole = {
+            name: copy.deepcopy(featurizer).fit(contents[name]) for name, featurizer in featurizers.items()
+        }
+        self.known: dict[str, dict[str, Block]] = {}
+
+    def fold_blocks(self, train: np.ndarray, held: np.ndarray) -> tuple[Blocks, Blocks]:
+        """Blocks of the rows to fit to, and of those held out, by featurizers fitted to the former."""
+        seen: dict[str, dict[str, Block]] = {}
+        unseen: dict[str, dict[str, Block]] = {}
+        for name, prototype in self.featurizers.items():
+            rows = self.contents[name]
+            own, other = [rows[index] for index in train], [rows[index] for index in held]
+            featurizer = copy.deepcopy(prototype).fit(own)
+            if _is_same(featurizer, self.whole[name]):
+                if name not in self.known:
+                    self.known[name] = self.whole[name].blocks(rows)
+                seen[name] = {part: block.rows(train) for part, block in self.known[name].items()}
+                unseen[name] = {part: block.rows(held) for part, block in self.known[name].items()}
+            else:
+                seen[name], unseen[name] = featurizer.blocks(own), featurizer.blocks(other)
+        return _named(seen), _named(unseen)
+
+
+def rows_of(blocks: Blocks, index: np.ndarray) -> Blocks:
+    """The blocks of some rows, by their indices or a mask."""
+    return {name: block.rows(index) for name, block in blocks.items()}
+
+
+def _named(parts: Mapping[str, Mapping[str, Block]]) -> Blocks:
+    """By "<input>" or "<input>/<part>"."""
+    return {
+        f"{name}/{part}" if part else name: block
+        for name, blocks in parts.items()
+        for part, block in blocks.items()
+    }
+
+
+def _is_same(one: Featurizer, other: Featurizer) -> bool:
+    """Whether two featurizers learned the same."""
+    first, second = one.arrays(), other.arrays()
+    if one.settings() != other.settings() or first.keys() != second.keys():
+        return False
+    return all(np.array_equal(first[name], second[name]) for name in first)
