@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from polymodal.plain.features.base import FEATURIZERS, Featurizer
 
 from polymodal.errors import RunError
 from polymodal.plain import model as module
 from polymodal.plain.blocks import Block, Columns
+from polymodal.plain.features.base import FEATURIZERS, Featurizer
 from polymodal.plain.learners import Goal
 from polymodal.plain.learners import boosting as boosting_module
 from polymodal.plain.model import PlainModel, rows_of
