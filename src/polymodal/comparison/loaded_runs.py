@@ -26,6 +26,7 @@ from polymodal.errors import RunError
 from polymodal.tasks import TASKS, reader_name
 from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
+from polymodal.training.recorded_metrics import FitResults, PredictionResults
 from polymodal.utils.json_files import read_json
 
 ANSWERS, PROCESSOR, DECLARED = "predictions.parquet", "processor_config.json", "run.yaml"
@@ -39,7 +40,7 @@ class TestedRun:
         name: The shortest that no other run of the comparison has.
         folder: The run folder.
         declaration: Of the fit.
-        results: The content of ``metrics.json``.
+        results: Of its fit.
         rows: Numbers of the test rows in their file, from 1, ascending.
         classes: By target; empty for numbers.
         families: The task of each target whose predictions can be read.
@@ -52,7 +53,7 @@ class TestedRun:
     name: str
     folder: Path
     declaration: Declaration
-    results: dict[str, Any]
+    results: FitResults
     rows: np.ndarray
     classes: dict[str, list[str]]
     families: dict[str, str]
@@ -64,11 +65,11 @@ class TestedRun:
     @property
     def cost(self) -> RunCost:
         """Of the run's training."""
-        trained = self.results.get("train", {})
+        trained = self.results.train
         return RunCost(
-            parameters=self.results.get("parameters"),
-            seconds=trained.get("seconds"),
-            rows_per_second=trained.get("rows_per_second"),
+            parameters=self.results.parameters,
+            seconds=trained.seconds,
+            rows_per_second=trained.rows_per_second,
         )
 
 
@@ -138,7 +139,8 @@ def read_tested(folder: Path, name: str) -> TestedRun:
             for entry in targets
         }
         rows = table.column("row").to_numpy()
-        weights = table.column(WEIGHT).to_numpy() if results.get(WEIGHT) else None
+        is_weighted = isinstance(results, PredictionResults) and results.sample_weight
+        weights = table.column(WEIGHT).to_numpy() if is_weighted else None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MediaError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder / ANSWERS}: cannot be read ({reason}). Fit again") from None

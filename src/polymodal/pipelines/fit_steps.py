@@ -17,11 +17,11 @@ from polymodal.training.loop.thread_timing import training_threads
 from polymodal.training.output_folder import (
     FAILED,
     FINISH,
-    PAGES_STATE,
     check_folder,
     finished_results,
     has_begun,
 )
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import discard, writing
@@ -100,7 +100,7 @@ class FitSteps(ABC, Generic[J, R]):
 
     def _try_pages(self, run: R) -> None:
         results = finished_results(self.folder)
-        if results is not None and results.get(PAGES_STATE) == FAILED:
+        if results is not None and results.pages == FAILED:
             if self.job.report is None:
                 self.job.require_sound(quiet=True)  # the pages are about the rows that it leaves
             self.write_pages(run, results)
@@ -114,7 +114,7 @@ class FitSteps(ABC, Generic[J, R]):
         """Build the model and train it."""
 
     @abstractmethod
-    def measure(self, run: R, *, quiet: bool) -> dict[str, Any]:
+    def measure(self, run: R, *, quiet: bool) -> FitResults:
         """Answer the test rows; write ``predictions.parquet``, and ``metrics.json``, which is returned.
 
         Raises:
@@ -122,12 +122,12 @@ class FitSteps(ABC, Generic[J, R]):
         """
 
     @abstractmethod
-    def write_pages(self, run: R, results: dict[str, Any]) -> None:
+    def write_pages(self, run: R, results: FitResults) -> None:
         """Write report and model card after the results; if a page fails, the run stays usable.
 
         Args:
             run: With its weights in its folder.
-            results: Of :meth:`measure`; written again, since warnings and state change.
+            results: Of :meth:`measure`; their warnings and state are written again.
 
         Raises:
             RunError: If ``metrics.json`` cannot be written.

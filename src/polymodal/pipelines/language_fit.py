@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from polymodal.report.language_card import words_card
 from polymodal.report.language_report import Answers, write_language_report
 from polymodal.report.model_card import CARD
 from polymodal.report.report_writing import TEST, VALIDATION
-from polymodal.runs.generation_metrics import ANSWER, longest_answer, measure_split
+from polymodal.runs.generation_metrics import ANSWER, SplitMetrics, longest_answer, measure_split
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.language.item_features import encode_frozen_items
 from polymodal.training.language.language_job import LanguageJob
 from polymodal.training.language.stages import train_stages
-from polymodal.training.output_folder import FINISH, PAGES_STATE, PENDING, write_metrics
+from polymodal.training.output_folder import FINISH, PENDING, write_metrics
+from polymodal.training.recorded_metrics import FitResults, LanguageResults, LanguageTraining, StageResults
 from polymodal.training.warm_start.load import describe_start, print_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import aside, write_text, writing
@@ -61,9 +63,9 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         """The split that the report is about."""
         return "test" if "test" in self.job.asked else "validation"
 
-    def measure(self, run: GenerationRun, *, quiet: bool) -> dict[str, Any]:
+    def measure(self, run: GenerationRun, *, quiet: bool) -> LanguageResults:
         """Generate answers to the held-out rows; write predictions and ``metrics.json``."""
-        figures: dict[str, Any] = {}
+        figures: dict[str, SplitMetrics] = {}
         for split, rows in self.job.asked.items():
             ablate = split == "test" or (split == self.reported and run.declaration.report.write)
             with working(f"answering {len(rows)} {split} rows") if not quiet else nullcontext():
@@ -75,8 +77,9 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         write_metrics(run.folder, results)
         return results
 
-    def write_pages(self, run: GenerationRun, results: dict[str, Any]) -> None:
+    def write_pages(self, run: GenerationRun, results: FitResults) -> None:
         """Write report and model card after the results."""
+        assert isinstance(results, LanguageResults)
 
         def make(warnings: list[str]) -> None:
             if run.declaration.report.write and self.reported in self.job.asked:
@@ -87,7 +90,7 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
 
         write_about(run.folder, results, make)
 
-    def _report(self, run: GenerationRun, results: dict[str, Any]) -> None:
+    def _report(self, run: GenerationRun, results: LanguageResults) -> None:
         """The report on the answers of this fit, which are made again where an earlier process made them."""
         rows, config = self.job.asked[self.reported], run.declaration.report
         if self.reported not in self.frames:
@@ -98,46 +101,44 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
             write_language_report(Answers(run, rows, frame, config), results, what=what, folder=run.folder)
 
 
-def write_card(run: GenerationRun, results: dict[str, Any]) -> None:
+def write_card(run: GenerationRun, results: LanguageResults) -> None:
     """``README.md`` in the form of the Hugging Face hub."""
     write_text(run.folder / CARD, words_card(run.folder.name, run.declaration, results))
 
 
 def describe_fit(
-    run: GenerationRun, job: LanguageJob, trained: dict[str, Any], figures: dict[str, Any]
-) -> dict[str, Any]:
-    """What ``metrics.json`` holds.
+    run: GenerationRun, job: LanguageJob, trained: dict[str, Any], figures: Mapping[str, SplitMetrics]
+) -> LanguageResults:
+    """The results of a fit, as ``metrics.json`` has them.
 
     Args:
         run: That was trained.
         job: Of the fit.
         trained: By stage what :func:`train_stages` returns.
-        figures: By split what :func:`measure_split` returns.
+        figures: Metrics by split.
     """
-    report, last = job.report, trained[job.stages[-1].name]
-    return {
-        "test": {run.column: figures.get("test", {}).get("metrics", {})},
-        "without": figures.get("test", {}).get("without", {}),
-        "present": figures.get("test", {}).get("present", {}),
-        "validation": {**figures.get("validation", {}).get("metrics", {}), **last["best"]},
-        "train": {
-            **{key: last[key] for key in ("seconds", "threads", "tokens_per_second", "epochs")},
-            "rows_per_second": last["tokens_per_second"] / float(job.stages[-1].rows["train"].lengths.mean()),
-        },
-        "parameters": run.model.num_parameters(),
-        "stages": {
-            name: {k: v for k, v in stage.items() if k != "history"} for name, stage in trained.items()
-        },
-        "rows": {
-            **{split: len(rows) for split, rows in job.stages[-1].rows.items()},
+    report, stage = job.report, job.stages[-1]
+    last, none = trained[stage.name], SplitMetrics()
+    test, validation = figures.get("test", none), figures.get("validation", none)
+    rows_per_second = last["tokens_per_second"] / float(stage.rows["train"].lengths.mean())
+    return LanguageResults(
+        test={run.column: test.metrics},
+        without=test.without,
+        present=test.present,
+        validation=validation.metrics | last["best"],
+        train=LanguageTraining.from_dict(last | {"rows_per_second": rows_per_second}),
+        parameters=run.model.num_parameters(),
+        stages={name: StageResults.from_dict(values) for name, values in trained.items()},
+        rows={
+            **{split: len(rows) for split, rows in stage.rows.items()},
             "test": len(job.asked.get("test", ())),
         },
-        "tokens": report.conversation.get("tokens", {}) if report else {},
-        "warnings": [str(warning) for warning in report.warnings] if report else [],
-        "notes": [*job.notes, *job.skip_notes()],
-        "data": table_digests(job.declaration, job.folder),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        **({"start": start} if (start := describe_start(job)) else {}),
-        "history": [entry | {"stage": name} for name, stage in trained.items() for entry in stage["history"]],
-        PAGES_STATE: PENDING,
-    }
+        tokens=report.conversation.get("tokens", {}) if report else {},
+        warnings=[str(warning) for warning in report.warnings] if report else [],
+        notes=[*job.notes, *job.skip_notes()],
+        data=table_digests(job.declaration, job.folder),
+        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        start=describe_start(job),
+        history=[entry | {"stage": name} for name, values in trained.items() for entry in values["history"]],
+        pages=PENDING,
+    )

@@ -23,13 +23,13 @@ from polymodal.training.loop.model_selection import best_epoch
 from polymodal.training.opening import AnyJob
 from polymodal.training.output_folder import (
     FAILED,
-    PAGES_STATE,
     check_folder,
     clear_folder,
     finished_results,
     is_finished,
     prepare_folder,
 )
+from polymodal.training.recorded_metrics import FitResults, LanguageResults
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import CONSOLE, quiet_libraries
@@ -168,14 +168,14 @@ def fit_several(
             if not quiet:
                 done = ": done before" if results else ""
                 CONSOLE.print(f"{varied} {name} ({number} of {len(jobs)}){done}", soft_wrap=True)
-            if results and results.get(PAGES_STATE) == FAILED:
+            if results and results.pages == FAILED:
                 steps_of(job, folder / name).finish_pages()
                 results = finished_results(folder / name)
             results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
             discard(folder / name / "checkpoints")  # a kill may have left them
             fits.append(summarize(name, results, job.metric))
-            lines += [f"{name}: {line}" for line in results["warnings"] if is_of_page(line)]
-            notes |= dict.fromkeys(results["notes"])
+            lines += [f"{name}: {line}" for line in results.warnings if is_of_page(line)]
+            notes |= dict.fromkeys(results.notes)
     metric = next(iter(jobs.values())).metric
     result = Fits(folder, varied, metric, fits, lines, list(notes))
     discard(folder / "checkpoints")
@@ -183,7 +183,7 @@ def fit_several(
     return result
 
 
-def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> dict[str, Any]:
+def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> FitResults:
     """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
     with claimed(folder):
         goes_on = prepare_folder(folder, job.declaration, resume=resume)
@@ -196,19 +196,23 @@ def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> dict[str
     return results
 
 
-def summarize(name: str, results: Mapping[str, Any], metric: str) -> Fit:
+def summarize(name: str, results: FitResults, metric: str) -> Fit:
     """One fit's row of the table, from its ``metrics.json``; see :attr:`Fits.metric` for ``metric``."""
-    last = [*results.get("stages", [])][-1:]  # of a language model, whose run is the end of its last stage
-    history = [entry for entry in results["history"] if not last or entry["stage"] == last[0]]
+    history, trained = results.history, results.train
+    if isinstance(results, LanguageResults):  # its run is the end of its last stage
+        last = [*results.stages][-1]
+        history = [entry for entry in history if entry["stage"] == last]
     best, validation = best_epoch(history, metric)
+    assert results.parameters is not None and trained.seconds is not None
+    assert trained.rows_per_second is not None
     return Fit(
         name=name,
         selection=best["eval_selection"],
         validation=validation,
-        test=results["test"],
-        parameters=results["parameters"],
-        seconds=results["train"]["seconds"],
-        rows_per_second=results["train"]["rows_per_second"],
+        test=results.test,
+        parameters=results.parameters,
+        seconds=trained.seconds,
+        rows_per_second=trained.rows_per_second,
         epoch=best["epoch"],
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from polymodal.errors import PolymodalError, one_line
-from polymodal.training.output_folder import FAILED, PAGES_STATE, WRITTEN, write_metrics
+from polymodal.training.output_folder import FAILED, WRITTEN, write_pages_state
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.progress import note
 
 T = TypeVar("T")
@@ -38,22 +39,22 @@ def try_page(name: str, make: Callable[[], T], again: str, warnings: list[str]) 
         return None
 
 
-def write_about(folder: Path, results: dict[str, Any], make: Callable[[list[str]], None]) -> None:
+def write_about(folder: Path, results: FitResults, make: Callable[[list[str]], None]) -> None:
     """Write the pages about a run whose results are written.
 
     Args:
         folder: Of the run.
-        results: Content of its ``metrics.json``, which is written again with the new warnings and state.
+        results: Of the fit; ``metrics.json`` gets the new warnings and state.
         make: Calls :func:`try_page` for each page, with the list of warnings that it gets.
 
     Raises:
         RunError: If ``metrics.json`` cannot be written.
     """
-    warnings = [line for line in results["warnings"] if not is_of_page(line)]
+    warnings = [line for line in results.warnings if not is_of_page(line)]
     known = len(warnings)
     make(warnings)
-    results["warnings"], results[PAGES_STATE] = warnings, FAILED if len(warnings) > known else WRITTEN
-    write_metrics(folder, results)
+    state = FAILED if len(warnings) > known else WRITTEN
+    write_pages_state(folder, warnings=warnings, pages=state)
 
 
 def is_of_page(warning: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ import transformers
 from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
 from polymodal.embedding_eval.retrieval_eval import measure_retrieval
+from polymodal.evaluation.metrics.retrieval import Retrieval
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.fit_steps import FitSteps
@@ -26,11 +28,29 @@ from polymodal.training.declaration.source import table_digests
 from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.frozen_features import encode_frozen
 from polymodal.training.loop.trainer import train
-from polymodal.training.output_folder import FINISH, PAGES_STATE, PENDING, write_metrics
+from polymodal.training.output_folder import FINISH, PENDING, write_metrics
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.recorded_metrics import FitResults, Metrics, PredictionResults, Training
 from polymodal.training.warm_start.load import build_started, describe_start, print_start
 from polymodal.utils.atomic import aside, write_text, writing
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured on the test rows.
+
+    Attributes:
+        test: Metrics by target.
+        space: Of a pre-training: whether the inputs share one space.
+        pairs: Of a pre-training: by split the number of rows that have both inputs of a pair.
+        retrieval: Of a pre-training: by pair of inputs.
+    """
+
+    test: dict[str, Metrics] = field(default_factory=dict)
+    space: bool | None = None
+    pairs: dict[str, dict[str, int]] | None = None
+    retrieval: Mapping[str, Retrieval] | None = None
 
 
 class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
@@ -58,15 +78,15 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         self.calibration = calibrate(answering, job.rows("validation"), job.declaration)
         return PredictionRun(self.folder, answering, job.processor, job.declaration)
 
-    def measure(self, run: PredictionRun, *, quiet: bool) -> dict[str, Any]:
+    def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
         """Predict the test rows; write predictions and ``metrics.json``."""
         job = self.job
-        learned = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
-        results = learned | describe_fit(run, job, self.trained, self.calibration) | {PAGES_STATE: PENDING}
+        measured = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
+        results = describe_fit(run, job, self.trained, self.calibration, measured)
         write_metrics(run.folder, results)
         return results
 
-    def write_pages(self, run: PredictionRun, results: dict[str, Any]) -> None:
+    def write_pages(self, run: PredictionRun, results: FitResults) -> None:
         """Write report and model card after the results."""
         of_file = isinstance(run.declaration.data.train, str)
 
@@ -81,7 +101,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         write_about(run.folder, results, make)
 
 
-def measure_tests(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
+def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
     """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
     measure, frames = Measure(run.model), []
     names = list(run.declaration.targets)
@@ -102,10 +122,10 @@ def measure_tests(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
             with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
                 types = answer_types(run.model, targets)
                 write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
-    return {"test": measure.metrics()}
+    return Measured(measure.metrics())
 
 
-def measure_space(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
+def measure_space(run: PredictionRun, job: PredictionJob) -> Measured:
     """Results of a pre-training: numbers of rows that hold each pair of inputs, and retrieval metrics."""
     pairs = {
         split: count_pairs(presence(table, job.processor.readers))
@@ -114,7 +134,7 @@ def measure_space(run: PredictionRun, job: PredictionJob) -> dict[str, Any]:
     }
     space, test = run.model.config.space, job.splits["test"]
     retrieval = measure_retrieval(run, test) if space and len(test) else {}
-    return {"test": {}, "space": space, "pairs": pairs, "retrieval": retrieval}
+    return Measured(space=space, pairs=pairs, retrieval=retrieval)
 
 
 def check_warnings(job: PredictionJob) -> list[str]:
@@ -133,17 +153,25 @@ def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def describe_fit(
-    run: PredictionRun, job: PredictionJob, trained: dict[str, Any], calibration: Calibration
-) -> dict[str, Any]:
-    """What ``metrics.json`` holds beside the metrics of the test rows."""
-    history, start = trained.pop("history"), describe_start(job)
-    return {
-        "validation": trained.pop("best"),
-        "train": trained,
-        "losses": first_and_last(history),
-        "parameters": run.model.num_parameters(),
-        "rows": count_splits(job),
-        "notes": [
+    run: PredictionRun,
+    job: PredictionJob,
+    trained: Mapping[str, Any],
+    calibration: Calibration,
+    measured: Measured,
+) -> PredictionResults:
+    """The results of a fit, as ``metrics.json`` has them."""
+    history = trained["history"]
+    return PredictionResults(
+        test=measured.test,
+        space=measured.space,
+        pairs=measured.pairs,
+        retrieval=measured.retrieval,
+        validation=trained["best"],
+        train=Training.from_dict(trained),
+        losses=first_and_last(history),
+        parameters=run.model.num_parameters(),
+        rows=count_splits(job),
+        notes=[
             *job.notes,
             *label_notes(job.declaration, job.splits["train"]),
             *job.skip_notes(),
@@ -151,17 +179,18 @@ def describe_fit(
             *weight_notes(job),
             *calibration.notes,
         ],
-        "calibration": calibration.targets,
-        "warnings": [*check_warnings(job), *calibration.warnings],
-        "data": table_digests(job.declaration, job.folder),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        **({"sample_weight": weight} if (weight := job.declaration.data.sample_weight) else {}),
-        **({"start": start} if start else {}),
-        "history": history,
-    }
+        calibration=calibration.targets,
+        warnings=[*check_warnings(job), *calibration.warnings],
+        data=table_digests(job.declaration, job.folder),
+        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        sample_weight=job.declaration.data.sample_weight,
+        start=describe_start(job),
+        history=history,
+        pages=PENDING,
+    )
 
 
-def write_fit_report(run: PredictionRun, job: PredictionJob, results: Mapping[str, Any]) -> Report | None:
+def write_fit_report(run: PredictionRun, job: PredictionJob, results: FitResults) -> Report | None:
     """The report on the test rows, or where there are none on those of validation; None if not wanted."""
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
@@ -174,7 +203,7 @@ def write_fit_report(run: PredictionRun, job: PredictionJob, results: Mapping[st
     return figures
 
 
-def write_card(run: PredictionRun, results: Mapping[str, Any], figures: Report | None) -> None:
+def write_card(run: PredictionRun, results: FitResults, figures: Report | None) -> None:
     """``README.md`` in the hub's form."""
     write_text(run.folder / CARD, model_card(run.folder.name, run.declaration, results, figures))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -13,20 +12,21 @@ from huggingface_hub import ModelCard, ModelCardData
 from polymodal.config import Declaration
 from polymodal.data.readers import ImageReader
 from polymodal.report.model_card import base_models, cell
+from polymodal.training.recorded_metrics import LanguageResults
 from polymodal.utils.version import __version__
 
 
-def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) -> str:
+def words_card(name: str, declaration: Declaration, results: LanguageResults) -> str:
     """The text of a card.
 
     Args:
         name: Of the run.
         declaration: What it was made from.
-        results: What ``metrics.json`` holds.
+        results: Of the fit.
     """
     generation = declaration.generation
     assert generation is not None
-    (metrics,) = results["test"].values()
+    (metrics,) = results.test.values()
     named = generation.language_model
     modalities = list(dict.fromkeys(entry.modality for entry in declaration.inputs.values()))
     data = ModelCardData(
@@ -42,7 +42,8 @@ def words_card(name: str, declaration: Declaration, results: Mapping[str, Any]) 
         "quoted": json.dumps,
         "language_model": f"`{named.checkpoint}`" if named.checkpoint else "from scratch",
         "lora": any(stage.lora for stage in declaration.stages.values()), "prompt": generation.prompt,
-        "metrics": metrics, **{key: results[key] for key in ("rows", "train", "without", "stages")},
+        "metrics": metrics, "rows": results.rows, "train": results.train, "without": results.without,
+        "stages": results.stages,
     }  # fmt: skip
     template = files("polymodal.report").joinpath("templates/language_card.md").read_text(encoding="utf-8")
     text = str(ModelCard.from_template(data, template_str=template, **given))

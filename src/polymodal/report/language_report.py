@@ -31,6 +31,7 @@ from polymodal.runs.generation_metrics import ANSWER, OUTPUT, chosen_metrics, me
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.output_folder import read_results
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.atomic import require_folder
 from polymodal.utils.version import __version__
 
@@ -129,12 +130,12 @@ def language_report(
     return write_language_report(answers, read_results(run.folder), what=what, folder=folder)
 
 
-def write_language_report(answers: Answers, results: Mapping[str, Any], *, what: str, folder: Path) -> Path:
+def write_language_report(answers: Answers, results: FitResults, *, what: str, folder: Path) -> Path:
     """Write both files of a report; see :func:`language_report`.
 
     Args:
         answers: That are measured.
-        results: What ``metrics.json`` holds, or will hold.
+        results: Of the fit.
         what: The rows, in words.
         folder: Of both files.
 

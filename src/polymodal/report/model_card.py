@@ -27,6 +27,7 @@ from polymodal.errors import LONGEST, one_line
 from polymodal.report import number_text as words
 from polymodal.report.report_figures import Report
 from polymodal.tasks import task_of
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.registry import Registry
 from polymodal.utils.version import __version__
 
@@ -65,15 +66,13 @@ CARDS.register(DateReader.modality)(CardEntry('"2024-12-31"', is_tabular=True))
 CARDS.register(CategoriesReader.modality)(CardEntry('["one", "another"]', is_tabular=True))
 
 
-def model_card(
-    name: str, declaration: Declaration, results: Mapping[str, Any], figures: Report | None
-) -> str:
+def model_card(name: str, declaration: Declaration, results: FitResults, figures: Report | None) -> str:
     """The text of a card.
 
     Args:
         name: Of the run.
         declaration: Of the fit.
-        results: The content of ``metrics.json``.
+        results: Of the fit.
         figures: The report; without it intervals and verdict are skipped.
     """
     data = ModelCardData(
@@ -119,7 +118,7 @@ def pipeline(declaration: Declaration, target: str) -> str | None:
     return f"{next(iter(modalities))}-{task.media_tag}" if is_single else None
 
 
-def eval_results(declaration: Declaration, results: Mapping[str, Any]) -> list[EvalResult]:
+def eval_results(declaration: Declaration, results: FitResults) -> list[EvalResult]:
     """Every reported metric of the test rows, as the hub reads it."""
     train = declaration.data.train
     table = str(train).replace("\\", "/").rpartition("/")[2] if isinstance(train, str) else "a table"
@@ -142,11 +141,11 @@ def cell(value: Any) -> str:
     return SPECIAL.sub(r"\\\1", one_line(" ".join(str(value).split()), LONGEST))
 
 
-def _reported_metrics(declaration: Declaration, results: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+def _reported_metrics(declaration: Declaration, results: FitResults) -> list[tuple[str, str, float]]:
     """``(metric, target, value)`` of the test rows."""
     return [
         (key, target, measured[key])
-        for target, measured in results["test"].items()
+        for target, measured in results.test.items()
         for key in _first(declaration, target, measured)
         if key in measured
     ]

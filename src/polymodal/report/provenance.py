@@ -15,6 +15,7 @@ from polymodal.runs.core import AnyRun
 from polymodal.tasks import reader_name
 from polymodal.training.declaration.source import resolve
 from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.records import JsonValue, Record
 
 FREE = ("data.train", "data.validation", "data.test")
@@ -102,31 +103,31 @@ class Provenance(Record):
     command: str
 
 
-def provenance(run: AnyRun, table: Table, results: Mapping[str, Any]) -> Provenance:
+def provenance(run: AnyRun, table: Table, results: FitResults) -> Provenance:
     """How a run was made.
 
     Args:
         run: The run.
         table: The rows of the report, whose empty cells are counted.
-        results: The content of ``metrics.json``; empty where there is none.
+        results: Of the fit; defaults where ``metrics.json`` is missing.
     """
-    trained, declaration = results.get("train", {}), run.declaration
+    trained, declaration = results.train, run.declaration
     tasks = {name: target.task for name, target in declaration.targets.items()}
     metric = metric_name(declaration.train.metric, tasks)
     return Provenance(
-        seconds=trained.get("seconds"),
-        rows_per_second=trained.get("rows_per_second"),
-        epochs=trained.get("epochs"),
-        best_epoch=(results.get("validation") or {}).get("epoch"),
+        seconds=trained.seconds,
+        rows_per_second=trained.rows_per_second,
+        epochs=trained.epochs,
+        best_epoch=(results.validation or {}).get("epoch"),
         parameters=run.model.num_parameters(),
         metric=metric,
-        curves=curves(results.get("history", []), metric),
-        splits=results.get("rows", {}),
+        curves=curves(results.history, metric),
+        splits=results.rows,
         settings=changed_settings(declaration),
         data=data_card(run, table),
-        versions=results.get("versions", {}),
-        warnings=results.get("warnings", []),
-        notes=results.get("notes", []),
+        versions=results.versions,
+        warnings=results.warnings,
+        notes=results.notes,
         command=f"polymodal fit {run.folder / 'run.yaml'} -o runs/again",
     )
 

@@ -25,6 +25,7 @@ from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.output_folder import read_results
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.atomic import require_folder, write_text, writing
 from polymodal.utils.records import JsonObject
 from polymodal.utils.version import __version__
@@ -85,7 +86,7 @@ def report(
     return write(figures, folder)
 
 
-def measure(request: Measuring, results: Mapping[str, Any], *, what: str) -> Report:
+def measure(request: Measuring, results: FitResults, *, what: str) -> Report:
     """All figures of a report without the retrained models.
 
     Where files of the run's own test rows can no longer be read, the figures are those of its kept
@@ -93,7 +94,7 @@ def measure(request: Measuring, results: Mapping[str, Any], *, what: str) -> Rep
 
     Args:
         request: The run and the rows; without a group of its own rows are clustered as they were split.
-        results: The content of ``metrics.json``.
+        results: Of the fit.
         what: The rows, in words.
 
     Raises:

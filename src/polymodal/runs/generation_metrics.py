@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,26 @@ from polymodal.evaluation.text_metrics import measure_words, suited
 from polymodal.runs.answering import answer_rows, decoding
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.language.conversation_rows import ConversationRows, Row
+from polymodal.utils.records import OPTIONAL, Record
 
 ANSWER, OUTPUT, PROMPT = "answer", "output", "prompt"
 NONE = "text alone"
 """Label of rows without items."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitMetrics(Record):
+    """Metrics of a split.
+
+    Attributes:
+        metrics: By name; empty where no true answer is known.
+        without: Metrics by the input that is removed.
+        present: Number of rows and metrics by the inputs that rows have, where rows differ in these.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    without: dict[str, dict[str, float]] = field(default_factory=dict, metadata=OPTIONAL)
+    present: dict[str, dict[str, float]] = field(default_factory=dict, metadata=OPTIONAL)
 
 
 def measure_table(
@@ -128,7 +145,7 @@ def measured(frame: pd.DataFrame, metrics: Sequence[str], output: str = OUTPUT) 
 
 def measure_split(
     run: GenerationRun, rows: ConversationRows, *, ablate: bool
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[SplitMetrics, pd.DataFrame]:
     """Metrics of a split, and its answers.
 
     Args:
@@ -138,26 +155,25 @@ def measure_split(
             text of the question alone.
 
     Returns:
-        ``metrics``, ``present`` (rows and metrics by the items that rows have) and ``without`` (metrics by
-        the input that is removed); and the frame of :func:`answered`, with ``output_without_<input>``.
+        The metrics; and the frame of :func:`answered`, with ``output_without_<input>``.
     """
     frame = answered(run, rows)
     known = frame[ANSWER].notna()
     metrics = chosen_metrics(run, frame[known]) if known.any() else []
-    figures: dict[str, Any] = {"metrics": measured(frame[known], metrics) if known.any() else {}}
+    overall = measured(frame[known], metrics) if known.any() else {}
+    without: dict[str, dict[str, float]] = {}
     names = run.model.config.input_names
     for name, inputs in _ablations(names).items() if ablate and known.any() else ():
         column = f"{OUTPUT}_without_{name}"
         rows.empty = inputs
         frame[column] = answered(run, rows)[OUTPUT]
-        figures.setdefault("without", {})[name] = measured(frame[known], metrics, column)
+        without[name] = measured(frame[known], metrics, column)
     rows.empty = []
     groups = frame[known].groupby("present")
+    present: dict[str, dict[str, float]] = {}
     if len(groups) > 1:
-        figures["present"] = {
-            str(name): {"rows": len(part), **measured(part, metrics)} for name, part in groups
-        }
-    return figures, frame
+        present = {str(name): {"rows": len(part), **measured(part, metrics)} for name, part in groups}
+    return SplitMetrics(metrics=overall, without=without, present=present), frame
 
 
 def _ablations(names: Sequence[str]) -> dict[str, list[str]]:

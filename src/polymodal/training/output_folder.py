@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from polymodal.artifact.integrity import CHECKSUMS
 from polymodal.artifact.run_folder import FILES
@@ -12,7 +12,7 @@ from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError
 from polymodal.training.loop.checkpoints import checkpoints
-from polymodal.training.recorded_metrics import check_recorded
+from polymodal.training.recorded_metrics import FitResults, PredictionResults, check_recorded
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.json_files import read_json
 
@@ -38,23 +38,23 @@ def is_finished(folder: Path) -> bool:
     return finished_results(folder) is not None
 
 
-def finished_results(folder: Path) -> dict[str, Any] | None:
+def finished_results(folder: Path) -> FitResults | None:
     """Content of ``metrics.json``; None if the fit into ``folder`` is not finished.
 
     Raises:
         RunError: If it has another shape than a fit writes.
     """
     try:
-        results = read_json(folder / RESULTS)
+        content = read_json(folder / RESULTS)
     except (OSError, ValueError):
         return None
-    results = {"notes": [], "warnings": []} | check_recorded(folder / RESULTS, results)
-    if results.get(PAGES_STATE) == PENDING:
+    results = check_recorded(folder / RESULTS, content)
+    if results.pages == PENDING:
         return None
     return results if all((folder / name).is_file() for name in FILES) else None
 
 
-def write_metrics(folder: Path, results: dict[str, Any]) -> None:
+def write_metrics(folder: Path, results: Mapping[str, object]) -> None:
     """Write ``metrics.json``.
 
     Raises:
@@ -64,15 +64,26 @@ def write_metrics(folder: Path, results: dict[str, Any]) -> None:
         write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_results(folder: Path) -> dict[str, Any]:
-    """Content of ``metrics.json`` of a run; empty if there is no such file.
+def write_pages_state(folder: Path, *, warnings: list[str], pages: str) -> None:
+    """Change two keys of ``metrics.json``; keys that other versions write are kept.
+
+    Raises:
+        RunError: If it cannot be read or written.
+    """
+    with writing(folder, FINISH):
+        content = read_json(folder / RESULTS)
+    write_metrics(folder, content | {"warnings": warnings, PAGES_STATE: pages})
+
+
+def read_results(folder: Path) -> FitResults:
+    """Content of ``metrics.json`` of a run; defaults if there is no such file.
 
     Raises:
         RunError: If it cannot be read, or has another shape than a fit writes.
     """
     path = folder / RESULTS
     if not path.exists():
-        return {}
+        return PredictionResults()
     try:
         return check_recorded(path, read_json(path))
     except (OSError, ValueError) as error:

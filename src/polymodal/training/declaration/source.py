@@ -16,6 +16,7 @@ from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.table import Table, read_table
 from polymodal.data.values.missing import Marks
 from polymodal.errors import ConfigError, RunError
+from polymodal.training.recorded_metrics import FitResults
 from polymodal.training.request import FitRequest
 from polymodal.utils.hub import expanded
 
@@ -157,9 +158,7 @@ def table_digest(path: Path) -> str:
 NAME_IT = "Name the table: polymodal report RUN TABLE"
 
 
-def require_own_tables(
-    run: Path, declaration: Declaration, results: Mapping[str, Any], cure: str = NAME_IT
-) -> None:
+def require_own_tables(run: Path, declaration: Declaration, results: FitResults, cure: str = NAME_IT) -> None:
     """Check that the tables which a run folder names are those that it was fitted to.
 
     An untrusted run may name any file of this machine; none is opened for it.
@@ -167,8 +166,8 @@ def require_own_tables(
     Raises:
         RunError: If a table differs, or the run does not record its digest.
     """
-    known = results.get("data")
-    if not isinstance(known, dict) or "train" not in known:
+    known = results.data
+    if "train" not in known:
         raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
     digests = table_digests(declaration, run)
     for split, digest in digests.items():
@@ -178,7 +177,7 @@ def require_own_tables(
 
 
 def require_same_tables(
-    run: Path, declaration: Declaration, folder: Path | None, results: Mapping[str, Any]
+    run: Path, declaration: Declaration, folder: Path | None, results: FitResults
 ) -> None:
     """Check that the tables have not changed since a finished run was fitted to them.
 
@@ -191,8 +190,8 @@ def require_same_tables(
     Raises:
         RunError: If the file of a table has changed.
     """
-    known = results.get("data")
-    if not isinstance(known, dict):
+    known = results.data
+    if not known:
         return
     now = table_digests(declaration, folder)
     changed = [split for split in now if split in known and now[split] != known[split]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from polymodal.config import Declaration
@@ -13,11 +12,11 @@ from polymodal.models.build import build_model, reader_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.job import Job
 from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.recorded_metrics import StartRecord
 from polymodal.training.warm_start.start import Start
 from polymodal.training.warm_start.transfer import continue_from
 from polymodal.utils.distributed import is_main
 from polymodal.utils.progress import note
-from polymodal.utils.records import Record, key
 
 SHOWN = 5
 """Most new categories in a message."""
@@ -51,23 +50,6 @@ def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str
             listed = ", ".join(new[:SHOWN]) + ", …" * (len(new) > SHOWN)
             if new:
                 yield f"{len(new)} categor{'ies' if len(new) > 1 else 'y'} of {name} ({listed})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StartRecord(Record):
-    """The warm start of a fit, as ``metrics.json`` has it.
-
-    Attributes:
-        folder: The run that it started from.
-        loaded: Parts whose weights were loaded.
-        new: Parts with new weights.
-        dropped: Parts of the run that were not loaded, with the reason.
-    """
-
-    folder: str = field(metadata=key("from"))
-    loaded: list[str]
-    new: list[str]
-    dropped: list[str]
 
 
 def describe_start(job: Job[Any]) -> StartRecord | None:
