@@ -398,6 +398,8 @@ def test_ordinal_runs_are_ranked_alike_whichever_is_named_first():
         score = score_for("ordinal", None, classes)
         scores.append(float(score.value(statistics(score, "ordinal", classes, truth, other).sum(axis=0))))
     assert scores[0] == scores[1]
+    assert classes_of("ordinal", [truth, other], [["1", "2", "4", "5"]]) == ["1", "2", "3", "4", "5"]
+    assert classes_of("ordinal", [["mid", "odd"]], [["low", "mid"]]) == ["low", "mid", "odd"]
 
 
 def test_ordinal_targets_of_other_orders_are_left_out_and_named(place):

@@ -36,11 +36,13 @@ def classes_of(task: str, cells: Sequence[Sequence[Any]], orders: Sequence[Seque
         task: Of the target.
         cells: Ground truth and predictions.
         orders: The classes of each run. Those of an ordinal target are ranked by
-            :func:`merged_order`, and followed by classes that no run knows.
+            :func:`merged_order`; classes that no run knows follow, numbers where their size puts them.
     """
     result = TARGETS[reader_name(task)].classes_among(cells)
     if not task_of(task).ordered:
         return result
+    if ranked := merged_order([*orders, *([name] for name in result)]):
+        return ranked
     known = merged_order(orders) or []
     return [*known, *(name for name in result if name not in known)]
 
