@@ -26,6 +26,7 @@ from polymodal.models.encoders.backbone import fixed_weights
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.heads import Classifier
 from tests.support.checkpoints import CHECKPOINTS
+from tests.support.speakers import SHORT_WHISPER
 
 COLUMN = "items"
 
@@ -281,3 +282,14 @@ def test_features_of_a_short_recording_are_the_first_of_the_whole_length(tmp_pat
     torch.testing.assert_close(
         whole[:, :, frames:], brief[:, :, -1:].expand(-1, -1, 3000 - frames), atol=1e-5, rtol=0
     )
+
+
+def test_a_recording_of_whispers_whole_length_is_run_as_it_is(tmp_path):
+    SHORT_WHISPER.save(tmp_path)
+    encoder = AudioEncoder(tmp_path).eval()
+    read = {"length": torch.tensor([16000, 3200]), "input_features": torch.randn(2, 16, 50)}
+    with torch.no_grad():
+        brief = encoder(row=torch.arange(2), **read)
+        encoder.whole = True
+        whole = encoder(row=torch.arange(2), **read)
+    torch.testing.assert_close(brief.tokens, whole.tokens[:, : brief.tokens.shape[1]])

@@ -10,8 +10,9 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from polymodal.data.readers.audio import LENGTH_STEP
 
-SILENCE_STEP = 25
-"""One of so many silent positions is computed, and weighs in attention as much as all of them."""
+SILENCE_STEP = 3
+"""One of so many silent positions is computed, and weighs in attention as much as all of them. The
+shortest period of Whisper's position sinusoids is 2π: sampled more than π apart they alias, and states differ."""
 
 
 def reads_lengths(backbone: PreTrainedModel) -> bool:
@@ -25,7 +26,7 @@ def encode_sound(backbone: PreTrainedModel, features: Tensor, filled: Tensor) ->
     Its positions attend to each other over 30 seconds, of which a short recording leaves most to silence.
     Leaving that out changes the states, since sound attends to silence as well; but silent positions differ
     in their position alone, so that few of them, each with the logarithm of the number that it represents
-    added to its attention scores, give nearly the same. Items of equal length, rounded up, run together:
+    added to its scores, give nearly the same states. Items of equal length, rounded up, run together:
     none depends on the others.
 
     Args:
@@ -67,7 +68,7 @@ def _encode_equal(backbone: WhisperEncoder, features: Tensor, count: int) -> Ten
     hidden = with_silence(features, 2 * ahead)[:, :, : 2 * ahead]
     hidden = F.gelu(backbone.conv2(F.gelu(backbone.conv1(hidden)))).transpose(1, 2)
     index = torch.arange(count, device=hidden.device)
-    sampled = torch.arange(count + SILENCE_STEP // 2, whole, SILENCE_STEP, device=hidden.device)
+    sampled = torch.arange(count, whole, device=hidden.device)[SILENCE_STEP // 2 :: SILENCE_STEP]
     silence = hidden[:, count : count + 1].expand(-1, len(sampled), -1)
     hidden = torch.cat((hidden[:, :count], silence), dim=1)
     hidden = hidden + backbone.embed_positions(torch.cat((index, sampled)))
