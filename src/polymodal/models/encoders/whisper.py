@@ -11,8 +11,11 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from polymodal.data.readers.audio import LENGTH_STEP
 
 SILENCE_STEP = 3
-"""One of so many silent positions is computed, and weighs in attention as much as all of them. The
-shortest period of Whisper's position sinusoids is 2π: sampled more than π apart they alias, and states differ."""
+"""One of so many silent positions is computed, and weighs in attention as much as all of them.
+
+The shortest period of Whisper's position sinusoids is 2π: sampled more than π apart they alias, and the
+states differ.
+"""
 
 
 def reads_lengths(backbone: PreTrainedModel) -> bool:
