@@ -203,10 +203,19 @@ def test_sound_is_cut_or_padded_to_the_fixed_length_whatever_the_others_have():
 def test_a_feature_extractor_gets_the_fixed_length_too(part):
     reader = AudioReader(part(), rate=16000, seconds=1.0)
     items = [reader.read(sound(samples, 16000), None) for samples in (1600, 40000)]
-    both, first = reader.collate(items), reader.collate(items[:1])
+    both, first = reader.collate_dense(items), reader.collate_dense(items[:1])
     (name,) = set(both) - {"length"}
     assert torch.equal(first[name][0], both[name][0])
     assert both["length"].tolist() == [1600, 16000]
+    alone = reader.collate(items[:1])[name][0]
+    torch.testing.assert_close(alone, both[name][0][..., : alone.shape[-1]], atol=1e-5, rtol=0)
+
+
+def test_whispers_features_end_with_silence_after_the_longest_recording():
+    reader = AudioReader(WhisperFeatureExtractor(), rate=16000, seconds=30.0)
+    items = [reader.read(sound(samples, 16000), None) for samples in (1600, 16000)]
+    assert reader.collate(items)["input_features"].shape[2] == 150
+    assert reader.collate(items[:1])["input_features"].shape[2] == 50
 
 
 def test_whisper_has_one_length_and_wav2vec_any():
