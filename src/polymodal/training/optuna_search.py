@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import Declaration, FusionConfig
@@ -23,6 +23,7 @@ from polymodal.training.declaration.validation import check_fusion, fusion_confi
 from polymodal.training.frozen_features import encode_frozen
 from polymodal.training.loop.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
 from polymodal.training.loop.model_selection import best_epoch, validation_metrics
+from polymodal.training.loop.patience import PatienceOnceSlow
 from polymodal.training.loop.trainer import PolymodalTrainer
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.warm_start.load import build_started
@@ -212,7 +213,7 @@ def _take_up(study: Any) -> None:
         study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
 
 
-class FreshPatience(EarlyStoppingCallback):
+class FreshPatience(PatienceOnceSlow):
     """Early stopping whose patience is reset at the start of every trial."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

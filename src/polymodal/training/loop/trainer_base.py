@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import EarlyStoppingCallback, Trainer, TrainerState
+from transformers import Trainer, TrainerState
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import PrinterCallback
 
@@ -30,6 +30,7 @@ from polymodal.training.loop.checkpoints import (
     state_of,
     step,
 )
+from polymodal.training.loop.patience import PatienceOnceSlow
 from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
 from polymodal.training.loop.thread_timing import Step, settle_threads
 from polymodal.utils.atomic import discard, give_usual_mode, writing
@@ -68,7 +69,7 @@ class CheckpointedTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         if config.patience and config.epochs:
             evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
-            self.add_callback(EarlyStoppingCallback(evaluations))
+            self.add_callback(PatienceOnceSlow(evaluations))
         self.add_callback(BestCheckpoint)
         stop = StopAtStep()
         self.add_callback(stop)
