@@ -70,8 +70,10 @@ class TrainConfig(Section):
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="bf16 or fp16")
     device: str | None = Field(None, description="cpu, cuda or mps; by default the fastest that is there.")
     patience: int | None = Field(
-        None, ge=0, description="Epochs without a better metric before stopping, counted once the learning rate is below "
-        "half of its peak; 0: never."
+        None,
+        ge=0,
+        description="Epochs without a better metric before stopping, counted once the learning rate is below "
+        "half of its peak; 0: never.",
     )
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"

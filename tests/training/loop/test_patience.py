@@ -41,7 +41,7 @@ def stops_at(name, patience, score=lambda step: 0.0):
     for step in range(10, 101, 10):
         state.global_step = step
         metrics = {"eval_selection": score(step)}
-        callback.on_evaluate(arguments, state, control, metrics, lr_scheduler=scheduler)
+        callback.on_evaluate(arguments, state, control, metrics=metrics, lr_scheduler=scheduler)
         state.best_metric = max(score(step), -1e9 if state.best_metric is None else state.best_metric)
         if control.should_training_stop:
             return step
