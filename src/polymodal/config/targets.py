@@ -22,8 +22,10 @@ class TargetConfig(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="classification: probability given to the other classes."
     )
-    transform: Literal["none", "log"] = Field(
-        "none", description="regression: 'log' learns log(1 + x) of amounts."
+    transform: Literal["none", "log", "auto"] = Field(
+        "none",
+        description="regression: 'log' learns log(1 + x) of amounts; 'auto', its default, becomes 'log' or "
+        "'none' before the training, by the training rows.",
     )
     separator: Literal["|", ";", ","] | None = Field(
         None, description="multilabel: separator of the labels in a text; lists need none."
@@ -78,6 +80,12 @@ class TargetConfig(Section):
             if is_open and values.get("task") == "multilabel"
             else values
         )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_transform(cls, values: Any) -> Any:
+        is_open = isinstance(values, dict) and values.get("transform") is None
+        return values | {"transform": "auto"} if is_open and values.get("task") == "regression" else values
 
     @field_validator("classes", mode="before")
     @classmethod

@@ -62,6 +62,13 @@ class TrainConfig(Section):
     pretrained_learning_rate: float = Field(
         5e-5, ge=0, description="Learning rate of what came with weights."
     )
+    continued_learning_rate: float | None = Field(
+        None,
+        ge=0,
+        description="With --from, learning rate of what was trained from scratch there: by default "
+        "pretrained_learning_rate where that is given, otherwise learning_rate.",
+        exclude_if=lambda value: value is None,
+    )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Factor from each layer of a pretrained encoder to the one below it."
     )

@@ -22,6 +22,9 @@ from polymodal.report.model_card import CARD, model_card
 from polymodal.report.report_figures import Report
 from polymodal.report.report_writing import TEST, VALIDATION, measure, write
 from polymodal.runs.prediction_run import PredictionRun
+from polymodal.tasks import task_of
+from polymodal.tasks.base import Answered
+from polymodal.tasks.regression import dominant_in_words
 from polymodal.training.calibrate import Calibration, calibrate
 from polymodal.training.declaration.labelled import label_notes
 from polymodal.training.declaration.source import table_digests
@@ -45,12 +48,14 @@ class Measured:
         space: Of a pre-training: whether the inputs share one space.
         pairs: Of a pre-training: by split the number of rows that have both inputs of a pair.
         retrieval: Of a pre-training: by pair of inputs.
+        notes: What these metrics depend on.
     """
 
     test: dict[str, Metrics] = field(default_factory=dict)
     space: bool | None = None
     pairs: dict[str, dict[str, int]] | None = None
     retrieval: Mapping[str, Retrieval] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
@@ -122,7 +127,24 @@ def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
             with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
                 types = answer_types(run.model, targets)
                 write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
-    return Measured(measure.metrics())
+    return Measured(measure.metrics(), notes=dominant_notes(run, job, measure))
+
+
+
+def dominant_notes(run: PredictionRun, job: PredictionJob, measure: Measure) -> list[str]:
+    """By target the test row that makes most of the squared error, where there is one."""
+    numbers = job.numbers["test"] if run.declaration.keeps_rows else None
+    notes: list[str] = []
+    weights = job.rows("test").weights
+    for name, config in run.declaration.targets.items():
+        if len(job.splits["test"]) and task_of(config.task).name == "regression":
+            answer, target = measure.answered(name)
+            known = ~target.isnan()
+            indices = known.numpy().nonzero()[0]
+            counts = None if weights is None else weights[indices]
+            rows = Answered(answer[known], target[known], indices, counts)
+            notes += [f"column '{name}', test rows: {line}" for line in dominant_in_words(rows, numbers)]
+    return notes
 
 
 def measure_space(run: PredictionRun, job: PredictionJob) -> Measured:
@@ -172,6 +194,8 @@ def describe_fit(
         parameters=run.model.num_parameters(),
         rows=count_splits(job),
         notes=[
+            *measured.notes,
+            *job.chosen,
             *job.notes,
             *label_notes(job.declaration, job.splits["train"]),
             *job.skip_notes(),

@@ -177,13 +177,16 @@ def target_report(
     decided = {key: value.cpu() for key, value in head.decide(answer).items()}
     weight = None if trial.weights is None else torch.from_numpy(trial.weights)
     metrics = evaluate(head.task, answer, trial.targets, weight, family=head.reads(), **decided)
+    rows = Answered(answer, trial.targets, trial.known, trial.weights)
+    numbers = np.asarray(request.rows.numbers) if request.run.declaration.keeps_rows else None
+    leading = task_of(head.task).headline(name, metrics, rows, numbers)
     return TargetReport(
         task=head.task,
         metrics=metrics,
         worth=worth,
         calibration=_calibration(trial, metrics, request.run.declaration.targets[name]),
         failures=failing,
-        verdict=judged,
+        verdict=replace(judged, sentences=[*leading, *judged.sentences]),
     )
 
 
@@ -251,5 +254,5 @@ def _without_rows(found: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in found.items() if key != "worst"}
     if "residuals" in kept:
         inner = [entry for entry in kept["residuals"]["quantiles"] if 0 < entry["share"] < 1]
-        kept["residuals"] = kept["residuals"] | {"points": [], "quantiles": inner}
+        kept["residuals"] = kept["residuals"] | {"points": [], "quantiles": inner, "dominant": None}
     return kept

@@ -154,6 +154,10 @@ class Task:
             ConfigError: If a setting has no meaning here.
         """
 
+    def selection_metric(self, config: TargetConfig) -> str:
+        """The validation metric that picks the best epoch, where ``train.metric`` names none."""
+        return self.default_metric
+
     def score(self, head: Head, metric: str | None = None) -> Score:
         """The score of a head's answers: ``metric`` where it can be resampled, else the default one."""
         for known in self.metrics() if metric else ():
@@ -193,6 +197,19 @@ class Task:
     def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
         """Tables of where the answers are wrong, by section of the report (``classes``, ``residuals``, …)."""
         return {}
+
+    def headline(
+        self, target: str, metrics: Mapping[str, float], rows: Answered, numbers: np.ndarray | None
+    ) -> list[str]:
+        """Sentences that lead the report's verdict, before the score with its interval.
+
+        Args:
+            target: The column.
+            metrics: By name, of these rows.
+            rows: The answers.
+            numbers: Each table row's number in the user's file from 0; None where rows are not to be named.
+        """
+        return []
 
     def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
         """Mistakes, the worst first: the row's index, and that of the output which is wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from polymodal.config import TargetConfig
+from polymodal.data.schema.column_summary import brief
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.evaluation.statistics.conformal import conformal_quantile, fewest_rows
 from polymodal.models.heads import Head, Regressor
@@ -16,6 +18,10 @@ from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
 from polymodal.utils.records import Record
 
 MOST_POINTS = 500
+MOST_OF = 0.5
+"""Share of the squared error above which a single row is named."""
+FEWEST_NAMED = 10
+"""Rows below which none is named: of a few, one makes most by chance."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -48,6 +54,19 @@ class ResidualPoint(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DominantRow(Record):
+    """A row that alone makes most of the squared error.
+
+    Attributes:
+        row: Its index in the table.
+        share: Of the sum of the squared residuals, from 0 to 1.
+    """
+
+    row: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResidualSummary(Record):
     """The residuals of predictions, in the target's unit.
 
@@ -55,19 +74,23 @@ class ResidualSummary(Record):
         rows: Number of rows.
         bias: The mean residual.
         mae: The mean absolute residual.
+        medae: The median absolute residual.
         rmse: The root of the mean squared residual.
         quantiles: Of the residuals.
         points: Of at most ``MOST_POINTS`` sampled rows, in the table's order.
         note: A remark where points were sampled, or None.
+        dominant: The row that makes most of the squared error, or None.
     """
 
     rows: int
     bias: float | None
     mae: float | None
+    medae: float | None
     rmse: float | None
     quantiles: list[Quantile]
     points: list[ResidualPoint]
     note: str | None
+    dominant: DominantRow | None = None
 
 
 @TASKS.register("regression")
@@ -77,8 +100,12 @@ class Regression(Task):
     name = "regression"
     has_errors = True
     default_metric, default_score = "rmse", "r2"
-    card_metrics = ("r2", "mae", "rmse")
+    card_metrics = ("mae", "medae", "r2", "r2_log", "rmse")
     tabular_tag = "tabular-regression"
+
+    def selection_metric(self, config: TargetConfig) -> str:
+        """The loss where a logarithm is learned, for RMSE is that of a few large numbers; otherwise RMSE."""
+        return "loss" if config.transform == "log" else self.default_metric
 
     def tunes(self, config: TargetConfig, head: Head) -> bool:
         """Whether an interval is chosen; a head of another package may have none."""
@@ -103,6 +130,12 @@ class Regression(Task):
         """``residuals`` (:func:`residual_summary`)."""
         return {"residuals": number_errors(rows)}
 
+    def headline(
+        self, target: str, metrics: Mapping[str, float], rows: Answered, numbers: np.ndarray | None
+    ) -> list[str]:
+        """Mean and median absolute error, R², and the row that makes most of the squared error."""
+        return [_errors_in_words(target, metrics), *dominant_in_words(rows, numbers)] if metrics else []
+
     def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
         """Rows by the size of their residual."""
         return worst_numbers(answer, target)
@@ -115,6 +148,60 @@ class Regression(Task):
 def number_errors(rows: Answered) -> ResidualSummary:
     """The :func:`residual_summary` of rows."""
     return residual_summary(rows.answers, rows.targets, rows.known, seed=rows.seed, weights=rows.weights)
+
+
+def _errors_in_words(target: str, metrics: Mapping[str, float]) -> str:
+    off = f"{brief(metrics['mae'])} on average and by {brief(metrics['medae'])} or less in half of the rows"
+    fits = [f"R² {_signed(metrics['r2'])}"] if "r2" in metrics else []
+    fits += (
+        [f"R² of the logarithm, which is learned, {_signed(metrics['r2_log'])}"]
+        if "r2_log" in metrics
+        else []
+    )
+    beside = f" ({'; '.join(fits)})" if fits else ""
+    return f"The predictions of ‘{target}’ are off by {off}{beside}."
+
+
+def _signed(score: float) -> str:
+    return f"{score:.3f}".replace("-", "−")
+
+
+def dominant_in_words(rows: Answered, numbers: np.ndarray | None) -> list[str]:
+    """A sentence on the row that makes most of the squared error, where there is one.
+
+    Args:
+        rows: The answers.
+        numbers: ``(rows of the table,)`` each row's number in the user's file from 0; None: do not name it.
+    """
+    dominant = dominant_row(rows.answers, rows.targets, rows.known, rows.weights)
+    if dominant is None:
+        return []
+    one = "A single row" if numbers is None else f"Row {int(numbers[dominant.row]) + 1} alone"
+    return [
+        f"{one} makes {dominant.share:.0%} of the squared error: R² and RMSE are mostly about that row, "
+        "the mean and median absolute error are about all."
+    ]
+
+
+def dominant_row(
+    answer: Tensor, target: Tensor, known: np.ndarray, weights: np.ndarray | None = None
+) -> DominantRow | None:
+    """The row that makes more than :data:`MOST_OF` of the squared error; None where there is none.
+
+    Args:
+        answer: ``(rows,)`` in the target's unit.
+        target: The same; every one known.
+        known: ``(rows,)`` the rows' indices in the table.
+        weights: ``(rows,)`` sample weights.
+    """
+    squares = np.square(answer.double().numpy() - target.double().numpy())
+    squares = squares if weights is None else squares * weights
+    total = squares.sum()
+    if len(squares) < FEWEST_NAMED or not np.isfinite(total) or total == 0:
+        return None
+    largest = int(squares.argmax())
+    share = float(squares[largest] / total)
+    return DominantRow(row=int(known[largest]), share=share) if share > MOST_OF else None
 
 
 def worst_numbers(answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
@@ -155,6 +242,7 @@ def residual_summary(
         rows=len(predicted),
         bias=finite(np.average(residual, weights=weights)),
         mae=finite(np.average(np.abs(residual), weights=weights)),
+        medae=finite(_quantiles(np.abs(residual), weights, (0.5,))[0]),
         rmse=finite(np.sqrt(np.average(np.square(residual), weights=weights))),
         quantiles=[
             Quantile(share=share, value=finite(value))
@@ -165,11 +253,14 @@ def residual_summary(
             for i in drawn
         ],
         note=f"{MOST_POINTS} of {len(predicted):,} rows, drawn" if len(predicted) > MOST_POINTS else None,
+        dominant=dominant_row(answer, target, known, weights),
     )
 
 
-def _quantiles(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Those at ``QUANTILES``; of weighted values NumPy has them without interpolation."""
+def _quantiles(
+    values: np.ndarray, weights: np.ndarray | None, shares: Sequence[float] = QUANTILES
+) -> np.ndarray:
+    """Those at ``shares``; of weighted values NumPy has them without interpolation."""
     if weights is None:
-        return np.quantile(values, QUANTILES)
-    return np.quantile(values, QUANTILES, weights=weights, method="inverted_cdf")
+        return np.quantile(values, shares)
+    return np.quantile(values, shares, weights=weights, method="inverted_cdf")

@@ -15,6 +15,7 @@ from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.sections import check_parts, open_cache
 from polymodal.training.declaration.source import Declared, read_request
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
+from polymodal.training.declaration.target_transform import resolve_transforms
 from polymodal.training.declaration.unseen import leave_out_unseen
 from polymodal.training.declaration.validation import name_objectives, without_targets
 from polymodal.training.language.language_job import LanguageJob
@@ -101,12 +102,21 @@ def _open_prediction(request: FitRequest, declared: Declared) -> PredictionJob:
         whole, numbers, rejected = split_and_skip(table, declaration, folder)
         splits = without_rare_values(whole, declaration)
     guesses = leave_out_unseen(declaration, guesses, splits, stays)
-    fill_in(declaration.train, len(splits["train"]), targets=bool(declaration.targets))
-    return PredictionJob(
+    if begun is None and declaration.train.continued_learning_rate is not None:
+        fix = "Leave it out, or name a run with --from"
+        raise ConfigError(
+            f"'train.continued_learning_rate' is for fine-tuning from a run: there is none. {fix}"
+        )
+    fill_in(
+        declaration.train, len(splits["train"]), targets=bool(declaration.targets), started=begun is not None
+    )
+    job = PredictionJob(
         declaration=declaration, guesses=guesses, splits=splits, numbers=numbers, table=table, start=begun,
         processor=prepare(declaration, splits["train"], begun), cache=open_cache(declaration.data),
         rejected=rejected, folder=folder, notes=notes, whole=whole,
     )  # fmt: skip
+    resolve_transforms(job)
+    return job
 
 
 def _beside_named(

@@ -39,7 +39,8 @@ STUDY, DECLARATION, SECONDS = "search", "declaration", "seconds"
 """Names in the journal: of the study, of what it is a search for, and of what a trial that ended has."""
 
 Choice = dict[str, Any]
-"""``learning_rate``, ``pretrained_learning_rate`` if something pretrained learns, ``width``, ``fusion``."""
+"""``learning_rate``, ``pretrained_learning_rate`` if something pretrained learns, 
+``continued_learning_rate`` from another run, ``width``, ``fusion``."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def make_space(declaration: Declaration) -> Space:
     learning = [c for c in inputs.values() if c.encoder and c.encoder.checkpoint and not (c.freeze or c.lora)]
     if (learning or declaration.start) and train.pretrained_learning_rate:
         rates["pretrained_learning_rate"] = train.pretrained_learning_rate
+    if train.continued_learning_rate:
+        rates["continued_learning_rate"] = train.continued_learning_rate
     sizes = dict.fromkeys([max(8, fusion.width // 16 * 8), fusion.width, 2 * fusion.width])
     widths = [width for width in sizes if _fits(fusion, width, list(inputs))]
     fusions = [
@@ -244,7 +247,8 @@ class SearchTrainer(PolymodalTrainer):
             model_init=self.build, args=arguments,
             data_collator=Collator(rows.processor, for_objectives=bool(job.declaration.objectives)),
             train_dataset=rows, eval_dataset=job.rows("validation"),
-            pretrained_learning_rate=config.pretrained_learning_rate, layer_decay=config.layer_decay,
+            pretrained_learning_rate=config.pretrained_learning_rate,
+            continued_learning_rate=config.continued_learning_rate, layer_decay=config.layer_decay,
         )  # fmt: skip
         self.remove_callback(PrinterCallback)
         if config.patience and config.epochs:
@@ -257,6 +261,7 @@ class SearchTrainer(PolymodalTrainer):
         choice = self.space.declared if trial is None else self.space.suggest(trial)
         declaration = chosen(self.job.declaration, choice)
         self.pretrained_learning_rate = declaration.train.pretrained_learning_rate
+        self.continued_learning_rate = declaration.train.continued_learning_rate
         model = build_started(self.job, declaration)
         self.compute_metrics = validation_metrics(
             dict(model.named_heads()), self.job.metric, model.weighting, dict(model.named_objectives())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import Problem
+from polymodal.tasks import task_of
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.fingerprint import describe_tables
 from polymodal.training.job import Job
@@ -36,10 +37,12 @@ class PredictionJob(Job[PolymodalProcessor]):
     Attributes:
         features: Reads what frozen encoders make of the cells; None where none is.
         whole: ``splits`` with the cells of the table; those of private rows lack rare values in ``splits``.
+        chosen: Settings that were chosen by the training rows, each in a sentence.
     """
 
     whole: dict[str, Table]
     features: PolymodalProcessor | None = None
+    chosen: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> Kind:
@@ -49,8 +52,11 @@ class PredictionJob(Job[PolymodalProcessor]):
     @property
     def metric(self) -> str:
         """The validation metric that picks the best epoch."""
-        tasks = {name: target.task for name, target in self.declaration.targets.items()}
-        return metric_name(self.declaration.train.metric, tasks)
+        targets, given = self.declaration.targets, self.declaration.train.metric
+        if given is None and len(targets) == 1:
+            (config,) = targets.values()
+            return task_of(config.task).selection_metric(config)
+        return metric_name(given, {name: target.task for name, target in targets.items()})
 
     def varied(self, declaration: Declaration) -> PredictionJob:
         """The job of another declaration of the same table.

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from polymodal.config import TargetConfig
 from polymodal.errors import ConfigError
 from polymodal.models.heads import (
     HEADS,
@@ -212,3 +214,13 @@ def test_a_row_of_weight_two_counts_as_if_it_stood_twice_and_one_of_zero_not_at_
 
 def test_every_registered_head_takes_weights_and_has_a_case():
     assert {name for name in HEADS if takes_weights(HEADS[name])} == set(HEAD_CASES) == set(HEADS)
+
+
+def test_intervals_of_what_was_never_negative_end_at_zero():
+    answers = torch.tensor([1.0, 5.0, -4.0])
+    bounds = Regressor(half_width=2.0, nonnegative=True).decide(answers)
+    assert bounds["low"].tolist() == [0.0, 3.0, 0.0] and bounds["high"].tolist() == [3.0, 7.0, 0.0]
+    assert Regressor(half_width=2.0).decide(answers)["low"].tolist() == [-1.0, 3.0, -6.0]
+    config = TargetConfig(task="regression", transform="none")
+    for numbers, expected in (([0.0, 3.0, math.nan], True), ([-1.0, 3.0], False)):
+        assert Regressor.configured(config, None, np.array(numbers), None)["nonnegative"] is expected

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.training.loop.parameter_groups import pretrained_rates
 from polymodal.training.loop.trainer import PolymodalTrainer
+from polymodal.training.opening import open_job
+from polymodal.training.request import FitRequest
 from tests.support.starts import begun, body, fit, pre, told
 
 
@@ -93,6 +96,37 @@ def test_what_was_loaded_learns_at_its_own_rate_and_what_is_new_at_another(folde
     assert all(".lora_" in name or name.startswith(parts) for name in new)
     assert any(".lora_" in name for name in new) and any("encoders.1." in name for name in new)
     assert found["model.fusion.fusion.query"] == 0.001
+
+
+def begun_rates(folder, *given, run="pre"):
+    """The learning rate of each parameter of the run's model, by the settings of a fit from it."""
+    job, model = begun(folder, *given, run=run)
+    config = job.declaration.train
+    found = pretrained_rates(
+        model, config.pretrained_learning_rate, config.layer_decay, config.continued_learning_rate
+    )
+    return {name: found[id(p)] for name, p in model.named_parameters() if id(p) in found}, config
+
+
+def test_what_a_run_trained_from_scratch_keeps_no_rate_of_large_checkpoints(folder):
+    found, config = begun_rates(folder, "train.learning_rate=0.01")
+    assert config.continued_learning_rate == 0.01
+    assert {*found.values()} == {0.01}
+    found, _ = begun_rates(folder, "train.pretrained_learning_rate=0.002")
+    assert {*found.values()} == {0.002}
+    found, _ = begun_rates(folder, "train.continued_learning_rate=0.003")
+    assert {*found.values()} == {0.003}
+
+
+def test_what_came_from_a_checkpoint_keeps_its_rate_in_a_fit_from_a_fit(folder):
+    pre(folder, "of_bert", "note,bedrooms", inputs__note__encoder="models/bert")
+    found, config = begun_rates(folder, run="of_bert")
+    for name, rate in found.items():
+        assert rate == (5e-5 if ".encoders.0." in name else config.continued_learning_rate), name
+    with pytest.raises(pm.ConfigError, match=r"'train\.continued_learning_rate' is for fine-tuning"):
+        open_job(
+            FitRequest(folder / "houses.csv", targets=["kind"], settings=["train.continued_learning_rate=1"])
+        )
 
 
 def test_lower_layers_of_a_tower_learn_slower(folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.stats import spearmanr
@@ -37,14 +39,6 @@ def mae(rows: Rows) -> float:
     return weighted.mean(_error(rows), rows.weights)
 
 
-@METRICS.register("rmse", tasks=TASKS, higher_is_better=False, weighted=True)
-def rmse(rows: Rows) -> float:
-    """Root of the mean squared error."""
-    if rows.weight is None:
-        return float(M.mean_squared_error(rows.prediction, rows.target, squared=False))
-    return float(np.sqrt(weighted.mean(_error(rows) ** 2, rows.weights)))
-
-
 @METRICS.register("medae", tasks=TASKS, higher_is_better=False, weighted=True)
 def medae(rows: Rows) -> float:
     """Median absolute error."""
@@ -64,6 +58,23 @@ def r2(rows: Rows) -> float | None:
         return float(M.r2_score(rows.prediction, rows.target))
     p, t = rows.prediction.cpu().numpy(), rows.target.cpu().numpy()
     return float(r2_score(t, p, sample_weight=rows.weights))
+
+
+@METRICS.register("r2_log", tasks=TASKS, higher_is_better=True, weighted=True)
+def r2_log(rows: Rows) -> float | None:
+    """R² of ``log(1 + x)``, where the head learned that; not defined where all targets are equal."""
+    if "log" not in rows.decided:
+        return None
+    logs = rows.target.double().clamp(min=0).log1p()
+    return r2(replace(rows, prediction=rows.decided["log"].double(), target=logs))
+
+
+@METRICS.register("rmse", tasks=TASKS, higher_is_better=False, weighted=True)
+def rmse(rows: Rows) -> float:
+    """Root of the mean squared error."""
+    if rows.weight is None:
+        return float(M.mean_squared_error(rows.prediction, rows.target, squared=False))
+    return float(np.sqrt(weighted.mean(_error(rows) ** 2, rows.weights)))
 
 
 @METRICS.register("spearman", tasks=TASKS, higher_is_better=True, weighted=True)

@@ -100,13 +100,18 @@ MODALITY_DROPOUT = 0.15
 """Default modality dropout of a fit; pre-training needs all inputs of a row."""
 
 
-def fill_in(config: TrainConfig, rows: int, *, targets: bool = True) -> None:
+def fill_in(config: TrainConfig, rows: int, *, targets: bool = True, started: bool = False) -> None:
     """Choose batch size, epochs and patience where they are not set: small tables need many small steps.
 
     Several processes share the batch of one. Without ``targets`` batches are larger, for contrastive losses
     need negatives, and one of the last epochs is kept: the validation loss of an objective rises, as its
-    temperature falls, long before the vectors get worse.
+    temperature falls, long before the vectors get worse. ``started`` is a fit from another run: what was
+    trained from scratch there is trained further at the rate of new parts, where no other is given.
     """
+    if started and config.continued_learning_rate is None:
+        given = "pretrained_learning_rate" in config.model_fields_set
+        own = config.pretrained_learning_rate if given else config.learning_rate
+        config.continued_learning_rate = own
     if config.keep_from is None:
         config.keep_from = 0.0 if targets else KEEP_FROM
     if config.patience is None and not targets:

@@ -53,6 +53,7 @@ def parameter_groups(
     *,
     learning_rate: float,
     pretrained_learning_rate: float,
+    continued_learning_rate: float | None = None,
     layer_decay: float,
     weight_decay: float,
 ) -> list[ParameterGroup]:
@@ -63,10 +64,12 @@ def parameter_groups(
         decayed: Names of parameters with weight decay.
         learning_rate: Of new parameters: heads, fusion, encoders from scratch, adapters.
         pretrained_learning_rate: Of pretrained parameters; in an encoder, of the last layer and what follows.
+        continued_learning_rate: Of parameters that come from a run which trained them from scratch; by
+            default that of pretrained ones.
         layer_decay: The factor from the learning rate of each layer to that of the layer below it.
         weight_decay: Of the parameters in ``decayed``.
     """
-    slower = pretrained_rates(model, pretrained_learning_rate, layer_decay)
+    slower = pretrained_rates(model, pretrained_learning_rate, layer_decay, continued_learning_rate)
     weights = {id(parameter) for parameter in model.weighting.parameters()}
 
     def rate_of(_: str, parameter: nn.Parameter) -> float:
@@ -76,32 +79,39 @@ def parameter_groups(
     return grouped(model, rate_of, decayed, weight_decay)
 
 
-def pretrained_rates(model: LearningModel, rate: float, layer_decay: float) -> dict[int, float]:
+def pretrained_rates(
+    model: LearningModel, rate: float, layer_decay: float, continued_rate: float | None = None
+) -> dict[int, float]:
     """The learning rate of each pretrained parameter, by its ``id``.
 
     Pretrained parameters come from a checkpoint, or were copied whole from a run (``model.model.continued``:
-    encoders, embedding, fusion). A tensor with a new part has the learning rate of new parameters.
+    encoders, embedding, fusion). A tensor with a new part has the learning rate of new parameters. Of what
+    was copied, all but encoders with a checkpoint have ``continued_rate`` where it is given: they have seen
+    the rows of one table, and hold less to lose.
 
     Layer k of n has ``rate · layer_decay^(n − k)``; everything below the layers is layer 0, as in ELECTRA
     (Clark et al. 2020) and BEiT (Bao et al. 2021). Adapters are not included.
     """
     rates, continued = {}, model.model.continued
+    own = rate if continued_rate is None else continued_rate
+    checkpointed = {id(p) for e in model.model.encoders if e.pretrained for p in e.parameters()}
     for name, parameter in model.model.named_parameters():
         if name in continued and ".lora_" not in name:
-            rates[id(parameter)] = rate
+            rates[id(parameter)] = rate if id(parameter) in checkpointed else own
     for encoder in model.model.encoders:
         known = encoder.pretrained or any(id(parameter) in rates for parameter in encoder.parameters())
         if not known or not isinstance(getattr(encoder, "backbone", None), nn.Module):
             continue
+        top = rate if encoder.pretrained else own
         layers, after = layers_of(encoder.backbone)
         index = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
         index |= {id(p): len(layers) for module in after for p in module.parameters()}
         for name, parameter in encoder.backbone.named_parameters():
             if ".lora_" not in name:
                 below = len(layers) - index.get(id(parameter), 0)
-                rates[id(parameter)] = rate * layer_decay**below
+                rates[id(parameter)] = top * layer_decay**below
         for name, part in encoder.named_children():
             if name == BEFORE:
-                low = rate * layer_decay ** len(layers)
+                low = top * layer_decay ** len(layers)
                 rates |= {id(parameter): low for parameter in part.parameters()}
     return rates

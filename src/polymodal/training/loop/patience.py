@@ -28,12 +28,12 @@ class PatienceOnceSlow(EarlyStoppingCallback):
         self._begin = None
         super().on_train_begin(args, state, control, **kwargs)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """Count the evaluation where the rate is low, and stop when patience is exhausted."""
         if self._begin is None:
             self._begin = first_slow_step(kwargs.get("lr_scheduler"), state.max_steps)
         if state.global_step >= self._begin:
-            super().on_evaluate(args, state, control, **kwargs)
+            super().on_evaluate(args, state, control, metrics, **kwargs)
 
 
 def first_slow_step(scheduler: Any, steps: int) -> int:

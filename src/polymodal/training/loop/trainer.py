@@ -31,6 +31,8 @@ class PolymodalTrainer(CheckpointedTrainer):
 
     Args:
         pretrained_learning_rate: Learning rate of pretrained parameters.
+        continued_learning_rate: Learning rate of parameters that another run trained from scratch; by
+            default that of pretrained ones.
         layer_decay: Factor on the learning rate from each layer to the one below it.
         piece: Rows that go through the encoders at once, for objectives.
     """
@@ -42,11 +44,13 @@ class PolymodalTrainer(CheckpointedTrainer):
         self,
         *args: Any,
         pretrained_learning_rate: float,
+        continued_learning_rate: float | None = None,
         layer_decay: float = 1.0,
         piece: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
+        self.continued_learning_rate = continued_learning_rate
         self.piece = piece
         super().__init__(*args, **kwargs)
         self.idle = DropIdleGradients()
@@ -117,7 +121,8 @@ class PolymodalTrainer(CheckpointedTrainer):
         model = self.model
         return parameter_groups(
             model, set(self.get_decay_parameter_names(model)), learning_rate=self.args.learning_rate,
-            pretrained_learning_rate=self.pretrained_learning_rate, layer_decay=self.layer_decay,
+            pretrained_learning_rate=self.pretrained_learning_rate,
+            continued_learning_rate=self.continued_learning_rate, layer_decay=self.layer_decay,
             weight_decay=self.args.weight_decay,
         )  # fmt: skip
 
@@ -163,6 +168,7 @@ def train(
         eval_dataset=validation,
         compute_metrics=validation_metrics(heads, metric, model.weighting, objectives),
         pretrained_learning_rate=config.pretrained_learning_rate,
+        continued_learning_rate=config.continued_learning_rate,
         layer_decay=config.layer_decay,
         piece=config.piece,
     )
