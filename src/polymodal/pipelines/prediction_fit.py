@@ -130,7 +130,6 @@ def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
     return Measured(measure.metrics(), notes=dominant_notes(run, job, measure))
 
 
-
 def dominant_notes(run: PredictionRun, job: PredictionJob, measure: Measure) -> list[str]:
     """By target the test row that makes most of the squared error, where there is one."""
     numbers = job.numbers["test"] if run.declaration.keeps_rows else None
