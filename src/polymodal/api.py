@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from polymodal.pipelines.multi_fit import Fits
     from polymodal.pipelines.pages import is_of_page
     from polymodal.pretrained.finding import EncoderStatus, encoders
+    from polymodal.report.leaderboard_text import leaders
     from polymodal.report.number_text import MINUS, NAMES, SHARES, listed, number, points, span
     from polymodal.run import LanguageRun, Run
     from polymodal.run import load_run as load
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from polymodal.search.index_building import Indexed
     from polymodal.search.index_building import index_table as index_to
     from polymodal.search.querying import Asked
+    from polymodal.training.portfolio_results import Portfolio, Standing
     from polymodal.utils.atomic import require_folder
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
@@ -103,6 +105,7 @@ _HOMES = {
     "polymodal.pipelines.multi_fit": "Fits",
     "polymodal.pipelines.pages": "is_of_page",
     "polymodal.pretrained.finding": "EncoderStatus encoders",
+    "polymodal.report.leaderboard_text": "leaders",
     "polymodal.report.number_text": "MINUS NAMES SHARES listed number points span",
     "polymodal.run": "LanguageRun Run load:load_run",
     "polymodal.runs.generation_metrics": "NONE",
@@ -112,6 +115,7 @@ _HOMES = {
     "polymodal.search.index": "open_index",
     "polymodal.search.index_building": "Indexed index_to:index_table",
     "polymodal.search.querying": "Asked",
+    "polymodal.training.portfolio_results": "Portfolio Standing",
     "polymodal.utils.atomic": "require_folder",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
     "polymodal.utils.hub_files": "go_offline",
@@ -129,15 +133,15 @@ __all__ = [
     "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "EncoderStatus",
     "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed",
     "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
-    "PolymodalError", "ReadingWarning", "Repeats", "ReportedElsewhere", "Run", "RunError", "SEEDS",
-    "SHARES", "STANDARD_OUTPUT", "Table", "Talk", "Terminated", "__version__", "brief", "check",
-    "check_output", "compare", "content_of", "count_rows", "default_folder", "default_output", "embed_to",
-    "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "go_offline",
-    "how_to_fix", "index_to", "init", "is_main_process", "is_of_page", "json_rows", "listed", "load",
-    "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points", "predict_to",
-    "pretrain", "raise_terminated", "read_table", "require_folder", "run_demo", "span", "spoken_confidence",
-    "spoken_share", "stop_processes", "summary", "terminal_text", "trained_on", "use_threads",
-    "write_explanations",
+    "PolymodalError", "Portfolio", "ReadingWarning", "Repeats", "ReportedElsewhere", "Run", "RunError",
+    "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated", "__version__", "brief",
+    "check", "check_output", "compare", "content_of", "count_rows", "default_folder", "default_output",
+    "embed_to", "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions", "fit_searched",
+    "go_offline", "how_to_fix", "index_to", "init", "is_main_process", "is_of_page", "json_rows", "leaders",
+    "listed", "load", "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points",
+    "predict_to", "pretrain", "raise_terminated", "read_table", "require_folder",
+    "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
+    "trained_on", "use_threads", "write_explanations",
 ]  # fmt: skip
 
 

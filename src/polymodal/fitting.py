@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polymodal.candidates.checks import check_candidates
 from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import parse
 from polymodal.data.checks.check import CheckReport
@@ -139,6 +140,7 @@ def check(
             answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
         )
     )  # fmt: skip
+    check_candidates(job.declaration)
     report = job.check(quiet)
     try:
         job.require_pairs()

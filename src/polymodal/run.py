@@ -73,7 +73,7 @@ class Run(PredictionRun):
         """
         self.require(Capability.retrieval)
         return required_retrieval(
-            self, source, inputs=inputs, instead=instead or {}, split=split, batch_size=batch_size,
+            self.fused, source, inputs=inputs, instead=instead or {}, split=split, batch_size=batch_size,
             on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
         )  # fmt: skip
 
@@ -119,9 +119,9 @@ class Run(PredictionRun):
         """
         self.require(Capability.zero_shot)
         return zero_shot(
-            self, source, target, prompts=prompts, classes=classes, prompt_input=prompt_input, inputs=inputs,
-            instead=instead or {}, split=split, batch_size=batch_size, on_error=on_error, rejected=rejected,
-            seed=seed, quiet=quiet,
+            self.fused, source, target, prompts=prompts, classes=classes, prompt_input=prompt_input,
+            inputs=inputs, instead=instead or {}, split=split, batch_size=batch_size, on_error=on_error,
+            rejected=rejected, seed=seed, quiet=quiet,
         )  # fmt: skip
 
     def linear_probe(
@@ -164,8 +164,8 @@ class Run(PredictionRun):
         """
         self.require(Capability.linear_probe)
         return linear_probe(
-            self, source, target, input=input, task=task, choose=choose, instead=instead or {}, split=split,
-            batch_size=batch_size, on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
+            self.fused, source, target, input=input, task=task, choose=choose, instead=instead or {},
+            split=split, batch_size=batch_size, on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
         )  # fmt: skip
 
     def explain(

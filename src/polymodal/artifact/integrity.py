@@ -64,9 +64,11 @@ def check_run_files(folder: Path) -> None:
 
 
 def _loaded(folder: Path) -> list[Path]:
-    """Files that loading may read: in the folder itself, and in the folders of readers and chat templates."""
+    """Files that loading may read: in the folder itself, and in those of its parts."""
     inner = (
-        path for name in ("reader_*", "additional_chat_templates") for path in folder.glob(f"{name}/**/*")
+        path
+        for name in ("reader_*", "additional_chat_templates", "candidates")
+        for path in folder.glob(f"{name}/**/*")
     )
     return sorted([*folder.glob("*"), *inner])
 

@@ -24,7 +24,15 @@ from polymodal.utils.threads import available_threads
 M = TypeVar("M", bound=PolymodalPreTrainedModel)
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
-"""Files that every complete run folder holds."""
+"""Files that every complete run folder of one model holds."""
+BLEND = "blend.json"
+BLEND_FILES = (BLEND, "processor_config.json", "run.yaml")
+"""Files that the folder of a blend of several models holds; the models lie in folders of their own."""
+
+
+def needed_files(path: Path) -> tuple[str, ...]:
+    """The files that a complete run folder holds, by its kind."""
+    return BLEND_FILES if (path / BLEND).is_file() else FILES
 
 
 def require_files(path: Path) -> None:
@@ -33,11 +41,31 @@ def require_files(path: Path) -> None:
     Raises:
         RunError: If a file is missing, or :func:`polymodal.artifact.integrity.check_run_files` refuses one.
     """
-    lacking = [name for name in FILES if not (path / name).is_file()]
+    lacking = [name for name in needed_files(path) if not (path / name).is_file()]
     if lacking:
         fix = "Fit again, or with --resume if checkpoints/ is there"
         raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {fix}")
     check_run_files(path)
+
+
+NEURAL = Path("candidates") / "fused"
+"""Where the run of the neural model lies in the folder of a blend."""
+
+
+def neural_folder(path: Path) -> Path:
+    """The folder of a run's neural model, which embeds, searches and is fine-tuned from.
+
+    It is ``path`` itself, or in a blend the folder of that candidate.
+
+    Raises:
+        RunError: If the blend was fitted without it.
+    """
+    if not (path / BLEND).is_file():
+        return path
+    if not (path / NEURAL).is_dir():
+        fix = f"Fit with '{NEURAL.name}' among train.candidates"
+        raise RunError(f"{path}: was fitted without the neural model, which this needs. {fix}")
+    return path / NEURAL
 
 
 def kind_of(path: Path) -> Kind:

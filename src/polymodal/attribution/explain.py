@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -14,17 +14,19 @@ from polymodal.attribution.attributed_parts import InputMap, cut_input
 from polymodal.attribution.attribution_sites import Inlet, find_inlets
 from polymodal.attribution.explained_answers import Said, said_of
 from polymodal.attribution.integrated_gradients import Attribution, RowPath, attribute
-from polymodal.data.collator import RowDataset
+from polymodal.data.collator import Collator, RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.items import each_item
 from polymodal.errors import RunError, did_you_mean
 from polymodal.importance.shares import AnswerShares, answer_shares
 from polymodal.models.encoders import Encoder
-from polymodal.models.inference import move
+from polymodal.models.inference import move, run_model
 from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.predictor import Predictor
 from polymodal.utils.progress import progress
 
 Values = Mapping[str, Mapping[str, Tensor]]
+PLAIN = "plain models answer, which are explained by whole inputs"
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,38 @@ class Explanation:
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Inside:
+    """The neural model by whose gradients an explanation looks inside the inputs.
+
+    Attributes:
+        model: In evaluation mode.
+        rows: The table, as this model reads it.
+        shares: By target, its share in the answer; 1 where it answers alone.
+    """
+
+    model: PolymodalForPrediction
+    rows: RowDataset
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    def note(self, target: str) -> str:
+        """What a map of it is about; empty where the model answers alone."""
+        share = self.shares.get(target, 1.0)
+        return "" if share == 1 else f"inside: the neural model alone, which has {share:.0%} of the blend"
+
+
 def explain_rows(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     places: Sequence[int],
     *,
     targets: Sequence[str] | None = None,
+    inside: Inside | None = None,
 ) -> list[Explanation]:
     """Explain the predictions of ``model`` for some rows; computed in fp32.
 
     Args:
+        inside: The neural model that is a part of a blend; without one inputs are explained as wholes.
         model: In any mode; left in evaluation mode.
         rows: The table.
         places: Indices of the rows, from 0.
@@ -80,15 +104,16 @@ def explain_rows(
     done: list[Explanation] = []
     for number, index in enumerate(progress(places, "explaining rows", len(places))):
         own = {name: shares[name][number] for name in chosen}
-        done += explain_row(model, rows, index, own)
+        done += explain_row(model, rows, index, own, inside)
     return done
 
 
 def explain_row(
-    model: PolymodalForPrediction,
+    model: Predictor,
     rows: RowDataset,
     place: int,
     shares: Mapping[str, AnswerShares],
+    inside: Inside | None,
 ) -> list[Explanation]:
     """Explain one row; see :func:`explain_rows`.
 
@@ -97,29 +122,67 @@ def explain_row(
         rows: The table.
         place: Index of the row, from 0.
         shares: Of the row, by the targets to explain.
+        inside: See :func:`explain_rows`.
     """
-    kept = rows[place]["cells"]
-    inputs = move(rows.processor.collate([kept]), model.device)
-    inlets, notes = _inlets(model, rows.processor, inputs)
-    path = RowPath(model, inputs, inlets)
+    if isinstance(model, PolymodalForPrediction):
+        inside = inside or Inside(model, rows)
+    said = None if isinstance(model, PolymodalForPrediction) else _predictions(model, rows, place, shares)
+    if inside is None:
+        return _of_wholes(rows, place, shares, said or {})
+    neural, rows = inside.model, inside.rows
+    inputs = move(rows.processor.collate([rows[place]["cells"]]), neural.device)
+    inlets, notes = _inlets(neural, rows.processor, inputs)
+    path = RowPath(neural, inputs, inlets)
     cells = rows.table.row(place)
-    missing = tuple(name for name in model.config.input_names if name not in inputs)
+    missing = tuple(name for name in neural.config.input_names if name not in inputs)
     done = []
     for target, share in shares.items():
-        head = model.head(target)
+        head = neural.head(target)
         with torch.no_grad():
             logits = path.logits(head, *(inlet.value.float().unsqueeze(0) for inlet in inlets))
-        for answer in said_of(target, head, logits):
+        for answer in said_of(target, head, logits) if said is None else said[target]:
             attribution = attribute(path, head, answer.output)
             maps = {
                 name: _map(
-                    rows.processor, name, inputs, inlets, attribution, cells[name], notes.get(name, "")
+                    rows.processor, name, inputs, inlets, attribution, cells[name],
+                    notes.get(name, "") or inside.note(target),
                 )
                 for name in inputs
-            }
+            }  # fmt: skip
             for name, entry in maps.items():
                 entry.share = float(share.shares[name][answer.output])
             done.append(Explanation(int(rows.numbers[place]) + 1, place, answer, attribution, maps, missing))
+    return done
+
+
+def _predictions(
+    model: Predictor, rows: RowDataset, place: int, targets: Iterable[str]
+) -> dict[str, list[Said]]:
+    """The predictions of one row, by target."""
+    batch = Collator(rows.processor)([rows[place]])
+    logits = run_model(model, batch).logits
+    assert logits is not None
+    return {name: said_of(name, model.head(name), logits[name]) for name in targets}
+
+
+def _of_wholes(
+    rows: RowDataset, place: int, shares: Mapping[str, AnswerShares], said: Mapping[str, list[Said]]
+) -> list[Explanation]:
+    """Explanations by inputs as wholes, where no neural model has a part in the answer."""
+    done = []
+    for target, share in shares.items():
+        for answer in said[target]:
+            maps = {
+                name: InputMap(name, rows.processor.readers[name].modality, note=PLAIN)
+                for name in share.shares
+            }
+            for name, entry in maps.items():
+                entry.share = float(share.shares[name][answer.output])
+            value = float(share.answer[answer.output])
+            nothing = Attribution(parts={}, value=value, base=value, steps=0)
+            done.append(
+                Explanation(int(rows.numbers[place]) + 1, place, answer, nothing, maps, share.missing)
+            )
     return done
 
 

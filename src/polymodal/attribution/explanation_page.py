@@ -10,14 +10,17 @@ from typing import Any
 import pandas as pd
 
 from polymodal.artifact.capabilities import Capability
+from polymodal.artifact.run_folder import NEURAL
 from polymodal.attribution.baselines import OTHER, WORDS
-from polymodal.attribution.explain import Explanation, explain_rows
+from polymodal.attribution.explain import Explanation, Inside, explain_rows
 from polymodal.attribution.explanation_html import plain, row_content, spoken_confidence
 from polymodal.attribution.explanation_table import explanation_frame
 from polymodal.attribution.integrated_gradients import LIMIT
 from polymodal.attribution.row_choice import choose_rows
-from polymodal.data.tables.table import read_table
+from polymodal.data.tables.table import Table, read_table
 from polymodal.data.tables.table_writing import write_parquet
+from polymodal.models.blend import BlendedModel
+from polymodal.models.predictor import Predictor
 from polymodal.report.report_page import render
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import write_text, writing
@@ -99,8 +102,19 @@ def explain(
     named = [targets] if isinstance(targets, str) else targets
     readable = run.rows(table)
     run.inspect(table).warn()
-    entries = explain_rows(run.model, readable, indices, targets=named)
+    entries = explain_rows(run.model, readable, indices, targets=named, inside=_inside(run, table))
     return Explanations(table.name, entries, len(table), rows is not None)
+
+
+def _inside(run: PredictionRun, table: Table) -> Inside | None:
+    """The neural model that has a part in the answers of a blend; None where none has."""
+    model: Predictor = run.model
+    if not isinstance(model, BlendedModel):
+        return None
+    shares = {target: weights.get(NEURAL.name, 0.0) for target, weights in model.weights.items()}
+    if not any(shares.values()):
+        return None
+    return Inside(run.fused.model, run.fused.rows(table), shares)
 
 
 def write_explanations(found: Explanations, run: PredictionRun, output: str | Path) -> tuple[Path, Path]:

@@ -164,18 +164,46 @@ def _fit_several(
 
 def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     """Test metrics, where the run lies, and what to do next."""
+    if "candidates" in results:
+        board = api.Portfolio.from_dict(results["candidates"])
+        for target in board.scores:
+            show_leaderboard(board, target)
     if results["test"]:
         show_metrics(results["test"], title=f"{results['rows']['test']} test rows")
-    out, trained, best = console(), results["train"], results["validation"]["epoch"]
-    spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
-    out.print(
-        f"Trained on {results['rows']['train']} rows, {spent}; best epoch {round(best, 2):g}.", soft_wrap=True
-    )
+    out, trained, best = console(), results["train"], results["validation"].get("epoch")
+    spent = "" if trained["epochs"] is None else f"{round(trained['epochs'], 2):g} epochs "
+    kept = "" if best is None else f"; best epoch {round(best, 2):g}"
+    rows = results["rows"]["train"]
+    out.print(f"Trained on {rows} rows, {spent}in {trained['seconds']:.0f} s{kept}.", soft_wrap=True)
     print_remarks(results["warnings"], results["notes"])
     if (folder / "report.html").exists():
         out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     out.print(f"  {command} predict {shlex.quote(str(folder))} TABLE -o answers.parquet", soft_wrap=True)
+
+
+def show_leaderboard(board: api.Portfolio, target: str) -> None:
+    """A row per model that was tried: its score, its share of the blend, its seconds."""
+    out, score = console(), board.scores[target]
+    title = f"Models tried for '{target}'" if len(board.scores) > 1 else "Models tried"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("model")
+    for head in (f"{api.NAMES[score]}, validation", "test", "share of the blend", "seconds"):
+        table.add_column(head, justify="right")
+    for name, model in board.models.items():
+        figures = [_standing(entry.get(target)) for entry in (model.validation, model.test)]
+        share = f"{model.weights[target]:.0%}" if model.weights[target] else "–"
+        table.add_row(name, *figures, share, f"{model.seconds:.1f}")
+    out.print(table)
+    for line in api.leaders(board, target):
+        out.print(line, soft_wrap=True)
+    out.print()
+
+
+def _standing(standing: api.Standing | None) -> str:
+    if standing is None or standing.score is None or standing.score.value is None:
+        return "–"
+    return api.brief(standing.score.value)
 
 
 def show_demo(result: api.DemoResult, command: str) -> None:
@@ -217,7 +245,11 @@ def show_fits(fits: api.Fits, command: str) -> None:
     for fit in fits.fits:
         mark = " *" if fit.name == fits.best else ""
         tested = [api.brief(fit.test[name][key]) if key in fit.test[name] else "" for name, key in measured]
-        counts = f"{fit.parameters:,}", f"{fit.seconds:.0f}", f"{fit.rows_per_second:.0f}"
+        counts = (
+            f"{fit.parameters:,}",
+            f"{fit.seconds:.0f}",
+            "–" if fit.rows_per_second is None else f"{fit.rows_per_second:.0f}",
+        )
         table.add_row(fit.name + mark, api.brief(fit.validation), *tested, *counts)
     out.print(table)
     print_remarks(fits.warnings, fits.notes)

@@ -92,6 +92,13 @@ class TrainConfig(Section):
         description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck. "
         "By default 0, without targets 0.9.",
     )
+    candidates: list[str] = Field(
+        ["fused"],
+        min_length=1,
+        description="Models that are tried, and blended where there are several: plain, fused, or one that "
+        "another package offers.",
+        exclude_if=lambda value: value == ["fused"],
+    )
     weighting: Literal["fixed", "uncertainty"] = Field(
         "fixed", description="Several targets and objectives: by each one's 'weight', or by learned ones."
     )

@@ -68,11 +68,11 @@ def measure(
     if has_targets and not others:
         result = replace(result, targets=_targets(run, source, Reading(**reading)))
     if retrieval or not (has_targets or others):
-        result = replace(result, retrieval=required_retrieval(run, source, inputs=inputs, **reading))
+        result = replace(result, retrieval=required_retrieval(run.fused, source, inputs=inputs, **reading))
     if labels is not None:
-        result = replace(result, zero_shot=zero_shot(run, source, inputs=inputs, **labels, **reading))
+        result = replace(result, zero_shot=zero_shot(run.fused, source, inputs=inputs, **labels, **reading))
     if probe is not None:
-        result = replace(result, linear_probe=linear_probe(run, source, **probe, **reading))
+        result = replace(result, linear_probe=linear_probe(run.fused, source, **probe, **reading))
     return result
 
 

@@ -10,6 +10,7 @@ from polymodal.artifact.capabilities import Kind
 from polymodal.errors import RunError
 from polymodal.exporting.formats import Exported, find_format, load_writer
 from polymodal.runs.core import AnyRun, RunBase
+from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.atomic import require_folder, writing
 from polymodal.utils.progress import quiet_libraries, working
 
@@ -40,6 +41,7 @@ def export(
     with working("exporting"):
         writer = load_writer(to)
         loaded: AnyRun = RunBase.load(run, device="cpu") if isinstance(run, (str, Path)) else run
+        loaded = loaded.fused if isinstance(loaded, PredictionRun) else loaded
         check_kind(loaded, to)
         with quiet_libraries(), writing(folder):
             return cast(Exported, writer.write(loaded, folder, inputs))

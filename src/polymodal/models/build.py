@@ -47,10 +47,7 @@ def build_model(
     """
     encoders = build_encoders(declaration, processor, known)
     fusion = declaration.fusion
-    heads = {
-        name: _head(config, processor.targets[name], answers[name], weights, fusion.dropout)
-        for name, config in declaration.targets.items()
-    }
+    heads = build_heads(declaration, processor, answers, weights)
     return PolymodalModel.from_parts(  # type: ignore[return-value]
         encoders,
         build_fusion(fusion),
@@ -61,6 +58,19 @@ def build_model(
         space=fusion.space,
         space_projection=fusion.space_projection,
     )
+
+
+def build_heads(
+    declaration: Declaration,
+    processor: PolymodalProcessor,
+    answers: Mapping[str, np.ndarray],
+    weights: np.ndarray | None = None,
+) -> dict[str, Head]:
+    """The head of each target, not yet bound to a width; for the arguments see :func:`build_model`."""
+    return {
+        name: _head(config, processor.targets[name], answers[name], weights, declaration.fusion.dropout)
+        for name, config in declaration.targets.items()
+    }
 
 
 def build_encoders(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polymodal.candidates.checks import check_candidates
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import left_out as skipped_rows
 from polymodal.data.values.column_values import as_label
@@ -71,6 +72,7 @@ def cross_validate(request: FitRequest) -> Repeats:
     if seeds < 1:
         raise ConfigError(f"seeds is {seeds}, expected at least 1")
     first, folder = open_job(request), request.folder
+    check_candidates(first.declaration)
     varied = dict(variations(first.declaration, folds, seeds))
     refuse_own_start(first.start, folder, several=True)
     with claimed(folder):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from polymodal.candidates.checks import check_candidates, is_portfolio
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.language_fit import LanguageFit
+from polymodal.pipelines.portfolio_fit import PortfolioFit
 from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.runs.core import AnyRun
 from polymodal.runs.generation_run import GenerationRun
@@ -25,7 +27,9 @@ AnySteps = FitSteps[PredictionJob, PredictionRun] | FitSteps[LanguageJob, Genera
 
 def steps_of(job: AnyJob, folder: Path) -> AnySteps:
     """The steps of a job."""
-    return LanguageFit(job, folder) if isinstance(job, LanguageJob) else PredictionFit(job, folder)
+    if isinstance(job, LanguageJob):
+        return LanguageFit(job, folder)
+    return PortfolioFit(job, folder) if is_portfolio(job.declaration) else PredictionFit(job, folder)
 
 
 def run_fit(request: FitRequest) -> AnyRun:
@@ -41,6 +45,7 @@ def run_fit(request: FitRequest) -> AnyRun:
     with ExitStack() as stack:
         processes.on_main(lambda: stack.enter_context(claimed(folder)) and None)
         job = processes.everywhere(lambda: open_job(request))
+        check_candidates(job.declaration)
         steps = steps_of(job, folder)
         resumes = processes.on_main(
             lambda: steps.begin(resume=request.resume, overwrite=request.overwrite, quiet=quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from polymodal.candidates.checks import check_candidates
 from polymodal.comparison.comparison import compare
 from polymodal.config import FusionConfig
 from polymodal.errors import ConfigError
@@ -25,6 +26,7 @@ def compare_fusions(request: FitRequest) -> Fits:
         PolymodalError: One line per problem; nothing was trained then.
     """
     job, folder = open_prediction_job(request), request.folder
+    check_candidates(job.declaration, comparing="fusions")
     fusion, names = job.declaration.fusion, request.fusions
     configs = fusion_configs(fusion, names)
     declared = {name: job.declaration.model_copy(update={"fusion": configs[name]}) for name in names}

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polymodal.candidates.checks import check_candidates
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError
 from polymodal.pipelines.multi_fit import write_aside
@@ -97,6 +98,7 @@ def search_and_fit(request: FitRequest) -> PredictionRun:
     """
     load_optuna()
     job, folder, resume = open_prediction_job(request), request.folder, request.resume
+    check_candidates(job.declaration, comparing="settings")
     refuse_own_start(job.start, folder)
     with claimed(folder):
         check_search(folder, job, resume=resume, overwrite=request.overwrite)

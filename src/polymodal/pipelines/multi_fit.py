@@ -29,7 +29,8 @@ from polymodal.training.output_folder import (
     is_finished,
     prepare_folder,
 )
-from polymodal.training.recorded_metrics import FitResults, LanguageResults
+from polymodal.training.portfolio_results import Portfolio
+from polymodal.training.recorded_metrics import FitResults, LanguageResults, PredictionResults
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import CONSOLE, quiet_libraries
@@ -47,8 +48,8 @@ class Fit:
         test: Metrics of the test rows by target.
         parameters: Of the whole model.
         seconds: Of the training.
-        rows_per_second: Trained on.
-        epoch: The best one.
+        rows_per_second: Trained on; None without a neural model.
+        epoch: The best one; None without a neural model.
     """
 
     name: str
@@ -57,8 +58,8 @@ class Fit:
     test: dict[str, dict[str, float]]
     parameters: int
     seconds: float
-    rows_per_second: float
-    epoch: float
+    rows_per_second: float | None
+    epoch: float | None
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> FitResul
 def summarize(name: str, results: FitResults, metric: str) -> Fit:
     """One fit's row of the table, from its ``metrics.json``; see :attr:`Fits.metric` for ``metric``."""
     history, trained = results.history, results.train
+    if isinstance(results, PredictionResults) and results.candidates is not None:
+        return _of_portfolio(name, results, results.candidates, metric)
     if isinstance(results, LanguageResults):  # its run is the end of its last stage
         last = [*results.stages][-1]
         history = [entry for entry in history if entry["stage"] == last]
@@ -214,6 +217,25 @@ def summarize(name: str, results: FitResults, metric: str) -> Fit:
         seconds=trained.seconds,
         rows_per_second=trained.rows_per_second,
         epoch=best["epoch"],
+    )
+
+
+def _of_portfolio(name: str, results: PredictionResults, board: Portfolio, metric: str) -> Fit:
+    """The row of a fit of several candidates: its blend is compared, by the loss that chose it."""
+    target, _, key = metric.rpartition(".")
+    blends = {n: splits["validation"].metrics for n, splits in board.blend.items() if "validation" in splits}
+    values = [found[key] for n, found in blends.items() if target in ("", n) and key in found]
+    loss = sum(board.losses.values()) if board.losses else math.nan
+    assert results.parameters is not None and results.train.seconds is not None
+    return Fit(
+        name=name,
+        selection=-loss,
+        validation=sum(values) / len(values) if values else loss,
+        test=results.test,
+        parameters=results.parameters,
+        seconds=results.train.seconds,
+        rows_per_second=results.train.rows_per_second,
+        epoch=results.train.epochs,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 import transformers
@@ -13,7 +13,6 @@ from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
 from polymodal.embedding_eval.retrieval_eval import measure_retrieval
 from polymodal.evaluation.metrics.retrieval import Retrieval
-from polymodal.models import PolymodalForPrediction
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import try_page, write_about
@@ -25,17 +24,16 @@ from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import task_of
 from polymodal.tasks.base import Answered
 from polymodal.tasks.regression import dominant_in_words
-from polymodal.training.calibrate import Calibration, calibrate
+from polymodal.training.calibrate import Calibration
 from polymodal.training.declaration.labelled import label_notes
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.declaration.validation import WEIGHT
-from polymodal.training.frozen_features import encode_frozen
-from polymodal.training.loop.trainer import train
 from polymodal.training.output_folder import FINISH, PENDING, write_metrics
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.prediction_training import train_prediction
 from polymodal.training.recorded_metrics import FitResults, Metrics, PredictionResults, Training
-from polymodal.training.warm_start.load import build_started, describe_start, print_start
+from polymodal.training.warm_start.load import describe_start
 from polymodal.utils.atomic import aside, write_text, writing
 
 
@@ -70,18 +68,9 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
         """Train, then calibrate on the validation rows; frozen encoders run once before the first step."""
-        job, config = self.job, self.job.declaration.train
-        model = build_started(job, job.declaration)
-        print_start(job, quiet)
-        encode_frozen(job, model, quiet=quiet)
-        several = len(job.declaration.inputs) > 1
-        self.trained = train(
-            model, job.rows("train", dropout=(config.modality_dropout or 0.0) if several else 0.0),
-            job.rows("validation"), config, self.folder, metric=job.metric, resume=resume, quiet=quiet,
-        )  # fmt: skip
-        answering = cast(PolymodalForPrediction, model)  # or one without heads, which needs no calibration
-        self.calibration = calibrate(answering, job.rows("validation"), job.declaration)
-        return PredictionRun(self.folder, answering, job.processor, job.declaration)
+        trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
+        self.trained, self.calibration = trained.log, trained.calibration
+        return PredictionRun(self.folder, trained.model, self.job.processor, self.job.declaration)
 
     def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
         """Predict the test rows; write predictions and ``metrics.json``."""

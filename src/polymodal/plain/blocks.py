@@ -4,11 +4,12 @@ A block is one matrix with one row per row of the table. A learner that takes se
 blocks; how depends on the kind of the columns, so all columns of a block are of one kind.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 Kind: TypeAlias = Literal["number", "category", "sparse"]
 
@@ -65,6 +66,13 @@ class Block:
             index: Row numbers, or a boolean mask of all rows.
         """
         return Block(self.values[index], self.present[index], self.columns)
+
+
+def join_rows(blocks: Sequence[Block]) -> Block:
+    """The rows of several blocks of the same columns, one block after the other."""
+    values = [block.values for block in blocks]
+    joined = vstack(values, format="csr") if blocks[0].columns.kind == "sparse" else np.concatenate(values)
+    return Block(joined, np.concatenate([block.present for block in blocks]), blocks[0].columns)
 
 
 Blocks: TypeAlias = dict[str, Block]

@@ -119,6 +119,10 @@ class PlainModel:
         parts = {name: featurizer.blocks(contents[name]) for name, featurizer in self.featurizers.items()}
         return _named(parts)
 
+    def input_blocks(self, name: str, items: Sequence[list[Any]]) -> Blocks:
+        """The features of one input, per row what its reader kept of each item."""
+        return _named({name: self.featurizers[name].blocks(items)})
+
     def predict(self, contents: Contents) -> dict[str, dict[str, np.ndarray]]:
         """Predictions for rows, see :meth:`predict_blocks`."""
         return self.predict_blocks(self.blocks(contents))

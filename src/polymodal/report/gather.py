@@ -34,6 +34,7 @@ from polymodal.robustness.missing_cells import MissingFigures, missing_curves
 from polymodal.robustness.noise import NoiseFigures, noise_curves
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import Answered, task_of
+from polymodal.training.portfolio_results import Portfolio
 from polymodal.utils.progress import working
 
 
@@ -74,7 +75,13 @@ def gather(request: Measuring) -> dict[str, TargetReport]:
     return {name: _target(request, name, trial, groups, reason, shared) for name, trial in trials.items()}
 
 
-def assemble(request: Measuring, what: str, targets: dict[str, TargetReport], made_by: Provenance) -> Report:
+def assemble(
+    request: Measuring,
+    what: str,
+    targets: dict[str, TargetReport],
+    made_by: Provenance,
+    candidates: Portfolio | None = None,
+) -> Report:
     """The whole report, from the reports on its targets.
 
     Args:
@@ -82,6 +89,7 @@ def assemble(request: Measuring, what: str, targets: dict[str, TargetReport], ma
         what: The rows, in words.
         targets: The reports by target.
         made_by: How the run was made.
+        candidates: The models that were tried, if several were.
     """
     declaration = request.run.declaration
     return Report(
@@ -91,6 +99,7 @@ def assemble(request: Measuring, what: str, targets: dict[str, TargetReport], ma
         rows=len(request.rows),
         inputs={name: config.modality for name, config in declaration.inputs.items()},
         sample_weight=request.rows.weight if declaration.data.sample_weight else "",
+        candidates=candidates,
         targets=targets,
         making=made_by,
     )

@@ -13,6 +13,7 @@ from polymodal.report.provenance import Provenance
 from polymodal.report.verdict import Verdict
 from polymodal.robustness.missing_cells import MissingCurves
 from polymodal.robustness.noise import NoiseCurves
+from polymodal.training.portfolio_results import Portfolio
 from polymodal.utils.records import EMPTY, OPTIONAL, Record, key
 from polymodal.utils.version import __version__
 
@@ -124,6 +125,7 @@ class Report(Record):
         rows: Their number.
         inputs: Modality by input.
         sample_weight: The column of sample weights; None if the table lacks it, "" if none was declared.
+        candidates: The models that were tried; None where it was one.
         targets: The report by target.
         making: Provenance.
     """
@@ -136,5 +138,6 @@ class Report(Record):
     rows: int
     inputs: dict[str, str]
     sample_weight: str | None = field(default="", metadata=OPTIONAL)
+    candidates: Portfolio | None = field(default=None, metadata=OPTIONAL)
     targets: dict[str, TargetReport]
     making: Provenance

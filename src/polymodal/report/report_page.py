@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from polymodal.report import number_text as words
 from polymodal.report import report_plots as plots
+from polymodal.report.leaderboard_text import leaders
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that are escaped in pages: control characters, text direction marks, unpaired surrogates."""
@@ -27,7 +28,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"thousands": lambda value: f"{value:,}", "seconds": words.spoken_seconds}
-    made.globals |= {"words": words, "draw": draw}
+    made.globals |= {"words": words, "draw": draw, "leaders": leaders}
     return made
 
 

@@ -25,7 +25,7 @@ from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.output_folder import read_results
-from polymodal.training.recorded_metrics import FitResults
+from polymodal.training.recorded_metrics import FitResults, PredictionResults
 from polymodal.utils.atomic import require_folder, write_text, writing
 from polymodal.utils.records import JsonObject
 from polymodal.utils.version import __version__
@@ -113,7 +113,9 @@ def measure(request: Measuring, results: FitResults, *, what: str) -> Report:
     if not targets:
         reason, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=request.rows.table.name, found=reason, expected=expected))
-    return assemble(request, what, targets, provenance(request.run, request.rows.table, results))
+    made_by = provenance(request.run, request.rows.table, results)
+    candidates = results.candidates if isinstance(results, PredictionResults) else None
+    return assemble(request, what, targets, made_by, candidates)
 
 
 def write(figures: Mapping[str, Any], folder: Path, *, template: str = "report.html") -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,8 @@ import torch
 
 from polymodal.artifact.capabilities import Capability, Kind
 from polymodal.artifact.integrity import check_agreement, without_hub
-from polymodal.artifact.run_folder import load_model, model_class
+from polymodal.artifact.run_folder import load_model, model_class, neural_folder
+from polymodal.candidates.blend_folder import is_blend, read_blend, write_blend
 from polymodal.config.parsing import load_yaml
 from polymodal.data.checks.findings import Findings, inspect_table
 from polymodal.data.checks.rejected import ON_ERROR, SKIP
@@ -23,6 +25,7 @@ from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
 from polymodal.models import PolymodalForPrediction
+from polymodal.models.blend import BlendedModel, as_model
 from polymodal.models.inference import Batch, Measure, answer_frame, run_batches
 from polymodal.runs.core import RunBase
 from polymodal.runs.encode_items import encode, width_of
@@ -40,6 +43,8 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
     @classmethod
     def read(cls, path: Path, precision: str) -> Self:
         """Read the model with its heads, the processor and the declaration of a run folder."""
+        if is_blend(path):
+            return cls._read_blend(path, precision)
         model = load_model(path, model_class(path))
         with without_hub():
             processor = PolymodalProcessor.from_pretrained(path)
@@ -54,6 +59,35 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
                 raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
         check_agreement(model.config, processor, path)
         return cls(path, model, processor, declaration, precision)
+
+    @classmethod
+    def _read_blend(cls, path: Path, precision: str) -> Self:
+        model, processor = read_blend(path)
+        declaration = load_yaml(path / "run.yaml")
+        if (list(declaration.inputs), list(declaration.targets)) != (
+            model.config.input_names, model.config.head_names,
+        ):  # fmt: skip
+            raise RunError(f"{path}: blend.json and run.yaml are of different runs. Fit again")
+        return cls(path, as_model(model), processor, declaration, precision)
+
+    def write(self, folder: Path) -> None:
+        """See :class:`RunBase`; a blend with the folders of its candidates."""
+        if isinstance(self.model, BlendedModel):
+            write_blend(folder, self.model, self.processor, self.declaration, self.folder)
+        else:
+            super().write(folder)
+
+    @cached_property
+    def fused(self) -> PredictionRun:
+        """The run of the neural model: this one, or the candidate of a blend; it embeds and searches.
+
+        Raises:
+            RunError: If the blend was fitted without it.
+        """
+        if not isinstance(self.model, BlendedModel):
+            return self
+        folder = neural_folder(self.folder)
+        return type(self).load(folder, device=str(self.model.device), precision=self.precision)
 
     @property
     def kind(self) -> Kind:
@@ -210,6 +244,9 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
     ) -> Iterator[tuple[np.ndarray, Batch]]:
         """Like :meth:`embed`, batch by batch: vectors and their batch."""
+        if isinstance(self.model, BlendedModel):
+            yield from self.fused.embed_batches(source, input, batch_size, on_error)
+            return
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
@@ -223,18 +260,19 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         self, source: Any, batch_size: int = 128, on_error: str = "refuse"
     ) -> Iterator[tuple[dict[str, np.ndarray], Batch]]:
         """Vectors ``(batch, width)`` of every input, batch by batch; NaN where a row lacks the input."""
-        for batch in self.batches(self.rows(read_table(source), on_error=on_error), batch_size):
-            yield {name: self._vectors(batch, name) for name in self.model.config.input_names}, batch
+        run = self.fused
+        for batch in run.batches(run.rows(read_table(source), on_error=on_error), batch_size):
+            yield {name: run._vectors(batch, name) for name in run.model.config.input_names}, batch
 
     @property
     def shares_space(self) -> bool:
         """Whether the vectors of different inputs are in a shared space, so that they can be compared."""
-        return self.model.config.space is not None
+        return self.fused.model.config.space is not None
 
     @property
     def width(self) -> int:
         """Width of the vector of an input."""
-        return width_of(self.model)
+        return width_of(self.fused.model)
 
     def encode(self, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
         """Vectors ``(items, width)`` float32 of texts, pictures, recordings, clips and rows in one list.
@@ -249,7 +287,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             DataError: If an item is empty, cannot be read, or no input reads its modality: one line each.
         """
         self.require(Capability.encode)
-        return encode(self, items, normalize=normalize, batch_size=batch_size)
+        return encode(self.fused, items, normalize=normalize, batch_size=batch_size)
 
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
         output = batch.output

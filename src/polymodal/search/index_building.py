@@ -107,6 +107,7 @@ def index_table(
     """
     load_lancedb()
     folder = Path(output)
+    run = run.fused
     table = read_table(source).marking(run.processor.missing)
     manifest = _manifest(run, folder, table, key)
     keys = row_keys(table, manifest.key)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polymodal.artifact.run_folder import neural_folder
 from polymodal.data.media.cells import describe, is_empty
 from polymodal.data.readers import TextReader
 from polymodal.errors import ConfigError, DataError, Problem, RunError
@@ -72,13 +73,13 @@ class QueryMaker:
     def _load(self) -> PredictionRun:
 
         if isinstance(self._given, PredictionRun):
-            return self._given
+            return self._given.fused
         if self._given is not None:
-            return PredictionRun.load(self._given)
+            return PredictionRun.load(neural_folder(Path(self._given)))
         folder = self.manifest.run_folder(self.folder)
         if not folder.is_dir():
             raise RunError(f"{self.folder}: its run is no longer in {folder}. Say where it is with --run")
-        return PredictionRun.load(folder)
+        return PredictionRun.load(neural_folder(folder))
 
     def vector(self, asked: Asked, input: str | None) -> tuple[np.ndarray, list[str]]:
         """The query's vector ``(width,)``, padded like the stored ones, and the inputs to search.

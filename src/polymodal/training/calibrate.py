@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,17 +50,38 @@ def calibrate(
     Returns:
         What was chosen, by target.
     """
-    made = Calibration()
-    wanted = {
-        name: config
+    wanted = tuned_targets(model, declaration)
+    return calibrate_on(model, _outputs(model, rows, wanted, batch_size) if wanted else {}, rows, declaration)
+
+
+def tuned_targets(model: Predictor, declaration: Declaration) -> list[str]:
+    """The targets for which there is something to choose on the validation rows."""
+    return [
+        name
         for name, config in declaration.targets.items()
         if task_of(config.task).tunes(config, model.head(name))
-    }
-    if not wanted:
-        return made
+    ]
+
+
+@torch.no_grad()
+def calibrate_on(
+    model: Predictor,
+    outputs: Mapping[str, tuple[Tensor, Tensor]],
+    rows: RowDataset,
+    declaration: Declaration,
+) -> Calibration:
+    """:func:`calibrate` by logits that are known already.
+
+    Args:
+        model: Its heads are changed.
+        outputs: By target the logits ``(rows, outputs)`` of the validation rows and their true values.
+        rows: The validation rows.
+        declaration: With the settings of each target.
+    """
+    made = Calibration()
     weight = None if rows.weights is None else torch.from_numpy(rows.weights)
-    for name, (logits, target) in _outputs(model, rows, wanted, batch_size).items():
-        head, config = model.head(name), wanted[name]
+    for name, (logits, target) in outputs.items():
+        head, config = model.head(name), declaration.targets[name]
         known = head.known(target) if weight is None else head.known(target) & (weight > 0)
         counts = None if weight is None else weight[known]
         given = Tuning(logits[known].to(model.device), target[known], counts, _metric(name, declaration))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from polymodal.artifact.integrity import CHECKSUMS
-from polymodal.artifact.run_folder import FILES
+from polymodal.artifact.run_folder import BLEND, FILES, needed_files
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError
@@ -51,7 +51,7 @@ def finished_results(folder: Path) -> FitResults | None:
     results = check_recorded(folder / RESULTS, content)
     if results.pages == PENDING:
         return None
-    return results if all((folder / name).is_file() for name in FILES) else None
+    return results if all((folder / name).is_file() for name in needed_files(folder)) else None
 
 
 def write_metrics(folder: Path, results: Mapping[str, object]) -> None:
@@ -92,12 +92,14 @@ def read_results(folder: Path) -> FitResults:
 
 def has_begun(folder: Path) -> bool:
     """Whether ``folder`` holds more than a ``run.yaml``: weights, or checkpoints."""
-    return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/**/checkpoint-*"))
+    whole = (folder / "model.safetensors").exists() or (folder / BLEND).exists()
+    return whole or any(folder.glob("**/checkpoints/**/checkpoint-*"))
 
 
 def has_checkpoints(folder: Path) -> bool:
     """Whether ``folder`` has a complete checkpoint to resume from."""
     folders = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
+    folders += folder.glob("candidates/*/checkpoints")
     return any(checkpoints(path) for path in folders)
 
 
@@ -151,7 +153,8 @@ def clear_folder(folder: Path) -> None:
     """Remove the files that a fit writes, and no others."""
     discard(folder / "checkpoints")
     written = (CHECKSUMS, *FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
-    for name in ("model.safetensors", *written):  # the weights go first
+    for name in (BLEND, "model.safetensors", *written):  # what makes it a run goes first
         (folder / name).unlink(missing_ok=True)
+    discard(folder / "candidates")
     for path in folder.glob("reader_*"):
         discard(path)

@@ -122,11 +122,11 @@ class PredictionJob(Job[PolymodalProcessor]):
                         seen.add(key)
                         yield item, table.root
 
-    def answers(self) -> dict[str, np.ndarray]:
-        """The training targets as the processor reads them."""
-        train = self.splits["train"]
+    def answers(self, split: str = "train") -> dict[str, np.ndarray]:
+        """The targets of a split as the processor reads them."""
+        table = self.splits[split]
         return {
-            name: np.array([reader.read(cell) for cell in train.values(name).to_pylist()])
+            name: np.array([reader.read(cell) for cell in table.values(name).to_pylist()])
             for name, reader in self.processor.targets.items()
         }
 

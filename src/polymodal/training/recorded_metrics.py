@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from polymodal.errors import RunError, one_line
+from polymodal.training.portfolio_results import Portfolio
 from polymodal.utils.records import OPTIONAL, JsonObject, Record, key
 
 Metrics: TypeAlias = dict[str, float]
@@ -93,6 +94,7 @@ class PredictionResults(Record):
         versions: Of the libraries.
         sample_weight: The column of weights.
         start: The warm start.
+        candidates: The models that were tried, where there were several.
         history: The log of the training.
         pages: Whether report and model card are ``pending``, ``written`` or ``failed``.
     """
@@ -113,6 +115,7 @@ class PredictionResults(Record):
     versions: dict[str, str] = field(default_factory=dict)
     sample_weight: str | None = field(default=None, metadata=OPTIONAL)
     start: StartRecord | None = field(default=None, metadata=OPTIONAL)
+    candidates: Portfolio | None = field(default=None, metadata=OPTIONAL)
     history: list[dict[str, Any]] = field(default_factory=list)
     pages: str | None = None
 

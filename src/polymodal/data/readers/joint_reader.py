@@ -21,6 +21,12 @@ class KeptReader(Reader):
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.modality, self.holds, self.items = reader.modality, reader.holds, reader.items  # type: ignore[misc]
+        self.vocabulary, self.cached = reader.vocabulary, reader.cached  # type: ignore[misc]
+
+    @property
+    def main(self) -> Reader:
+        """The reader that it holds."""
+        return self.reader.main
 
     def read(self, cell: Any, root: Root) -> Any:
         """See :class:`Reader`."""

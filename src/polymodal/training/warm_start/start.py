@@ -11,7 +11,7 @@ from typing import Any
 
 from polymodal.artifact.capabilities import Capability, Kind, require
 from polymodal.artifact.integrity import check_agreement
-from polymodal.artifact.run_folder import kind_of, load_model, require_files
+from polymodal.artifact.run_folder import kind_of, load_model, neural_folder, require_files
 from polymodal.config import Declaration, InputConfig
 from polymodal.config.parsing import load_yaml, located
 from polymodal.data.chat.chat_processor import ConversationProcessor
@@ -133,6 +133,7 @@ def open_start(name: str, folder: Path, *, words: bool = False) -> Start:
     """
     if not os.path.isdir(folder):
         raise RunError(f"{folder}: no such run folder to start from")
+    folder = neural_folder(folder)
     written = folder / "config.json"
     if words and written.is_file() and kind_of(folder) is Kind.words:
         return _language_start(name, folder)

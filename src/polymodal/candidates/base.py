@@ -1,0 +1,105 @@
+"""The base of candidates: one kind of model for all targets, fitted, kept in a folder, loaded again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from polymodal.data.readers import Reader
+from polymodal.models.blend import FusedMember, PlainMember
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.utils.registry import Registry
+
+AnyMember = FusedMember | PlainMember
+HELD_OUT = ("validation", "test")
+"""The splits that no candidate is fitted to before the blend is chosen."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a candidate came to, fitted to the training rows alone.
+
+    Attributes:
+        answers: By split (``validation``, ``test``), target and model ``(rows, classes)`` probabilities or
+            ``(rows,)`` numbers.
+        seconds: By model, of its fit.
+        notes: What was left out and why, a line each.
+    """
+
+    answers: dict[str, dict[str, dict[str, np.ndarray]]]
+    seconds: dict[str, float]
+    notes: list[str] = field(default_factory=list)
+
+
+class Candidate(ABC):
+    """One kind of model that a fit may try. A subclass of another package is an entry point of the group
+    ``polymodal.candidates``.
+
+    Args:
+        job: The fit: checked rows, readers of the targets.
+        folder: Of the candidate, inside the run folder.
+
+    Attributes:
+        name: The name it is registered under; that of its models begins with it.
+        of_all_processes: Whether all processes of a distributed fit take part; otherwise the main one alone.
+    """
+
+    name: ClassVar[str] = ""
+    of_all_processes: ClassVar[bool] = False
+
+    def __init__(self, job: PredictionJob, folder: Path) -> None:
+        self.job, self.folder = job, folder
+
+    def refusal(self) -> str:
+        """Why it cannot be fitted here, in one line; empty if it can."""
+        return ""
+
+    @abstractmethod
+    def fit(self, *, resume: bool, quiet: bool) -> Tried:
+        """Fit to the training rows, and answer the rows held out.
+
+        Args:
+            resume: Go on from what an interrupted fit left in the folder.
+            quiet: Show no progress.
+
+        Raises:
+            PolymodalError: If it cannot be fitted; the others can be without it.
+        """
+
+    @abstractmethod
+    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
+        """Keep the models that the blend uses, and write them into the folder.
+
+        Args:
+            used: By target, the names of the models with a weight above 0; maybe none.
+            quiet: Show no progress.
+
+        Raises:
+            RunError: If the folder cannot be written.
+        """
+
+    @abstractmethod
+    def member(self) -> AnyMember:
+        """The models as members of a blend, after :meth:`finish`."""
+
+    @abstractmethod
+    def readers(self) -> Mapping[str, Reader]:
+        """By input, its reader; inputs that it does not read are absent."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[AnyMember, Mapping[str, Reader]]:
+        """The member and the readers that :meth:`finish` wrote; nothing of the folder is executed.
+
+        Raises:
+            RunError: If a file is missing or is not what a fit writes.
+        """
+
+
+CANDIDATES: Registry[type[Candidate]] = Registry("candidate", group="polymodal.candidates", base=Candidate)
+"""Candidates by name, in the order in which a fit tries them."""

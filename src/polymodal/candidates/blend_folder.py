@@ -1,0 +1,144 @@
+"""The files of a blended run: ``blend.json`` at the top, each candidate in ``candidates/<name>``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polymodal.artifact.integrity import CHECKSUMS, write_sums
+from polymodal.artifact.run_folder import BLEND, BLEND_FILES
+from polymodal.candidates.base import CANDIDATES
+from polymodal.config import Declaration
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import Reader
+from polymodal.data.readers.joint_reader import JointReader
+from polymodal.errors import PolymodalError, RunError
+from polymodal.models.blend import BlendConfig, BlendedModel, head_of_state, head_state
+from polymodal.utils.atomic import write_text
+from polymodal.utils.json_files import read_json
+
+FOLDER = "candidates"
+FORMAT = 1
+
+
+def is_blend(folder: Path) -> bool:
+    """Whether a folder holds a blended run."""
+    return (folder / BLEND).is_file()
+
+
+def write_blend(
+    folder: Path, model: BlendedModel, processor: PolymodalProcessor, declaration: Declaration, source: Path
+) -> None:
+    """Write a blended run; ``blend.json`` last, so that a folder with it is complete.
+
+    Args:
+        folder: Gets the files.
+        model: The blend.
+        processor: Its own.
+        declaration: Of the run.
+        source: The folder whose ``candidates`` are copied, where it is another.
+    """
+    for name in (BLEND, CHECKSUMS):
+        (folder / name).unlink(missing_ok=True)
+    if source.resolve() != folder.resolve():
+        shutil.copytree(source / FOLDER, folder / FOLDER, dirs_exist_ok=True)
+    targets = PolymodalProcessor(
+        {}, processor.targets, processor.missing
+    )  # candidates have their own readers
+    targets.save_pretrained(folder)
+    write_text(folder / "run.yaml", declaration.to_yaml())
+    state = {
+        "format": FORMAT,
+        "inputs": model.config.input_names,
+        "candidates": list(model.members),
+        "heads": {name: head_state(head) for name, head in model.named_heads()},
+        "weights": {target: dict(weights) for target, weights in model.weights.items()},
+    }
+    write_text(folder / BLEND, json.dumps(state, indent=2, ensure_ascii=False) + "\n")
+    write_sums(folder, [*BLEND_FILES, *_candidate_files(folder)])
+
+
+def _candidate_files(folder: Path) -> list[str]:
+    paths = sorted((folder / FOLDER).rglob("*"))
+    return [
+        path.relative_to(folder).as_posix()
+        for path in paths
+        if path.is_file() and "checkpoints" not in path.relative_to(folder).parts
+    ]
+
+
+def read_blend(folder: Path) -> tuple[BlendedModel, PolymodalProcessor]:
+    """The blend in a folder and what feeds it; nothing of the folder is executed.
+
+    Raises:
+        RunError: If a file is missing, damaged, or of another run.
+        ConfigError: If a part comes from a package that is not installed.
+    """
+    try:
+        state = read_json(folder / BLEND)
+        if state["format"] != FORMAT:
+            raise ValueError(f"format {state['format']!r}, expected {FORMAT}")
+        inputs, weights = [str(name) for name in state["inputs"]], _weights(state["weights"])
+        heads = {name: head_of_state(entry) for name, entry in state["heads"].items()}
+        names = [str(name) for name in state["candidates"]]
+        if list(weights) != list(heads):
+            raise ValueError("weights and heads are of different targets")
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        PolymodalError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder}: no readable {BLEND} ({reason}). Fit again") from None
+    loaded = {name: CANDIDATES[name].load(folder / FOLDER / name, inputs) for name in names}
+    members = {name: member for name, (member, _) in loaded.items()}
+    model = BlendedModel(BlendConfig(inputs, list(heads)), members, weights, heads)
+    known = {name for target in heads for name in model.model_names(target)}
+    absent = {name for each in weights.values() for name in each} - known
+    if absent:
+        raise RunError(f"{folder}: {BLEND} blends '{sorted(absent)[0]}', which no candidate holds. Fit again")
+    readers = joint_readers({name: own for name, (_, own) in loaded.items()}, inputs)
+    targets = PolymodalProcessor.from_pretrained(folder)
+    return model, PolymodalProcessor(readers, targets.targets, targets.missing)
+
+
+def joint_readers(
+    candidates: Mapping[str, Mapping[str, Reader]], inputs: list[str]
+) -> dict[str, JointReader]:
+    """By input a reader that reads it for every candidate.
+
+    Args:
+        candidates: By candidate its readers.
+        inputs: In declared order.
+
+    Raises:
+        RunError: If no candidate reads an input.
+    """
+    readers = {}
+    for name in inputs:
+        # The neural model's reader comes first: it describes the input as a fit of this model alone would.
+        parts = {key: own[name] for key, own in candidates.items() if name in own}
+        if not parts:
+            raise RunError(f"no candidate reads '{name}'")
+        readers[name] = JointReader(dict(sorted(parts.items(), key=lambda part: part[0] != "fused")))
+    return readers
+
+
+def _weights(state: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The weights, checked.
+
+    Raises:
+        ValueError: If one is not between 0 and 1, or those of a target do not sum to 1.
+    """
+    weights = {str(target): {str(n): float(w) for n, w in each.items()} for target, each in state.items()}
+    for target, each in weights.items():
+        if not all(0 < weight <= 1 for weight in each.values()) or abs(sum(each.values()) - 1) > 1e-6:
+            raise ValueError(f"the weights of '{target}' are no shares that sum to 1")
+    return weights

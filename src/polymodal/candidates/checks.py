@@ -1,0 +1,47 @@
+"""The checks of ``train.candidates`` before any row is read."""
+
+from __future__ import annotations
+
+from polymodal.candidates.base import CANDIDATES
+from polymodal.candidates.fused import FusedCandidate
+from polymodal.config import Declaration
+from polymodal.errors import ConfigError
+from polymodal.models.heads import HEADS, Head
+
+ALONE = [FusedCandidate.name]
+FIX = f"Set train.candidates to [{FusedCandidate.name}]"
+
+
+def is_portfolio(declaration: Declaration) -> bool:
+    """Whether a fit tries several candidates, or another one than the neural model."""
+    return declaration.train.candidates != ALONE
+
+
+def check_candidates(declaration: Declaration, *, comparing: str = "") -> None:
+    """Refuse candidates that do not exist, or that this fit cannot blend.
+
+    Args:
+        declaration: Complete.
+        comparing: What the fit compares, such as ``fusions``, where it does; these are of the neural model.
+
+    Raises:
+        ConfigError: Naming the candidate or the target.
+    """
+    names = declaration.train.candidates
+    for name in names:
+        CANDIDATES[name]  # refuses what there is not
+    if len(set(names)) < len(names):
+        raise ConfigError(f"train.candidates names one twice: {', '.join(names)}")
+    if not is_portfolio(declaration):
+        return
+    if comparing:
+        raise ConfigError(f"a comparison of {comparing} is of the neural model alone. {FIX}")
+    if declaration.generation or not declaration.targets:
+        what = "answers in words" if declaration.generation else "a pre-training"
+        raise ConfigError(f"train.candidates: {what} has the neural model alone. {FIX}")
+    for target, config in declaration.targets.items():
+        if HEADS[config.task].as_logits is Head.as_logits:
+            raise ConfigError(
+                f"train.candidates: '{target}' cannot be blended: the head '{config.task}' has no inverse of "
+                f"its answer (as_logits). {FIX}"
+            )

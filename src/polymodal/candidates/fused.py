@@ -1,0 +1,81 @@
+"""The neural model as a candidate: encoders, embedding, fusion and heads, trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from polymodal.artifact.integrity import without_hub
+from polymodal.artifact.run_folder import load_model, require_files, write_run
+from polymodal.candidates.base import CANDIDATES, HELD_OUT, AnyMember, Candidate, Tried
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import Reader
+from polymodal.errors import RunError
+from polymodal.models import PolymodalForPrediction
+from polymodal.models.blend import FusedMember
+from polymodal.models.inference import answers, run_batches
+from polymodal.training.output_folder import FINISH
+from polymodal.training.prediction_training import TrainedModel, train_prediction
+from polymodal.utils.atomic import writing
+
+BATCH = 128
+
+
+@CANDIDATES.register("fused")
+class FusedCandidate(Candidate):
+    """Today's model; its folder is a whole run folder, which embeds, searches and is fine-tuned from."""
+
+    name = "fused"
+    of_all_processes = True
+    trained: TrainedModel | None = None
+
+    def fit(self, *, resume: bool, quiet: bool) -> Tried:
+        """See :class:`Candidate`; trained as a fit of this candidate alone would."""
+        self.job = replace(self.job, notes=list(self.job.notes))
+        trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
+        self.trained = trained
+        found = {split: self._answers(trained.model, split) for split in HELD_OUT}
+        return Tried(found, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
+
+    def _answers(self, model: PolymodalForPrediction, split: str) -> dict[str, dict[str, np.ndarray]]:
+        """Its answers to the rows of a split, by target."""
+        parts: dict[str, list[torch.Tensor]] = {name: [] for name in model.config.head_names}
+        if len(self.job.splits[split]):
+            for batch in run_batches(model, self.job.rows(split), BATCH):
+                for name, answer in answers(model, batch).items():
+                    parts[name].append(answer)
+        return {
+            name: {self.name: torch.cat(found).double().numpy()} for name, found in parts.items() if found
+        }
+
+    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
+        """See :class:`Candidate`; the run is kept though the blend may not use it."""
+        assert self.trained is not None
+        alone = self.job.declaration.model_copy(deep=True)
+        alone.train.candidates = [self.name]
+        with writing(self.folder, FINISH):
+            write_run(self.folder, self.trained.model, self.job.processor, alone)
+
+    def member(self) -> AnyMember:
+        """See :class:`Candidate`."""
+        assert self.trained is not None
+        return FusedMember(self.name, self.trained.model)
+
+    def readers(self) -> Mapping[str, Reader]:
+        """See :class:`Candidate`."""
+        return self.job.processor.readers
+
+    @classmethod
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[AnyMember, Mapping[str, Reader]]:
+        """See :class:`Candidate`."""
+        require_files(folder)
+        model = load_model(folder, PolymodalForPrediction)
+        with without_hub():
+            processor = PolymodalProcessor.from_pretrained(folder)
+        if list(processor.readers) != list(inputs) or model.config.input_names != list(inputs):
+            raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
+        return FusedMember(cls.name, model), processor.readers

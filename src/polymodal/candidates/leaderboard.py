@@ -1,0 +1,125 @@
+"""The leaderboard of a portfolio: every model that was tried, on the validation and the test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polymodal.candidates.base import HELD_OUT, Tried
+from polymodal.candidates.choosing import Choice
+from polymodal.evaluation.metrics.metrics import evaluate
+from polymodal.evaluation.statistics.bootstrap import Bootstrap
+from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.models.blend import blend_logits
+from polymodal.models.heads import Head
+from polymodal.tasks import score_of
+from polymodal.training.portfolio_results import ModelFigures, Portfolio, Standing
+from polymodal.training.prediction_job import PredictionJob
+
+Truth = Mapping[str, Tensor]
+"""By target ``(rows, …)`` the ground truth of a split; empty for a split without rows."""
+
+
+def answers_of(tried: Mapping[str, Tried], split: str, target: str) -> dict[str, np.ndarray]:
+    """By model its answers to the rows of a split."""
+    found: dict[str, np.ndarray] = {}
+    for candidate in tried.values():
+        found |= candidate.answers.get(split, {}).get(target, {})
+    return found
+
+
+def leaderboard(
+    job: PredictionJob,
+    tried: Mapping[str, Tried],
+    choices: Mapping[str, Choice],
+    heads: Mapping[str, Head],
+    truth: Mapping[str, Truth],
+    left_out: Mapping[str, str],
+) -> Portfolio:
+    """Measure every model that was tried, and the blend of the same answers.
+
+    Args:
+        job: Of the fit.
+        tried: By candidate, fitted to the training rows alone.
+        choices: By target.
+        heads: By target, calibrated.
+        truth: By split.
+        left_out: By candidate, why it was not fitted.
+    """
+    seconds = {name: spent for candidate in tried.values() for name, spent in candidate.seconds.items()}
+    measured = {split: dict(_measured(job, tried, choices, split, heads, truth[split])) for split in HELD_OUT}
+    models = {
+        name: ModelFigures(
+            weights={target: choice.weights.get(name, 0.0) for target, choice in choices.items()},
+            losses={target: choice.losses.get(name) for target, choice in choices.items()},
+            validation=_of_model(measured["validation"], name),
+            test=_of_model(measured["test"], name),
+            seconds=spent,
+        )
+        for name, spent in seconds.items()
+    }
+    return Portfolio(
+        scores={name: score_of(head).name for name, head in heads.items()},
+        models=models,
+        blend={
+            target: {split: found[target, ""] for split, found in measured.items() if (target, "") in found}
+            for target in heads
+        },
+        losses={name: choice.loss for name, choice in choices.items() if choice.loss is not None},
+        reasons={name: choice.reason for name, choice in choices.items()},
+        left_out=dict(left_out),
+    )
+
+
+def _of_model(measured: Mapping[tuple[str, str], Standing], name: str) -> dict[str, Standing]:
+    return {target: standing for (target, model), standing in measured.items() if model == name}
+
+
+def _measured(
+    job: PredictionJob,
+    tried: Mapping[str, Tried],
+    choices: Mapping[str, Choice],
+    split: str,
+    heads: Mapping[str, Head],
+    truth: Truth,
+) -> Iterator[tuple[tuple[str, str], Standing]]:
+    """By target and model, "" for the blend, how it stands on the rows of a split."""
+    if not truth:
+        return
+    inputs = {name: config.modality for name, config in job.declaration.inputs.items()}
+    groups, _ = row_groups(job.splits[split], inputs, job.declaration.data.group)
+    weights = job.rows(split).weights
+    for target, head in heads.items():
+        answers = answers_of(tried, split, target)
+        tensors = {name: torch.from_numpy(answer) for name, answer in answers.items()}
+        blend = head.answer(blend_logits(head, tensors, choices[target].weights))
+        for name, answer in {**tensors, "": blend}.items():
+            yield (target, name), standing(head, answer, truth[target], weights, groups)
+
+
+def standing(
+    head: Head, answer: Tensor, target: Tensor, weights: np.ndarray | None, groups: np.ndarray
+) -> Standing:
+    """How answers stand on rows.
+
+    Args:
+        head: Decides on the answers.
+        answer: ``(rows, …)``.
+        target: ``(rows, …)`` ground truth.
+        weights: ``(rows,)`` sample weights; None where all are equal.
+        groups: ``(rows,)`` cluster ids.
+    """
+    weight = None if weights is None else torch.from_numpy(weights)
+    metrics = evaluate(head.task, answer, target, weight, family=head.reads(), **head.decide(answer))
+    known = head.known(target) if weight is None else head.known(target) & (weight > 0)
+    if not bool(known.any()):
+        return Standing(score=None, metrics=metrics)
+    score, kept = score_of(head), answer[known]
+    sums = score.statistics(kept, target[known], head.decide(kept))
+    sums = sums if weights is None else sums * weights[known.numpy(), None]
+    bootstrap = Bootstrap(groups[known.numpy()])
+    value = float(score.value(sums.sum(axis=0)))
+    return Standing(score=bootstrap.estimate(value, score.value(bootstrap.resample(sums))), metrics=metrics)

@@ -1,0 +1,280 @@
+"""Plain models as a candidate: features per modality, then linear, boosted and kernel learners."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polymodal.candidates.base import CANDIDATES, HELD_OUT, AnyMember, Candidate, Tried
+from polymodal.config import TargetConfig
+from polymodal.data.collator import RowDataset
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import READERS, Reader
+from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.readers.joint_reader import KeptReader
+from polymodal.errors import ConfigError, RunError
+from polymodal.models.blend import PlainMember
+from polymodal.plain.features import Featurizer, featurizer_of
+from polymodal.plain.learners import Goal
+from polymodal.plain.learners.base import Kind
+from polymodal.plain.model import PlainModel
+from polymodal.training.output_folder import FINISH
+from polymodal.utils.atomic import discard, write_text, writing
+from polymodal.utils.json_files import read_json
+from polymodal.utils.progress import progress
+
+KINDS: Mapping[str, Kind] = {
+    "classification": "classes", "ordinal": "ordered", "multilabel": "labels", "regression": "numbers",
+}  # fmt: skip
+"""What plain models learn of each task; those of other packages they leave out."""
+AT_ONCE = 256
+READERS_FILE = "readers.json"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a split as plain models take them.
+
+    Attributes:
+        contents: By input, per row what its reader kept of each item.
+        answers: By target ``(rows, …)`` as its reader reads them.
+        weights: ``(rows,)``; None where all count the same.
+        groups: ``(rows,)`` values of the group column, as texts; None without one.
+    """
+
+    contents: dict[str, list[list[Any]]]
+    answers: dict[str, np.ndarray]
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.answers.values())))
+
+    def beside(self, other: _Rows) -> _Rows:
+        """These rows, then those of ``other``."""
+        return _Rows(
+            {name: [*items, *other.contents[name]] for name, items in self.contents.items()},
+            {name: np.concatenate([values, other.answers[name]]) for name, values in self.answers.items()},
+            None if self.weights is None or other.weights is None else np.r_[self.weights, other.weights],
+            None if self.groups is None or other.groups is None else np.r_[self.groups, other.groups],
+        )
+
+
+@CANDIDATES.register("plain")
+class PlainCandidate(Candidate):
+    """Linear, boosted and kernel models on features of every input: seconds, not minutes.
+
+    The blend is chosen by models that were fitted to the training rows; those that it uses are then fitted
+    again to training and validation rows.
+    """
+
+    name = "plain"
+    model: PlainModel | None = None
+
+    def refusal(self) -> str:
+        """See :class:`Candidate`."""
+        declaration = self.job.declaration
+        if not any(config.task in KINDS for config in declaration.targets.values()):
+            tasks = ", ".join(sorted({config.task for config in declaration.targets.values()}))
+            return f"plain models know no task {tasks}"
+        if not any(featurizer_of(config.modality) for config in declaration.inputs.values()):
+            return "no input has a modality with plain features"
+        return ""
+
+    def fit(self, *, resume: bool, quiet: bool) -> Tried:
+        """See :class:`Candidate`; it is always fitted anew, which takes seconds."""
+        self.kept = self._plain_readers()
+        self.notes = self._skipped()
+        self.read = {split: self._read(split, quiet) for split in ("train", *HELD_OUT)}
+        model = self._fitted(self.read["train"])
+        self.notes += [
+            f"{self.name}.{learner} of {target} is left out: {reason}"
+            for target, reasons in model.left_out.items()
+            for learner, reason in reasons.items()
+        ]
+        answers = {split: self._answers(model, self.read[split]) for split in HELD_OUT}
+        return Tried(answers, _seconds(self.name, model), self.notes)
+
+    def _plain_readers(self) -> dict[str, Reader]:
+        """The reader of each input with plain features, learned from the training rows."""
+        train, data, readers = self.job.splits["train"], self.job.declaration.data, {}
+        held_by = data.private_rows if data.private else 1
+        for name, config in self.job.declaration.inputs.items():
+            kind = featurizer_of(config.modality)
+            if kind is not None:
+                split = READERS[config.modality].split_items
+                readers[name] = kind.reader(TrainingColumns(train, [name], config, split, held_by))
+        return readers
+
+    def _skipped(self) -> list[str]:
+        """The inputs and targets that plain models leave out."""
+        declaration = self.job.declaration
+        inputs = [name for name in declaration.inputs if name not in self.kept]
+        targets = [name for name, config in declaration.targets.items() if config.task not in KINDS]
+        lines = [f"plain models do not read '{name}': {declaration.inputs[name].modality}" for name in inputs]
+        return [
+            *lines,
+            *(f"plain models do not predict '{n}': {declaration.targets[n].task}" for n in targets),
+        ]
+
+    def _read(self, split: str, quiet: bool) -> _Rows:
+        """Read the rows of a split."""
+        job, table = self.job, self.job.splits[split]
+        targets = {name: job.processor.targets[name] for name in self._targets()}
+        processor = PolymodalProcessor(self.kept, targets, job.processor.missing)
+        rows = RowDataset(
+            table, processor, job.cache, targets=targets, numbers=job.numbers[split].tolist(),
+            weight=job.declaration.data.sample_weight,
+        )  # fmt: skip
+        contents: dict[str, list[list[Any]]] = {name: [] for name in self.kept}
+        answers: dict[str, list[Any]] = {name: [] for name in targets}
+        shown = len(rows) if not quiet else 0
+        for row in progress(_each(rows), f"reading {split} rows", shown) if shown else _each(rows):
+            for name, kept in contents.items():
+                kept.append(_items(row["cells"][name]))
+            for name, values in answers.items():
+                values.append(row["targets"][name])
+        group = job.declaration.data.group
+        groups = None if group is None else np.array([str(cell) for cell in table.values(group).to_pylist()])
+        return _Rows(contents, {n: np.array(values) for n, values in answers.items()}, rows.weights, groups)
+
+    def _targets(self) -> list[str]:
+        return [name for name, config in self.job.declaration.targets.items() if config.task in KINDS]
+
+    def _fitted(self, rows: _Rows, learners: Sequence[str] | None = None) -> PlainModel:
+        """Featurizers and learners, fitted to the rows whose answer is known.
+
+        Raises:
+            ConfigError: If no learner of a target can be fitted.
+        """
+        train = self.job.declaration.train
+        featurizers = {name: _featurizer(reader) for name, reader in self.kept.items()}
+        model = PlainModel(featurizers, learners=learners, seed=train.seed, threads=train.threads)
+        goals, known = {}, {}
+        for name in self._targets():
+            config = self.job.declaration.targets[name]
+            goals[name], known[name] = goal_of(
+                config, rows, name, len(self.job.processor.targets[name].classes)
+            )
+        model.fit(rows.contents, goals, known)
+        for name, members in model.members.items():
+            if not members:
+                reasons = "; ".join(f"{key}: {reason}" for key, reason in model.left_out[name].items())
+                raise ConfigError(f"no plain model of '{name}' can be fitted ({reasons})")
+        return model
+
+    def _answers(self, model: PlainModel, rows: _Rows) -> dict[str, dict[str, np.ndarray]]:
+        if not len(rows):
+            return {}
+        return {
+            target: {f"{self.name}.{learner}": answer for learner, answer in found.items()}
+            for target, found in model.predict(rows.contents).items()
+        }
+
+    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
+        """See :class:`Candidate`; the learners are fitted to training and validation rows."""
+        own = {
+            target: {name.removeprefix(f"{self.name}.") for name in names if name.startswith(f"{self.name}.")}
+            for target, names in used.items()
+        }
+        learners = sorted(set().union(*own.values()))
+        self.model = self._fitted(self.read["train"].beside(self.read["validation"]), learners)
+        for target, members in self.model.members.items():
+            self.model.members[target] = {
+                name: entry for name, entry in members.items() if name in own.get(target, ())
+            }
+        with writing(self.folder, FINISH):
+            discard(self.folder)
+            self.model.save(self.folder)
+            settings = {
+                name: {"modality": reader.modality, "items": reader.items, "settings": reader.settings()}
+                for name, reader in self.kept.items()
+            }
+            write_text(self.folder / READERS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+    def member(self) -> AnyMember:
+        """See :class:`Candidate`."""
+        assert self.model is not None
+        return PlainMember(self.name, self.model)
+
+    def readers(self) -> Mapping[str, Reader]:
+        """See :class:`Candidate`."""
+        return {name: KeptReader(reader) for name, reader in self.kept.items()}
+
+    @classmethod
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[AnyMember, Mapping[str, Reader]]:
+        """See :class:`Candidate`."""
+        try:
+            readers = {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(f"{folder}: no readable {READERS_FILE} ({reason}). Fit again") from None
+        if not set(readers) <= set(inputs):
+            raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
+        model = PlainModel.load(folder)
+        return PlainMember(cls.name, model), {name: KeptReader(reader) for name, reader in readers.items()}
+
+
+def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple[Goal, np.ndarray]:
+    """The goal of one target, and the indices of the rows whose answer is known and that count."""
+    values, kind = rows.answers[name], KINDS[config.task]
+    known = (
+        values >= 0 if kind in ("classes", "ordered") else ~np.isnan(values).reshape(len(values), -1).any(1)
+    )
+    known &= True if rows.weights is None else rows.weights > 0
+    index = np.flatnonzero(known)
+    answers = values[index]
+    if kind == "numbers":
+        answers = answers.astype(np.float64)
+        answers = np.clip(answers, 0, None) if config.transform == "log" else answers
+    groups = (
+        None if rows.groups is None else np.unique(rows.groups[index], return_inverse=True)[1].reshape(-1)
+    )
+    return Goal(
+        kind=kind,
+        values=answers if kind == "numbers" else answers.astype(np.int64),
+        outputs=max(classes, 1),
+        weights=None if rows.weights is None else rows.weights[index],
+        transform="log" if config.transform == "log" else "none",
+        balanced=config.class_weights == "balanced",
+        groups=groups,
+    ), index
+
+
+def _featurizer(reader: Reader) -> Featurizer:
+    kind = featurizer_of(reader.modality)
+    assert kind is not None
+    return kind.for_reader(reader)
+
+
+def _load_reader(entry: Mapping[str, Any]) -> Reader:
+    kind = featurizer_of(str(entry["modality"]))
+    if kind is None:
+        raise ValueError(f"no plain features of the modality {entry['modality']}")
+    reader = kind.load_reader(entry["settings"])
+    reader.items = int(entry["items"])
+    return reader
+
+
+def _each(rows: RowDataset) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(rows), AT_ONCE):
+        yield from rows.__getitems__(range(start, min(start + AT_ONCE, len(rows))))
+
+
+def _items(kept: Any) -> list[Any]:
+    return [] if kept is None else kept if isinstance(kept, list) else [kept]
+
+
+def _seconds(name: str, model: PlainModel) -> dict[str, float]:
+    """The seconds of each learner, over all targets."""
+    spent: dict[str, float] = {}
+    for members in model.members.values():
+        for learner, member in members.items():
+            key = f"{name}.{learner}"
+            spent[key] = spent.get(key, 0.0) + member.seconds
+    return spent

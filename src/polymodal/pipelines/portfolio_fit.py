@@ -1,0 +1,180 @@
+"""The steps of a fit of several candidates: each is tried, and the best blend of them is the run's model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from polymodal.candidates import CANDIDATES, HELD_OUT, Candidate, FusedCandidate, Tried
+from polymodal.candidates.blend_folder import FOLDER, joint_readers
+from polymodal.candidates.choosing import Choice, choose_blend
+from polymodal.candidates.leaderboard import Truth, answers_of, leaderboard
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.errors import PolymodalError, one_line
+from polymodal.models.blend import BlendConfig, BlendedModel, as_model, blend_logits
+from polymodal.models.build import build_heads
+from polymodal.models.heads import Head
+from polymodal.pipelines.prediction_fit import PredictionFit
+from polymodal.runs.prediction_run import PredictionRun
+from polymodal.training.calibrate import calibrate_on, tuned_targets
+from polymodal.training.output_folder import FINISH, write_metrics
+from polymodal.training.portfolio_results import Portfolio
+from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.recorded_metrics import FitResults, PredictionResults
+from polymodal.utils import distributed as processes
+from polymodal.utils.atomic import discard, writing
+from polymodal.utils.progress import note
+
+
+class PortfolioFit(PredictionFit):
+    """The steps of a fit of several candidates.
+
+    Every candidate is fitted to the training rows and answers the validation rows; the weights of the blend
+    are chosen by these answers. Under torchrun the main process alone fits the plain ones and the blend.
+    """
+
+    portfolio: Portfolio
+
+    def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
+        """Try every candidate, choose the blend, and write what it uses."""
+        kept, tried, left_out = self._try_candidates(resume=resume, quiet=quiet)
+        if not kept:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+            raise PolymodalError(f"no candidate can be fitted ({reasons})")
+        made: list[PredictionRun] = []
+        processes.on_main(lambda: made.append(self._blend(kept, tried, left_out, quiet)))
+        return made[0] if made else self.load()
+
+    def _try_candidates(
+        self, *, resume: bool, quiet: bool
+    ) -> tuple[dict[str, Candidate], dict[str, Tried], dict[str, str]]:
+        """Those that could be fitted, what they came to (in the main process), why others could not."""
+        kept: dict[str, Candidate] = {}
+        tried: dict[str, Tried] = {}
+        left_out: dict[str, str] = {}
+        for name in self.job.declaration.train.candidates:
+            candidate = CANDIDATES[name](self.job, self.folder / FOLDER / name)
+            reason = candidate.refusal()
+            if not reason:
+                try:
+                    self._try(candidate, tried, resume=resume, quiet=quiet)
+                    kept[name] = candidate
+                except PolymodalError as error:  # the others may do without it; all processes have met it
+                    reason = one_line(str(error), 300)
+            if reason:
+                left_out[name] = reason
+                note(f"the candidate '{name}' is left out: {reason}", quiet)
+        return kept, tried, left_out
+
+    def _try(self, candidate: Candidate, tried: dict[str, Tried], *, resume: bool, quiet: bool) -> None:
+        note(f"candidate {candidate.name}", quiet)
+
+        def work() -> None:
+            tried[candidate.name] = candidate.fit(resume=resume, quiet=quiet)
+
+        if candidate.of_all_processes:
+            work()
+        else:
+            processes.on_main(work)
+
+    def _blend(
+        self,
+        kept: Mapping[str, Candidate],
+        tried: Mapping[str, Tried],
+        left_out: Mapping[str, str],
+        quiet: bool,
+    ) -> PredictionRun:
+        """Choose the weights, keep the models that they use, calibrate, and write the run."""
+        job = self.job
+        heads = build_heads(job.declaration, job.processor, job.answers(), job.weights())
+        truth = {split: _truth(job, split) for split in HELD_OUT}
+        choices = choose_blend(job, tried, heads, truth["validation"])
+        for candidate in kept.values():
+            candidate.finish({name: set(choice.weights) for name, choice in choices.items()}, quiet=quiet)
+        model, processor = _assembled(job, kept, choices, heads)
+        self.calibration = self._calibrated(model, tried, choices, truth["validation"])
+        self.portfolio = leaderboard(job, tried, choices, heads, truth, left_out)
+        self.trained = _log(kept, tried)
+        notes = [line for candidate in tried.values() for line in candidate.notes]
+        notes += [f"the candidate '{name}' is left out: {reason}" for name, reason in left_out.items()]
+        self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
+        run = PredictionRun(self.folder, as_model(model), processor, job.declaration)
+        with writing(self.folder, FINISH):
+            run.write(self.folder)
+        return run
+
+    def _calibrated(
+        self, model: BlendedModel, tried: Mapping[str, Tried], choices: Mapping[str, Choice], truth: Truth
+    ) -> Any:
+        """Temperatures, thresholds and intervals of the blend, by the answers to the validation rows."""
+        outputs = {}
+        for name in tuned_targets(model, self.job.declaration) if len(self.job.splits["validation"]) else ():
+            answers = {
+                key: torch.from_numpy(entry) for key, entry in answers_of(tried, "validation", name).items()
+            }
+            outputs[name] = blend_logits(model.head(name), answers, choices[name].weights), truth[name]
+        return calibrate_on(model, outputs, self.job.rows("validation"), self.job.declaration)
+
+    def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
+        """The results of the blend, and ``candidates``: those of each model."""
+        results = replace(super().measure(run, quiet=quiet), candidates=self.portfolio)
+        write_metrics(run.folder, results)
+        return results
+
+    def write_pages(self, run: PredictionRun, results: FitResults) -> None:
+        """See :class:`FitSteps`; the rows are read as the blend reads them."""
+        self.job = replace(self.job, processor=run.processor, features=None)
+        super().write_pages(run, results)
+        for name in self.job.declaration.train.candidates:
+            discard(run.folder / FOLDER / name / "checkpoints")
+
+
+def _truth(job: PredictionJob, split: str) -> Truth:
+    """The ground truth of the rows of a split; empty where it has no rows."""
+    if not len(job.splits[split]):
+        return {}
+    values = job.answers(split)
+    return {name: reader.collate(list(values[name])) for name, reader in job.processor.targets.items()}
+
+
+def _assembled(
+    job: PredictionJob,
+    kept: Mapping[str, Candidate],
+    choices: Mapping[str, Choice],
+    heads: Mapping[str, Head],
+) -> tuple[BlendedModel, PolymodalProcessor]:
+    """The blend of the models that have a weight, and the processor that feeds it."""
+    inputs = list(job.declaration.inputs)
+    members = {name: candidate.member() for name, candidate in kept.items()}
+    weighted = {model for choice in choices.values() for model in choice.weights}
+    used = {
+        name: member
+        for name, member in members.items()
+        if any(model in weighted for target in heads for model in member.model_names(target))
+    }
+    readers = {name: candidate.readers() for name, candidate in kept.items()}
+    for name in (each for each in inputs if not any(each in readers[key] for key in used)):
+        # No model with a weight reads it: one that does describes the input, without a say in the answers.
+        used |= dict([next((key, members[key]) for key, own in readers.items() if name in own)])
+    weights = {name: choice.weights for name, choice in choices.items()}
+    model = BlendedModel(BlendConfig(inputs, list(heads)), used, weights, heads)
+    joint = joint_readers({name: readers[name] for name in used}, inputs)
+    return model, PolymodalProcessor(joint, job.processor.targets, job.processor.missing)
+
+
+def _log(kept: Mapping[str, Candidate], tried: Mapping[str, Tried]) -> dict[str, Any]:
+    """The log of the training: of the neural model where there is one, with the seconds of all."""
+    seconds = sum(spent for candidate in tried.values() for spent in candidate.seconds.values())
+    fused = kept.get(FusedCandidate.name)
+    trained = fused.trained.log if isinstance(fused, FusedCandidate) and fused.trained else {}
+    empty: dict[str, Any] = {
+        "threads": None,
+        "rows_per_second": None,
+        "epochs": None,
+        "best": {},
+        "history": [],
+    }
+    return {**empty, **trained, "seconds": seconds}

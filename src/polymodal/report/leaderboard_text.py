@@ -1,0 +1,44 @@
+"""The leaderboard of candidates in sentences."""
+
+from __future__ import annotations
+
+from polymodal.candidates import FusedCandidate
+from polymodal.report import number_text as words
+from polymodal.training.portfolio_results import ModelFigures, Portfolio
+
+
+def leaders(board: Portfolio, target: str) -> list[str]:
+    """Which models predict a target, and which is the best on the validation rows."""
+    shares = {
+        name: entry.weights[target] for name, entry in board.models.items() if entry.weights.get(target)
+    }
+    ordered = sorted(shares, key=lambda name: -shares[name])
+    if len(ordered) == 1:
+        first = f"‘{ordered[0]}’ alone predicts: {board.reasons[target]}."
+    else:
+        parts = [f"‘{name}’ ({shares[name]:.0%})" for name in ordered]
+        first = f"A blend predicts: {', '.join(parts[:-1])} and {parts[-1]}. Why: {board.reasons[target]}."
+    return [first, *_best(board, target)]
+
+
+def _best(board: Portfolio, target: str) -> list[str]:
+    """The best single model on the validation rows, beside the neural one."""
+    losses = {name: entry.losses[target] for name, entry in board.models.items()}
+    known = {name: loss for name, loss in losses.items() if loss is not None}
+    if len(known) < 2:
+        return []
+    best, score = min(known, key=lambda name: known[name]), board.scores[target]
+    kind = "the neural model" if best == FusedCandidate.name else "a plain model"
+    own = _score(board.models[best], target, score)
+    line = f"The best single model on the validation rows is {kind}: ‘{best}’ ({own}"
+    neural = board.models.get(FusedCandidate.name)
+    beside = (
+        "" if neural is None or best == FusedCandidate.name else f"; ‘fused’: {_score(neural, target, score)}"
+    )
+    return [f"{line}{beside})."]
+
+
+def _score(model: ModelFigures, target: str, score: str) -> str:
+    standing = model.validation.get(target)
+    value = standing.score.value if standing and standing.score else None
+    return f"{words.name(score)} {words.number(score, value)}"
