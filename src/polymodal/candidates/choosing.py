@@ -74,7 +74,7 @@ def _choose(
         return Choice(
             weights=even, reason=f"{count} validation rows are too few to choose by", losses={}, rows=count
         )
-    found: Selection = select(
+    result: Selection = select(
         {name: answer[known] for name, answer in models.items()},
         _loss(job.declaration.targets[target], truth[torch.from_numpy(known)].numpy()),
         None if weights is None else weights[known],
@@ -82,11 +82,11 @@ def _choose(
         seed=job.declaration.train.seed,
     )
     return Choice(
-        weights=dict(found.weights),
-        reason=found.reason,
-        losses=dict(found.losses),
+        weights=dict(result.weights),
+        reason=result.reason,
+        losses=dict(result.losses),
         rows=count,
-        loss=found.losses[found.best] if found.choice == "single" else found.blend_loss,
+        loss=result.losses[result.best] if result.choice == "single" else result.blend_loss,
     )
 
 

@@ -38,8 +38,8 @@ class FusedCandidate(Candidate):
         self.job = replace(self.job, notes=list(self.job.notes))
         trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
         self.trained = trained
-        found = {split: self._answers(trained.model, split) for split in HELD_OUT}
-        return Tried(found, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
+        result = {split: self._answers(trained.model, split) for split in HELD_OUT}
+        return Tried(result, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
 
     def _answers(self, model: PolymodalForPrediction, split: str) -> dict[str, dict[str, np.ndarray]]:
         """Its answers to the rows of a split, by target."""
@@ -49,7 +49,7 @@ class FusedCandidate(Candidate):
                 for name, answer in answers(model, batch).items():
                     parts[name].append(answer)
         return {
-            name: {self.name: torch.cat(found).double().numpy()} for name, found in parts.items() if found
+            name: {self.name: torch.cat(result).double().numpy()} for name, result in parts.items() if result
         }
 
     def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:

@@ -25,10 +25,10 @@ Truth = Mapping[str, Tensor]
 
 def answers_of(tried: Mapping[str, Tried], split: str, target: str) -> dict[str, np.ndarray]:
     """By model its answers to the rows of a split."""
-    found: dict[str, np.ndarray] = {}
+    result: dict[str, np.ndarray] = {}
     for candidate in tried.values():
-        found |= candidate.answers.get(split, {}).get(target, {})
-    return found
+        result |= candidate.answers.get(split, {}).get(target, {})
+    return result
 
 
 def leaderboard(
@@ -65,7 +65,9 @@ def leaderboard(
         scores={name: score_of(head).name for name, head in heads.items()},
         models=models,
         blend={
-            target: {split: found[target, ""] for split, found in measured.items() if (target, "") in found}
+            target: {
+                split: result[target, ""] for split, result in measured.items() if (target, "") in result
+            }
             for target in heads
         },
         losses={name: choice.loss for name, choice in choices.items() if choice.loss is not None},
@@ -86,7 +88,7 @@ def _measured(
     heads: Mapping[str, Head],
     truth: Truth,
 ) -> Iterator[tuple[tuple[str, str], Standing]]:
-    """By target and model, "" for the blend, how it stands on the rows of a split."""
+    """By target and model, "" for the blend, its figures on the rows of a split."""
     if not truth:
         return
     inputs = {name: config.modality for name, config in job.declaration.inputs.items()}
@@ -103,7 +105,7 @@ def _measured(
 def standing(
     head: Head, answer: Tensor, target: Tensor, weights: np.ndarray | None, groups: np.ndarray
 ) -> Standing:
-    """How answers stand on rows.
+    """The figures of answers on rows.
 
     Args:
         head: Decides on the answers.

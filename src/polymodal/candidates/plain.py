@@ -87,11 +87,11 @@ class PlainCandidate(Candidate):
         return ""
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
-        """See :class:`Candidate`; it is always fitted anew, which takes seconds."""
+        """See :class:`Candidate`; it is always fitted again, which takes seconds."""
         self.kept = self._plain_readers()
         self.notes = self._skipped()
         self.read = {split: self._read(split, quiet) for split in ("train", *HELD_OUT)}
-        model = self._fitted(self.read["train"])
+        self.tried = model = self._fitted(self.read["train"])
         self.notes += [
             f"{self.name}.{learner} of {target} is left out: {reason}"
             for target, reasons in model.left_out.items()
@@ -146,7 +146,9 @@ class PlainCandidate(Candidate):
     def _targets(self) -> list[str]:
         return [name for name, config in self.job.declaration.targets.items() if config.task in KINDS]
 
-    def _fitted(self, rows: _Rows, learners: Sequence[str] | None = None) -> PlainModel:
+    def _fitted(
+        self, rows: _Rows, learners: Sequence[str] | None = None, like: PlainModel | None = None
+    ) -> PlainModel:
         """Featurizers and learners, fitted to the rows whose answer is known.
 
         Raises:
@@ -161,7 +163,7 @@ class PlainCandidate(Candidate):
             goals[name], known[name] = goal_of(
                 config, rows, name, len(self.job.processor.targets[name].classes)
             )
-        model.fit(rows.contents, goals, known)
+        model.fit(rows.contents, goals, known, like=like)
         for name, members in model.members.items():
             if not members:
                 reasons = "; ".join(f"{key}: {reason}" for key, reason in model.left_out[name].items())
@@ -172,8 +174,8 @@ class PlainCandidate(Candidate):
         if not len(rows):
             return {}
         return {
-            target: {f"{self.name}.{learner}": answer for learner, answer in found.items()}
-            for target, found in model.predict(rows.contents).items()
+            target: {f"{self.name}.{learner}": answer for learner, answer in result.items()}
+            for target, result in model.predict(rows.contents).items()
         }
 
     def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
@@ -183,7 +185,7 @@ class PlainCandidate(Candidate):
             for target, names in used.items()
         }
         learners = sorted(set().union(*own.values()))
-        self.model = self._fitted(self.read["train"].beside(self.read["validation"]), learners)
+        self.model = self._fitted(self.read["train"].beside(self.read["validation"]), learners, self.tried)
         for target, members in self.model.members.items():
             self.model.members[target] = {
                 name: entry for name, entry in members.items() if name in own.get(target, ())

@@ -247,12 +247,12 @@ class BlendedModel(nn.Module):
 
     def answers(self, embedded: Mapping[str, JointInput]) -> Answers:
         """The answers of every model, by target."""
-        found: Answers = {name: {} for name in self.config.head_names}
+        result: Answers = {name: {} for name in self.config.head_names}
         for name, member in self._members():
             own = {key: entry.parts[name] for key, entry in embedded.items() if name in entry.parts}
             for target, answers in member.answers(own).items():
-                found[target] |= answers
-        return found
+                result[target] |= answers
+        return result
 
     def blended(self, answers: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Logits of the weighted means of ``answers``, by target."""

@@ -224,7 +224,7 @@ def _of_portfolio(name: str, results: PredictionResults, board: Portfolio, metri
     """The row of a fit of several candidates: its blend is compared, by the loss that chose it."""
     target, _, key = metric.rpartition(".")
     blends = {n: splits["validation"].metrics for n, splits in board.blend.items() if "validation" in splits}
-    values = [found[key] for n, found in blends.items() if target in ("", n) and key in found]
+    values = [metrics[key] for n, metrics in blends.items() if target in ("", n) and key in metrics]
     loss = sum(board.losses.values()) if board.losses else math.nan
     assert results.parameters is not None and results.train.seconds is not None
     return Fit(

@@ -157,7 +157,7 @@ def _assembled(
     }
     readers = {name: candidate.readers() for name, candidate in kept.items()}
     for name in (each for each in inputs if not any(each in readers[key] for key in used)):
-        # No model with a weight reads it: one that does describes the input, without a say in the answers.
+        # No model with a weight reads it: one that does describes the input, without a part in the answers.
         used |= dict([next((key, members[key]) for key, own in readers.items() if name in own)])
     weights = {name: choice.weights for name, choice in choices.items()}
     model = BlendedModel(BlendConfig(inputs, list(heads)), used, weights, heads)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -61,7 +62,12 @@ class PlainModel:
         self.left_out: dict[str, dict[str, str]] = {}
 
     def fit(
-        self, contents: Contents, goals: Mapping[str, Goal], rows: Mapping[str, np.ndarray] | None = None
+        self,
+        contents: Contents,
+        goals: Mapping[str, Goal],
+        rows: Mapping[str, np.ndarray] | None = None,
+        *,
+        like: PlainModel | None = None,
     ) -> Self:
         """Fit the featurizers to all rows, and the learners of each target to the rows that have an answer.
 
@@ -69,19 +75,24 @@ class PlainModel:
             contents: The training rows.
             goals: By target, the known answers.
             rows: By target, ``(answers,)`` the indices of their rows; all rows where a target is not named.
+            like: A model that was fitted to most of these rows: what it chose by inner folds is not chosen
+                again.
         """
         for name, featurizer in self.featurizers.items():
             featurizer.fit(contents[name])
         blocks = self.blocks(contents)
         for target, goal in goals.items():
             index = (rows or {}).get(target)
-            self.fit_target(target, blocks if index is None else rows_of(blocks, index), goal)
+            known = {} if like is None else like.members.get(target, {})
+            self.fit_target(target, blocks if index is None else rows_of(blocks, index), goal, known)
         return self
 
-    def fit_target(self, target: str, blocks: Blocks, goal: Goal) -> None:
-        """Fit the learners of one target to blocks of its rows."""
+    def fit_target(
+        self, target: str, blocks: Blocks, goal: Goal, known: Mapping[str, Member] | None = None
+    ) -> None:
+        """Fit the learners of one target to blocks of its rows; ``known`` ones have chosen their settings."""
         self.left_out[target] = {}
-        self.members[target] = self._fitted(blocks, goal, self.left_out[target])
+        self.members[target] = self._fitted(blocks, goal, self.left_out[target], known=known or {})
 
     def out_of_fold(
         self, contents: Contents, goal: Goal, folds: np.ndarray, *, target: str = ""
@@ -202,12 +213,20 @@ class PlainModel:
                 self.members[str(target)][name] = Member(learner, as_number(spent[name], "seconds"))
 
     def _fitted(
-        self, blocks: Blocks, goal: Goal, reasons: dict[str, str], names: Sequence[str] | None = None
+        self,
+        blocks: Blocks,
+        goal: Goal,
+        reasons: dict[str, str],
+        names: Sequence[str] | None = None,
+        *,
+        known: Mapping[str, Member] = MappingProxyType({}),
     ) -> dict[str, Member]:
         """The learners that can be fitted; why another cannot is added to ``reasons``."""
         members: dict[str, Member] = {}
         for name in self.learners if names is None else names:
             learner = LEARNERS[name]()
+            if name in known:
+                learner.settle(known[name].learner)
             reason = learner.can_fit(goal, blocks)
             began = time.perf_counter()
             try:

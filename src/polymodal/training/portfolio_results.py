@@ -1,4 +1,4 @@
-"""What ``metrics.json`` says of the candidates of a fit."""
+"""The part of ``metrics.json`` about the candidates of a fit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ModelFigures(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Portfolio(Record):
-    """What ``metrics.json`` says of the candidates.
+    """The candidates of a fit, as ``metrics.json`` has them.
 
     Attributes:
         scores: By target, the name of its score.

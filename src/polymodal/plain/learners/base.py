@@ -122,6 +122,14 @@ class Learner(ABC, Generic[P]):
         """Why this learner cannot be used here, in one line; empty where it can."""
         return ""
 
+    def settle(self, like: Learner[P]) -> None:
+        """Take over what a fitted learner of the same kind chose by inner folds, where that costs time.
+
+        Args:
+            like: Fitted to most of the rows that this one is to be fitted to.
+        """
+        return
+
     def fit(self, blocks: Blocks, goal: Goal, *, seed: int, threads: int | None = None) -> Self:
         """Fit to the rows of ``blocks``.
 

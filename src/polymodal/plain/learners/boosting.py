@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 
 from polymodal.errors import RunError
-from polymodal.plain.blocks import Block, Blocks
+from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Goal, Learner
 from polymodal.plain.learners.design import Matrix, numbers_of
 from polymodal.plain.learners.trees_text import checked_text
@@ -24,14 +26,21 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 100
 """A tree per class and round: with more classes it takes too long."""
-REDUCED = 64
-"""Columns that a sparse block is reduced to."""
+REDUCED, WIDE = 64, 96
+"""Columns that sparse blocks, and dense ones of numbers wider than ``WIDE``, are reduced to: trees look at
+one column at a time, and those of spectra and pixels mean little each."""
+SMALLEST = 1e-4
+"""Share of the largest singular value, below which a direction is left out."""
+MANY_COLUMNS = 128
+"""Above it a tree sees fewer of the columns, in fewer bins: its time is that of their histograms."""
 PATIENCE = 20
 """Rounds without a smaller loss on held-out rows, after which boosting ends."""
 MIDDLE = 2000
 """From so many rows trees have 31 leaves, below 15."""
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the rounds, then three, then a single held-out fifth."""
+LIGHT = 5e5
+"""Rows times columns times classes, above which three inner folds and one shape of trees are tried."""
 FEWEST_ROWS, FALLBACK = 10, 30
 """With fewer rows none are held out, and so many rounds are trained."""
 WORK = 3e9
@@ -39,6 +48,14 @@ WORK = 3e9
 FEWEST_ROUNDS, MOST_TREES = 20, 3000
 RATE = 0.1
 TREES = "trees.txt"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What inner folds chose for one model: extremely randomized trees or usual ones, and their rounds."""
+
+    extra: bool
+    rounds: int
 
 
 def missing_library() -> str:
@@ -55,8 +72,8 @@ def missing_library() -> str:
 class BoostingLearner(Learner["lightgbm.Booster"]):
     """Gradient-boosted trees (Ke et al. 2017), with native missing values and categories.
 
-    The number of rounds is chosen on inner folds; then all rows are fitted to. Sparse blocks are reduced by
-    a truncated singular value decomposition.
+    The number of rounds is chosen on inner folds; then all rows are fitted to. Sparse and wide blocks are
+    reduced by a truncated singular value decomposition, the latter of their standard scores.
     """
 
     name = "boosting"
@@ -65,7 +82,15 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         super().__init__()
         self.columns: dict[str, int] = {}
         self.bases: dict[str, np.ndarray] = {}
+        self.scales: dict[str, np.ndarray] = {}
         self.categories: list[int] = []
+        self.chosen: list[Chosen] = []
+        self._given: list[Chosen] = []
+
+    def settle(self, like: Learner[lightgbm.Booster]) -> None:
+        """Train as many rounds of the same trees as a learner that chose them by inner folds."""
+        if isinstance(like, BoostingLearner):
+            self._given = list(like.chosen)
 
     def can_fit(self, goal: Goal, blocks: Blocks) -> str:
         """A line where LightGBM is missing, there are no columns, or too many classes."""
@@ -78,12 +103,15 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         return missing_library()
 
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
-        """Learn the reduction of sparse blocks."""
+        """Learn the reduction of sparse and wide blocks."""
         self.columns = {name: block.values.shape[1] for name, block in blocks.items()}
-        self.bases, self.categories, width = {}, [], 0
+        self.bases, self.scales, self.categories, width = {}, {}, [], 0
         for name, block in blocks.items():
             if isinstance(block.values, csr_matrix):
-                self.bases[name] = _basis(block, seed)
+                self.bases[name] = _basis(block.values, seed)
+            elif block.columns.kind == "number" and self.columns[name] > WIDE and block.present.any():
+                self.scales[name] = _scale(numbers_of(block))
+                self.bases[name] = _basis(_scores(numbers_of(block), self.scales[name]), seed)
             size = self.bases[name].shape[1] if name in self.bases else self.columns[name]
             self.categories += range(width, width + size) if block.columns.kind == "category" else ()
             width += size
@@ -96,8 +124,10 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             if name not in blocks or blocks[name].values.shape[1] != count:
                 raise RunError(f"no block '{name}' of {count} columns, which the model was fitted to")
             block = blocks[name]
-            if isinstance(block.values, csr_matrix):
-                reduced = np.asarray(block.values @ self.bases[name])
+            if name in self.bases:
+                is_sparse = isinstance(block.values, csr_matrix)
+                values = block.values if is_sparse else _scores(numbers_of(block), self.scales[name])
+                reduced = np.asarray(values @ self.bases[name])
                 parts.append(np.where(block.present[:, None], reduced, np.nan))
             else:
                 parts.append(numbers_of(block))
@@ -120,15 +150,27 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         import lightgbm
 
         data = self._data(matrix, goal)
-        options, most = _options(goal, seed, self.threads), _most_rounds(goal, matrix.shape[1])
-        folds = inner_folds(goal, seed, 5 if len(goal) <= FEW or len(goal) > MANY else 3)
+        given = self._given[len(self.chosen)] if len(self.chosen) < len(self._given) else None
+        options, most = (
+            _options(goal, seed, self.threads, matrix.shape[1]),
+            _most_rounds(goal, matrix.shape[1]),
+        )
+        if given is not None:
+            self.chosen.append(given)
+            return lightgbm.train(options | {"extra_trees": given.extra}, data, given.rounds)
+        work = len(goal) * matrix.shape[1] * (goal.outputs if goal.kind != "numbers" else 1)
+        few = len(goal) <= FEW and work <= LIGHT
+        folds = inner_folds(goal, seed, 5 if few or len(goal) > MANY else 3)
         if not folds or len(goal) < FEWEST_ROWS:
+            self.chosen.append(Chosen(False, FALLBACK))
             return lightgbm.train(options | {"bagging_fraction": 1.0}, data, FALLBACK)
-        shapes = [{"extra_trees": extra} for extra in ((True, False) if len(goal) <= MANY else (False,))]
+        both = (True, False) if few else (True,)
+        shapes = [{"extra_trees": extra} for extra in (both if len(goal) <= MANY else (False,))]
         tried = [
             _rounds(data, options | shape, folds[:1] if len(goal) > MANY else folds, most) for shape in shapes
         ]
         best = int(np.argmin([loss for loss, _ in tried]))
+        self.chosen.append(Chosen(bool(shapes[best]["extra_trees"]), tried[best][1]))
         return lightgbm.train(options | shapes[best], data, tried[best][1])
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
@@ -139,22 +181,22 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         return result
 
     def state(self) -> tuple[Settings, Arrays]:
-        """The columns of each block, and the bases of the sparse ones."""
-        bases = {
-            f"basis{number}": self.bases[name]
-            for number, name in enumerate(self.columns)
-            if name in self.bases
-        }
-        return {"columns": list(self.columns.items())}, bases
+        """The columns of each block, and the reductions."""
+        arrays: Arrays = {}
+        for number, name in enumerate(self.columns):
+            arrays |= {f"basis{number}": self.bases[name]} if name in self.bases else {}
+            arrays |= {f"scale{number}": self.scales[name]} if name in self.scales else {}
+        return {"columns": list(self.columns.items())}, arrays
 
     def restore(self, settings: Settings, arrays: Arrays) -> None:
-        """Take over columns and bases."""
+        """Take over columns and reductions."""
         self.columns = {}
         for entry in as_list(settings["columns"], "columns"):
             name, count = as_list(entry, "columns")
             self.columns[str(name)] = as_count(count, "columns")
         names = list(enumerate(self.columns))
         self.bases = {name: arrays[f"basis{number}"] for number, name in names if f"basis{number}" in arrays}
+        self.scales = {name: arrays[f"scale{number}"] for number, name in names if f"scale{number}" in arrays}
 
     def write_part(self, model: lightgbm.Booster, folder: Path) -> None:
         """Write the model's text."""
@@ -168,7 +210,8 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     def _data(self, matrix: Matrix, goal: Goal) -> lightgbm.Dataset:
         import lightgbm
 
-        options = {"verbosity": -1, "min_data_in_bin": 1 if len(goal) < FEW else 3}
+        bins = 255 if matrix.shape[1] <= MANY_COLUMNS else 63
+        options = {"verbosity": -1, "min_data_in_bin": 1 if len(goal) < FEW else 3, "max_bin": bins}
         return lightgbm.Dataset(
             matrix,
             goal.values,
@@ -189,17 +232,34 @@ def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: 
     return min(means), int(np.argmin(means)) + 1
 
 
-def _basis(block: Block, seed: int) -> np.ndarray:
+def _basis(values: Matrix, seed: int) -> np.ndarray:
     """``(columns, reduced)``: the directions of the largest singular values (Halko et al. 2011)."""
-    rows, columns = block.values.shape
+    rows, columns = values.shape
     size = min(REDUCED, columns - 1, rows - 1)
-    if size < 1 or not abs(block.values).sum() > 0:
+    if size < 1 or not abs(values).sum() > 0:
         return np.eye(columns)[:, :1]
-    reduction = TruncatedSVD(size, n_iter=4, random_state=seed).fit(block.values.astype(np.float64))
-    return np.ascontiguousarray(reduction.components_.T)
+    reduction = TruncatedSVD(size, n_iter=4, random_state=seed).fit(values.astype(np.float64))
+    strengths = reduction.singular_values_
+    # Where training rows do not differ, the rest is rounding error, on which trees must not split.
+    kept = max(1, int((strengths > SMALLEST * strengths.max()).sum()))
+    return np.ascontiguousarray(reduction.components_[:kept].T)
 
 
-def _options(goal: Goal, seed: int, threads: int | None) -> Settings:
+def _scale(values: np.ndarray) -> np.ndarray:
+    """``(2, columns)``: mean and standard deviation of each column; a constant one has deviation 1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any number
+        mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    mean, deviation = np.nan_to_num(mean), np.nan_to_num(deviation)
+    return np.stack([mean, np.where(deviation > 1e-12 * np.maximum(abs(mean), 1), deviation, 1.0)])
+
+
+def _scores(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Standard scores; 0, the mean, where a value is missing."""
+    return np.nan_to_num((values - scale[0]) / scale[1])
+
+
+def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settings:
     """Options of LightGBM by the size of the table.
 
     Few rows: small trees, each of a part of the rows and columns, so that single rows decide little.
@@ -211,7 +271,7 @@ def _options(goal: Goal, seed: int, threads: int | None) -> Settings:
         "num_leaves": 15 if rows < MIDDLE else 31,
         "min_data_in_leaf": int(np.clip(rows // 50, 3, 20)),
         "min_data_per_group": int(np.clip(rows // 20, 5, 100)),
-        "feature_fraction": 0.7,
+        "feature_fraction": 0.7 if columns <= MANY_COLUMNS else 0.3,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 1.0,
