@@ -31,6 +31,7 @@ def fit(
     target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
+    preset: str | None = None,
     settings: Sequence[str] = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
@@ -50,6 +51,9 @@ def fit(
         target: Column, or columns, to learn.
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
+        preset: Which models are tried: ``fast`` (plain ones, in seconds), ``good`` (these and the neural
+            model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
+            tuned). By default what is declared: the neural model alone.
         settings: Such as ``train.epochs=3``, over everything else.
         sample_weight: Column of sample weights, as ``data.sample_weight``.
         start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
@@ -67,9 +71,9 @@ def fit(
     """
     return as_public(run_fit(
         FitRequest(
-            source, targets=target_names(target), inputs=inputs, output=output, settings=settings,
-            sample_weight=sample_weight, start=start, prompt=prompt, answer=answer, resume=resume,
-            overwrite=overwrite, quiet=quiet,
+            source, targets=target_names(target), inputs=inputs, output=output, preset=preset,
+            settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
+            resume=resume, overwrite=overwrite, quiet=quiet,
         )
     ))  # fmt: skip
 
@@ -121,6 +125,7 @@ def check(
     *,
     target: Target = None,
     inputs: Sequence[str] = (),
+    preset: str | None = None,
     settings: Sequence[str] = (),
     sample_weight: str | None = None,
     prompt: str | None = None,
@@ -136,8 +141,8 @@ def check(
     """
     job = open_job(
         FitRequest(
-            source, targets=target_names(target), inputs=inputs, settings=settings, prompt=prompt,
-            answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
+            source, targets=target_names(target), inputs=inputs, preset=preset, settings=settings,
+            prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
         )
     )  # fmt: skip
     check_candidates(job.declaration)
@@ -178,6 +183,7 @@ def fit_folds(
     target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
+    preset: str | None = None,
     settings: Sequence[str] = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
@@ -200,6 +206,9 @@ def fit_folds(
         target: Column, or columns, to learn.
         inputs: The only columns to read.
         output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
+        preset: Which models are tried: ``fast`` (plain ones, in seconds), ``good`` (these and the neural
+            model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
+            tuned). By default what is declared: the neural model alone.
         settings: Such as ``train.epochs=3``, for all fits.
         sample_weight: Column of row weights.
         start: A run to fine-tune from.
@@ -215,8 +224,8 @@ def fit_folds(
     repeats = cross_validate(
         FitRequest(
             source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
-            settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
-            resume=resume, overwrite=overwrite, quiet=quiet,
+            preset=preset, settings=settings, sample_weight=sample_weight, start=start, prompt=prompt,
+            answer=answer, resume=resume, overwrite=overwrite, quiet=quiet,
         )
     )  # fmt: skip
     return replace(repeats, fits=replace(repeats.fits, open_run=load_run))

@@ -204,3 +204,31 @@ def test_a_damaged_blend_is_one_line(blended: Path, tmp_path: Path, change: dict
     with pytest.raises(pm.PolymodalError) as raised:
         pm.load(tmp_path / "run")
     assert "\n" not in str(raised.value)
+
+
+def test_presets_are_settings(blended: Path) -> None:
+    made = polymodal(
+        "fit", "houses.csv", "-t", "kind", "-i", "note,bedrooms", "--preset", "fast", "-o", "fast",
+        "--set", "report.write=false", folder=blended,
+    )  # fmt: skip
+    assert made.status == 0, made.err
+    assert pm.load(blended / "fast").declaration.train.candidates == ["plain"]
+    found = errors(blended, "fit", "houses.csv", "-t", "kind", "--preset", "fats", "-o", "fats")
+    assert found == ["there is no preset 'fats'. Did you mean 'fast'? There are: fast, good, best"]
+
+
+def test_few_validation_rows_leave_the_choice_to_folds_of_the_training_rows(blended: Path) -> None:
+    board = results_of(blended / "plain")["candidates"]
+    assert all(reason.startswith("out of fold") for reason in board["reasons"].values())
+    both = results_of(blended / "both")["candidates"]
+    assert "validation rows are too few" in both["reasons"]["price"]
+    assert both["models"]["fused"]["weights"]["price"] == pytest.approx(0.5)
+
+
+def test_folds_compare_the_blends(blended: Path) -> None:
+    repeats = pm.fit_folds(
+        blended / "houses.csv", folds=2, target="kind", inputs=["bedrooms", "note"], output=blended / "folds",
+        preset="fast", settings=["report.write=false"],
+    )  # fmt: skip
+    assert len(repeats.fits.fits) == 2 and repeats.fits.best in ("fold0", "fold1")
+    assert set(repeats.test["kind"]) >= {"accuracy"}

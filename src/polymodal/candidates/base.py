@@ -28,12 +28,15 @@ class Tried:
         answers: By split (``validation``, ``test``), target and model ``(rows, classes)`` probabilities or
             ``(rows,)`` numbers.
         seconds: By model, of its fit.
+        out_of_fold: By target and model the answers to the training rows by models that were fitted without
+            them; empty where a candidate does not make them.
         notes: What was left out and why, a line each.
     """
 
     answers: dict[str, dict[str, dict[str, np.ndarray]]]
     seconds: dict[str, float]
     notes: list[str] = field(default_factory=list)
+    out_of_fold: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 class Candidate(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.records import Record
 
 FEWEST = 8
-"""Validation rows with an answer, below which all models get the same weight."""
+"""Validation rows with an answer, below which candidates get the same weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,66 +27,137 @@ class Choice(Record):
     Attributes:
         weights: By model, above 0, with sum 1.
         reason: Why, in one line.
-        losses: By model the mean loss on the validation rows; empty where there were too few.
-        rows: Validation rows that it was chosen by.
-        loss: Mean loss of the blend on them.
+        losses: By model the mean loss on the validation rows; empty where there are none.
+        loss: That of the blend; None where there are none.
+        rows: Validation rows with an answer.
     """
 
     weights: dict[str, float]
     reason: str
     losses: dict[str, float]
+    loss: float | None
     rows: int
-    loss: float | None = None
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Answers of several models to the same rows, beside the truth; only rows whose truth is known.
+
+    Attributes:
+        models: By name ``(rows, …)``.
+        loss: Of each row.
+        weights: ``(rows,)`` sample weights; None where all are equal.
+        clusters: ``(rows,)`` rows of one group; None without a group column.
+        rows: Their number.
+    """
+
+    models: dict[str, np.ndarray]
+    loss: RowLoss
+    weights: np.ndarray | None
+    clusters: np.ndarray | None
+    rows: int
+
+    def select(self, seed: int) -> Selection:
+        """The weights by these rows."""
+        return select(self.models, self.loss, self.weights, clusters=self.clusters, seed=seed)
+
+    def mean(self, answers: np.ndarray) -> float:
+        """The mean loss of some answers."""
+        return float(np.average(self.loss(answers), weights=self.weights))
 
 
 def choose_blend(
-    job: PredictionJob, tried: Mapping[str, Tried], heads: Mapping[str, Head], truth: Mapping[str, Tensor]
+    job: PredictionJob,
+    tried: Mapping[str, Tried],
+    heads: Mapping[str, Head],
+    truth: Mapping[str, Mapping[str, Tensor]],
 ) -> dict[str, Choice]:
     """The weights of all models, by target.
+
+    Where there are many validation rows, all models are compared on them. Where they are few, the models of
+    a candidate that answered the training rows out of fold are blended by these first, and the candidates
+    then by the validation rows.
 
     Args:
         job: Of the fit.
         tried: By candidate, fitted to the training rows alone.
         heads: Of the blend, by target.
-        truth: By target ``(validation rows, …)``.
+        truth: By split and target ``(rows, …)``; a split without rows is empty.
     """
-    return {name: _choose(job, name, _models(tried, name), heads[name], truth[name]) for name in heads}
-
-
-def _models(tried: Mapping[str, Tried], target: str) -> dict[str, np.ndarray]:
-    """By model its answers to the validation rows; without validation rows an empty array."""
-    return {
-        name: answer
-        for candidate in tried.values()
-        for name, answer in candidate.answers.get("validation", {}).get(target, {}).items()
-    }
+    return {name: _choose(job, name, tried, heads[name], truth) for name in heads}
 
 
 def _choose(
-    job: PredictionJob, target: str, models: Mapping[str, np.ndarray], head: Head, truth: Tensor
+    job: PredictionJob,
+    target: str,
+    tried: Mapping[str, Tried],
+    head: Head,
+    truth: Mapping[str, Mapping[str, Tensor]],
 ) -> Choice:
-    known = head.known(truth).numpy()
-    weights = job.rows("validation").weights
-    known &= True if weights is None else weights > 0
-    count = int(known.sum())
-    if count < FEWEST:
-        even = dict.fromkeys(models, 1 / len(models))
-        return Choice(
-            weights=even, reason=f"{count} validation rows are too few to choose by", losses={}, rows=count
-        )
-    result: Selection = select(
-        {name: answer[known] for name, answer in models.items()},
-        _loss(job.declaration.targets[target], truth[torch.from_numpy(known)].numpy()),
-        None if weights is None else weights[known],
-        clusters=_clusters(job, known),
-        seed=job.declaration.train.seed,
+    seed, reasons = job.declaration.train.seed, []
+    held = {key: entry.answers.get("validation", {}).get(target, {}) for key, entry in tried.items()}
+    units: dict[str, dict[str, float]] = {}  # what is weighed as one: a model, or a candidate's own blend
+    for key, entry in tried.items():
+        own = entry.out_of_fold.get(target)
+        if own:
+            inner = _answered(job, "train", target, own, head, truth).select(seed)
+            units[key] = dict(inner.weights)
+            reasons.append(f"out of fold, {inner.reason}")
+        else:
+            units |= {name: {name: 1.0} for name in held[key]}
+    rows = _answered(
+        job, "validation", target, {k: v for own in held.values() for k, v in own.items()}, head, truth
     )
+    means = {name: _mean(rows.models, weights) for name, weights in units.items()} if rows.rows else {}
+    if len(units) == 1:
+        outer = dict.fromkeys(units, 1.0)
+    elif rows.rows < FEWEST:
+        outer = dict.fromkeys(units, 1 / len(units))
+        reasons.append(f"{rows.rows} validation rows are too few to choose by")
+    else:
+        chosen = replace(rows, models=means).select(seed)
+        outer = dict(chosen.weights)
+        reasons.append(chosen.reason)
+    weights: dict[str, float] = {}
+    for unit, share in outer.items():
+        for name, weight in units[unit].items():
+            weights[name] = weights.get(name, 0.0) + share * weight
     return Choice(
-        weights=dict(result.weights),
-        reason=result.reason,
-        losses=dict(result.losses),
-        rows=count,
-        loss=result.losses[result.best] if result.choice == "single" else result.blend_loss,
+        weights=weights,
+        reason="; ".join(reasons) or "there is one model",
+        losses={name: rows.mean(answers) for name, answers in rows.models.items()} if rows.rows else {},
+        loss=rows.mean(_mean(rows.models, weights)) if rows.rows else None,
+        rows=rows.rows,
+    )
+
+
+def _mean(models: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """The weighted mean of answers."""
+    return sum((weight * models[name] for name, weight in weights.items()), np.zeros(()))
+
+
+def _answered(
+    job: PredictionJob,
+    split: str,
+    target: str,
+    models: Mapping[str, np.ndarray],
+    head: Head,
+    truth: Mapping[str, Mapping[str, Tensor]],
+) -> _Answered:
+    """The rows of a split whose truth is known and that all models answered."""
+    if not truth[split]:
+        return _Answered({}, row_loss("numbers", np.zeros(0)), None, None, 0)
+    true, weights = truth[split][target], job.rows(split).weights
+    known = head.known(true).numpy()
+    known &= True if weights is None else weights > 0
+    for answers in models.values():
+        known &= np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+    return _Answered(
+        {name: answers[known] for name, answers in models.items()},
+        _loss(job.declaration.targets[target], true[torch.from_numpy(known)].numpy()),
+        None if weights is None else weights[known],
+        _clusters(job, split, known),
+        int(known.sum()),
     )
 
 
@@ -99,9 +170,9 @@ def _loss(config: TargetConfig, truth: np.ndarray) -> RowLoss:
     return row_loss("numbers", truth, transform="log" if config.transform == "log" else "none")
 
 
-def _clusters(job: PredictionJob, known: np.ndarray) -> np.ndarray | None:
+def _clusters(job: PredictionJob, split: str, known: np.ndarray) -> np.ndarray | None:
     """Rows of one group are drawn together; None without a group column."""
-    column, table = job.declaration.data.group, job.splits["validation"]
+    column, table = job.declaration.data.group, job.splits[split]
     if column is None or column not in table.columns:
         return None
     names = [

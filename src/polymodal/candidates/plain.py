@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from polymodal.models.blend import PlainMember
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import Goal
 from polymodal.plain.learners.base import Kind
+from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import PlainModel
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import discard, write_text, writing
@@ -33,6 +34,8 @@ KINDS: Mapping[str, Kind] = {
 }  # fmt: skip
 """What plain models learn of each task; those of other packages they leave out."""
 AT_ONCE = 256
+FEW, FOLDS = 200, 5
+"""With fewer validation rows, plain models also answer the training rows, in so many folds."""
 READERS_FILE = "readers.json"
 
 
@@ -98,7 +101,32 @@ class PlainCandidate(Candidate):
             for learner, reason in reasons.items()
         ]
         answers = {split: self._answers(model, self.read[split]) for split in HELD_OUT}
-        return Tried(answers, _seconds(self.name, model), self.notes)
+        few = len(self.read["validation"]) < FEW
+        return Tried(answers, _seconds(self.name, model), self.notes, self._out_of_fold(model) if few else {})
+
+    def _out_of_fold(self, model: PlainModel) -> dict[str, dict[str, np.ndarray]]:
+        """The answers to the training rows by models of the other folds; NaN where the answer is unknown."""
+        rows, seed = self.read["train"], self.job.declaration.train.seed
+        result: dict[str, dict[str, np.ndarray]] = {}
+        for target in self._targets():
+            goal, known = self._goal(target, rows)
+            folds = np.zeros(len(goal), int)
+            # Of several labels, rows of as many labels are dealt out to the folds.
+            dealt = goal if goal.kind != "labels" else replace(goal, values=goal.values.sum(axis=1))
+            for number, (_, held) in enumerate(inner_folds(dealt, seed, FOLDS)):
+                folds[held] = number
+            if not folds.any():
+                continue
+            own = {name: [items[row] for row in known] for name, items in rows.contents.items()}
+            for learner, answers in model.out_of_fold(own, goal, folds, target=target).items():
+                every = np.full((len(rows), *answers.shape[1:]), np.nan)
+                every[known] = answers
+                result.setdefault(target, {})[f"{self.name}.{learner}"] = every
+        return result
+
+    def _goal(self, target: str, rows: _Rows) -> tuple[Goal, np.ndarray]:
+        config = self.job.declaration.targets[target]
+        return goal_of(config, rows, target, len(self.job.processor.targets[target].classes))
 
     def _plain_readers(self) -> dict[str, Reader]:
         """The reader of each input with plain features, learned from the training rows."""
@@ -159,10 +187,7 @@ class PlainCandidate(Candidate):
         model = PlainModel(featurizers, learners=learners, seed=train.seed, threads=train.threads)
         goals, known = {}, {}
         for name in self._targets():
-            config = self.job.declaration.targets[name]
-            goals[name], known[name] = goal_of(
-                config, rows, name, len(self.job.processor.targets[name].classes)
-            )
+            goals[name], known[name] = self._goal(name, rows)
         model.fit(rows.contents, goals, known, like=like)
         for name, members in model.members.items():
             if not members:

@@ -21,6 +21,7 @@ from polymodal.cli.options import (
     Output,
     Overwrite,
     PrecisionOption,
+    Preset,
     Prompt,
     Resume,
     SampleWeight,
@@ -60,6 +61,7 @@ def fit(
     target: Target = None,
     inputs: Inputs = None,
     output: Output = None,
+    preset: Preset = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
     device: TrainingDevice = None,
@@ -107,6 +109,9 @@ def fit(
     if several in (["--search"], ["--fusions"]) and (prompt or answer):
         raise typer.BadParameter("it does not go with --prompt", param_hint=several[0])
     options |= {"prompt": prompt, "answer": answer} if prompt or answer else {}
+    if preset is not None and several in (["--search"], ["--fusions"]):
+        raise typer.BadParameter("it compares neural models alone", param_hint=several[0])
+    options |= {} if preset is None else {"preset": preset}
     try:
         if several in ([], ["--search"]):
             _fit_one(source, search, options)

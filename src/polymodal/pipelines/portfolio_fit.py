@@ -90,8 +90,8 @@ class PortfolioFit(PredictionFit):
         """Choose the weights, keep the models that they use, calibrate, and write the run."""
         job = self.job
         heads = build_heads(job.declaration, job.processor, job.answers(), job.weights())
-        truth = {split: _truth(job, split) for split in HELD_OUT}
-        choices = choose_blend(job, tried, heads, truth["validation"])
+        truth = {split: _truth(job, split) for split in ("train", *HELD_OUT)}
+        choices = choose_blend(job, tried, heads, truth)
         for candidate in kept.values():
             candidate.finish({name: set(choice.weights) for name, choice in choices.items()}, quiet=quiet)
         model, processor = _assembled(job, kept, choices, heads)

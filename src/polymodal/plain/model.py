@@ -100,7 +100,8 @@ class PlainModel:
         """Predictions for each row by learners that were fitted to the rows of the other folds.
 
         Featurizers are fitted within the folds as well, so that no vocabulary or scale knows the rows held
-        out. The model itself does not change; learners that fail in a fold are noted in ``left_out``.
+        out. The model itself does not change; what its learners chose by inner folds is not chosen again.
+        Learners that fail in a fold are noted in ``left_out``.
 
         Args:
             contents: The rows of ``goal``.
@@ -119,7 +120,8 @@ class PlainModel:
         for fold in np.unique(folds):
             train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             seen, unseen = shared.fold_blocks(train, held)
-            members = self._fitted(seen, goal.rows(train), reasons, tuple(results))
+            known = self.members.get(target, {})
+            members = self._fitted(seen, goal.rows(train), reasons, tuple(results), known=known)
             results = {name: results[name] for name in members}
             for name, member in members.items():
                 results[name][held] = member.learner.predict(unseen)

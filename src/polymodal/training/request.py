@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
+from polymodal.errors import ConfigError, did_you_mean
+
 Target = str | Sequence[str] | None
 """A column to learn, or several."""
+
+
+PRESETS: Mapping[str, tuple[str, ...]] = {
+    "fast": ("train.candidates=[plain]",),
+    "good": ("train.candidates=[plain, fused]", "train.encoders=auto"),
+    "best": ("train.candidates=[plain, fused]", "train.encoders=tuned"),
+}
+"""The settings of each preset; other settings go over them."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,7 @@ class FitRequest:
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
+        preset: Which models are tried, a name of :data:`PRESETS`; None for what is declared.
         settings: Such as ``train.epochs=3``, over everything else.
         sample_weight: Column of row weights, as ``data.sample_weight``.
         start: A run to fine-tune from, over the one declared.
@@ -42,6 +53,7 @@ class FitRequest:
     targets: Sequence[str] = ()
     inputs: Sequence[str] = ()
     output: str | Path | None = None
+    preset: str | None = None
     settings: Sequence[str] = ()
     sample_weight: str | None = None
     start: str | Path | None = None
@@ -67,12 +79,18 @@ class FitRequest:
 
     @property
     def all_settings(self) -> list[str]:
-        """``settings``, and the arguments that are shorthands of settings."""
+        """``settings``, and the arguments that are shorthands of settings.
+
+        Raises:
+            ConfigError: If there is no such preset.
+        """
+        if self.preset is not None and self.preset not in PRESETS:
+            raise ConfigError(f"there is no preset '{self.preset}'. {did_you_mean(self.preset, PRESETS)}")
         column = (
             [] if self.sample_weight is None else [f"data.sample_weight={json.dumps(self.sample_weight)}"]
         )
         folds = [] if self.folds is None else [f"data.folds={self.folds}"]
-        return [*self.settings, *column, *folds]
+        return [*PRESETS.get(self.preset or "", ()), *self.settings, *column, *folds]
 
 
 def target_names(target: Target) -> list[str]:
