@@ -232,3 +232,12 @@ def test_folds_compare_the_blends(blended: Path) -> None:
     )  # fmt: skip
     assert len(repeats.fits.fits) == 2 and repeats.fits.best in ("fold0", "fold1")
     assert set(repeats.test["kind"]) >= {"accuracy"}
+
+
+def test_plain_models_are_left_out_of_private_fits(blended: Path) -> None:
+    private = ["--set", "data.private=true", "--set", "data.private_rows=2"]
+    found = errors(
+        blended, "fit", "houses.csv", *TARGETS, "-o", "private", *settings("photo"), *PLAIN, *private
+    )
+    reason = "with data.private: plain models keep values that few training rows have"
+    assert found == [f"no candidate can be fitted (plain: {reason})"]

@@ -82,6 +82,8 @@ class PlainCandidate(Candidate):
     def refusal(self) -> str:
         """See :class:`Candidate`."""
         declaration = self.job.declaration
+        if declaration.data.private:
+            return "with data.private: plain models keep values that few training rows have"
         if not any(config.task in KINDS for config in declaration.targets.values()):
             tasks = ", ".join(sorted({config.task for config in declaration.targets.values()}))
             return f"plain models know no task {tasks}"
@@ -130,13 +132,12 @@ class PlainCandidate(Candidate):
 
     def _plain_readers(self) -> dict[str, Reader]:
         """The reader of each input with plain features, learned from the training rows."""
-        train, data, readers = self.job.splits["train"], self.job.declaration.data, {}
-        held_by = data.private_rows if data.private else 1
+        train, readers = self.job.splits["train"], {}
         for name, config in self.job.declaration.inputs.items():
             kind = featurizer_of(config.modality)
             if kind is not None:
                 split = READERS[config.modality].split_items
-                readers[name] = kind.reader(TrainingColumns(train, [name], config, split, held_by))
+                readers[name] = kind.reader(TrainingColumns(train, [name], config, split))
         return readers
 
     def _skipped(self) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from polymodal.artifact.run_folder import BLEND
 from polymodal.config import Declaration
 from polymodal.errors import RunError
 from polymodal.pipelines.fit import steps_of
@@ -114,7 +115,7 @@ def check_folders(
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file, expected a folder to write the runs to")
-    if (folder / "model.safetensors").exists() and not overwrite:
+    if any((folder / name).exists() for name in ("model.safetensors", BLEND)) and not overwrite:
         fix = "Give another folder with -o" if resume else "Give another folder with -o, or --overwrite"
         raise RunError(f"{folder}: holds the run of a single fit. {fix}")
     if resume and not any((folder / name / "run.yaml").exists() for name in declarations):

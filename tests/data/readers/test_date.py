@@ -113,11 +113,14 @@ def test_a_private_fit_limits_dates_to_means_of_rows():
         values = read_table(pd.DataFrame({"day": cells})).values("day")
         return DateReader.without_rare(values, InputConfig(modality="date"), rows).to_pylist()
 
-    days = limited([*DAYS, "1931-03-07", None, "never"])
+    days = limited([*DAYS, "1931-03-07", None, "n/a"])
     assert min(day for day in days if day).isoformat() == "1993-02-10T00:00:00"
     assert max(day for day in days if day).isoformat() == "2024-11-14T00:00:00"
     assert days[3].isoformat() == "2024-04-15T00:00:00" and days[-2:] == [None, None]
     assert limited(["1931-03-07", *[None] * 9]) == [None] * 10
+    kept = limited([*DAYS, "1931-03-07", None, "never"])
+    assert kept[-1] == "never" and kept[-2] is None, "the check names it"
+    assert kept[:-2] == [day.isoformat() for day in days[:-2]]
     few = limited([*DAYS, "2024-06-15 08:30", "2024-06-15 09:30"])
     assert not any(day.hour for day in few), "the time of day of two rows"
     timed = limited([f"{day} 08:30" for day in DAYS])

@@ -12,7 +12,7 @@ from polymodal.config import InputConfig
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
-from polymodal.data.values.column_values import EMPTY_NUMBERS
+from polymodal.data.values.column_values import EMPTY_NUMBERS, as_label
 from polymodal.data.values.dates import DAY, check_date_format, parse_dates, read_date, show_date
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.data.values.numbers import bounded, mean_and_deviation
@@ -102,7 +102,8 @@ class DateReader(Reader):
     ) -> pa.ChunkedArray:
         """See :class:`Reader`: moments between the means of the ``rows`` earliest and of the ``rows`` latest.
 
-        They are whole days where fewer than ``rows`` rows have a time of day.
+        They are whole days where fewer than ``rows`` rows have a time of day. Cells that hold no date stay as
+        they are, for the check to name them.
         """
         seconds = parse_dates(values, config.format)[0]
         timed = np.count_nonzero(seconds[~np.isnan(seconds)] % DAY) >= rows
@@ -111,7 +112,18 @@ class DateReader(Reader):
         moments = np.full(len(limited), np.datetime64("NaT", "s"))
         known = ~np.isnan(limited)
         moments[known] = limited[known].astype(np.int64).astype("datetime64[s]")
-        return pa.chunked_array([pa.array(moments, pa.timestamp("s"))])
+        cells = values.to_pylist()
+        unread = [
+            bool(np.isnan(moment)) and not cls.is_empty(missing.cleared(cell))
+            for moment, cell in zip(seconds, cells, strict=True)
+        ]
+        if not any(unread):
+            return pa.chunked_array([pa.array(moments, pa.timestamp("s"))])
+        written = [None if np.isnat(moment) else str(moment) for moment in moments]
+        kept = [
+            as_label(cell) if bad else date for cell, bad, date in zip(cells, unread, written, strict=True)
+        ]
+        return pa.chunked_array([pa.array(kept, pa.large_string())])
 
     @classmethod
     def check_settings(cls, settings: dict[str, Any]) -> None:
