@@ -104,7 +104,8 @@ REGISTRATIONS = {
     "__init__.py", "attribution/attributed_parts.py", "attribution/baselines.py", "data/readers/__init__.py",
     "data/readers/categories.py", "data/readers/date.py", "data/schema/recognition.py",
     "data/schema/schema.py", "models/encoders/__init__.py", "models/encoders/categories.py",
-    "models/encoders/date.py", "models/objectives/patches.py", "report/html_cells.py",
+    "models/encoders/date.py", "models/objectives/patches.py", "plain/features/values.py",
+    "report/html_cells.py",
     "report/model_card.py", "robustness/corruptions/value_corruptions.py", "search/previews.py",
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ def begun(tmp_path_factory):
     """A table, and a fit that was stopped behind its last checkpoint."""
     folder = tmp_path_factory.mktemp("begun")
     write_houses(folder)
-    with mock.patch("polymodal.pipelines.prediction_fit.calibrate", side_effect=KeyboardInterrupt):
+    with mock.patch("polymodal.training.prediction_training.calibrate", side_effect=KeyboardInterrupt):
         assert polymodal(*FIT, folder=folder).status == 130
     return folder
 
@@ -93,7 +93,7 @@ def test_folds_are_not_resumed_on_other_rows(tmp_path):
             raise KeyboardInterrupt
         return calibrate(*given, **named)
 
-    with mock.patch("polymodal.pipelines.prediction_fit.calibrate", stop_at_second):
+    with mock.patch("polymodal.training.prediction_training.calibrate", stop_at_second):
         assert polymodal(*fit, folder=tmp_path).status == 130
     change(tmp_path, "order")
     assert "the rows are in another order" in error(tmp_path, *fit, "--resume")

@@ -55,7 +55,7 @@ def test_an_encoder_runs_once_a_cell_and_the_model_learns_the_same(houses, froze
     with counting(TextEncoder), counting(ImageEncoder):
         run = fit(houses, tmp_path / "once", frozen, train__epochs=4)
     assert max(calls.values()) <= 40  # rows, each in one split; every epoch would make it 4 x 32
-    with mock.patch("polymodal.pipelines.prediction_fit.encode_frozen"):
+    with mock.patch("polymodal.training.prediction_training.encode_frozen"):
         every = fit(houses, tmp_path / "every", frozen, train__epochs=4)
     for name, weight in run.model.state_dict().items():
         torch.testing.assert_close(weight, every.model.state_dict()[name], atol=1e-5, rtol=1e-4)

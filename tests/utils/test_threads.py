@@ -107,7 +107,7 @@ def test_a_resumed_training_keeps_its_number(free, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            "polymodal.pipelines.prediction_fit.calibrate", interrupt
+            "polymodal.training.prediction_training.calibrate", interrupt
         )  # the training has ended, the fit has not
         assert fit(tmp_path, "run").status == 130
     monkeypatch.setattr(thread_timing, "choose_threads", interrupt)

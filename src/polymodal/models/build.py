@@ -9,7 +9,7 @@ import numpy as np
 
 from polymodal.config import Declaration, FusionConfig, InputConfig, ObjectiveConfig, TargetConfig
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import READERS, CategoriesReader, CategoryReader, Reader
+from polymodal.data.readers import READERS, Reader
 from polymodal.data.targets import TargetReader
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, Encoder, build_encoder
@@ -138,8 +138,8 @@ def built_again(config: InputConfig, reader: Reader, known: Mapping[str, Any]) -
     """An encoder that is no backbone of ours, by the settings that it had in a run."""
     settings = dict(known)
     kind = ENCODERS[settings["kind"]]
-    if isinstance(reader, CategoryReader | CategoriesReader) and "categories" in settings:
-        settings["categories"] = len(reader.categories)
+    if reader.vocabulary is not None and "categories" in settings:
+        settings["categories"] = len(reader.vocabulary.names)
     wanted = accepted(kind)
     encoder = build_encoder(settings | {k: v for k, v in tuning(config).items() if k in wanted})
     if config.freeze:

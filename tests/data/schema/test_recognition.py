@@ -237,7 +237,7 @@ def test_amounts_are_learnt_and_answered_as_numbers(tmp_path):
     frame.to_csv(tmp_path / "flats.csv", index=False)
     written = polymodal("init", "flats.csv", "--target", "price", folder=tmp_path).out
     assert "area: {modality: number, format: '1234,5 m²'}" in written
-    assert "price: {task: regression, format: '$1,234'}" in written
+    assert "price: {task: regression, transform: auto, format: '$1,234'}" in written
     small = settings(train__epochs=1)
     fitted = polymodal("fit", "flats.csv", "--target", "price", "-o", "run", *small, folder=tmp_path)
     assert fitted.status == 0, fitted.err

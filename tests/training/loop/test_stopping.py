@@ -61,7 +61,7 @@ def test_a_signal_ends_a_fit_with_a_checkpoint_in_the_middle_of_an_epoch(fit, he
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(fit, file, tmp_path):
     words, folder = fit
     output = str(tmp_path / "run")
-    with mock.patch("polymodal.pipelines.prediction_fit.calibrate", side_effect=KeyboardInterrupt):
+    with mock.patch("polymodal.training.prediction_training.calibrate", side_effect=KeyboardInterrupt):
         assert polymodal(*words, output, folder=folder).status == 130
     last = max((tmp_path / "run/checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
     torch.save([1, 2], last / file) if file != "trainer_state.json" else (last / file).write_text("{}")

@@ -132,6 +132,13 @@ class Reader:
         """
         return cls()
 
+    def grown(self, values: pa.ChunkedArray) -> Reader:
+        """The reader that knows the names in training cells too; those it knows keep their index.
+
+        By default itself: of a modality without names.
+        """
+        return self
+
     @classmethod
     def readable_together(cls, table: Table, names: Sequence[str], config: InputConfig) -> list[list[str]]:
         """Columns of equal settings, grouped by what one reader can read."""

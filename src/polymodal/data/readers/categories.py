@@ -79,7 +79,7 @@ class CategoriesReader(Reader):
         return super().declared(config, missing).with_settings(separator=config.separator, missing=missing)
 
     def grown(self, values: pa.ChunkedArray) -> CategoriesReader:
-        """The reader that knows the labels of training cells too; those it knows keep their index."""
+        """See :class:`Reader`."""
         rows = readable_labels(values, self.separator, self.missing, written=True)
         new = sorted(name for name in label_vocabulary(rows).names if name not in self.vocabulary)
         return CategoriesReader(

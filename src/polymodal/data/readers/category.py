@@ -9,11 +9,12 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.readers.base import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.content import Content
-from polymodal.data.values.column_values import as_label, vocabulary_of
+from polymodal.data.values.column_values import as_label, as_labels, vocabulary_of
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from torch import Tensor
 
 
@@ -50,9 +51,9 @@ class CategoryReader(Reader):
         """The reader of a column whose training cells are ``labels``, empty text where empty."""
         return cls(categories=sorted({label for label in labels if label}))
 
-    def grown(self, labels: Iterable[str]) -> CategoryReader:
-        """The reader that knows the categories among ``labels`` too; those it knows keep their index."""
-        new = sorted({label for label in labels if label and label not in self.vocabulary})
+    def grown(self, values: pa.ChunkedArray) -> CategoryReader:
+        """See :class:`Reader`."""
+        new = sorted({label for label in as_labels(values) if label and label not in self.vocabulary})
         return CategoryReader(categories=[*self.categories, *new])
 
     def read(self, cell: Any, root: Root) -> int:

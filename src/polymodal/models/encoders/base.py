@@ -35,6 +35,7 @@ class Encoder(nn.Module):
         augments: Whether training may change what it reads, if it was built to.
         even: Whether every item gives as many tokens.
         each: How many these are, once it is known.
+        categories: Number of names of which it has a row each; 0 where it has none.
         takes_backbone: Whether it is built around a model of Transformers.
         reads_checkpoints: Whether such a model may be a pretrained one.
     """
@@ -48,6 +49,7 @@ class Encoder(nn.Module):
     augments: bool = True
     even: ClassVar[bool] = False
     each: int | None = None
+    categories: int = 0
     takes_backbone: ClassVar[bool] = False
     reads_checkpoints: ClassVar[bool] = False
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import CategoriesReader, CategoryReader
 from polymodal.models.build import build_model, reader_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.job import Job
@@ -44,9 +43,8 @@ def build_started(job: PredictionJob, declaration: Declaration) -> LearningModel
 def _new_categories(start: Start, processor: PolymodalProcessor) -> Iterator[str]:
     for name, reader in processor.readers.items():
         known = start.processor.readers.get(name)
-        kinds = CategoryReader, CategoriesReader
-        if isinstance(reader, kinds) and isinstance(known, kinds):
-            new = reader.categories[len(known.categories) :]
+        if known is not None and known.vocabulary is not None and reader.vocabulary is not None:
+            new = list(reader.vocabulary.names)[len(known.vocabulary.names) :]
             listed = ", ".join(new[:SHOWN]) + ", …" * (len(new) > SHOWN)
             if new:
                 yield f"{len(new)} categor{'ies' if len(new) > 1 else 'y'} of {name} ({listed})"

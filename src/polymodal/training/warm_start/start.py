@@ -16,9 +16,8 @@ from polymodal.config import Declaration, InputConfig
 from polymodal.config.parsing import load_yaml, located
 from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.data.readers import CategoriesReader, CategoryReader, Reader
+from polymodal.data.readers import Reader
 from polymodal.data.tables.table import Table
-from polymodal.data.values.column_values import as_labels
 from polymodal.errors import ConfigError, RunError
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.language.language_configuration import PolymodalLanguageConfig
@@ -86,9 +85,7 @@ class Start:
             if first not in copies:
                 copies[first] = reader.declared(inputs[name], train.missing)
             made = known[name] = copies[first]
-            if isinstance(made, CategoryReader) and name in train.columns:
-                known[name] = made.grown(as_labels(train.values(name)))
-            elif isinstance(made, CategoriesReader) and name in train.columns:
+            if made.vocabulary is not None and name in train.columns:
                 known[name] = made.grown(train.values(name))
         return known
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from polymodal.errors import RunError
-from polymodal.models.encoders import CategoriesEncoder, CategoryEncoder
 from polymodal.models.encoders.adapters import fold_adapters
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
@@ -166,8 +165,7 @@ def _encoder(
     if wanted and not lora:
         done.new.append(f"adapters of {names}")
     weights, rows = source.state_dict(), 0
-    kinds = CategoryEncoder, CategoriesEncoder
-    if isinstance(encoder, kinds) and isinstance(source, kinds):
+    if encoder.categories and source.categories:
         rows = encoder.categories - source.categories
     for name, tensor in encoder.state_dict().items():
         if (".lora_" in name and not lora) or name == "marks":  # those depend on the tokenizer only
