@@ -106,12 +106,10 @@ def fit(
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)
-    if several in (["--search"], ["--fusions"]) and (prompt or answer):
-        raise typer.BadParameter("it does not go with --prompt", param_hint=several[0])
-    options |= {"prompt": prompt, "answer": answer} if prompt or answer else {}
-    if preset is not None and several in (["--search"], ["--fusions"]):
-        raise typer.BadParameter("it compares neural models alone", param_hint=several[0])
-    options |= {} if preset is None else {"preset": preset}
+    words = {"prompt": prompt, "answer": answer} if prompt or answer else {}
+    tried = {} if preset is None else {"preset": preset}
+    _check_comparison(several, words=bool(words), preset=bool(tried))
+    options |= words | tried
     try:
         if several in ([], ["--search"]):
             _fit_one(source, search, options)
@@ -128,6 +126,15 @@ def _ways(**given: object) -> list[str]:
     if len(names) > 1 and names != ["--folds", "--seeds"]:
         raise typer.BadParameter(f"it does not go with {names[0]}", param_hint=names[-1])
     return names
+
+
+def _check_comparison(several: list[str], *, words: bool, preset: bool) -> None:
+    """Refuse what a search and a comparison of fusions, which are of one neural model, do not go with."""
+    if several in (["--search"], ["--fusions"]):
+        if words:
+            raise typer.BadParameter("it does not go with --prompt", param_hint=several[0])
+        if preset:
+            raise typer.BadParameter("it compares neural models alone", param_hint=several[0])
 
 
 def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:
