@@ -67,7 +67,11 @@ class Inside:
     def note(self, target: str) -> str:
         """What a map of it is about; empty where the model answers alone."""
         share = self.shares.get(target, 1.0)
-        return "" if share == 1 else f"inside: the neural model alone, which has {share:.0%} of the blend"
+        return (
+            ""
+            if share == 1
+            else f"inside: the neural model alone, which has {100 * share:.0f} % of the blend"
+        )
 
 
 def explain_rows(

@@ -204,7 +204,7 @@ def show_leaderboard(board: api.Portfolio, target: str) -> None:
         table.add_column(head, justify="right")
     for name, model in board.models.items():
         figures = [_standing(entry.get(target)) for entry in (model.validation, model.test)]
-        share = f"{model.weights[target]:.0%}" if model.weights[target] else "–"
+        share = f"{100 * model.weights[target]:.0f} %" if model.weights[target] else "–"
         table.add_row(name, *figures, share, f"{model.seconds:.1f}")
     out.print(table)
     for line in api.leaders(board, target):

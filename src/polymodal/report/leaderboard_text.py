@@ -16,7 +16,7 @@ def leaders(board: Portfolio, target: str) -> list[str]:
     if len(ordered) == 1:
         first = f"‘{ordered[0]}’ alone predicts: {board.reasons[target]}."
     else:
-        parts = [f"‘{name}’ ({shares[name]:.0%})" for name in ordered]
+        parts = [f"‘{name}’ ({100 * shares[name]:.0f} %)" for name in ordered]
         first = f"A blend predicts: {', '.join(parts[:-1])} and {parts[-1]}. Why: {board.reasons[target]}."
     return [first, *_best(board, target)]
 
