@@ -59,6 +59,7 @@ def test_metrics_hold_the_blend_and_every_model(blended: Path) -> None:
         for model in board["models"].values():
             assert set(model["test"][target]) == {"score", "metrics"}
     assert board["left_out"] == {}
+    assert len(set(results["notes"])) == len(results["notes"])
 
 
 def test_the_leaderboard_is_printed_and_reported(blended: Path) -> None:

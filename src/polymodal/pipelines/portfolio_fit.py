@@ -98,7 +98,8 @@ class PortfolioFit(PredictionFit):
         self.calibration = self._calibrated(model, tried, choices, truth["validation"])
         self.portfolio = leaderboard(job, tried, choices, heads, truth, left_out)
         self.trained = _log(kept, tried)
-        notes = [line for candidate in tried.values() for line in candidate.notes]
+        known = self.calibration.notes  # what holds for the neural model too is noted once
+        notes = [line for candidate in tried.values() for line in candidate.notes if line not in known]
         notes += [f"the candidate '{name}' is left out: {reason}" for name, reason in left_out.items()]
         self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
         run = PredictionRun(self.folder, as_model(model), processor, job.declaration)
