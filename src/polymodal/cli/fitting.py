@@ -98,11 +98,9 @@ def fit(
 
     forbid_downloads(offline)
     several = _ways(folds=folds, seeds=seeds, fusions=fusions, search=search)
+    chosen = with_settings(settings, on_error, device, precision, start, labels, weight, threads=threads)
     options: dict[str, Any] = {
-        "target": target, "inputs": split(inputs), "output": output,
-        "settings": with_settings(
-            settings, on_error, device, precision, start, labels, weight, threads=threads
-        ),
+        "target": target, "inputs": split(inputs), "output": output, "settings": chosen,
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)
