@@ -11,7 +11,6 @@ import yaml
 
 import polymodal as pm
 from polymodal import api
-from polymodal.comparison.ranking import classes_of, merged_order, score_for, statistics
 from polymodal.errors import DataError, RunError
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
@@ -372,34 +371,6 @@ def test_fusions_end_with_the_comparison(tmp_path):
         output=tmp_path / "runs", settings=[*tiny(), "data.test=0", "report.write=true"], overwrite=True,
     )  # fmt: skip
     assert not (tmp_path / "runs/compare.html").exists()  # what was compared is no more
-
-
-@pytest.mark.parametrize(
-    ("orders", "merged"),
-    [
-        ([["1", "2", "4", "10"], ["1", "3", "4"]], ["1", "2", "3", "4", "10"]),
-        ([["5", "4", "2"], ["5", "3", "2"]], ["5", "4", "3", "2"]),
-        ([["low", "high"], ["low", "mid", "high"]], ["low", "mid", "high"]),
-        ([["low", "mid", "high"], ["mid", "high", "extreme"]], ["low", "mid", "high", "extreme"]),
-        ([["low", "high"], ["high", "low"]], None),
-        ([["low", "mid", "high"], ["low", "middle", "high"]], None),
-    ],
-)
-def test_orders_of_classes_are_merged(orders, merged):
-    assert merged_order(orders) == merged == merged_order(orders[::-1])
-
-
-def test_ordinal_runs_are_ranked_alike_whichever_is_named_first():
-    truth, other = ["1", "2", "4", "5", "2", "4"] * 10, ["1", "3", "4", "5", "2", "4"] * 10
-    orders, scores = [["1", "2", "4", "5"], ["1", "2", "3", "4", "5"]], []
-    for each in (orders, orders[::-1]):
-        classes = classes_of("ordinal", [truth, other], each)
-        assert classes == ["1", "2", "3", "4", "5"]
-        score = score_for("ordinal", None, classes)
-        scores.append(float(score.value(statistics(score, "ordinal", classes, truth, other).sum(axis=0))))
-    assert scores[0] == scores[1]
-    assert classes_of("ordinal", [truth, other], [["1", "2", "4", "5"]]) == ["1", "2", "3", "4", "5"]
-    assert classes_of("ordinal", [["mid", "odd"]], [["low", "mid"]]) == ["low", "mid", "odd"]
 
 
 def test_ordinal_targets_of_other_orders_are_left_out_and_named(place):

@@ -11,11 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from polymodal.data.readers import Reader
-from polymodal.models.blend import FusedMember, PlainMember
+from polymodal.models.blend import Member
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.registry import Registry
 
-AnyMember = FusedMember | PlainMember
 HELD_OUT = ("validation", "test")
 """The splits that no candidate is fitted to before the blend is chosen."""
 
@@ -87,7 +86,7 @@ class Candidate(ABC):
         """
 
     @abstractmethod
-    def member(self) -> AnyMember:
+    def member(self) -> Member:
         """The models as members of a blend, after :meth:`finish`."""
 
     @abstractmethod
@@ -96,7 +95,7 @@ class Candidate(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[AnyMember, Mapping[str, Reader]]:
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
         """The member and the readers that :meth:`finish` wrote; nothing of the folder is executed.
 
         Raises:

@@ -11,12 +11,12 @@ import torch
 
 from polymodal.artifact.integrity import without_hub
 from polymodal.artifact.run_folder import load_model, require_files, write_run
-from polymodal.candidates.base import CANDIDATES, HELD_OUT, AnyMember, Candidate, Tried
+from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.errors import RunError
 from polymodal.models import PolymodalForPrediction
-from polymodal.models.blend import FusedMember
+from polymodal.models.blend import FusedMember, Member
 from polymodal.models.inference import answers, run_batches
 from polymodal.training.output_folder import FINISH
 from polymodal.training.prediction_training import TrainedModel, train_prediction
@@ -60,7 +60,7 @@ class FusedCandidate(Candidate):
         with writing(self.folder, FINISH):
             write_run(self.folder, self.trained.model, self.job.processor, alone)
 
-    def member(self) -> AnyMember:
+    def member(self) -> Member:
         """See :class:`Candidate`."""
         assert self.trained is not None
         return FusedMember(self.name, self.trained.model)
@@ -70,7 +70,7 @@ class FusedCandidate(Candidate):
         return self.job.processor.readers
 
     @classmethod
-    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[AnyMember, Mapping[str, Reader]]:
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
         """See :class:`Candidate`."""
         require_files(folder)
         model = load_model(folder, PolymodalForPrediction)

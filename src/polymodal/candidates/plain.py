@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.candidates.base import CANDIDATES, HELD_OUT, AnyMember, Candidate, Tried
+from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.config import TargetConfig
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
@@ -18,7 +18,7 @@ from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.errors import ConfigError, RunError
-from polymodal.models.blend import PlainMember
+from polymodal.models.blend import Member, PlainMember
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import Goal
 from polymodal.plain.learners.base import Kind
@@ -225,7 +225,7 @@ class PlainCandidate(Candidate):
             }
             write_text(self.folder / READERS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
-    def member(self) -> AnyMember:
+    def member(self) -> Member:
         """See :class:`Candidate`."""
         assert self.model is not None
         return PlainMember(self.name, self.model)
@@ -235,7 +235,7 @@ class PlainCandidate(Candidate):
         return {name: KeptReader(reader) for name, reader in self.kept.items()}
 
     @classmethod
-    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[AnyMember, Mapping[str, Reader]]:
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
         """See :class:`Candidate`."""
         try:
             readers = {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -26,20 +27,27 @@ JointInputs = Mapping[str, Mapping[str, Any]]
 """By input ``row`` ``(items,)``, and by candidate what its reader makes of the items."""
 
 
-class Member(Protocol):
+class Member(nn.Module, ABC):
     """A candidate in a blend: one model, or several that share their reading."""
 
+    @abstractmethod
     def embed(self, index: Tensor, inputs: Mapping[str, Any]) -> Mapping[str, EmbeddedCells]:
-        """Every input of the rows ``index`` ``(batch,)``; one that ``inputs`` lacks is missing."""
+        """Every input of the rows ``index`` ``(batch,)``; one that ``inputs`` lacks is missing.
 
+        There is one at least: analyses pick, replace and exchange rows of them before they are answered, so
+        that :meth:`answers` learns the number of rows from ``present``.
+        """
+
+    @abstractmethod
     def answers(self, embedded: Mapping[str, Any]) -> Answers:
-        """The answers of its models for what :meth:`embed` returned."""
+        """The answers of its models for what :meth:`embed` returned, or for other rows of it."""
 
+    @abstractmethod
     def model_names(self, target: str) -> list[str]:
         """The names of its models of a target."""
 
 
-class FusedMember(nn.Module):
+class FusedMember(Member):
     """The neural model as a member of a blend.
 
     Args:
@@ -101,7 +109,7 @@ class PlainInput:
         return {name: block.rows(self.rows) for name, block in self.blocks.items()}
 
 
-class PlainMember(nn.Module):
+class PlainMember(Member):
     """Plain models as members of a blend; they compute on the CPU.
 
     Args:
@@ -194,7 +202,7 @@ class BlendedModel(nn.Module):
     def __init__(
         self,
         config: BlendConfig,
-        members: Mapping[str, FusedMember | PlainMember],
+        members: Mapping[str, Member],
         weights: Weights,
         heads: Mapping[str, Head],
     ) -> None:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from polymodal.utils.atomic import aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonValue, Settings
 
+T = TypeVar("T")
 Arrays: TypeAlias = "dict[str, np.ndarray]"
 SETTINGS, ARRAYS = "settings.json", "arrays.npz"
 MOST_BYTES = 2**31
@@ -88,24 +89,23 @@ def refusing(folder: Path) -> Iterator[None]:
 
 
 def as_list(value: JsonValue, name: str) -> list[JsonValue]:
-    """``value`` if it is a list.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not isinstance(value, list):
-        raise ValueError(f"'{name}' is no list")
-    return value
+    """``value`` if it is a list; see :func:`_of_type`."""
+    return _of_type(value, list, f"'{name}' is no list")
 
 
 def as_object(value: JsonValue, name: str) -> Settings:
-    """``value`` if it is an object of JSON.
+    """``value`` if it is an object of JSON; see :func:`_of_type`."""
+    return _of_type(value, dict, f"'{name}' is no object")
+
+
+def _of_type(value: JsonValue, kind: type[T], wrong: str) -> T:
+    """``value`` if it is of a type.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: With the text ``wrong``, if it is not.
     """
-    if not isinstance(value, dict):
-        raise ValueError(f"'{name}' is no object")
+    if not isinstance(value, kind):
+        raise ValueError(wrong)
     return value
 
 
