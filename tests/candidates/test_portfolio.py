@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -155,6 +156,18 @@ def test_a_finished_portfolio_is_resumed_and_kept(blended: Path, tmp_path: Path)
     assert (folder / "plain" / "blend.json").read_bytes() == before
     found = errors(folder, "fit", "houses.csv", *TARGETS, "-o", "plain", *settings("photo"), *PLAIN)
     assert "holds a run already" in found[0]
+
+
+def test_an_interrupted_portfolio_ends_in_the_same_blend(blended: Path) -> None:
+    fit = ["fit", "houses.csv", *TARGETS, "-o", "broken_off", *settings("photo"), *BOTH]
+    with mock.patch("polymodal.candidates.fused.FusedCandidate.finish", side_effect=KeyboardInterrupt):
+        assert polymodal(*fit, folder=blended).status == 130
+    assert not (blended / "broken_off" / "blend.json").exists()
+    found = errors(blended, *fit)
+    assert "holds a run already" in found[0]
+    assert polymodal(*fit, "--resume", folder=blended).status == 0
+    for file in ("blend.json", "candidates/fused/model.safetensors"):
+        assert (blended / "broken_off" / file).read_bytes() == (blended / "both" / file).read_bytes(), file
 
 
 def test_a_fit_goes_on_from_the_neural_model_of_a_blend(blended: Path) -> None:
