@@ -63,12 +63,13 @@ CODE = '''
                 }
                 for split, count in rows.items()
             }
-            return Tried(answers, {"usual": 0.0})
+            return Tried({name: ["usual"] for name in self.usual}, answers, {"usual": 0.0})
 
         def finish(self, used, *, quiet):
             self.folder.mkdir(parents=True, exist_ok=True)
             usual = {name: np.asarray(value).tolist() for name, value in self.usual.items()}
             (self.folder / "usual.json").write_text(json.dumps(usual))
+            return []
 
         def member(self):
             return UsualMember(self.usual)

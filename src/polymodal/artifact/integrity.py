@@ -81,8 +81,9 @@ def check_links(folder: Path) -> None:
     """
     whole = folder.resolve()
     allowed = [whole]
-    if whole.parent.name == "snapshots":
-        allowed.append(whole.parent.parent / "blobs")
+    for run in (whole, whole.parent.parent):  # a candidate lies two folders below the run that it is part of
+        if run.parent.name == "snapshots":
+            allowed.append(run.parent.parent / "blobs")
     for path in _loaded(folder):
         if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in allowed):
             raise RunError(f"{path}: is a link out of the run folder, to {os.readlink(path)}. Copy the file")

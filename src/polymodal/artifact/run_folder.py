@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+import yaml
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
@@ -15,7 +17,7 @@ from polymodal.config import Declaration
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
 from polymodal.models.base import PolymodalPreTrainedModel
-from polymodal.utils.atomic import folder_aside, write_text
+from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import quiet_libraries
 from polymodal.utils.records import JsonObject
@@ -48,7 +50,8 @@ def require_files(path: Path) -> None:
     check_run_files(path)
 
 
-NEURAL = Path("candidates") / "fused"
+CANDIDATES = "candidates"
+NEURAL = Path(CANDIDATES) / "fused"
 """Where the run of the neural model lies in the folder of a blend."""
 
 
@@ -66,6 +69,30 @@ def neural_folder(path: Path) -> Path:
         fix = f"Fit with '{NEURAL.name}' among train.candidates"
         raise RunError(f"{path}: was fitted without the neural model, which this needs. {fix}")
     return path / NEURAL
+
+
+def own_candidates(folder: Path) -> list[Path]:
+    """The folders of candidates that the ``run.yaml`` in a folder declares, whether they are there or not.
+
+    A folder ``candidates`` may also be the user's own, such as one of pictures.
+    """
+    try:
+        declared = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
+        names = declared["train"]["candidates"]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        return []  # of one model, or no run
+    each = names if isinstance(names, list) else []
+    return [
+        folder / CANDIDATES / name for name in each if isinstance(name, str) and Path(name).parts == (name,)
+    ]
+
+
+def discard_candidates(folder: Path) -> None:
+    """Remove the candidates of the run in a folder, and nothing else."""
+    for path in own_candidates(folder):
+        discard(path)
+    with suppress(OSError):  # other files are in it, or it is not there
+        (folder / CANDIDATES).rmdir()
 
 
 def kind_of(path: Path) -> Kind:
@@ -155,8 +182,13 @@ def use_threads(threads: int | None, run: Path) -> None:
 
 
 def write_run(folder: Path, model: Any, processor: Any, declaration: Declaration) -> None:
-    """Write :data:`FILES`, the weights last so that a folder with weights is complete, then checksums."""
-    (folder / CHECKSUMS).unlink(missing_ok=True)
+    """Write :data:`FILES`, the weights last so that a folder with weights is complete, then checksums.
+
+    A blend that was there is removed.
+    """
+    for name in (CHECKSUMS, BLEND):
+        (folder / name).unlink(missing_ok=True)
+    discard_candidates(folder)
     with folder_aside(folder, last="model.safetensors") as part:
         model.save_pretrained(part)
         processor.save_pretrained(part)

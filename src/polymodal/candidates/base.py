@@ -24,6 +24,7 @@ class Tried:
     """What a candidate came to, fitted to the training rows alone.
 
     Attributes:
+        models: By target that it predicts, the names of its models.
         answers: By split (``validation``, ``test``), target and model ``(rows, classes)`` probabilities or
             ``(rows,)`` numbers.
         seconds: By model, of its fit.
@@ -32,6 +33,7 @@ class Tried:
         notes: What was left out and why, a line each.
     """
 
+    models: dict[str, list[str]]
     answers: dict[str, dict[str, dict[str, np.ndarray]]]
     seconds: dict[str, float]
     notes: list[str] = field(default_factory=list)
@@ -74,12 +76,15 @@ class Candidate(ABC):
         """
 
     @abstractmethod
-    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
+    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> list[str]:
         """Keep the models that the blend uses, and write them into the folder.
 
         Args:
             used: By target, the names of the models with a weight above 0; maybe none.
             quiet: Show no progress.
+
+        Returns:
+            What the user should know of it, a line each.
 
         Raises:
             RunError: If the folder cannot be written.

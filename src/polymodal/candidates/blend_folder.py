@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.artifact.integrity import CHECKSUMS, write_sums
-from polymodal.artifact.run_folder import BLEND, BLEND_FILES
+from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates
+from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER
 from polymodal.candidates.base import CANDIDATES
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
@@ -17,10 +18,10 @@ from polymodal.data.readers import Reader
 from polymodal.data.readers.joint_reader import JointReader
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models.blend import BlendConfig, BlendedModel, head_of_state, head_state
+from polymodal.models.heads import Head
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 
-FOLDER = "candidates"
 FORMAT = 1
 
 
@@ -41,13 +42,17 @@ def write_blend(
         declaration: Of the run.
         source: The folder whose ``candidates`` are copied, where it is another.
     """
-    for name in (BLEND, CHECKSUMS):
+    for name in (BLEND, CHECKSUMS, "model.safetensors", "config.json"):  # of a run of one model, too
         (folder / name).unlink(missing_ok=True)
     if source.resolve() != folder.resolve():
-        shutil.copytree(source / FOLDER, folder / FOLDER, dirs_exist_ok=True)
+        discard_candidates(folder)
+        unfinished = shutil.ignore_patterns("checkpoints")
+        shutil.copytree(
+            source / CANDIDATES_FOLDER, folder / CANDIDATES_FOLDER, dirs_exist_ok=True, ignore=unfinished
+        )
     targets = PolymodalProcessor(
         {}, processor.targets, processor.missing
-    )  # candidates have their own readers
+    )  # candidates have readers of their own
     targets.save_pretrained(folder)
     write_text(folder / "run.yaml", declaration.to_yaml())
     state = {
@@ -62,12 +67,15 @@ def write_blend(
 
 
 def _candidate_files(folder: Path) -> list[str]:
-    paths = sorted((folder / FOLDER).rglob("*"))
+    paths = sorted((folder / CANDIDATES_FOLDER).rglob("*"))
     return [
         path.relative_to(folder).as_posix()
         for path in paths
         if path.is_file() and "checkpoints" not in path.relative_to(folder).parts
     ]
+
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, PolymodalError)
 
 
 def read_blend(folder: Path) -> tuple[BlendedModel, PolymodalProcessor]:
@@ -77,36 +85,55 @@ def read_blend(folder: Path) -> tuple[BlendedModel, PolymodalProcessor]:
         RunError: If a file is missing, damaged, or of another run.
         ConfigError: If a part comes from a package that is not installed.
     """
+    saved = PolymodalProcessor.from_pretrained(folder)
     try:
         state = read_json(folder / BLEND)
         if state["format"] != FORMAT:
             raise ValueError(f"format {state['format']!r}, expected {FORMAT}")
         inputs, weights = [str(name) for name in state["inputs"]], _weights(state["weights"])
-        heads = {name: head_of_state(entry) for name, entry in state["heads"].items()}
+        heads = _heads(state["heads"], saved)
         names = [str(name) for name in state["candidates"]]
-        if list(weights) != list(heads):
-            raise ValueError("weights and heads are of different targets")
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        PolymodalError,
-    ) as error:
+        if not list(weights) == list(heads) == list(saved.targets):
+            raise ValueError("weights, heads and processor_config.json are of different targets")
+    except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder}: no readable {BLEND} ({reason}). Fit again") from None
-    loaded = {name: CANDIDATES[name].load(folder / FOLDER / name, inputs) for name in names}
+    loaded = {name: CANDIDATES[name].load(folder / CANDIDATES_FOLDER / name, inputs) for name in names}
     members = {name: member for name, (member, _) in loaded.items()}
     model = BlendedModel(BlendConfig(inputs, list(heads)), members, weights, heads)
-    known = {name for target in heads for name in model.model_names(target)}
-    absent = {name for each in weights.values() for name in each} - known
-    if absent:
-        raise RunError(f"{folder}: {BLEND} blends '{sorted(absent)[0]}', which no candidate holds. Fit again")
+    _check_members(folder, model)
     readers = joint_readers({name: own for name, (_, own) in loaded.items()}, inputs)
-    targets = PolymodalProcessor.from_pretrained(folder)
-    return model, PolymodalProcessor(readers, targets.targets, targets.missing)
+    return model, PolymodalProcessor(readers, saved.targets, saved.missing)
+
+
+def _heads(states: Mapping[str, Mapping[str, Any]], saved: PolymodalProcessor) -> dict[str, Head]:
+    """The heads, once their classes are known to be those of the targets.
+
+    Raises:
+        ValueError: If they are others.
+    """
+    for name, state in states.items():
+        classes = saved.targets[name].classes
+        if (classes or "classes" in state) and state.get("classes") != classes:
+            raise ValueError(f"'{name}' has other classes than in processor_config.json")
+    return {name: head_of_state(state) for name, state in states.items()}
+
+
+def _check_members(folder: Path, model: BlendedModel) -> None:
+    """Check that every weight has its model, and that this one answers what the head expects.
+
+    Raises:
+        RunError: If not.
+    """
+    for target, weights in model.weights.items():
+        absent = sorted(weights.keys() - set(model.model_names(target)))
+        if absent:
+            raise RunError(
+                f"{folder}: {BLEND} blends '{absent[0]}' for '{target}', which is not there. Fit again"
+            )
+    for name, member in model.named_members():
+        if wrong := member.disagrees(dict(model.named_heads())):
+            raise RunError(f"{folder}: the candidate '{name}' {wrong}. Fit again")
 
 
 def joint_readers(

@@ -104,7 +104,7 @@ def _choose(
             units[key] = dict(inner.weights)
             reasons.append(f"out of fold, {inner.reason}")
         else:
-            units |= {name: {name: 1.0} for name in held[key]}
+            units |= {name: {name: 1.0} for name in entry.models.get(target, ())}
     rows = _answered(
         job, "validation", target, {k: v for own in held.values() for k, v in own.items()}, head, truth
     )

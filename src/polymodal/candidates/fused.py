@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from polymodal.artifact.integrity import without_hub
+from polymodal.artifact.integrity import check_agreement, without_hub
 from polymodal.artifact.run_folder import load_model, require_files, write_run
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.data.processor import PolymodalProcessor
@@ -39,7 +39,8 @@ class FusedCandidate(Candidate):
         trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
         self.trained = trained
         result = {split: self._answers(trained.model, split) for split in HELD_OUT}
-        return Tried(result, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
+        models = {name: [self.name] for name in trained.model.config.head_names}
+        return Tried(models, result, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
 
     def _answers(self, model: PolymodalForPrediction, split: str) -> dict[str, dict[str, np.ndarray]]:
         """Its answers to the rows of a split, by target."""
@@ -52,13 +53,14 @@ class FusedCandidate(Candidate):
             name: {self.name: torch.cat(result).double().numpy()} for name, result in parts.items() if result
         }
 
-    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
+    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> list[str]:
         """See :class:`Candidate`; the run is kept though the blend may not use it."""
         assert self.trained is not None
         alone = self.job.declaration.model_copy(deep=True)
         alone.train.candidates = [self.name]
         with writing(self.folder, FINISH):
             write_run(self.folder, self.trained.model, self.job.processor, alone)
+        return []
 
     def member(self) -> Member:
         """See :class:`Candidate`."""
@@ -78,4 +80,5 @@ class FusedCandidate(Candidate):
             processor = PolymodalProcessor.from_pretrained(folder)
         if list(processor.readers) != list(inputs) or model.config.input_names != list(inputs):
             raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
+        check_agreement(model.config, processor, folder)
         return FusedMember(cls.name, model), processor.readers

@@ -24,6 +24,7 @@ from polymodal.plain.learners import Goal
 from polymodal.plain.learners.base import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import PlainModel
+from polymodal.plain.storage import as_count
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.json_files import read_json
@@ -97,6 +98,9 @@ class PlainCandidate(Candidate):
         self.notes = self._skipped()
         self.read = {split: self._read(split, quiet) for split in ("train", *HELD_OUT)}
         self.tried = model = self._fitted(self.read["train"])
+        if not any(model.members.values()):
+            reasons = [f"{name}: {reason}" for own in model.left_out.values() for name, reason in own.items()]
+            raise ConfigError(f"no plain model can be fitted ({'; '.join(dict.fromkeys(reasons))})")
         self.notes += [
             f"{self.name}.{learner} of {target} is left out: {reason}"
             for target, reasons in model.left_out.items()
@@ -104,7 +108,15 @@ class PlainCandidate(Candidate):
         ]
         answers = {split: self._answers(model, self.read[split]) for split in HELD_OUT}
         few = len(self.read["validation"]) < FEW
-        return Tried(answers, _seconds(self.name, model), self.notes, self._out_of_fold(model) if few else {})
+        out_of_fold = self._out_of_fold(model) if few else {}
+        return Tried(self._names(model), answers, _seconds(self.name, model), self.notes, out_of_fold)
+
+    def _names(self, model: PlainModel) -> dict[str, list[str]]:
+        """By target the names of its models."""
+        each = {
+            target: [f"{self.name}.{learner}" for learner in own] for target, own in model.members.items()
+        }
+        return {target: names for target, names in each.items() if names}
 
     def _out_of_fold(self, model: PlainModel) -> dict[str, dict[str, np.ndarray]]:
         """The answers to the training rows by models of the other folds; NaN where the answer is unknown."""
@@ -176,25 +188,25 @@ class PlainCandidate(Candidate):
         return [name for name, config in self.job.declaration.targets.items() if config.task in KINDS]
 
     def _fitted(
-        self, rows: _Rows, learners: Sequence[str] | None = None, like: PlainModel | None = None
+        self,
+        rows: _Rows,
+        learners: Mapping[str, Sequence[str]] | None = None,
+        like: PlainModel | None = None,
     ) -> PlainModel:
         """Featurizers and learners, fitted to the rows whose answer is known.
 
-        Raises:
-            ConfigError: If no learner of a target can be fitted.
+        Args:
+            rows: To fit to.
+            learners: By target the only learners; by default all.
+            like: See :meth:`PlainModel.fit`.
         """
         train = self.job.declaration.train
         featurizers = {name: _featurizer(reader) for name, reader in self.kept.items()}
-        model = PlainModel(featurizers, learners=learners, seed=train.seed, threads=train.threads)
+        model = PlainModel(featurizers, seed=train.seed, threads=train.threads)
         goals, known = {}, {}
         for name in self._targets():
             goals[name], known[name] = self._goal(name, rows)
-        model.fit(rows.contents, goals, known, like=like)
-        for name, members in model.members.items():
-            if not members:
-                reasons = "; ".join(f"{key}: {reason}" for key, reason in model.left_out[name].items())
-                raise ConfigError(f"no plain model of '{name}' can be fitted ({reasons})")
-        return model
+        return model.fit(rows.contents, goals, known, learners=learners, like=like)
 
     def _answers(self, model: PlainModel, rows: _Rows) -> dict[str, dict[str, np.ndarray]]:
         if not len(rows):
@@ -204,18 +216,38 @@ class PlainCandidate(Candidate):
             for target, result in model.predict(rows.contents).items()
         }
 
-    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> None:
-        """See :class:`Candidate`; the learners are fitted to training and validation rows."""
+    def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> list[str]:
+        """See :class:`Candidate`; the learners are fitted to training and validation rows.
+
+        They stay as they are where there are no test rows, since the report is then about the validation
+        rows, and where one that the blend needs cannot be fitted again.
+        """
         own = {
-            target: {name.removeprefix(f"{self.name}.") for name in names if name.startswith(f"{self.name}.")}
+            target: [name.removeprefix(f"{self.name}.") for name in names if name in self._all_names()]
             for target, names in used.items()
         }
-        learners = sorted(set().union(*own.values()))
-        self.model = self._fitted(self.read["train"].beside(self.read["validation"]), learners, self.tried)
+        self.model, notes = self.tried, []
+        if len(self.job.splits["test"]) and len(self.read["validation"]) and any(own.values()):
+            rows = self.read["train"].beside(self.read["validation"])
+            again = self._fitted(rows, own, self.tried)
+            lost = [
+                (n, learner) for n, each in own.items() for learner in each if learner not in again.members[n]
+            ]
+            for target, learner in lost:
+                reason = again.left_out[target].get(learner, "it could not be fitted again")
+                notes.append(f"plain models are those of the training rows: {learner} of {target}: {reason}")
+            self.model = self.tried if lost else again
         for target, members in self.model.members.items():
-            self.model.members[target] = {
-                name: entry for name, entry in members.items() if name in own.get(target, ())
-            }
+            wanted = own.get(target, ())
+            self.model.members[target] = {name: each for name, each in members.items() if name in wanted}
+        self._write()
+        return notes
+
+    def _all_names(self) -> set[str]:
+        return {name for names in self._names(self.tried).values() for name in names}
+
+    def _write(self) -> None:
+        assert self.model is not None
         with writing(self.folder, FINISH):
             discard(self.folder)
             self.model.save(self.folder)
@@ -239,12 +271,14 @@ class PlainCandidate(Candidate):
         """See :class:`Candidate`."""
         try:
             readers = {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"{folder}: no readable {READERS_FILE} ({reason}). Fit again") from None
         if not set(readers) <= set(inputs):
             raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
         model = PlainModel.load(folder)
+        if set(readers) != set(model.featurizers):
+            raise RunError(f"{folder}: {READERS_FILE} and settings.json are of different models. Fit again")
         return PlainMember(cls.name, model), {name: KeptReader(reader) for name, reader in readers.items()}
 
 
@@ -285,7 +319,7 @@ def _load_reader(entry: Mapping[str, Any]) -> Reader:
     if kind is None:
         raise ValueError(f"no plain features of the modality {entry['modality']}")
     reader = kind.load_reader(entry["settings"])
-    reader.items = int(entry["items"])
+    reader.items = as_count(entry["items"], "items")
     return reader
 
 

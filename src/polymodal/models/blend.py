@@ -46,6 +46,10 @@ class Member(nn.Module, ABC):
     def model_names(self, target: str) -> list[str]:
         """The names of its models of a target."""
 
+    def disagrees(self, heads: Mapping[str, Head]) -> str:
+        """What its models answer otherwise than the heads of a blend expect, as a predicate; else empty."""
+        return ""
+
 
 class FusedMember(Member):
     """The neural model as a member of a blend.
@@ -74,6 +78,13 @@ class FusedMember(Member):
     def model_names(self, target: str) -> list[str]:
         """See :class:`Member`."""
         return [self.name] if target in self.model.config.head_names else []
+
+    def disagrees(self, heads: Mapping[str, Head]) -> str:
+        """See :class:`Member`."""
+        for target, head in self.model.named_heads():
+            if target in heads and head.settings().get("classes") != heads[target].settings().get("classes"):
+                return f"has other classes of '{target}'"
+        return ""
 
 
 @dataclass
@@ -146,6 +157,15 @@ class PlainMember(Member):
     def model_names(self, target: str) -> list[str]:
         """See :class:`Member`."""
         return [f"{self.name}.{learner}" for learner in self.model.members.get(target, ())]
+
+    def disagrees(self, heads: Mapping[str, Head]) -> str:
+        """See :class:`Member`."""
+        for target, members in self.model.members.items():
+            for learner, member in members.items():
+                fitted = member.learner.fitted
+                if target in heads and (fitted is None or fitted.outputs != heads[target].outputs):
+                    return f"has another number of classes of '{target}' ({learner})"
+        return ""
 
 
 @dataclass
@@ -233,14 +253,15 @@ class BlendedModel(nn.Module):
 
     def model_names(self, target: str) -> list[str]:
         """The models that answer a target."""
-        return [name for _, member in self._members() for name in member.model_names(target)]
+        return [name for _, member in self.named_members() for name in member.model_names(target)]
 
-    def _members(self) -> list[tuple[str, Member]]:
+    def named_members(self) -> list[tuple[str, Member]]:
+        """Candidates by name."""
         return [(name, cast(Member, member)) for name, member in self.members.items()]
 
     def embed(self, index: Tensor, inputs: JointInputs) -> dict[str, JointInput]:
         """Every input of a batch, as each candidate reads it."""
-        embedded = {name: member.embed(index, _part(inputs, name)) for name, member in self._members()}
+        embedded = {name: member.embed(index, _part(inputs, name)) for name, member in self.named_members()}
         return {
             name: JointInput(
                 {member: entry[name] for member, entry in embedded.items() if name in entry},
@@ -256,7 +277,7 @@ class BlendedModel(nn.Module):
     def answers(self, embedded: Mapping[str, JointInput]) -> Answers:
         """The answers of every model, by target."""
         result: Answers = {name: {} for name in self.config.head_names}
-        for name, member in self._members():
+        for name, member in self.named_members():
             own = {key: entry.parts[name] for key, entry in embedded.items() if name in entry.parts}
             for target, answers in member.answers(own).items():
                 result[target] |= answers

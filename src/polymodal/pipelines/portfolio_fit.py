@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from polymodal.artifact.run_folder import CANDIDATES as FOLDER
 from polymodal.candidates import CANDIDATES, HELD_OUT, Candidate, FusedCandidate, Tried
-from polymodal.candidates.blend_folder import FOLDER, joint_readers
+from polymodal.candidates.blend_folder import joint_readers
 from polymodal.candidates.choosing import Choice, choose_blend
 from polymodal.candidates.leaderboard import Truth, answers_of, leaderboard
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.errors import PolymodalError, one_line
+from polymodal.errors import ConfigError, PolymodalError, one_line
 from polymodal.models.blend import BlendConfig, BlendedModel, as_model, blend_logits
 from polymodal.models.build import build_heads
 from polymodal.models.heads import Head
@@ -89,17 +90,19 @@ class PortfolioFit(PredictionFit):
     ) -> PredictionRun:
         """Choose the weights, keep the models that they use, calibrate, and write the run."""
         job = self.job
+        _require_cover(job, kept, tried)
         heads = build_heads(job.declaration, job.processor, job.answers(), job.weights())
         truth = {split: _truth(job, split) for split in ("train", *HELD_OUT)}
         choices = choose_blend(job, tried, heads, truth)
-        for candidate in kept.values():
-            candidate.finish({name: set(choice.weights) for name, choice in choices.items()}, quiet=quiet)
+        used = {name: set(choice.weights) for name, choice in choices.items()}
+        finished = [line for each in kept.values() for line in each.finish(used, quiet=quiet)]
         model, processor = _assembled(job, kept, choices, heads)
         self.calibration = self._calibrated(model, tried, choices, truth["validation"])
         self.portfolio = leaderboard(job, tried, choices, heads, truth, left_out)
         self.trained = _log(kept, tried)
         known = self.calibration.notes  # what holds for the neural model too is noted once
         notes = [line for candidate in tried.values() for line in candidate.notes if line not in known]
+        notes += finished
         notes += [f"the candidate '{name}' is left out: {reason}" for name, reason in left_out.items()]
         self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
         run = PredictionRun(self.folder, as_model(model), processor, job.declaration)
@@ -131,6 +134,22 @@ class PortfolioFit(PredictionFit):
         super().write_pages(run, results)
         for name in self.job.declaration.train.candidates:
             discard(run.folder / FOLDER / name / "checkpoints")
+
+
+def _require_cover(job: PredictionJob, kept: Mapping[str, Candidate], tried: Mapping[str, Tried]) -> None:
+    """Check that every input is read, and every target predicted, by some candidate.
+
+    Raises:
+        ConfigError: Naming what is not.
+    """
+    names = ", ".join(kept)
+    fix = "Add 'fused' to train.candidates, or leave it out"
+    for name, config in job.declaration.inputs.items():
+        if not any(name in candidate.readers() for candidate in kept.values()):
+            raise ConfigError(f"no candidate ({names}) reads '{name}': {config.modality}. {fix}")
+    for name, target in job.declaration.targets.items():
+        if not any(name in entry.models for entry in tried.values()):
+            raise ConfigError(f"no candidate ({names}) predicts '{name}': {target.task}. {fix}")
 
 
 def _truth(job: PredictionJob, split: str) -> Truth:

@@ -67,6 +67,7 @@ class PlainModel:
         goals: Mapping[str, Goal],
         rows: Mapping[str, np.ndarray] | None = None,
         *,
+        learners: Mapping[str, Sequence[str]] | None = None,
         like: PlainModel | None = None,
     ) -> Self:
         """Fit the featurizers to all rows, and the learners of each target to the rows that have an answer.
@@ -75,6 +76,7 @@ class PlainModel:
             contents: The training rows.
             goals: By target, the known answers.
             rows: By target, ``(answers,)`` the indices of their rows; all rows where a target is not named.
+            learners: By target the only learners; by default all.
             like: A model that was fitted to most of these rows: what it chose by inner folds is not chosen
                 again.
         """
@@ -84,15 +86,21 @@ class PlainModel:
         for target, goal in goals.items():
             index = (rows or {}).get(target)
             known = {} if like is None else like.members.get(target, {})
-            self.fit_target(target, blocks if index is None else rows_of(blocks, index), goal, known)
+            names = None if learners is None else learners.get(target, ())
+            self.fit_target(target, blocks if index is None else rows_of(blocks, index), goal, known, names)
         return self
 
     def fit_target(
-        self, target: str, blocks: Blocks, goal: Goal, known: Mapping[str, Member] | None = None
+        self,
+        target: str,
+        blocks: Blocks,
+        goal: Goal,
+        known: Mapping[str, Member] | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
-        """Fit the learners of one target to blocks of its rows; ``known`` ones have chosen their settings."""
+        """Fit the learners of one target, all or ``names``; ``known`` ones have chosen their settings."""
         self.left_out[target] = {}
-        self.members[target] = self._fitted(blocks, goal, self.left_out[target], known=known or {})
+        self.members[target] = self._fitted(blocks, goal, self.left_out[target], names, known=known or {})
 
     def out_of_fold(
         self, contents: Contents, goal: Goal, folds: np.ndarray, *, target: str = ""

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from polymodal.artifact.integrity import CHECKSUMS
-from polymodal.artifact.run_folder import BLEND, FILES, needed_files
+from polymodal.artifact.run_folder import (
+    BLEND,
+    CANDIDATES,
+    FILES,
+    discard_candidates,
+    needed_files,
+    own_candidates,
+)
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError
@@ -93,13 +100,14 @@ def read_results(folder: Path) -> FitResults:
 def has_begun(folder: Path) -> bool:
     """Whether ``folder`` holds more than a ``run.yaml``: weights, or checkpoints."""
     whole = (folder / "model.safetensors").exists() or (folder / BLEND).exists()
-    return whole or any(folder.glob("**/checkpoints/**/checkpoint-*"))
+    begun = (folder, *own_candidates(folder))
+    return whole or any(any(path.glob("checkpoints/**/checkpoint-*")) for path in begun)
 
 
 def has_checkpoints(folder: Path) -> bool:
     """Whether ``folder`` has a complete checkpoint to resume from."""
     folders = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
-    folders += folder.glob("candidates/*/checkpoints")
+    folders += [path / "checkpoints" for path in own_candidates(folder)]
     return any(checkpoints(path) for path in folders)
 
 
@@ -114,6 +122,11 @@ def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwr
     for name in SEVERAL:
         if (folder / name).exists():
             raise RunError(f"{folder}: holds several runs ({name}). Give another folder with -o")
+    known = own_candidates(folder)
+    for name in declaration.train.candidates:
+        path = folder / CANDIDATES / name
+        if path.exists() and path not in known:
+            raise RunError(f"{path}: is there and of no run. Give another folder with -o")
     if not has_begun(folder):  # a run.yaml alone is a fit that ended before its first checkpoint
         return
     if resume:
@@ -152,9 +165,9 @@ def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> b
 def clear_folder(folder: Path) -> None:
     """Remove the files that a fit writes, and no others."""
     discard(folder / "checkpoints")
+    discard_candidates(folder)
     written = (CHECKSUMS, *FILES, RESULTS, "predictions.parquet", "README.md", *PAGES)
     for name in (BLEND, "model.safetensors", *written):  # what makes it a run goes first
         (folder / name).unlink(missing_ok=True)
-    discard(folder / "candidates")
     for path in folder.glob("reader_*"):
         discard(path)

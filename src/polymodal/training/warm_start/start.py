@@ -11,7 +11,7 @@ from typing import Any
 
 from polymodal.artifact.capabilities import Capability, Kind, require
 from polymodal.artifact.integrity import check_agreement
-from polymodal.artifact.run_folder import kind_of, load_model, neural_folder, require_files
+from polymodal.artifact.run_folder import NEURAL, kind_of, load_model, neural_folder, require_files
 from polymodal.config import Declaration, InputConfig
 from polymodal.config.parsing import load_yaml, located
 from polymodal.data.chat.chat_processor import ConversationProcessor
@@ -215,8 +215,9 @@ def refuse_own_start(start: Start | None, folder: Path, *, several: bool = False
     """
     if start is None:
         return
-    whole = start.folder.resolve()
-    if folder.resolve() in ((whole, whole.parent) if several else (whole,)):
+    own = start.folder.resolve()
+    whole = own.parents[1] if own.parts[-2:] == NEURAL.parts else own  # of a blend
+    if folder.resolve() in ((whole, whole.parent) if several else (whole, own)):
         raise RunError(f"{folder}: holds the run to start from. Give another folder with -o")
 
 
