@@ -10,7 +10,7 @@ from transformers import WhisperFeatureExtractor
 import polymodal as pm
 from polymodal.config.parsing import load_yaml
 from polymodal.models.encoders import ENCODERS, ImageEncoder
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.checkpoints import CHECKPOINTS, whisper
 from tests.support.command import error, polymodal, settings
 from tests.support.component_cases import CNN

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.command import polymodal, settings
 from tests.support.tables import house_rows, write_houses, write_table
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import polymodal as pm
 from polymodal.data.readers.image import ImageReader
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import tiny, write_houses
 

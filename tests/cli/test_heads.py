@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import polymodal as pm
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import house_rows, write_table
 

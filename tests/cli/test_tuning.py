@@ -10,7 +10,7 @@ from transformers import BertModel
 
 import polymodal as pm
 from polymodal.training.loop.trainer import PolymodalTrainer
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import write_houses

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import polymodal as pm
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import house_rows, write_houses, write_table
 

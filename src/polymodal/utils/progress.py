@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from transformers import TrainerCallback
 from transformers.utils import logging as library_logging
 
 T = TypeVar("T")
@@ -68,6 +67,13 @@ def note(text: str, quiet: bool = False) -> None:
         CONSOLE.print(text, soft_wrap=True)
 
 
+def about(seconds: float) -> str:
+    """A duration, rounded: ``0.4 s``, ``41 s``, ``6 min``, ``2.1 h``."""
+    if seconds < 90:
+        return f"{seconds:.1g} s" if seconds < 1 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence Transformers' own bars and advice inside the block."""
@@ -80,42 +86,3 @@ def quiet_libraries() -> Iterator[None]:
         library_logging.set_verbosity(level)
         if shown:
             library_logging.enable_progress_bar()
-
-
-class TrainingProgress(TrainerCallback):
-    """A bar over the steps, and one line per evaluation."""
-
-    def __init__(self, metric: str) -> None:
-        self.metric, self.bar, self.loss = metric, bar(), float("nan")
-        self.losses: dict[str, float] = {}
-        self.task = self.bar.add_task("training", total=None)
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the bar."""
-        self.bar.start()
-        self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Advance the bar."""
-        self.bar.update(self.task, completed=state.global_step)
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
-    ) -> None:
-        """Keep the training loss for the next line."""
-        self.loss = (logs or {}).get("loss", self.loss)
-        losses = {k.removeprefix("loss."): v for k, v in (logs or {}).items() if k.startswith("loss.")}
-        self.losses = losses or self.losses
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        """Print the epoch, the losses and the metric of the model selection."""
-        name = self.metric.rpartition(".")[2]
-        parts = [f"{k.removeprefix('eval_')} {v:.4f}" for k, v in metrics.items() if k.endswith(f".{name}")]
-        losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
-        parts += [f"{name} {value:.4f}" for name, value in self.losses.items() if name.count(".") == 1]
-        epochs = f"epoch {round(state.epoch, 2):g}/{args.num_train_epochs:g}"
-        CONSOLE.print(", ".join([f"{epochs}: {losses}", *parts]), soft_wrap=True)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop the bar."""
-        self.bar.stop()

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 import polymodal as pm
 from polymodal.artifact.integrity import CHECKSUMS
+from polymodal.training.loop.training_progress import TrainingProgress
 from polymodal.training.opening import open_prediction_job
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.load import build_started
-from polymodal.utils.progress import TrainingProgress
 from tests.support.command import polymodal, settings
 from tests.support.starts import FIT, INPUTS, begun, body, fit, told
 from tests.support.tables import tiny

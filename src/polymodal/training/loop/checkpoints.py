@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import re
@@ -27,6 +28,8 @@ NUMBERED = re.compile(rf"{PREFIX}[0-9]{{1,18}}")
 PART = ".part"
 """Folder in which the Trainer writes a checkpoint; it is moved when it is complete."""
 STATE = "trainer_state.json"
+SECONDS = "seconds.json"
+"""File of a checkpoint: how long its training took up to it, all legs counted."""
 DAMAGED = "Remove this folder, and --resume goes on from the checkpoint before it; or begin with --overwrite"
 
 
@@ -91,6 +94,10 @@ def damage(checkpoint: Path) -> str:
     """
     if not has_shape(state_of(checkpoint)):
         return STATE
+    try:
+        seconds_of(checkpoint)
+    except (OSError, ValueError, RunError):
+        return SECONDS
     for path in sorted(checkpoint.iterdir()):
         if path.suffix not in (".pt", ".pth"):
             continue
@@ -122,6 +129,19 @@ def _is_stored(tensor: torch.Tensor) -> bool:
 def state_of(checkpoint: Path) -> Mapping[str, Any]:
     """The state of the Trainer in a checkpoint, as Transformers writes it."""
     return read_json(checkpoint / STATE)
+
+
+def seconds_of(checkpoint: Path) -> float:
+    """How long the training took up to a checkpoint; 0 in those of versions that did not record it.
+
+    Raises:
+        ValueError: If the file holds no duration.
+    """
+    path = checkpoint / SECONDS
+    seconds = read_json(path) if path.exists() else 0.0
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        raise ValueError(f"{path}: no duration")
+    return float(seconds)
 
 
 def has_ended(checkpoint: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -28,9 +27,8 @@ from polymodal.training.loop.samplers import (
     PackSampler,
     pack,
 )
-from polymodal.training.loop.trainer_base import CheckpointedTrainer
-from polymodal.utils.distributed import count, is_main
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.trainer_base import CheckpointedTrainer, Legs
+from polymodal.utils.distributed import count
 
 
 class LanguageTrainer(CheckpointedTrainer):
@@ -162,8 +160,8 @@ def train_language(
         quiet: Print nothing.
 
     Returns:
-        ``seconds``, ``threads``, ``tokens_per_second``, ``epochs``, ``best`` (validation loss and epoch) and
-        ``history``.
+        ``seconds`` (of all legs), ``threads``, ``tokens_per_second``, ``epochs``, ``best`` (validation loss
+        and epoch) and ``history``.
 
     Raises:
         RunError: If a checkpoint cannot be written, or the loss is NaN.
@@ -181,12 +179,9 @@ def train_language(
         sampler=sampler,
         pretrained_learning_rate=config.pretrained_learning_rate,
     )
-    if not quiet and is_main():
-        trainer.add_callback(TrainingProgress("loss_total"))
-    started = time.perf_counter()
     with attending_apart(model.language_model) if pack_to else nullcontext():
-        begun = trainer.run(config, resume=resume, quiet=quiet)
-    return _summary(trainer, time.perf_counter() - started, int(rows.lengths.sum()), begun)
+        legs = trainer.run(config, metric="loss", resume=resume, quiet=quiet)
+    return _summary(trainer, legs, int(rows.lengths.sum()))
 
 
 def batches_of(rows: ConversationRows, config: TrainConfig, pack_to: int | None) -> BatchesByEpoch:
@@ -199,16 +194,15 @@ def batches_of(rows: ConversationRows, config: TrainConfig, pack_to: int | None)
     return LengthGroupedSampler(rows.lengths, config.batch_size, seed=config.seed, processes=processes)
 
 
-def _summary(trainer: LanguageTrainer, seconds: float, tokens: int, begun: float) -> dict[str, Any]:
-    """What :func:`train_language` returns; ``begun`` epochs were trained before it was resumed."""
+def _summary(trainer: LanguageTrainer, legs: Legs, tokens: int) -> dict[str, Any]:
+    """What :func:`train_language` returns."""
     history = trainer.state.log_history
     best = max((entry for entry in history if "eval_selection" in entry), key=lambda e: e["eval_selection"])
     epochs = float(trainer.state.epoch or 0)
-    spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
     return {
-        "seconds": seconds,
+        "seconds": legs.seconds,
         "threads": torch.get_num_threads(),
-        "tokens_per_second": tokens * (epochs - begun) / spent,
+        "tokens_per_second": legs.per_second(tokens, history, epochs),
         "epochs": epochs,
         "best": {"loss": best["eval_loss_total"], "epoch": best["epoch"]},
         "history": history,

@@ -35,6 +35,12 @@ class PatienceOnceSlow(EarlyStoppingCallback):
         if state.global_step >= self._begin:
             super().on_evaluate(args, state, control, metrics, **kwargs)
 
+    def left(self, step: int) -> int | None:
+        """Evaluations without a better score that are left at ``step``; None while none counts."""
+        if self._begin is None or step < self._begin:
+            return None
+        return max(0, self.early_stopping_patience - self.early_stopping_patience_counter)
+
 
 def first_slow_step(scheduler: Any, steps: int) -> int:
     """The step after which the learning rate stays below half of its peak; 0 where it never falls so far.

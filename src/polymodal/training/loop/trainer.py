@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,7 @@ from polymodal.training.loop.loss_normalizers import DropIdleGradients, idle_enc
 from polymodal.training.loop.model_selection import validation_metrics
 from polymodal.training.loop.parameter_groups import ParameterGroup, parameter_groups
 from polymodal.training.loop.samplers import EvenSampler
-from polymodal.training.loop.trainer_base import CheckpointedTrainer
-from polymodal.utils.distributed import is_main
-from polymodal.utils.progress import TrainingProgress
+from polymodal.training.loop.trainer_base import CheckpointedTrainer, Legs
 
 
 class PolymodalTrainer(CheckpointedTrainer):
@@ -151,8 +148,8 @@ def train(
         quiet: Print nothing.
 
     Returns:
-        ``seconds``, ``threads``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics of the best
-        epoch) and ``history``.
+        ``seconds`` (of all legs), ``threads``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics
+        of the best epoch) and ``history``.
 
     Raises:
         RunError: If a checkpoint cannot be written, the model cannot be compiled, or the loss is NaN or does
@@ -174,24 +171,20 @@ def train(
     )
     if validation.weights is not None:
         trainer.label_names = ["targets", "weight"]  # validation_metrics uses both
-    if not quiet and is_main():
-        trainer.add_callback(TrainingProgress(metric))
-    started = time.perf_counter()
-    begun = trainer.run(config, resume=resume, quiet=quiet)
-    return summary(trainer, time.perf_counter() - started, len(rows), begun)
+    legs = trainer.run(config, metric=metric, resume=resume, quiet=quiet)
+    return summary(trainer, legs, len(rows))
 
 
-def summary(trainer: Trainer, seconds: float, rows: int, begun: float) -> dict[str, Any]:
-    """What :func:`train` returns; ``begun`` epochs were trained before it was resumed."""
+def summary(trainer: Trainer, legs: Legs, rows: int) -> dict[str, Any]:
+    """What :func:`train` returns."""
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_selection" in entry]
     best = max(evaluations, key=lambda entry: entry["eval_selection"])
     epochs = float(trainer.state.epoch or 0)
-    spent = next((entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry), seconds)
     return {
-        "seconds": seconds,
+        "seconds": legs.seconds,
         "threads": torch.get_num_threads(),
-        "rows_per_second": rows * (epochs - begun) / spent,
+        "rows_per_second": legs.per_second(rows, history, epochs),
         "epochs": epochs,
         "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}
         | {"epoch": best["epoch"]},

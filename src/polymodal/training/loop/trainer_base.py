@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from polymodal.training.loop.checkpoints import (
     DAMAGED,
     PART,
     PREFIX,
+    SECONDS,
     STATE,
     BestCheckpoint,
     checkpoints,
@@ -27,14 +32,17 @@ from polymodal.training.loop.checkpoints import (
     last_readable,
     point_to_best,
     publish,
+    seconds_of,
     state_of,
     step,
 )
 from polymodal.training.loop.patience import PatienceOnceSlow
 from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
 from polymodal.training.loop.thread_timing import Step, settle_threads
-from polymodal.utils.atomic import discard, give_usual_mode, writing
-from polymodal.utils.distributed import on_main
+from polymodal.training.loop.training_progress import TrainingProgress
+from polymodal.utils.atomic import discard, give_usual_mode, write_text, writing
+from polymodal.utils.distributed import is_main, on_main
+from polymodal.utils.progress import about, note
 
 REFUSED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, pickle.UnpicklingError)
 """What libraries raise for a checkpoint of another model, or that no training wrote."""
@@ -45,27 +53,60 @@ def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
     return RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}")
 
 
+@dataclass(frozen=True)
+class Legs:
+    """The duration of a training, which was resumed maybe.
+
+    Attributes:
+        seconds: Of all legs, each up to the checkpoint that the next one started from.
+        earlier_seconds: Of all but the last.
+        earlier_epochs: Trained for in these.
+    """
+
+    seconds: float = 0.0
+    earlier_seconds: float = 0.0
+    earlier_epochs: float = 0.0
+
+    def per_second(self, an_epoch: float, history: Sequence[Mapping[str, Any]], epochs: float) -> float:
+        """How many rows or tokens were trained on per second, in the last leg that trained.
+
+        Args:
+            an_epoch: Rows or tokens of an epoch.
+            history: The log of the training.
+            epochs: Trained for, all legs counted.
+        """
+        if epochs <= self.earlier_epochs:
+            return an_epoch * epochs / self.seconds
+        seconds = self.seconds - self.earlier_seconds
+        measured = (entry["train_runtime"] for entry in reversed(history) if "train_runtime" in entry)
+        return an_epoch * (epochs - self.earlier_epochs) / next(measured, seconds)
+
+
 class CheckpointedTrainer(Trainer):
     """Trainer with atomic checkpoints that ends with the model of its best epoch."""
 
     model: nn.Module
 
     _saving = False
+    _legs = Legs()
+    _started = 0.0
 
-    def run(self, config: TrainConfig, *, resume: bool, quiet: bool = True) -> float:
+    def run(self, config: TrainConfig, *, metric: str, resume: bool, quiet: bool = True) -> Legs:
         """Train to the end, and load the model of the best epoch.
 
         Args:
             config: The ``train`` section, its epochs a number.
+            metric: Of the model selection, which the progress shows.
             resume: Resume from the last complete checkpoint, if there is one.
             quiet: Print nothing.
 
         Returns:
-            The number of epochs that were trained before.
+            How long it took.
 
         Raises:
             RunError: If a checkpoint cannot be written, or the model cannot be compiled.
         """
+        self._started, quiet = time.perf_counter(), quiet or not is_main()
         self.remove_callback(PrinterCallback)
         if config.patience and config.epochs:
             evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
@@ -74,17 +115,53 @@ class CheckpointedTrainer(Trainer):
         stop = StopAtStep()
         self.add_callback(stop)
         self.add_callback(EpochOfRows(self.train_dataset))
+        if not quiet:
+            an_evaluation = epochs_an_evaluation(config.epochs or 1)
+            self.add_callback(TrainingProgress(metric, lambda: self._patience_left(an_evaluation)))
         output = Path(str(self.args.output_dir))
         on_main(lambda: discard(output / PART))
         last = on_main(lambda: last_readable(output)) if resume else []
-        begun = state_of(last[0])["epoch"] if last else 0.0
+        if last:
+            self._legs = self._resumed(last[0], quiet)
         settle_threads(self.args, self.model, self.timed_step, config, resumed=bool(last), quiet=quiet)
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
             with compiling(self.args), stop.listening(self.args.world_size):
                 self._train_on(last[0]) if last else self.train()
-        return begun
+        return replace(self._legs, seconds=self._seconds())
+
+    def _resumed(self, checkpoint: Path, quiet: bool) -> Legs:
+        """The legs up to a checkpoint, which are printed."""
+        epochs, seconds = state_of(checkpoint)["epoch"], seconds_of(checkpoint)
+        spent = f", after {about(seconds)}" if seconds else ""
+        note(f"resumed at epoch {round(epochs, 2):g}{spent}", quiet)
+        return Legs(seconds, seconds, epochs)
+
+    def _seconds(self) -> float:
+        """How long the training took so far, all legs counted."""
+        return self._legs.earlier_seconds + time.perf_counter() - self._started
+
+    def _patience_left(self, an_evaluation: int) -> int | None:
+        """Epochs without a better one that are left; None while patience does not count.
+
+        Args:
+            an_evaluation: Epochs between two evaluations.
+        """
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, PatienceOnceSlow):
+                left = callback.left(self.state.global_step)
+                return None if left is None else left * an_evaluation
+        return None
+
+    def _load_callback_state(self) -> None:
+        """Load as the Trainer, which puts the early stopping behind the progress that prints its count."""
+        super()._load_callback_state()
+        for callback in [
+            each for each in self.callback_handler.callbacks if isinstance(each, TrainingProgress)
+        ]:
+            self.remove_callback(callback)
+            self.add_callback(callback)
 
     def _train_on(self, checkpoint: Path) -> None:
         """Resume from a checkpoint; a wrong one may fail as late as in the first step.
@@ -153,6 +230,7 @@ class CheckpointedTrainer(Trainer):
                 raise
             finally:
                 self._saving = False
+            on_main(lambda: write_text(part / SECONDS, json.dumps(self._seconds())))
             point_to_best(self.state, folder)
             if self.state.best_global_step == self.state.global_step:
                 self.state.best_model_checkpoint = str(folder / part.name)

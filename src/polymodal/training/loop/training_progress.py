@@ -1,0 +1,87 @@
+"""The progress of a training on standard error: a bar over the steps, and a line per evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from transformers import TrainerCallback
+
+from polymodal.data.schema.column_summary import brief
+from polymodal.training.loop.model_selection import best_epoch
+from polymodal.utils.progress import about, bar, note
+
+
+class TrainingProgress(TrainerCallback):
+    """A bar over the steps; per evaluation a line with the losses, the metric, the best so far, the patience.
+
+    After the first evaluation it also prints how long an epoch takes, and all that are left at most. It has
+    to come after the callback of early stopping, whose count it prints.
+
+    Args:
+        metric: Of the model selection, as :func:`best_epoch` takes it.
+        patience: Returns how many epochs without a better one are left before the training stops; None while
+            patience does not count.
+    """
+
+    def __init__(self, metric: str, patience: Callable[[], int | None]) -> None:
+        self.metric, self.patience, self.bar, self.loss = metric, patience, bar(), float("nan")
+        self.losses: dict[str, float] = {}
+        self.task = self.bar.add_task("training", total=None)
+        self.began: tuple[float, int] | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the bar and the clock."""
+        self.began = time.perf_counter(), state.global_step
+        self.bar.start()
+        self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Advance the bar."""
+        self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        """Keep the training loss for the next line."""
+        self.loss = (logs or {}).get("loss", self.loss)
+        losses = {k.removeprefix("loss."): v for k, v in (logs or {}).items() if k.startswith("loss.")}
+        self.losses = losses or self.losses
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Print the epoch, the losses, the metric, the best so far and the patience that is left."""
+        name = self.metric.rpartition(".")[2]
+        parts = [
+            f"{k.removeprefix('eval_')} {brief(v)}" for k, v in metrics.items() if k.endswith(f".{name}")
+        ]
+        losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
+        parts += [f"{name} {value:.4f}" for name, value in self.losses.items() if name.count(".") == 1]
+        epochs = f"epoch {round(state.epoch, 2):g}/{args.num_train_epochs:g}"
+        best, left = self._best(state.log_history, state.epoch), self.patience()
+        patience = [] if left is None else [f"{left} epoch{'s' * (left != 1)} of patience left"]
+        note("; ".join([", ".join([f"{epochs}: {losses}", *parts]), best, *patience]))
+        self.bar.update(self.task, description=", ".join(["training", best, *patience]))
+        self._estimate(state, args)
+
+    def _best(self, history: Sequence[Mapping[str, Any]], epoch: float) -> str:
+        """The best evaluation so far, also of earlier legs, in words."""
+        best, value = best_epoch(history, self.metric)
+        name = "validation loss" if self.metric == "loss" else self.metric.rpartition(".")[2]
+        where = "" if best["epoch"] == epoch else f" (epoch {round(best['epoch'], 2):g})"
+        return f"best {name} {brief(value)}{where}" if where else "best so far"
+
+    def _estimate(self, state: Any, args: Any) -> None:
+        """Print once how long an epoch takes, evaluation included, and those that are left at most."""
+        if self.began is None:
+            return
+        (start, first), self.began = self.began, None
+        a_step = (time.perf_counter() - start) / max(1, state.global_step - first)
+        an_epoch = a_step * state.max_steps / max(1, args.num_train_epochs)
+        left = state.max_steps - state.global_step
+        if left > 0:
+            note(f"an epoch takes about {about(an_epoch)}: at most {about(a_step * left)} more")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop the bar."""
+        self.bar.stop()
