@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.readers import Reader
 from polymodal.data.readers.content import Content
 from polymodal.data.targets import TargetReader
+from polymodal.data.weights import read_weights
 from polymodal.errors import PolymodalError
 from polymodal.training.prediction_job import PredictionJob
 
@@ -56,7 +57,9 @@ def resolve_transforms(job: PredictionJob) -> None:
         if job.declaration.data.private:
             resolved = Resolved()
         else:
-            resolved = choose_transform(training_numbers(job, name), plain_columns(job))
+            resolved = choose_transform(
+                training_numbers(job, name), partial(plain_columns, job), groups=training_groups(job)
+            )
         config.transform = resolved.transform
         if resolved.reason:
             other = "none" if resolved.transform == "log" else "log"
@@ -67,12 +70,15 @@ def resolve_transforms(job: PredictionJob) -> None:
             )
 
 
-def choose_transform(target: np.ndarray, columns: PlainColumns) -> Resolved:
+def choose_transform(
+    target: np.ndarray, columns_of: ReadColumns, *, groups: np.ndarray | None = None
+) -> Resolved:
     """Choose by cross-validation of boosted trees on plain columns, or by the distribution without any.
 
     Args:
-        target: ``(rows,)``, NaN where unknown.
-        columns: Of the same rows.
+        target: ``(rows,)``, NaN where a row does not count.
+        columns_of: Reads the plain columns of some rows; called only where the target has a long tail.
+        groups: ``(rows,)`` rows of one group are in one fold; None where each row is its own.
     """
     from scipy.stats import skew  # only where a target is long-tailed or may be
 
@@ -83,11 +89,17 @@ def choose_transform(target: np.ndarray, columns: PlainColumns) -> Resolved:
     before, after = float(skew(numbers)), float(skew(np.log1p(numbers)))
     if not before > LONG_TAIL or abs(after) >= before:
         return Resolved()
+    # At most MOST_ROWS, by a fixed seed.
+    drawn = np.flatnonzero(known)[np.random.default_rng(0).permutation(len(numbers))[:MOST_ROWS]]
+    columns = columns_of(drawn)
     if not columns.values.shape[1]:
         if before < FAR_LONGER:
             return Resolved()
         return Resolved("log", f"its values have a long tail (skewness {before:.1f}, {after:.1f} of the log)")
-    plain, logarithm = absolute_errors(numbers, columns.of(known))
+    errors = absolute_errors(target[drawn], columns, None if groups is None else groups[drawn])
+    if errors is None:
+        return Resolved()
+    plain, logarithm = errors
     gain = 1 - logarithm / plain if plain else 0.0
     trees = "boosted trees on the numbers and categories"
     if logarithm < BETTER * plain:
@@ -99,7 +111,7 @@ def choose_transform(target: np.ndarray, columns: PlainColumns) -> Resolved:
 
 @dataclass(frozen=True)
 class PlainColumns:
-    """Numbers and categories of the training rows.
+    """Numbers and categories of some training rows.
 
     Attributes:
         values: ``(rows, columns)`` float64, NaN where empty.
@@ -113,26 +125,44 @@ class PlainColumns:
         """The same of some rows, by a mask or indices."""
         return PlainColumns(self.values[rows], self.is_category)
 
+    def without(self, unused: np.ndarray) -> PlainColumns:
+        """The same without some columns, by a mask."""
+        return PlainColumns(self.values[:, ~unused], self.is_category[~unused])
 
-def absolute_errors(target: np.ndarray, columns: PlainColumns) -> tuple[float, float]:
+
+ReadColumns: TypeAlias = Callable[[np.ndarray], PlainColumns]
+"""Indices of rows → their columns."""
+
+
+def absolute_errors(
+    target: np.ndarray, columns: PlainColumns, groups: np.ndarray | None = None
+) -> tuple[float, float] | None:
     """Cross-validated mean absolute errors of boosted trees: of the target, and through its logarithm.
 
-    At most :data:`MOST_ROWS` rows, by a fixed seed.
-
     Returns:
-        Both in the target's unit.
+        Both in the target's unit; None where the training rows of a fold have no value in any column.
     """
-    from sklearn.model_selection import KFold
-
-    drawn = np.random.default_rng(0).permutation(len(target))[:MOST_ROWS]
-    target, columns = target[drawn], columns.of(drawn)
     errors = np.zeros((2, len(target)))
-    for train, test in KFold(FOLDS).split(target):
-        plain = _trees(columns.of(train), target[train]).predict(columns.values[test])
-        logs = _trees(columns.of(train), np.log1p(target[train])).predict(columns.values[test])
+    for train, test in _folds(len(target), groups):
+        used = columns.without(np.isnan(columns.values[train]).all(axis=0))  # the trees fail on such a column
+        if not used.values.shape[1]:
+            return None
+        plain = _trees(used.of(train), target[train]).predict(used.values[test])
+        logs = _trees(used.of(train), np.log1p(target[train])).predict(used.values[test])
         errors[0, test] = np.abs(plain - target[test])
         errors[1, test] = np.abs(np.expm1(logs) - target[test])
     return float(errors[0].mean()), float(errors[1].mean())
+
+
+def _folds(rows: int, groups: np.ndarray | None) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Indices of the rows to fit to and of those held out; of a single group, as if there were none."""
+    from sklearn.model_selection import GroupKFold, KFold
+
+    places = np.arange(rows)
+    count = 0 if groups is None else len(np.unique(groups))
+    if groups is None or count < 2:
+        return KFold(FOLDS).split(places)
+    return GroupKFold(min(FOLDS, count)).split(places, groups=groups)
 
 
 def _trees(columns: PlainColumns, target: np.ndarray) -> HistGradientBoostingRegressor:
@@ -146,26 +176,45 @@ def _trees(columns: PlainColumns, target: np.ndarray) -> HistGradientBoostingReg
 
 
 def training_numbers(job: PredictionJob, name: str) -> np.ndarray:
-    """The training answers of a regression ``(rows,)``, NaN where empty or unreadable (see the check)."""
+    """The training answers of a regression ``(rows,)``.
+
+    NaN where an answer is empty or unreadable (see the check), or the row has no weight.
+    """
     reader: TargetReader = job.processor.targets[name]
-    return _read_each(job.splits["train"].values(name).to_pylist(), reader.read)
+    train, weight = job.splits["train"], job.declaration.data.sample_weight
+    numbers = _read_each(train.values(name).to_pylist(), reader.read)
+    if weight is not None and weight in train.columns:
+        numbers[read_weights(train, weight)[0] == 0] = np.nan
+    return numbers
 
 
-def plain_columns(job: PredictionJob) -> PlainColumns:
-    """The inputs of one number or category per row, each as the processor reads it."""
+def training_groups(job: PredictionJob) -> np.ndarray | None:
+    """``(rows,)`` the group of each training row; None without a column of groups."""
+    train, group = job.splits["train"], job.declaration.data.group
+    if group is None or group not in train.columns:
+        return None
+    return np.unique([str(cell) for cell in train.values(group).to_pylist()], return_inverse=True)[1]
+
+
+def plain_columns(job: PredictionJob, rows: np.ndarray) -> PlainColumns:
+    """The inputs of one number or category per row, each as the processor reads it.
+
+    Args:
+        job: With the training rows.
+        rows: Indices of those to read.
+    """
     train, columns, kinds = job.splits["train"], [], []
     for name, reader in job.processor.readers.items():
         if name not in train.columns or job.declaration.inputs[name].modality not in ("number", "category"):
             continue
         is_category = reader.holds is not Content.NUMBER
         values = _read_each(
-            [None if reader.is_empty(cell) else cell for cell in train.values(name).to_pylist()],
+            [None if reader.is_empty(cell) else cell for cell in train.values(name).take(rows).to_pylist()],
             partial(_read_cell, reader, train.root),
         )
         columns.append(_fewer(values) if is_category else values)
         kinds.append(is_category)
-    rows = len(train)
-    values = np.stack(columns, axis=1) if columns else np.empty((rows, 0))
+    values = np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
     return PlainColumns(values, np.array(kinds, dtype=bool))
 
 
