@@ -53,6 +53,22 @@ def test_the_checked_text_predicts_the_same(objective):
         (r"is_linear=0", "is_linear=1"),
         (r"leaf_value=\S+", "leaf_value="),
         (r"\Atree", "bush"),
+        (r"objective=binary sigmoid:1", "objective=multiclass num_class:9999"),
+        (r"objective=binary sigmoid:1", "objective=multiclass num_class:1"),
+        (r"objective=binary sigmoid:1", "objective=lambdarank"),
+        (r"objective=binary sigmoid:1", "objective=binary sigmoid:-1"),
+        (r"objective=.*\n", ""),
+        (r"(split_feature=)\d", r"\g<1>0_1"),
+        (r"(split_feature=)\d", "\\g<1>٢"),
+        (r"(split_feature=)\d", r"\g<1>+1"),
+        (r"(split_feature=)\d", "\\g<1>\t1"),
+        (r"(split_feature=)\d", rf"\g<1>{'0' * 20}1"),
+        (r"(num_leaves=)(\d+)", rf"\g<1>{'9' * 30}"),
+        (r"(leaf_value=)\S+", r"\g<1>nan"),
+        (r"(leaf_value=)\S+", r"\g<1>inf"),
+        (r"(leaf_value=)\S+", r"\g<1>1_0"),
+        (r"(threshold=)\S+", r"\g<1>nan"),
+        (r"(cat_threshold=)\d+", r"\g<1>-1"),
     ],
 )
 def test_indices_out_of_range_are_refused(pattern, replacement, tmp_path):
@@ -62,3 +78,23 @@ def test_indices_out_of_range_are_refused(pattern, replacement, tmp_path):
     (tmp_path / TREES).write_text(changed, encoding="utf-8")
     with pytest.raises((ValueError, RunError)):
         read_trees(tmp_path / TREES)
+
+
+def test_a_split_by_missing_values_alone_is_kept():
+    random = np.random.default_rng(0)
+    values = np.where(random.random((200, 1)) < 0.4, np.nan, random.normal(size=(200, 1)))
+    data = lightgbm.Dataset(values, np.isnan(values[:, 0]).astype(int))
+    model = lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, data, 3)
+    text = checked_text(model.model_to_string())
+    assert "threshold=inf" in text
+    np.testing.assert_array_equal(lightgbm.Booster(model_str=text).predict(values), model.predict(values))
+
+
+def test_only_checked_entries_are_passed_on():
+    text = booster()[0].model_to_string()
+    changed = text.replace("num_cat=", "internal_count=x\nnum_cat=", 1).replace(
+        "label_index=0", "label_index=9"
+    )
+    changed = re.sub(r"\ninternal_count=\d.*", "", changed, count=1)
+    assert changed != text and checked_text(changed) == checked_text(text)
+    assert checked_text(checked_text(text)) == checked_text(text)

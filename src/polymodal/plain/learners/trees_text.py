@@ -1,45 +1,63 @@
 """The text of a LightGBM model, checked before LightGBM reads it.
 
-LightGBM trusts the indices in its text: a wrong one makes it read outside of its memory. So a text that may
-come from a stranger is checked tree by tree, and only what predictions need of it is passed on.
+LightGBM trusts the counts and indices in its text: a wrong one makes it read outside of its memory. So a text
+that may come from a stranger is checked entry by entry, and written anew from the checked values: of what
+predictions need alone, and so that LightGBM reads the same numbers that were checked.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 END = "end of trees"
-HEADER = ("version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx", "objective")
 NAMES = ("feature_names", "feature_infos")
 MOST_TREES = 200_000
+COUNT, WHOLE = re.compile(r"[0-9]{1,10}"), re.compile(r"-?[0-9]{1,10}")
+NUMBER = re.compile(r"-?(inf|[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?)")
+WORD = 2**32
+"""A set of categories is words of 32 bits."""
+Lines = dict[str, str]
+"""The entries of a header or tree, by name."""
 
 
 def checked_text(text: str) -> str:
-    """The header and trees of a model's text, without sizes, parameters and importances.
+    """The header and trees of a model's text, without names, sizes, parameters and importances.
 
     Raises:
-        ValueError: If it is no model's text, or an index in it is out of range.
+        ValueError: If it is no model's text, an index in it is out of range, or it is of another form than
+            the models that are fitted here.
     """
     first, *trees = text.partition(f"\n{END}")[0].split("\nTree=")
     lines = first.strip().splitlines()
     if not lines or lines[0] != "tree" or len(trees) > MOST_TREES:
         raise ValueError("no text of a LightGBM model")
-    entries = _entries(lines[1:])
-    features = _whole(entries, "max_feature_idx") + 1
-    per_round = _whole(entries, "num_tree_per_iteration")
-    names = [entries.get(name, "").split(" ") for name in NAMES]
+    header = _entries(lines[1:])
+    features, per_round = _count(header, "max_feature_idx") + 1, _count(header, "num_tree_per_iteration")
+    names = [header.get(name, "").split(" ") for name in NAMES]
     if any(len(name) != features for name in names) or not per_round or len(trees) % per_round:
         raise ValueError("a LightGBM model whose counts do not agree")
-    if _whole(entries, "num_class") != per_round:
+    if _count(header, "num_class") != per_round:
         raise ValueError("a LightGBM model whose number of classes does not agree with its trees")
-    for number, tree in enumerate(trees):
-        _check_tree(_entries(tree.splitlines()[1:]), features, number)
-    header = [f"{name}={entries[name]}" for name in (*HEADER, *NAMES) if name in entries]
-    body = [f"Tree={number}\n{tree.partition(chr(10))[2].strip()}\n\n" for number, tree in enumerate(trees)]
-    return "tree\n" + "\n".join(header) + "\n\n" + "\n".join(body) + f"\n{END}\n"
+    written: Lines = {"version": "v4", "num_class": str(per_round), "num_tree_per_iteration": str(per_round)}
+    written |= {"label_index": "0", "max_feature_idx": str(features - 1)}
+    written["objective"] = _objective(header.get("objective", ""), per_round)
+    written["feature_names"] = " ".join(f"Column_{number}" for number in range(features))
+    written["feature_infos"] = " ".join(["none"] * features)
+    body = [
+        f"Tree={number}\n{_text(_checked_tree(_entries(tree.splitlines()[1:]), features, number))}\n\n"
+        for number, tree in enumerate(trees)
+    ]
+    return f"tree\n{_text(written)}\n\n" + "\n".join(body) + f"\n{END}\n"
 
 
-def _entries(lines: list[str]) -> dict[str, str]:
+def _text(entries: Lines) -> str:
+    return "\n".join(f"{name}={value}" for name, value in entries.items())
+
+
+def _entries(lines: list[str]) -> Lines:
     pairs = [line.partition("=")[::2] for line in lines if line]
     entries = dict(pairs)
     if len(entries) != len(pairs):
@@ -47,54 +65,89 @@ def _entries(lines: list[str]) -> dict[str, str]:
     return entries
 
 
-def _whole(entries: dict[str, str], name: str) -> int:
+def _objective(given: str, per_round: int) -> str:
+    """The objective, if it is one that is fitted here, and agrees with the number of trees per round."""
+    known = ("regression", "binary sigmoid:1") if per_round == 1 else (f"multiclass num_class:{per_round}",)
+    if given not in known:
+        raise ValueError(f"a LightGBM model of an objective other than {' or '.join(known)}")
+    return given
+
+
+def _count(entries: Lines, name: str) -> int:
     value = entries.get(name, "")
-    if not value.isascii() or not value.isdigit():
+    if not COUNT.fullmatch(value):
         raise ValueError(f"a LightGBM model whose {name} is no count")
     return int(value)
 
 
-def _numbers(entries: dict[str, str], name: str, count: int, kind: type = int) -> np.ndarray:
-    """The numbers of an entry.
+def _wholes(entries: Lines, name: str, count: int) -> np.ndarray:
+    """``(count,)`` int64, see :func:`_words`."""
+    return np.array(_words(entries, name, count, WHOLE, int), dtype=np.int64)
+
+
+def _numbers(entries: Lines, name: str, count: int) -> np.ndarray:
+    """``(count,)`` float64, see :func:`_words`."""
+    return np.array(_words(entries, name, count, NUMBER, float), dtype=np.float64)
+
+
+def _words(
+    entries: Lines, name: str, count: int, form: re.Pattern[str], kind: Callable[[str], float]
+) -> Sequence[float]:
+    """The values of an entry.
 
     Raises:
-        ValueError: If there are not ``count`` of them.
+        ValueError: If there are not ``count`` of them, or one is of another form.
     """
     words = entries.get(name, "").split(" ") if entries.get(name) else []
     if len(words) != count:
         raise ValueError(f"a tree of LightGBM with {len(words)} values of {name}, expected {count}")
-    return np.array([kind(word) for word in words], dtype=np.int64 if kind is int else np.float64)
+    if not all(form.fullmatch(word) for word in words):
+        raise ValueError(f"a tree of LightGBM with a value of {name} that is no number")
+    return [kind(word) for word in words]
 
 
-def _check_tree(entries: dict[str, str], features: int, number: int) -> None:
-    """Check that all indices of a tree are in range, and that it has no loop."""
-    leaves, sets = _whole(entries, "num_leaves"), _whole(entries, "num_cat")
+def _checked_tree(entries: Lines, features: int, number: int) -> Lines:
+    """The entries of a tree that predictions need, if all indices are in range and it has no loop."""
+    leaves, sets = _count(entries, "num_leaves"), _count(entries, "num_cat")
     if not leaves or entries.get("is_linear", "0") != "0":
         raise ValueError(f"tree {number} of LightGBM is of another form than the ones that are fitted here")
-    _numbers(entries, "leaf_value", leaves, float)
+    values = _numbers(entries, "leaf_value", leaves)
+    if not np.isfinite(values).all():
+        raise ValueError(f"tree {number} of LightGBM has a leaf that is not finite")
     if leaves == 1:
-        return
+        return {"num_leaves": "1", "num_cat": "0", "leaf_value": _joined(values)}
     nodes = np.arange(leaves - 1)
-    used = _numbers(entries, "split_feature", leaves - 1)
-    children = [_numbers(entries, side, leaves - 1) for side in ("left_child", "right_child")]
-    kinds = _numbers(entries, "decision_type", leaves - 1)
-    thresholds = _numbers(entries, "threshold", leaves - 1, float)
+    wholes = {
+        name: _wholes(entries, name, leaves - 1)
+        for name in ("split_feature", "decision_type", "left_child", "right_child")
+    }
+    thresholds = _numbers(entries, "threshold", leaves - 1)
     inside = all(
-        ((side >= -leaves) & (side < leaves - 1) & ((side < 0) | (side > nodes))).all() for side in children
+        ((side >= -leaves) & (side < leaves - 1) & ((side < 0) | (side > nodes))).all()
+        for side in (wholes["left_child"], wholes["right_child"])
     )
+    used, kinds = wholes["split_feature"], wholes["decision_type"]
     if not inside or (used < 0).any() or (used >= features).any() or (kinds < 0).any() or (kinds > 15).any():
         raise ValueError(f"tree {number} of LightGBM has an index out of range")
-    _check_sets(entries, sets, thresholds[kinds % 2 == 1], number)
+    wholes |= _checked_sets(entries, sets, thresholds[kinds % 2 == 1], number)
+    written = {"num_leaves": str(leaves), "num_cat": str(sets), "threshold": _joined(thresholds)}
+    return written | {name: _joined(each) for name, each in wholes.items()} | {"leaf_value": _joined(values)}
 
 
-def _check_sets(entries: dict[str, str], sets: int, chosen: np.ndarray, number: int) -> None:
-    """Check the sets of categories that nodes refer to."""
+def _joined(values: np.ndarray) -> str:
+    """As LightGBM reads them; the shortest text of a float that gives it back."""
+    return " ".join(map(repr, values.tolist()))
+
+
+def _checked_sets(entries: Lines, sets: int, chosen: np.ndarray, number: int) -> dict[str, np.ndarray]:
+    """The sets of categories that nodes refer to, if all of them are there."""
     if not sets:
         if len(chosen):
             raise ValueError(f"tree {number} of LightGBM has an index out of range")
-        return
-    edges = _numbers(entries, "cat_boundaries", sets + 1)
-    _numbers(entries, "cat_threshold", int(max(edges[-1], 0)))
+        return {}
+    edges = _wholes(entries, "cat_boundaries", sets + 1)
+    words = _wholes(entries, "cat_threshold", int(max(edges[-1], 0)))
     outside = (chosen < 0) | (chosen >= sets) | (chosen != np.floor(chosen))
-    if edges[0] != 0 or (np.diff(edges) < 1).any() or outside.any():
+    if edges[0] != 0 or (np.diff(edges) < 1).any() or outside.any() or ((words < 0) | (words >= WORD)).any():
         raise ValueError(f"tree {number} of LightGBM has an index out of range")
+    return {"cat_boundaries": edges, "cat_threshold": words}
