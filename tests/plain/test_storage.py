@@ -57,3 +57,29 @@ def test_arrays_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
         read_state(tmp_path)
     with zipfile.ZipFile(tmp_path / storage.ARRAYS) as file:
         assert file.infolist()[0].compress_size < 2**10
+
+
+def test_damaged_bytes_are_one_line_or_other_values(tmp_path):
+    write_state(tmp_path, {}, {"a": np.random.default_rng(0).normal(size=40), "b": np.arange(9)})
+    whole = (tmp_path / storage.ARRAYS).read_bytes()
+    refused = 0
+    for index in range(len(whole)):
+        for flip in (0x01, 0x20, 0xFF):
+            part = bytes([whole[index] ^ flip])
+            (tmp_path / storage.ARRAYS).write_bytes(whole[:index] + part + whole[index + 1 :])
+            try:
+                read_state(tmp_path)
+            except RunError as error:
+                refused += 1
+                assert "\n" not in str(error)
+    assert refused > len(whole)
+
+
+@pytest.mark.parametrize("shape", [(10**14,), (10**30,), (-1,), (2**62, 2**62)])
+def test_a_header_of_a_huge_shape_is_one_line(tmp_path, shape):
+    write_state(tmp_path, {}, {})
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    with zipfile.ZipFile(tmp_path / storage.ARRAYS, "w") as file:
+        file.writestr("a.npy", b"\x93NUMPY\x01\x00\x76\x00" + header.encode())
+    with pytest.raises(RunError, match="no plain model"):
+        read_state(tmp_path)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from polymodal.errors import RunError
+from polymodal.errors import RunError, one_line
 from polymodal.utils.atomic import aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonValue, Settings
@@ -21,6 +24,11 @@ Arrays: TypeAlias = "dict[str, np.ndarray]"
 SETTINGS, ARRAYS = "settings.json", "arrays.npz"
 MOST_BYTES = 2**31
 """Largest sum of the arrays of a file, unpacked: a small file may claim to unpack to any size."""
+FOREIGN: tuple[type[Exception], ...] = (
+    OSError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, AttributeError, RuntimeError,
+    StopIteration, MemoryError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What reading a file may raise that is damaged or that was not written here."""
 
 
 def write_state(folder: Path, settings: Settings, arrays: Arrays) -> None:
@@ -83,9 +91,30 @@ def refusing(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except FOREIGN as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise RunError(f"{folder}: is no plain model of a run ({reason}). Fit again") from None
+        raise RunError(f"{folder}: is no plain model of a run ({one_line(reason, 200)}). Fit again") from None
+
+
+def as_array(arrays: Arrays, name: str, *shape: int, kinds: str = "f") -> np.ndarray:
+    """The array of that name, if it has this shape and finite values.
+
+    Args:
+        arrays: By name.
+        name: Of the array.
+        shape: The expected one.
+        kinds: The letters of the allowed kinds of ``dtype``.
+
+    Raises:
+        ValueError: If it has another shape or kind, or a value that is not finite.
+        KeyError: If there is none.
+    """
+    array = arrays[name]
+    if array.shape != shape or array.dtype.kind not in kinds:
+        raise ValueError(f"'{name}' of shape {array.shape} and type {array.dtype}, expected shape {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"'{name}' with a value that is not finite")
+    return array
 
 
 def as_list(value: JsonValue, name: str) -> list[JsonValue]:

@@ -1,5 +1,6 @@
 """Every learner on every kind of goal, on missing inputs and on degenerate tables."""
 
+import json
 import sys
 from dataclasses import replace
 from itertools import combinations
@@ -12,6 +13,7 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.plain.blocks import Block, Blocks, Columns
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners import boosting as boosting_module
+from polymodal.plain.learners.design import _one_hot
 
 ROWS = 90
 NAMES = ("linear", "boosting", "kernel")
@@ -259,3 +261,54 @@ def test_kernel_decisions_are_those_of_libsvm():
     duals, intercepts = _per_class(machine, 4)
     decisions = rbf_kernel(values, machine.support_vectors_, gamma=0.3) @ duals + intercepts
     np.testing.assert_allclose(decisions, expected, atol=1e-9)
+
+
+def changed_arrays(path, **arrays):
+    with np.load(path) as content:
+        known = {name: content[name] for name in content.files}
+    with path.open("wb") as file:
+        np.savez(file, **known | arrays)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "arrays"),
+    [
+        ("linear", "fitted", {"classes0": np.arange(9)}),
+        ("linear", "fitted", {"classes0": np.array([0, 1, -1])}),
+        ("linear", "fitted", {"prior0": np.ones(3)}),
+        ("linear", "fitted", {"numbers0": np.full(4, np.nan)}),
+        ("linear", "part0", {"coefficients": np.ones((3, 3))}),
+        ("linear", ".", {"block0/centre": np.ones(9)}),
+        ("linear", ".", {"block1/codes": np.array([[9, 1]])}),
+        ("kernel", "part0", {"vectors": np.ones((5, 2))}),
+        ("kernel", "part0", {"duals": np.ones((5, 2))}),
+        ("kernel", "part0", {"biases": np.ones(7)}),
+        ("boosting", ".", {"basis2": np.ones((12, 2))}),
+    ],
+)
+def test_arrays_of_a_wrong_shape_are_refused(name, file, arrays, tmp_path):
+    blocks = blocks_of(40)
+    fitted(name, blocks, goal_of("classes", blocks)).save(tmp_path / "learner")
+    LEARNERS[name].load(tmp_path / "learner")
+    changed_arrays(tmp_path / "learner" / file / "arrays.npz", **arrays)
+    with pytest.raises(RunError, match="no plain model"):
+        LEARNERS[name].load(tmp_path / "learner")
+
+
+@pytest.mark.parametrize("change", [{"kind": "foo"}, {"outputs": 0}, {"models": []}, {"kind": "numbers"}])
+def test_settings_that_do_not_agree_are_refused(change, tmp_path):
+    blocks = blocks_of(40)
+    fitted("linear", blocks, goal_of("classes", blocks)).save(tmp_path)
+    path = tmp_path / "fitted" / "settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(RunError, match="no plain model"):
+        LEARNERS["linear"].load(tmp_path)
+
+
+def test_codes_of_categories_are_one_hot():
+    codes = np.array([[0, 5], [2, np.nan], [np.nan, 7], [1, 9], [3, 1]])
+    known = np.array([[0, 0], [0, 2], [0, 3], [1, 1], [1, 5], [1, 9]])
+    expected = codes[:, known[:, 0]] == known[:, 1]
+    np.testing.assert_array_equal(_one_hot(codes, known).toarray(), expected)
+    many = _one_hot(np.arange(20_000.0)[:, None], np.stack([np.zeros(20_000, int), np.arange(20_000)], 1))
+    assert many.nnz == 20_000 and (many.diagonal() == 1).all()

@@ -12,7 +12,7 @@ import numpy as np
 from polymodal.errors import ConfigError, RunError
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.design import Matrix
-from polymodal.plain.storage import Arrays, as_count, as_list, read_state, refusing, write_state
+from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_state, refusing, write_state
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
@@ -200,6 +200,17 @@ class Learner(ABC, Generic[P]):
     def read_part(self, folder: Path) -> P:
         """Read what :meth:`write_part` wrote."""
 
+    def check_part(self, model: P, outputs: int) -> None:  # noqa: B027
+        """Refuse a model that was read, where it does not fit to what :meth:`restore` took over.
+
+        Args:
+            model: As :meth:`read_part` returned it.
+            outputs: Classes that it knows; 1 for numbers.
+
+        Raises:
+            ValueError: If a shape does not agree: predictions would fail, or read outside of arrays.
+        """
+
     def save(self, folder: Path) -> None:
         """Write the fitted learner into a new folder: JSON, arrays, and the text of trees; no pickle."""
         if self.fitted is None:
@@ -230,13 +241,17 @@ class Learner(ABC, Generic[P]):
         with refusing(folder):
             learner.restore(*read_state(folder))
             fitted, tables = read_state(folder / "fitted")
-            kind = next(known for known in KINDS if known == fitted["kind"])
-            learner.fitted = Fitted(kind, as_count(fitted["outputs"], "outputs"), str(fitted["transform"]))
-            for number, model in enumerate(as_list(fitted["models"], "models")):
-                part = learner.read_part(folder / f"part{number}") if model else None
-                scales = [float(value) for value in tables[f"numbers{number}"]]
-                classes, prior = tables[f"classes{number}"], tables[f"prior{number}"]
-                learner.fitted.parts.append(Part(part, classes, prior, *scales))
+            learner.fitted = _read_fitted(fitted)
+            models = as_list(fitted["models"], "models")
+            if len(models) != (learner.fitted.outputs if learner.fitted.kind == "labels" else 1):
+                raise ValueError(f"{len(models)} models")
+            for number, model in enumerate(models):
+                part: Part[P] = _read_part(tables, number, learner.fitted)
+                if model:
+                    read = learner.read_part(folder / f"part{number}")
+                    learner.check_part(read, len(part.classes) or 1)
+                    part = replace(part, model=read)
+                learner.fitted.parts.append(part)
         return learner
 
     def _fit_one(self, matrix: Matrix, goal: Goal, seed: int) -> Part[P]:
@@ -282,6 +297,36 @@ class Learner(ABC, Generic[P]):
 
 LEARNERS: Registry[type[Learner]] = Registry("learner", group="polymodal.learners", base=Learner)
 """Learners by name; other packages may offer more."""
+
+
+def _read_fitted(written: Settings) -> Fitted:
+    """Kind and outputs of a learner, without its parts.
+
+    Raises:
+        ValueError: If they are none that a fit writes.
+    """
+    kind = next((known for known in KINDS if known == written["kind"]), None)
+    outputs = as_count(written["outputs"], "outputs")
+    if kind is None or not outputs or (kind == "numbers" and outputs != 1):
+        raise ValueError(f"a learner of the kind {written['kind']!r} with {outputs} outputs")
+    return Fitted(kind, outputs, str(written["transform"]))
+
+
+def _read_part(tables: Arrays, number: int, fitted: Fitted) -> Part:
+    """Classes and scales of a part, without its model.
+
+    Raises:
+        ValueError: If they are none that a fit writes.
+    """
+    scales = [float(value) for value in as_array(tables, f"numbers{number}", 4)]
+    count = {"numbers": 0, "labels": 2}.get(fitted.kind, fitted.outputs)
+    prior, classes = as_array(tables, f"prior{number}", count), tables[f"classes{number}"]
+    if fitted.kind == "numbers":
+        return Part(None, as_array(tables, f"classes{number}", 0), prior, *scales)
+    classes = as_array(tables, f"classes{number}", classes.size, kinds="i")
+    if not len(classes) or classes[0] < 0 or classes[-1] >= count or (np.diff(classes) < 1).any():
+        raise ValueError(f"classes other than 0 to {count - 1}")
+    return Part(None, classes, prior, *scales)
 
 
 def _counted(blocks: Blocks, goal: Goal) -> tuple[Blocks, Goal]:

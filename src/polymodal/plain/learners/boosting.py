@@ -17,7 +17,7 @@ from polymodal.plain.learners.base import LEARNERS, Goal, Learner
 from polymodal.plain.learners.design import Matrix, numbers_of
 from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
-from polymodal.plain.storage import Arrays, as_count, as_list, read_text
+from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_text
 from polymodal.utils.atomic import write_text
 from polymodal.utils.records import Settings
 
@@ -194,9 +194,13 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         for entry in as_list(settings["columns"], "columns"):
             name, count = as_list(entry, "columns")
             self.columns[str(name)] = as_count(count, "columns")
-        names = list(enumerate(self.columns))
-        self.bases = {name: arrays[f"basis{number}"] for number, name in names if f"basis{number}" in arrays}
-        self.scales = {name: arrays[f"scale{number}"] for number, name in names if f"scale{number}" in arrays}
+        self.bases, self.scales = {}, {}
+        for number, (name, count) in enumerate(self.columns.items()):
+            if f"basis{number}" in arrays:
+                size = arrays[f"basis{number}"].size // max(count, 1)
+                self.bases[name] = as_array(arrays, f"basis{number}", count, size)
+            if f"scale{number}" in arrays:
+                self.scales[name] = as_array(arrays, f"scale{number}", 2, count)
 
     def write_part(self, model: lightgbm.Booster, folder: Path) -> None:
         """Write the model's text."""
@@ -206,6 +210,15 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     def read_part(self, folder: Path) -> lightgbm.Booster:
         """Read the model's text, once it is known to be one."""
         return read_trees(folder / TREES)
+
+    def check_part(self, model: lightgbm.Booster, outputs: int) -> None:
+        """Refuse trees of other columns or classes: LightGBM would read outside of the matrix."""
+        width = sum(
+            self.bases[name].shape[1] if name in self.bases else count for name, count in self.columns.items()
+        )
+        per_round = outputs if outputs > 2 else 1
+        if model.num_feature() != width or model.num_model_per_iteration() != per_round:
+            raise ValueError(f"trees of {model.num_feature()} columns, expected {width}")
 
     def _data(self, matrix: Matrix, goal: Goal) -> lightgbm.Dataset:
         import lightgbm

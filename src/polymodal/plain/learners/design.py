@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, hstack
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Blocks
-from polymodal.plain.storage import Arrays
+from polymodal.plain.storage import Arrays, as_array
 
 Matrix: TypeAlias = "np.ndarray | csr_matrix"
 SPAN = 3.0
@@ -65,6 +65,11 @@ class Design:
             return csr_matrix(hstack([csr_matrix(part) for part in parts], format="csr"))
         return np.hstack([part.toarray() if isinstance(part, csr_matrix) else part for part in parts])
 
+    @property
+    def width(self) -> int:
+        """Number of columns of the matrix."""
+        return sum(_width(learned) for learned in self.blocks.values())
+
     def arrays(self) -> Arrays:
         """What was learned, with the names of the blocks."""
         names = np.array(list(self.blocks), dtype=str)
@@ -75,13 +80,19 @@ class Design:
 
     @classmethod
     def restore(cls, arrays: Arrays, *, sparse: bool) -> Design:
-        """The design that :meth:`arrays` describes."""
+        """The design that :meth:`arrays` describes.
+
+        Raises:
+            ValueError: If an array is of another shape than :func:`_learn` gives it.
+            KeyError: If one is missing.
+        """
         blocks: dict[str, Arrays] = {}
         for number, name in enumerate(arrays["blocks"].tolist()):
             start = f"block{number}/"
             blocks[name] = {
                 key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)
             }
+            _check(blocks[name])
         return cls(sparse, blocks)
 
 
@@ -105,6 +116,39 @@ def _learn(block: Block, weights: np.ndarray) -> Arrays:
         pairs = [(column, code) for column in range(codes.shape[1]) for code in _seen(codes[:, column])]
         return learned | {"codes": np.array(pairs, dtype=np.int64).reshape(-1, 2)}
     return learned
+
+
+def _check(learned: Arrays) -> None:
+    """Refuse arrays of a file that :func:`_learn` does not give.
+
+    Raises:
+        ValueError: If one is of another shape or type, or an index is out of range.
+        KeyError: If one is missing.
+    """
+    columns = int(as_array(learned, "columns", kinds="i"))
+    as_array(learned, "absence", kinds="b")
+    if "kept" in learned:
+        kept = int(as_array(learned, "kept", columns, kinds="b").sum())
+        as_array(learned, "lacking", columns, kinds="b")
+        as_array(learned, "centre", kept)
+        if (as_array(learned, "scale", kept) <= 0).any():
+            raise ValueError("'scale' with a value that is not above 0")
+    if "codes" in learned:
+        codes = as_array(learned, "codes", len(learned["codes"]), 2, kinds="i")
+        order = np.lexsort((codes[:, 1], codes[:, 0]))
+        if (codes < 0).any() or (codes[:, 0] >= columns).any() or (order != np.arange(len(codes))).any():
+            raise ValueError("'codes' out of range or order")
+
+
+def _width(learned: Arrays) -> int:
+    """Number of columns of the matrix that come from one block."""
+    if "codes" in learned:
+        own = len(learned["codes"])
+    elif "kept" in learned:
+        own = int(learned["kept"].sum() + learned["lacking"].sum())
+    else:
+        own = int(learned["columns"])
+    return own + int(learned["absence"])
 
 
 def _seen(codes: np.ndarray) -> list[int]:
@@ -158,6 +202,19 @@ def _standardized(block: Block, learned: Arrays) -> list[Matrix]:
 
 
 def _one_hot(codes: np.ndarray, known: np.ndarray) -> csr_matrix:
-    """``(rows, codes)``: one where a column has the code; none where it is missing or was not seen."""
-    hits = codes[:, known[:, 0]] == known[:, 1]
-    return csr_matrix(hits, dtype=np.float64)
+    """``(rows, codes)``: one where a column has the code; none where it is missing or was not seen.
+
+    Args:
+        codes: ``(rows, columns)``, NaN where missing.
+        known: ``(codes, 2)`` pairs of a column and a code, in order.
+    """
+    rows, hits = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for column in np.unique(known[:, 0]):
+        start, end = np.searchsorted(known[:, 0], [column, column + 1])
+        own = known[start:end, 1]
+        place = np.minimum(np.searchsorted(own, codes[:, column]), len(own) - 1)
+        found = np.flatnonzero(own[place] == codes[:, column])
+        rows.append(found)
+        hits.append(start + place[found])
+    cells = (np.concatenate(rows), np.concatenate(hits))
+    return csr_matrix((np.ones(len(cells[0])), cells), shape=(len(codes), len(known)))

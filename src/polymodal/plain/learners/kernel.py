@@ -17,7 +17,7 @@ from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Goal, Learner
 from polymodal.plain.learners.design import Design, Matrix
 from polymodal.plain.learners.tuning import held_loss, inner_folds
-from polymodal.plain.storage import Arrays, as_number, read_state, write_state
+from polymodal.plain.storage import Arrays, as_array, as_number, read_state, write_state
 from polymodal.utils.records import Settings
 
 MOST_ROWS = 5000
@@ -135,6 +135,14 @@ class KernelLearner(Learner[KernelModel]):
         gamma, slope = as_number(settings["gamma"], "gamma"), as_number(settings["slope"], "slope")
         vectors, duals, intercepts = (arrays[name] for name in ("vectors", "duals", "intercepts"))
         return KernelModel(vectors, duals, intercepts, gamma, slope, arrays["biases"])
+
+    def check_part(self, model: KernelModel, outputs: int) -> None:
+        """Refuse vectors of another design, and weights of other classes."""
+        count, numbers = len(model.vectors), self.fitted is not None and self.fitted.kind == "numbers"
+        as_array({"vectors": model.vectors}, "vectors", count, self.design.width)
+        as_array({"duals": model.duals}, "duals", count, outputs)
+        as_array({"intercepts": model.intercepts}, "intercepts", outputs)
+        as_array({"biases": model.biases}, "biases", 0 if numbers else outputs)
 
 
 def _dense(matrix: Matrix) -> np.ndarray:

@@ -15,7 +15,7 @@ from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Goal, Learner
 from polymodal.plain.learners.design import Design, Matrix
 from polymodal.plain.learners.tuning import Fold, held_loss, inner_folds
-from polymodal.plain.storage import Arrays, as_number, read_state, write_state
+from polymodal.plain.storage import Arrays, as_array, as_number, read_state, write_state
 from polymodal.utils.records import Settings
 
 PENALTIES = tuple(4.0**-power for power in range(-1, 11))
@@ -103,6 +103,11 @@ class LinearLearner(Learner[LinearModel]):
         return LinearModel(
             arrays["coefficients"], arrays["intercepts"], as_number(settings["penalty"], "penalty")
         )
+
+    def check_part(self, model: LinearModel, outputs: int) -> None:
+        """Refuse coefficients of another design or other classes."""
+        as_array({"coefficients": model.coefficients}, "coefficients", self.design.width, outputs)
+        as_array({"intercepts": model.intercepts}, "intercepts", outputs)
 
 
 def _answers(model: LinearModel, matrix: Matrix) -> np.ndarray:
