@@ -14,6 +14,7 @@ from polymodal.plain.features import (
     CategoryFeaturizer,
     DateFeaturizer,
     ImageFeaturizer,
+    NumberFeaturizer,
     PlainTextReader,
     SequenceFeaturizer,
     TextFeaturizer,
@@ -106,6 +107,18 @@ def test_statistics_of_a_sequence():
     assert column(SequenceFeaturizer(), steps, "", "channel 1, slope") == pytest.approx(11)
     assert column(SequenceFeaturizer(), steps, "", "channel 1, part 1 of 6") == pytest.approx(0.5)
     assert column(SequenceFeaturizer(), steps, "", "channel 2, strength of wave 2") == pytest.approx(0.5)
+
+
+def test_numbers_far_from_zero_stay_apart():
+    seconds = 1.7e9 + np.arange(11)
+    fitted = NumberFeaturizer().fit([[second] for second in seconds])
+    assert np.diff(fitted.blocks([[second] for second in seconds])[""].values[:, 0]).tolist() == [1.0] * 10
+    written = fitted.settings()
+    assert NumberFeaturizer.restore(written, {}).blocks([[1.7e9]])[""].values == -5
+    earlier = NumberFeaturizer.restore(written | {"options": {}}, {})  # of a run without an offset
+    assert earlier.blocks([[3.0]])[""].values == 3
+    for near in (np.geomspace(1e-9, 1e9, 101), np.array([-1e300, 0, 1, 1e300]), np.arange(5.0) + 1e6):
+        assert NumberFeaturizer().fit([[number] for number in near]).offset == 0
 
 
 def test_an_unseen_category_is_nan():

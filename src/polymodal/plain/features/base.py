@@ -18,6 +18,8 @@ Matrix: TypeAlias = "np.ndarray | csr_matrix"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CHUNK = 256
 """Items whose features are computed at once: a few megabytes lie between input and features."""
+LIMIT = 1e18
+"""Largest size of a feature."""
 
 
 class Featurizer(ABC):
@@ -161,9 +163,8 @@ def featurizer_of(modality: str) -> type[Featurizer] | None:
 
 def dense(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """``(items, columns)`` float32 of one vector per item, between bounds whose squares float32 can hold."""
-    limit = 1e18
     stacked = np.asarray(values, dtype=np.float64)
-    return np.clip(np.nan_to_num(stacked, nan=0.0, posinf=limit, neginf=-limit), -limit, limit).astype(
+    return np.clip(np.nan_to_num(stacked, nan=0.0, posinf=LIMIT, neginf=-LIMIT), -LIMIT, LIMIT).astype(
         np.float32
     )
 

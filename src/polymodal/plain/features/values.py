@@ -10,23 +10,42 @@ from polymodal.data.readers import CategoriesReader, Reader
 from polymodal.data.readers.date import CALENDAR, CLOCK, CYCLES, calendar_numbers
 from polymodal.data.values.dates import DAY
 from polymodal.plain.blocks import Columns, Kind
-from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, dense
+from polymodal.plain.features.base import FEATURIZERS, LIMIT, Featurizer, Matrix, dense
 from polymodal.utils.records import Settings
 
 
 @FEATURIZERS.register("number")
 class NumberFeaturizer(Featurizer):
-    """Numbers as they are."""
+    """Numbers as they are, or less the training median where float32 cannot tell them apart otherwise.
+
+    Args:
+        offset: What is subtracted, in float64, before the numbers become float32.
+    """
 
     modality = "number"
 
+    def __init__(self, *, offset: float = 0.0) -> None:
+        self.offset = float(offset)
+
     def learn(self, items: Sequence[float]) -> None:
-        """See :class:`Featurizer`."""
+        """See :class:`Featurizer`; moments in seconds and the like differ beyond the 7 digits of float32."""
+        numbers = np.clip(np.nan_to_num(np.asarray(items, np.float64)), -LIMIT, LIMIT)
+        median = float(np.median(numbers))
+        self.offset = median if _distinct(numbers - median) > _distinct(numbers) else 0.0
         self.columns = {"": Columns(("value",), "number")}
 
     def features(self, items: Sequence[float]) -> Mapping[str, Matrix]:
         """See :class:`Featurizer`."""
-        return {"": dense(np.asarray(items, np.float64)[:, None])}
+        return {"": dense(np.asarray(items, np.float64)[:, None] - self.offset)}
+
+    def options(self) -> Settings:
+        """See :class:`Featurizer`."""
+        return {"offset": self.offset}
+
+
+def _distinct(numbers: np.ndarray) -> int:
+    """How many of the numbers float32 tells apart."""
+    return len(np.unique(numbers.astype(np.float32)))
 
 
 @FEATURIZERS.register("category")
