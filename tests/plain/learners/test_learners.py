@@ -13,7 +13,9 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.plain.blocks import Block, Blocks, Columns
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners import boosting as boosting_module
+from polymodal.plain.learners import kernel as kernel_module
 from polymodal.plain.learners.design import _one_hot
+from polymodal.plain.learners.tuning import inner_folds
 
 ROWS = 90
 NAMES = ("linear", "boosting", "kernel")
@@ -214,6 +216,13 @@ def test_what_a_learner_cannot_do_is_one_line(monkeypatch):
     assert "6,000 rows, at most 5,000" in LEARNERS["kernel"]().can_fit(many, blocks)
     for name in ("kernel", "boosting"):
         assert "1000 classes" in LEARNERS[name]().can_fit(replace(goal, outputs=1000), blocks)
+    labels = Goal("labels", np.zeros((4500, 5)), 5)
+    assert "4,500 rows times 5 labels, at most 20,000" in LEARNERS["kernel"]().can_fit(labels, blocks)
+    assert LEARNERS["boosting"]().can_fit(labels, blocks) == ""
+    assert LEARNERS["kernel"]().can_fit(replace(labels, values=np.zeros((4500, 1)), outputs=1), blocks) == ""
+    several = replace(labels, values=np.zeros((200_000, 5), np.int8))
+    assert "at most 500,000 together" in LEARNERS["boosting"]().can_fit(several, blocks)
+    assert "101 labels" in LEARNERS["boosting"]().can_fit(replace(labels, outputs=101), blocks)
     assert "no columns" in LEARNERS["linear"]().can_fit(goal, {})
     assert "no columns" in LEARNERS["boosting"]().can_fit(goal, {})
     monkeypatch.setitem(sys.modules, "lightgbm", None)
@@ -261,6 +270,45 @@ def test_kernel_decisions_are_those_of_libsvm():
     duals, intercepts = _per_class(machine, 4)
     decisions = rbf_kernel(values, machine.support_vectors_, gamma=0.3) @ duals + intercepts
     np.testing.assert_allclose(decisions, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["boosting", "kernel"])
+def test_each_label_keeps_what_was_chosen_for_it(name):
+    """Also where another label is constant in the rows of one of the fits: it has no model there."""
+    blocks = blocks_of()
+    goal = goal_of("labels", blocks)
+    first = fitted(name, blocks, replace(goal, values=goal.values[:, [2, 0, 1]]))
+    assert set(first.chosen) == {1, 2}
+    second = LEARNERS[name]()
+    second.settle(first)
+    noise = np.random.default_rng(0).random(ROWS) < 0.5
+    second.fit(blocks, replace(goal, values=np.column_stack([noise, goal.values[:, [2, 1]]])), seed=0, threads=1)
+    assert set(second.chosen) == {0, 2} and second.chosen[2] == first.chosen[2]
+    again = first.fit(blocks, goal, seed=0, threads=1)
+    assert set(again.chosen) == {0, 1}
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("classes", 5 + 1), ("numbers", 1)])
+def test_the_kernel_tries_one_width_where_it_is_known(kind, fits, monkeypatch):
+    blocks = blocks_of()
+    goal = goal_of(kind, blocks)
+    first, calls, fit = fitted("kernel", blocks, goal), [], kernel_module._fit
+    monkeypatch.setattr(kernel_module, "_fit", lambda *each: calls.append(each) or fit(*each))
+    second = LEARNERS["kernel"]()
+    second.settle(first)
+    second.fit(blocks, goal, seed=0)
+    assert len(calls) == fits and second.chosen == first.chosen
+    np.testing.assert_array_equal(second.predict(blocks), first.predict(blocks))
+
+
+def test_inner_folds_have_two_classes_to_learn():
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        values = random.integers(0, 3, int(random.integers(3, 14)))
+        groups = random.integers(0, 6, len(values)) if random.random() < 0.5 else None
+        folds = inner_folds(Goal("classes", values, 3, groups=groups), 0, int(random.choice([3, 5])))
+        assert bool(folds) == (len(np.unique(values)) > 1)
+        assert all(len(np.unique(values[rows])) > 1 for rows, _ in folds)
 
 
 def changed_arrays(path, **arrays):

@@ -37,6 +37,7 @@ class Goal:
         transform: For numbers: "log" learns ``log(1 + value)``.
         balanced: For classes: each class has the same total weight.
         groups: ``(rows,)`` int, rows that may not be separated when a setting is chosen on held-out rows.
+        label: Of a goal of two classes, which of several labels it is.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Goal:
     transform: Literal["none", "log"] = "none"
     balanced: bool = False
     groups: np.ndarray | None = None
+    label: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -200,7 +202,7 @@ class Learner(ABC, Generic[P]):
     def read_part(self, folder: Path) -> P:
         """Read what :meth:`write_part` wrote."""
 
-    def check_part(self, model: P, outputs: int) -> None:  # noqa: B027
+    def check_part(self, model: P, outputs: int) -> None:
         """Refuse a model that was read, where it does not fit to what :meth:`restore` took over.
 
         Args:
@@ -299,6 +301,19 @@ LEARNERS: Registry[type[Learner]] = Registry("learner", group="polymodal.learner
 """Learners by name; other packages may offer more."""
 
 
+def too_many_labels(goal: Goal, most: int) -> str:
+    """Why a model of each label takes too long, in one line; empty where it does not, or for other goals.
+
+    Args:
+        goal: The answers.
+        most: Largest number of rows times labels.
+    """
+    if goal.kind != "labels" or goal.outputs < 2 or len(goal) * goal.outputs <= most:
+        return ""
+    cells = f"{len(goal):,} rows times {goal.outputs:,} labels"
+    return f"{cells}, at most {most:,} together (it fits a model of each label)"
+
+
 def _read_fitted(written: Settings) -> Fitted:
     """Kind and outputs of a learner, without its parts.
 
@@ -350,4 +365,7 @@ def _parts(goal: Goal) -> list[Goal]:
     if goal.kind != "labels":
         return [goal]
     labels = np.asarray(goal.values).astype(np.int64).T
-    return [replace(goal, kind="classes", values=values, outputs=2) for values in labels]
+    return [
+        replace(goal, kind="classes", values=values, outputs=2, label=label)
+        for label, values in enumerate(labels)
+    ]

@@ -13,7 +13,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Blocks
-from polymodal.plain.learners.base import LEARNERS, Goal, Learner
+from polymodal.plain.learners.base import LEARNERS, Goal, Learner, too_many_labels
 from polymodal.plain.learners.design import Matrix, numbers_of
 from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import lightgbm
 
 MOST_CLASSES = 100
-"""A tree per class and round: with more classes it takes too long."""
+"""A tree per class and round: with more classes it takes too long; of labels as well, a model each."""
+MOST_CELLS = 500_000
+"""Rows times labels, where there are several."""
 REDUCED, WIDE = 64, 96
 """Columns that sparse blocks, and dense ones of numbers wider than ``WIDE``, are reduced to: trees look at
 one column at a time, and those of spectra and pixels mean little each."""
@@ -84,28 +86,31 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         self.bases: dict[str, np.ndarray] = {}
         self.scales: dict[str, np.ndarray] = {}
         self.categories: list[int] = []
-        self.chosen: list[Chosen] = []
-        self._given: list[Chosen] = []
+        self.chosen: dict[int, Chosen] = {}  # by label: one that is constant in some rows has no model
+        self._given: dict[int, Chosen] = {}
 
     def settle(self, like: Learner[lightgbm.Booster]) -> None:
         """Train as many rounds of the same trees as a learner that chose them by inner folds."""
         if isinstance(like, BoostingLearner):
-            self._given = list(like.chosen)
+            self._given = dict(like.chosen)
 
     def can_fit(self, goal: Goal, blocks: Blocks) -> str:
-        """A line where LightGBM is missing, there are no columns, or too many classes."""
+        """A line where LightGBM is missing, there are no columns, or too many classes or labels."""
         if not any(block.values.shape[1] for block in blocks.values()):
             return "no columns to learn from"
-        if goal.kind != "labels" and goal.outputs > MOST_CLASSES:
-            return (
-                f"{goal.outputs} classes, at most {MOST_CLASSES} (a tree per class and round takes too long)"
-            )
+        if goal.outputs > MOST_CLASSES:
+            noun = "labels" if goal.kind == "labels" else "classes"
+            return f"{goal.outputs} {noun}, at most {MOST_CLASSES} (a tree for each per round takes too long)"
+        reason = too_many_labels(goal, MOST_CELLS)
+        if reason:
+            return reason
         return missing_library()
 
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
         """Learn the reduction of sparse and wide blocks."""
         self.columns = {name: block.values.shape[1] for name, block in blocks.items()}
         self.bases, self.scales, self.categories, width = {}, {}, [], 0
+        self.chosen = {}
         for name, block in blocks.items():
             if isinstance(block.values, csr_matrix):
                 self.bases[name] = _basis(block.values, seed)
@@ -150,19 +155,19 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         import lightgbm
 
         data = self._data(matrix, goal)
-        given = self._given[len(self.chosen)] if len(self.chosen) < len(self._given) else None
+        given = self._given.get(goal.label)
         options, most = (
             _options(goal, seed, self.threads, matrix.shape[1]),
             _most_rounds(goal, matrix.shape[1]),
         )
         if given is not None:
-            self.chosen.append(given)
+            self.chosen[goal.label] = given
             return lightgbm.train(options | {"extra_trees": given.extra}, data, given.rounds)
         work = len(goal) * matrix.shape[1] * (goal.outputs if goal.kind != "numbers" else 1)
         few = len(goal) <= FEW and work <= LIGHT
         folds = inner_folds(goal, seed, 5 if few or len(goal) > MANY else 3)
         if not folds or len(goal) < FEWEST_ROWS:
-            self.chosen.append(Chosen(False, FALLBACK))
+            self.chosen[goal.label] = Chosen(False, FALLBACK)
             return lightgbm.train(options | {"bagging_fraction": 1.0}, data, FALLBACK)
         both = (True, False) if few else (True,)
         shapes = [{"extra_trees": extra} for extra in (both if len(goal) <= MANY else (False,))]
@@ -170,7 +175,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             _rounds(data, options | shape, folds[:1] if len(goal) > MANY else folds, most) for shape in shapes
         ]
         best = int(np.argmin([loss for loss, _ in tried]))
-        self.chosen.append(Chosen(bool(shapes[best]["extra_trees"]), tried[best][1]))
+        self.chosen[goal.label] = Chosen(bool(shapes[best]["extra_trees"]), tried[best][1])
         return lightgbm.train(options | shapes[best], data, tried[best][1])
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:

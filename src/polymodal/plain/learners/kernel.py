@@ -14,7 +14,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC, SVR
 
 from polymodal.plain.blocks import Blocks
-from polymodal.plain.learners.base import LEARNERS, Goal, Learner
+from polymodal.plain.learners.base import LEARNERS, Goal, Learner, too_many_labels
 from polymodal.plain.learners.design import Design, Matrix
 from polymodal.plain.learners.tuning import held_loss, inner_folds
 from polymodal.plain.storage import Arrays, as_array, as_number, read_state, write_state
@@ -22,6 +22,8 @@ from polymodal.utils.records import Settings
 
 MOST_ROWS = 5000
 """Time and memory grow with the square of the rows."""
+MOST_CELLS = 20_000
+"""Rows times labels, where there are several."""
 MOST_CLASSES = 50
 FEW, SOME = 1000, 2000
 """Up to ``FEW`` rows five inner folds choose the settings, then three; from ``SOME`` of one width only."""
@@ -73,19 +75,27 @@ class KernelLearner(Learner[KernelModel]):
     def __init__(self) -> None:
         super().__init__()
         self.design = Design(sparse=False)
+        self.chosen: dict[int, tuple[float, float]] = {}
+        self._given: dict[int, tuple[float, float]] = {}
+
+    def settle(self, like: Learner[KernelModel]) -> None:
+        """Fit with the cost and width of a learner that chose them by inner folds."""
+        if isinstance(like, KernelLearner):
+            self._given = dict(like.chosen)
 
     def can_fit(self, goal: Goal, blocks: Blocks) -> str:
-        """A line where there are no dense columns, or too many rows or classes."""
+        """A line where there are no dense columns, or too many rows, classes or labels."""
         if not any(block.columns.kind != "sparse" and block.values.shape[1] for block in blocks.values()):
             return "no dense columns to learn from"
         if len(goal) > MOST_ROWS:
             return f"{len(goal):,} rows, at most {MOST_ROWS:,} (its time grows with their square)"
         if goal.kind != "labels" and goal.outputs > MOST_CLASSES:
             return f"{goal.outputs} classes, at most {MOST_CLASSES} (it compares every pair)"
-        return ""
+        return too_many_labels(goal, MOST_CELLS)
 
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
         """Fit the design matrix of the dense blocks."""
+        self.chosen = {}
         return _dense(self.design.fit(blocks, goal.row_weights))
 
     def join(self, blocks: Blocks) -> Matrix:
@@ -95,12 +105,14 @@ class KernelLearner(Learner[KernelModel]):
     def fit_part(self, matrix: Matrix, goal: Goal, seed: int) -> KernelModel:
         """Choose cost and width on inner folds, calibrate the decisions there, then fit to all rows."""
         width = 1 / max(matrix.shape[1] * float(np.var(matrix)), 1e-12)
+        given = self._given.get(goal.label)
         folds = inner_folds(goal, seed, 5 if len(goal) <= FEW else 3)
-        if not folds:
-            return _fit(matrix, goal, *GRID[0], width)
+        if not folds or (given and goal.kind == "numbers"):  # these have nothing to calibrate
+            self.chosen |= {} if given is None else {goal.label: given}
+            return _fit(matrix, goal, *(given or GRID[0]), width)
         held = np.concatenate([rows for _, rows in folds])
         tried = []
-        for cost, factor in GRID if len(goal) <= SOME else GRID[:2]:
+        for cost, factor in [given] if given else GRID if len(goal) <= SOME else GRID[:2]:
             scores = [
                 _fit(matrix[rows], goal.rows(rows), cost, factor, width).scores(matrix[out])
                 for rows, out in folds
@@ -109,6 +121,7 @@ class KernelLearner(Learner[KernelModel]):
             loss = held_loss(goal, held, _answers(np.concatenate(scores), slope, biases))
             tried.append((loss, cost, factor, slope, biases))
         _, cost, factor, slope, biases = min(tried, key=lambda entry: entry[0])
+        self.chosen[goal.label] = cost, factor
         return replace(_fit(matrix, goal, cost, factor, width), slope=slope, biases=biases)
 
     def predict_part(self, model: KernelModel, matrix: Matrix) -> np.ndarray:
