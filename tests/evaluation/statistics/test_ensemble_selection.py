@@ -53,6 +53,16 @@ def test_rows_without_weight_decide_nothing():
         select(members, LOSS, np.zeros(400))
 
 
+@pytest.mark.parametrize("unknown", [0.0, np.nan])
+def test_rows_without_weight_are_as_if_they_were_not_there(unknown):
+    members = {name: noisy(TRUTH, 1, seed)[:60] for seed, name in enumerate("abc")}
+    longer = {name: np.append(values, np.full(40, unknown)) for name, values in members.items()}
+    weights, clusters = np.append(np.ones(60), np.zeros(40)), np.arange(100) // 2
+    loss = row_loss("numbers", np.append(TRUTH[:60], np.zeros(40)))
+    expected = select(members, row_loss("numbers", TRUTH[:60]), clusters=clusters[:60])
+    assert select(longer, loss, weights, clusters=clusters) == expected
+
+
 def test_rows_of_a_cluster_are_no_evidence_of_their_own():
     good, worse = noisy(TRUTH[:4], 0.9, 0), noisy(TRUTH[:4], 1.0, 5)
     loss = row_loss("numbers", np.repeat(TRUTH[:4], 100))

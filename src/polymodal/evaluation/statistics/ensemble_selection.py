@@ -119,30 +119,34 @@ def _log(values: np.ndarray) -> np.ndarray:
 
 
 class _Rows:
-    """Mean losses over weighted rows, and standard errors over their clusters."""
+    """Mean losses over the rows with a weight above 0, and standard errors over their clusters."""
 
     def __init__(
         self, loss: RowLoss, count: int, weights: np.ndarray | None, clusters: np.ndarray | None
     ) -> None:
-        self.loss = loss
-        self.weights = np.ones(count) if weights is None else np.asarray(weights, dtype=float)
-        if not self.weights.sum() > 0:
+        given = np.ones(count) if weights is None else np.asarray(weights, dtype=float)
+        self.loss, self.counted = loss, given > 0
+        if not self.counted.any():
             raise ValueError("no row with a weight above 0 to choose a blend by")
-        self.weights = self.weights / self.weights.max()
-        groups = np.arange(count) if clusters is None else np.asarray(clusters)
+        self.weights = given[self.counted] / given.max()
+        groups = (np.arange(count) if clusters is None else np.asarray(clusters))[self.counted]
         self.codes = np.unique(groups, return_inverse=True)[1].reshape(-1)
         self.count = int(self.codes.max()) + 1
 
     def losses(self, answers: np.ndarray) -> np.ndarray:
-        """``(rows,)`` losses.
+        """``(counted rows,)`` losses of answers for all rows.
 
         Raises:
-            ValueError: If one that counts is not finite.
+            ValueError: If one is not finite.
         """
-        result = np.asarray(self.loss(answers), dtype=float)
-        if not np.isfinite(result[self.weights > 0]).all():
+        result = self.counted_losses(answers)
+        if not np.isfinite(result).all():
             raise ValueError("a loss of a row is not finite")
         return result
+
+    def counted_losses(self, answers: np.ndarray) -> np.ndarray:
+        """The same, not checked."""
+        return np.asarray(self.loss(answers), dtype=float)[self.counted]
 
     def mean(self, losses: np.ndarray) -> float:
         """The weighted mean."""
@@ -171,7 +175,7 @@ def _bagged(members: np.ndarray, rows: _Rows, rounds: int, bags: int, seed: int)
         weights = rows.weights * drawn[rows.codes]
         if not weights.sum() > 0:  # the only rows that count were not drawn
             weights = rows.weights
-        shares += _greedy(members, rows.loss, weights, rounds)
+        shares += _greedy(members, rows.counted_losses, weights, rounds)
     return shares / shares.sum()
 
 
