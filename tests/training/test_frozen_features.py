@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import polymodal as pm
-from polymodal.models.encoders import ImageEncoder, TextEncoder
+from polymodal.data.readers.audio import LENGTH_STEP
+from polymodal.models.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from polymodal.models.encoders.whisper import SILENCE_STEP
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import polymodal
 from tests.support.tables import tiny, write_houses
@@ -66,12 +68,19 @@ def test_an_encoder_runs_once_a_cell_and_the_model_learns_the_same(houses, froze
     assert "'note'" in notes and "'photo'" in notes and "encoded once" in notes
 
 
-def test_a_second_fit_takes_them_from_disk(houses, frozen, tmp_path):
+def test_a_second_fit_takes_them_from_disk(houses, frozen, tmp_path, monkeypatch):
     fit(houses, tmp_path / "first", frozen)
     with mock.patch(
         "polymodal.training.frozen_features.encode_items", side_effect=AssertionError("encoded again")
     ):
         fit(houses, tmp_path / "second", frozen, train__learning_rate=0.01)
+        monkeypatch.setattr(TextEncoder, "revision", "computes something else")
+        with pytest.raises(AssertionError, match="encoded again"):
+            fit(houses, tmp_path / "third", frozen)
+
+
+def test_the_steps_of_silence_are_part_of_the_revision():
+    assert AudioEncoder.revision == f"length step {LENGTH_STEP}, silence step {SILENCE_STEP}"
 
 
 def test_fits_of_several_fusions_share_them(houses, frozen, tmp_path, monkeypatch):

@@ -125,9 +125,9 @@ def encode_items(
 
 
 def weights_digest(encoder: Encoder) -> bytes:
-    """Digest of an encoder's weights and settings."""
-    settings = json.dumps(encoder_settings(encoder), sort_keys=True, default=str).encode()
-    parts = [settings]
+    """Digest of an encoder's weights, settings and revision."""
+    settings = json.dumps(encoder_settings(encoder), sort_keys=True, default=str)
+    parts = [(settings + encoder.revision).encode()]
     for name, tensor in sorted(encoder.state_dict().items()):
         parts += [name.encode(), tensor.cpu().numpy().tobytes()]
     return digest(*parts)

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoFeatureExtractor
 
 from polymodal.config import InputConfig
 from polymodal.data.readers import AudioReader, Reader, fixed_seconds
+from polymodal.data.readers.audio import LENGTH_STEP
 from polymodal.errors import ConfigError
 from polymodal.models.encoders.augment.signals import add_noise, equalize, mask_stretches, shift_time, stretch
 from polymodal.models.encoders.backbone import (
@@ -22,7 +23,7 @@ from polymodal.models.encoders.backbone import (
 )
 from polymodal.models.encoders.base import ENCODERS, EncoderRequest, pool_sequence
 from polymodal.models.encoders.mel import LogMel
-from polymodal.models.encoders.whisper import encode_sound, reads_lengths, whole_length
+from polymodal.models.encoders.whisper import SILENCE_STEP, encode_sound, reads_lengths, whole_length
 from polymodal.models.outputs import TokenSequence
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.records import Settings
@@ -62,6 +63,7 @@ class AudioEncoder(BackboneEncoder):
     modality = "audio"
     TOWER = "audio_model"
     READS = ("input_values", "input_features", "pixel_values")
+    revision = f"length step {LENGTH_STEP}, silence step {SILENCE_STEP}"
     DEFAULT_TYPE = "resnet"
     DEFAULT_SIZES = SMALL_RESNET
 

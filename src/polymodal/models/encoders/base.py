@@ -38,6 +38,8 @@ class Encoder(nn.Module):
         categories: Number of names of which it has a row each; 0 where it has none.
         takes_backbone: Whether it is built around a model of Transformers.
         reads_checkpoints: Whether such a model may be a pretrained one.
+        revision: Of its computation: another one where equal weights and settings give other tokens than
+            before, so that tokens that were kept are not used again.
     """
 
     modality: ClassVar[str]
@@ -52,6 +54,7 @@ class Encoder(nn.Module):
     categories: int = 0
     takes_backbone: ClassVar[bool] = False
     reads_checkpoints: ClassVar[bool] = False
+    revision: ClassVar[str] = ""
 
     @classmethod
     def from_reader(cls, reader: Reader, request: EncoderRequest) -> Encoder:
