@@ -84,6 +84,16 @@ def test_a_hub_without_a_connection_is_tried_once(monkeypatch, online):
     assert len(tries) == 1
 
 
+def test_a_request_that_cannot_be_made_is_one_line(monkeypatch, online, capsys):
+    def fail(*_, **__):
+        raise ValueError("Unknown scheme for proxy URL\n'foo://x'")
+
+    monkeypatch.setattr(HfApi, "model_info", fail)
+    assert [fetched(entry, print) for entry in RECOMMENDED[:4]] == [None] * 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: ") and "Unknown scheme" in line and "Nothing is downloaded" in line
+
+
 def test_the_size_is_printed_before_the_download(monkeypatch, online):
     files = {
         "config.json": 500,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoSibling
+
+from polymodal.errors import one_line
 
 LONGEST_WAIT = 10.0
 """Seconds that a hub without an answer may cost, in all."""
@@ -80,17 +81,25 @@ def uses_local_files(name: str) -> bool:
 def offered(name: str) -> Download | None:
     """What the hub would send for ``name``; None if it does not answer, or has no such checkpoint.
 
-    After the first request without an answer no other is sent.
+    After the first request without an answer no other is sent. A request that cannot be made, for instance
+    through a proxy that the environment names wrongly, is no answer, and is noted in one line.
     """
     if is_offline() or _hub_is_silent.cache_info().currsize:
         return None
-    answers: list[Download | None] = []
+    answers: list[Download | Exception | None] = []
     request = threading.Thread(target=_request, args=(name, answers), daemon=True)
     request.start()
     request.join(LONGEST_WAIT)  # the client's own timeout holds for each of its retries
-    if not answers:
-        _hub_is_silent()
-    return answers[0] if answers else None
+    answer = answers[0] if answers else TimeoutError()
+    if not isinstance(answer, Exception):
+        return answer
+    _hub_is_silent()
+    if not isinstance(answer, (OSError, CONNECTION_ERROR)):
+        from polymodal.utils.progress import note  # imports Transformers
+
+        reason = one_line(str(answer) or type(answer).__name__, 200)
+        note(f"warning: the Hugging Face hub cannot be asked ({reason}). Nothing is downloaded")
+    return None
 
 
 def download(offer: Download) -> bool:
@@ -108,15 +117,15 @@ def _hub_is_silent() -> bool:
     return True
 
 
-def _request(name: str, answers: list[Download | None]) -> None:
-    """Append the hub's answer about ``name``; nothing where there is no connection."""
-    with suppress(OSError, CONNECTION_ERROR):
-        try:
-            info = HfApi().model_info(name, timeout=LONGEST_WAIT, files_metadata=True)
-        except HfHubHTTPError:  # an answer: no such name, or not for everyone
-            answers.append(None)
-            return
+def _request(name: str, answers: list[Download | Exception | None]) -> None:
+    """Append the hub's answer about ``name``, or the error: one that leaves a thread is printed whole."""
+    try:
+        info = HfApi().model_info(name, timeout=LONGEST_WAIT, files_metadata=True)
         answers.append(_offer(name, info.siblings or []))
+    except HfHubHTTPError:  # an answer: no such name, or not for everyone
+        answers.append(None)
+    except Exception as error:  # of any kind: of the HTTP library, its proxy, or an answer of another form
+        answers.append(error)
 
 
 def _offer(name: str, files: Sequence[RepoSibling]) -> Download | None:
