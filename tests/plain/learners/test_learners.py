@@ -282,7 +282,9 @@ def test_each_label_keeps_what_was_chosen_for_it(name):
     second = LEARNERS[name]()
     second.settle(first)
     noise = np.random.default_rng(0).random(ROWS) < 0.5
-    second.fit(blocks, replace(goal, values=np.column_stack([noise, goal.values[:, [2, 1]]])), seed=0, threads=1)
+    second.fit(
+        blocks, replace(goal, values=np.column_stack([noise, goal.values[:, [2, 1]]])), seed=0, threads=1
+    )
     assert set(second.chosen) == {0, 2} and second.chosen[2] == first.chosen[2]
     again = first.fit(blocks, goal, seed=0, threads=1)
     assert set(again.chosen) == {0, 1}
