@@ -98,7 +98,7 @@ def offered(name: str) -> Download | None:
         from polymodal.utils.progress import note  # imports Transformers
 
         reason = one_line(str(answer) or type(answer).__name__, 200)
-        note(f"warning: the Hugging Face hub cannot be asked ({reason}). Nothing is downloaded")
+        note(f"warning: the Hugging Face hub cannot be reached ({reason}). Nothing is downloaded")
     return None
 
 

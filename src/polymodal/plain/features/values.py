@@ -16,7 +16,7 @@ from polymodal.utils.records import Settings
 
 @FEATURIZERS.register("number")
 class NumberFeaturizer(Featurizer):
-    """Numbers as they are, or less the training median where float32 cannot tell them apart otherwise.
+    """Numbers as they are, or less the training median where float32 would merge several of them.
 
     Args:
         offset: What is subtracted, in float64, before the numbers become float32.
@@ -44,7 +44,7 @@ class NumberFeaturizer(Featurizer):
 
 
 def _distinct(numbers: np.ndarray) -> int:
-    """How many of the numbers float32 tells apart."""
+    """How many distinct numbers are left in float32."""
     return len(np.unique(numbers.astype(np.float32)))
 
 

@@ -212,9 +212,9 @@ def _one_hot(codes: np.ndarray, known: np.ndarray) -> csr_matrix:
     for column in np.unique(known[:, 0]):
         start, end = np.searchsorted(known[:, 0], [column, column + 1])
         own = known[start:end, 1]
-        place = np.minimum(np.searchsorted(own, codes[:, column]), len(own) - 1)
-        found = np.flatnonzero(own[place] == codes[:, column])
-        rows.append(found)
-        hits.append(start + place[found])
+        nearest = np.minimum(np.searchsorted(own, codes[:, column]), len(own) - 1)
+        holding = np.flatnonzero(own[nearest] == codes[:, column])
+        rows.append(holding)
+        hits.append(start + nearest[holding])
     cells = (np.concatenate(rows), np.concatenate(hits))
     return csr_matrix((np.ones(len(cells[0])), cells), shape=(len(codes), len(known)))

@@ -1,7 +1,7 @@
 """The text of a LightGBM model, checked before LightGBM reads it.
 
 LightGBM trusts the counts and indices in its text: a wrong one makes it read outside of its memory. So a text
-that may come from a stranger is checked entry by entry, and written anew from the checked values: of what
+that may come from a stranger is checked entry by entry, and written again from the checked values: of what
 predictions need alone, and so that LightGBM reads the same numbers that were checked.
 """
 

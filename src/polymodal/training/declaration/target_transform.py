@@ -158,11 +158,11 @@ def _folds(rows: int, groups: np.ndarray | None) -> Iterable[tuple[np.ndarray, n
     """Indices of the rows to fit to and of those held out; of a single group, as if there were none."""
     from sklearn.model_selection import GroupKFold, KFold
 
-    places = np.arange(rows)
+    indices = np.arange(rows)
     count = 0 if groups is None else len(np.unique(groups))
     if groups is None or count < 2:
-        return KFold(FOLDS).split(places)
-    return GroupKFold(min(FOLDS, count)).split(places, groups=groups)
+        return KFold(FOLDS).split(indices)
+    return GroupKFold(min(FOLDS, count)).split(indices, groups=groups)
 
 
 def _trees(columns: PlainColumns, target: np.ndarray) -> HistGradientBoostingRegressor:
