@@ -345,6 +345,14 @@ def test_arrays_of_a_wrong_shape_are_refused(name, file, arrays, tmp_path):
         LEARNERS[name].load(tmp_path / "learner")
 
 
+def test_scales_of_another_kind_of_block_are_one_line():
+    blocks = blocks_of()
+    learner = fitted("boosting", blocks, goal_of("numbers", blocks))
+    learner.scales["note/words"] = np.ones((2, 12))
+    with pytest.raises(RunError, match="of another kind"):
+        learner.predict(blocks)
+
+
 @pytest.mark.parametrize("change", [{"kind": "foo"}, {"outputs": 0}, {"models": []}, {"kind": "numbers"}])
 def test_settings_that_do_not_agree_are_refused(change, tmp_path):
     blocks = blocks_of(40)

@@ -131,6 +131,8 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             block = blocks[name]
             if name in self.bases:
                 is_sparse = isinstance(block.values, csr_matrix)
+                if is_sparse == (name in self.scales):
+                    raise RunError(f"the block '{name}' is of another kind than the model was fitted to")
                 values = block.values if is_sparse else _scores(numbers_of(block), self.scales[name])
                 reduced = np.asarray(values @ self.bases[name])
                 parts.append(np.where(block.present[:, None], reduced, np.nan))
