@@ -11,7 +11,9 @@ os.environ["MKL_NUM_THREADS"] = "1"
 import gc
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -30,6 +32,25 @@ def pytest_collection_finish() -> None:
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds what another one left."""
     monkeypatch.setenv("POLYMODAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def neural_model_alone() -> Iterator[None]:
+    """What a fit tries where a test names nothing: most tests are of the neural model, and plain models and
+    pretrained encoders would take seconds more in each. Tests of the default request ``default_fit``."""
+    from polymodal.training.declaration import candidate_choice
+
+    with mock.patch.multiple(candidate_choice, SEVERAL=candidate_choice.NEURAL, ENCODERS="scratch"):
+        yield
+
+
+@pytest.fixture
+def default_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit tries what it tries for users."""
+    from polymodal.training.declaration import candidate_choice
+
+    monkeypatch.setattr(candidate_choice, "SEVERAL", ("plain", "fused"))
+    monkeypatch.setattr(candidate_choice, "ENCODERS", "auto")
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent

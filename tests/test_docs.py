@@ -41,7 +41,7 @@ def commands(page):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, default_fit):
     """A folder with the tables that the pages speak of, as the current one."""
     for seed, (name, count) in enumerate(TABLES.items()):
         rows = house_rows(tmp_path, count, seed)

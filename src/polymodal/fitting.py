@@ -53,7 +53,8 @@ def fit(
         output: The run folder; ``runs/<name of the table>`` by default.
         preset: Which models are tried: ``fast`` (plain ones, in seconds), ``good`` (these and the neural
             model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
-            tuned). By default what is declared: the neural model alone.
+            tuned). By default what is declared, and where nothing is, as ``good``; the neural model alone
+            where the answers of models cannot be averaged, or the data are private.
         settings: Such as ``train.epochs=3``, over everything else.
         sample_weight: Column of sample weights, as ``data.sample_weight``.
         start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
@@ -208,7 +209,8 @@ def fit_folds(
         output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
         preset: Which models are tried: ``fast`` (plain ones, in seconds), ``good`` (these and the neural
             model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
-            tuned). By default what is declared: the neural model alone.
+            tuned). By default what is declared, and where nothing is, as ``good``; the neural model alone
+            where the answers of models cannot be averaged, or the data are private.
         settings: Such as ``train.epochs=3``, for all fits.
         sample_weight: Column of row weights.
         start: A run to fine-tune from.

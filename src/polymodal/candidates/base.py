@@ -90,6 +90,15 @@ class Candidate(ABC):
             RunError: If the folder cannot be written.
         """
 
+    @staticmethod  # noqa: B027
+    def write_member(member: Member, folder: Path) -> None:
+        """Write a member that may have been changed since it was loaded over what :meth:`finish` wrote.
+
+        Args:
+            member: As :meth:`load` returned it.
+            folder: A copy of the one that :meth:`finish` wrote; members that cannot be changed leave it.
+        """
+
     @abstractmethod
     def member(self) -> Member:
         """The models as members of a blend, after :meth:`finish`."""

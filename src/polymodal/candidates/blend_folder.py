@@ -50,6 +50,8 @@ def write_blend(
         shutil.copytree(
             source / CANDIDATES_FOLDER, folder / CANDIDATES_FOLDER, dirs_exist_ok=True, ignore=unfinished
         )
+        for name, member in model.named_members():
+            CANDIDATES[name].write_member(member, folder / CANDIDATES_FOLDER / name)
     targets = PolymodalProcessor(
         {}, processor.targets, processor.missing
     )  # candidates have readers of their own

@@ -14,7 +14,7 @@ FIX = f"Set train.candidates to [{FusedCandidate.name}]"
 
 def is_portfolio(declaration: Declaration) -> bool:
     """Whether a fit tries several candidates, or another one than the neural model."""
-    return declaration.train.candidates != ALONE
+    return declaration.train.candidates not in (None, ALONE)
 
 
 def check_candidates(declaration: Declaration, *, comparing: str = "") -> None:
@@ -27,7 +27,7 @@ def check_candidates(declaration: Declaration, *, comparing: str = "") -> None:
     Raises:
         ConfigError: Naming the candidate or the target.
     """
-    names = declaration.train.candidates
+    names = declaration.train.candidates or ALONE
     for name in names:
         CANDIDATES[name]  # refuses what there is not
     if len(set(names)) < len(names):

@@ -12,6 +12,8 @@ import torch
 from polymodal.artifact.integrity import check_agreement, without_hub
 from polymodal.artifact.run_folder import load_model, require_files, write_run
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
+from polymodal.config.overrides import read_yaml
+from polymodal.config.parsing import parse
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.errors import RunError
@@ -35,9 +37,9 @@ class FusedCandidate(Candidate):
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; trained as a fit of this candidate alone would."""
-        self.job = replace(self.job, notes=list(self.job.notes))
-        trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
-        self.trained = trained
+        whole, self.job = self.job, replace(self.job, notes=list(self.job.notes))
+        self.trained = trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
+        whole.started = self.job.started  # the run's record of its warm start
         result = {split: self._answers(trained.model, split) for split in HELD_OUT}
         models = {name: [self.name] for name in trained.model.config.head_names}
         return Tried(models, result, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
@@ -61,6 +63,15 @@ class FusedCandidate(Candidate):
         with writing(self.folder, FINISH):
             write_run(self.folder, self.trained.model, self.job.processor, alone)
         return []
+
+    @staticmethod
+    def write_member(member: Member, folder: Path) -> None:
+        """See :class:`Candidate`; adapters may have been merged."""
+        assert isinstance(member, FusedMember)
+        with without_hub():
+            processor = PolymodalProcessor.from_pretrained(folder)
+        declaration = parse(read_yaml(folder / "run.yaml")[0], source=str(folder))
+        write_run(folder, member.model, processor, declaration)
 
     def member(self) -> Member:
         """See :class:`Candidate`."""

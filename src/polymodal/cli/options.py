@@ -55,7 +55,10 @@ SampleWeight = Annotated[
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", help="Models to try: fast (plain ones), good (and the neural one), best."),
+    typer.Option(
+        "--preset",
+        help="Models to try: fast (plain ones), good (and the neural one; the default), best (tuned).",
+    ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
 TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]

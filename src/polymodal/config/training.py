@@ -92,12 +92,12 @@ class TrainConfig(Section):
         description="Share of the steps before which no epoch is evaluated or kept: early ones win by luck. "
         "By default 0, without targets 0.9.",
     )
-    candidates: list[str] = Field(
-        ["fused"],
+    candidates: list[str] | None = Field(
+        None,
         min_length=1,
         description="Models that are tried, and blended where there are several: plain, fused, or one that "
-        "another package offers.",
-        exclude_if=lambda value: value == ["fused"],
+        "another package offers. By default plain and fused where these can be blended, otherwise fused.",
+        exclude_if=lambda value: value is None,
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
         "fixed", description="Several targets and objectives: by each one's 'weight', or by learned ones."
@@ -113,9 +113,11 @@ class TrainConfig(Section):
         ge=1,
         description="Rows that go through the encoders at once: objectives then compare larger batches.",
     )
-    encoders: Literal["scratch", "auto", "tuned"] = Field(
-        "scratch",
-        description="Of inputs without 'encoder': auto: a recommended pretrained, frozen; tuned: by LoRA.",
+    encoders: Literal["scratch", "auto", "tuned"] | None = Field(
+        None,
+        description="Of inputs without 'encoder': auto: a recommended pretrained, frozen; tuned: by LoRA. "
+        "By default auto where there are targets, otherwise scratch.",
+        exclude_if=lambda value: value is None,
     )
     augment: bool = Field(True, description="False: no augmentation, whatever the inputs' settings.")
     seed: int = Field(0, ge=0, description="seed")

@@ -56,7 +56,7 @@ class PortfolioFit(PredictionFit):
         kept: dict[str, Candidate] = {}
         tried: dict[str, Tried] = {}
         left_out: dict[str, str] = {}
-        for name in self.job.declaration.train.candidates:
+        for name in self.job.declaration.train.candidates or ():
             candidate = CANDIDATES[name](self.job, self.folder / FOLDER / name)
             reason = candidate.refusal()
             if not reason:
@@ -132,7 +132,7 @@ class PortfolioFit(PredictionFit):
         """See :class:`FitSteps`; the rows are read as the blend reads them."""
         self.job = replace(self.job, processor=run.processor, features=None)
         super().write_pages(run, results)
-        for name in self.job.declaration.train.candidates:
+        for name in self.job.declaration.train.candidates or ():
             discard(run.folder / FOLDER / name / "checkpoints")
 
 

@@ -115,7 +115,7 @@ def _requests(name: str, entry: InputConfig, declaration: Declaration) -> bool:
             reason = f"no pretrained encoder for {entry.modality} is recommended"
             raise ConfigError(f"inputs.{name}.encoder is 'auto', and {reason}. Leave it out")
         return True
-    return has_some and entry.encoder is None and declaration.train.encoders != "scratch"
+    return has_some and entry.encoder is None and declaration.train.encoders in ("auto", "tuned")
 
 
 def _first(suited: Iterable[Recommended], announce: Callable[[str], None]) -> Found | None:

@@ -123,7 +123,7 @@ def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwr
         if (folder / name).exists():
             raise RunError(f"{folder}: holds several runs ({name}). Give another folder with -o")
     known = own_candidates(folder)
-    for name in declaration.train.candidates:
+    for name in declaration.train.candidates or ():
         path = folder / CANDIDATES / name
         if path.exists() and path not in known:
             raise RunError(f"{path}: is there and of no run. Give another folder with -o")

@@ -31,7 +31,8 @@ class FitRequest:
         targets: Columns to learn, beside those declared.
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
-        preset: Which models are tried, a name of :data:`PRESETS`; None for what is declared.
+        preset: Which models are tried, a name of :data:`PRESETS`, over what is declared; None for what is
+            declared, and ``good`` beside it where it can be.
         settings: Such as ``train.epochs=3``, over everything else.
         sample_weight: Column of row weights, as ``data.sample_weight``.
         start: A run to fine-tune from, over the one declared.

@@ -22,8 +22,9 @@ def merge_lora(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if hasattr(module, "fixed"):
             module.fixed = fixed_weights(module)  # type: ignore[assignment]
-    base: Any = getattr(model, "model", model)
-    base.config.encoders = [encoder_settings(encoder) for encoder in base.encoders]
+    owners: list[Any] = [module for module in model.modules() if hasattr(module, "encoders")]
+    for owner in owners:  # the model, or that of a blend
+        owner.config.encoders = [encoder_settings(encoder) for encoder in owner.encoders]
     return model
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from polymodal.config import Declaration, InputConfig
-from polymodal.config.overrides import read_yaml
-from polymodal.config.parsing import parse
+from polymodal.config import Declaration
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.pretrained.choosing import choose_encoders
+from polymodal.training.declaration.source import resumed
 from polymodal.training.request import FitRequest
 from polymodal.utils import distributed as processes
 from polymodal.utils.progress import note
@@ -33,17 +32,9 @@ def settle_encoders(
         cells = each_cell(table.values(name)) if name in table.columns else ()
         return (cell for cell in cells if isinstance(cell, str))
 
+    earlier = resumed(request)
     is_quiet = request.quiet or not processes.is_main()
     return choose_encoders(
-        declaration, texts, lambda line: note(line, is_quiet), known=known, earlier=_earlier(request)
-    )
-
-
-def _earlier(request: FitRequest) -> dict[str, InputConfig]:
-    """The inputs of the run in the folder, if it is resumed."""
-    written = request.folder / "run.yaml"
-    return (
-        parse(read_yaml(written)[0], source=str(written)).inputs
-        if request.resume and written.is_file()
-        else {}
-    )
+        declaration, texts, lambda line: note(line, is_quiet), known=known,
+        earlier=earlier.inputs if earlier else None,
+    )  # fmt: skip

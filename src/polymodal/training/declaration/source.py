@@ -11,7 +11,7 @@ from typing import Any
 
 from polymodal.config import DataConfig, Declaration
 from polymodal.config.overrides import apply_settings, read_yaml
-from polymodal.config.parsing import located
+from polymodal.config.parsing import located, parse
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.table import Table, read_table
 from polymodal.data.values.missing import Marks
@@ -51,6 +51,11 @@ class Declared:
     written: str
     named: list[str]
 
+    @property
+    def is_of_run(self) -> bool:
+        """Whether it is the ``run.yaml`` of a run folder."""
+        return self.folder is not None and is_run_folder(self.folder)
+
     def answers_in_words(self, request: FitRequest) -> bool:
         """Whether a language model is to be trained."""
         has_templates = request.prompt is not None or request.answer is not None
@@ -81,6 +86,14 @@ def read_request(request: FitRequest) -> Declared:
     if request.start is not None:
         values["start"] = str(request.start)
     return Declared(values, lines, folder, str(request.source) if lines else "declaration", named)
+
+
+def resumed(request: FitRequest) -> Declaration | None:
+    """The declaration of the run in the folder of a request, if it is resumed and there is one."""
+    written = request.folder / "run.yaml"
+    if not (request.resume and written.is_file()):
+        return None
+    return parse(read_yaml(written)[0], source=str(written))
 
 
 def named_inputs(settings: Sequence[str]) -> dict[str, None]:
