@@ -68,7 +68,9 @@ def test_a_declaration_decides_and_a_preset_is_above_it(houses):
 def test_pretraining_and_comparisons_of_fusions_train_the_neural_model_alone(houses):
     pm.pretrain(houses, inputs=INPUTS, output="before", settings=SHORT)
     assert tried("before") == (["fused"], "scratch")
-    pm.fit_fusions(houses, ["sum", "concat"], target="kind", inputs=INPUTS, output="several", settings=SHORT)
+    pm.fit_fusions(
+        houses, fusions=["sum", "concat"], target="kind", inputs=INPUTS, output="several", settings=SHORT
+    )
     assert tried("several/sum")[0] == ["fused"]
 
 
