@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from polymodal.pipelines.ablation import SEEDS
     from polymodal.pipelines.cross_validation import Repeats
     from polymodal.pipelines.multi_fit import Fits
-    from polymodal.pipelines.pages import is_of_page
     from polymodal.pretrained.finding import EncoderStatus, encoders
     from polymodal.report.leaderboard_text import leaders
     from polymodal.report.number_text import MINUS, NAMES, SHARES, listed, number, points, span
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
     from polymodal.utils.hub_files import go_offline
+    from polymodal.utils.progress import Remarks
     from polymodal.utils.records import JsonObject
     from polymodal.utils.unwritable import FULL, how_to_fix
     from polymodal.utils.version import __version__
@@ -103,7 +103,6 @@ _HOMES = {
     "polymodal.pipelines.ablation": "SEEDS",
     "polymodal.pipelines.cross_validation": "Repeats",
     "polymodal.pipelines.multi_fit": "Fits",
-    "polymodal.pipelines.pages": "is_of_page",
     "polymodal.pretrained.finding": "EncoderStatus encoders",
     "polymodal.report.leaderboard_text": "leaders",
     "polymodal.report.number_text": "MINUS NAMES SHARES listed number points span",
@@ -119,6 +118,7 @@ _HOMES = {
     "polymodal.utils.atomic": "require_folder",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
     "polymodal.utils.hub_files": "go_offline",
+    "polymodal.utils.progress": "Remarks",
     "polymodal.utils.records": "JsonObject",
     "polymodal.utils.unwritable": "FULL how_to_fix",
     "polymodal.utils.version": "__version__",
@@ -133,11 +133,11 @@ __all__ = [
     "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "EncoderStatus",
     "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed",
     "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
-    "PolymodalError", "Portfolio", "ReadingWarning", "Repeats", "ReportedElsewhere", "Run", "RunError",
-    "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated", "__version__", "brief",
-    "check", "check_output", "compare", "content_of", "count_rows", "default_folder", "default_output",
-    "embed_to", "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions", "fit_searched",
-    "go_offline", "how_to_fix", "index_to", "init", "is_main_process", "is_of_page", "json_rows", "leaders",
+    "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
+    "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated", 
+    "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows", "default_folder",
+    "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions",
+    "fit_searched", "go_offline", "how_to_fix", "index_to", "init", "is_main_process", "json_rows", "leaders",
     "listed", "load", "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points",
     "predict_to", "pretrain", "raise_terminated", "read_table", "require_folder",
     "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",

@@ -134,8 +134,10 @@ def test_fit_shows_metrics_and_what_to_do_next(folder):
     out, err = (folder / "fit.out").read_text(), (folder / "fit.err").read_text()
     assert "4 test rows: kind" in out and "balanced_accuracy" in out and "spearman" in out
     assert "polymodal predict runs/both TABLE -o answers.parquet" in out
-    assert err.startswith("epoch 1/2: loss ") and "epoch" not in out.replace("epochs", "").replace(
-        "best epoch", ""
+    assert (
+        err.startswith("device      cpu")
+        and "\nepoch 1/2: loss " in err
+        and "epoch" not in out.replace("epochs", "").replace("best epoch", "")
     )
 
 

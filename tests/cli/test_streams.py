@@ -8,8 +8,8 @@ from unittest import mock
 import pytest
 
 from polymodal.cli.options import printed
-from polymodal.cli.show import print_remarks
 from polymodal.cli.streams import write_any_character
+from polymodal.utils.progress import Remarks
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
@@ -35,7 +35,9 @@ def test_json_stays_json(encoding):
 
 
 def test_remarks_are_one_line_each_and_obeyed_by_no_terminal(capsys):
-    print_remarks(["red \x1b[31m\nerror: not ours", "x" * 5000], ["\u202eback"])
+    remarks = Remarks()
+    remarks.show(["red \x1b[31m\nerror: not ours", "x" * 5000], ["\u202eback"])
+    remarks.show(notes=["\u202eback"])  # each is printed once
     first, second, third = capsys.readouterr().err.splitlines()
     assert first == r"warning: red \x1b[31m\nerror: not ours"
     assert second.startswith("warning: xxx") and len(second) < 1100

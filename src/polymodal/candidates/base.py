@@ -63,6 +63,14 @@ class Candidate(ABC):
         """Why it cannot be fitted here, in one line; empty if it can."""
         return ""
 
+    def prepare(self) -> str:
+        """Build what it fits, before any candidate is fitted; returns what it is in a few words.
+
+        Raises:
+            PolymodalError: If it cannot be built.
+        """
+        return ""
+
     @abstractmethod
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """Fit to the training rows, and answer the rows held out.

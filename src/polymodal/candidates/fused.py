@@ -20,8 +20,10 @@ from polymodal.errors import RunError
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.blend import FusedMember, Member
 from polymodal.models.inference import answers, run_batches
+from polymodal.models.modeling import LearningModel
 from polymodal.training.output_folder import FINISH
-from polymodal.training.prediction_training import TrainedModel, train_prediction
+from polymodal.training.prediction_training import TrainedModel, model_in_words, train_prediction
+from polymodal.training.warm_start.load import build_started
 from polymodal.utils.atomic import writing
 
 BATCH = 128
@@ -33,13 +35,19 @@ class FusedCandidate(Candidate):
 
     name = "fused"
     of_all_processes = True
+    model: LearningModel
     trained: TrainedModel | None = None
+
+    def prepare(self) -> str:
+        """See :class:`Candidate`: the fusion and the number of parameters."""
+        self.model = build_started(self.job, self.job.declaration)
+        return model_in_words(self.job.declaration, self.model)
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; trained as a fit of this candidate alone would."""
-        whole, self.job = self.job, replace(self.job, notes=list(self.job.notes))
-        self.trained = trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
-        whole.started = self.job.started  # the run's record of its warm start
+        self.job = replace(self.job, notes=list(self.job.notes))
+        trained = train_prediction(self.job, self.model, self.folder, resume=resume, quiet=quiet)
+        self.trained = trained
         result = {split: self._answers(trained.model, split) for split in HELD_OUT}
         models = {name: [self.name] for name in trained.model.config.head_names}
         return Tried(models, result, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))

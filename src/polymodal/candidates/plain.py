@@ -20,7 +20,7 @@ from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.errors import ConfigError, RunError
 from polymodal.models.blend import Member, PlainMember
 from polymodal.plain.features import Featurizer, featurizer_of
-from polymodal.plain.learners import Goal
+from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.base import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import PlainModel
@@ -91,6 +91,10 @@ class PlainCandidate(Candidate):
         if not any(featurizer_of(config.modality) for config in declaration.inputs.values()):
             return "no input has a modality with plain features"
         return ""
+
+    def prepare(self) -> str:
+        """See :class:`Candidate`: the learners."""
+        return ", ".join(LEARNERS)
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; it is always fitted again, which takes seconds."""

@@ -29,7 +29,7 @@ from polymodal.cli.options import (
     split,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import print_remarks, print_titled, show_metrics, titled_table
+from polymodal.cli.show import print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnError, OnErrorOption, tell_findings, warn
 
 RECALLS = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10"}
@@ -218,7 +218,7 @@ def tell_unseen(run: api.Run, rows: api.Table, results: Mapping[str, Any]) -> No
 
     if {"retrieval", "zero_shot"} & {*results} and (seen := api.trained_on(run, rows)):
         note = f"{seen} of these {len(rows)} rows are marked for training; --split test measures the others"
-        print_remarks(notes=[note])
+        api.Remarks().show(notes=[note])
 
 
 def show_retrieval(results: Mapping[str, Mapping[str, Any]], title: str) -> None:

@@ -40,7 +40,7 @@ from polymodal.cli.options import (
 )
 from polymodal.cli.pretrained import forbid_downloads
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console, print_remarks, print_titled, show_metrics, titled_table
+from polymodal.cli.show import console, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnErrorOption
 
 
@@ -185,7 +185,6 @@ def show_fit(folder: Path, results: Mapping[str, Any], command: str) -> None:
     kept = "" if best is None else f"; best epoch {round(best, 2):g}"
     rows = results["rows"]["train"]
     out.print(f"Trained on {rows} rows, {spent}in {trained['seconds']:.0f} s{kept}.", soft_wrap=True)
-    print_remarks(results["warnings"], results["notes"])
     if (folder / "report.html").exists():
         out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
@@ -262,7 +261,6 @@ def show_fits(fits: api.Fits, command: str) -> None:
         )
         table.add_row(fit.name + mark, api.brief(fit.validation), *tested, *counts)
     out.print(table)
-    print_remarks(fits.warnings, fits.notes)
     out.print("* best on the validation rows; the test rows have no say in it.")
     if fits.page:
         out.print(f"Which is better by more than chance, on the test rows: {fits.page}", soft_wrap=True)
@@ -289,7 +287,6 @@ def show_repeats(repeats: api.Repeats, command: str) -> None:
             table.add_row(name, *map(api.brief, (spread.mean, spread.lowest, spread.highest)))
     if repeats.test:
         out.print(table)
-    print_remarks(fits.warnings)
     answers = ", every row's answers in predictions.parquet" if repeats.folds else ""
     every = f"all figures in summary.json{answers}"
     out.print(f"The runs lie in {fits.folder}, {every}. Use one:", soft_wrap=True)
@@ -333,7 +330,6 @@ def show_words(folder: Path, results: Mapping[str, Any], command: str) -> None:
     speed = f"{trained['tokens_per_second']:.0f} tokens a second"
     best = f"best epoch {round(results['validation']['epoch'], 2):g}"
     out.print(f"Trained on {results['rows']['train']} rows, {epochs}, {speed}; {best}.", soft_wrap=True)
-    print_remarks(results["warnings"], results["notes"])
     if (folder / "report.html").exists():
         out.print(f"What each input is worth: {folder / 'report.html'}", soft_wrap=True)
     out.print(f"The run lies in {folder}, its answers in predictions.parquet. Use it:", soft_wrap=True)

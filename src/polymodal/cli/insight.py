@@ -26,7 +26,7 @@ from polymodal.cli.options import (
     split,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console, print_remarks
+from polymodal.cli.show import console
 from polymodal.cli.skipped import tell_findings
 
 
@@ -192,7 +192,7 @@ def show_comparison(figures: Mapping[str, Any], page: Path) -> None:
         for sentence in target["sentences"]:
             out.print(Text(sentence), soft_wrap=True)
         out.print()
-    print_remarks(notes=figures["notes"])
+    api.Remarks().show(notes=figures["notes"])
     out.print(f"The comparison lies in {page}.", soft_wrap=True)
 
 

@@ -32,7 +32,7 @@ from polymodal.cli.options import (
     with_settings,
 )
 from polymodal.cli.reading import reads_table
-from polymodal.cli.show import console, print_remarks
+from polymodal.cli.show import console
 from polymodal.cli.skipped import OnErrorOption
 
 
@@ -94,7 +94,6 @@ def show_pretraining(folder: Path, results: Mapping[str, Any], command: str, sou
         show_retrieval(results["retrieval"], f"{results['rows']['test']} test rows")
     spent = f"{round(trained['epochs'], 2):g} epochs in {trained['seconds']:.0f} s"
     out.print(f"Learned from {rows} rows, {spent}; best epoch {round(best['epoch'], 2):g}.", soft_wrap=True)
-    print_remarks(results["warnings"], results["notes"])
     out.print(f"The run lies in {folder}. Use it:", soft_wrap=True)
     run = shlex.quote(str(folder))
     out.print(f"  {command} fit TABLE --target COLUMN --from {run} -o runs/tuned", soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -23,16 +23,6 @@ def console() -> Console:
     return Console(
         highlight=False, markup=False, emoji=False, width=max(NARROWEST, shutil.get_terminal_size().columns)
     )
-
-
-def print_remarks(warnings: Iterable[str] = (), notes: Iterable[str] = ()) -> None:
-    """Warnings and notes on standard error, a line each; what was printed when it came up is not repeated."""
-    out = Console(stderr=True, highlight=False)
-    for warning in warnings:
-        if not api.is_of_page(warning):
-            out.print(Text(f"warning: {api.one_line(warning, api.LONGEST)}", style="yellow"), soft_wrap=True)
-    for note in notes:
-        out.print(Text(f"note: {api.one_line(note, api.LONGEST)}"), soft_wrap=True)
 
 
 def titled_table() -> Table:

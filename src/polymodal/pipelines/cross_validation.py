@@ -16,7 +16,7 @@ from polymodal.config import Declaration
 from polymodal.data.checks.rejected import left_out as skipped_rows
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError, DataError, Problem
-from polymodal.pipelines.multi_fit import Fits, check_folders, checked_warnings, fit_several, write_aside
+from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
 from polymodal.training.opening import AnyJob, open_job
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
@@ -78,7 +78,7 @@ def cross_validate(request: FitRequest) -> Repeats:
     with claimed(folder):
         check_folders(folder, varied, resume=request.resume, overwrite=request.overwrite)
         jobs = make_jobs(first, varied, quiet)
-        warnings = checked_warnings(jobs)
+        warnings = next(iter(jobs.values())).warnings()
         warnings += left_out(jobs) if folds else []
         with writing(folder):
             for path in (folder / SUMMARY, folder / "predictions.parquet"):

@@ -19,17 +19,18 @@ from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.request import FitRequest
 from polymodal.utils import distributed as processes
 from polymodal.utils.lock import claimed
-from polymodal.utils.progress import quiet_libraries
+from polymodal.utils.progress import Remarks, quiet_libraries
 
 AnySteps = FitSteps[PredictionJob, PredictionRun] | FitSteps[LanguageJob, GenerationRun]
 """The steps of either kind of fit."""
 
 
-def steps_of(job: AnyJob, folder: Path) -> AnySteps:
-    """The steps of a job."""
+def steps_of(job: AnyJob, folder: Path, remarks: Remarks | None = None) -> AnySteps:
+    """The steps of a job; for the arguments see :class:`FitSteps`."""
     if isinstance(job, LanguageJob):
-        return LanguageFit(job, folder)
-    return PortfolioFit(job, folder) if is_portfolio(job.declaration) else PredictionFit(job, folder)
+        return LanguageFit(job, folder, remarks)
+    steps = PortfolioFit if is_portfolio(job.declaration) else PredictionFit
+    return steps(job, folder, remarks)
 
 
 def run_fit(request: FitRequest) -> AnyRun:

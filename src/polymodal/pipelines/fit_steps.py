@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from transformers import set_seed
 
 from polymodal.data.checks.rejected import write_rejected
+from polymodal.pipelines.pages import is_of_page
 from polymodal.runs.core import AnyRun
 from polymodal.training.declaration.source import require_same_tables
 from polymodal.training.fingerprint import open_folder
@@ -25,7 +26,7 @@ from polymodal.training.recorded_metrics import FitResults
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import discard, writing
-from polymodal.utils.progress import note
+from polymodal.utils.progress import Remarks, note
 
 J = TypeVar("J", bound=Job[Any])
 R = TypeVar("R", bound=AnyRun)
@@ -37,10 +38,16 @@ class FitSteps(ABC, Generic[J, R]):
     Args:
         job: Opened.
         folder: Of the run.
+        remarks: Of several fits; by default its own.
+
+    Attributes:
+        announces: Whether it prints what it will do; of several fits the first one alone.
     """
 
-    def __init__(self, job: J, folder: Path) -> None:
-        self.job, self.folder = job, folder
+    announces = True
+
+    def __init__(self, job: J, folder: Path, remarks: Remarks | None = None) -> None:
+        self.job, self.folder, self.remarks = job, folder, remarks or Remarks()
 
     def begin(self, *, resume: bool, overwrite: bool, quiet: bool) -> bool | None:
         """Check folder and data, and prepare the folder.
@@ -59,12 +66,14 @@ class FitSteps(ABC, Generic[J, R]):
             require_same_tables(folder, job.declaration, job.folder, results)
             discard(folder / "checkpoints")
             note(f"{folder}: was finished already", quiet)
+            self.show_remarks(results, quiet)
             return None
         job.require_sound(quiet)
         job.require_pairs()
         resumes = open_folder(folder, job.declaration, job.describe(), resume=resume)
         if resume and not resumes:
             note(f"{folder}: no checkpoint to resume from, training starts at the first step", quiet)
+        self.remarks.show(job.warnings(), job.known_notes(), quiet=quiet)
         return resumes
 
     def complete(self, *, resume: bool = False, quiet: bool = True) -> R:
@@ -88,9 +97,15 @@ class FitSteps(ABC, Generic[J, R]):
         with writing(self.folder, FINISH):
             run.write(self.folder)
         results = self.measure(run, quiet=quiet)
+        self.show_remarks(results, quiet)
         # The run is whole: what comes after may fail.
         self.write_pages(run, results)
         discard(self.folder / "checkpoints")
+
+    def show_remarks(self, results: FitResults, quiet: bool) -> None:
+        """Print the warnings and notes of results that were not printed before; pages print their own."""
+        warnings = [line for line in results.warnings if not is_of_page(line)]
+        self.remarks.show(warnings, results.notes, quiet=quiet)
 
     def finish_pages(self) -> R:
         """Load a finished run; pages that failed before are written again."""

@@ -10,7 +10,7 @@ from polymodal.comparison.comparison import compare
 from polymodal.config import FusionConfig
 from polymodal.errors import ConfigError
 from polymodal.models.fusion import FUSIONS
-from polymodal.pipelines.multi_fit import Fits, check_folders, checked_warnings, fit_several
+from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several
 from polymodal.pipelines.pages import try_page
 from polymodal.training.declaration.validation import fusion_configs
 from polymodal.training.opening import open_prediction_job
@@ -35,7 +35,7 @@ def compare_fusions(request: FitRequest) -> Fits:
         check_folders(folder, declared, resume=request.resume, overwrite=request.overwrite)
         job.require_sound(request.quiet)
         jobs = {name: replace(job, declaration=declaration) for name, declaration in declared.items()}
-        warnings = [*checked_warnings(jobs), *unshared(fusion, configs)]
+        warnings = [*job.warnings(), *unshared(fusion, configs)]
         fits = fit_several(
             jobs, folder, varied="fusion", resume=request.resume, quiet=request.quiet, warnings=warnings
         )

@@ -28,12 +28,12 @@ from polymodal.training.optuna_search import (
     read_study,
     run_trials,
 )
-from polymodal.training.output_folder import check_folder, is_finished, prepare_folder
+from polymodal.training.output_folder import check_folder, is_finished, prepare_folder, read_results
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.lock import claimed
-from polymodal.utils.progress import quiet_libraries
+from polymodal.utils.progress import Remarks, quiet_libraries
 from polymodal.utils.records import JsonObject
 
 RESULT, JOURNAL = "search.json", "search.journal"
@@ -103,14 +103,18 @@ def search_and_fit(request: FitRequest) -> PredictionRun:
     with claimed(folder):
         check_search(folder, job, resume=resume, overwrite=request.overwrite)
         if resume and (folder / RESULT).exists() and is_finished(folder):
-            return PredictionFit(job, folder).finish_pages()
+            steps = PredictionFit(job, folder)
+            steps.show_remarks(read_results(folder), request.quiet)
+            return steps.finish_pages()
         job.require_sound(request.quiet)
+        remarks = Remarks()
+        remarks.show(job.warnings(), job.known_notes(), quiet=request.quiet)
         data = job.describe()
         search = _search(job, data, request)
         write_aside(folder / RESULT, json.dumps(search.to_json(), indent=2) + "\n")
         best = chosen(job.declaration, next(t.choice for t in search.trials if t.number == search.best))
         goes_on = open_folder(folder, best, data, resume=resume)
-        steps = PredictionFit(replace(job, declaration=best, features=None), folder)
+        steps = PredictionFit(replace(job, declaration=best, features=None), folder, remarks)
         with quiet_libraries():
             run = steps.complete(resume=goes_on, quiet=request.quiet)
         (folder / JOURNAL).unlink()

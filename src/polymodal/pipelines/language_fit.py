@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 import transformers
 
+from polymodal.pipelines.fit_plan import language_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import try_page, write_about
 from polymodal.report.language_card import words_card
@@ -29,7 +30,7 @@ from polymodal.training.recorded_metrics import FitResults, LanguageResults, Lan
 from polymodal.training.warm_start.load import describe_start, print_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import aside, write_text, writing
-from polymodal.utils.progress import working
+from polymodal.utils.progress import Remarks, working
 
 SPARE = 1.5
 """How many times the longest training answer is generated at most, by default."""
@@ -40,8 +41,8 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
 
     trained: dict[str, Any]
 
-    def __init__(self, job: LanguageJob, folder: Path) -> None:
-        super().__init__(job, folder)
+    def __init__(self, job: LanguageJob, folder: Path, remarks: Remarks | None = None) -> None:
+        super().__init__(job, folder, remarks)
         self.frames: dict[str, pd.DataFrame] = {}
 
     def load(self) -> GenerationRun:
@@ -53,6 +54,8 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         job, quiet = self.job, quiet or not processes.is_main()
         longest = max(longest_answer(stage.rows["train"]) for stage in job.stages)
         job.model.generation_config.max_new_tokens = math.ceil(SPARE * longest)
+        if self.announces:
+            print_plan(language_plan(job), quiet)
         print_start(job, quiet)
         encode_frozen_items(job, quiet=quiet)
         self.trained = train_stages(job, self.folder, resume=resume, quiet=quiet)
@@ -134,8 +137,8 @@ def describe_fit(
             "test": len(job.asked.get("test", ())),
         },
         tokens=report.conversation.get("tokens", {}) if report else {},
-        warnings=[str(warning) for warning in report.warnings] if report else [],
-        notes=[*job.notes, *job.skip_notes()],
+        warnings=job.warnings(),
+        notes=job.known_notes(),
         data=table_digests(job.declaration, job.folder),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
         start=describe_start(job),

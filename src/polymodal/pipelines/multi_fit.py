@@ -34,7 +34,7 @@ from polymodal.training.portfolio_results import Portfolio
 from polymodal.training.recorded_metrics import FitResults, LanguageResults, PredictionResults
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.lock import claimed
-from polymodal.utils.progress import CONSOLE, quiet_libraries
+from polymodal.utils.progress import CONSOLE, Remarks, quiet_libraries
 from polymodal.utils.records import JsonObject
 
 
@@ -124,12 +124,6 @@ def check_folders(
         check_folder(folder / name, declaration, resume=resume, overwrite=overwrite)
 
 
-def checked_warnings(jobs: Mapping[str, AnyJob]) -> list[str]:
-    """Warnings of the check of the first job."""
-    report = next(iter(jobs.values())).report
-    return list(map(str, report.warnings)) if report else []
-
-
 def fit_several(
     jobs: Mapping[str, AnyJob],
     folder: Path,
@@ -162,6 +156,8 @@ def fit_several(
         # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
         for path in () if resume else (folder, *(folder / name for name in jobs)):
             clear_folder(path)
+    remarks, first = Remarks(), True
+    remarks.show(lines, next(iter(jobs.values())).known_notes(), quiet=quiet)
     if not resume:
         remember(folder, data)  # fits that are finished have no checkpoints to keep it
     with quiet_libraries():
@@ -173,25 +169,35 @@ def fit_several(
             if results and results.pages == FAILED:
                 steps_of(job, folder / name).finish_pages()
                 results = finished_results(folder / name)
-            results = results or fit_one(job, folder / name, resume=resume, quiet=quiet)
+            if results is None:
+                results = fit_one(job, folder / name, remarks, resume=resume, quiet=quiet, first=first)
+                first = False
             discard(folder / name / "checkpoints")  # a kill may have left them
             fits.append(summarize(name, results, job.metric))
             lines += [f"{name}: {line}" for line in results.warnings if is_of_page(line)]
             notes |= dict.fromkeys(results.notes)
     metric = next(iter(jobs.values())).metric
     result = Fits(folder, varied, metric, fits, lines, list(notes))
+    remarks.show(notes=notes, quiet=quiet)  # of fits that were finished before
     discard(folder / "checkpoints")
     write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return result
 
 
-def fit_one(job: AnyJob, folder: Path, *, resume: bool, quiet: bool) -> FitResults:
-    """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results."""
+def fit_one(
+    job: AnyJob, folder: Path, remarks: Remarks, *, resume: bool, quiet: bool, first: bool
+) -> FitResults:
+    """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results.
+
+    The first of several fits prints what it will do.
+    """
     with claimed(folder):
         goes_on = prepare_folder(folder, job.declaration, resume=resume)
         # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.
         fresh = replace(job, notes=list(job.notes))
-        steps_of(fresh, folder).complete(resume=goes_on, quiet=quiet)
+        steps = steps_of(fresh, folder, remarks)
+        steps.announces = first
+        steps.complete(resume=goes_on, quiet=quiet)
         fresh.release()  # rows and processor are those of the job too
     results = finished_results(folder)
     assert results is not None

@@ -41,7 +41,8 @@ class PortfolioFit(PredictionFit):
 
     def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
         """Try every candidate, choose the blend, and write what it uses."""
-        kept, tried, left_out = self._try_candidates(resume=resume, quiet=quiet)
+        candidates, left_out = self._prepared(quiet)
+        kept, tried = self._try_candidates(candidates, left_out, resume=resume, quiet=quiet)
         if not kept:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             raise PolymodalError(f"no candidate can be fitted ({reasons})")
@@ -49,26 +50,43 @@ class PortfolioFit(PredictionFit):
         processes.on_main(lambda: made.append(self._blend(kept, tried, left_out, quiet)))
         return made[0] if made else self.load()
 
-    def _try_candidates(
-        self, *, resume: bool, quiet: bool
-    ) -> tuple[dict[str, Candidate], dict[str, Tried], dict[str, str]]:
-        """Those that could be fitted, what they came to (in the main process), why others could not."""
-        kept: dict[str, Candidate] = {}
-        tried: dict[str, Tried] = {}
+    def _prepared(self, quiet: bool) -> tuple[dict[str, Candidate], dict[str, str]]:
+        """The candidates that can be built, which are printed, and why others cannot."""
+        candidates: dict[str, Candidate] = {}
+        models: dict[str, str] = {}
         left_out: dict[str, str] = {}
         for name in self.job.declaration.train.candidates or ():
             candidate = CANDIDATES[name](self.job, self.folder / FOLDER / name)
             reason = candidate.refusal()
-            if not reason:
-                try:
-                    self._try(candidate, tried, resume=resume, quiet=quiet)
-                    kept[name] = candidate
-                except PolymodalError as error:  # the others may do without it; all processes have met it
-                    reason = one_line(str(error), 300)
+            try:
+                models |= {} if reason else {name: candidate.prepare()}
+            except PolymodalError as error:  # the others may do without it; all processes have met it
+                reason = one_line(str(error), 300)
             if reason:
-                left_out[name] = reason
-                note(f"the candidate '{name}' is left out: {reason}", quiet)
-        return kept, tried, left_out
+                self._leave_out(name, reason, left_out, quiet)
+            else:
+                candidates[name] = candidate
+        if candidates:
+            self.print_plan(models, quiet)
+        return candidates, left_out
+
+    def _leave_out(self, name: str, reason: str, left_out: dict[str, str], quiet: bool) -> None:
+        left_out[name] = reason
+        self.remarks.show(notes=[_left_out(name, reason)], quiet=quiet or not processes.is_main())
+
+    def _try_candidates(
+        self, candidates: Mapping[str, Candidate], left_out: dict[str, str], *, resume: bool, quiet: bool
+    ) -> tuple[dict[str, Candidate], dict[str, Tried]]:
+        """Those that could be fitted, and what they came to (in the main process); others are left out."""
+        kept: dict[str, Candidate] = {}
+        tried: dict[str, Tried] = {}
+        for name, candidate in candidates.items():
+            try:
+                self._try(candidate, tried, resume=resume, quiet=quiet)
+                kept[name] = candidate
+            except PolymodalError as error:
+                self._leave_out(name, one_line(str(error), 300), left_out, quiet)
+        return kept, tried
 
     def _try(self, candidate: Candidate, tried: dict[str, Tried], *, resume: bool, quiet: bool) -> None:
         note(f"candidate {candidate.name}", quiet)
@@ -103,7 +121,7 @@ class PortfolioFit(PredictionFit):
         known = self.calibration.notes  # what holds for the neural model too is noted once
         notes = [line for candidate in tried.values() for line in candidate.notes if line not in known]
         notes += finished
-        notes += [f"the candidate '{name}' is left out: {reason}" for name, reason in left_out.items()]
+        notes += [_left_out(name, reason) for name, reason in left_out.items()]
         self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
         run = PredictionRun(self.folder, as_model(model), processor, job.declaration)
         with writing(self.folder, FINISH):
@@ -134,6 +152,10 @@ class PortfolioFit(PredictionFit):
         super().write_pages(run, results)
         for name in self.job.declaration.train.candidates or ():
             discard(run.folder / FOLDER / name / "checkpoints")
+
+
+def _left_out(candidate: str, reason: str) -> str:
+    return f"the candidate '{candidate}' is left out: {reason}"
 
 
 def _require_cover(job: PredictionJob, kept: Mapping[str, Candidate], tried: Mapping[str, Tried]) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 import transformers
 
+from polymodal.candidates import FusedCandidate
 from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
 from polymodal.embedding_eval.retrieval_eval import measure_retrieval
 from polymodal.evaluation.metrics.retrieval import Retrieval
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
+from polymodal.pipelines.fit_plan import prediction_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import try_page, write_about
 from polymodal.report.gather import Measuring
@@ -25,15 +27,14 @@ from polymodal.tasks import task_of
 from polymodal.tasks.base import Answered
 from polymodal.tasks.regression import dominant_in_words
 from polymodal.training.calibrate import Calibration
-from polymodal.training.declaration.labelled import label_notes
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.output_folder import FINISH, PENDING, write_metrics
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.prediction_job import PredictionJob
-from polymodal.training.prediction_training import train_prediction
+from polymodal.training.prediction_training import model_in_words, train_prediction
 from polymodal.training.recorded_metrics import FitResults, Metrics, PredictionResults, Training
-from polymodal.training.warm_start.load import describe_start
+from polymodal.training.warm_start.load import build_started, describe_start
 from polymodal.utils.atomic import aside, write_text, writing
 
 
@@ -68,9 +69,17 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
         """Train, then calibrate on the validation rows; frozen encoders run once before the first step."""
-        trained = train_prediction(self.job, self.folder, resume=resume, quiet=quiet)
+        model = build_started(self.job, self.job.declaration)
+        models = {FusedCandidate.name: model_in_words(self.job.declaration, model)}
+        self.print_plan(models, quiet)
+        trained = train_prediction(self.job, model, self.folder, resume=resume, quiet=quiet)
         self.trained, self.calibration = trained.log, trained.calibration
         return PredictionRun(self.folder, trained.model, self.job.processor, self.job.declaration)
+
+    def print_plan(self, models: Mapping[str, str], quiet: bool) -> None:
+        """Print what will be done; ``models`` are the candidates, each in a few words."""
+        if self.announces:
+            print_plan(prediction_plan(self.job, models, neural=FusedCandidate.name in models), quiet)
 
     def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
         """Predict the test rows; write predictions and ``metrics.json``."""
@@ -147,14 +156,6 @@ def measure_space(run: PredictionRun, job: PredictionJob) -> Measured:
     return Measured(space=space, pairs=pairs, retrieval=retrieval)
 
 
-def check_warnings(job: PredictionJob) -> list[str]:
-    """Warnings of the check; for private rows only their number, since warnings quote values."""
-    warnings = job.report.warnings if job.report else []
-    if job.declaration.data.private and warnings:
-        return [f"warnings of the check that are not written, for data.private: {len(warnings)}"]
-    return [str(warning) for warning in warnings]
-
-
 def first_and_last(history: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Of each part of the training loss its mean at the first look and at the last."""
     logs = [entry for entry in history if "loss" in entry]
@@ -183,16 +184,12 @@ def describe_fit(
         rows=count_splits(job),
         notes=[
             *measured.notes,
-            *job.chosen,
-            *job.notes,
-            *label_notes(job.declaration, job.splits["train"]),
-            *job.skip_notes(),
+            *job.known_notes(),
             *cache_notes(job),
-            *weight_notes(job),
             *calibration.notes,
         ],
         calibration=calibration.targets,
-        warnings=[*check_warnings(job), *calibration.warnings],
+        warnings=[*job.warnings(), *calibration.warnings],
         data=table_digests(job.declaration, job.folder),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
         sample_weight=job.declaration.data.sample_weight,
@@ -224,12 +221,6 @@ def count_splits(job: PredictionJob) -> dict[str, int]:
     """Rows by split, and those ``rejected`` where rows may be left out."""
     rows = {name: len(table) for name, table in job.splits.items()}
     return rows | ({"rejected": count_rows(job.rejected)} if job.declaration.data.on_error == SKIP else {})
-
-
-def weight_notes(job: PredictionJob) -> list[str]:
-    """By which column rows count, where they do not all count the same."""
-    column = job.declaration.data.sample_weight
-    return [f"rows count by '{column}' in losses, metrics and all that is chosen by them"] if column else []
 
 
 def cache_notes(job: PredictionJob) -> list[str]:

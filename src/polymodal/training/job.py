@@ -129,6 +129,17 @@ class Job(ABC, Generic[P]):
     def describe(self) -> dict[str, Any]:
         """The fingerprint of the data that are learned from, once they are checked."""
 
+    def warnings(self) -> list[str]:
+        """Warnings of the check; for private rows only their number, since warnings quote values."""
+        warnings = self.report.warnings if self.report else []
+        if self.declaration.data.private and warnings:
+            return [f"warnings of the check that are not written, for data.private: {len(warnings)}"]
+        return [str(warning) for warning in warnings]
+
+    def known_notes(self) -> list[str]:
+        """What one may want to know before the training."""
+        return [*self.notes, *self.skip_notes()]
+
     def skip_notes(self) -> list[str]:
         """How many rows were skipped, if any were."""
         count = count_rows(self.rejected)

@@ -21,6 +21,7 @@ from polymodal.data.readers.items import each_item
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import Problem
 from polymodal.tasks import task_of
+from polymodal.training.declaration.labelled import label_notes
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.fingerprint import describe_tables
 from polymodal.training.job import Job
@@ -137,6 +138,16 @@ class PredictionJob(Job[PolymodalProcessor]):
             DataError: If a cell holds no weight.
         """
         return self.rows("train").weights
+
+    def known_notes(self) -> list[str]:
+        """See :class:`Job`."""
+        labels = label_notes(self.declaration, self.splits["train"])
+        weights = [
+            f"rows count by '{column}' in losses, metrics and all that is chosen by them"
+            for column in [self.declaration.data.sample_weight]
+            if column is not None
+        ]
+        return [*self.chosen, *self.notes, *labels, *self.skip_notes(), *weights]
 
     def require_pairs(self) -> None:
         """Check that contrastive objectives have rows with two inputs; notes how many rows they use."""

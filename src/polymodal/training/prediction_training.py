@@ -1,4 +1,4 @@
-"""The training of the neural model of a job: build, encode what is frozen, train, calibrate."""
+"""The training of the neural model of a job: encode what is frozen, train, calibrate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from polymodal.config import Declaration
 from polymodal.models import PolymodalForPrediction
+from polymodal.models.modeling import LearningModel
 from polymodal.training.calibrate import Calibration, calibrate
 from polymodal.training.frozen_features import encode_frozen
+from polymodal.training.loop.parameter_groups import parameters_in_words
 from polymodal.training.loop.trainer import train
 from polymodal.training.prediction_job import PredictionJob
-from polymodal.training.warm_start.load import build_started, print_start
+from polymodal.training.warm_start.load import print_start
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,27 @@ class TrainedModel:
     calibration: Calibration
 
 
-def train_prediction(job: PredictionJob, folder: Path, *, resume: bool, quiet: bool) -> TrainedModel:
+def model_in_words(declaration: Declaration, model: LearningModel) -> str:
+    """The fusion and the size of a model: ``bottleneck fusion, 1.2 M parameters, 0.3 M trained``."""
+    return f"{declaration.fusion.name} fusion, {parameters_in_words(model)}"
+
+
+def train_prediction(
+    job: PredictionJob, model: LearningModel, folder: Path, *, resume: bool, quiet: bool
+) -> TrainedModel:
     """Train, then calibrate on the validation rows; frozen encoders run once before the first step.
 
     Args:
         job: Checked; its processor and notes are changed.
+        model: Of :func:`polymodal.training.warm_start.load.build_started`.
         folder: Gets ``checkpoints/``.
         resume: Resume from the last complete checkpoint in ``folder``, if there is one.
         quiet: Show no progress.
 
     Raises:
-        PolymodalError: If the model cannot be built or trained.
+        PolymodalError: If the model cannot be trained.
     """
     config = job.declaration.train
-    model = build_started(job, job.declaration)
     print_start(job, quiet)
     encode_frozen(job, model, quiet=quiet)
     several = len(job.declaration.inputs) > 1

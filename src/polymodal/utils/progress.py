@@ -9,7 +9,10 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from transformers.utils import logging as library_logging
+
+from polymodal.errors import LONGEST, one_line
 
 T = TypeVar("T")
 CONSOLE = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -72,6 +75,21 @@ def about(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1g} s" if seconds < 1 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+class Remarks:
+    """Warnings and notes of a fit on standard error: each is printed once, however often it comes up."""
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+
+    def show(self, warnings: Iterable[str] = (), notes: Iterable[str] = (), *, quiet: bool = False) -> None:
+        """Print those that are new, a line each."""
+        for kind, style, lines in (("warning", "yellow", warnings), ("note", "", notes)):
+            for line in lines:
+                if line not in self.known and not quiet:
+                    CONSOLE.print(Text(f"{kind}: {one_line(line, LONGEST)}", style=style), soft_wrap=True)
+                self.known.add(line)
 
 
 @contextmanager

@@ -232,6 +232,11 @@ class Reader:
         """
         raise TypeError(f"{type(self).__name__} has no read of its own")
 
+    def describe_kept(self) -> str:
+        """How much of an item is read, in words; empty where it is read whole."""
+        kept = self.kept_length
+        return "" if kept is None else f"at most {kept.value:g} {kept.unit}"
+
     def read_cached(self, cell: Any, root: Root, cache: ReadCache | None) -> Any:
         """What :meth:`read` returns, looked up in ``cache`` first and kept there."""
         key = self.key(cell, root) if cache is not None else None

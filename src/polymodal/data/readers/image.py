@@ -87,6 +87,10 @@ class ImageReader(Reader):
         gray = self.part is None
         return self._pixels(media.load_image(cell, root, gray=gray, full_scale=self.full_scale))
 
+    def describe_kept(self) -> str:
+        """See :class:`Reader`; the processor of a checkpoint has its own size."""
+        return "" if self.part is not None else f"{self.size} × {self.size} px"
+
     def blank(self) -> np.ndarray:
         """A black picture."""
         return self._pixels(Image.new("RGB", (self.size, self.size)))

@@ -123,6 +123,10 @@ class TextReader(Reader):
         with tokenizing():
             return self.part(text, **options).input_ids
 
+    def describe_kept(self) -> str:
+        """See :class:`Reader`."""
+        return f"at most {self.max_length} tokens"
+
     def blank(self) -> np.ndarray:
         """The empty text."""
         return self.read("", None)

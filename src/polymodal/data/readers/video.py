@@ -97,6 +97,11 @@ class VideoReader(Reader):
         clip = load_video(cell, root, frames=self.frames, size=self.size)
         return np.ascontiguousarray(clip.transpose(0, 3, 1, 2))
 
+    def describe_kept(self) -> str:
+        """See :class:`Reader`; the processor of a checkpoint has its own size."""
+        side = "" if self.part is not None else f" of {self.size} × {self.size} px"
+        return f"{self.frames} frames{side}"
+
     def blank(self) -> np.ndarray:
         """Black frames."""
         if self.part is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TypedDict
 
 from torch import nn
@@ -115,3 +115,20 @@ def pretrained_rates(
                 low = top * layer_decay ** len(layers)
                 rates |= {id(parameter): low for parameter in part.parameters()}
     return rates
+
+
+def parameters_in_words(model: nn.Module) -> str:
+    """``1.2 M parameters, 0.3 M trained``."""
+    every, trained = _count(model.parameters()), _count(p for p in model.parameters() if p.requires_grad)
+    return f"{_rounded(every)} parameters, {'all' if trained == every else _rounded(trained)} trained"
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def _rounded(count: int) -> str:
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)

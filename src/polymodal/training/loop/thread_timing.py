@@ -48,7 +48,7 @@ def settle_threads(
     *,
     resumed: bool,
     quiet: bool,
-) -> None:
+) -> float | None:
     """Set torch's number of threads for a training on a CPU; with several processes their launcher decides.
 
     Args:
@@ -59,11 +59,14 @@ def settle_threads(
         resumed: Use the number that the training began with, if it is known.
         quiet: Print nothing.
 
+    Returns:
+        Seconds of the forward and backward passes of a step, where they were timed here and now.
+
     Raises:
         RunError: If the stored number of a resumed training cannot be read.
     """
     if arguments.device.type != "cpu" or processes.count() > 1:
-        return
+        return None
     file = Path(str(arguments.output_dir)) / FILE
     if resumed and file.is_file():
         choice = _kept_choice(file)
@@ -75,6 +78,7 @@ def settle_threads(
     torch.set_num_threads(choice.threads)
     if choice.reason == "timed":
         note(f"computing with {choice}; --threads fixes the number", quiet)
+    return None if resumed else choice.seconds.get(choice.threads)
 
 
 def _kept_choice(file: Path) -> ThreadChoice:

@@ -115,15 +115,16 @@ class CheckpointedTrainer(Trainer):
         stop = StopAtStep()
         self.add_callback(stop)
         self.add_callback(EpochOfRows(self.train_dataset))
-        if not quiet:
-            an_evaluation = epochs_an_evaluation(config.epochs or 1)
-            self.add_callback(TrainingProgress(metric, lambda: self._patience_left(an_evaluation)))
         output = Path(str(self.args.output_dir))
         on_main(lambda: discard(output / PART))
         last = on_main(lambda: last_readable(output)) if resume else []
         if last:
             self._legs = self._resumed(last[0], quiet)
-        settle_threads(self.args, self.model, self.timed_step, config, resumed=bool(last), quiet=quiet)
+        resumed = bool(last)
+        timed = settle_threads(self.args, self.model, self.timed_step, config, resumed=resumed, quiet=quiet)
+        if not quiet:
+            every = epochs_an_evaluation(config.epochs or 1)
+            self.add_callback(TrainingProgress(metric, lambda: self._patience_left(every), passes=timed))
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
@@ -142,16 +143,16 @@ class CheckpointedTrainer(Trainer):
         """How long the training took so far, all legs counted."""
         return self._legs.earlier_seconds + time.perf_counter() - self._started
 
-    def _patience_left(self, an_evaluation: int) -> int | None:
+    def _patience_left(self, every: int) -> int | None:
         """Epochs without a better one that are left; None while patience does not count.
 
         Args:
-            an_evaluation: Epochs between two evaluations.
+            every: Epochs between two evaluations.
         """
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, PatienceOnceSlow):
                 left = callback.left(self.state.global_step)
-                return None if left is None else left * an_evaluation
+                return None if left is None else left * every
         return None
 
     def _load_callback_state(self) -> None:

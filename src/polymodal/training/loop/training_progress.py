@@ -23,10 +23,14 @@ class TrainingProgress(TrainerCallback):
         metric: Of the model selection, as :func:`best_epoch` takes it.
         patience: Returns how many epochs without a better one are left before the training stops; None while
             patience does not count.
+        passes: Seconds of the forward and backward passes of a step, where they were timed.
     """
 
-    def __init__(self, metric: str, patience: Callable[[], int | None]) -> None:
-        self.metric, self.patience, self.bar, self.loss = metric, patience, bar(), float("nan")
+    def __init__(
+        self, metric: str, patience: Callable[[], int | None], *, passes: float | None = None
+    ) -> None:
+        self.metric, self.patience, self.passes = metric, patience, passes
+        self.bar, self.loss = bar(), float("nan")
         self.losses: dict[str, float] = {}
         self.task = self.bar.add_task("training", total=None)
         self.began: tuple[float, int] | None = None
@@ -34,6 +38,9 @@ class TrainingProgress(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the bar and the clock."""
         self.began = time.perf_counter(), state.global_step
+        if self.passes is not None:
+            passes = f"whose forward and backward passes take about {about(self.passes * state.max_steps)}"
+            note(f"at most {state.max_steps:,} steps, {passes}")
         self.bar.start()
         self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
 
