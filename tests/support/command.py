@@ -15,8 +15,8 @@ from polymodal import cli
 from tests.support.tables import tiny
 
 BEFORE = (
-    "warning: ", "note: ", "device  ", "rows  ", "inputs  ", "targets  ", "objectives  ", "prompt  ", "answer  ",
-    "models  ", "expected  ", "candidate ", "resumed ",
+    "warning: ", "note: ", "device  ", "rows  ", "inputs  ", "targets  ", "objectives  ", "prompt  ",
+    "answer  ", "models  ", "expected  ", "candidate ", "resumed ",
 )  # fmt: skip
 """How the lines begin that a fit prints before its first step."""
 
