@@ -17,7 +17,9 @@ from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.records import Record
 
 FEWEST = 8
-"""Validation rows with an answer, below which candidates get the same weight."""
+"""Validation rows with an answer, below which the units of a choice get the same weight."""
+OUT_OF_FOLD = "out of fold"
+"""The unit of all models that are blended by their answers to the training rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,9 @@ def choose_blend(
 ) -> dict[str, Choice]:
     """The weights of all models, by target.
 
-    Where there are many validation rows, all models are compared on them. Where they are few, the models of
-    a candidate that answered the training rows out of fold are blended by these first, and the candidates
-    then by the validation rows.
+    Where there are many validation rows, all models are compared on them. Where they are few, the models
+    that answered the training rows out of fold are blended by these first, and this blend and the other
+    models then by the validation rows.
 
     Args:
         job: Of the fit.
@@ -96,14 +98,16 @@ def _choose(
 ) -> Choice:
     seed, reasons = job.declaration.train.seed, []
     held = {key: entry.answers.get("validation", {}).get(target, {}) for key, entry in tried.items()}
-    units: dict[str, dict[str, float]] = {}  # what is weighed as one: a model, or a candidate's own blend
-    for key, entry in tried.items():
-        own = entry.out_of_fold.get(target)
-        if own:
-            inner = _answered(job, "train", target, own, head, truth).select(seed)
-            units[key] = dict(inner.weights)
-            reasons.append(f"out of fold, {inner.reason}")
-        else:
+    folds = {
+        name: each for entry in tried.values() for name, each in entry.out_of_fold.get(target, {}).items()
+    }
+    units: dict[str, dict[str, float]] = {}  # what is weighed as one: a model, or the blend of several
+    if folds:
+        inner = _answered(job, "train", target, folds, head, truth).select(seed)
+        units[OUT_OF_FOLD] = dict(inner.weights)
+        reasons.append(f"out of fold, {inner.reason}")
+    for entry in tried.values():
+        if not entry.out_of_fold.get(target):
             units |= {name: {name: 1.0} for name in entry.models.get(target, ())}
     rows = _answered(
         job, "validation", target, {k: v for own in held.values() for k, v in own.items()}, head, truth

@@ -188,6 +188,10 @@ class PlainCandidate(Candidate):
         groups = None if group is None else np.array([str(cell) for cell in table.values(group).to_pylist()])
         return _Rows(contents, {n: np.array(values) for n, values in answers.items()}, rows.weights, groups)
 
+    def _featurizers(self) -> dict[str, Featurizer]:
+        """By input what turns its contents into features, not fitted yet."""
+        return {name: featurizer_for(reader) for name, reader in self.kept.items()}
+
     def _targets(self) -> list[str]:
         return [name for name, config in self.job.declaration.targets.items() if config.task in KINDS]
 
@@ -205,8 +209,7 @@ class PlainCandidate(Candidate):
             like: See :meth:`PlainModel.fit`.
         """
         train = self.job.declaration.train
-        featurizers = {name: _featurizer(reader) for name, reader in self.kept.items()}
-        model = PlainModel(featurizers, seed=train.seed, threads=train.threads)
+        model = PlainModel(self._featurizers(), seed=train.seed, threads=train.threads)
         goals, known = {}, {}
         for name in self._targets():
             goals[name], known[name] = self._goal(name, rows)
@@ -255,11 +258,7 @@ class PlainCandidate(Candidate):
         with writing(self.folder, FINISH):
             discard(self.folder)
             self.model.save(self.folder)
-            settings = {
-                name: {"modality": reader.modality, "items": reader.items, "settings": reader.settings()}
-                for name, reader in self.kept.items()
-            }
-            write_text(self.folder / READERS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+            write_readers(self.folder, self.kept)
 
     def member(self) -> Member:
         """See :class:`Candidate`."""
@@ -273,17 +272,43 @@ class PlainCandidate(Candidate):
     @classmethod
     def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
         """See :class:`Candidate`."""
-        try:
-            readers = {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{folder}: no readable {READERS_FILE} ({reason}). Fit again") from None
-        if not set(readers) <= set(inputs):
-            raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
-        model = PlainModel.load(folder)
-        if set(readers) != set(model.featurizers):
-            raise RunError(f"{folder}: {READERS_FILE} and settings.json are of different models. Fit again")
+        readers, model = load_readers(folder), PlainModel.load(folder)
+        check_inputs(folder, readers, model, inputs)
         return PlainMember(cls.name, model), {name: KeptReader(reader) for name, reader in readers.items()}
+
+
+def write_readers(folder: Path, readers: Mapping[str, Reader]) -> None:
+    """Write the readers of plain models into a candidate's folder."""
+    settings = {
+        name: {"modality": reader.modality, "items": reader.items, "settings": reader.settings()}
+        for name, reader in readers.items()
+    }
+    write_text(folder / READERS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_readers(folder: Path) -> dict[str, Reader]:
+    """The readers that :func:`write_readers` wrote.
+
+    Raises:
+        RunError: If the file is missing or is not what it writes.
+    """
+    try:
+        return {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder}: no readable {READERS_FILE} ({reason}). Fit again") from None
+
+
+def check_inputs(folder: Path, read: Collection[str], model: PlainModel, inputs: Sequence[str]) -> None:
+    """Check that readers, model and blend are of the same inputs.
+
+    Raises:
+        RunError: If not.
+    """
+    if not set(read) <= set(inputs):
+        raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
+    if set(read) != set(model.featurizers):
+        raise RunError(f"{folder}: {READERS_FILE} and settings.json are of different models. Fit again")
 
 
 def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple[Goal, np.ndarray]:
@@ -312,7 +337,8 @@ def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple
     ), index
 
 
-def _featurizer(reader: Reader) -> Featurizer:
+def featurizer_for(reader: Reader) -> Featurizer:
+    """The featurizer of what a reader keeps, not fitted yet."""
     kind = featurizer_of(reader.modality)
     assert kind is not None
     return kind.for_reader(reader)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polymodal.models.base import encode
+from polymodal.models.fusion.base import masked_mean
 from polymodal.models.heads import Head, build_head
-from polymodal.models.modeling import PolymodalForPrediction
+from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import EmbeddedCells
 from polymodal.plain.blocks import Blocks, join_rows
@@ -139,10 +141,15 @@ class PlainMember(Member):
     def _input(self, name: str, rows: int, values: Mapping[str, Any] | None) -> PlainInput:
         items: list[list[Any]] = [[] for _ in range(rows + 1)]
         if values is not None:
-            for row, item in zip(values["row"].tolist(), values["kept"], strict=True):
+            for row, item in zip(values["row"].tolist(), self._kept(name, values), strict=True):
                 items[row].append(item)
         present = torch.tensor([bool(kept) for kept in items[:-1]])
         return PlainInput(self.model.input_blocks(name, items), np.arange(rows), present)
+
+    def _kept(self, name: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        """What the features of an input are computed from, one entry per item of a batch."""
+        kept: Sequence[Any] = values["kept"]
+        return kept
 
     def answers(self, embedded: Mapping[str, Any]) -> Answers:
         """See :class:`Member`."""
@@ -166,6 +173,31 @@ class PlainMember(Member):
                 if target in heads and (fitted is None or fitted.outputs != heads[target].outputs):
                     return f"has another number of classes of '{target}' ({learner})"
         return ""
+
+
+class FrozenMember(PlainMember):
+    """Plain models on the outputs of frozen encoders, which it runs itself.
+
+    Args:
+        name: Of the candidate.
+        model: Fitted; its features of the inputs of ``encoders`` are those of vectors.
+        encoders: A model whose encoders alone are used.
+    """
+
+    def __init__(self, name: str, model: PlainModel, encoders: PolymodalModel) -> None:
+        super().__init__(name, model)
+        self.encoders = encoders
+
+    def _kept(self, name: str, values: Mapping[str, Any]) -> Sequence[Any]:
+        """See :class:`PlainMember`; of inputs with an encoder the mean of its tokens."""
+        position = self.encoders.encoder_of.get(name)
+        if position is None:
+            return super()._kept(name, values)
+        device = self.encoders.device
+        tensors = {key: tensor.to(device) for key, tensor in values.items()}
+        with torch.no_grad():
+            sequence = encode(self.encoders.encoders[position], tensors)
+        return list(masked_mean(sequence.tokens.float(), sequence.mask).cpu().numpy())
 
 
 @dataclass

@@ -80,14 +80,9 @@ def frozen_readers(
         if (train.epochs or 0) < FEWEST_EPOCHS:
             notes.append(f"{listed}: encoded in the one epoch, since keeping that would not pay")
             continue
-        encode = partial(encode_items, encoder, processor, names[0], device=training_device(train.device))
-        reader = FrozenReader(processor.readers[names[0]], encode, weights_digest(encoder), encoder.tokens)
+        reader = frozen_reader(encoder, processor, names[0], train)
         distinct = list(cells(names))
-        starts = range(0, len(distinct), FrozenReader.BATCH)
-        shown = (
-            starts if quiet else progress(starts, f"encoding {listed} once", len(starts), every=LINE_EVERY)
-        )
-        if reader.fill(distinct, cache, shown):
+        if fill_cache(reader, distinct, cache, listed, quiet=quiet):
             made |= dict.fromkeys(names, reader)
             notes.append(f"{listed}: {len(distinct)} cells encoded once, for all epochs")
         else:
@@ -95,6 +90,24 @@ def frozen_readers(
             fix = "Raise data.cache_memory or data.cache_disk"
             notes.append(f"{listed}: encoded in every epoch, for it is {room}. {fix}")
     return made, notes
+
+
+def frozen_reader(
+    encoder: Encoder, processor: PolymodalProcessor, name: str, train: TrainConfig
+) -> FrozenReader:
+    """The reader of a frozen encoder's outputs for the input ``name``, on the device of the training."""
+    encode = partial(encode_items, encoder, processor, name, device=training_device(train.device))
+    return FrozenReader(processor.readers[name], encode, weights_digest(encoder), encoder.tokens)
+
+
+def fill_cache(
+    reader: FrozenReader, cells: Sequence[tuple[Any, Root]], cache: ReadCache, listed: str, *, quiet: bool
+) -> bool:
+    """Encode ``cells`` into ``cache``, with a progress line about the inputs ``listed``; see
+    :meth:`FrozenReader.fill`."""
+    starts = range(0, len(cells), FrozenReader.BATCH)
+    shown = starts if quiet else progress(starts, f"encoding {listed} once", len(starts), every=LINE_EVERY)
+    return reader.fill(cells, cache, shown)
 
 
 def frozen_encoders(

@@ -11,8 +11,7 @@ from polymodal.data.schema.schema import complete
 from polymodal.data.tables.table import Table
 from polymodal.errors import ConfigError
 from polymodal.tasks import reader_name
-from polymodal.training.declaration.candidate_choice import settle_candidates
-from polymodal.training.declaration.encoder_choice import settle_encoders
+from polymodal.training.declaration.candidate_choice import settle_models
 from polymodal.training.declaration.sections import check_parts, open_cache
 from polymodal.training.declaration.source import Declared, read_request
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
@@ -97,9 +96,9 @@ def _open_prediction(request: FitRequest, declared: Declared) -> PredictionJob:
     )
     declaration = parse(completed, source=written, lines=lines)
     _settle_targets(declaration, request.pretraining)
-    settle_candidates(declaration, request, of_run=declared.is_of_run)
-    notes = settle_encoders(declaration, table, request, known=begun.encoders if begun else {})
-    check_parts(declaration, written, lines, request.fusions, begun.encoders if begun else {})
+    known = begun.encoders if begun else {}
+    notes = settle_models(declaration, table, request, of_run=declared.is_of_run, known=known)
+    check_parts(declaration, written, lines, request.fusions, known)
     with located(written, lines, "data"):
         whole, numbers, rejected = split_and_skip(table, declaration, folder)
         splits = without_rare_values(whole, declaration)

@@ -110,10 +110,12 @@ class PredictionJob(Job[PolymodalProcessor]):
             weight=self.declaration.data.sample_weight,
         )  # fmt: skip
 
-    def cells(self, names: Sequence[str]) -> Iterator[tuple[Any, Root]]:
-        """The distinct items in some inputs' cells, of training and validation, each with its folder."""
+    def cells(
+        self, names: Sequence[str], splits: Sequence[str] = ("train", "validation")
+    ) -> Iterator[tuple[Any, Root]]:
+        """The distinct items in some inputs' cells, each with its folder."""
         seen = set()
-        for table in (self.splits["train"], self.splits["validation"]):
+        for table in (self.splits[split] for split in splits):
             for name in names:
                 reader = self.processor.readers[name]
                 cells = each_cell(table.values(name)) if name in table.columns else ()

@@ -16,10 +16,10 @@ Target = str | Sequence[str] | None
 
 PRESETS: Mapping[str, tuple[str, ...]] = {
     "fast": ("train.candidates=[plain]",),
-    "good": ("train.candidates=[plain, fused]", "train.encoders=auto"),
-    "best": ("train.candidates=[plain, fused]", "train.encoders=tuned"),
+    "good": ("train.candidates=null", "train.encoders=auto"),
+    "best": ("train.candidates=null", "train.encoders=tuned"),
 }
-"""The settings of each preset; other settings go over them."""
+"""The settings of each preset; other settings go over them. Null: plain models and the neural model."""
 
 
 @dataclass(frozen=True)

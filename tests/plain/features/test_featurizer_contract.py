@@ -31,6 +31,7 @@ ITEMS = {
     "category": [number % 4 + 1 for number in range(ROWS)],
     "categories": [np.arange(1, 1 + number % 5) for number in range(ROWS)],
     "date": (rng.random(ROWS) * 2e9).tolist(),
+    "vector": list(rng.normal(size=(ROWS, 6)).astype(np.float32)),
 }
 CONSTANT = {
     "text": ["", " ", "same"],
@@ -42,6 +43,7 @@ CONSTANT = {
     "category": [1],
     "categories": [np.zeros(0, np.int64), np.array([1])],
     "date": [0.0, -1e10],
+    "vector": [np.zeros(6, np.float32), np.full(6, 1e30, np.float32)],
 }
 """Items without variation, some without content."""
 NAMES = list(FEATURIZERS)
@@ -65,7 +67,7 @@ def assert_equal_blocks(one: dict[str, Block], other: dict[str, Block]) -> None:
 
 
 def test_each_modality_has_a_featurizer_or_none_by_default():
-    assert {*ITEMS} == {*NAMES} <= {*READERS}
+    assert {*ITEMS} == {*NAMES} <= {*READERS, "vector"}
     assert featurizer_of("a modality of another package") is None
     with pytest.raises(ConfigError):
         FEATURIZERS["a modality of another package"]
@@ -98,7 +100,7 @@ class TestEveryFeaturizer:
         assert featurizer(modality, [[], []]).blocks([[ITEMS[modality][5]], []]) == {}
 
     def test_several_items_of_a_cell_are_their_mean(self, modality):
-        if not READERS[modality].holds_items:
+        if modality in READERS and not READERS[modality].holds_items:
             pytest.skip("a cell holds one item")
         fitted, items = featurizer(modality), ITEMS[modality][:2]
         apart, together = fitted.blocks([[item] for item in items]), fitted.blocks([items])

@@ -102,3 +102,40 @@ class FrozenReader(Reader):
                 if old is None:
                     cache.put(key, array, content)
         return True
+
+
+class VectorReader(Reader):
+    """Cells to one vector each: the mean of a frozen encoder's tokens.
+
+    Args:
+        frozen: Hands on the encoder's tokens.
+    """
+
+    cached = False  # the tokens are
+
+    def __init__(self, frozen: FrozenReader) -> None:
+        self.frozen = frozen
+        self.modality, self.holds, self.items = frozen.modality, frozen.holds, frozen.items  # type: ignore[misc]
+
+    def read(self, cell: Any, root: Root) -> np.ndarray:
+        """``(width,)``."""
+        return self.read_cached(cell, root, None)
+
+    def read_cached(self, cell: Any, root: Root, cache: ReadCache | None) -> np.ndarray:
+        """The same, of tokens that ``cache`` may hold."""
+        tokens = self.frozen.read_cached(cell, root, cache)
+        flat = tokens.reshape(-1, tokens.shape[-1])
+        return flat.mean(axis=0) if len(flat) else np.zeros(tokens.shape[-1], np.float32)
+
+    def content(self, cell: Any, root: Root) -> bytes:
+        """See :class:`Reader`."""
+        return self.frozen.content(cell, root)
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """See :class:`Reader`."""
+        return digest(b"vector", self.frozen.fingerprint)
+
+    def is_empty(self, cell: Any) -> bool:  # type: ignore[override]
+        """See :class:`Reader`."""
+        return self.frozen.is_empty(cell)

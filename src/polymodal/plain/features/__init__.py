@@ -11,10 +11,11 @@ from polymodal.plain.features.values import (
     DateFeaturizer,
     NumberFeaturizer,
 )
+from polymodal.plain.features.vector import VectorFeaturizer
 from polymodal.plain.features.video import VideoFeaturizer
 
 __all__ = [
     "FEATURIZERS", "AudioFeaturizer", "CategoriesFeaturizer", "CategoryFeaturizer", "DateFeaturizer",
     "Featurizer", "ImageFeaturizer", "NumberFeaturizer", "PlainTextReader", "SequenceFeaturizer",
-    "TextFeaturizer", "VideoFeaturizer", "featurizer_of",
+    "TextFeaturizer", "VectorFeaturizer", "VideoFeaturizer", "featurizer_of",
 ]  # fmt: skip

@@ -2,43 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from polymodal.config import Declaration
+from polymodal.data.tables.table import Table
 from polymodal.models.heads import HEADS, Head
+from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.source import resumed
 from polymodal.training.request import FitRequest
 
 NEURAL = ("fused",)
-SEVERAL = ("plain", "fused")
+SEVERAL = ("plain", "frozen", "fused")
 """Names of :data:`polymodal.candidates.CANDIDATES`, a package above: those that a fit tries by default."""
+READ_BY_ENCODERS = ("frozen", "fused")
+"""Those that use the encoders of the inputs."""
 ENCODERS: Literal["scratch", "auto"] = "auto"
 """``train.encoders`` of a fit by default."""
 
 
-def settle_candidates(declaration: Declaration, request: FitRequest, *, of_run: bool) -> None:
-    """Fill in ``train.candidates`` and ``train.encoders``: the preset ``good`` where it can be.
+def settle_models(
+    declaration: Declaration,
+    table: Table,
+    request: FitRequest,
+    *,
+    of_run: bool,
+    known: Collection[str] = (),
+) -> list[str]:
+    """Fill in ``train.candidates`` and the encoders of the inputs: the preset ``good`` where it can be.
 
     Plain models and the neural model are tried where they can be blended; otherwise the neural model alone.
 
     Args:
-        declaration: Its section ``train`` is completed.
+        declaration: Its sections ``train`` and ``inputs`` are completed.
+        table: All rows.
         request: Of the fit; one that is resumed keeps the choice of its folder. Comparisons of fusions and
             searches are of the neural model.
         of_run: It is the ``run.yaml`` of a run: what that does not name was not tried.
+        known: Inputs whose encoder comes from the run that the fit starts from.
+
+    Returns:
+        A note per input whose encoder was chosen.
     """
     train, earlier = declaration.train, resumed(request)
-    if earlier is not None:
-        candidates, encoders = earlier.train.candidates, earlier.train.encoders
-    elif of_run or not declaration.targets:
-        candidates, encoders = list(NEURAL), "scratch"
-    else:
-        several = not (request.fusions or request.trials is not None) and _can_blend(declaration)
-        candidates, encoders = list(SEVERAL if several else NEURAL), ENCODERS
-    if train.candidates is None:
-        train.candidates = candidates
+    fresh = earlier is None and bool(declaration.targets) and (request.preset is not None or not of_run)
     if train.encoders is None:
-        train.encoders = encoders
+        uses = train.candidates is None or bool({*READ_BY_ENCODERS} & {*train.candidates})
+        begun = earlier.train.encoders if earlier else "scratch"
+        train.encoders = ENCODERS if fresh and uses else begun
+    notes = settle_encoders(declaration, table, request, known=known)
+    if train.candidates is None:
+        begun_with = earlier.train.candidates if earlier else list(NEURAL)
+        train.candidates = _tried(declaration, request, known) if fresh else begun_with
+    return notes
+
+
+def frozen_inputs(declaration: Declaration) -> list[str]:
+    """Inputs that are read by a frozen pretrained encoder."""
+    return [
+        name
+        for name, config in declaration.inputs.items()
+        if config.freeze and config.encoder is not None and config.encoder.checkpoint
+    ]
+
+
+def _tried(declaration: Declaration, request: FitRequest, known: Collection[str]) -> list[str]:
+    compares = bool(request.fusions) or request.trials is not None
+    if compares or not _can_blend(declaration):
+        return list(NEURAL)
+    needless = () if frozen_inputs(declaration) and not known else ("frozen",)
+    return [name for name in SEVERAL if name not in needless]
 
 
 def _can_blend(declaration: Declaration) -> bool:

@@ -25,8 +25,7 @@ from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.evaluation.text_metrics import WORD_METRICS
 from polymodal.models.connectors import CONNECTORS
-from polymodal.training.declaration.candidate_choice import settle_candidates
-from polymodal.training.declaration.encoder_choice import settle_encoders
+from polymodal.training.declaration.candidate_choice import settle_models
 from polymodal.training.declaration.language_validation import (
     check_stage,
     refuse_idle,
@@ -76,8 +75,7 @@ def open_language_job(request: FitRequest, declared: Declared) -> LanguageJob:
         take_over_words(begun, values, own or {}, table=table.name, source=written, lines=lines)
     declaration = parse(values, source=written, lines=lines)
     known = begun.encoders if begun else {}
-    settle_candidates(declaration, request, of_run=declared.is_of_run)
-    chosen = settle_encoders(declaration, table, request, known=known)
+    chosen = settle_models(declaration, table, request, of_run=declared.is_of_run, known=known)
     check_parts(declaration, written, lines, known=known)
     _check_words(declaration, written, lines)
     job = _opened(declaration, table, declared.folder, begun)

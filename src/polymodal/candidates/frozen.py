@@ -1,0 +1,137 @@
+"""Plain learners on the outputs of frozen pretrained encoders, beside numbers, categories and dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from polymodal.artifact.integrity import check_agreement, check_run_files, without_hub
+from polymodal.artifact.run_folder import load_model
+from polymodal.candidates.base import CANDIDATES, HELD_OUT, Tried
+from polymodal.candidates.plain import (
+    PlainCandidate,
+    check_inputs,
+    featurizer_for,
+    load_readers,
+    write_readers,
+)
+from polymodal.config import Declaration
+from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.readers import Reader
+from polymodal.data.readers.frozen_reader import VectorReader
+from polymodal.data.readers.joint_reader import KeptReader
+from polymodal.models.blend import FrozenMember, Member
+from polymodal.models.build import build_encoders, reader_settings
+from polymodal.models.fusion import FeatureFusion
+from polymodal.models.modeling import PolymodalModel
+from polymodal.plain.features import Featurizer, VectorFeaturizer
+from polymodal.plain.model import PlainModel
+from polymodal.training.declaration.candidate_choice import frozen_inputs
+from polymodal.training.frozen_features import fill_cache, frozen_encoders, frozen_reader
+from polymodal.training.output_folder import FINISH
+from polymodal.utils.atomic import writing
+
+ENCODERS = "encoders"
+"""Folder of the encoders inside that of the candidate: configuration, weights, tokenizers."""
+UNUSED = FeatureFusion("sum", width=8)
+"""A model has a fusion; this one's is not used."""
+
+
+@CANDIDATES.register("frozen")
+class FrozenCandidate(PlainCandidate):
+    """Linear, boosted and kernel models on the mean output of each frozen pretrained encoder.
+
+    Inputs without such an encoder are read as by plain models. What is computed by the encoders is kept in
+    the cache, from which the neural model takes it.
+    """
+
+    name = "frozen"
+    encoders: PolymodalModel
+
+    def refusal(self) -> str:
+        """See :class:`Candidate`."""
+        if self.job.start is not None:
+            return "the encoders of the run that the fit starts from are those of the neural model alone"
+        if not frozen_inputs(self.job.declaration):
+            return "no input is read by a frozen pretrained encoder"
+        return super().refusal()
+
+    def fit(self, *, resume: bool, quiet: bool) -> Tried:
+        """See :class:`Candidate`."""
+        self.quiet = quiet
+        return super().fit(resume=resume, quiet=quiet)
+
+    def _plain_readers(self) -> dict[str, Reader]:
+        """See :class:`PlainCandidate`; those of inputs with an encoder read vectors."""
+        plain, job = super()._plain_readers(), self.job
+        self.encoders, self.processor = _encoders(job.declaration, job.processor)
+        vectors: dict[str, Reader] = {}
+        for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
+            reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
+            cells = list(job.cells(names, ("train", *HELD_OUT)))
+            fill_cache(reader, cells, job.cache, ", ".join(f"'{name}'" for name in names), quiet=self.quiet)
+            vectors |= dict.fromkeys(names, VectorReader(reader))
+        every = plain | vectors
+        return {name: every[name] for name in job.declaration.inputs if name in every}
+
+    def _featurizers(self) -> dict[str, Featurizer]:
+        """See :class:`PlainCandidate`."""
+        return {
+            name: VectorFeaturizer() if isinstance(reader, VectorReader) else featurizer_for(reader)
+            for name, reader in self.kept.items()
+        }
+
+    def _write(self) -> None:
+        super()._write()
+        with writing(self.folder, FINISH):
+            write_readers(self.folder, self._unencoded())
+            self.encoders.save_pretrained(self.folder / ENCODERS)
+            self.processor.save_pretrained(self.folder / ENCODERS)
+
+    def _unencoded(self) -> dict[str, Reader]:
+        return {name: reader for name, reader in self.kept.items() if not isinstance(reader, VectorReader)}
+
+    def member(self) -> Member:
+        """See :class:`Candidate`."""
+        assert self.model is not None
+        return FrozenMember(self.name, self.model, self.encoders)
+
+    def readers(self) -> Mapping[str, Reader]:
+        """See :class:`Candidate`."""
+        return _joined(self._unencoded(), self.processor, list(self.kept))
+
+    @classmethod
+    def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
+        """See :class:`Candidate`."""
+        check_run_files(folder / ENCODERS)
+        encoders = load_model(folder / ENCODERS, PolymodalModel)
+        with without_hub():
+            processor = PolymodalProcessor.from_pretrained(folder / ENCODERS)
+        check_agreement(encoders.config, processor, folder / ENCODERS)
+        plain, model = load_readers(folder), PlainModel.load(folder)
+        readers = _joined(plain, processor, [name for name in inputs if name in model.featurizers])
+        check_inputs(folder, readers, model, inputs)
+        return FrozenMember(cls.name, model, encoders), readers
+
+
+def _encoders(
+    declaration: Declaration, processor: PolymodalProcessor
+) -> tuple[PolymodalModel, PolymodalProcessor]:
+    """A model of the frozen encoders, and the processor of their inputs."""
+    names = frozen_inputs(declaration)
+    alone = declaration.model_copy(update={"inputs": {name: declaration.inputs[name] for name in names}})
+    own = PolymodalProcessor({name: processor.readers[name] for name in names}, {}, processor.missing)
+    model = cast(PolymodalModel, PolymodalModel.from_parts(build_encoders(alone, own), UNUSED))
+    model.requires_grad_(False)
+    model.eval()
+    own.change_readers(reader_settings(model.encoders, model.encoder_of))
+    return model, own
+
+
+def _joined(
+    plain: Mapping[str, Reader], encoded: PolymodalProcessor, order: Sequence[str]
+) -> dict[str, Reader]:
+    """By input what reads its cells for predictions: for plain features, or for its encoder."""
+    every = {name: KeptReader(reader) for name, reader in plain.items()} | encoded.readers
+    return {name: every[name] for name in order if name in every}

@@ -1,0 +1,121 @@
+"""Plain models on the outputs of frozen encoders, as a user makes and uses them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import polymodal as pm
+from polymodal.errors import RunError
+from tests.support.checkpoints import CHECKPOINTS
+from tests.support.command import polymodal, settings
+from tests.support.tables import write_houses
+
+TARGETS = ["-t", "kind", "-i", "photo,note,bedrooms"]
+FROZEN = ["--set", "inputs.note.encoder=bert", "--set", "inputs.note.freeze=true"]
+EVERY = ["--set", "train.candidates=[plain, frozen, fused]"]
+
+
+@pytest.fixture(scope="session")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of houses, and ``run`` of all candidates with a frozen encoder of the notes."""
+    folder = tmp_path_factory.mktemp("encoded")
+    write_houses(folder)
+    CHECKPOINTS["bert"].save(folder / "bert")
+    options = [*TARGETS, *settings("photo"), *FROZEN]
+    made = polymodal("fit", "houses.csv", *options, *EVERY, "-o", "run", folder=folder)
+    assert made.status == 0, made.err
+    (folder / "printed.txt").write_text(made.out, encoding="utf-8")
+    alone = ["--set", "train.candidates=[frozen]"]
+    made = polymodal("fit", "houses.csv", *options, *alone, "-o", "alone", folder=folder)
+    assert made.status == 0, made.err
+    shutil.rmtree(folder / "bert")  # a run holds its encoders
+    return folder
+
+
+def test_models_on_frozen_features_are_tried_and_listed(encoded: Path) -> None:
+    board = json.loads((encoded / "run" / "metrics.json").read_text())["candidates"]["models"]
+    assert {"plain.linear", "frozen.linear", "frozen.boosting", "fused"} <= set(board)
+    assert "frozen.linear" in (encoded / "printed.txt").read_text()
+
+
+def test_a_loaded_run_answers_the_same(encoded: Path) -> None:
+    run, kept = pm.load(encoded / "alone"), pd.read_parquet(encoded / "alone" / "predictions.parquet")
+    answers = run.predict(encoded / "houses.csv").iloc[kept["row"].to_numpy() - 1]
+    assert answers["kind"].tolist() == kept["kind"].tolist()
+    np.testing.assert_allclose(answers["kind_confidence"], kept["kind_confidence"], atol=1e-5)
+
+
+def test_its_features_are_the_mean_output_of_the_encoder(encoded: Path) -> None:
+    run = pm.load(encoded / "alone")
+    member = run.model.members["frozen"]
+    batch = run.processor([{"note": "garden garage"}, {"bedrooms": 3}])
+    with torch.no_grad():
+        cells = run.model.embed(batch["index"], batch["inputs"])["note"].parts["frozen"]
+        note = batch["inputs"]["note"]
+        tokens, _ = member.encoders.encode(batch["index"], {"note": {"row": note["row"], **note["frozen"]}})
+    expected = tokens["note"].tokens[0][tokens["note"].mask[0]].mean(dim=0)
+    (block,) = cells.features().values()
+    np.testing.assert_allclose(block.values[0], expected.numpy(), atol=1e-5)
+    assert block.present.tolist() == [True, False] and np.isnan(block.values[1]).all()
+
+
+def test_rows_do_not_depend_on_their_neighbours(encoded: Path) -> None:
+    run, rows = pm.load(encoded / "run"), pd.read_csv(encoded / "houses.csv").head(6)
+    rows = rows.assign(
+        photo=[None if not isinstance(cell, str) else str(encoded / cell) for cell in rows["photo"]]
+    )
+    whole = run.predict(rows, probabilities=True)
+    single = pd.concat([run.predict(rows.iloc[[number]], probabilities=True) for number in range(6)])
+    columns = [name for name in whole if name.startswith("kind_")]
+    np.testing.assert_allclose(whole[columns], single[columns], atol=1e-4)
+
+
+def test_report_importance_and_evaluation_use_it(encoded: Path) -> None:
+    for command in (["evaluate", "alone", "houses.csv"], ["report", "alone", "houses.csv", "-o", "pages"]):
+        assert polymodal(*command, folder=encoded).status == 0
+
+
+def test_without_a_frozen_encoder_it_is_left_out(encoded: Path) -> None:
+    options = ["-t", "kind", "-i", "bedrooms", *settings(), "--set", "train.candidates=[plain, frozen]"]
+    made = polymodal("fit", "houses.csv", *options, "-o", "bare", folder=encoded)
+    reason = "the candidate 'frozen' is left out: no input is read by a frozen pretrained encoder"
+    assert made.status == 0 and reason in made.out + made.err
+
+
+@pytest.mark.usefixtures("default_fit")
+def test_it_is_tried_by_default_where_there_is_a_frozen_encoder(tmp_path: Path) -> None:
+    write_houses(tmp_path)
+    CHECKPOINTS["bert"].save(tmp_path / "bert")
+    frozen = [f"inputs.note.encoder={tmp_path / 'bert'}", "inputs.note.freeze=true", "train.encoders=scratch"]
+    short = ["train.epochs=1", "fusion.width=16", "report.write=false"]
+    run = pm.fit(
+        tmp_path / "houses.csv",
+        target="kind",
+        inputs=["note"],
+        output=tmp_path / "run",
+        settings=[*frozen, *short],
+    )
+    assert run.declaration.train.candidates == ["plain", "frozen", "fused"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "processor_config.json"])
+def test_damaged_encoders_are_refused(encoded: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(encoded / "alone", tmp_path / "run")
+    (tmp_path / "run" / "checksums.json").unlink()
+    (tmp_path / "run" / "candidates" / "frozen" / "encoders" / name).write_text("{}")
+    with pytest.raises(RunError):
+        pm.load(tmp_path / "run")
+
+
+def test_where_nothing_else_is_tried_that_is_the_error(encoded: Path) -> None:
+    options = ["-t", "kind", "-i", "bedrooms", *settings(), "--set", "train.candidates=[frozen]"]
+    made = polymodal("fit", "houses.csv", *options, "-o", "none", folder=encoded)
+    reason = "no candidate can be fitted (frozen: no input is read by a frozen pretrained encoder)"
+    assert made.status == 1 and made.errors == [reason]
