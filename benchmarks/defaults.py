@@ -2,12 +2,15 @@
 
     python benchmarks/defaults.py --data ../shared/data --store defaults/ [--only NAME …] [--presets fast]
 
-Both sides get the same rows: a table's own split, or one drawn by the seed (60 / 20 / 20). The scripts see
-training and validation rows, as the fit does. They are written with scikit-learn and LightGBM alone, with the
-default settings of these libraries. Larger tables are cut to 4,000 training rows by a fixed seed. Each fit is
-stored by table, seed and preset, and not repeated. Printed are the test scores (accuracy, or R²), the
-difference of each preset to the script that is best *on the test rows* with its 95 % interval over these,
-and mean ranks.
+The tables are in `tables.py`, with the packages that some need. Both sides get the same rows: a table's own
+split, or one drawn by the seed (60 / 20 / 20). The scripts see training and validation rows, as the fit does.
+They are written with scikit-learn and LightGBM alone, with the default settings of these libraries; positive
+amounts are learned as they are and as logarithms. Larger tables are cut to 4,000 training rows by a fixed
+seed. Each fit is stored by table, seed and preset, and not repeated; `good` has three minutes.
+
+Printed are the test scores (accuracy, or R² and the mean absolute error), and, by table, the difference of
+each preset to the script whose mean over the seeds is best *on the test rows*, with the mean over the seeds
+of its 95 % intervals (bootstrap over test rows), and mean ranks.
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +30,7 @@ import pandas as pd
 from lightgbm import LGBMClassifier, LGBMRegressor
 from PIL import Image
 from scipy.stats import rankdata
-from sklearn import datasets
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -36,124 +38,47 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
+from tables import Source, sources, split_frame
 
-MOST_ROWS, MOST_TEST = 4000, 2000
 SAMPLES = 2000
+LIMITS = {"good": "3m"}
+"""Time limits by preset."""
+CALENDAR = ("year", "month", "day", "dayofweek", "dayofyear")
 
 
-@dataclass(frozen=True)
-class Source:
-    """A table of the benchmark.
-
-    Attributes:
-        target: The column to learn.
-        text: Columns of texts; the other attributes are columns of that kind.
-        frame: The rows, with a column ``split`` where the table has one of its own.
-        root: The folder of its media.
-    """
-
-    target: str
-    frame: Callable[[], pd.DataFrame]
-    numbers: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    image: str | None = None
-    audio: str | None = None
-    root: Path = Path()
-
-    @property
-    def inputs(self) -> list[str]:
-        """All columns that both sides read."""
-        media = [name for name in (self.image, self.audio) if name]
-        return [*media, *self.text, *self.categories, *self.numbers]
-
-
-def sources(data: Path) -> dict[str, Source]:
-    """The tables by name; those of ``data`` where the folder is there."""
-    result = {name: _of_sklearn(name) for name in ("breast_cancer", "diabetes", "digits", "iris", "wine")}
-    if not data.is_dir():
-        return result
-
-    def table(path: str, target: str, **columns: Any) -> Source:
-        return Source(target, lambda: pd.read_csv(data / path), root=(data / path).parent, **columns)
-
-    return result | {
-        "countries": table(
-            "countries/countries.csv", "region", text=("name", "capital", "languages"),
-            categories=("landlocked", "independent", "un_member"),
-            numbers=("lat", "lng", "n_borders", "area_km2"), image="image",
-        ),
-        "emoji": table("emoji_captions/emoji.csv", "group", text=("label_en",), image="image"),
-        "easy_vqa": table("easy_vqa/easy_vqa.csv", "answer", text=("question",), image="image"),
-        "av_digits": table("av_digits/digits.csv", "label", image="image_degraded", audio="audio"),
-        "urdu_emotion": table("urdu_emotion/urdu.csv", "emotion", audio="audio"),
-        "vancouver_pay": table(
-            "vancouver_pay/pay.csv", "remuneration", text=("title",), categories=("department",),
-            numbers=("year", "expenses"),
-        ),
-        "meld_text": table("meld_text/meld.csv", "Emotion", text=("Utterance",)),
-    }  # fmt: skip
-
-
-def _of_sklearn(name: str) -> Source:
-    bunch = getattr(datasets, f"load_{name}")(as_frame=True)
-
-    def frame() -> pd.DataFrame:
-        rows = bunch.frame.rename(columns=lambda column: str(column).replace(" ", "_"))
-        names = getattr(bunch, "target_names", None)
-        if names is not None and name != "digits":
-            rows["target"] = [str(names[index]) for index in rows["target"]]
-        elif name == "digits":
-            rows["target"] = "d" + rows["target"].astype(str)
-        return rows
-
-    return Source("target", frame, numbers=tuple(column for column in frame().columns if column != "target"))
-
-
-def split_frame(source: Source, seed: int) -> pd.DataFrame:
-    """The rows with a column ``split``, cut to the benchmark's size."""
-    frame = source.frame()
-    frame = frame[[*source.inputs, source.target, *(["split"] if "split" in frame else [])]]
-    frame = frame[frame[source.target].notna()].reset_index(drop=True)
-    random = np.random.default_rng(seed)
-    if "split" not in frame:
-        order, count = random.permutation(len(frame)), len(frame)
-        parts = np.repeat(["train", "val", "test"], [count - 2 * (count // 5), count // 5, count // 5])
-        frame["split"] = parts[np.argsort(order)]
-    fixed = np.random.default_rng(0)
-    kept = []
-    for part, most in (("train", MOST_ROWS), ("val", MOST_ROWS // 5), ("test", MOST_TEST)):
-        rows = np.flatnonzero(frame["split"] == part)
-        kept.append(np.sort(fixed.permutation(rows)[:most]))
-    return frame.iloc[np.concatenate(kept)].reset_index(drop=True)
-
-
-def scripts(source: Source, is_class: bool) -> dict[str, Callable[[pd.DataFrame, np.ndarray], object]]:
-    """The plain scripts that fit a table, by name: training rows and answers in, a model out."""
-    linear = LogisticRegression(max_iter=2000) if is_class else RidgeCV(np.logspace(-3, 3, 13))
-    result = {}
+def scripts(source: Source, is_positive: bool) -> dict[str, Any]:
+    """The plain scripts that fit a table, by name; amounts above zero also by their logarithm."""
+    is_class = source.task == "classification"
     words = [(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), name) for name in source.text]
-    numbers = (
-        [(make_pipeline(SimpleImputer(), StandardScaler()), list(source.numbers))] if source.numbers else []
-    )
-    codes = [(OneHotEncoder(handle_unknown="ignore"), list(source.categories))] if source.categories else []
+    numbers = [*source.numbers, *(f"{name}_{part}" for name in source.dates for part in CALENDAR)]
+    codes = list(source.categories)
+    scaled = [(make_pipeline(SimpleImputer(), StandardScaler()), numbers)] if numbers else []
+    one_hot = [(OneHotEncoder(handle_unknown="ignore"), codes)] if codes else []
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    ordered = [(ordinal, codes)] if codes else []
+    result: dict[str, tuple[list[Any], Any]] = {}
     if words or numbers or codes:
-        result["linear"] = make_pipeline(make_column_transformer(*words, *numbers, *codes), linear)
+        linear = LogisticRegression(max_iter=2000) if is_class else RidgeCV(np.logspace(-3, 3, 13))
+        result["linear"] = ([*words, *scaled, *one_hot], linear)
     if numbers or codes:
-        trees = [("passthrough", list(source.numbers))] if source.numbers else []
-        ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-        trees += [(ordinal, list(source.categories))] if source.categories else []
+        as_is = [("passthrough", numbers)] if numbers else []
         boosted = LGBMClassifier(verbose=-1) if is_class else LGBMRegressor(verbose=-1)
+        result["lightgbm"] = ([*as_is, *ordered], boosted)
+    if numbers:
         forest = RandomForestClassifier(random_state=0) if is_class else RandomForestRegressor(random_state=0)
-        filled = make_column_transformer((SimpleImputer(), list(source.numbers)), *trees[1:])
-        result["lightgbm"] = make_pipeline(make_column_transformer(*trees), boosted)
-        if source.numbers:
-            result["forest"] = make_pipeline(filled, forest)
-            result["svm"] = make_pipeline(
-                make_column_transformer(*numbers, *codes), SVC() if is_class else SVR()
+        result["forest"] = ([(SimpleImputer(), numbers), *ordered], forest)
+        result["svm"] = ([*scaled, *one_hot], SVC() if is_class else SVR())
+    if is_positive:
+        result |= {
+            f"{name} of log": (
+                columns,
+                TransformedTargetRegressor(model, func=np.log1p, inverse_func=np.expm1),
             )
+            for name, (columns, model) in result.items()
+        }
     return {
-        name: lambda rows, answers, model=model: model.fit(rows, answers) for name, model in result.items()
+        name: make_pipeline(make_column_transformer(*columns), model)
+        for name, (columns, model) in result.items()
     }
 
 
@@ -186,21 +111,26 @@ def _spectrum(root: Path, cell: object) -> np.ndarray:
     return np.concatenate([bands.mean(axis=1), bands.std(axis=1)])
 
 
+def _ready(source: Source, rows: pd.DataFrame) -> pd.DataFrame:
+    """Missing texts and categories as empty ones, dates as numbers of the calendar."""
+    rows = rows.copy()
+    for name in (*source.text, *source.categories):
+        rows[name] = rows[name].astype(object).where(rows[name].notna(), "").astype(str)
+    for name in source.dates:
+        for part in CALENDAR:
+            rows[f"{name}_{part}"] = getattr(pd.to_datetime(rows[name]).dt, part)
+    return rows
+
+
 def run_scripts(source: Source, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """The test predictions of every script."""
+    is_class = source.task == "classification"
     train, test = frame[frame["split"] != "test"], frame[frame["split"] == "test"]
-    is_class = not pd.api.types.is_float_dtype(frame[source.target])
     answers = train[source.target].astype(str).to_numpy() if is_class else train[source.target].to_numpy()
-
-    def ready(rows: pd.DataFrame) -> pd.DataFrame:
-        rows = rows.copy()
-        for name in (*source.text, *source.categories):
-            rows[name] = rows[name].astype(object).where(rows[name].notna(), "").astype(str)
-        return rows
-
+    is_positive = not is_class and bool((answers >= 0).all())
     result = {
-        name: np.asarray(fit(ready(train), answers).predict(ready(test)))
-        for name, fit in scripts(source, is_class).items()
+        name: np.asarray(model.fit(_ready(source, train), answers).predict(_ready(source, test)))
+        for name, model in scripts(source, is_positive).items()
     }
     seen, unseen = media_features(source, train), media_features(source, test)
     for name in seen:
@@ -216,7 +146,7 @@ def run_scripts(source: Source, frame: pd.DataFrame) -> dict[str, np.ndarray]:
 def run_fit(
     source: Source, frame: pd.DataFrame, folder: Path, preset: str, seed: int, limit: float
 ) -> dict[str, object]:
-    """The test predictions of a fit with a preset, and its seconds."""
+    """The test predictions of a fit with a preset, its seconds, and the test scores of its models."""
     table = folder / "table.csv"
     rows = frame.copy()
     for name in (source.image, source.audio):
@@ -230,45 +160,84 @@ def run_fit(
         "--overwrite", "-o", str(folder / preset), "--set", "report.write=false",
         "--set", "data.media_anywhere=true", "--set", f"train.seed={seed}",
     ]  # fmt: skip
+    if preset in LIMITS and _has_time_limit():
+        command += ["--time-limit", LIMITS[preset]]
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     if done.returncode:
-        raise SystemExit(f"{folder.name}: {done.stderr.strip().splitlines()[-1:]}")
+        raise SystemExit(f"{folder}: {done.stderr.strip().splitlines()[-1:]}")
     kept = pd.read_parquet(folder / preset / "predictions.parquet")
+    models = (
+        json.loads((folder / preset / "metrics.json").read_text()).get("candidates", {}).get("models", {})
+    )
     return {
         "seconds": time.perf_counter() - began,
         "rows": kept["row"].tolist(),
         "answers": kept[source.target].tolist(),
+        "models": {
+            name: {
+                "weight": entry["weights"].get(source.target, 0.0),
+                "test": entry["test"][source.target]["metrics"],
+                "seconds": entry["seconds"],
+            }
+            for name, entry in models.items()
+        },
     }
 
 
-def score(truth: np.ndarray, answers: np.ndarray, draws: np.ndarray) -> tuple[float, np.ndarray]:
-    """Accuracy or R² of the rows, and of each resample."""
-    if truth.dtype.kind in "fc":
+@cache
+def _has_time_limit() -> bool:
+    """Whether `fit` takes a time limit."""
+    command = [sys.executable, "-m", "polymodal", "fit", "--help"]
+    return "--time-limit" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def score(truth: np.ndarray, answers: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """By metric, the value over all rows, then that of each resample ``(1 + samples,)``."""
+    draws = np.vstack([np.ones(len(truth)), draws])
+    if truth.dtype.kind == "f":
         errors, spread = (answers - truth) ** 2, (truth - truth.mean()) ** 2
-        return 1 - errors.sum() / spread.sum(), 1 - (draws @ errors) / (draws @ spread)
-    right = (answers.astype(str) == truth.astype(str)).astype(float)
-    return float(right.mean()), draws @ right / draws.sum(axis=1)
+        return {
+            "R²": 1 - (draws @ errors) / (draws @ spread),
+            "MAE": (draws @ abs(answers - truth)) / draws.sum(axis=1),
+        }
+    return {"accuracy": draws @ (answers.astype(str) == truth.astype(str)) / draws.sum(axis=1)}
 
 
-def compare(name: str, seed: int, truth: np.ndarray, answers: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Print a table's scores, and each preset's difference to the best script; returns the scores."""
-    draws = (
-        np.random.default_rng(0)
-        .multinomial(len(truth), np.full(len(truth), 1 / len(truth)), SAMPLES)
-        .astype(float)
-    )
-    scored = {key: score(truth, values, draws) for key, values in answers.items()}
-    plain = {key: value for key, (value, _) in scored.items() if not key.startswith("preset ")}
-    best = max(plain, key=lambda key: plain[key])
-    print(
-        f"{name}, seed {seed}, {len(truth)} test rows: " + ", ".join(f"{k} {v:.3f}" for k, v in plain.items())
-    )
-    for key, (value, drawn) in scored.items():
-        if key.startswith("preset "):
-            low, high = np.quantile(drawn - scored[best][1], [0.025, 0.975])
-            print(f"    {key}: {value:.3f}, to {best} {value - plain[best]:+.3f} ({low:+.3f} to {high:+.3f})")
-    return {key: value for key, (value, _) in scored.items()}
+Scores = Mapping[str, Mapping[str, np.ndarray]]
+"""By metric and by script or preset, the value, then resampled ones."""
+
+
+def scores(source: Source, frame: pd.DataFrame, answers: Mapping[str, np.ndarray]) -> Scores:
+    """Of all scripts and presets on the test rows."""
+    truth = frame.loc[frame["split"] == "test", source.target].to_numpy()
+    shares = np.full(len(truth), 1 / len(truth))
+    draws = np.random.default_rng(0).multinomial(len(truth), shares, SAMPLES).astype(float)
+    each = {key: score(truth, values, draws) for key, values in answers.items()}
+    return {metric: {key: own[metric] for key, own in each.items()} for metric in next(iter(each.values()))}
+
+
+def compare(name: str, seeds: Sequence[Scores], presets: Sequence[str]) -> dict[str, list[float]]:
+    """Print a table's lines, one per metric and preset; returns the ranks by metric."""
+    ranks = {}
+    for metric in seeds[0]:
+        sign = -1 if metric == "MAE" else 1
+        means = {key: np.mean([own[metric][key][0] for own in seeds]) for key in seeds[0][metric]}
+        plain = {key: sign * value for key, value in means.items() if not key.startswith("preset ")}
+        best = max(plain, key=lambda key: plain[key])
+        print(f"{name}, {metric}: " + ", ".join(f"{key} {value:.4g}" for key, value in means.items()))
+        for preset in presets:
+            key = f"preset {preset}"
+            drawn = np.stack([own[metric][key] - own[metric][best] for own in seeds])
+            low, high = np.quantile(drawn[:, 1:], [0.025, 0.975], axis=1).mean(axis=1)
+            print(
+                f"| {name} | {metric} | {best} {means[best]:.4g} | {preset} {means[key]:.4g} "
+                f"| {drawn[:, 0].mean():+.3g} ({low:+.3g} to {high:+.3g}) "
+                f"| {', '.join(f'{value:+.3g}' for value in drawn[:, 0])} |"
+            )
+        shared = [plain[best], *(sign * means[f"preset {preset}"] for preset in presets)]
+        ranks[metric] = rankdata([-value for value in shared]).tolist()
+    return ranks
 
 
 def main() -> None:
@@ -280,24 +249,23 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--presets", nargs="*", default=["fast", "good"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of a split; 1 where a table has its own")
     parser.add_argument("--limit", type=float, default=1800, help="seconds of a fit")
     asked = parser.parse_args()
-    ranks: dict[str, list[float]] = {}
+    ranks: dict[str, list[list[float]]] = {}
     for name, source in sources(asked.data).items():
         if asked.only and name not in asked.only:
             continue
-        for seed in range(asked.seeds):
+        count = 1 if "split" in source.frame() else asked.seeds
+        each = []
+        for seed in range(count):
             frame = split_frame(source, seed)
-            truth = frame.loc[frame["split"] == "test", source.target].to_numpy()
-            answers = _answers(name, source, seed, frame, asked)
-            scores = compare(name, seed, truth, answers)
-            shared = ["best script", *(f"preset {preset}" for preset in asked.presets)]
-            plain = max(value for key, value in scores.items() if not key.startswith("preset "))
-            values = [plain, *(scores[key] for key in shared[1:])]
-            for key, rank in zip(shared, rankdata([-value for value in values]), strict=True):
-                ranks.setdefault(key, []).append(float(rank))
-    print("mean rank: " + ", ".join(f"{key} {np.mean(values):.2f}" for key, values in ranks.items()))
+            each.append(scores(source, frame, _answers(name, source, seed, frame, asked)))
+        for metric, own in compare(name, each, asked.presets).items():
+            ranks.setdefault(metric, []).append(own)
+    for metric, own in ranks.items():
+        shared = zip(["best script", *asked.presets], np.mean(own, axis=0), strict=True)
+        print(f"mean rank by {metric}, {len(own)} tables: " + ", ".join(f"{k} {v:.2f}" for k, v in shared))
 
 
 def _answers(
@@ -306,20 +274,23 @@ def _answers(
     """The test predictions of all scripts and presets, stored or made now."""
     folder = asked.store / name / str(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "scripts.json"
-    if not path.exists():
-        path.write_text(
-            json.dumps({key: values.tolist() for key, values in run_scripts(source, frame).items()})
-        )
-    result = {key: np.array(values) for key, values in json.loads(path.read_text()).items()}
+    made = _stored(
+        folder / "scripts.json", lambda: {k: v.tolist() for k, v in run_scripts(source, frame).items()}
+    )
+    result = {key: np.array(values) for key, values in made.items()}
     tested = np.flatnonzero(frame["split"] == "test") + 1
     for preset in asked.presets:
         path = folder / f"{preset}.json"
-        if not path.exists():
-            path.write_text(json.dumps(run_fit(source, frame, folder, preset, seed, asked.limit)))
-        made = json.loads(path.read_text())
+        made = _stored(path, partial(run_fit, source, frame, folder, preset, seed, asked.limit))
         result[f"preset {preset}"] = pd.Series(made["answers"], index=made["rows"]).loc[tested].to_numpy()
     return result
+
+
+def _stored(path: Path, make: Callable[[], Any]) -> Any:
+    """What a file holds, written first where it is not there."""
+    if not path.exists():
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
 
 
 if __name__ == "__main__":
