@@ -86,9 +86,10 @@ def test_timing_changes_nothing_but_the_threads(free, tmp_path, monkeypatch):
     monkeypatch.setattr(threads, "GAIN", 0.0)  # whatever is timed, one thread is taken
     timed = fit(tmp_path, "timed")
     assert "computing with 1 of 4 threads (a step takes " in timed.err
+    assert " steps, whose forward and backward passes take about " in timed.err
     before = torch.get_num_threads()
     fixed = fit(tmp_path, "fixed", "--threads", "1")
-    assert "computing with" not in fixed.err
+    assert "computing with" not in fixed.err and "forward and backward" not in fixed.err
     assert torch.get_num_threads() == before
     weights = [load_file(tmp_path / run / "model.safetensors") for run in ("timed", "fixed")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

@@ -65,18 +65,19 @@ class TrainingProgress(TrainerCallback):
         losses = f"loss {self.loss:.4f}, validation loss {metrics['eval_loss_total']:.4f}"
         parts += [f"{name} {value:.4f}" for name, value in self.losses.items() if name.count(".") == 1]
         epochs = f"epoch {round(state.epoch, 2):g}/{args.num_train_epochs:g}"
-        best, left = self._best(state.log_history, state.epoch), self.patience()
+        epoch, best = self._best(state.log_history)
+        left = self.patience()
         patience = [] if left is None else [f"{left} epoch{'s' * (left != 1)} of patience left"]
-        note("; ".join([", ".join([f"{epochs}: {losses}", *parts]), best, *patience]))
+        so_far = "best so far" if epoch == state.epoch else best
+        note("; ".join([", ".join([f"{epochs}: {losses}", *parts]), so_far, *patience]))
         self.bar.update(self.task, description=", ".join(["training", best, *patience]))
         self._estimate(state, args)
 
-    def _best(self, history: Sequence[Mapping[str, Any]], epoch: float) -> str:
-        """The best evaluation so far, also of earlier legs, in words."""
+    def _best(self, history: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
+        """The best epoch so far, also of earlier legs, and its metric in words."""
         best, value = best_epoch(history, self.metric)
         name = "validation loss" if self.metric == "loss" else self.metric.rpartition(".")[2]
-        where = "" if best["epoch"] == epoch else f" (epoch {round(best['epoch'], 2):g})"
-        return f"best {name} {brief(value)}{where}" if where else "best so far"
+        return best["epoch"], f"best {name} {brief(value)} (epoch {round(best['epoch'], 2):g})"
 
     def _estimate(self, state: Any, args: Any) -> None:
         """Print once how long an epoch takes, evaluation included, and those that are left at most."""
