@@ -16,12 +16,11 @@ of its 95 % intervals (bootstrap over test rows), and mean ranks.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
 from tables import Source, sources, split_frame
+
+import polymodal
 
 SAMPLES = 2000
 LIMITS = {"good": "3m"}
@@ -143,9 +144,7 @@ def run_scripts(source: Source, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     return result
 
 
-def run_fit(
-    source: Source, frame: pd.DataFrame, folder: Path, preset: str, seed: int, limit: float
-) -> dict[str, object]:
+def run_fit(source: Source, frame: pd.DataFrame, folder: Path, preset: str, seed: int) -> dict[str, object]:
     """The test predictions of a fit with a preset, its seconds, and the test scores of its models."""
     table = folder / "table.csv"
     rows = frame.copy()
@@ -155,41 +154,28 @@ def run_fit(
                 str((source.root / cell).resolve()) if isinstance(cell, str) else None for cell in rows[name]
             ]
     rows.to_csv(table, index=False)
-    command = [
-        sys.executable, "-m", "polymodal", "fit", str(table), "--target", source.target, "--preset", preset,
-        "--overwrite", "-o", str(folder / preset), "--set", "report.write=false",
-        "--set", "data.media_anywhere=true", "--set", f"train.seed={seed}",
-    ]  # fmt: skip
-    if preset in LIMITS and _has_time_limit():
-        command += ["--time-limit", LIMITS[preset]]
+    options: dict[str, Any] = {}
+    if preset in LIMITS and "time_limit" in inspect.signature(polymodal.fit).parameters:
+        options["time_limit"] = LIMITS[preset]
+    settings = ["report.write=false", "data.media_anywhere=true", f"train.seed={seed}"]
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    if done.returncode:
-        raise SystemExit(f"{folder}: {done.stderr.strip().splitlines()[-1:]}")
+    polymodal.fit(
+        table, target=source.target, preset=preset, output=folder / preset, overwrite=True, settings=settings,
+        **options,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
     kept = pd.read_parquet(folder / preset / "predictions.parquet")
-    models = (
-        json.loads((folder / preset / "metrics.json").read_text()).get("candidates", {}).get("models", {})
-    )
-    return {
-        "seconds": time.perf_counter() - began,
-        "rows": kept["row"].tolist(),
-        "answers": kept[source.target].tolist(),
-        "models": {
-            name: {
-                "weight": entry["weights"].get(source.target, 0.0),
-                "test": entry["test"][source.target]["metrics"],
-                "seconds": entry["seconds"],
-            }
-            for name, entry in models.items()
-        },
+    metrics = json.loads((folder / preset / "metrics.json").read_text())
+    models = {
+        name: {
+            "weight": entry["weights"].get(source.target, 0.0),
+            "test": entry["test"][source.target]["metrics"],
+            "seconds": entry["seconds"],
+        }
+        for name, entry in metrics.get("candidates", {}).get("models", {}).items()
     }
-
-
-@cache
-def _has_time_limit() -> bool:
-    """Whether `fit` takes a time limit."""
-    command = [sys.executable, "-m", "polymodal", "fit", "--help"]
-    return "--time-limit" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    answers = {"rows": kept["row"].tolist(), "answers": kept[source.target].tolist()}
+    return {"seconds": seconds, **answers, "models": models}
 
 
 def score(truth: np.ndarray, answers: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
@@ -250,7 +236,6 @@ def main() -> None:
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--presets", nargs="*", default=["fast", "good"])
     parser.add_argument("--seeds", type=int, default=3, help="of a split; 1 where a table has its own")
-    parser.add_argument("--limit", type=float, default=1800, help="seconds of a fit")
     asked = parser.parse_args()
     ranks: dict[str, list[list[float]]] = {}
     for name, source in sources(asked.data).items():
@@ -281,7 +266,7 @@ def _answers(
     tested = np.flatnonzero(frame["split"] == "test") + 1
     for preset in asked.presets:
         path = folder / f"{preset}.json"
-        made = _stored(path, partial(run_fit, source, frame, folder, preset, seed, asked.limit))
+        made = _stored(path, partial(run_fit, source, frame, folder, preset, seed))
         result[f"preset {preset}"] = pd.Series(made["answers"], index=made["rows"]).loc[tested].to_numpy()
     return result
 

@@ -35,29 +35,35 @@ SMALLEST = 1e-4
 """Share of the largest singular value, below which a direction is left out."""
 MANY_COLUMNS = 128
 """Above it a tree sees fewer of the columns, in fewer bins: its time is that of their histograms."""
-PATIENCE = 20
-"""Rounds without a smaller loss on held-out rows, after which boosting ends."""
+PATIENCE = 2.0
+"""Rounds times learning rate without a smaller loss on held-out rows, after which boosting ends."""
 MIDDLE = 2000
 """From so many rows trees have 31 leaves, below 15."""
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the rounds, then three, then a single held-out fifth."""
 LIGHT = 5e5
-"""Rows times columns times classes, above which three inner folds and one shape of trees are tried."""
+"""Rows times columns times classes, above which three inner folds and one shape of trees are tried, at twice
+the learning rate."""
 FEWEST_ROWS, FALLBACK = 10, 30
 """With fewer rows none are held out, and so many rounds are trained."""
 WORK = 3e9
 """Rows times columns times trees: bounds the number of rounds of a large table."""
-FEWEST_ROUNDS, MOST_TREES = 20, 3000
-RATE = 0.1
+FEWEST_ROUNDS, MOST_TREES = 20, 6000
+RATE = 0.05
 TREES = "trees.txt"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What inner folds chose for one model: extremely randomized trees or usual ones, and their rounds."""
+    """What was chosen for one model: extremely randomized trees or usual ones, their rounds and rate."""
 
     extra: bool
     rounds: int
+    rate: float
+
+    def options(self) -> Settings:
+        """As options of LightGBM, without the rounds."""
+        return {"extra_trees": self.extra, "learning_rate": self.rate}
 
 
 def missing_library() -> str:
@@ -157,28 +163,12 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         import lightgbm
 
         data = self._data(matrix, goal)
-        given = self._given.get(goal.label)
-        options, most = (
-            _options(goal, seed, self.threads, matrix.shape[1]),
-            _most_rounds(goal, matrix.shape[1]),
-        )
-        if given is not None:
-            self.chosen[goal.label] = given
-            return lightgbm.train(options | {"extra_trees": given.extra}, data, given.rounds)
-        work = len(goal) * matrix.shape[1] * (goal.outputs if goal.kind != "numbers" else 1)
-        few = len(goal) <= FEW and work <= LIGHT
-        folds = inner_folds(goal, seed, 5 if few or len(goal) > MANY else 3)
-        if not folds or len(goal) < FEWEST_ROWS:
-            self.chosen[goal.label] = Chosen(False, FALLBACK)
-            return lightgbm.train(options | {"bagging_fraction": 1.0}, data, FALLBACK)
-        both = (True, False) if few else (True,)
-        shapes = [{"extra_trees": extra} for extra in (both if len(goal) <= MANY else (False,))]
-        tried = [
-            _rounds(data, options | shape, folds[:1] if len(goal) > MANY else folds, most) for shape in shapes
-        ]
-        best = int(np.argmin([loss for loss, _ in tried]))
-        self.chosen[goal.label] = Chosen(bool(shapes[best]["extra_trees"]), tried[best][1])
-        return lightgbm.train(options | shapes[best], data, tried[best][1])
+        options = _options(goal, seed, self.threads, matrix.shape[1])
+        chosen = self._given.get(goal.label)
+        if chosen is None:
+            chosen = _choose(data, goal, options, matrix.shape[1], seed)
+        self.chosen[goal.label] = chosen
+        return lightgbm.train(options | chosen.options(), data, chosen.rounds)
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
@@ -242,11 +232,29 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         )
 
 
+def _choose(data: lightgbm.Dataset, goal: Goal, options: Settings, columns: int, seed: int) -> Chosen:
+    """What inner folds choose: of both shapes of trees if the table is small, on one fold if it is large."""
+    rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
+    light = rows * columns * outputs <= LIGHT
+    rate = RATE if light else 2 * RATE
+    folds = inner_folds(goal, seed, 5 if (light and rows <= FEW) or rows > MANY else 3)
+    if not folds or rows < FEWEST_ROWS:
+        return Chosen(False, FALLBACK, 2 * RATE)
+    shapes = (False,) if rows > MANY else (True, False) if light else (True,)
+    tried = []
+    for extra in shapes:
+        shape = options | Chosen(extra, 0, rate).options()
+        loss, rounds = _rounds(data, shape, folds[:1] if rows > MANY else folds, _most_rounds(goal, columns))
+        tried.append((loss, Chosen(extra, rounds, rate)))
+    return min(tried, key=lambda entry: entry[0])[1]
+
+
 def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int) -> tuple[float, int]:
     """The smallest mean loss on held-out rows, and the number of rounds that has it."""
     import lightgbm
 
-    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    patience = round(PATIENCE / float(str(options["learning_rate"])))
+    stop = lightgbm.early_stopping(patience, verbose=False)
     history = lightgbm.cv(options, data, most, folds=folds, callbacks=[stop])
     means = next(values for values in history.values() if isinstance(values, list))  # deviations follow
     return min(means), int(np.argmin(means)) + 1
@@ -287,12 +295,11 @@ def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settin
     rows, classes = len(goal), goal.outputs if goal.kind != "numbers" else 1
     options: Settings = {
         "objective": "regression" if goal.kind == "numbers" else "multiclass" if classes > 2 else "binary",
-        "learning_rate": RATE,
         "num_leaves": 15 if rows < MIDDLE else 31,
         "min_data_in_leaf": int(np.clip(rows // 50, 3, 20)),
         "min_data_per_group": int(np.clip(rows // 20, 5, 100)),
         "feature_fraction": 0.7 if columns <= MANY_COLUMNS else 0.3,
-        "bagging_fraction": 0.8,
+        "bagging_fraction": 0.8 if rows >= FEWEST_ROWS else 1.0,
         "bagging_freq": 1,
         "lambda_l2": 1.0,
         "seed": seed % 2**31,
