@@ -89,7 +89,7 @@ class PortfolioFit(PredictionFit):
         return kept, tried
 
     def _try(self, candidate: Candidate, tried: dict[str, Tried], *, resume: bool, quiet: bool) -> None:
-        note(f"candidate {candidate.name}", quiet)
+        note(f"candidate {candidate.name}", quiet or not processes.is_main())
 
         def work() -> None:
             tried[candidate.name] = candidate.fit(resume=resume, quiet=quiet)
