@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from polymodal.search.querying import Asked
     from polymodal.training.portfolio_results import Portfolio, Standing
     from polymodal.utils.atomic import require_folder
+    from polymodal.utils.deadline import Deadline, read_limit
     from polymodal.utils.distributed import is_main as is_main_process
     from polymodal.utils.distributed import stop as stop_processes
     from polymodal.utils.hub_files import go_offline
@@ -116,6 +117,7 @@ _HOMES = {
     "polymodal.search.querying": "Asked",
     "polymodal.training.portfolio_results": "Portfolio Standing",
     "polymodal.utils.atomic": "require_folder",
+    "polymodal.utils.deadline": "Deadline read_limit",
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
     "polymodal.utils.hub_files": "go_offline",
     "polymodal.utils.progress": "Remarks",
@@ -130,16 +132,16 @@ _HOME_OF = {
     for name in names.split()
 }
 __all__ = [
-    "Asked", "CheckReport", "ConfigError", "DataError", "DemoResult", "DiskStore", "EncoderStatus",
-    "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit", "Indexed",
-    "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
+    "Asked", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
+    "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
+    "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
     "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
     "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated", 
     "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows", "default_folder",
     "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions",
     "fit_searched", "go_offline", "how_to_fix", "index_to", "init", "is_main_process", "json_rows", "leaders",
     "listed", "load", "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points",
-    "predict_to", "pretrain", "raise_terminated", "read_table", "require_folder",
+    "predict_to", "pretrain", "raise_terminated", "read_limit", "read_table", "require_folder",
     "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
     "trained_on", "use_threads", "write_explanations",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from polymodal.tasks import reader_name
 from polymodal.training.declaration.source import read_declared_table, train_source
 from polymodal.training.opening import open_job
 from polymodal.training.request import FitRequest, Target, target_names
+from polymodal.utils.deadline import Deadline
 
 
 def fit(
@@ -37,6 +38,7 @@ def fit(
     start: str | Path | None = None,
     prompt: str | None = None,
     answer: str | None = None,
+    time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -60,6 +62,8 @@ def fit(
         start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
         prompt: Template over columns of the question, such as ``{image} {question}``.
         answer: Template over columns of the answer.
+        time_limit: Seconds that the whole fit may take, report included, or a text such as ``10m``; what does
+            not fit is left out, with a note each. A resumed fit counts the time of its earlier legs.
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
@@ -74,7 +78,7 @@ def fit(
         FitRequest(
             source, targets=target_names(target), inputs=inputs, output=output, preset=preset,
             settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
-            resume=resume, overwrite=overwrite, quiet=quiet,
+            time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
         )
     ))  # fmt: skip
 
@@ -190,6 +194,7 @@ def fit_folds(
     start: str | Path | None = None,
     prompt: str | None = None,
     answer: str | None = None,
+    time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -216,6 +221,7 @@ def fit_folds(
         start: A run to fine-tune from.
         prompt: Template of the question, for answers in words.
         answer: Template of the answer.
+        time_limit: Of all fits together; each gets an equal share of what is left.
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
@@ -227,7 +233,7 @@ def fit_folds(
         FitRequest(
             source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
             preset=preset, settings=settings, sample_weight=sample_weight, start=start, prompt=prompt,
-            answer=answer, resume=resume, overwrite=overwrite, quiet=quiet,
+            answer=answer, time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
         )
     )  # fmt: skip
     return replace(repeats, fits=replace(repeats.fits, open_run=load_run))
@@ -243,6 +249,7 @@ def fit_fusions(
     settings: Sequence[str] = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
+    time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
@@ -263,6 +270,7 @@ def fit_fusions(
         settings: Such as ``train.epochs=3``, for all fits.
         sample_weight: Column of row weights.
         start: A run to fine-tune from.
+        time_limit: Of all fits together; each gets an equal share of what is left.
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
@@ -273,8 +281,8 @@ def fit_fusions(
     fits = compare_fusions(
         FitRequest(
             source, fusions=fusion_names(fusions), targets=target_names(target), inputs=inputs,
-            output=output, settings=settings, sample_weight=sample_weight, start=start, resume=resume,
-            overwrite=overwrite, quiet=quiet,
+            output=output, settings=settings, sample_weight=sample_weight, start=start, time_limit=time_limit,
+            resume=resume, overwrite=overwrite, quiet=quiet,
         )
     )  # fmt: skip
     return replace(fits, open_run=load_run)

@@ -51,13 +51,17 @@ class Candidate(ABC):
     Attributes:
         name: The name it is registered under; that of its models begins with it.
         of_all_processes: Whether all processes of a distributed fit take part; otherwise the main one alone.
+        deadline: Of the next step, such as :meth:`fit`; what it is too short for is left out, with a note.
+        alone: Whether no other candidate was fitted before, so that a poor one is better than none.
+        later_seconds: After :meth:`fit`, what :meth:`finish` and one more answer to the test rows take.
     """
 
     name: ClassVar[str] = ""
     of_all_processes: ClassVar[bool] = False
 
     def __init__(self, job: PredictionJob, folder: Path) -> None:
-        self.job, self.folder = job, folder
+        self.job, self.folder, self.deadline = job, folder, job.deadline
+        self.alone, self.later_seconds = True, 0.0
 
     def refusal(self) -> str:
         """Why it cannot be fitted here, in one line; empty if it can."""
@@ -81,6 +85,7 @@ class Candidate(ABC):
 
         Raises:
             PolymodalError: If it cannot be fitted; the others can be without it.
+            OutOfTime: If there is too little time for it.
         """
 
     @abstractmethod

@@ -70,7 +70,8 @@ class FrozenCandidate(PlainCandidate):
         for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
             cells = list(job.cells(names, ("train", *HELD_OUT)))
-            fill_cache(reader, cells, job.cache, ", ".join(f"'{name}'" for name in names), quiet=self.quiet)
+            listed = ", ".join(f"'{name}'" for name in names)
+            fill_cache(reader, cells, job.cache, listed, deadline=self.deadline, quiet=self.quiet)
             vectors |= dict.fromkeys(names, VectorReader(reader))
         every = plain | vectors
         return {name: every[name] for name in job.declaration.inputs if name in every}

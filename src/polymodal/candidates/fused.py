@@ -11,7 +11,7 @@ import torch
 
 from polymodal.artifact.integrity import check_agreement, without_hub
 from polymodal.artifact.run_folder import load_model, require_files, write_run
-from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
+from polymodal.candidates.base import CANDIDATES, Candidate, Tried
 from polymodal.config.overrides import read_yaml
 from polymodal.config.parsing import parse
 from polymodal.data.processor import PolymodalProcessor
@@ -46,11 +46,19 @@ class FusedCandidate(Candidate):
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; trained as a fit of this candidate alone would."""
         self.job = replace(self.job, notes=list(self.job.notes))
-        trained = train_prediction(self.job, self.model, self.folder, resume=resume, quiet=quiet)
+        trained = train_prediction(
+            self.job, self.model, self.folder, resume=resume, quiet=quiet, deadline=self.deadline,
+            least_epochs=0.0 if self.alone else 1.0,
+        )  # fmt: skip
         self.trained = trained
-        result = {split: self._answers(trained.model, split) for split in HELD_OUT}
+        result = {"validation": self._answers(trained.model, "validation")}
+        begun = self.deadline.clock()
+        result["test"] = self._answers(trained.model, "test")
+        self.later_seconds = self.deadline.clock() - begun
         models = {name: [self.name] for name in trained.model.config.head_names}
-        return Tried(models, result, {self.name: trained.log["seconds"]}, list(trained.calibration.notes))
+        return Tried(
+            models, result, {self.name: trained.log["seconds"]}, [*trained.calibration.notes, *trained.notes]
+        )
 
     def _answers(self, model: PolymodalForPrediction, split: str) -> dict[str, dict[str, np.ndarray]]:
         """Its answers to the rows of a split, by target."""

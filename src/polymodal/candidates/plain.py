@@ -23,10 +23,11 @@ from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.base import Kind
 from polymodal.plain.learners.tuning import inner_folds
-from polymodal.plain.model import PlainModel
+from polymodal.plain.model import SETTLED, PlainModel
 from polymodal.plain.storage import as_count
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import discard, write_text, writing
+from polymodal.utils.deadline import OutOfTime
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import progress
 
@@ -37,6 +38,8 @@ KINDS: Mapping[str, Kind] = {
 AT_ONCE = 256
 FEW, FOLDS = 200, 5
 """With fewer validation rows, plain models also answer the training rows, in so many folds."""
+AGAIN = 0.1
+"""Share of a time limit that is kept for fitting the models of the blend again, at most."""
 READERS_FILE = "readers.json"
 
 
@@ -101,7 +104,9 @@ class PlainCandidate(Candidate):
         self.kept = self._plain_readers()
         self.notes = self._skipped()
         self.read = {split: self._read(split, quiet) for split in ("train", *HELD_OUT)}
+        begun = self.deadline.clock()
         self.tried = model = self._fitted(self.read["train"])
+        self.fitting = self.deadline.clock() - begun
         if not any(model.members.values()):
             reasons = [f"{name}: {reason}" for own in model.left_out.values() for name, reason in own.items()]
             raise ConfigError(f"no plain model can be fitted ({'; '.join(dict.fromkeys(reasons))})")
@@ -110,10 +115,19 @@ class PlainCandidate(Candidate):
             for target, reasons in model.left_out.items()
             for learner, reason in reasons.items()
         ]
+        self.notes += [
+            f"{self.name}.{learner} of {target}: fewer settings were tried, for time"
+            for target, names in model.hurried().items()
+            for learner in names
+        ]
+        begun = self.deadline.clock()
         answers = {split: self._answers(model, self.read[split]) for split in HELD_OUT}
+        self.later_seconds = self.deadline.clock() - begun
         few = len(self.read["validation"]) < FEW
         out_of_fold = self._out_of_fold(model) if few else {}
-        return Tried(self._names(model), answers, _seconds(self.name, model), self.notes, out_of_fold)
+        if self._fits_again():
+            self.later_seconds += min(self._again(self._all_names()), AGAIN * self.deadline.limit)
+        return Tried(self._names(model), answers, self._seconds(model), self.notes, out_of_fold)
 
     def _names(self, model: PlainModel) -> dict[str, list[str]]:
         """By target the names of its models."""
@@ -136,7 +150,14 @@ class PlainCandidate(Candidate):
             if not folds.any():
                 continue
             own = {name: [items[row] for row in known] for name, items in rows.contents.items()}
-            for learner, answers in model.out_of_fold(own, goal, folds, target=target).items():
+            try:
+                answered = model.out_of_fold(own, goal, folds, target=target, deadline=self.deadline)
+            except OutOfTime as error:
+                self.notes.append(
+                    f"plain models of {target} are weighed by the validation rows alone: {error}"
+                )
+                continue
+            for learner, answers in answered.items():
                 every = np.full((len(rows), *answers.shape[1:]), np.nan)
                 every[known] = answers
                 result.setdefault(target, {})[f"{self.name}.{learner}"] = every
@@ -213,7 +234,7 @@ class PlainCandidate(Candidate):
         goals, known = {}, {}
         for name in self._targets():
             goals[name], known[name] = self._goal(name, rows)
-        return model.fit(rows.contents, goals, known, learners=learners, like=like)
+        return model.fit(rows.contents, goals, known, learners=learners, like=like, deadline=self.deadline)
 
     def _answers(self, model: PlainModel, rows: _Rows) -> dict[str, dict[str, np.ndarray]]:
         if not len(rows):
@@ -234,7 +255,10 @@ class PlainCandidate(Candidate):
             for target, names in used.items()
         }
         self.model, notes = self.tried, []
-        if len(self.job.splits["test"]) and len(self.read["validation"]) and any(own.values()):
+        using = {f"{self.name}.{learner}" for learners in own.values() for learner in learners}
+        if self._fits_again() and any(own.values()) and self._again(using) > self.deadline.left:
+            notes.append("plain models are those of the training rows: no time to fit them to more rows")
+        elif self._fits_again() and any(own.values()):
             rows = self.read["train"].beside(self.read["validation"])
             again = self._fitted(rows, own, self.tried)
             lost = [
@@ -249,6 +273,19 @@ class PlainCandidate(Candidate):
             self.model.members[target] = {name: each for name, each in members.items() if name in wanted}
         self._write()
         return notes
+
+    def _fits_again(self) -> bool:
+        """Whether there are rows to fit the models to that the blend uses, and others to test them on."""
+        return bool(len(self.job.splits["test"]) and len(self.read["validation"]))
+
+    def _again(self, names: Collection[str]) -> float:
+        """Seconds to fit some of the models again, to all rows, with the settings that were chosen."""
+        spent = self._seconds(self.tried)
+        features = self.fitting - sum(spent.values())
+        return features + SETTLED * sum(spent.get(name, 0.0) for name in names)
+
+    def _seconds(self, model: PlainModel) -> dict[str, float]:
+        return {f"{self.name}.{learner}": spent for learner, spent in model.seconds().items()}
 
     def _all_names(self) -> set[str]:
         return {name for names in self._names(self.tried).values() for name in names}
@@ -360,13 +397,3 @@ def _each(rows: RowDataset) -> Iterator[dict[str, Any]]:
 
 def _items(kept: Any) -> list[Any]:
     return [] if kept is None else kept if isinstance(kept, list) else [kept]
-
-
-def _seconds(name: str, model: PlainModel) -> dict[str, float]:
-    """The seconds of each learner, over all targets."""
-    spent: dict[str, float] = {}
-    for members in model.members.values():
-        for learner, member in members.items():
-            key = f"{name}.{learner}"
-            spent[key] = spent.get(key, 0.0) + member.seconds
-    return spent

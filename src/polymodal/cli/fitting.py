@@ -30,11 +30,13 @@ from polymodal.cli.options import (
     Target,
     TaskOption,
     Threads,
+    TimeLimit,
     TrainingDevice,
     command_name,
     printed,
     require_templates,
     resumable,
+    running,
     split,
     with_settings,
 )
@@ -42,6 +44,22 @@ from polymodal.cli.pretrained import forbid_downloads
 from polymodal.cli.reading import reads_table
 from polymodal.cli.show import console, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnErrorOption
+
+Labels = Annotated[
+    str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
+]
+Folds = Annotated[
+    int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")]
+Search = Annotated[
+    int | None,
+    typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
+]
+Fusions = Annotated[
+    str | None,
+    typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
+]
 
 
 def demo(
@@ -62,6 +80,7 @@ def fit(
     inputs: Inputs = None,
     output: Output = None,
     preset: Preset = None,
+    limit: TimeLimit = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
     device: TrainingDevice = None,
@@ -71,31 +90,20 @@ def fit(
     task: TaskOption = None,
     prompt: Prompt = None,
     answer: Answer = None,
-    labels: Annotated[
-        str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
-    ] = None,
+    labels: Labels = None,
     weight: SampleWeight = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    folds: Annotated[
-        int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")
-    ] = None,
-    search: Annotated[
-        int | None,
-        typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
-    ] = None,
-    fusions: Annotated[
-        str | None,
-        typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
-    ] = None,
+    folds: Folds = None,
+    seeds: Seeds = None,
+    search: Search = None,
+    fusions: Fusions = None,
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """Train, evaluate and save a model."""
 
+    deadline = running(limit)
     forbid_downloads(offline)
     several = _ways(folds=folds, seeds=seeds, fusions=fusions, search=search)
     chosen = with_settings(settings, on_error, device, precision, start, labels, weight, threads=threads)
@@ -106,8 +114,9 @@ def fit(
     require_templates(task, prompt, answer, source)
     words = {"prompt": prompt, "answer": answer} if prompt or answer else {}
     tried = {} if preset is None else {"preset": preset}
-    _check_comparison(several, words=bool(words), preset=bool(tried))
-    options |= words | tried
+    timed = {} if deadline is None else {"time_limit": deadline}
+    _check_comparison(several, words=bool(words), preset=bool(tried), timed=bool(timed))
+    options |= words | tried | timed
     try:
         if several in ([], ["--search"]):
             _fit_one(source, search, options)
@@ -126,13 +135,15 @@ def _ways(**given: object) -> list[str]:
     return names
 
 
-def _check_comparison(several: list[str], *, words: bool, preset: bool) -> None:
+def _check_comparison(several: list[str], *, words: bool, preset: bool, timed: bool) -> None:
     """Refuse what a search and a comparison of fusions, which are of one neural model, do not go with."""
     if several in (["--search"], ["--fusions"]):
         if words:
             raise typer.BadParameter("it does not go with --prompt", param_hint=several[0])
         if preset:
             raise typer.BadParameter("it compares neural models alone", param_hint=several[0])
+    if timed and several == ["--search"]:
+        raise typer.BadParameter("it does not go with --time-limit", param_hint="--search")
 
 
 def _fit_one(source: str, search: int | None, options: dict[str, Any]) -> None:

@@ -60,6 +60,14 @@ Preset = Annotated[
         help="Models to try: fast (plain ones), good (and the neural one; the default), best (tuned).",
     ),
 ]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit",
+        metavar="10m",
+        help="Seconds, or 10m, that all may take; what does not fit is left out.",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
 TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]
 From = Annotated[
@@ -151,6 +159,20 @@ def with_settings(
     given["data.sample_weight"] = json.dumps(weight) if weight else None  # a column may be called 1
     named = [f"{name}={value}" for name, value in given.items() if value]
     return [*(settings or []), *as_settings(on_error), *named]
+
+
+def running(limit: str | None) -> api.Deadline | None:
+    """The deadline of ``--time-limit``, counted from now; None without one.
+
+    Raises:
+        BadParameter: If it is no length of time.
+    """
+    if limit is None:
+        return None
+    try:
+        return api.Deadline.start(api.read_limit(limit))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--time-limit") from None
 
 
 def require_templates(task: Task | None, prompt: str | None, answer: str | None, source: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from polymodal.config.base import Section
+from polymodal.utils.deadline import read_limit
 from polymodal.utils.records import JsonObject
 
 
@@ -124,6 +125,12 @@ class TrainConfig(Section):
     workers: int = Field(0, ge=0, description="dataloader_num_workers")
     threads: int | None = Field(
         None, ge=1, description="Threads on a CPU; by default the fastest number, timed before training."
+    )
+
+    time_limit: Annotated[float, BeforeValidator(read_limit)] | None = Field(
+        None,
+        description="Seconds that the whole fit may take, or such as 10m: what does not fit is left out.",
+        exclude_if=lambda value: value is None,
     )
 
     @property

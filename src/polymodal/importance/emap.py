@@ -56,6 +56,7 @@ def emap(
     rows: RowDataset,
     scores: dict[str, Score],
     *,
+    most_rows: int = MOST_ROWS,
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
@@ -68,16 +69,17 @@ def emap(
 
     Args:
         model: With two inputs or more.
-        rows: With targets; a seeded sample of at most ``MOST_ROWS`` is taken, and of fewer with many inputs,
+        rows: With targets; a seeded sample of at most ``most_rows`` is taken, and of fewer with many inputs,
             so that the fusion sees ``PAIRS`` pairs in all.
         scores: The metric of each target.
+        most_rows: The size of the sample, at most.
         groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the sample and the resamples.
     """
     names = model.config.input_names
     against_rest = names[:1] if len(names) == 2 else names  # of two, each is the other's rest
-    most = min(MOST_ROWS, int((PAIRS / len(against_rest)) ** 0.5))
+    most = min(most_rows, rows_of_pairs(len(names), PAIRS))
     order = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
     (batch,) = embed_rows(model, rows, batch_size=len(order), precision=precision, order=order)
     bootstrap_groups = (np.arange(len(rows)) if groups is None else groups)[order]
@@ -97,6 +99,11 @@ def emap(
                 targets[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
     kept = {target: entries for target, entries in targets.items() if entries}
     return InteractionFigures(rows=len(order), targets=kept)
+
+
+def rows_of_pairs(inputs: int, pairs: float) -> int:
+    """The size of a sample of which the fusion sees so many pairs in all."""
+    return int((pairs / (1 if inputs == 2 else inputs)) ** 0.5)
 
 
 def paired_logits(

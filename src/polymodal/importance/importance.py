@@ -23,6 +23,7 @@ from polymodal.importance.subsets import embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.predictor import Predictor
 from polymodal.tasks import score_of
+from polymodal.utils.deadline import NO_LIMIT, Deadline
 from polymodal.utils.records import OPTIONAL, Record
 
 BATCH = 256
@@ -147,6 +148,7 @@ class Trials:
         score: The metric.
         known: ``(rows,)`` indices in the table of the rows whose target is known and whose weight is not 0.
         weights: ``(known,)`` sample weights; None where all are equal.
+        read: Number of rows that were predicted, those of unknown targets included.
         statistics: ``(trials, known, sums)``, see :meth:`Score.statistics`.
         answers: ``(known, …)`` predictions in the trial ``full``, with every input.
         logits: ``(known, …)`` their logits.
@@ -161,9 +163,11 @@ class Trials:
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
         self._statistics: dict[Any, list[np.ndarray]] = defaultdict(list)
+        self.read = 0
 
     def start(self, index: Tensor, target: Tensor, unread: Tensor) -> None:
         """Begin a batch."""
+        self.read += len(index)
         self._mask = self.head.known(target) & ~unread
         if self._every is not None:
             self._mask &= torch.from_numpy(self._every[index.numpy()] > 0)
@@ -234,6 +238,7 @@ def try_inputs(
     metrics: Mapping[str, str] | None = None,
     precision: str = "fp32",
     seed: int = 0,
+    deadline: Deadline = NO_LIMIT,
 ) -> dict[str, Trials]:
     """Predict with every subset of the inputs, then with each input permuted; the trials by target.
 
@@ -243,6 +248,7 @@ def try_inputs(
         metrics: The metric that selected each target's epoch, where there is one.
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the permutations.
+        deadline: Where it comes too early for all rows, a random part of them is predicted.
     """
     game = make_game(model.config.input_names, seed)
     full = len(game.subsets) - 1
@@ -252,7 +258,9 @@ def try_inputs(
     }
     order = np.random.default_rng(seed).permutation(len(rows))
     random = torch.Generator().manual_seed(seed)
-    for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision, order=order):
+    for batch in embed_rows(
+        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline
+    ):
         for name, trial in trials.items():
             trial.start(batch.index, batch.targets[name], batch.unread)
         states = [batch.having(subset) for subset in game.subsets]

@@ -13,8 +13,11 @@ from torch.utils.data import DataLoader
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
+from polymodal.utils.deadline import NO_LIMIT, Deadline, in_time
 from polymodal.utils.device import computing_in
 
+TIMED_BATCH = 32
+"""Rows at once where a deadline may end the work after any batch."""
 Embedded = Mapping[str, EmbeddedCells]
 
 
@@ -65,12 +68,17 @@ def embed_rows(
     batch_size: int = 128,
     precision: str = "fp32",
     order: Sequence[int] | np.ndarray | None = None,
+    deadline: Deadline = NO_LIMIT,
 ) -> Iterator[EmbeddedRows]:
-    """Batches of ``rows``, all or those of ``order``, through the encoders and the embedding."""
+    """Batches of ``rows``, all or those of ``order``, through the encoders and the embedding.
+
+    The first batch always comes; another one only where it can be embedded and used before the deadline.
+    """
     model.eval()
+    batch_size = min(batch_size, TIMED_BATCH) if deadline.is_set else batch_size
     indices = range(len(rows)) if order is None else [int(index) for index in order]
     loader = DataLoader(rows, batch_size, sampler=indices, collate_fn=Collator(rows.processor))
-    for batch in loader:
+    for batch in in_time(loader, deadline):
         with torch.inference_mode(), computing_in(model.device, precision):
             index = batch["index"].to(model.device)
             embedded = model.embed(index, move(batch["inputs"], model.device))

@@ -17,6 +17,7 @@ from polymodal.data.checks.rejected import left_out as skipped_rows
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import ConfigError, DataError, Problem
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
+from polymodal.pipelines.time_limits import deadline_of
 from polymodal.training.opening import AnyJob, open_job
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
@@ -73,6 +74,7 @@ def cross_validate(request: FitRequest) -> Repeats:
         raise ConfigError(f"seeds is {seeds}, expected at least 1")
     first, folder = open_job(request), request.folder
     check_candidates(first.declaration)
+    first.deadline = deadline_of(request, first, folder)
     varied = dict(variations(first.declaration, folds, seeds))
     refuse_own_start(first.start, folder, several=True)
     with claimed(folder):

@@ -10,6 +10,7 @@ from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.language_fit import LanguageFit
 from polymodal.pipelines.portfolio_fit import PortfolioFit
 from polymodal.pipelines.prediction_fit import PredictionFit
+from polymodal.pipelines.time_limits import deadline_of, in_its_time, require_some
 from polymodal.runs.core import AnyRun
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
@@ -47,6 +48,7 @@ def run_fit(request: FitRequest) -> AnyRun:
         processes.on_main(lambda: stack.enter_context(claimed(folder)) and None)
         job = processes.everywhere(lambda: open_job(request))
         check_candidates(job.declaration)
+        job.deadline = deadline_of(request, job, folder)
         steps = steps_of(job, folder)
         resumes = processes.on_main(
             lambda: steps.begin(resume=request.resume, overwrite=request.overwrite, quiet=quiet)
@@ -54,6 +56,7 @@ def run_fit(request: FitRequest) -> AnyRun:
         if resumes is None:
             return steps.finish_pages()
         rejected = processes.on_main(lambda: job.rejected)
-        with quiet_libraries():
+        with quiet_libraries(), in_its_time(job.deadline):
+            require_some(job.deadline)
             processes.everywhere(lambda: job.follow(rejected))
             return steps.complete(resume=resumes, quiet=quiet)

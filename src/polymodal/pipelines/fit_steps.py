@@ -42,9 +42,11 @@ class FitSteps(ABC, Generic[J, R]):
 
     Attributes:
         announces: Whether it prints what it will do; of several fits the first one alone.
+        quiet: Whether the pages print nothing of what they leave out.
     """
 
     announces = True
+    quiet = True
 
     def __init__(self, job: J, folder: Path, remarks: Remarks | None = None) -> None:
         self.job, self.folder, self.remarks = job, folder, remarks or Remarks()
@@ -94,6 +96,7 @@ class FitSteps(ABC, Generic[J, R]):
         Raises:
             RunError: If something that the run consists of cannot be written.
         """
+        self.quiet = quiet
         with writing(self.folder, FINISH):
             run.write(self.folder)
         results = self.measure(run, quiet=quiet)

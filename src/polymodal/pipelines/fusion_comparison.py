@@ -12,6 +12,7 @@ from polymodal.errors import ConfigError
 from polymodal.models.fusion import FUSIONS
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several
 from polymodal.pipelines.pages import try_page
+from polymodal.pipelines.time_limits import deadline_of
 from polymodal.training.declaration.validation import fusion_configs
 from polymodal.training.opening import open_prediction_job
 from polymodal.training.request import FitRequest
@@ -27,6 +28,7 @@ def compare_fusions(request: FitRequest) -> Fits:
     """
     job, folder = open_prediction_job(request), request.folder
     check_candidates(job.declaration, comparing="fusions")
+    job.deadline = deadline_of(request, job, folder)
     fusion, names = job.declaration.fusion, request.fusions
     configs = fusion_configs(fusion, names)
     declared = {name: job.declaration.model_copy(update={"fusion": configs[name]}) for name in names}

@@ -10,7 +10,7 @@ from typing import Any
 
 from polymodal.candidates.checks import check_candidates
 from polymodal.config.parsing import declares
-from polymodal.errors import RunError
+from polymodal.errors import ConfigError, RunError
 from polymodal.pipelines.multi_fit import write_aside
 from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.runs.prediction_run import PredictionRun
@@ -99,6 +99,8 @@ def search_and_fit(request: FitRequest) -> PredictionRun:
     load_optuna()
     job, folder, resume = open_prediction_job(request), request.folder, request.resume
     check_candidates(job.declaration, comparing="settings")
+    if job.declaration.train.time_limit is not None:
+        raise ConfigError("a time limit does not go with a search. Leave train.time_limit out")
     refuse_own_start(job.start, folder)
     with claimed(folder):
         check_search(folder, job, resume=resume, overwrite=request.overwrite)

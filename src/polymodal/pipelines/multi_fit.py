@@ -18,6 +18,7 @@ from polymodal.config import Declaration
 from polymodal.errors import RunError
 from polymodal.pipelines.fit import steps_of
 from polymodal.pipelines.pages import is_of_page
+from polymodal.pipelines.time_limits import in_its_time, require_some
 from polymodal.runs.core import AnyRun, RunBase
 from polymodal.training.fingerprint import remember, require_same
 from polymodal.training.loop.model_selection import best_epoch
@@ -144,7 +145,7 @@ def fit_several(
         warnings: Handed on to the result.
 
     Raises:
-        PolymodalError: If a run cannot be written, or a fit fails.
+        PolymodalError: If a run cannot be written, a fit fails, or their time limit is too short.
     """
     summary, fits, lines = folder / f"{varied}s.json", [], list(warnings)
     notes: dict[str, None] = {}
@@ -170,7 +171,10 @@ def fit_several(
                 steps_of(job, folder / name).finish_pages()
                 results = finished_results(folder / name)
             if results is None:
-                results = fit_one(job, folder / name, remarks, resume=resume, quiet=quiet, first=first)
+                fits_left = len(jobs) - number + 1
+                with in_its_time(job.deadline, fits_left):
+                    timed = replace(job, deadline=job.deadline.part(fits_left))
+                    results = fit_one(timed, folder / name, remarks, resume=resume, quiet=quiet, first=first)
                 first = False
             discard(folder / name / "checkpoints")  # a kill may have left them
             fits.append(summarize(name, results, job.metric))
@@ -190,7 +194,11 @@ def fit_one(
     """Fit a job, from its last checkpoint if it is to be resumed and has one, and give its results.
 
     The first of several fits prints what it will do.
+
+    Raises:
+        OutOfTime: If its time limit is too short.
     """
+    require_some(job.deadline)
     with claimed(folder):
         goes_on = prepare_folder(folder, job.declaration, resume=resume)
         # A fit adds to its job, and what it adds may hold an encoder: it goes when the fit is done.

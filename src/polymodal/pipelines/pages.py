@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,13 +39,19 @@ def try_page(name: str, make: Callable[[], T], again: str, warnings: list[str]) 
         return None
 
 
-def write_about(folder: Path, results: FitResults, make: Callable[[list[str]], None]) -> None:
+def write_about(
+    folder: Path,
+    results: FitResults,
+    make: Callable[[list[str]], None],
+    left_out: Sequence[str] = (),
+) -> None:
     """Write the pages about a run whose results are written.
 
     Args:
         folder: Of the run.
         results: Of the fit; ``metrics.json`` gets the new warnings and state.
         make: Calls :func:`try_page` for each page, with the list of warnings that it gets.
+        left_out: What ``make`` leaves out of the pages; ``metrics.json`` gets these lines as notes.
 
     Raises:
         RunError: If ``metrics.json`` cannot be written.
@@ -54,7 +60,7 @@ def write_about(folder: Path, results: FitResults, make: Callable[[list[str]], N
     known = len(warnings)
     make(warnings)
     state = FAILED if len(warnings) > known else WRITTEN
-    write_pages_state(folder, warnings=warnings, pages=state)
+    write_pages_state(folder, warnings=warnings, pages=state, notes=[*results.notes, *left_out])
 
 
 def is_of_page(warning: str) -> bool:

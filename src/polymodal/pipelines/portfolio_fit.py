@@ -19,6 +19,7 @@ from polymodal.models.blend import BlendConfig, BlendedModel, as_model, blend_lo
 from polymodal.models.build import build_heads
 from polymodal.models.heads import Head
 from polymodal.pipelines.prediction_fit import PredictionFit
+from polymodal.pipelines.time_limits import end_seconds
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.calibrate import calibrate_on, tuned_targets
 from polymodal.training.output_folder import FINISH, write_metrics
@@ -27,6 +28,7 @@ from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.recorded_metrics import FitResults, PredictionResults
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import discard, writing
+from polymodal.utils.deadline import Deadline, OutOfTime
 from polymodal.utils.progress import note
 
 
@@ -43,9 +45,6 @@ class PortfolioFit(PredictionFit):
         """Try every candidate, choose the blend, and write what it uses."""
         candidates, left_out = self._prepared(quiet)
         kept, tried = self._try_candidates(candidates, left_out, resume=resume, quiet=quiet)
-        if not kept:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-            raise PolymodalError(f"no candidate can be fitted ({reasons})")
         made: list[PredictionRun] = []
         processes.on_main(lambda: made.append(self._blend(kept, tried, left_out, quiet)))
         return made[0] if made else self.load()
@@ -77,16 +76,37 @@ class PortfolioFit(PredictionFit):
     def _try_candidates(
         self, candidates: Mapping[str, Candidate], left_out: dict[str, str], *, resume: bool, quiet: bool
     ) -> tuple[dict[str, Candidate], dict[str, Tried]]:
-        """Those that could be fitted, and what they came to (in the main process); others are left out."""
+        """Those that could be fitted, and what they came to (in the main process); others are left out.
+
+        Raises:
+            PolymodalError: If there is none.
+            OutOfTime: If there is none for lack of time.
+        """
         kept: dict[str, Candidate] = {}
         tried: dict[str, Tried] = {}
-        for name, candidate in candidates.items():
+        late: list[OutOfTime] = []
+        for number, (name, candidate) in enumerate(candidates.items()):
+            candidate.deadline = self._before_the_end(kept).share(len(candidates) - number)
+            candidate.alone = not kept
             try:
                 self._try(candidate, tried, resume=resume, quiet=quiet)
                 kept[name] = candidate
             except PolymodalError as error:
                 self._leave_out(name, one_line(str(error), 300), left_out, quiet)
+                late += [error] if isinstance(error, OutOfTime) else []
+            processes.on_main(self.job.deadline.keep)
+        if not kept and late:
+            raise min(late, key=lambda error: error.shortest)
+        if not kept:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+            raise PolymodalError(f"no candidate can be fitted ({reasons})")
         return kept, tried
+
+    def _before_the_end(self, kept: Mapping[str, Candidate]) -> Deadline:
+        """When the fits have to be done, so that there is time for what follows."""
+        deadline = self.job.deadline
+        later = sum(candidate.later_seconds for candidate in kept.values())
+        return deadline.before(end_seconds(deadline) + later)
 
     def _try(self, candidate: Candidate, tried: dict[str, Tried], *, resume: bool, quiet: bool) -> None:
         note(f"candidate {candidate.name}", quiet or not processes.is_main())
@@ -113,6 +133,8 @@ class PortfolioFit(PredictionFit):
         truth = {split: _truth(job, split) for split in ("train", *HELD_OUT)}
         choices = choose_blend(job, tried, heads, truth)
         used = {name: set(choice.weights) for name, choice in choices.items()}
+        for candidate in kept.values():
+            candidate.deadline = job.deadline.before(end_seconds(job.deadline))
         finished = [line for each in kept.values() for line in each.finish(used, quiet=quiet)]
         model, processor = _assembled(job, kept, choices, heads)
         self.calibration = self._calibrated(model, tried, choices, truth["validation"])

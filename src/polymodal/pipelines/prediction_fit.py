@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,13 @@ from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
 from polymodal.embedding_eval.retrieval_eval import measure_retrieval
 from polymodal.evaluation.metrics.retrieval import Retrieval
+from polymodal.importance.subsets import TIMED_BATCH
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.fit_plan import prediction_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import try_page, write_about
-from polymodal.report.gather import Measuring
+from polymodal.pipelines.time_limits import end_seconds
+from polymodal.report.gather import PAGE_SECONDS, Measuring
 from polymodal.report.model_card import CARD, model_card
 from polymodal.report.report_figures import Report
 from polymodal.report.report_writing import TEST, VALIDATION, measure, write
@@ -36,6 +38,11 @@ from polymodal.training.prediction_training import model_in_words, train_predict
 from polymodal.training.recorded_metrics import FitResults, Metrics, PredictionResults, Training
 from polymodal.training.warm_start.load import build_started, describe_start
 from polymodal.utils.atomic import aside, write_text, writing
+
+REPORTED = 3.0
+"""Times that the rows of a report are answered for the importance of its inputs, at least about."""
+SPARE = 1.0
+"""Seconds for the model card and the last lines."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     trained: dict[str, Any]
     calibration: Calibration
+    answering = 0.0
+    """Seconds that the answers to the test rows took."""
 
     def load(self) -> PredictionRun:
         """Load the run in the folder."""
@@ -72,7 +81,12 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         model = build_started(self.job, self.job.declaration)
         models = {FusedCandidate.name: model_in_words(self.job.declaration, model)}
         self.print_plan(models, quiet)
-        trained = train_prediction(self.job, model, self.folder, resume=resume, quiet=quiet)
+        deadline = self.job.deadline
+        trained = train_prediction(
+            self.job, model, self.folder, resume=resume, quiet=quiet,
+            deadline=deadline.before(end_seconds(deadline)),
+        )  # fmt: skip
+        self.job.notes += trained.notes
         self.trained, self.calibration = trained.log, trained.calibration
         return PredictionRun(self.folder, trained.model, self.job.processor, self.job.declaration)
 
@@ -83,25 +97,42 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
         """Predict the test rows; write predictions and ``metrics.json``."""
-        job = self.job
+        job, begun = self.job, self.job.deadline.clock()
         measured = measure_tests(run, job) if job.declaration.targets else measure_space(run, job)
+        self.answering = job.deadline.clock() - begun
         results = describe_fit(run, job, self.trained, self.calibration, measured)
         write_metrics(run.folder, results)
         return results
 
     def write_pages(self, run: PredictionRun, results: FitResults) -> None:
         """Write report and model card after the results."""
-        of_file = isinstance(run.declaration.data.train, str)
+        of_file, left_out = isinstance(run.declaration.data.train, str), list[str]()
 
         def make(warnings: list[str]) -> None:
             again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
-            figures = try_page(
-                "report.html", lambda: write_fit_report(run, self.job, results), again, warnings
-            )
+            figures = None
+            if self._reports_in_time(left_out):
+                figures = try_page(
+                    "report.html",
+                    lambda: write_fit_report(run, self.job, results, left_out),
+                    again,
+                    warnings,
+                )
             again = "the same fit with --resume"
-            try_page("README.md", lambda: write_card(run, results, figures), again, warnings)
+            noted = replace(results, notes=[*results.notes, *left_out])
+            try_page("README.md", lambda: write_card(run, noted, figures), again, warnings)
 
-        write_about(run.folder, results, make)
+        write_about(run.folder, results, make, left_out)
+        self.remarks.show(notes=left_out, quiet=self.quiet)
+
+    def _reports_in_time(self, left_out: list[str]) -> bool:
+        """Whether there is time for the first rows of a report; a line where there is not."""
+        rows = max(1, len(self.job.splits["test"]))
+        first = TIMED_BATCH * REPORTED * self.answering / rows
+        if not self.job.declaration.report.write or first + PAGE_SECONDS <= self.job.deadline.left:
+            return True
+        left_out.append("the report is left out, for time (polymodal report RUN writes it)")
+        return False
 
 
 def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
@@ -199,15 +230,23 @@ def describe_fit(
     )
 
 
-def write_fit_report(run: PredictionRun, job: PredictionJob, results: FitResults) -> Report | None:
-    """The report on the test rows, or where there are none on those of validation; None if not wanted."""
+def write_fit_report(
+    run: PredictionRun, job: PredictionJob, results: FitResults, left_out: list[str]
+) -> Report | None:
+    """The report on the test rows, or where there are none on those of validation; None if not wanted.
+
+    ``left_out`` gets a line for each part that there is no time for.
+    """
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
     rows.processor = job.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
     if not run.declaration.report.write or all(cell is None for cells in known for cell in cells):
         return None
-    figures = measure(Measuring(run, rows, run.declaration.report), results, what=what)
+    request = Measuring(
+        run, rows, run.declaration.report, deadline=job.deadline.before(SPARE), left_out=left_out
+    )
+    figures = measure(request, results, what=what)
     write(figures, run.folder)
     return figures
 

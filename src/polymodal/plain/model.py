@@ -17,10 +17,15 @@ from polymodal.plain.blocks import Block, Blocks
 from polymodal.plain.features import FEATURIZERS, Featurizer
 from polymodal.plain.learners import LEARNERS, Goal, Learner
 from polymodal.plain.storage import as_list, as_number, as_object, read_state, refusing, write_state
+from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded, in_words
 from polymodal.utils.records import Settings
 
 Contents: TypeAlias = Mapping[str, Sequence[list[Any]]]
 """By input, per row what its reader kept of each item; an empty list where the input is missing."""
+LEAST = 1.0
+"""Seconds below which no further learner is begun."""
+SETTLED = 0.5
+"""Seconds of a fit within a fold in those of the whole, which chose its settings too."""
 FORMAT = 1
 """Version of the folder that :meth:`PlainModel.save` writes."""
 
@@ -69,6 +74,7 @@ class PlainModel:
         *,
         learners: Mapping[str, Sequence[str]] | None = None,
         like: PlainModel | None = None,
+        deadline: Deadline = NO_LIMIT,
     ) -> Self:
         """Fit the featurizers to all rows, and the learners of each target to the rows that have an answer.
 
@@ -79,16 +85,33 @@ class PlainModel:
             learners: By target the only learners; by default all.
             like: A model that was fitted to most of these rows: what it chose by inner folds is not chosen
                 again.
+            deadline: Learners that come too late are left out; the first of a target is always fitted.
         """
         for name, featurizer in self.featurizers.items():
             featurizer.fit(contents[name])
         blocks = self.blocks(contents)
-        for target, goal in goals.items():
+        for number, (target, goal) in enumerate(goals.items()):
             index = (rows or {}).get(target)
             known = {} if like is None else like.members.get(target, {})
             names = None if learners is None else learners.get(target, ())
-            self.fit_target(target, blocks if index is None else rows_of(blocks, index), goal, known, names)
+            own = blocks if index is None else rows_of(blocks, index)
+            self.fit_target(target, own, goal, known, names, deadline.share(len(goals) - number))
         return self
+
+    def seconds(self) -> dict[str, float]:
+        """The seconds of each learner, over all targets."""
+        spent: dict[str, float] = {}
+        for members in self.members.values():
+            for name, member in members.items():
+                spent[name] = spent.get(name, 0.0) + member.seconds
+        return spent
+
+    def hurried(self) -> dict[str, list[str]]:
+        """By target the learners that tried fewer settings than without a time limit."""
+        return {
+            target: [name for name, member in members.items() if member.learner.hurried]
+            for target, members in self.members.items()
+        }
 
     def fit_target(
         self,
@@ -97,13 +120,22 @@ class PlainModel:
         goal: Goal,
         known: Mapping[str, Member] | None = None,
         names: Sequence[str] | None = None,
+        deadline: Deadline = NO_LIMIT,
     ) -> None:
         """Fit the learners of one target, all or ``names``; ``known`` ones have chosen their settings."""
         self.left_out[target] = {}
-        self.members[target] = self._fitted(blocks, goal, self.left_out[target], names, known=known or {})
+        self.members[target] = self._fitted(
+            blocks, goal, self.left_out[target], names, known=known or {}, deadline=deadline
+        )
 
     def out_of_fold(
-        self, contents: Contents, goal: Goal, folds: np.ndarray, *, target: str = ""
+        self,
+        contents: Contents,
+        goal: Goal,
+        folds: np.ndarray,
+        *,
+        target: str = "",
+        deadline: Deadline = NO_LIMIT,
     ) -> dict[str, np.ndarray]:
         """Predictions for each row by learners that were fitted to the rows of the other folds.
 
@@ -116,19 +148,27 @@ class PlainModel:
             goal: The answers.
             folds: ``(rows,)`` int, the fold of each row.
             target: The name under which reasons are noted.
+            deadline: Of all folds.
 
         Returns:
             By learner, ``(rows, classes)``, ``(rows, labels)`` or ``(rows,)``, without learners that could
             not be fitted in every fold.
+
+        Raises:
+            OutOfTime: If a fold shows that the others come too late.
         """
         reasons = self.left_out.setdefault(target, {})
         shape = (len(goal),) if goal.kind == "numbers" else (len(goal), goal.outputs)
         results = {name: np.full(shape, np.nan) for name in self.learners}
         shared = _Shared(self.featurizers, contents)
-        for fold in np.unique(folds):
+        known = self.members.get(target, {})
+        numbers = np.unique(folds)
+        what = f"predicting the training rows in {len(numbers)} folds"
+        if deadline.is_set:
+            deadline.require(len(numbers) * SETTLED * sum(each.seconds for each in known.values()), what)
+        for fold in bounded(numbers, len(numbers), deadline, what, after=1):
             train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             seen, unseen = shared.fold_blocks(train, held)
-            known = self.members.get(target, {})
             members = self._fitted(seen, goal.rows(train), reasons, tuple(results), known=known)
             results = {name: results[name] for name in members}
             for name, member in members.items():
@@ -230,14 +270,21 @@ class PlainModel:
         names: Sequence[str] | None = None,
         *,
         known: Mapping[str, Member] = MappingProxyType({}),
+        deadline: Deadline = NO_LIMIT,
     ) -> dict[str, Member]:
         """The learners that can be fitted; why another cannot is added to ``reasons``."""
         members: dict[str, Member] = {}
-        for name in self.learners if names is None else names:
+        wanted = list(self.learners if names is None else names)
+        if deadline.is_set:
+            wanted.sort(key=lambda name: LEARNERS[name].rank)
+        for number, name in enumerate(wanted):
             learner = LEARNERS[name]()
             if name in known:
                 learner.settle(known[name].learner)
             reason = learner.can_fit(goal, blocks)
+            if not reason and members and deadline.left < LEAST:
+                reason = f"there is no time for it in the limit of {in_words(deadline.limit)}"
+            learner.deadline = deadline.share(len(wanted) - number)
             began = time.perf_counter()
             try:
                 if not reason:
@@ -248,7 +295,7 @@ class PlainModel:
                 reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             if reason:
                 reasons[name] = one_line(reason, 300)
-        return members
+        return {name: members[name] for name in self.learners if name in members}
 
 
 class _Shared:

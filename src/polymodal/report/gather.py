@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -18,7 +18,7 @@ from polymodal.evaluation.metrics.calibration import IntervalCoverage, Temperatu
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
-from polymodal.importance.emap import InteractionFigures, emap
+from polymodal.importance.emap import MOST_ROWS, InteractionFigures, emap, rows_of_pairs
 from polymodal.importance.importance import (
     InputImportance,
     OverallScore,
@@ -26,6 +26,8 @@ from polymodal.importance.importance import (
     input_importance,
     try_inputs,
 )
+from polymodal.importance.shapley import make_game
+from polymodal.importance.subsets import TIMED_BATCH
 from polymodal.report.html_cells import show_cell
 from polymodal.report.provenance import Provenance
 from polymodal.report.report_figures import Report, Robustness, TargetReport
@@ -35,7 +37,17 @@ from polymodal.robustness.noise import NoiseFigures, noise_curves
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import Answered, task_of
 from polymodal.training.portfolio_results import Portfolio
+from polymodal.utils.deadline import NO_LIMIT, Deadline
 from polymodal.utils.progress import working
+
+PARTS = 4
+"""Parts of a report that share its time: input importance, missing cells, interactions, noise."""
+PAGE_SECONDS = 5.0
+"""Plots and the page, about."""
+NOISE = 10.0
+"""Seconds of noise a row in those of input importance: every level is read and encoded again."""
+FEWEST_OF_EMAP = 40
+"""With fewer rows an interaction is not worth its interval."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +59,16 @@ class Measuring:
         rows: With their targets.
         config: ``group``, ``by`` and ``noise_rows``.
         seed: Of all random draws.
+        deadline: Of the whole report.
+        left_out: Gets a line for each part that there is no time for.
     """
 
     run: PredictionRun
     rows: RowDataset
     config: ReportConfig
     seed: int = 0
+    deadline: Deadline = NO_LIMIT
+    left_out: list[str] = field(default_factory=list)
 
 
 def gather(request: Measuring) -> dict[str, TargetReport]:
@@ -68,10 +84,14 @@ def gather(request: Measuring) -> dict[str, TargetReport]:
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
     groups, reason = row_groups(rows.table, inputs, request.config.group)
     subgroup_columns(rows.table, request.config.by, np.arange(0))  # refused before anything is measured
+    begun, deadline = request.deadline.clock(), request.deadline.before(PAGE_SECONDS)
     with working("what each input is worth"):
         metrics = selection_metrics(run)
-        trials = try_inputs(run.model, rows, metrics=metrics, precision=run.precision, seed=request.seed)
-    shared = _measure_together(request, trials, groups)
+        trials = try_inputs(
+            run.model, rows, metrics=metrics, precision=run.precision, seed=request.seed,
+            deadline=deadline.share(PARTS),
+        )  # fmt: skip
+    shared = _measure_together(request, trials, groups, deadline, deadline.clock() - begun)
     return {name: _target(request, name, trial, groups, reason, shared) for name, trial in trials.items()}
 
 
@@ -126,22 +146,89 @@ class _Shared:
     noise: NoiseFigures | None = None
 
 
-def _measure_together(request: Measuring, trials: Mapping[str, Trials], groups: np.ndarray) -> _Shared:
-    """Interactions and robustness, each measured for all targets at once."""
+def _measure_together(
+    request: Measuring, trials: Mapping[str, Trials], groups: np.ndarray, deadline: Deadline, spent: float
+) -> _Shared:
+    """Interactions and robustness, each measured for all targets at once.
+
+    Args:
+        request: The run and the rows.
+        trials: By target.
+        groups: ``(rows,)`` cluster ids.
+        deadline: Of all of it; what comes too late is left out, noise first.
+        spent: Seconds that ``trials`` took.
+    """
     run, scores = request.run, {name: trial.score for name, trial in trials.items()}
     settings: Any = {"groups": groups, "precision": run.precision, "seed": request.seed}
-    interactions = noise = None
+    interactions = missing = noise = None
     if not trials:
         return _Shared()
+    rows = _tried_rows(request, trials)
+    batch = spent / rows * min(rows, TIMED_BATCH)  # seconds; the first one is never interrupted
+    if _in_time(request, deadline, "robustness to missing cells", batch):
+        with working("missing cells"):
+            missing = missing_curves(
+                run.model, request.rows, scores, deadline=deadline.share(PARTS - 1), **settings
+            )
     if len(run.declaration.inputs) > 1:
-        with working("whether inputs interact"):
-            interactions = emap(run.model, request.rows, scores, **settings)
-    with working("missing cells"):
-        missing = missing_curves(run.model, request.rows, scores, **settings)
-    if most := request.config.noise_rows:
+        most = _emap_rows(request, deadline.share(PARTS - 2), spent / rows)
+        if most >= min(len(request.rows), FEWEST_OF_EMAP):
+            with working("whether inputs interact"):
+                interactions = emap(run.model, request.rows, scores, most_rows=most, **settings)
+        else:
+            request.left_out.append(_line("the interaction of inputs"))
+    if (most := request.config.noise_rows) and _in_time(
+        request, deadline, "robustness to noise", NOISE * batch
+    ):
         with working("worse cells"):
-            noise = noise_curves(run.model, request.rows, scores, most_rows=most, **settings)
+            noise = noise_curves(
+                run.model, request.rows, scores, most_rows=most, deadline=deadline, **settings
+            )
+    _note_samples(request, missing, noise)
     return _Shared(interactions, missing, noise)
+
+
+def _tried_rows(request: Measuring, trials: Mapping[str, Trials]) -> int:
+    """The rows of the trials; a line where the time was too short for all."""
+    rows, every = max(len(trial.known) for trial in trials.values()), len(request.rows)
+    if request.deadline.is_set and any(trial.read < every for trial in trials.values()):
+        request.left_out.append(
+            f"the report's figures are those of a random {rows} of {every} rows, for time"
+        )
+    return rows
+
+
+def _in_time(request: Measuring, deadline: Deadline, what: str, seconds: float) -> bool:
+    """Whether a part of the report can be begun; a line where it cannot."""
+    if seconds <= deadline.left:
+        return True
+    request.left_out.append(_line(what))
+    return False
+
+
+def _line(what: str) -> str:
+    return f"the report leaves out {what}, for time (polymodal report RUN measures it)"
+
+
+def _emap_rows(request: Measuring, deadline: Deadline, row_seconds: float) -> int:
+    """The size of the sample whose pairs of rows can be predicted in time."""
+    if not deadline.is_set:
+        return MOST_ROWS
+    inputs = list(request.run.declaration.inputs)
+    game = make_game(inputs, request.seed)
+    pair_seconds = row_seconds / (len(game.subsets) + len(game.players))
+    return min(MOST_ROWS, rows_of_pairs(len(inputs), max(0.0, deadline.left) / pair_seconds))
+
+
+def _note_samples(request: Measuring, missing: MissingFigures | None, noise: NoiseFigures | None) -> None:
+    """A line for each curve that the time allowed for a part of the rows only."""
+    if not request.deadline.is_set:
+        return
+    rows = len(request.rows)
+    wanted = min(rows, request.config.noise_rows)
+    for what, figures, every in (("missing cells", missing, rows), ("noise", noise, wanted)):
+        if figures is not None and figures.rows < every:
+            request.left_out.append(f"robustness to {what} is that of {figures.rows} rows, for time")
 
 
 def _target(

@@ -114,6 +114,7 @@ def measure(request: Measuring, results: FitResults, *, what: str) -> Report:
         reason, expected = "every target cell is empty", "rows with answers"
         raise DataError(Problem(file=request.rows.table.name, found=reason, expected=expected))
     made_by = provenance(request.run, request.rows.table, results)
+    made_by = replace(made_by, notes=[*made_by.notes, *request.left_out])
     candidates = results.candidates if isinstance(results, PredictionResults) else None
     return assemble(request, what, targets, made_by, candidates)
 

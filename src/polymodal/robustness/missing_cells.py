@@ -22,6 +22,7 @@ from polymodal.robustness.curves import (
     effective_robustness,
     relative_robustness,
 )
+from polymodal.utils.deadline import NO_LIMIT, Deadline
 from polymodal.utils.records import OPTIONAL, Record
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -101,6 +102,7 @@ def missing_curves(
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
+    deadline: Deadline = NO_LIMIT,
 ) -> MissingFigures:
     """Each target's score when a random share of the cells is missing, of one input or of all.
 
@@ -115,20 +117,21 @@ def missing_curves(
         groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the missing cells, and of the resamples.
+        deadline: Where it comes too early for all rows, a random part of them is predicted.
     """
     names = model.config.input_names
     random = np.random.default_rng(seed)
     # Ranks rather than draws: of all rows exactly the share loses its cell.
     ranks = {name: random.permutation(len(rows)) / len(rows) for name in names}
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
-    _run(model, rows, trials, ranks, precision)
+    read = _run(model, rows, trials, ranks, precision, deadline, seed)
     groups = np.arange(len(rows)) if groups is None else groups
     curves = {
         name: _curves(trial, ranks, Bootstrap(groups[trial.known], seed=seed))
         for name, trial in trials.items()
         if len(trial.known)
     }
-    return MissingFigures(rows=len(rows), targets=curves)
+    return MissingFigures(rows=read, targets=curves)
 
 
 def _run(
@@ -137,9 +140,19 @@ def _run(
     trials: Mapping[str, Trials],
     ranks: Mapping[str, np.ndarray],
     precision: str,
-) -> None:
-    """Add trials by whether late fusion predicts, and by the input that all rows lose or by the share."""
-    for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision):
+    deadline: Deadline,
+    seed: int,
+) -> int:
+    """Add trials by whether late fusion predicts, and by the input that all rows lose or by the share.
+
+    Returns:
+        The number of rows that were predicted.
+    """
+    order, read = np.random.default_rng(seed).permutation(len(rows)) if deadline.is_set else None, 0
+    for batch in embed_rows(
+        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline
+    ):
+        read += len(batch.index)
         for name, trial in trials.items():
             trial.start(batch.index, batch.targets[name], batch.unread)
         index = batch.index.numpy()  # NumPy takes a tensor of one element for a number
@@ -154,6 +167,7 @@ def _run(
             else:
                 add(trials, (False, share), answers.to(batch.lacking(taken)))
             add(trials, (True, share), answers.late(taken))
+    return read
 
 
 def _curves(trial: Trials, ranks: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> MissingCurves:

@@ -25,6 +25,7 @@ from polymodal.robustness.curves import (
     effective_robustness,
     relative_robustness,
 )
+from polymodal.utils.deadline import NO_LIMIT, Deadline
 from polymodal.utils.device import computing_in
 from polymodal.utils.records import Record
 
@@ -103,6 +104,7 @@ def noise_curves(
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
+    deadline: Deadline = NO_LIMIT,
 ) -> NoiseFigures:
     """Each target's score when the cells of one input are corrupted and the others are not.
 
@@ -119,17 +121,22 @@ def noise_curves(
         groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the sample, the corruptions and the resamples.
+        deadline: Where it comes too early for all rows of the sample, a random part of them is predicted.
 
     Raises:
         ValueError: If there is no such level.
     """
     if not 1 <= levels <= LEVELS:
         raise ValueError(f"levels is {levels}, expected 1 to {LEVELS}")
-    order = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most_rows])
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:most_rows]
+    order, read = drawn if deadline.is_set else np.sort(drawn), 0
     plan = {name: corruptions_of(reader) for name, reader in rows.processor.readers.items()}
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
     worsening = _Worsening(model, rows, seed, precision)
-    for batch in embed_rows(model, rows, batch_size=BATCH, precision=precision, order=order):
+    for batch in embed_rows(
+        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline
+    ):
+        read += len(batch.index)
         for name, trial in trials.items():
             trial.start(batch.index, batch.targets[name], batch.unread)
         _try_batch(worsening, batch, trials, plan, levels)
@@ -139,7 +146,7 @@ def noise_curves(
         for name, trial in trials.items()
         if len(trial.known)
     }
-    return NoiseFigures(rows=len(order), encoded=worsening.encoded, targets=curves)
+    return NoiseFigures(rows=read, encoded=worsening.encoded, targets=curves)
 
 
 class _Worsening:

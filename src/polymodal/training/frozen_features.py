@@ -22,15 +22,20 @@ from polymodal.models.modeling import LearningModel
 from polymodal.training.declaration.sections import GB
 from polymodal.training.loop.arguments import training_device
 from polymodal.training.prediction_job import PredictionJob
+from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded
 from polymodal.utils.progress import progress
 
 LINE_EVERY = 10.0
 """Seconds between lines about the progress, where standard error is no terminal."""
+MOST_TIME = 0.7
+"""Share of the time left that encoding may take: the rest is for the training."""
 FEWEST_EPOCHS = 2
 """Smallest number of epochs in which encoding in advance saves time."""
 
 
-def encode_frozen(job: PredictionJob, model: LearningModel, *, quiet: bool = False) -> None:
+def encode_frozen(
+    job: PredictionJob, model: LearningModel, *, deadline: Deadline = NO_LIMIT, quiet: bool = False
+) -> None:
     """Replace the readers of inputs with a frozen encoder by readers of the encoder's output, in ``job``.
 
     This covers training and validation rows; test rows are read once, through the encoders.
@@ -38,11 +43,15 @@ def encode_frozen(job: PredictionJob, model: LearningModel, *, quiet: bool = Fal
     Args:
         job: Gets ``features`` (the processor with these readers) and notes on what was encoded.
         model: With the encoders.
+        deadline: Of the encoding and of the training after it.
         quiet: Show no progress.
+
+    Raises:
+        OutOfTime: If it takes most of the time that is left.
     """
     readers, notes = frozen_readers(
         frozen_encoders(model.model.encoders, model.model.encoder_of), job.processor, job.cells, job.cache,
-        train=job.declaration.train, quiet=quiet,
+        train=job.declaration.train, deadline=deadline, quiet=quiet,
     )  # fmt: skip
     job.notes += notes
     if readers:
@@ -58,6 +67,7 @@ def frozen_readers(
     cache: ReadCache,
     *,
     train: TrainConfig,
+    deadline: Deadline = NO_LIMIT,
     quiet: bool = False,
 ) -> tuple[dict[str, Reader], list[str]]:
     """Encode ``cells`` with frozen encoders; by input the reader of the cached outputs.
@@ -68,10 +78,14 @@ def frozen_readers(
         cells: Yields the distinct items of some inputs, each with the folder that its path is relative to.
         cache: Keeps the outputs.
         train: With the device and the number of epochs.
+        deadline: Of the encoding and of the training after it.
         quiet: Show no progress.
 
     Returns:
         The readers, and notes on what was encoded.
+
+    Raises:
+        OutOfTime: If it takes most of the time that is left.
     """
     made: dict[str, Reader] = {}
     notes = []
@@ -82,7 +96,7 @@ def frozen_readers(
             continue
         reader = frozen_reader(encoder, processor, names[0], train)
         distinct = list(cells(names))
-        if fill_cache(reader, distinct, cache, listed, quiet=quiet):
+        if fill_cache(reader, distinct, cache, listed, deadline=deadline, quiet=quiet):
             made |= dict.fromkeys(names, reader)
             notes.append(f"{listed}: {len(distinct)} cells encoded once, for all epochs")
         else:
@@ -101,13 +115,24 @@ def frozen_reader(
 
 
 def fill_cache(
-    reader: FrozenReader, cells: Sequence[tuple[Any, Root]], cache: ReadCache, listed: str, *, quiet: bool
+    reader: FrozenReader,
+    cells: Sequence[tuple[Any, Root]],
+    cache: ReadCache,
+    listed: str,
+    *,
+    deadline: Deadline = NO_LIMIT,
+    quiet: bool,
 ) -> bool:
     """Encode ``cells`` into ``cache``, with a progress line about the inputs ``listed``; see
-    :meth:`FrozenReader.fill`."""
+    :meth:`FrozenReader.fill`.
+
+    Raises:
+        OutOfTime: If it takes most of the time until ``deadline``.
+    """
     starts = range(0, len(cells), FrozenReader.BATCH)
     shown = starts if quiet else progress(starts, f"encoding {listed} once", len(starts), every=LINE_EVERY)
-    return reader.fill(cells, cache, shown)
+    timed = bounded(shown, len(starts), deadline, f"encoding {listed}", share=MOST_TIME)
+    return reader.fill(cells, cache, timed)
 
 
 def frozen_encoders(

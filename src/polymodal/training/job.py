@@ -22,6 +22,7 @@ from polymodal.evaluation.statistics.clusters import check_group
 from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
 from polymodal.training.warm_start.start import Start
 from polymodal.training.warm_start.transfer import Continued
+from polymodal.utils.deadline import NO_LIMIT, Deadline
 
 P = TypeVar("P", bound=PolymodalProcessor)
 
@@ -44,6 +45,7 @@ class Job(ABC, Generic[P]):
         folder: Of the declaration, from which its paths start.
         start: The run to fine-tune from, if any.
         started: What was loaded from it, once the model is built.
+        deadline: When all is to be done, report included.
     """
 
     declaration: Declaration
@@ -59,6 +61,7 @@ class Job(ABC, Generic[P]):
     folder: Path | None = None
     start: Start | None = None
     started: Continued | None = None
+    deadline: Deadline = NO_LIMIT
 
     @property
     @abstractmethod

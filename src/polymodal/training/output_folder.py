@@ -71,15 +71,19 @@ def write_metrics(folder: Path, results: Mapping[str, object]) -> None:
         write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_pages_state(folder: Path, *, warnings: list[str], pages: str) -> None:
-    """Change two keys of ``metrics.json``; keys that other versions write are kept.
+def write_pages_state(
+    folder: Path, *, warnings: list[str], pages: str, notes: list[str] | None = None
+) -> None:
+    """Change two or three keys of ``metrics.json``; keys that other versions write are kept.
 
     Raises:
         RunError: If it cannot be read or written.
     """
+    changed: dict[str, object] = {"warnings": warnings, PAGES_STATE: pages}
+    changed |= {} if notes is None else {"notes": notes}
     with writing(folder, FINISH):
         content = read_json(folder / RESULTS)
-    write_metrics(folder, content | {"warnings": warnings, PAGES_STATE: pages})
+    write_metrics(folder, content | changed)
 
 
 def read_results(folder: Path) -> FitResults:

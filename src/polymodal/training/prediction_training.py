@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from torch import nn
+
 from polymodal.config import Declaration
+from polymodal.data.collator import Collator, RowDataset
 from polymodal.models import PolymodalForPrediction
+from polymodal.models.inference import run_model
 from polymodal.models.modeling import LearningModel
 from polymodal.training.calibrate import Calibration, calibrate
 from polymodal.training.frozen_features import encode_frozen
+from polymodal.training.loop.arguments import training_device
 from polymodal.training.loop.parameter_groups import parameters_in_words
+from polymodal.training.loop.time_limit import EndOnTime, LaterWork, form
 from polymodal.training.loop.trainer import train
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.warm_start.load import print_start
+from polymodal.utils.deadline import NO_LIMIT, Clock, Deadline, in_words
+
+ANSWERED = 2
+"""Times that rows are answered after a training: by the model, and by the blend that it is part of."""
+SAMPLE, SLOW = 16, 2.0
+"""Rows by which answering is timed; seconds after which fewer have to do."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,13 @@ class TrainedModel:
         model: At its best epoch, its heads calibrated; without heads after a pre-training.
         log: What :func:`polymodal.training.loop.trainer.train` returns.
         calibration: Of the heads.
+        notes: What the time limit left out, a line each.
     """
 
     model: PolymodalForPrediction
     log: dict[str, Any]
     calibration: Calibration
+    notes: list[str] = field(default_factory=list)
 
 
 def model_in_words(declaration: Declaration, model: LearningModel) -> str:
@@ -38,7 +52,14 @@ def model_in_words(declaration: Declaration, model: LearningModel) -> str:
 
 
 def train_prediction(
-    job: PredictionJob, model: LearningModel, folder: Path, *, resume: bool, quiet: bool
+    job: PredictionJob,
+    model: LearningModel,
+    folder: Path,
+    *,
+    resume: bool,
+    quiet: bool,
+    deadline: Deadline = NO_LIMIT,
+    least_epochs: float = 0.0,
 ) -> TrainedModel:
     """Train, then calibrate on the validation rows; frozen encoders run once before the first step.
 
@@ -48,17 +69,54 @@ def train_prediction(
         folder: Gets ``checkpoints/``.
         resume: Resume from the last complete checkpoint in ``folder``, if there is one.
         quiet: Show no progress.
+        deadline: Of the training and of the answers to the rows held out.
+        least_epochs: Epochs that have to fit into the time; 0: what fits is trained.
 
     Raises:
         PolymodalError: If the model cannot be trained.
+        OutOfTime: If there is too little time for its answers, or for ``least_epochs``.
     """
     config = job.declaration.train
     print_start(job, quiet)
-    encode_frozen(job, model, quiet=quiet)
+    encode_frozen(job, model, deadline=deadline, quiet=quiet)
     several = len(job.declaration.inputs) > 1
+    clock = EndOnTime(deadline, _later(job, model, deadline, least_epochs), quiet=quiet)
     log = train(
         model, job.rows("train", dropout=(config.modality_dropout or 0.0) if several else 0.0),
-        job.rows("validation"), config, folder, metric=job.metric, resume=resume, quiet=quiet,
+        job.rows("validation"), config, folder, metric=job.metric, clock=clock, resume=resume, quiet=quiet,
     )  # fmt: skip
     answering = cast(PolymodalForPrediction, model)  # or one without heads, which needs no calibration
-    return TrainedModel(answering, log, calibrate(answering, job.rows("validation"), job.declaration))
+    calibration = calibrate(answering, job.rows("validation"), job.declaration)
+    trained = f"{log['epochs']:{form(log['epochs'])}} of {config.epochs:g} epochs"
+    notes = [f"{trained} fit into the time limit of {in_words(deadline.limit)}"] if clock.stopped else []
+    return TrainedModel(answering, log, calibration, notes)
+
+
+def _later(job: PredictionJob, model: LearningModel, deadline: Deadline, least_epochs: float) -> LaterWork:
+    """What follows the training: the answers to the validation rows, and twice to the test rows.
+
+    Raises:
+        OutOfTime: If these answers alone take longer than there is time.
+    """
+    validation, test = len(job.splits["validation"]), len(job.splits["test"])
+    seconds = 0.0
+    if deadline.is_set and test:
+        device = training_device(job.declaration.train.device)
+        seconds = ANSWERED * test * seconds_a_row(model, job.rows("test"), device, deadline.clock)
+        deadline.require(seconds, f"answering {test} test rows by the neural model")
+    return LaterWork(validation, ANSWERED * validation, seconds, least_epochs)
+
+
+def seconds_a_row(model: LearningModel, rows: RowDataset, device: str, clock: Clock) -> float:
+    """Seconds to read and answer a row, by the first few of them."""
+    module: nn.Module = model
+    module.to(device).eval()
+    seconds = 0.0
+    for count in (2, SAMPLE):  # the first are slower: what is used for the first time is loaded
+        begun = clock()
+        some = [rows[index] for index in range(min(count, len(rows)))]
+        run_model(cast(PolymodalForPrediction, model), Collator(rows.processor)(some))
+        seconds = (clock() - begun) / len(some)
+        if clock() - begun > SLOW:
+            break
+    return seconds

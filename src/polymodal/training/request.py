@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from polymodal.errors import ConfigError, did_you_mean
+from polymodal.utils.deadline import Deadline, read_limit
 
 Target = str | Sequence[str] | None
 """A column to learn, or several."""
@@ -44,6 +45,9 @@ class FitRequest:
         folds: Number of folds of a cross-validation; None for the one split of a plain fit.
         seeds: Number of seeds, counted from ``train.seed``; None for a single fit.
         trials: Number of trials of a hyperparameter search; None for no search.
+        time_limit: Seconds, a text such as ``10m``, or a deadline that is running already; None for what is
+            declared.
+        begun: Without a running deadline, when the request was made.
         resume: Continue an interrupted run in ``output``.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
@@ -66,6 +70,8 @@ class FitRequest:
     folds: int | None = None
     seeds: int | None = None
     trials: int | None = None
+    time_limit: float | str | Deadline | None = None
+    begun: Deadline = field(default_factory=Deadline.start, repr=False)
     resume: bool = False
     overwrite: bool = False
     quiet: bool = True
@@ -83,7 +89,7 @@ class FitRequest:
         """``settings``, and the arguments that are shorthands of settings.
 
         Raises:
-            ConfigError: If there is no such preset.
+            ConfigError: If there is no such preset, or the time limit is none.
         """
         if self.preset is not None and self.preset not in PRESETS:
             raise ConfigError(f"there is no preset '{self.preset}'. {did_you_mean(self.preset, PRESETS)}")
@@ -91,7 +97,25 @@ class FitRequest:
             [] if self.sample_weight is None else [f"data.sample_weight={json.dumps(self.sample_weight)}"]
         )
         folds = [] if self.folds is None else [f"data.folds={self.folds}"]
-        return [*PRESETS.get(self.preset or "", ()), *self.settings, *column, *folds]
+        limit = [] if self.time_limit is None else [f"train.time_limit={self._seconds(self.time_limit)!r}"]
+        return [*PRESETS.get(self.preset or "", ()), *self.settings, *column, *folds, *limit]
+
+    def deadline(self, limit: float | None) -> Deadline:
+        """The deadline of the whole fit, counted from the request; ``limit`` in seconds as it is declared."""
+        given = self.time_limit
+        return (given if isinstance(given, Deadline) else self.begun).limited(limit)
+
+    @staticmethod
+    def _seconds(limit: float | str | Deadline) -> float:
+        """The seconds of a limit.
+
+        Raises:
+            ConfigError: If it is none.
+        """
+        try:
+            return limit.limit if isinstance(limit, Deadline) else read_limit(limit)
+        except ValueError as error:
+            raise ConfigError(f"time_limit: {error}") from None
 
 
 def target_names(target: Target) -> list[str]:

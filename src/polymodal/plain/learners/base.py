@@ -13,6 +13,7 @@ from polymodal.errors import ConfigError, RunError
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.design import Matrix
 from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_state, refusing, write_state
+from polymodal.utils.deadline import NO_LIMIT
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
@@ -112,13 +113,19 @@ class Learner(ABC, Generic[P]):
     Attributes:
         fitted: What was fitted; None before.
         threads: Most threads; None for the library's default.
+        rank: Under a time limit learners are fitted in this order: what is cheap for what it brings first.
+        deadline: Set before :meth:`fit`: of one model of it, see :meth:`in_time`.
+        hurried: Whether fewer settings were tried than without a time limit.
     """
 
     name: ClassVar[str] = ""
+    rank: ClassVar[float] = 4.0
 
     def __init__(self) -> None:
         self.fitted: Fitted[P] | None = None
         self.threads: int | None = None
+        self.deadline = NO_LIMIT
+        self.hurried = False
 
     def can_fit(self, goal: Goal, blocks: Blocks) -> str:
         """Why this learner cannot be used here, in one line; empty where it can."""
@@ -148,9 +155,19 @@ class Learner(ABC, Generic[P]):
         blocks, goal = _counted(blocks, goal)
         matrix = self.prepare(blocks, goal, seed)
         self.fitted = Fitted(goal.kind, goal.outputs, goal.transform)
-        for part in _parts(goal):
+        whole, parts = self.deadline, _parts(goal)
+        for number, part in enumerate(parts):
+            self.deadline = whole.share(len(parts) - number)
             self.fitted.parts.append(self._fit_one(matrix, part, seed))
+        self.deadline = whole
         return self
+
+    def in_time(self, seconds: float) -> bool:
+        """Whether there is time for the next step of a search, and the last fit; a search ends where not."""
+        if seconds <= self.deadline.left:
+            return True
+        self.hurried = True
+        return False
 
     def predict(self, blocks: Blocks) -> np.ndarray:
         """The answers for the rows of ``blocks``.

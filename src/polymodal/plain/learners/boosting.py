@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
 from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_text
 from polymodal.utils.atomic import write_text
+from polymodal.utils.deadline import Deadline
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ WORK = 3e9
 """Rows times columns times trees: bounds the number of rounds of a large table."""
 FEWEST_ROUNDS, MOST_TREES = 20, 6000
 RATE = 0.05
+HASTY = 20.0
+"""Seconds left below which the learning rate is twice that: half as many rounds."""
+LAST_FIT = 0.4
+"""Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
 TREES = "trees.txt"
 
 
@@ -85,6 +91,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     """
 
     name = "boosting"
+    rank = 3.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,9 +173,31 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         options = _options(goal, seed, self.threads, matrix.shape[1])
         chosen = self._given.get(goal.label)
         if chosen is None:
-            chosen = _choose(data, goal, options, matrix.shape[1], seed)
+            chosen = self._choose(data, goal, options, matrix.shape[1], seed)
         self.chosen[goal.label] = chosen
-        return lightgbm.train(options | chosen.options(), data, chosen.rounds)
+        stops: list[Callable[..., object]] = [StopInTime(self, self.deadline)] if self.deadline.is_set else []
+        return lightgbm.train(options | chosen.options(), data, chosen.rounds, callbacks=stops)
+
+    def _choose(
+        self, data: lightgbm.Dataset, goal: Goal, options: Settings, columns: int, seed: int
+    ) -> Chosen:
+        """What inner folds choose: of both shapes of trees if the table is small, on one fold if large."""
+        rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
+        light = rows * columns * outputs <= LIGHT
+        rate = RATE if light and self.deadline.left > HASTY else 2 * RATE
+        folds = inner_folds(goal, seed, 5 if (light and rows <= FEW) or rows > MANY else 3)
+        if not folds or rows < FEWEST_ROWS:
+            return Chosen(False, FALLBACK, 2 * RATE)
+        shapes = (False,) if rows > MANY else (True, False) if light else (True,)
+        folds, most = folds[:1] if rows > MANY else folds, _most_rounds(goal, columns)
+        tried: list[tuple[float, Chosen]] = []
+        for number, extra in enumerate(shapes):
+            if not tried or self.in_time(0.0):
+                allowed = self.deadline.before(LAST_FIT * self.deadline.left).share(len(shapes) - number)
+                shape = options | Chosen(extra, 0, rate).options()
+                loss, rounds = _rounds(data, shape, folds, most, StopInTime(self, allowed))
+                tried.append((loss, Chosen(extra, rounds, rate)))
+        return min(tried, key=lambda entry: entry[0])[1]
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
@@ -232,30 +261,38 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         )
 
 
-def _choose(data: lightgbm.Dataset, goal: Goal, options: Settings, columns: int, seed: int) -> Chosen:
-    """What inner folds choose: of both shapes of trees if the table is small, on one fold if it is large."""
-    rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
-    light = rows * columns * outputs <= LIGHT
-    rate = RATE if light else 2 * RATE
-    folds = inner_folds(goal, seed, 5 if (light and rows <= FEW) or rows > MANY else 3)
-    if not folds or rows < FEWEST_ROWS:
-        return Chosen(False, FALLBACK, 2 * RATE)
-    shapes = (False,) if rows > MANY else (True, False) if light else (True,)
-    tried = []
-    for extra in shapes:
-        shape = options | Chosen(extra, 0, rate).options()
-        loss, rounds = _rounds(data, shape, folds[:1] if rows > MANY else folds, _most_rounds(goal, columns))
-        tried.append((loss, Chosen(extra, rounds, rate)))
-    return min(tried, key=lambda entry: entry[0])[1]
+class StopInTime:
+    """A callback of LightGBM that ends the training at a deadline.
+
+    Args:
+        learner: Gets ``hurried``.
+        deadline: Of the training.
+    """
+
+    order = 40  # after the early stopping
+
+    def __init__(self, learner: BoostingLearner, deadline: Deadline) -> None:
+        self.learner, self.deadline = learner, deadline
+
+    def __call__(self, env: lightgbm.callback.CallbackEnv) -> None:
+        """Stop after this round if the deadline has passed."""
+        import lightgbm
+
+        if self.deadline.left < 0 and env.iteration + 1 < env.end_iteration:
+            self.learner.hurried = True
+            raise lightgbm.callback.EarlyStopException(env.iteration, env.evaluation_result_list or [])
 
 
-def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int) -> tuple[float, int]:
+def _rounds(
+    data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int, in_time: StopInTime
+) -> tuple[float, int]:
     """The smallest mean loss on held-out rows, and the number of rounds that has it."""
     import lightgbm
 
     patience = round(PATIENCE / float(str(options["learning_rate"])))
     stop = lightgbm.early_stopping(patience, verbose=False)
-    history = lightgbm.cv(options, data, most, folds=folds, callbacks=[stop])
+    callbacks: list[Callable[..., object]] = [stop, in_time] if in_time.deadline.is_set else [stop]
+    history = lightgbm.cv(options, data, most, folds=folds, callbacks=callbacks)
     means = next(values for values in history.values() if isinstance(values, list))  # deviations follow
     return min(means), int(np.argmin(means)) + 1
 

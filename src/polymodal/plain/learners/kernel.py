@@ -71,6 +71,7 @@ class KernelLearner(Learner[KernelModel]):
     """
 
     name = "kernel"
+    rank = 2.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,8 +112,12 @@ class KernelLearner(Learner[KernelModel]):
             self.chosen |= {} if given is None else {goal.label: given}
             return _fit(matrix, goal, *(given or GRID[0]), width)
         held = np.concatenate([rows for _, rows in folds])
-        tried = []
+        tried: list[tuple[float, float, float, float, np.ndarray]] = []
+        begun = self.deadline.clock()
         for cost, factor in [given] if given else GRID if len(goal) <= SOME else GRID[:2]:
+            step = (self.deadline.clock() - begun) / max(1, len(tried))
+            if tried and not self.in_time(step * (1 + 1 / len(folds))):
+                break
             scores = [
                 _fit(matrix[rows], goal.rows(rows), cost, factor, width).scores(matrix[out])
                 for rows, out in folds

@@ -23,6 +23,8 @@ PENALTIES = tuple(4.0**-power for power in range(-1, 11))
 PATIENCE = 2
 """Weaker penalties in a row without a smaller loss on held-out rows, after which the search ends."""
 STEPS, LAST_STEPS = 100, 500
+GROWTH = 1.5
+"""Seconds of a search step in those of the one before: a weaker penalty converges more slowly."""
 ABSENT = -30.0
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the penalty, then three, then a single held-out fifth."""
@@ -56,6 +58,7 @@ class LinearLearner(Learner[LinearModel]):
     """
 
     name = "linear"
+    rank = 1.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,8 +80,24 @@ class LinearLearner(Learner[LinearModel]):
         """Choose the penalty, then fit to all rows."""
         count = 5 if len(goal) <= FEW else 3
         folds = inner_folds(goal, seed, 5 if len(goal) > MANY else count)
-        penalty = _choose(matrix, goal, folds[:1] if len(goal) > MANY else folds)
+        penalty = self._choose(matrix, goal, folds[:1] if len(goal) > MANY else folds)
         return _Fit(matrix, goal).model(penalty, LAST_STEPS)
+
+    def _choose(self, matrix: Matrix, goal: Goal, folds: list[Fold]) -> float:
+        """The penalty with the smallest loss on held-out rows, of those that there is time for."""
+        if not folds:
+            return 1 / max(len(goal), 1)
+        parts = [(_Fit(matrix[train], goal.rows(train)), held) for train, held in folds]
+        best, least, worse, begun = PENALTIES[0], np.inf, 0, self.deadline.clock()
+        for penalty in PENALTIES:
+            models = [(fit.model(penalty, STEPS), held) for fit, held in parts]
+            loss = sum(held_loss(goal, held, _answers(model, matrix[held])) for model, held in models)
+            better = loss < least * (1 - 1e-4)
+            best, least, worse = (penalty, loss, 0) if better else (best, least, worse + 1)
+            step, begun = self.deadline.clock() - begun, self.deadline.clock()
+            if worse >= PATIENCE or not self.in_time(step * (GROWTH + LAST_STEPS / STEPS / len(parts))):
+                break
+        return best
 
     def predict_part(self, model: LinearModel, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
@@ -113,21 +132,6 @@ class LinearLearner(Learner[LinearModel]):
 def _answers(model: LinearModel, matrix: Matrix) -> np.ndarray:
     scores = model.scores(matrix)
     return scores[:, 0] if scores.shape[1] == 1 else softmax(scores, axis=1)
-
-
-def _choose(matrix: Matrix, goal: Goal, folds: list[Fold]) -> float:
-    """The penalty with the smallest loss on held-out rows."""
-    if not folds:
-        return 1 / max(len(goal), 1)
-    parts = [(_Fit(matrix[train], goal.rows(train)), held) for train, held in folds]
-    best, least, worse = PENALTIES[0], np.inf, 0
-    for penalty in PENALTIES:
-        models = [(fit.model(penalty, STEPS), held) for fit, held in parts]
-        loss = sum(held_loss(goal, held, _answers(model, matrix[held])) for model, held in models)
-        best, least, worse = (penalty, loss, 0) if loss < least * (1 - 1e-4) else (best, least, worse + 1)
-        if worse >= PATIENCE:
-            break
-    return best
 
 
 class _Fit:

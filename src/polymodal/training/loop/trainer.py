@@ -20,6 +20,7 @@ from polymodal.training.loop.loss_normalizers import DropIdleGradients, idle_enc
 from polymodal.training.loop.model_selection import validation_metrics
 from polymodal.training.loop.parameter_groups import ParameterGroup, parameter_groups
 from polymodal.training.loop.samplers import EvenSampler
+from polymodal.training.loop.time_limit import EndOnTime
 from polymodal.training.loop.trainer_base import CheckpointedTrainer, Legs
 
 
@@ -132,6 +133,7 @@ def train(
     folder: Path,
     *,
     metric: str,
+    clock: EndOnTime | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -144,6 +146,7 @@ def train(
         config: The ``train`` section, its epochs a number.
         folder: The run folder; ``checkpoints/`` is written in it.
         metric: See :func:`polymodal.training.loop.model_selection.metric_name`.
+        clock: Ends the training in time.
         resume: Resume from the last complete checkpoint in ``folder``, if there is one.
         quiet: Print nothing.
 
@@ -154,6 +157,7 @@ def train(
     Raises:
         RunError: If a checkpoint cannot be written, the model cannot be compiled, or the loss is NaN or does
             not change.
+        OutOfTime: If too few epochs fit into the time.
     """
     arguments = training_arguments(config, folder, len(rows))
     heads, objectives = dict(model.named_heads()), dict(model.named_objectives())
@@ -169,6 +173,7 @@ def train(
         layer_decay=config.layer_decay,
         piece=config.piece,
     )
+    trainer.clock = clock
     if validation.weights is not None:
         trainer.label_names = ["targets", "weight"]  # validation_metrics uses both
     legs = trainer.run(config, metric=metric, resume=resume, quiet=quiet)

@@ -39,6 +39,7 @@ from polymodal.training.loop.checkpoints import (
 from polymodal.training.loop.patience import PatienceOnceSlow
 from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
 from polymodal.training.loop.thread_timing import Step, settle_threads
+from polymodal.training.loop.time_limit import EndOnTime
 from polymodal.training.loop.training_progress import TrainingProgress
 from polymodal.utils.atomic import discard, give_usual_mode, write_text, writing
 from polymodal.utils.distributed import is_main, on_main
@@ -87,6 +88,9 @@ class CheckpointedTrainer(Trainer):
 
     model: nn.Module
 
+    clock: EndOnTime | None = None
+    """Ends the training in time."""
+
     _saving = False
     _legs = Legs()
     _started = 0.0
@@ -112,6 +116,8 @@ class CheckpointedTrainer(Trainer):
             evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
             self.add_callback(PatienceOnceSlow(evaluations))
         self.add_callback(BestCheckpoint)
+        if self.clock is not None:
+            self.add_callback(self.clock)
         stop = StopAtStep()
         self.add_callback(stop)
         self.add_callback(EpochOfRows(self.train_dataset))
@@ -183,6 +189,16 @@ class CheckpointedTrainer(Trainer):
         """Loss and output of a batch; ``items`` normalizes the losses of a step."""
         loss, output = super().compute_loss(model, inputs, True, items)
         return loss, output
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The Trainer's schedule, driven by the clock where there is one."""
+        is_new = self.lr_scheduler is None
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        if is_new and self.clock is not None:
+            self.clock.drive(scheduler, num_training_steps)
+        return scheduler
 
     def first_batch(self) -> Any:
         """The first training rows, as many as a batch has."""
