@@ -70,7 +70,7 @@ class Inside:
         return (
             ""
             if share == 1
-            else f"inside: the neural model alone, which has {100 * share:.0f} % of the blend"
+            else f"inside the inputs: the neural model alone, which has {100 * share:.0f} % of the blend"
         )
 
 

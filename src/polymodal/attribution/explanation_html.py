@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,15 @@ def row_content(entry: Explanation) -> dict[str, Any]:
         "answer": entry.said.answer if isinstance(entry.said.answer, str) else plain(entry.said.answer),
         "shares": [bar(part.name, part.share, scale, spoken_share(part.share, entry)) for part in maps],
         "cells": table_bars(maps),
+        "inside": _shared_note(maps),
         "maps": [(part, [drawn(drawing) for drawing in part.drawings]) for part in maps],
     }
+
+
+def _shared_note(maps: Sequence[InputMap]) -> str:
+    """The note that all inputs have, which is shown once; empty where they have none or differ."""
+    notes = {part.note for part in maps}
+    return notes.pop() if len(notes) == 1 else ""
 
 
 def spoken_share(share: float, entry: Explanation) -> str:
