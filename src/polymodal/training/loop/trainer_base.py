@@ -42,6 +42,7 @@ from polymodal.training.loop.thread_timing import Step, settle_threads
 from polymodal.training.loop.time_limit import EndOnTime
 from polymodal.training.loop.training_progress import TrainingProgress
 from polymodal.utils.atomic import discard, give_usual_mode, write_text, writing
+from polymodal.utils.deadline import NO_LIMIT
 from polymodal.utils.distributed import is_main, on_main
 from polymodal.utils.progress import about, note
 
@@ -130,7 +131,14 @@ class CheckpointedTrainer(Trainer):
         timed = settle_threads(self.args, self.model, self.timed_step, config, resumed=resumed, quiet=quiet)
         if not quiet:
             every = epochs_an_evaluation(config.epochs or 1)
-            self.add_callback(TrainingProgress(metric, lambda: self._patience_left(every), passes=timed))
+            self.add_callback(
+                TrainingProgress(
+                    metric,
+                    lambda: self._patience_left(every),
+                    passes=timed,
+                    deadline=self.clock.deadline if self.clock else NO_LIMIT,
+                )
+            )
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:

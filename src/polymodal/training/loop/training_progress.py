@@ -10,6 +10,7 @@ from transformers import TrainerCallback
 
 from polymodal.data.schema.column_summary import brief
 from polymodal.training.loop.model_selection import best_epoch
+from polymodal.utils.deadline import NO_LIMIT, Deadline
 from polymodal.utils.progress import about, bar, note
 
 
@@ -24,11 +25,18 @@ class TrainingProgress(TrainerCallback):
         patience: Returns how many epochs without a better one are left before the training stops; None while
             patience does not count.
         passes: Seconds of the forward and backward passes of a step, where they were timed.
+        deadline: Of the training, which takes no longer.
     """
 
     def __init__(
-        self, metric: str, patience: Callable[[], int | None], *, passes: float | None = None
+        self,
+        metric: str,
+        patience: Callable[[], int | None],
+        *,
+        passes: float | None = None,
+        deadline: Deadline = NO_LIMIT,
     ) -> None:
+        self.deadline = deadline
         self.metric, self.patience, self.passes = metric, patience, passes
         self.bar, self.loss = bar(), float("nan")
         self.losses: dict[str, float] = {}
@@ -39,7 +47,8 @@ class TrainingProgress(TrainerCallback):
         """Start the bar and the clock."""
         self.began = time.perf_counter(), state.global_step
         if self.passes is not None:
-            passes = f"whose forward and backward passes take about {about(self.passes * state.max_steps)}"
+            seconds = about(self._within(self.passes * state.max_steps))
+            passes = f"whose forward and backward passes take about {seconds}"
             note(f"at most {state.max_steps:,} steps, {passes}")
         self.bar.start()
         self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
@@ -88,7 +97,11 @@ class TrainingProgress(TrainerCallback):
         an_epoch = a_step * state.max_steps / max(1, args.num_train_epochs)
         left = state.max_steps - state.global_step
         if left > 0:
-            note(f"an epoch takes about {about(an_epoch)}: at most {about(a_step * left)} more")
+            note(f"an epoch takes about {about(an_epoch)}: at most {about(self._within(a_step * left))} more")
+
+    def _within(self, seconds: float) -> float:
+        """So many seconds, or those until the deadline."""
+        return max(0.0, min(seconds, self.deadline.left))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop the bar."""
