@@ -33,7 +33,8 @@ from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
@@ -59,7 +60,9 @@ def scripts(source: Source, is_positive: bool) -> dict[str, Any]:
     ordered = [(ordinal, codes)] if codes else []
     result: dict[str, tuple[list[Any], Any]] = {}
     if words or numbers or codes:
-        linear = LogisticRegression(max_iter=2000) if is_class else RidgeCV(np.logspace(-3, 3, 13))
+        linear: Any = LogisticRegression(max_iter=2000) if is_class else RidgeCV(np.logspace(-3, 3, 13))
+        if words and not is_class:  # the other decomposes a matrix of rows by rows
+            linear = GridSearchCV(Ridge(), {"alpha": np.logspace(-2, 2, 5)})
         result["linear"] = ([*words, *scaled, *one_hot], linear)
     if numbers or codes:
         as_is = [("passthrough", numbers)] if numbers else []
