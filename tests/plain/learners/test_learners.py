@@ -370,3 +370,17 @@ def test_codes_of_categories_are_one_hot():
     np.testing.assert_array_equal(_one_hot(codes, known).toarray(), expected)
     many = _one_hot(np.arange(20_000.0)[:, None], np.stack([np.zeros(20_000, int), np.arange(20_000)], 1))
     assert many.nnz == 20_000 and (many.diagonal() == 1).all()
+
+
+def test_boosting_leaves_words_out_where_they_say_little(tmp_path):
+    blocks = blocks_of()
+    words = blocks["note/words"].values
+    goals = {True: goal_of("numbers", blocks), False: Goal("numbers", words[:, 0].toarray()[:, 0] * 9.0, 1)}
+    for narrow, goal in goals.items():
+        learner = fitted("boosting", blocks, goal)
+        assert learner.chosen[0].narrow is narrow
+        learner.save(tmp_path / str(narrow))
+        answers = LEARNERS["boosting"].load(tmp_path / str(narrow)).predict(blocks)
+        np.testing.assert_allclose(answers, learner.predict(blocks), rtol=1e-6)
+        without = learner.predict(removed(blocks, "note/words"))
+        assert np.array_equal(without, learner.predict(blocks)) is narrow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
 from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_text
 from polymodal.utils.atomic import write_text
-from polymodal.utils.deadline import Deadline
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
@@ -52,20 +50,22 @@ WORK = 3e9
 """Rows times columns times trees: bounds the number of rounds of a large table."""
 FEWEST_ROUNDS, MOST_TREES = 20, 6000
 RATE = 0.05
-HASTY = 20.0
-"""Seconds left below which the learning rate is twice that: half as many rounds."""
-LAST_FIT = 0.4
-"""Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
 TREES = "trees.txt"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen for one model: extremely randomized trees or usual ones, their rounds and rate."""
+    """What was chosen for one model: extremely randomized trees or usual ones, their rounds and rate.
+
+    Attributes:
+        narrow: Whether the columns of reduced sparse blocks are left out, where there are others: many
+            columns that say little keep trees from the few that say much.
+    """
 
     extra: bool
     rounds: int
     rate: float
+    narrow: bool = False
 
     def options(self) -> Settings:
         """As options of LightGBM, without the rounds."""
@@ -91,7 +91,6 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     """
 
     name = "boosting"
-    rank = 3.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +98,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         self.bases: dict[str, np.ndarray] = {}
         self.scales: dict[str, np.ndarray] = {}
         self.categories: list[int] = []
+        self.reduced: list[int] = []  # columns of sparse blocks
         self.chosen: dict[int, Chosen] = {}  # by label: one that is constant in some rows has no model
         self._given: dict[int, Chosen] = {}
 
@@ -122,7 +122,8 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
         """Learn the reduction of sparse and wide blocks."""
         self.columns = {name: block.values.shape[1] for name, block in blocks.items()}
-        self.bases, self.scales, self.categories, width = {}, {}, [], 0
+        self.bases, self.scales, width = {}, {}, 0
+        self.categories, self.reduced = [], []
         self.chosen = {}
         for name, block in blocks.items():
             if isinstance(block.values, csr_matrix):
@@ -132,6 +133,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
                 self.bases[name] = _basis(_scores(numbers_of(block), self.scales[name]), seed)
             size = self.bases[name].shape[1] if name in self.bases else self.columns[name]
             self.categories += range(width, width + size) if block.columns.kind == "category" else ()
+            self.reduced += range(width, width + size) if block.columns.kind == "sparse" else ()
             width += size
         return self.join(blocks)
 
@@ -169,35 +171,40 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     def _train(self, matrix: Matrix, goal: Goal, seed: int) -> lightgbm.Booster:
         import lightgbm
 
-        data = self._data(matrix, goal)
-        options = _options(goal, seed, self.threads, matrix.shape[1])
         chosen = self._given.get(goal.label)
         if chosen is None:
-            chosen = self._choose(data, goal, options, matrix.shape[1], seed)
+            both = 0 < len(self.reduced) < matrix.shape[1]
+            tried = [
+                self._choose(matrix, goal, seed, narrow) for narrow in ((False, True) if both else (False,))
+            ]
+            chosen = min(tried, key=lambda entry: entry[0])[1]
         self.chosen[goal.label] = chosen
-        stops: list[Callable[..., object]] = [StopInTime(self, self.deadline)] if self.deadline.is_set else []
-        return lightgbm.train(options | chosen.options(), data, chosen.rounds, callbacks=stops)
+        data, options = self._view(matrix, goal, seed, chosen.narrow)
+        return lightgbm.train(options | chosen.options(), data, chosen.rounds)
 
-    def _choose(
-        self, data: lightgbm.Dataset, goal: Goal, options: Settings, columns: int, seed: int
-    ) -> Chosen:
-        """What inner folds choose: of both shapes of trees if the table is small, on one fold if large."""
+    def _view(self, matrix: Matrix, goal: Goal, seed: int, narrow: bool) -> tuple[lightgbm.Dataset, Settings]:
+        """The data and options of LightGBM; columns that are left out are empty there, and never split on."""
+        columns = matrix.shape[1]
+        if narrow:
+            matrix, columns = np.array(matrix), columns - len(self.reduced)
+            matrix[:, self.reduced] = np.nan
+        return self._data(matrix, goal, columns), _options(goal, seed, self.threads, columns)
+
+    def _choose(self, matrix: Matrix, goal: Goal, seed: int, narrow: bool) -> tuple[float, Chosen]:
+        """The loss on inner folds, and what they choose: of both shapes of trees if the table is small."""
         rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
+        columns = matrix.shape[1] - (len(self.reduced) if narrow else 0)
         light = rows * columns * outputs <= LIGHT
-        rate = RATE if light and self.deadline.left > HASTY else 2 * RATE
+        rate = RATE if light else 2 * RATE
         folds = inner_folds(goal, seed, 5 if (light and rows <= FEW) or rows > MANY else 3)
         if not folds or rows < FEWEST_ROWS:
-            return Chosen(False, FALLBACK, 2 * RATE)
-        shapes = (False,) if rows > MANY else (True, False) if light else (True,)
-        folds, most = folds[:1] if rows > MANY else folds, _most_rounds(goal, columns)
-        tried: list[tuple[float, Chosen]] = []
-        for number, extra in enumerate(shapes):
-            if not tried or self.in_time(0.0):
-                allowed = self.deadline.before(LAST_FIT * self.deadline.left).share(len(shapes) - number)
-                shape = options | Chosen(extra, 0, rate).options()
-                loss, rounds = _rounds(data, shape, folds, most, StopInTime(self, allowed))
-                tried.append((loss, Chosen(extra, rounds, rate)))
-        return min(tried, key=lambda entry: entry[0])[1]
+            return np.inf, Chosen(False, FALLBACK, 2 * RATE)
+        data, options = self._view(matrix, goal, seed, narrow)
+        folds, most, tried = folds[:1] if rows > MANY else folds, _most_rounds(goal, columns), []
+        for extra in (False,) if rows > MANY else (True, False) if light else (True,):
+            loss, rounds = _rounds(data, options | Chosen(extra, 0, rate).options(), folds, most)
+            tried.append((loss, Chosen(extra, rounds, rate, narrow)))
+        return min(tried, key=lambda entry: entry[0])
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
@@ -246,10 +253,10 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         if model.num_feature() != width or model.num_model_per_iteration() != per_round:
             raise ValueError(f"trees of {model.num_feature()} columns, expected {width}")
 
-    def _data(self, matrix: Matrix, goal: Goal) -> lightgbm.Dataset:
+    def _data(self, matrix: Matrix, goal: Goal, columns: int) -> lightgbm.Dataset:
         import lightgbm
 
-        bins = 255 if matrix.shape[1] <= MANY_COLUMNS else 63
+        bins = 255 if columns <= MANY_COLUMNS else 63
         options = {"verbosity": -1, "min_data_in_bin": 1 if len(goal) < FEW else 3, "max_bin": bins}
         return lightgbm.Dataset(
             matrix,
@@ -261,38 +268,13 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         )
 
 
-class StopInTime:
-    """A callback of LightGBM that ends the training at a deadline.
-
-    Args:
-        learner: Gets ``hurried``.
-        deadline: Of the training.
-    """
-
-    order = 40  # after the early stopping
-
-    def __init__(self, learner: BoostingLearner, deadline: Deadline) -> None:
-        self.learner, self.deadline = learner, deadline
-
-    def __call__(self, env: lightgbm.callback.CallbackEnv) -> None:
-        """Stop after this round if the deadline has passed."""
-        import lightgbm
-
-        if self.deadline.left < 0 and env.iteration + 1 < env.end_iteration:
-            self.learner.hurried = True
-            raise lightgbm.callback.EarlyStopException(env.iteration, env.evaluation_result_list or [])
-
-
-def _rounds(
-    data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int, in_time: StopInTime
-) -> tuple[float, int]:
+def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int) -> tuple[float, int]:
     """The smallest mean loss on held-out rows, and the number of rounds that has it."""
     import lightgbm
 
     patience = round(PATIENCE / float(str(options["learning_rate"])))
     stop = lightgbm.early_stopping(patience, verbose=False)
-    callbacks: list[Callable[..., object]] = [stop, in_time] if in_time.deadline.is_set else [stop]
-    history = lightgbm.cv(options, data, most, folds=folds, callbacks=callbacks)
+    history = lightgbm.cv(options, data, most, folds=folds, callbacks=[stop])
     means = next(values for values in history.values() if isinstance(values, list))  # deviations follow
     return min(means), int(np.argmin(means)) + 1
 
