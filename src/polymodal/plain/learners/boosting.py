@@ -58,8 +58,8 @@ class Chosen:
     """What was chosen for one model: extremely randomized trees or usual ones, their rounds and rate.
 
     Attributes:
-        narrow: Whether the columns of reduced sparse blocks are left out, where there are others: many
-            columns that say little keep trees from the few that say much.
+        narrow: Whether the columns of reduced sparse blocks are left out, where there are others: among many
+            columns with little information, trees rarely see the few with much.
     """
 
     extra: bool
