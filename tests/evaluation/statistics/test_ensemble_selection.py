@@ -93,3 +93,21 @@ def test_loss_of_the_logarithm():
 def test_a_loss_that_is_not_finite_is_refused():
     with pytest.raises(ValueError, match="not finite"):
         select({"a": np.full(400, np.nan), "b": TRUTH}, LOSS)
+
+
+def test_small_shares_are_left_out_unless_the_blend_needs_them():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=400)
+    good = {f"good{number}": truth + random.normal(0, 1, 400) for number in range(3)}
+    poor = {f"poor{number}": truth + random.normal(0, 6, 400) for number in range(6)}
+    chosen = select(good | poor, row_loss("numbers", truth))
+    assert set(chosen.weights) == set(good) and min(chosen.weights.values()) >= 0.05
+    assert sum(chosen.weights.values()) == pytest.approx(1)
+
+
+def test_many_equal_models_all_stay():
+    random = np.random.default_rng(1)
+    truth = random.normal(size=300)
+    models = {f"model{number}": truth + random.normal(0, 1, 300) for number in range(40)}
+    chosen = select(models, row_loss("numbers", truth))
+    assert len(chosen.weights) > 20

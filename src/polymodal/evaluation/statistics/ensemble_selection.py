@@ -13,6 +13,10 @@ from polymodal.utils.records import Record
 ROUNDS, BAGS = 25, 20
 SURE = 2.0
 """Standard errors of a paired difference of two losses, beyond which it is more than chance."""
+LEAST = 0.05
+"""Share below which a model is left out: it costs as much as others to keep and to run."""
+MOST_LOST = 1.05
+"""Loss of the blend without such models, relative to that with them, up to which they are left out."""
 SMALLEST = 1e-7
 """Probabilities are at least this: no log loss is infinite."""
 
@@ -57,7 +61,8 @@ def select(
 
     Each round adds the model that makes the mean of all added ones best; it begins with the best single
     model. This is repeated on bootstrap samples of the rows and the weights are averaged, so that few rows
-    decide little. If one model alone is better than each other by more than chance, and the blend is not
+    decide little. Models with a share below 5 % are left out, unless the loss grows by more than 5 % without
+    them. If one model alone is better than each other by more than chance, and the blend is not
     better than it by more than chance, it remains alone.
 
     Args:
@@ -82,8 +87,7 @@ def select(
     if len(names) == 1:
         shares, blended = np.ones(1), single[0]
     else:
-        shares = _bagged(members, rows, rounds, bags, seed)
-        blended = rows.losses(np.tensordot(shares, members, axes=1))
+        shares, blended = _pruned(_bagged(members, rows, rounds, bags, seed), members, rows)
     return _guarded(names, shares, single, blended, rows)
 
 
@@ -164,6 +168,17 @@ class _Rows:
         """Whether the losses ``one`` are smaller than ``other`` by more than chance."""
         differences = other - one
         return self.mean(differences) > SURE * self.error(differences)
+
+
+def _pruned(shares: np.ndarray, members: np.ndarray, rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The shares without small ones, where the losses of the blend allow it; and these losses."""
+    kept = np.where(shares < LEAST, 0, shares)
+    whole = rows.losses(np.tensordot(shares, members, axes=1))
+    if not kept.any():
+        return shares, whole
+    kept /= kept.sum()
+    fewer = rows.losses(np.tensordot(kept, members, axes=1))
+    return (kept, fewer) if rows.mean(fewer) <= MOST_LOST * rows.mean(whole) else (shares, whole)
 
 
 def _bagged(members: np.ndarray, rows: _Rows, rounds: int, bags: int, seed: int) -> np.ndarray:
