@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from polymodal.plain.learners import LEARNERS, Goal, Learner
 from polymodal.plain.storage import as_list, as_number, as_object, read_state, refusing, write_state
 from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded, in_words
 from polymodal.utils.records import Settings
+from polymodal.utils.registry import Registry
 
 Contents: TypeAlias = Mapping[str, Sequence[list[Any]]]
 """By input, per row what its reader kept of each item; an empty list where the input is missing."""
@@ -43,14 +44,17 @@ class PlainModel:
 
     Args:
         featurizers: By input, in declared order; they are fitted by :meth:`fit`.
-        learners: Names of the learners; None for all registered ones.
+        learners: Names of the learners; None for all.
         seed: Seed of all draws.
         threads: Most threads of a learner; None for its default.
 
     Attributes:
+        kinds: The classes of the learners, by name.
         members: By target and learner, what was fitted.
         left_out: By target and learner, why a learner is not used, in one line.
     """
+
+    kinds: ClassVar[Registry[type[Learner]] | Mapping[str, type[Learner]]] = LEARNERS
 
     def __init__(
         self,
@@ -61,10 +65,14 @@ class PlainModel:
         threads: int | None = None,
     ) -> None:
         self.featurizers = dict(featurizers)
-        self.learners = tuple(LEARNERS) if learners is None else tuple(learners)
+        self.learners = tuple(self.kinds) if learners is None else tuple(learners)
         self.seed, self.threads = seed, threads
         self.members: dict[str, dict[str, Member]] = {}
         self.left_out: dict[str, dict[str, str]] = {}
+
+    def new_learner(self, name: str) -> Learner:
+        """A learner that is not fitted yet."""
+        return self.kinds[name]()
 
     def fit(
         self,
@@ -258,7 +266,7 @@ class PlainModel:
             self.members[str(target)] = {}
             for each in as_list(names, "targets"):
                 name = str(each)
-                learner = LEARNERS[name].load(folder / f"target{number}" / name)
+                learner = self.kinds[name].load(folder / f"target{number}" / name)
                 learner.threads = self.threads
                 self.members[str(target)][name] = Member(learner, as_number(spent[name], "seconds"))
 
@@ -276,9 +284,9 @@ class PlainModel:
         members: dict[str, Member] = {}
         wanted = list(self.learners if names is None else names)
         if deadline.is_set:
-            wanted.sort(key=lambda name: LEARNERS[name].rank)
+            wanted.sort(key=lambda name: self.kinds[name].rank)
         for number, name in enumerate(wanted):
-            learner = LEARNERS[name]()
+            learner = self.new_learner(name)
             if name in known:
                 learner.settle(known[name].learner)
             reason = learner.can_fit(goal, blocks)

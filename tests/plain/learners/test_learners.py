@@ -348,7 +348,7 @@ def test_arrays_of_a_wrong_shape_are_refused(name, file, arrays, tmp_path):
 def test_scales_of_another_kind_of_block_are_one_line():
     blocks = blocks_of()
     learner = fitted("boosting", blocks, goal_of("numbers", blocks))
-    learner.scales["note/words"] = np.ones((2, 12))
+    learner.reduction.scales["note/words"] = np.ones((2, 12))
     with pytest.raises(RunError, match="of another kind"):
         learner.predict(blocks)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from sklearn.decomposition import TruncatedSVD
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.learners.base import LEARNERS, Goal, Learner, too_many_labels
-from polymodal.plain.learners.design import Matrix, numbers_of
+from polymodal.plain.learners.design import Matrix
+from polymodal.plain.learners.reduction import Reduction
 from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
-from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_text
+from polymodal.plain.storage import Arrays, read_text
 from polymodal.utils.atomic import write_text
 from polymodal.utils.records import Settings
 
@@ -28,11 +26,6 @@ MOST_CLASSES = 100
 """A tree per class and round: with more classes it takes too long; of labels as well, a model each."""
 MOST_CELLS = 500_000
 """Rows times labels, where there are several."""
-REDUCED, WIDE = 64, 96
-"""Columns that sparse blocks, and dense ones of numbers wider than ``WIDE``, are reduced to: trees look at
-one column at a time, and those of spectra and pixels mean little each."""
-SMALLEST = 1e-4
-"""Share of the largest singular value, below which a direction is left out."""
 MANY_COLUMNS = 128
 """Above it a tree sees fewer of the columns, in fewer bins: its time is that of their histograms."""
 PATIENCE = 2.0
@@ -94,11 +87,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.columns: dict[str, int] = {}
-        self.bases: dict[str, np.ndarray] = {}
-        self.scales: dict[str, np.ndarray] = {}
-        self.categories: list[int] = []
-        self.reduced: list[int] = []  # columns of sparse blocks
+        self.reduction = Reduction()
         self.chosen: dict[int, Chosen] = {}  # by label: one that is constant in some rows has no model
         self._given: dict[int, Chosen] = {}
 
@@ -121,39 +110,12 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
         """Learn the reduction of sparse and wide blocks."""
-        self.columns = {name: block.values.shape[1] for name, block in blocks.items()}
-        self.bases, self.scales, width = {}, {}, 0
-        self.categories, self.reduced = [], []
         self.chosen = {}
-        for name, block in blocks.items():
-            if isinstance(block.values, csr_matrix):
-                self.bases[name] = _basis(block.values, seed)
-            elif block.columns.kind == "number" and self.columns[name] > WIDE and block.present.any():
-                self.scales[name] = _scale(numbers_of(block))
-                self.bases[name] = _basis(_scores(numbers_of(block), self.scales[name]), seed)
-            size = self.bases[name].shape[1] if name in self.bases else self.columns[name]
-            self.categories += range(width, width + size) if block.columns.kind == "category" else ()
-            self.reduced += range(width, width + size) if block.columns.kind == "sparse" else ()
-            width += size
-        return self.join(blocks)
+        return self.reduction.fit(blocks, seed)
 
     def join(self, blocks: Blocks) -> Matrix:
         """``(rows, columns)`` with NaN where a value is missing."""
-        parts = []
-        for name, count in self.columns.items():
-            if name not in blocks or blocks[name].values.shape[1] != count:
-                raise RunError(f"no block '{name}' of {count} columns, which the model was fitted to")
-            block = blocks[name]
-            if name in self.bases:
-                is_sparse = isinstance(block.values, csr_matrix)
-                if is_sparse == (name in self.scales):
-                    raise RunError(f"the block '{name}' is of another kind than the model was fitted to")
-                values = block.values if is_sparse else _scores(numbers_of(block), self.scales[name])
-                reduced = np.asarray(values @ self.bases[name])
-                parts.append(np.where(block.present[:, None], reduced, np.nan))
-            else:
-                parts.append(numbers_of(block))
-        return np.hstack(parts) if parts else np.zeros((0, 0))
+        return self.reduction.transform(blocks)
 
     def fit_part(self, matrix: Matrix, goal: Goal, seed: int) -> lightgbm.Booster:
         """Choose extremely randomized or usual trees and the number of rounds, then fit to all rows.
@@ -173,7 +135,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
         chosen = self._given.get(goal.label)
         if chosen is None:
-            both = 0 < len(self.reduced) < matrix.shape[1]
+            both = 0 < len(self.reduction.sparse) < matrix.shape[1]
             tried = [
                 self._choose(matrix, goal, seed, narrow) for narrow in ((False, True) if both else (False,))
             ]
@@ -186,14 +148,14 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         """The data and options of LightGBM; columns that are left out are empty there, and never split on."""
         columns = matrix.shape[1]
         if narrow:
-            matrix, columns = np.array(matrix), columns - len(self.reduced)
-            matrix[:, self.reduced] = np.nan
+            matrix, columns = np.array(matrix), columns - len(self.reduction.sparse)
+            matrix[:, self.reduction.sparse] = np.nan
         return self._data(matrix, goal, columns), _options(goal, seed, self.threads, columns)
 
     def _choose(self, matrix: Matrix, goal: Goal, seed: int, narrow: bool) -> tuple[float, Chosen]:
         """The loss on inner folds, and what they choose: of both shapes of trees if the table is small."""
         rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
-        columns = matrix.shape[1] - (len(self.reduced) if narrow else 0)
+        columns = matrix.shape[1] - (len(self.reduction.sparse) if narrow else 0)
         light = rows * columns * outputs <= LIGHT
         rate = RATE if light else 2 * RATE
         folds = inner_folds(goal, seed, 5 if (light and rows <= FEW) or rows > MANY else 3)
@@ -215,25 +177,11 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
     def state(self) -> tuple[Settings, Arrays]:
         """The columns of each block, and the reductions."""
-        arrays: Arrays = {}
-        for number, name in enumerate(self.columns):
-            arrays |= {f"basis{number}": self.bases[name]} if name in self.bases else {}
-            arrays |= {f"scale{number}": self.scales[name]} if name in self.scales else {}
-        return {"columns": list(self.columns.items())}, arrays
+        return self.reduction.state()
 
     def restore(self, settings: Settings, arrays: Arrays) -> None:
         """Take over columns and reductions."""
-        self.columns = {}
-        for entry in as_list(settings["columns"], "columns"):
-            name, count = as_list(entry, "columns")
-            self.columns[str(name)] = as_count(count, "columns")
-        self.bases, self.scales = {}, {}
-        for number, (name, count) in enumerate(self.columns.items()):
-            if f"basis{number}" in arrays:
-                size = arrays[f"basis{number}"].size // max(count, 1)
-                self.bases[name] = as_array(arrays, f"basis{number}", count, size)
-            if f"scale{number}" in arrays:
-                self.scales[name] = as_array(arrays, f"scale{number}", 2, count)
+        self.reduction = Reduction.restore(settings, arrays)
 
     def write_part(self, model: lightgbm.Booster, folder: Path) -> None:
         """Write the model's text."""
@@ -246,9 +194,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
     def check_part(self, model: lightgbm.Booster, outputs: int) -> None:
         """Refuse trees of other columns or classes: LightGBM would read outside of the matrix."""
-        width = sum(
-            self.bases[name].shape[1] if name in self.bases else count for name, count in self.columns.items()
-        )
+        width = self.reduction.width
         per_round = outputs if outputs > 2 else 1
         if model.num_feature() != width or model.num_model_per_iteration() != per_round:
             raise ValueError(f"trees of {model.num_feature()} columns, expected {width}")
@@ -262,7 +208,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             matrix,
             goal.values,
             weight=goal.row_weights,
-            categorical_feature=self.categories,
+            categorical_feature=self.reduction.categories,
             params=options,
             free_raw_data=False,
         )
@@ -277,33 +223,6 @@ def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: 
     history = lightgbm.cv(options, data, most, folds=folds, callbacks=[stop])
     means = next(values for values in history.values() if isinstance(values, list))  # deviations follow
     return min(means), int(np.argmin(means)) + 1
-
-
-def _basis(values: Matrix, seed: int) -> np.ndarray:
-    """``(columns, reduced)``: the directions of the largest singular values (Halko et al. 2011)."""
-    rows, columns = values.shape
-    size = min(REDUCED, columns - 1, rows - 1)
-    if size < 1 or not abs(values).sum() > 0:
-        return np.eye(columns)[:, :1]
-    reduction = TruncatedSVD(size, n_iter=4, random_state=seed).fit(values.astype(np.float64))
-    strengths = reduction.singular_values_
-    # Where training rows do not differ, the rest is rounding error, on which trees must not split.
-    kept = max(1, int((strengths > SMALLEST * strengths.max()).sum()))
-    return np.ascontiguousarray(reduction.components_[:kept].T)
-
-
-def _scale(values: np.ndarray) -> np.ndarray:
-    """``(2, columns)``: mean and standard deviation of each column; a constant one has deviation 1."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any number
-        mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    mean, deviation = np.nan_to_num(mean), np.nan_to_num(deviation)
-    return np.stack([mean, np.where(deviation > 1e-12 * np.maximum(abs(mean), 1), deviation, 1.0)])
-
-
-def _scores(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Standard scores; 0, the mean, where a value is missing."""
-    return np.nan_to_num((values - scale[0]) / scale[1])
 
 
 def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settings:
