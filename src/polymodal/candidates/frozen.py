@@ -9,13 +9,8 @@ from typing import cast
 from polymodal.artifact.integrity import check_agreement, check_run_files, without_hub
 from polymodal.artifact.run_folder import load_model
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Tried
-from polymodal.candidates.plain import (
-    PlainCandidate,
-    check_inputs,
-    featurizer_for,
-    load_readers,
-    write_readers,
-)
+from polymodal.candidates.plain import PlainCandidate
+from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
@@ -47,7 +42,7 @@ class FrozenCandidate(PlainCandidate):
     """
 
     name = "frozen"
-    encoders: PolymodalModel
+    encoders: PolymodalModel | None = None
 
     def refusal(self) -> str:
         """See :class:`Candidate`."""
@@ -64,8 +59,10 @@ class FrozenCandidate(PlainCandidate):
 
     def _plain_readers(self) -> dict[str, Reader]:
         """See :class:`PlainCandidate`; those of inputs with an encoder read vectors."""
-        plain, job = super()._plain_readers(), self.job
-        self.encoders, self.processor = _encoders(job.declaration, job.processor)
+        plain, job, encoded = super()._plain_readers(), self.job, self._encoded()
+        if not encoded:
+            return plain
+        self.encoders, self.processor = _encoders(encoded, job.declaration, job.processor)
         vectors: dict[str, Reader] = {}
         for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
@@ -76,6 +73,10 @@ class FrozenCandidate(PlainCandidate):
         every = plain | vectors
         return {name: every[name] for name in job.declaration.inputs if name in every}
 
+    def _encoded(self) -> list[str]:
+        """The inputs that are read by their frozen encoder."""
+        return frozen_inputs(self.job.declaration)
+
     def _featurizers(self) -> dict[str, Featurizer]:
         """See :class:`PlainCandidate`."""
         return {
@@ -85,6 +86,8 @@ class FrozenCandidate(PlainCandidate):
 
     def _write(self) -> None:
         super()._write()
+        if self.encoders is None:
+            return
         with writing(self.folder, FINISH):
             write_readers(self.folder, self._unencoded())
             self.encoders.save_pretrained(self.folder / ENCODERS)
@@ -100,27 +103,49 @@ class FrozenCandidate(PlainCandidate):
 
     def readers(self) -> Mapping[str, Reader]:
         """See :class:`Candidate`."""
+        if self.encoders is None:
+            return super().readers()
         return _joined(self._unencoded(), self.processor, list(self.kept))
 
     @classmethod
     def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
         """See :class:`Candidate`."""
-        check_run_files(folder / ENCODERS)
-        encoders = load_model(folder / ENCODERS, PolymodalModel)
-        with without_hub():
-            processor = PolymodalProcessor.from_pretrained(folder / ENCODERS)
-        check_agreement(encoders.config, processor, folder / ENCODERS)
-        plain, model = load_readers(folder), PlainModel.load(folder)
-        readers = _joined(plain, processor, [name for name in inputs if name in model.featurizers])
-        check_inputs(folder, readers, model, inputs)
+        model = PlainModel.load(folder)
+        encoders, readers = load_encoders(folder, model, inputs)
         return FrozenMember(cls.name, model, encoders), readers
 
 
+def load_encoders(
+    folder: Path, model: PlainModel, inputs: Sequence[str]
+) -> tuple[PolymodalModel | None, dict[str, Reader]]:
+    """The encoders in a candidate's folder, and by input what reads its cells for predictions.
+
+    Args:
+        folder: Of the candidate.
+        model: Read from it.
+        inputs: Of the blend.
+
+    Raises:
+        RunError: If a file is missing or is not what a fit writes.
+    """
+    plain = load_readers(folder)
+    if not (folder / ENCODERS).is_dir():
+        check_inputs(folder, plain, model, inputs)
+        return None, {name: KeptReader(reader) for name, reader in plain.items()}
+    check_run_files(folder / ENCODERS)
+    encoders = load_model(folder / ENCODERS, PolymodalModel)
+    with without_hub():
+        processor = PolymodalProcessor.from_pretrained(folder / ENCODERS)
+    check_agreement(encoders.config, processor, folder / ENCODERS)
+    readers = _joined(plain, processor, [name for name in inputs if name in model.featurizers])
+    check_inputs(folder, readers, model, inputs)
+    return encoders, readers
+
+
 def _encoders(
-    declaration: Declaration, processor: PolymodalProcessor
+    names: Sequence[str], declaration: Declaration, processor: PolymodalProcessor
 ) -> tuple[PolymodalModel, PolymodalProcessor]:
-    """A model of the frozen encoders, and the processor of their inputs."""
-    names = frozen_inputs(declaration)
+    """A model of the frozen encoders of some inputs, and the processor of these."""
     alone = declaration.model_copy(update={"inputs": {name: declaration.inputs[name] for name in names}})
     own = PolymodalProcessor({name: processor.readers[name] for name in names}, {}, processor.missing)
     model = cast(PolymodalModel, PolymodalModel.from_parts(build_encoders(alone, own), UNUSED))

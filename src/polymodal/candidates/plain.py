@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
+from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import TargetConfig
 from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.joint_reader import KeptReader
-from polymodal.errors import ConfigError, RunError
-from polymodal.models.blend import Member, PlainMember
+from polymodal.errors import ConfigError
+from polymodal.models.blend import Member, PlainMember, model_name
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.base import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import SETTLED, PlainModel
-from polymodal.plain.storage import as_count
 from polymodal.training.output_folder import FINISH
-from polymodal.utils.atomic import discard, write_text, writing
+from polymodal.utils.atomic import discard, writing
 from polymodal.utils.deadline import OutOfTime
-from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import progress
 
 KINDS: Mapping[str, Kind] = {
@@ -40,7 +38,6 @@ FEW, FOLDS = 200, 5
 """With fewer validation rows, plain models also answer the training rows, in so many folds."""
 AGAIN = 0.1
 """Share of a time limit that is kept for fitting the models of the blend again, at most."""
-READERS_FILE = "readers.json"
 
 
 @dataclass(frozen=True)
@@ -81,6 +78,7 @@ class PlainCandidate(Candidate):
     """
 
     name = "plain"
+    noun: ClassVar[str] = "plain model"
     model: PlainModel | None = None
 
     def refusal(self) -> str:
@@ -90,7 +88,7 @@ class PlainCandidate(Candidate):
             return "with data.private: plain models keep values that few training rows have"
         if not any(config.task in KINDS for config in declaration.targets.values()):
             tasks = ", ".join(sorted({config.task for config in declaration.targets.values()}))
-            return f"plain models know no task {tasks}"
+            return f"{self.noun}s know no task {tasks}"
         if not any(featurizer_of(config.modality) for config in declaration.inputs.values()):
             return "no input has a modality with plain features"
         return ""
@@ -109,14 +107,14 @@ class PlainCandidate(Candidate):
         self.fitting = self.deadline.clock() - begun
         if not any(model.members.values()):
             reasons = [f"{name}: {reason}" for own in model.left_out.values() for name, reason in own.items()]
-            raise ConfigError(f"no plain model can be fitted ({'; '.join(dict.fromkeys(reasons))})")
+            raise ConfigError(f"no {self.noun} can be fitted ({'; '.join(dict.fromkeys(reasons))})")
         self.notes += [
-            f"{self.name}.{learner} of {target} is left out: {reason}"
+            f"{model_name(self.name, learner)} of {target} is left out: {reason}"
             for target, reasons in model.left_out.items()
             for learner, reason in reasons.items()
         ]
         self.notes += [
-            f"{self.name}.{learner} of {target}: fewer settings were tried, for time"
+            f"{model_name(self.name, learner)} of {target}: fewer settings were tried, for time"
             for target, names in model.hurried().items()
             for learner in names
         ]
@@ -132,7 +130,8 @@ class PlainCandidate(Candidate):
     def _names(self, model: PlainModel) -> dict[str, list[str]]:
         """By target the names of its models."""
         each = {
-            target: [f"{self.name}.{learner}" for learner in own] for target, own in model.members.items()
+            target: [model_name(self.name, learner) for learner in own]
+            for target, own in model.members.items()
         }
         return {target: names for target, names in each.items() if names}
 
@@ -154,13 +153,13 @@ class PlainCandidate(Candidate):
                 answered = model.out_of_fold(own, goal, folds, target=target, deadline=self.deadline)
             except OutOfTime as error:
                 self.notes.append(
-                    f"plain models of {target} are weighed by the validation rows alone: {error}"
+                    f"{self.noun}s of {target} are weighed by the validation rows alone: {error}"
                 )
                 continue
             for learner, answers in answered.items():
                 every = np.full((len(rows), *answers.shape[1:]), np.nan)
                 every[known] = answers
-                result.setdefault(target, {})[f"{self.name}.{learner}"] = every
+                result.setdefault(target, {})[model_name(self.name, learner)] = every
         return result
 
     def _goal(self, target: str, rows: _Rows) -> tuple[Goal, np.ndarray]:
@@ -182,10 +181,10 @@ class PlainCandidate(Candidate):
         declaration = self.job.declaration
         inputs = [name for name in declaration.inputs if name not in self.kept]
         targets = [name for name, config in declaration.targets.items() if config.task not in KINDS]
-        lines = [f"plain models do not read '{name}': {declaration.inputs[name].modality}" for name in inputs]
+        lines = [f"{self.noun}s do not read '{name}': {declaration.inputs[name].modality}" for name in inputs]
         return [
             *lines,
-            *(f"plain models do not predict '{n}': {declaration.targets[n].task}" for n in targets),
+            *(f"{self.noun}s do not predict '{n}': {declaration.targets[n].task}" for n in targets),
         ]
 
     def _read(self, split: str, quiet: bool) -> _Rows:
@@ -229,18 +228,22 @@ class PlainCandidate(Candidate):
             learners: By target the only learners; by default all.
             like: See :meth:`PlainModel.fit`.
         """
-        train = self.job.declaration.train
-        model = PlainModel(self._featurizers(), seed=train.seed, threads=train.threads)
+        model = self._new_model()
         goals, known = {}, {}
         for name in self._targets():
             goals[name], known[name] = self._goal(name, rows)
         return model.fit(rows.contents, goals, known, learners=learners, like=like, deadline=self.deadline)
 
+    def _new_model(self) -> PlainModel:
+        """Featurizers and learners, not fitted yet."""
+        train = self.job.declaration.train
+        return PlainModel(self._featurizers(), seed=train.seed, threads=train.threads)
+
     def _answers(self, model: PlainModel, rows: _Rows) -> dict[str, dict[str, np.ndarray]]:
         if not len(rows):
             return {}
         return {
-            target: {f"{self.name}.{learner}": answer for learner, answer in result.items()}
+            target: {model_name(self.name, learner): answer for learner, answer in result.items()}
             for target, result in model.predict(rows.contents).items()
         }
 
@@ -251,13 +254,13 @@ class PlainCandidate(Candidate):
         rows, and where one that the blend needs cannot be fitted again.
         """
         own = {
-            target: [name.removeprefix(f"{self.name}.") for name in names if name in self._all_names()]
+            target: [learner for learner in self.tried.learners if model_name(self.name, learner) in names]
             for target, names in used.items()
         }
         self.model, notes = self.tried, []
-        using = {f"{self.name}.{learner}" for learners in own.values() for learner in learners}
+        using = {model_name(self.name, learner) for learners in own.values() for learner in learners}
         if self._fits_again() and any(own.values()) and self._again(using) > self.deadline.left:
-            notes.append("plain models are those of the training rows: no time to fit them to more rows")
+            notes.append(f"{self.noun}s are those of the training rows: no time to fit them to more rows")
         elif self._fits_again() and any(own.values()):
             rows = self.read["train"].beside(self.read["validation"])
             again = self._fitted(rows, own, self.tried)
@@ -266,7 +269,7 @@ class PlainCandidate(Candidate):
             ]
             for target, learner in lost:
                 reason = again.left_out[target].get(learner, "it could not be fitted again")
-                notes.append(f"plain models are those of the training rows: {learner} of {target}: {reason}")
+                notes.append(f"{self.noun}s are those of the training rows: {learner} of {target}: {reason}")
             self.model = self.tried if lost else again
         for target, members in self.model.members.items():
             wanted = own.get(target, ())
@@ -285,7 +288,7 @@ class PlainCandidate(Candidate):
         return features + SETTLED * sum(spent.get(name, 0.0) for name in names)
 
     def _seconds(self, model: PlainModel) -> dict[str, float]:
-        return {f"{self.name}.{learner}": spent for learner, spent in model.seconds().items()}
+        return {model_name(self.name, learner): spent for learner, spent in model.seconds().items()}
 
     def _all_names(self) -> set[str]:
         return {name for names in self._names(self.tried).values() for name in names}
@@ -314,40 +317,6 @@ class PlainCandidate(Candidate):
         return PlainMember(cls.name, model), {name: KeptReader(reader) for name, reader in readers.items()}
 
 
-def write_readers(folder: Path, readers: Mapping[str, Reader]) -> None:
-    """Write the readers of plain models into a candidate's folder."""
-    settings = {
-        name: {"modality": reader.modality, "items": reader.items, "settings": reader.settings()}
-        for name, reader in readers.items()
-    }
-    write_text(folder / READERS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-
-
-def load_readers(folder: Path) -> dict[str, Reader]:
-    """The readers that :func:`write_readers` wrote.
-
-    Raises:
-        RunError: If the file is missing or is not what it writes.
-    """
-    try:
-        return {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{folder}: no readable {READERS_FILE} ({reason}). Fit again") from None
-
-
-def check_inputs(folder: Path, read: Collection[str], model: PlainModel, inputs: Sequence[str]) -> None:
-    """Check that readers, model and blend are of the same inputs.
-
-    Raises:
-        RunError: If not.
-    """
-    if not set(read) <= set(inputs):
-        raise RunError(f"{folder}: reads other inputs than the blend that it is part of. Fit again")
-    if set(read) != set(model.featurizers):
-        raise RunError(f"{folder}: {READERS_FILE} and settings.json are of different models. Fit again")
-
-
 def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple[Goal, np.ndarray]:
     """The goal of one target, and the indices of the rows whose answer is known and that count."""
     values, kind = rows.answers[name], KINDS[config.task]
@@ -372,22 +341,6 @@ def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple
         balanced=config.class_weights == "balanced",
         groups=groups,
     ), index
-
-
-def featurizer_for(reader: Reader) -> Featurizer:
-    """The featurizer of what a reader keeps, not fitted yet."""
-    kind = featurizer_of(reader.modality)
-    assert kind is not None
-    return kind.for_reader(reader)
-
-
-def _load_reader(entry: Mapping[str, Any]) -> Reader:
-    kind = featurizer_of(str(entry["modality"]))
-    if kind is None:
-        raise ValueError(f"no plain features of the modality {entry['modality']}")
-    reader = kind.load_reader(entry["settings"])
-    reader.items = as_count(entry["items"], "items")
-    return reader
 
 
 def _each(rows: RowDataset) -> Iterator[dict[str, Any]]:

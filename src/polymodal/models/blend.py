@@ -122,11 +122,16 @@ class PlainInput:
         return {name: block.rows(self.rows) for name, block in self.blocks.items()}
 
 
+def model_name(candidate: str, learner: str) -> str:
+    """The name of a plain model: ``<candidate>.<learner>``, or that of both where it is the same."""
+    return candidate if learner == candidate else f"{candidate}.{learner}"
+
+
 class PlainMember(Member):
     """Plain models as members of a blend; they compute on the CPU.
 
     Args:
-        name: Of the candidate; that of a model is ``<candidate>.<learner>``.
+        name: Of the candidate; those of the models: see :func:`model_name`.
         model: Fitted.
     """
 
@@ -157,13 +162,15 @@ class PlainMember(Member):
         for entry in embedded.values():
             features |= entry.features()
         return {
-            target: {f"{self.name}.{learner}": torch.from_numpy(answer) for learner, answer in each.items()}
+            target: {
+                model_name(self.name, learner): torch.from_numpy(answer) for learner, answer in each.items()
+            }
             for target, each in self.model.predict_blocks(features).items()
         }
 
     def model_names(self, target: str) -> list[str]:
         """See :class:`Member`."""
-        return [f"{self.name}.{learner}" for learner in self.model.members.get(target, ())]
+        return [model_name(self.name, learner) for learner in self.model.members.get(target, ())]
 
     def disagrees(self, heads: Mapping[str, Head]) -> str:
         """See :class:`Member`."""
@@ -181,22 +188,21 @@ class FrozenMember(PlainMember):
     Args:
         name: Of the candidate.
         model: Fitted; its features of the inputs of ``encoders`` are those of vectors.
-        encoders: A model whose encoders alone are used.
+        encoders: A model whose encoders alone are used; None where no input has one.
     """
 
-    def __init__(self, name: str, model: PlainModel, encoders: PolymodalModel) -> None:
+    def __init__(self, name: str, model: PlainModel, encoders: PolymodalModel | None) -> None:
         super().__init__(name, model)
         self.encoders = encoders
 
     def _kept(self, name: str, values: Mapping[str, Any]) -> Sequence[Any]:
         """See :class:`PlainMember`; of inputs with an encoder the mean of its tokens."""
-        position = self.encoders.encoder_of.get(name)
-        if position is None:
+        encoders = self.encoders
+        if encoders is None or name not in encoders.encoder_of:
             return super()._kept(name, values)
-        device = self.encoders.device
-        tensors = {key: tensor.to(device) for key, tensor in values.items()}
+        tensors = {key: tensor.to(encoders.device) for key, tensor in values.items()}
         with torch.no_grad():
-            sequence = encode(self.encoders.encoders[position], tensors)
+            sequence = encode(encoders.encoders[encoders.encoder_of[name]], tensors)
         return list(masked_mean(sequence.tokens.float(), sequence.mask).cpu().numpy())
 
 
