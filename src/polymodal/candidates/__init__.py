@@ -4,6 +4,7 @@ from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
 
 from polymodal.candidates.plain import PlainCandidate  # isort: skip  (the order in which they are tried)
 from polymodal.candidates.frozen import FrozenCandidate  # isort: skip
+from polymodal.candidates.tabicl import TabICLCandidate  # isort: skip
 from polymodal.candidates.fused import FusedCandidate  # isort: skip
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "FrozenCandidate",
     "FusedCandidate",
     "PlainCandidate",
+    "TabICLCandidate",
     "Tried",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 
@@ -68,6 +68,12 @@ def cached_folder(name: str) -> Path | None:
     return folder if holds_checkpoint(folder) else None
 
 
+def cached_file(name: str, file: str) -> Path | None:
+    """One file of ``name`` in the hub's cache; None if it is not there."""
+    path = try_to_load_from_cache(name, file)
+    return Path(path) if isinstance(path, str) else None
+
+
 def use_local_files(name: str) -> None:
     """Let this process load ``name`` from the cache, without a request to the hub."""
     _LOCAL_NAMES.add(name)
@@ -78,16 +84,20 @@ def uses_local_files(name: str) -> bool:
     return name in _LOCAL_NAMES
 
 
-def offered(name: str) -> Download | None:
+def offered(name: str, file: str = "") -> Download | None:
     """What the hub would send for ``name``; None if it does not answer, or has no such checkpoint.
 
     After the first request without an answer no other is sent. A request that cannot be made, for instance
     through a proxy that the environment names wrongly, is no answer, and is noted in one line.
+
+    Args:
+        name: On the hub.
+        file: The only file of it; by default weights that Transformers loads, and what they need.
     """
     if is_offline() or _hub_is_silent.cache_info().currsize:
         return None
     answers: list[Download | Exception | None] = []
-    request = threading.Thread(target=_request, args=(name, answers), daemon=True)
+    request = threading.Thread(target=_request, args=(name, file, answers), daemon=True)
     request.start()
     request.join(LONGEST_WAIT)  # the client's own timeout holds for each of its retries
     answer = answers[0] if answers else TimeoutError()
@@ -111,29 +121,40 @@ def download(offer: Download) -> bool:
     return cached_folder(offer.name) is not None
 
 
+def download_file(offer: Download) -> Path | None:
+    """Fetch the only file of an offer into the hub's cache; None if that fails."""
+    (file,) = offer.patterns
+    try:
+        return Path(hf_hub_download(offer.name, file))
+    except (CONNECTION_ERROR, OSError):
+        return None
+
+
 @cache
 def _hub_is_silent() -> bool:
     """Remembers, once it was called, that the hub did not answer."""
     return True
 
 
-def _request(name: str, answers: list[Download | Exception | None]) -> None:
+def _request(name: str, file: str, answers: list[Download | Exception | None]) -> None:
     """Append the hub's answer about ``name``, or the error: one that leaves a thread is printed whole."""
     try:
         info = HfApi().model_info(name, timeout=LONGEST_WAIT, files_metadata=True)
-        answers.append(_offer(name, info.siblings or []))
+        answers.append(_offer(name, file, info.siblings or []))
     except HfHubHTTPError:  # an answer: no such name, or not for everyone
         answers.append(None)
     except Exception as error:  # of any kind: of the HTTP library, its proxy, or an answer of another form
         answers.append(error)
 
 
-def _offer(name: str, files: Sequence[RepoSibling]) -> Download | None:
+def _offer(name: str, file: str, files: Sequence[RepoSibling]) -> Download | None:
     """What is to be fetched of a repository's files; None where they hold no weights."""
-    sizes = {file.rfilename: file.size or 0 for file in files if "/" not in file.rfilename}
-    weights = next((file for file in WEIGHTS if file in sizes), None)
+    sizes = {each.rfilename: each.size or 0 for each in files if "/" not in each.rfilename}
+    if file:
+        return Download(name, sizes[file] / 1e6, (file,)) if file in sizes else None
+    weights = next((each for each in WEIGHTS if each in sizes), None)
     if weights is None:
         return None
     patterns = [*SMALL_FILES, "model-*.safetensors" if weights.endswith(".index.json") else weights]
-    fetched = [size for file, size in sizes.items() if any(Path(file).match(p) for p in patterns)]
+    fetched = [size for each, size in sizes.items() if any(Path(each).match(p) for p in patterns)]
     return Download(name, sum(fetched) / 1e6, tuple(patterns))

@@ -15,7 +15,7 @@ from polymodal.training.request import FitRequest
 NEURAL = ("fused",)
 SEVERAL = ("plain", "frozen", "fused")
 """Names of :data:`polymodal.candidates.CANDIDATES`, a package above: those that a fit tries by default."""
-READ_BY_ENCODERS = ("frozen", "fused")
+READ_BY_ENCODERS = ("frozen", "tabicl", "fused")
 """Those that use the encoders of the inputs."""
 ENCODERS: Literal["scratch", "auto"] = "auto"
 """``train.encoders`` of a fit by default."""
