@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polymodal.candidates import FusedCandidate
+from polymodal.candidates import FusedCandidate, TabICLCandidate
 from polymodal.report import number_text as words
 from polymodal.training.portfolio_results import ModelFigures, Portfolio
 
@@ -28,7 +28,8 @@ def _best(board: Portfolio, target: str) -> list[str]:
     if len(known) < 2:
         return []
     best, score = min(known, key=lambda name: known[name]), board.scores[target]
-    kind = "the neural model" if best == FusedCandidate.name else "a plain model"
+    others = {FusedCandidate.name: "the neural model", TabICLCandidate.name: "TabICL"}
+    kind = others.get(best, "a plain model")
     own = _score(board.models[best], target, score)
     line = f"The best single model on the validation rows is {kind}: ‘{best}’ ({own}"
     neural = board.models.get(FusedCandidate.name)
