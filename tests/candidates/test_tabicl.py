@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,15 @@ from huggingface_hub import HfApi, constants
 import polymodal as pm
 from polymodal.candidates import in_context
 from polymodal.candidates.in_context import InContextLearner
-from polymodal.candidates.in_context_weights import CHECKPOINTS, load_checkpoint
+from polymodal.candidates.in_context_weights import (
+    CHECKPOINTS,
+    checkpoint_path,
+    fetched_checkpoint,
+    load_checkpoint,
+)
 from polymodal.errors import ConfigError, PolymodalError, RunError
 from polymodal.plain.learners import Goal
+from polymodal.utils import hub_files
 from polymodal.utils.deadline import Deadline
 from tests.plain.learners.test_learners import blocks_of, check, goal_of, removed
 from tests.support.checkpoints import CHECKPOINTS as ENCODERS
@@ -183,6 +190,28 @@ def test_without_the_package_a_line_says_how_to_install_it(
     assert 'pip install "polymodal[tabicl]"' in refused(table)
 
 
+def test_a_run_without_the_package_is_one_line(houses: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tabicl._model.tabicl", None)
+    with pytest.raises(RunError, match=r'pip install "polymodal\[tabicl\]"'):
+        pm.load(houses / "alone")
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_weights_are_downloaded_their_size_printed_before(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, printed = CHECKPOINTS["classes"], []
+    files = [SimpleNamespace(rfilename=file, size=110_000_000), SimpleNamespace(rfilename="a.ckpt", size=1)]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: SimpleNamespace(siblings=files))
+    monkeypatch.setattr(hub_files, "hf_hub_download", lambda name, file: str(models / "tabicl" / file))
+    hub_files._hub_is_silent.cache_clear()
+    assert checkpoint_path("classes") is None
+    assert fetched_checkpoint("classes", printed.append) == models / "tabicl" / file
+    assert printed == ["downloading jingang/TabICL: 110 MB (BSD-3-Clause); --offline forbids it"]
+    assert fetched_checkpoint("numbers", printed.append) is None
+
+
 @pytest.mark.usefixtures("weights")
 def test_private_runs_and_other_tasks_leave_it_out(table: Path) -> None:
     private = ["--set", "data.private=true", "--set", "data.private_rows=2"]
@@ -218,7 +247,8 @@ def test_the_learner_answers_every_kind_and_missing_inputs(kind: str, models: Pa
     np.testing.assert_allclose(again.predict(without), learner.predict(without), rtol=1e-5)
 
 
-def learner_of(models: Path, **options: object) -> InContextLearner:
+def learner_of(models: Path) -> InContextLearner:
+    """A learner with the networks of the folder of models."""
     files = {kind: models / "tabicl" / file for kind, file in CHECKPOINTS.items()}
     return InContextLearner({kind: load_checkpoint(path, kind) for kind, path in files.items()})
 

@@ -111,9 +111,8 @@ def load_checkpoint(path: Path, kind: str) -> Network:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return _network(content["config"], content["state_dict"], kind)
     except pickle.UnpicklingError:
-        raise ConfigError(
-            f"{path}: holds more than weights, which could execute code. Get it again"
-        ) from None
+        reason = "is damaged, or holds more than weights, which could execute code"
+        raise ConfigError(f"{path}: {reason}. Get it again") from None
     except FOREIGN as error:
         reason = one_line(str(error) or type(error).__name__, 200)
         raise ConfigError(f"{path}: is no checkpoint of TabICL ({reason}). Get it again") from None

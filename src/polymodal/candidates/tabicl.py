@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -25,7 +25,7 @@ from polymodal.data.readers import Reader
 from polymodal.errors import ConfigError
 from polymodal.models.blend import FrozenMember, Member
 from polymodal.models.modeling import PolymodalModel
-from polymodal.plain.model import PlainModel
+from polymodal.plain.model import SETTLED, PlainModel
 from polymodal.training.loop.arguments import training_device
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import writing
@@ -102,6 +102,10 @@ class TabICLCandidate(FrozenCandidate):
         model = InContextModel(self._featurizers(), seed=train.seed, threads=train.threads)
         model.networks, model.missing = self.networks, self.missing
         return model
+
+    def _again(self, names: Collection[str]) -> float:
+        """See :class:`PlainCandidate`; no settings were chosen, so that reading again takes as long."""
+        return super()._again(names) / SETTLED
 
     def _write(self) -> None:
         super()._write()

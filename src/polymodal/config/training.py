@@ -96,8 +96,8 @@ class TrainConfig(Section):
     candidates: list[str] | None = Field(
         None,
         min_length=1,
-        description="Models that are tried, and blended where there are several: plain, fused, or one that "
-        "another package offers. By default plain and fused where these can be blended, otherwise fused.",
+        description="Models that are tried, and blended where there are several: plain, frozen, tabicl, "
+        "fused, or one that another package offers. By default plain and fused where these can be blended, otherwise fused.",
         exclude_if=lambda value: value is None,
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
