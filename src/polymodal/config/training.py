@@ -97,7 +97,8 @@ class TrainConfig(Section):
         None,
         min_length=1,
         description="Models that are tried, and blended where there are several: plain, frozen, tabicl, "
-        "fused, or one that another package offers. By default plain and fused where these can be blended, otherwise fused.",
+        "fused, or one that another package offers. By default plain and fused where these can be blended, "
+        "otherwise fused.",
         exclude_if=lambda value: value is None,
     )
     weighting: Literal["fixed", "uncertainty"] = Field(
