@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, count
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from polymodal.plain.learners import boosting as boosting_module
 from polymodal.plain.learners import kernel as kernel_module
 from polymodal.plain.learners.design import _one_hot
 from polymodal.plain.learners.tuning import inner_folds
+from polymodal.utils.deadline import Deadline
 
 ROWS = 90
 NAMES = ("linear", "boosting", "kernel")
@@ -384,3 +385,15 @@ def test_boosting_leaves_words_out_where_they_say_little(tmp_path):
         np.testing.assert_allclose(answers, learner.predict(blocks), rtol=1e-6)
         without = learner.predict(removed(blocks, "note/words"))
         assert np.array_equal(without, learner.predict(blocks)) is narrow
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_ends_in_time_and_the_learner_answers(name):
+    blocks = blocks_of()
+    goal, ticks = goal_of("classes", blocks), count()
+    learner = LEARNERS[name]()
+    learner.deadline = Deadline.start(8.0, clock=lambda: float(next(ticks)))  # a second per look at the clock
+    answers = learner.fit(blocks, goal, seed=0, threads=1).predict(blocks)
+    assert learner.hurried and answers.shape == (ROWS, 4)
+    unhurried = fitted(name, blocks, goal)
+    assert not unhurried.hurried

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
 from polymodal.plain.storage import Arrays, read_text
 from polymodal.utils.atomic import write_text
+from polymodal.utils.deadline import Deadline
 from polymodal.utils.records import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ WORK = 3e9
 """Rows times columns times trees: bounds the number of rounds of a large table."""
 FEWEST_ROUNDS, MOST_TREES = 20, 6000
 RATE = 0.05
+HASTY = 20.0
+"""Seconds left below which the learning rate is twice that: half as many rounds."""
+LAST_FIT = 0.4
+"""Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
 TREES = "trees.txt"
 
 
@@ -84,6 +90,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     """
 
     name = "boosting"
+    rank = 3.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,14 +142,11 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
         chosen = self._given.get(goal.label)
         if chosen is None:
-            both = 0 < len(self.reduction.sparse) < matrix.shape[1]
-            tried = [
-                self._choose(matrix, goal, seed, narrow) for narrow in ((False, True) if both else (False,))
-            ]
-            chosen = min(tried, key=lambda entry: entry[0])[1]
+            chosen = self._choose(matrix, goal, seed)
         self.chosen[goal.label] = chosen
         data, options = self._view(matrix, goal, seed, chosen.narrow)
-        return lightgbm.train(options | chosen.options(), data, chosen.rounds)
+        stops: list[Callable[..., object]] = [StopInTime(self, self.deadline)] if self.deadline.is_set else []
+        return lightgbm.train(options | chosen.options(), data, chosen.rounds, callbacks=stops)
 
     def _view(self, matrix: Matrix, goal: Goal, seed: int, narrow: bool) -> tuple[lightgbm.Dataset, Settings]:
         """The data and options of LightGBM; columns that are left out are empty there, and never split on."""
@@ -152,21 +156,43 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             matrix[:, self.reduction.sparse] = np.nan
         return self._data(matrix, goal, columns), _options(goal, seed, self.threads, columns)
 
-    def _choose(self, matrix: Matrix, goal: Goal, seed: int, narrow: bool) -> tuple[float, Chosen]:
-        """The loss on inner folds, and what they choose: of both shapes of trees if the table is small."""
-        rows, outputs = len(goal), goal.outputs if goal.kind != "numbers" else 1
-        columns = matrix.shape[1] - (len(self.reduction.sparse) if narrow else 0)
-        light = rows * columns * outputs <= LIGHT
-        rate = RATE if light else 2 * RATE
+    def _choose(self, matrix: Matrix, goal: Goal, seed: int) -> Chosen:
+        """What inner folds choose: columns of texts or not, and of small tables both shapes of trees."""
+        rows = len(goal)
+        if rows < FEWEST_ROWS or not inner_folds(goal, seed, 3):
+            return Chosen(False, FALLBACK, 2 * RATE)
+        has_both = 0 < len(self.reduction.sparse) < matrix.shape[1]
+        settings = [
+            Chosen(extra, 0, RATE if light and self.deadline.left > HASTY else 2 * RATE, narrow)
+            for narrow in ((False, True) if has_both else (False,))
+            for light in (self._is_light(matrix, goal, narrow),)
+            for extra in ((False,) if rows > MANY else (True, False) if light else (True,))
+        ]
+        tried: list[tuple[float, Chosen]] = []
+        for number, each in enumerate(settings):
+            if not tried or self.in_time(0.0):
+                allowed = self.deadline.before(LAST_FIT * self.deadline.left).share(len(settings) - number)
+                tried.append(self._try(matrix, goal, seed, each, StopInTime(self, allowed)))
+        return min(tried, key=lambda entry: entry[0])[1]
+
+    def _columns(self, matrix: Matrix, narrow: bool) -> int:
+        return matrix.shape[1] - (len(self.reduction.sparse) if narrow else 0)
+
+    def _is_light(self, matrix: Matrix, goal: Goal, narrow: bool) -> bool:
+        outputs = goal.outputs if goal.kind != "numbers" else 1
+        return len(goal) * self._columns(matrix, narrow) * outputs <= LIGHT
+
+    def _try(
+        self, matrix: Matrix, goal: Goal, seed: int, setting: Chosen, stop: StopInTime
+    ) -> tuple[float, Chosen]:
+        """The loss on inner folds, and the setting with the rounds that have it; on one fold if many rows."""
+        rows, light = len(goal), self._is_light(matrix, goal, setting.narrow)
         folds = inner_folds(goal, seed, 5 if (light and rows <= FEW) or rows > MANY else 3)
-        if not folds or rows < FEWEST_ROWS:
-            return np.inf, Chosen(False, FALLBACK, 2 * RATE)
-        data, options = self._view(matrix, goal, seed, narrow)
-        folds, most, tried = folds[:1] if rows > MANY else folds, _most_rounds(goal, columns), []
-        for extra in (False,) if rows > MANY else (True, False) if light else (True,):
-            loss, rounds = _rounds(data, options | Chosen(extra, 0, rate).options(), folds, most)
-            tried.append((loss, Chosen(extra, rounds, rate, narrow)))
-        return min(tried, key=lambda entry: entry[0])
+        data, options = self._view(matrix, goal, seed, setting.narrow)
+        most = _most_rounds(goal, self._columns(matrix, setting.narrow))
+        folds = folds[:1] if rows > MANY else folds
+        loss, rounds = _rounds(data, options | setting.options(), folds, most, stop)
+        return loss, replace(setting, rounds=rounds)
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
@@ -214,13 +240,38 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         )
 
 
-def _rounds(data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int) -> tuple[float, int]:
+class StopInTime:
+    """A callback of LightGBM that ends the training at a deadline.
+
+    Args:
+        learner: Gets ``hurried``.
+        deadline: Of the training.
+    """
+
+    order = 40  # after the early stopping
+
+    def __init__(self, learner: BoostingLearner, deadline: Deadline) -> None:
+        self.learner, self.deadline = learner, deadline
+
+    def __call__(self, env: lightgbm.callback.CallbackEnv) -> None:
+        """Stop after this round if the deadline has passed."""
+        import lightgbm
+
+        if self.deadline.left < 0 and env.iteration + 1 < env.end_iteration:
+            self.learner.hurried = True
+            raise lightgbm.callback.EarlyStopException(env.iteration, env.evaluation_result_list or [])
+
+
+def _rounds(
+    data: lightgbm.Dataset, options: Settings, folds: list[Fold], most: int, in_time: StopInTime
+) -> tuple[float, int]:
     """The smallest mean loss on held-out rows, and the number of rounds that has it."""
     import lightgbm
 
     patience = round(PATIENCE / float(str(options["learning_rate"])))
     stop = lightgbm.early_stopping(patience, verbose=False)
-    history = lightgbm.cv(options, data, most, folds=folds, callbacks=[stop])
+    callbacks: list[Callable[..., object]] = [stop, in_time] if in_time.deadline.is_set else [stop]
+    history = lightgbm.cv(options, data, most, folds=folds, callbacks=callbacks)
     means = next(values for values in history.values() if isinstance(values, list))  # deviations follow
     return min(means), int(np.argmin(means)) + 1
 
