@@ -189,10 +189,18 @@ def make_speaker(folder: Path) -> None:
 def declared(name: str) -> Path:
     """The declaration of a recipe as a file in the working folder."""
     recipe = {"data": {"train": "rows.csv"}, "report": {"write": False}} | RECIPES[name]
-    recipe["train"] = TRAIN | recipe.get("train", {})
+    recipe["train"] = TRAIN | recipe.get("train", {}) | _neural_alone()
     path = Path(f"{name}.yaml")
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return path
+
+
+def _neural_alone() -> dict[str, Any]:
+    """Settings of the neural model alone, as far as this version knows them: earlier ones had no other."""
+    from polymodal.config import TrainConfig
+
+    settings: dict[str, Any] = {"candidates": ["fused"], "encoders": "scratch"}
+    return {name: value for name, value in settings.items() if name in TrainConfig.model_fields}
 
 
 def trained(name: str) -> Iterator[Any]:

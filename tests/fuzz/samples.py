@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
-from tests.support.tables import house_rows, tiny
+from tests.support.tables import ALONE, house_rows, tiny
 
 CODECS = {
     "flac.flac": "flac", "lame.mp3": "libmp3lame", "aac.m4a": "aac", "opus.ogg": "libopus",
@@ -169,7 +169,7 @@ def runs(folder: Path) -> dict[str, bytes]:
     import polymodal as pm  # not needed for media, and it loads torch
 
     rows = house_rows(folder, 24)
-    inputs, settings = ["photo", "note", "bedrooms"], tiny("photo", train__epochs=1)
+    inputs, settings = ["photo", "note", "bedrooms"], tiny("photo", train__epochs=1, **ALONE)
     (folder / "houses.csv").write_bytes(pd.DataFrame(rows).convert_dtypes().to_csv(index=False).encode())
     run = pm.fit(
         folder / "houses.csv", target="kind", inputs=inputs, output=folder / "run", settings=settings

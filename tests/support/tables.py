@@ -21,6 +21,8 @@ TINY = {
     "inputs.photo.size": 16, "inputs.voice.seconds": 0.1, "report.write": False,
 }  # fmt: skip
 """Settings with which a fit takes a second."""
+ALONE = {"train__candidates": "[fused]", "train__encoders": "scratch"}
+"""For :func:`tiny`: the neural model alone, in other processes (in this one it is: ``tests/conftest.py``)."""
 
 
 def tiny(*names: str, **more: Any) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 
 import polymodal as pm
 from tests.support.killing import count_touches, die, finish, weights
-from tests.support.tables import tiny, write_houses
+from tests.support.tables import ALONE, tiny, write_houses
 
 INPUTS = ("photo", "voice", "note", "bedrooms", "district")
 
@@ -27,7 +27,13 @@ def unbroken(houses, tmp_path_factory):
 
 def options(table, folder, **more):
     """Of a fit of three epochs with augmented pictures, masked sound, dropout, patience and a worker."""
-    given = {"train__workers": 1, "train__epochs": 3, "train__patience": 1, "inputs__voice__masking": 0.3}
+    given = {
+        "train__workers": 1,
+        "train__epochs": 3,
+        "train__patience": 1,
+        "inputs__voice__masking": 0.3,
+        **ALONE,
+    }
     settings = tiny(*INPUTS, **given | more)
     return {"source": table, "target": "kind", "inputs": INPUTS, "output": folder, "settings": settings}
 
@@ -69,7 +75,7 @@ def test_killed_at_ten_random_seconds(houses, unbroken, tmp_path):
 @pytest.mark.slow
 def test_killed_wherever_it_touches_its_folder(houses, tmp_path):
     inputs = ("photo", "bedrooms")
-    short = {"inputs": inputs, "settings": tiny(*inputs)}
+    short = {"inputs": inputs, "settings": tiny(*inputs, **ALONE)}
     whole = tmp_path / "whole"
     touches = count_touches(options(houses, whole) | short)
     for touch in range(1, touches + 1):

@@ -11,7 +11,7 @@ import torch
 from tests.support.command import polymodal
 from tests.support.killing import weights
 from tests.support.processes import polymodal_together
-from tests.support.tables import house_rows, tiny, write_houses, write_table
+from tests.support.tables import ALONE, house_rows, tiny, write_houses, write_table
 
 INPUTS = ("photo", "voice", "note", "bedrooms", "district")
 STILL = {
@@ -24,7 +24,7 @@ STILL = {
 
 def words(batch, *more):
     """A fit to two targets, ``batch`` rows in a process at once."""
-    given = [*tiny(*INPUTS), *(f"{name}={value}" for name, value in STILL.items()), *more]
+    given = [*tiny(*INPUTS, **ALONE), *(f"{name}={value}" for name, value in STILL.items()), *more]
     options = [word for setting in [*given, f"train.batch_size={batch}"] for word in ("--set", setting)]
     return ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", ",".join(INPUTS), *options]
 
@@ -95,7 +95,8 @@ def test_rows_that_one_process_finds_unreadable_are_left_out_by_all(houses):
 
 def test_an_interrupted_run_of_two_goes_on(tmp_path):
     write_houses(tmp_path)
-    options = [word for setting in tiny(train__epochs=3, train__batch_size=8) for word in ("--set", setting)]
+    given = tiny(train__epochs=3, train__batch_size=8, **ALONE)
+    options = [word for setting in given for word in ("--set", setting)]
     fit = ["fit", "houses.csv", "-t", "kind", "-i", "bedrooms,district", *options]
     assert [status for status, _, _ in polymodal_together(*fit, "-o", "unbroken", folder=tmp_path)] == [0, 0]
     broken = polymodal_together(*fit, "-o", "run", folder=tmp_path, die_at=".part/checkpoint-4/trainer_state")

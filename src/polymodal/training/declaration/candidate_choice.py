@@ -76,5 +76,7 @@ def _tried(declaration: Declaration, request: FitRequest, known: Collection[str]
 
 def _can_blend(declaration: Declaration) -> bool:
     """Whether plain models can be fitted, and the answers of all heads be averaged as probabilities."""
-    heads = [HEADS[target.task] for target in declaration.targets.values()]
-    return not declaration.data.private and all(head.as_logits is not Head.as_logits for head in heads)
+    tasks = [target.task for target in declaration.targets.values()]
+    if declaration.data.private or not all(task in HEADS for task in tasks):  # which is refused later
+        return False
+    return all(HEADS[task].as_logits is not Head.as_logits for task in tasks)
