@@ -154,9 +154,8 @@ def fit_several(
         require_same(folder, data)
     with writing(folder):
         summary.unlink(missing_ok=True)
-        # All at once: what an earlier call left must not pass for a part of this one when it is resumed.
-        for path in () if resume else (folder, *(folder / name for name in jobs)):
-            clear_folder(path)
+        if not resume:
+            _clear(folder, jobs)
     remarks, first = Remarks(), True
     remarks.show(lines, next(iter(jobs.values())).known_notes(), quiet=quiet)
     if not resume:
@@ -186,6 +185,12 @@ def fit_several(
     discard(folder / "checkpoints")
     write_aside(summary, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     return result
+
+
+def _clear(folder: Path, names: Iterable[str]) -> None:
+    """All at once: what an earlier call left must not pass for a part of this one when it is resumed."""
+    for path in (folder, *(folder / name for name in names)):
+        clear_folder(path)
 
 
 def fit_one(
