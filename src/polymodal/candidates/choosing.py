@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polymodal.candidates.base import Tried
 from polymodal.config import TargetConfig
-from polymodal.evaluation.statistics.ensemble_selection import RowLoss, Selection, row_loss, select
+from polymodal.evaluation.statistics.ensemble_selection import SURE, RowLoss, Selection, row_loss, select
 from polymodal.models.heads import Head
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.records import Record
@@ -78,7 +78,9 @@ def choose_blend(
 
     Where there are many validation rows, all models are compared on them. Where they are few, the models
     that answered the training rows out of fold are blended by these first, and this blend and the other
-    models then by the validation rows.
+    models then by the validation rows. If that blend is worse on the validation rows than out of fold by more
+    than chance, these are other rows than the training rows (other speakers, a later year), as the rows to be
+    predicted probably are: then all models are compared on the validation rows.
 
     Args:
         job: Of the fit.
@@ -101,17 +103,19 @@ def _choose(
     folds = {
         name: each for entry in tried.values() for name, each in entry.out_of_fold.get(target, {}).items()
     }
-    units: dict[str, dict[str, float]] = {}  # what is weighed as one: a model, or the blend of several
-    if folds:
-        inner = _answered(job, "train", target, folds, head, truth).select(seed)
-        units[OUT_OF_FOLD] = dict(inner.weights)
-        reasons.append(f"out of fold, {inner.reason}")
-    for entry in tried.values():
-        if not entry.out_of_fold.get(target):
-            units |= {name: {name: 1.0} for name in entry.models.get(target, ())}
     rows = _answered(
         job, "validation", target, {k: v for own in held.values() for k, v in own.items()}, head, truth
     )
+    units: dict[str, dict[str, float]] = {}  # what is weighed as one: a model, or the blend of several
+    if folds:
+        inner = _answered(job, "train", target, folds, head, truth)
+        chosen = inner.select(seed)
+        lost = _lost(inner, rows, chosen.weights)
+        units |= {} if lost else {OUT_OF_FOLD: dict(chosen.weights)}
+        reasons.append(lost or f"out of fold, {chosen.reason}")
+    for entry in tried.values():
+        if not units.get(OUT_OF_FOLD) or not entry.out_of_fold.get(target):
+            units |= {name: {name: 1.0} for name in entry.models.get(target, ())}
     means = {name: _mean(rows.models, weights) for name, weights in units.items()} if rows.rows else {}
     if len(units) == 1:
         outer = dict.fromkeys(units, 1.0)
@@ -119,9 +123,9 @@ def _choose(
         outer = dict.fromkeys(units, 1 / len(units))
         reasons.append(f"{rows.rows} validation rows are too few to choose by")
     else:
-        chosen = replace(rows, models=means).select(seed)
-        outer = dict(chosen.weights)
-        reasons.append(chosen.reason)
+        selected = replace(rows, models=means).select(seed)
+        outer = dict(selected.weights)
+        reasons.append(selected.reason)
     weights: dict[str, float] = {}
     for unit, share in outer.items():
         for name, weight in units[unit].items():
@@ -132,6 +136,24 @@ def _choose(
         losses={name: rows.mean(answers) for name, answers in rows.models.items()} if rows.rows else {},
         loss=rows.mean(_mean(rows.models, weights)) if rows.rows else None,
         rows=rows.rows,
+    )
+
+
+def _lost(folds: _Answered, held: _Answered, weights: Mapping[str, float]) -> str:
+    """What a blend loses on the validation rows by more than chance, in a line; empty where it does not."""
+    if held.rows < FEWEST:
+        return ""
+    means, errors = [], []
+    for rows in (folds, held):
+        losses = rows.loss(_mean(rows.models, weights))
+        counted = np.ones(len(losses)) if rows.weights is None else rows.weights
+        means.append(float(np.average(losses, weights=counted)))
+        spread = np.average((losses - means[-1]) ** 2, weights=counted)
+        errors.append(spread * (counted**2).sum() / counted.sum() ** 2)
+    if means[1] - means[0] <= SURE * np.sqrt(sum(errors)):
+        return ""
+    return (
+        f"the validation rows are unlike the training rows (loss {means[1]:.2g}, out of fold {means[0]:.2g})"
     )
 
 
