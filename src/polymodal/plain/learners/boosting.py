@@ -49,6 +49,8 @@ HASTY = 20.0
 """Seconds left below which the learning rate is twice that: half as many rounds."""
 LAST_FIT = 0.4
 """Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
+SMALL = 2_000_000
+"""Cells of a matrix up to which one thread is faster than several, which wait for each other at every node."""
 TREES = "trees.txt"
 
 
@@ -196,7 +198,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
 
     def predict_part(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
-        result = np.asarray(model.predict(matrix, num_threads=self.threads or 0))
+        result = np.asarray(model.predict(matrix, num_threads=_threads(self.threads, matrix.size)))
         if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
             return np.stack([1 - result, result], axis=1)
         return result
@@ -294,10 +296,15 @@ def _options(goal: Goal, seed: int, threads: int | None, columns: int) -> Settin
         "seed": seed % 2**31,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": threads or 0,
+        "num_threads": _threads(threads, rows * columns),
         "verbosity": -1,
     }
     return options | ({"num_class": classes} if classes > 2 else {})
+
+
+def _threads(wanted: int | None, cells: int) -> int:
+    """Threads of LightGBM; 0: as many as it likes."""
+    return wanted or (1 if cells <= SMALL else 0)
 
 
 def _most_rounds(goal: Goal, columns: int) -> int:
