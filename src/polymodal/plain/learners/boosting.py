@@ -50,7 +50,7 @@ HASTY = 20.0
 LAST_FIT = 0.4
 """Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
 SMALL = 2_000_000
-"""Cells of a matrix up to which one thread is faster than several, which wait for each other at every node."""
+"""Cells of a matrix up to which one thread is faster than several, which wait for each other."""
 TREES = "trees.txt"
 
 
