@@ -46,7 +46,7 @@ WORK = 3e9
 FEWEST_ROUNDS, MOST_TREES = 20, 6000
 RATE = 0.05
 HASTY = 20.0
-"""Seconds left below which the learning rate is twice that: half as many rounds."""
+"""Seconds left below which the learning rate stays twice that: half as many rounds."""
 LAST_FIT = 0.4
 """Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
 SMALL = 2_000_000
@@ -165,7 +165,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             return Chosen(False, FALLBACK, 2 * RATE)
         has_both = 0 < len(self.reduction.sparse) < matrix.shape[1]
         settings = [
-            Chosen(extra, 0, RATE if light and self.deadline.left > HASTY else 2 * RATE, narrow)
+            Chosen(extra, 0, 2 * RATE, narrow)
             for narrow in ((False, True) if has_both else (False,))
             for light in (self._is_light(matrix, goal, narrow),)
             for extra in ((False,) if rows > MANY else (True, False) if light else (True,))
@@ -175,7 +175,10 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
             if not tried or self.in_time(0.0):
                 allowed = self.deadline.before(LAST_FIT * self.deadline.left).share(len(settings) - number)
                 tried.append(self._try(matrix, goal, seed, each, StopInTime(self, allowed)))
-        return min(tried, key=lambda entry: entry[0])[1]
+        chosen = min(tried, key=lambda entry: entry[0])[1]
+        if self.deadline.left <= HASTY or not self._is_light(matrix, goal, chosen.narrow):
+            return chosen
+        return replace(chosen, rate=RATE, rounds=2 * chosen.rounds)  # half the rate needs twice the rounds
 
     def _columns(self, matrix: Matrix, narrow: bool) -> int:
         return matrix.shape[1] - (len(self.reduction.sparse) if narrow else 0)
