@@ -37,8 +37,8 @@ MIDDLE = 2000
 FEW, MANY = 1500, 6000
 """Up to so many rows five inner folds choose the rounds, then three, then a single held-out fifth."""
 LIGHT = 5e5
-"""Rows times columns times classes, above which three inner folds and one shape of trees are tried, at twice
-the learning rate."""
+"""Rows times columns times classes, above which three inner folds and one shape of trees are tried, and the
+fit to all rows keeps the learning rate of the search."""
 FEWEST_ROWS, FALLBACK = 10, 30
 """With fewer rows none are held out, and so many rounds are trained."""
 WORK = 3e9
@@ -46,7 +46,7 @@ WORK = 3e9
 FEWEST_ROUNDS, MOST_TREES = 20, 6000
 RATE = 0.05
 HASTY = 20.0
-"""Seconds left below which the learning rate stays twice that: half as many rounds."""
+"""Seconds left below which the fit to all rows keeps the learning rate of the search, twice that."""
 LAST_FIT = 0.4
 """Share of the time that is kept for the fit to all rows, once the rounds are chosen."""
 SMALL = 2_000_000
