@@ -12,7 +12,10 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.candidates import CANDIDATES
+from polymodal.candidates.blend_folder import joint_readers
 from polymodal.errors import RunError
+from polymodal.models.blend import BlendConfig, BlendedModel
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import polymodal, settings
 from tests.support.tables import write_houses
@@ -119,3 +122,33 @@ def test_where_nothing_else_is_tried_that_is_the_error(encoded: Path) -> None:
     made = polymodal("fit", "houses.csv", *options, "-o", "none", folder=encoded)
     reason = "no candidate can be fitted (frozen: no input is read by a frozen pretrained encoder)"
     assert made.status == 1 and made.errors == [reason]
+
+
+def test_candidates_with_equal_encoders_run_them_once(encoded: Path) -> None:
+    run, inputs = pm.load(encoded / "run"), ["photo", "note", "bedrooms"]
+    folder = encoded / "run" / "candidates"
+    loaded = {name: CANDIDATES[name].load(folder / name, inputs) for name in ("fused", "frozen")}
+    members, weights = {name: member for name, (member, _) in loaded.items()}, {"kind": {"fused": 1.0}}
+    blend = BlendedModel(BlendConfig(inputs, ["kind"]), members, weights, {"kind": run.model.head("kind")})
+    blend.eval()
+    readers = joint_readers({name: own for name, (_, own) in loaded.items()}, inputs)
+    note = readers["note"].collate([readers["note"].read("garden garage", encoded)])
+    assert note["fused"] is note["frozen"] and blend.shared == {
+        "photo": (),
+        "note": ("fused", "frozen"),
+        "bedrooms": (),
+    }
+    index, values = torch.arange(2), {"note": {"row": torch.tensor([1]), **note}}
+    runs: list[torch.nn.Module] = []
+    for member in members.values():
+        encoder = member.encoder("note")
+        assert encoder is not None
+        encoder.register_forward_pre_hook(lambda module, _: runs.append(module))
+    with torch.no_grad():
+        once = blend.answers(blend.embed(index, values))["kind"]
+        assert len(runs) == 1
+        blend.shared = {}
+        twice = blend.answers(blend.embed(index, values))["kind"]
+        assert len(runs) == 3
+    for name, answers in once.items():
+        np.testing.assert_allclose(answers, twice[name], atol=1e-6)

@@ -25,7 +25,7 @@ CODE = '''
 
     from polymodal.candidates import HELD_OUT, Candidate, Tried
     from polymodal.data.readers.joint_reader import KeptReader
-    from polymodal.models.blend import Member, PlainInput
+    from polymodal.models.blend_members import Member, PlainInput
 
 
     class UsualMember(Member):

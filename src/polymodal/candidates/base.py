@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from polymodal.data.readers import Reader
-from polymodal.models.blend import Member
+from polymodal.models.blend_members import Member
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.registry import Registry
 

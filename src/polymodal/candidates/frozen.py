@@ -16,7 +16,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.data.readers.frozen_reader import VectorReader
 from polymodal.data.readers.joint_reader import KeptReader
-from polymodal.models.blend import FrozenMember, Member
+from polymodal.models.blend_members import FrozenMember, Member
 from polymodal.models.build import build_encoders, reader_settings
 from polymodal.models.fusion import FeatureFusion
 from polymodal.models.modeling import PolymodalModel

@@ -18,7 +18,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.errors import RunError
 from polymodal.models import PolymodalForPrediction
-from polymodal.models.blend import FusedMember, Member
+from polymodal.models.blend_members import FusedMember, Member
 from polymodal.models.inference import answers, run_batches
 from polymodal.models.modeling import LearningModel
 from polymodal.training.output_folder import FINISH

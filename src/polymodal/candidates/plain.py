@@ -18,7 +18,7 @@ from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.errors import ConfigError
-from polymodal.models.blend import Member, PlainMember, model_name
+from polymodal.models.blend_members import Member, PlainMember, model_name
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.base import Kind

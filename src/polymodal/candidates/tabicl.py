@@ -23,7 +23,7 @@ from polymodal.candidates.in_context_weights import (
 from polymodal.candidates.plain import KINDS, PlainCandidate
 from polymodal.data.readers import Reader
 from polymodal.errors import ConfigError
-from polymodal.models.blend import FrozenMember, Member
+from polymodal.models.blend_members import FrozenMember, Member
 from polymodal.models.modeling import PolymodalModel
 from polymodal.plain.model import SETTLED, PlainModel
 from polymodal.training.loop.arguments import training_device

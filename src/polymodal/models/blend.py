@@ -2,208 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from polymodal.models.base import encode
-from polymodal.models.fusion.base import masked_mean
+from polymodal.models.blend_members import Answers, Member, are_equal
 from polymodal.models.heads import Head, build_head
-from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
+from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import EmbeddedCells
-from polymodal.plain.blocks import Blocks, join_rows
-from polymodal.plain.model import PlainModel
 from polymodal.utils.records import JsonObject
 
-Answers = dict[str, dict[str, Tensor]]
-"""By target and by model: probabilities ``(batch, classes)`` or numbers ``(batch,)``, on the CPU."""
 Weights = Mapping[str, Mapping[str, float]]
 """By target and by model: the share of its answers in the blend; those of a target sum to 1."""
 JointInputs = Mapping[str, Mapping[str, Any]]
 """By input ``row`` ``(items,)``, and by candidate what its reader makes of the items."""
-
-
-class Member(nn.Module, ABC):
-    """A candidate in a blend: one model, or several that share their reading."""
-
-    @abstractmethod
-    def embed(self, index: Tensor, inputs: Mapping[str, Any]) -> Mapping[str, EmbeddedCells]:
-        """Every input of the rows ``index`` ``(batch,)``; one that ``inputs`` lacks is missing.
-
-        There is one at least: analyses pick, replace and exchange rows of them before they are answered, so
-        that :meth:`answers` learns the number of rows from ``present``.
-        """
-
-    @abstractmethod
-    def answers(self, embedded: Mapping[str, Any]) -> Answers:
-        """The answers of its models for what :meth:`embed` returned, or for other rows of it."""
-
-    @abstractmethod
-    def model_names(self, target: str) -> list[str]:
-        """The names of its models of a target."""
-
-    def disagrees(self, heads: Mapping[str, Head]) -> str:
-        """What its models answer otherwise than the heads of a blend expect, as a predicate; else empty."""
-        return ""
-
-
-class FusedMember(Member):
-    """The neural model as a member of a blend.
-
-    Args:
-        name: Of the candidate, and of its only model.
-        model: Trained, its heads calibrated.
-    """
-
-    def __init__(self, name: str, model: PolymodalForPrediction) -> None:
-        super().__init__()
-        self.name, self.model = name, model
-
-    def embed(self, index: Tensor, inputs: Mapping[str, Any]) -> Mapping[str, EmbeddedCells]:
-        """See :class:`Member`."""
-        return self.model.embed(index, inputs)
-
-    def answers(self, embedded: Mapping[str, Any]) -> Answers:
-        """See :class:`Member`."""
-        logits = self.model.predict_embedded(embedded)
-        return {
-            target: {self.name: head.answer(logits[target]).cpu()}
-            for target, head in self.model.named_heads()
-        }
-
-    def model_names(self, target: str) -> list[str]:
-        """See :class:`Member`."""
-        return [self.name] if target in self.model.config.head_names else []
-
-    def disagrees(self, heads: Mapping[str, Head]) -> str:
-        """See :class:`Member`."""
-        for target, head in self.model.named_heads():
-            if target in heads and head.settings().get("classes") != heads[target].settings().get("classes"):
-                return f"has other classes of '{target}'"
-        return ""
-
-
-@dataclass
-class PlainInput:
-    """One input of a batch as features: see :class:`polymodal.models.predictor.EmbeddedCells`.
-
-    Attributes:
-        blocks: The features of some rows; those of the last one are of a row that lacks the input.
-        rows: ``(batch,)`` which of them each row has.
-        present: ``(batch,)`` bool.
-    """
-
-    blocks: Blocks
-    rows: np.ndarray
-    present: Tensor
-
-    def pick(self, rows: Tensor) -> PlainInput:
-        """See :class:`EmbeddedCells`."""
-        return PlainInput(self.blocks, self.rows[rows.cpu().numpy()], self.present[rows.cpu()])
-
-    def replaced(self, where: Tensor, by: PlainInput) -> PlainInput:
-        """See :class:`EmbeddedCells`."""
-        taken, blocks, rows = where.cpu(), self.blocks, by.rows
-        if by.blocks is not self.blocks:
-            first = len(next(iter(blocks.values()))) if blocks else 0
-            blocks = {name: join_rows([block, by.blocks[name]]) for name, block in blocks.items()}
-            rows = rows + first
-        chosen = np.where(taken.numpy(), rows, self.rows)
-        return PlainInput(blocks, chosen, torch.where(taken, by.present, self.present))
-
-    def features(self) -> Blocks:
-        """The features of the batch."""
-        return {name: block.rows(self.rows) for name, block in self.blocks.items()}
-
-
-def model_name(candidate: str, learner: str) -> str:
-    """The name of a plain model: ``<candidate>.<learner>``, or that of both where it is the same."""
-    return candidate if learner == candidate else f"{candidate}.{learner}"
-
-
-class PlainMember(Member):
-    """Plain models as members of a blend; they compute on the CPU.
-
-    Args:
-        name: Of the candidate; those of the models: see :func:`model_name`.
-        model: Fitted.
-    """
-
-    def __init__(self, name: str, model: PlainModel) -> None:
-        super().__init__()
-        self.name, self.model = name, model
-
-    def embed(self, index: Tensor, inputs: Mapping[str, Any]) -> Mapping[str, EmbeddedCells]:
-        """See :class:`Member`; of the inputs that it has features of."""
-        return {name: self._input(name, len(index), inputs.get(name)) for name in self.model.featurizers}
-
-    def _input(self, name: str, rows: int, values: Mapping[str, Any] | None) -> PlainInput:
-        items: list[list[Any]] = [[] for _ in range(rows + 1)]
-        if values is not None:
-            for row, item in zip(values["row"].tolist(), self._kept(name, values), strict=True):
-                items[row].append(item)
-        present = torch.tensor([bool(kept) for kept in items[:-1]])
-        return PlainInput(self.model.input_blocks(name, items), np.arange(rows), present)
-
-    def _kept(self, name: str, values: Mapping[str, Any]) -> Sequence[Any]:
-        """What the features of an input are computed from, one entry per item of a batch."""
-        kept: Sequence[Any] = values["kept"]
-        return kept
-
-    def answers(self, embedded: Mapping[str, Any]) -> Answers:
-        """See :class:`Member`."""
-        features: Blocks = {}
-        for entry in embedded.values():
-            features |= entry.features()
-        return {
-            target: {
-                model_name(self.name, learner): torch.from_numpy(answer) for learner, answer in each.items()
-            }
-            for target, each in self.model.predict_blocks(features).items()
-        }
-
-    def model_names(self, target: str) -> list[str]:
-        """See :class:`Member`."""
-        return [model_name(self.name, learner) for learner in self.model.members.get(target, ())]
-
-    def disagrees(self, heads: Mapping[str, Head]) -> str:
-        """See :class:`Member`."""
-        for target, members in self.model.members.items():
-            for learner, member in members.items():
-                fitted = member.learner.fitted
-                if target in heads and (fitted is None or fitted.outputs != heads[target].outputs):
-                    return f"has another number of classes of '{target}' ({learner})"
-        return ""
-
-
-class FrozenMember(PlainMember):
-    """Plain models on the outputs of frozen encoders, which it runs itself.
-
-    Args:
-        name: Of the candidate.
-        model: Fitted; its features of the inputs of ``encoders`` are those of vectors.
-        encoders: A model whose encoders alone are used; None where no input has one.
-    """
-
-    def __init__(self, name: str, model: PlainModel, encoders: PolymodalModel | None) -> None:
-        super().__init__(name, model)
-        self.encoders = encoders
-
-    def _kept(self, name: str, values: Mapping[str, Any]) -> Sequence[Any]:
-        """See :class:`PlainMember`; of inputs with an encoder the mean of its tokens."""
-        encoders = self.encoders
-        if encoders is None or name not in encoders.encoder_of:
-            return super()._kept(name, values)
-        tensors = {key: tensor.to(encoders.device) for key, tensor in values.items()}
-        with torch.no_grad():
-            sequence = encode(encoders.encoders[encoders.encoder_of[name]], tensors)
-        return list(masked_mean(sequence.tokens.float(), sequence.mask).cpu().numpy())
 
 
 @dataclass
@@ -270,6 +87,7 @@ class BlendedModel(nn.Module):
         self.heads = nn.ModuleDict(
             {f"head {index}": heads[name] for index, name in enumerate(config.head_names)}
         )
+        self.shared = {name: _sharing(members, name) for name in config.input_names}
 
     @property
     def device(self) -> torch.device:
@@ -299,6 +117,7 @@ class BlendedModel(nn.Module):
 
     def embed(self, index: Tensor, inputs: JointInputs) -> dict[str, JointInput]:
         """Every input of a batch, as each candidate reads it."""
+        inputs = {name: self._encoded(name, values) for name, values in inputs.items()}
         embedded = {name: member.embed(index, _part(inputs, name)) for name, member in self.named_members()}
         return {
             name: JointInput(
@@ -307,6 +126,18 @@ class BlendedModel(nn.Module):
             )
             for name in self.config.input_names
         }
+
+    def _encoded(self, name: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An input with the tokens of the encoder that several candidates have, which runs once for all."""
+        sharing = [member for member in self.shared.get(name, ()) if member in values]
+        if len(sharing) < 2 or not len(values["row"]) or not _same([values[each] for each in sharing]):
+            return values
+        encoder = cast(Member, self.members[sharing[0]]).encoder(name)
+        assert encoder is not None
+        given = {key: tensor.to(self.device) for key, tensor in values[sharing[0]].items()}
+        sequence = encode(encoder, {"row": values["row"].to(self.device), **given})
+        tokens = {"tokens": sequence.tokens.unflatten(1, sequence.grid), "mask": sequence.mask}
+        return {**values, **dict.fromkeys(sharing, tokens)}
 
     def predict_embedded(self, embedded: Mapping[str, JointInput]) -> dict[str, Tensor]:
         """Logits of the blended answers, by target, from what :meth:`embed` returned."""
@@ -383,6 +214,26 @@ def head_of_state(state: Mapping[str, Any]) -> Head:
             raise ValueError(f"a temperature is {temperature!r}, expected a number above 0")
         cast(Tensor, head.temperature).fill_(temperature)
     return head
+
+
+def _sharing(members: Mapping[str, Member], name: str) -> tuple[str, ...]:
+    """The candidates that read an input by equal encoders; none where fewer than two do."""
+    encoders = {key: encoder for key, member in members.items() if (encoder := member.encoder(name))}
+    equal = [
+        tuple(key for key, other in encoders.items() if are_equal(encoder, other))
+        for encoder in encoders.values()
+    ]
+    largest = max(equal, key=len, default=())
+    return largest if len(largest) > 1 else ()
+
+
+def _same(given: Sequence[Mapping[str, Tensor]]) -> bool:
+    """Whether several encoders are given the same tensors."""
+    first, *others = given
+    return all(
+        first.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in first.items())
+        for other in others
+    )
 
 
 def _part(inputs: JointInputs, member: str) -> dict[str, dict[str, Any]]:

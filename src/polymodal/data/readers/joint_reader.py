@@ -51,7 +51,7 @@ class KeptReader(Reader):
 
 
 class JointReader(Reader):
-    """Reads a cell once for each of several models.
+    """Reads a cell once for each of several models, and once for all whose readers are equal.
 
     Args:
         parts: By model its reader; the first one describes the input: its modality, what is empty, its names.
@@ -76,14 +76,20 @@ class JointReader(Reader):
 
     def read_cached(self, cell: Any, root: Root, cache: ReadCache | None) -> tuple[Any, ...]:
         """The same, each reader's result kept in ``cache``."""
-        return tuple(part.read_cached(cell, root, cache) for part in self.parts.values())
+        made = {name: self.parts[name].read_cached(cell, root, cache) for name in set(self._equal.values())}
+        return tuple(made[name] for name in self._equal.values())
 
     def collate(self, items: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         """By model what its reader makes of the items."""
-        columns = zip(*items, strict=True)
-        return {
-            name: part.collate(kept) for (name, part), kept in zip(self.parts.items(), columns, strict=True)
-        }
+        columns = dict(zip(self.parts, zip(*items, strict=True), strict=True))
+        made = {name: self.parts[name].collate(columns[name]) for name in set(self._equal.values())}
+        return {name: made[first] for name, first in self._equal.items()}
+
+    @cached_property
+    def _equal(self) -> dict[str, str]:
+        """By model the first one whose reader makes the same of a cell."""
+        first: dict[tuple[type[Reader], bytes], str] = {}
+        return {name: first.setdefault((type(p), p.fingerprint), name) for name, p in self.parts.items()}
 
     def content(self, cell: Any, root: Root) -> bytes:
         """See :class:`Reader`."""
