@@ -81,7 +81,7 @@ class TrainConfig(Section):
         None,
         ge=0,
         description="Epochs without a better metric before stopping, counted once the learning rate is below "
-        "half of its peak; 0: never.",
+        "half of its peak; half as many where the validation loss stays 20 % above its smallest; 0: never.",
     )
     metric: str | None = Field(
         None, description="Validation metric that picks the best epoch: accuracy, label.macro_f1, …"
