@@ -44,7 +44,7 @@ class PatienceOnceSlow(EarlyStoppingCallback):
         super().on_train_begin(args, state, control, **kwargs)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        """Count the evaluation where the rate is low or the loss rises, and stop when patience is exhausted."""
+        """Count the evaluation where the rate is low, and stop when patience is exhausted."""
         if self._begin is None:
             self._begin = first_slow_step(kwargs.get("lr_scheduler"), state.max_steps)
         self._rising = rising(state.log_history)
