@@ -258,3 +258,18 @@ def test_a_format_that_is_none_is_refused(tmp_path):
     pd.DataFrame({"x": [1, 2, 3] * 20, "y": ["a", "b"] * 30}).to_csv(tmp_path / "t.csv", index=False)
     line = error(tmp_path, "check", "t.csv", "--target", "y", "--set", "inputs.x.format=12 €")
     assert "inputs.x.format: '12 €' is not the number 1234.5" in line
+
+
+def test_zip_codes_of_which_some_go_on_are_codes(guess):
+    cells = [str(98101 + n % 40) for n in SHUFFLED]
+    cells[3], cells[7] = "98115-4820", "98116-1111"
+    found = guess(cells)
+    assert found.modality == "text" and "98115-4820" in found.doubt and "category" in found.cure
+    assert guess([cell[:4] + "1" if n != 3 else cell for n, cell in enumerate(cells)]).modality == "category"
+
+
+@pytest.mark.parametrize("other", ["981-15", "98115 or so", "n/a?", "98115.x"])
+def test_codes_beside_what_is_none_are_named(guess, other):
+    cells = [str(98101 + n % 40) for n in SHUFFLED]
+    cells[3] = other
+    assert guess(cells).modality == "number"

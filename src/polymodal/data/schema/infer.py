@@ -23,6 +23,7 @@ from polymodal.data.schema.recognition import (
     Guess,
     amounts_guess,
     checked_number,
+    extended_codes,
     listed_texts,
     numbers_that_identify,
     recognised_texts,
@@ -107,6 +108,9 @@ def _number(column: str, values: pa.ChunkedArray, cells: Cells) -> Guess | None:
         return guess
     if not numeric or numeric < NUMERIC_SHARE * (numeric + words):
         return None
+    codes = extended_codes(column, cells, repeats=_is_repeated(cells)) if words else None
+    if codes is not None:
+        return codes
     empty = _empty(cells.looked_at - numeric - words)
     plain = Guess(column, NUMBER, f"{numeric} of {numeric + words} cells are numbers{empty}")
     return checked_number(plain, values, cells, repeats=_is_repeated(cells)) if not words else plain

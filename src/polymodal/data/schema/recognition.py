@@ -39,6 +39,8 @@ DATES_SHARE = 0.9  # a few typing errors do not make dates words
 FEWEST_IDS = 10  # rows: a few different words are no ids
 INDEX_SHARE = 0.5  # of a saved index's numbers are different, also where rows were drawn more than once
 CODE_DIGITS = 9  # whole numbers of one length, this long or longer, may be codes
+EXTENDED_DIGITS = 4  # fewer before a hyphen are more often a range or a house number
+_EXTENDED = re.compile(r"(\d+)[- ]\d\w*")
 ZEROS_SHARE = 0.05  # of the cells of a column of codes begin with a zero, or all are of one length
 ONLY_NAMES = ("phone numbers", "ISBN or article numbers", "addresses of machines")
 """Forms that only name their rows where they are all different."""
@@ -135,6 +137,25 @@ def checked_number(guess: Guess, values: pa.ChunkedArray, cells: Cells, *, repea
         fix = f"If it does: inputs.{column}.format=1.234, else inputs.{column}.format=1234.5"
         return replace(guess, doubt=doubt, cure=fix) if doubt else guess
     return _whole_numbers(guess, [text.removesuffix(".0") for text in texts], cells, repeats)
+
+
+def extended_codes(column: str, cells: Cells, *, repeats: bool) -> Guess | None:
+    """The guess of whole numbers of one length, of which some go on: ``98115``, ``98115-4820``.
+
+    None where the cells that are no numbers are anything else: these are named one by one.
+    """
+    texts = [str(value).strip() for value in cells.distinct]
+    lengths = {len(text) for text in texts if text.isdigit()}
+    longer = [text for text in texts if not text.isdigit()]
+    if len(lengths) != 1 or (length := min(lengths)) < EXTENDED_DIGITS or not longer:
+        return None
+    matches = [_EXTENDED.fullmatch(text) for text in longer]
+    if not all(match and len(match[1]) == length for match in matches):
+        return None
+    modality, other = (CATEGORY, TEXT) if repeats else (TEXT, CATEGORY)
+    reason = f"whole numbers of {length} digits, some with more ('{longer[0]}'): codes"
+    fix = f"To read them otherwise: {setting(column, other)}"
+    return Guess(column, modality, reason, doubt=f"{reason}, read as {modality}", cure=fix)
 
 
 def _whole_numbers(guess: Guess, texts: list[str], cells: Cells, repeats: bool) -> Guess:
