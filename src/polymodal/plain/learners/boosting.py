@@ -43,7 +43,7 @@ FEWEST_ROWS, FALLBACK = 10, 30
 """With fewer rows none are held out, and so many rounds are trained."""
 WORK = 3e9
 """Rows times columns times trees: bounds the number of rounds of a large table."""
-FEWEST_ROUNDS, MOST_TREES = 20, 6000
+FEWEST_ROUNDS, MOST_TREES = 20, 3000
 RATE = 0.05
 HASTY = 20.0
 """Seconds left below which the fit to all rows keeps the learning rate of the search, twice that."""
@@ -176,9 +176,10 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
                 allowed = self.deadline.before(LAST_FIT * self.deadline.left).share(len(settings) - number)
                 tried.append(self._try(matrix, goal, seed, each, StopInTime(self, allowed)))
         chosen = min(tried, key=lambda entry: entry[0])[1]
-        if self.deadline.left <= HASTY or not self._is_light(matrix, goal, chosen.narrow):
-            return chosen
-        return replace(chosen, rate=RATE, rounds=2 * chosen.rounds)  # half the rate needs twice the rounds
+        finer = replace(chosen, rate=RATE, rounds=2 * chosen.rounds)  # half the rate needs twice the rounds
+        is_small = finer.rounds * _trees_per_round(goal) <= MOST_TREES
+        light = is_small and self._is_light(matrix, goal, chosen.narrow)
+        return finer if light and self.deadline.left > HASTY else chosen
 
     def _columns(self, matrix: Matrix, narrow: bool) -> int:
         return matrix.shape[1] - (len(self.reduction.sparse) if narrow else 0)
@@ -310,9 +311,13 @@ def _threads(wanted: int | None, cells: int) -> int:
     return wanted or (1 if cells <= SMALL else 0)
 
 
+def _trees_per_round(goal: Goal) -> int:
+    return goal.outputs if goal.kind != "numbers" and goal.outputs > 2 else 1
+
+
 def _most_rounds(goal: Goal, columns: int) -> int:
     """The bound of the number of rounds that time allows."""
-    trees = goal.outputs if goal.kind != "numbers" and goal.outputs > 2 else 1
+    trees = _trees_per_round(goal)
     return int(np.clip(WORK / (len(goal) * max(columns, 1) * trees), FEWEST_ROUNDS, MOST_TREES // trees))
 
 
