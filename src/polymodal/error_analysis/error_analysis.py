@@ -10,6 +10,7 @@ from torch import Tensor
 
 from polymodal.data.collator import RowDataset
 from polymodal.importance.shares import AnswerShares, answer_shares
+from polymodal.importance.subsets import KeptRows
 from polymodal.models.inference import answers, run_batches
 from polymodal.models.predictor import Predictor
 from polymodal.tasks import Answered as TaskRows
@@ -58,6 +59,7 @@ def failures(
     take_apart: bool = True,
     precision: str = "fp32",
     seed: int = 0,
+    kept: KeptRows | None = None,
 ) -> dict[str, Any]:
     """The error analysis of one target.
 
@@ -70,6 +72,7 @@ def failures(
         take_apart: Compute the Shapley shares of the inputs in them; their cells must be readable.
         precision: Of the forward passes.
         seed: Of all random draws.
+        kept: Keeps embedded rows for other analyses.
 
     Returns:
         ``family`` and ``rows``; the tables of the task (:meth:`polymodal.tasks.Task.errors`); and ``worst``
@@ -83,7 +86,7 @@ def failures(
     if not len(known) or not task.has_errors:
         return result
     result |= task.errors(head, TaskRows(answer, truth, known, weights, seed))
-    settings: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed}
+    settings: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed, "kept": kept}
     result["worst"] = worst_rows(model, rows, target, answered, **settings)
     return result
 
@@ -113,6 +116,7 @@ def worst_rows(
     take_apart: bool = True,
     precision: str = "fp32",
     seed: int = 0,
+    kept: KeptRows | None = None,
 ) -> list[dict[str, Any]]:
     """The most confident errors, or the largest residuals, each with the Shapley shares of the inputs.
 
@@ -127,6 +131,7 @@ def worst_rows(
         take_apart: The same; without it there are no shares, and the base is the answer.
         precision: The same.
         seed: The same.
+        kept: The same.
 
     Returns:
         At most ``most``, the worst first, and none that is right: ``row``, its index in the table from 0, and
@@ -143,7 +148,9 @@ def worst_rows(
     wrong = task.worst(head, answered.answers, answered.targets)[:most]
     order = [int(answered.known[index]) for index, _ in wrong]
     if take_apart:
-        taken = answer_shares(model, rows, order, targets=[target], precision=precision, seed=seed)[target]
+        taken = answer_shares(
+            model, rows, order, targets=[target], precision=precision, seed=seed, kept=kept
+        )[target]
     else:
         predicted = [answered.answers[index].reshape(-1).numpy() for index, _ in wrong]
         taken = [AnswerShares(row, own, own, {}, (), True) for row, own in zip(order, predicted, strict=True)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
-from polymodal.importance.subsets import Embedded, embed_rows, logits_of
+from polymodal.importance.subsets import Embedded, KeptRows, embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.predictor import Predictor
 from polymodal.utils.records import Record
@@ -60,6 +60,7 @@ def emap(
     groups: np.ndarray | None = None,
     precision: str = "fp32",
     seed: int = 0,
+    kept: KeptRows | None = None,
 ) -> InteractionFigures:
     """The score that each target loses when no input may interact with the others (EMAP).
 
@@ -76,12 +77,13 @@ def emap(
         groups: ``(rows,)`` cluster ids; by default every row is a cluster of its own.
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the sample and the resamples.
+        kept: Keeps embedded rows for other analyses.
     """
     names = model.config.input_names
     against_rest = names[:1] if len(names) == 2 else names  # of two, each is the other's rest
     most = min(most_rows, rows_of_pairs(len(names), PAIRS))
     order = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
-    (batch,) = embed_rows(model, rows, batch_size=len(order), precision=precision, order=order)
+    (batch,) = embed_rows(model, rows, batch_size=len(order), precision=precision, order=order, kept=kept)
     bootstrap_groups = (np.arange(len(rows)) if groups is None else groups)[order]
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[order]).float()
     whole = logits_of(model, batch.embedded, precision)
@@ -97,8 +99,8 @@ def emap(
             entry = _compare(head, score, truth, both, weights, bootstrap_groups, seed)
             if entry:
                 targets[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
-    kept = {target: entries for target, entries in targets.items() if entries}
-    return InteractionFigures(rows=len(order), targets=kept)
+    known = {target: entries for target, entries in targets.items() if entries}
+    return InteractionFigures(rows=len(order), targets=known)
 
 
 def rows_of_pairs(inputs: int, pairs: float) -> int:

@@ -19,7 +19,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.shapley import Game, make_game
-from polymodal.importance.subsets import embed_rows, logits_of
+from polymodal.importance.subsets import KeptRows, embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.predictor import Predictor
 from polymodal.tasks import score_of
@@ -239,6 +239,7 @@ def try_inputs(
     precision: str = "fp32",
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
+    kept: KeptRows | None = None,
 ) -> dict[str, Trials]:
     """Predict with every subset of the inputs, then with each input permuted; the trials by target.
 
@@ -249,6 +250,7 @@ def try_inputs(
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the permutations.
         deadline: Where it comes too early for all rows, a random part of them is predicted.
+        kept: Keeps embedded rows for other analyses.
     """
     game = make_game(model.config.input_names, seed)
     full = len(game.subsets) - 1
@@ -259,7 +261,7 @@ def try_inputs(
     order = np.random.default_rng(seed).permutation(len(rows))
     random = torch.Generator().manual_seed(seed)
     for batch in embed_rows(
-        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline
+        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
     ):
         for name, trial in trials.items():
             trial.start(batch.index, batch.targets[name], batch.unread)

@@ -11,7 +11,7 @@ import torch
 from polymodal.data.collator import RowDataset
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.importance.shapley import Game, make_game
-from polymodal.importance.subsets import EmbeddedRows, embed_rows, logits_of
+from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows, logits_of
 from polymodal.models.predictor import Predictor
 from polymodal.utils.records import Record
 
@@ -80,6 +80,7 @@ def answer_shares(
     precision: str = "fp32",
     seed: int = 0,
     batch_size: int = BATCH,
+    kept: KeptRows | None = None,
 ) -> dict[str, list[AnswerShares]]:
     """Shapley values of the inputs for the prediction of single rows.
 
@@ -96,6 +97,7 @@ def answer_shares(
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the sampled orders, where there are many inputs.
         batch_size: Rows whose encoders run together.
+        kept: Keeps embedded rows for other analyses.
 
     Returns:
         By target a list as long as ``order``, in its order. A row without inputs, or that could not be read,
@@ -112,7 +114,9 @@ def answer_shares(
     result: dict[str, list[AnswerShares]] = {name: [] for name in chosen}
     if order is not None and not len(order):
         return result
-    for batch in embed_rows(model, rows, batch_size=batch_size, precision=precision, order=order):
+    for batch in embed_rows(
+        model, rows, batch_size=batch_size, precision=precision, order=order, kept=kept
+    ):
         taken: dict[str, dict[int, AnswerShares]] = {name: {} for name in chosen}
         for indices, present in _patterns(batch):
             game = make_game(present, seed)

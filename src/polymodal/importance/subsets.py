@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from polymodal.data.collator import Collator, RowDataset
 from polymodal.models.inference import move
@@ -18,6 +17,8 @@ from polymodal.utils.device import computing_in
 
 TIMED_BATCH = 32
 """Rows at once where a deadline may end the work after any batch."""
+MOST_KEPT = 2**29
+"""Bytes of embedded rows that are kept between analyses."""
 Embedded = Mapping[str, EmbeddedCells]
 
 
@@ -38,6 +39,26 @@ class EmbeddedRows:
     missing: Embedded
     targets: dict[str, Tensor]
     unread: Tensor
+
+    def pick(self, rows: Tensor) -> EmbeddedRows:
+        """Some rows ``(picked,)`` of the batch."""
+        return EmbeddedRows(
+            self.index[rows],
+            {name: entry.pick(rows) for name, entry in self.embedded.items()},
+            {name: entry.pick(rows) for name, entry in self.missing.items()},
+            {name: target[rows] for name, target in self.targets.items()},
+            self.unread[rows],
+        )
+
+    def beside(self, other: EmbeddedRows) -> EmbeddedRows:
+        """These rows, then those of ``other``."""
+        return EmbeddedRows(
+            torch.cat([self.index, other.index]),
+            {name: entry.beside(other.embedded[name]) for name, entry in self.embedded.items()},
+            {name: entry.beside(other.missing[name]) for name, entry in self.missing.items()},
+            {name: torch.cat([target, other.targets[name]]) for name, target in self.targets.items()},
+            torch.cat([self.unread, other.unread]),
+        )
 
     def having(self, subset: frozenset[str]) -> dict[str, EmbeddedCells]:
         """The rows with only the inputs in ``subset``, as far as they have them."""
@@ -61,6 +82,50 @@ class EmbeddedRows:
         return {**self.embedded, name: entry.pick(order)}
 
 
+class KeptRows:
+    """Embedded rows that are kept for the next analysis of the same rows, up to a limit of memory.
+
+    Encoders and features then run once per row, not once per analysis.
+
+    Args:
+        limit: Bytes of what is kept; other rows are embedded every time.
+    """
+
+    def __init__(self, limit: int = MOST_KEPT) -> None:
+        self.limit, self.size = limit, 0
+        self._parts: list[EmbeddedRows] = []
+        self._places: dict[int, tuple[int, int]] = {}
+
+    def lacks(self, indices: Sequence[int]) -> list[int]:
+        """Those of ``indices`` that are not kept."""
+        return [index for index in indices if index not in self._places]
+
+    def add(self, batch: EmbeddedRows) -> None:
+        """Keep a batch, if there is room."""
+        size = sum(entry.nbytes for entry in batch.embedded.values())
+        if self.size + size > self.limit:
+            return
+        self.size += size
+        for position, index in enumerate(batch.index.tolist()):
+            self._places[index] = len(self._parts), position
+        self._parts.append(batch)
+
+    def take(self, indices: Sequence[int], others: EmbeddedRows | None) -> EmbeddedRows:
+        """The rows ``indices``, of those kept and ``others``."""
+        positions = {} if others is None else {row: at for at, row in enumerate(others.index.tolist())}
+        wanted: dict[int, list[int]] = {}
+        for index in indices:
+            part, at = (-1, positions[index]) if index in positions else self._places[index]
+            wanted.setdefault(part, []).append(at)
+        parts = [self._parts[n] if n >= 0 or others is None else others for n in wanted]
+        picked = [part.pick(torch.tensor(at)) for part, at in zip(parts, wanted.values(), strict=True)]
+        whole = picked[0]
+        for part in picked[1:]:
+            whole = whole.beside(part)
+        order = {row: at for at, row in enumerate(whole.index.tolist())}
+        return whole.pick(torch.tensor([order[index] for index in indices]))
+
+
 def embed_rows(
     model: Predictor,
     rows: RowDataset,
@@ -69,22 +134,37 @@ def embed_rows(
     precision: str = "fp32",
     order: Sequence[int] | np.ndarray | None = None,
     deadline: Deadline = NO_LIMIT,
+    kept: KeptRows | None = None,
 ) -> Iterator[EmbeddedRows]:
     """Batches of ``rows``, all or those of ``order``, through the encoders and the embedding.
 
     The first batch always comes; another one only where it can be embedded and used before the deadline.
+    Rows are taken from ``kept``, as far as it has them, and kept there.
     """
     model.eval()
     batch_size = min(batch_size, TIMED_BATCH) if deadline.is_set else batch_size
-    indices = range(len(rows)) if order is None else [int(index) for index in order]
-    loader = DataLoader(rows, batch_size, sampler=indices, collate_fn=Collator(rows.processor))
-    for batch in in_time(loader, deadline):
-        with torch.inference_mode(), computing_in(model.device, precision):
-            index = batch["index"].to(model.device)
-            embedded = model.embed(index, move(batch["inputs"], model.device))
-            missing = model.embed(index, {})
-        unread = torch.isin(batch["index"], torch.tensor(list(batch.get("problems", ())), dtype=torch.long))
-        yield EmbeddedRows(batch["index"], embedded, missing, batch["targets"], unread)
+    every = list(range(len(rows))) if order is None else [int(index) for index in order]
+    for start in in_time(range(0, len(every), batch_size), deadline):
+        indices = every[start : start + batch_size]
+        new = indices if kept is None else kept.lacks(indices)
+        batch = _embedded(model, rows, new, precision) if new else None
+        if batch is not None and len(new) == len(indices):
+            yield batch
+        elif kept is not None:
+            yield kept.take(indices, batch)
+        if kept is not None and batch is not None:
+            kept.add(batch)
+
+
+def _embedded(model: Predictor, rows: RowDataset, indices: Sequence[int], precision: str) -> EmbeddedRows:
+    """Some rows through the encoders and the embedding."""
+    batch = Collator(rows.processor)(rows.__getitems__(indices))
+    with torch.inference_mode(), computing_in(model.device, precision):
+        index = batch["index"].to(model.device)
+        embedded = model.embed(index, move(batch["inputs"], model.device))
+        missing = model.embed(index, {})
+    unread = torch.isin(batch["index"], torch.tensor(list(batch.get("problems", ())), dtype=torch.long))
+    return EmbeddedRows(batch["index"], embedded, missing, batch["targets"], unread)
 
 
 @torch.inference_mode()

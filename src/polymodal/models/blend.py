@@ -44,6 +44,16 @@ class JointInput:
         parts = {name: part.replaced(where, by.parts[name]) for name, part in self.parts.items()}
         return JointInput(parts, torch.where(where.cpu(), by.present, self.present))
 
+    def beside(self, other: JointInput) -> JointInput:
+        """See :class:`EmbeddedCells`."""
+        parts = {name: part.beside(other.parts[name]) for name, part in self.parts.items()}
+        return JointInput(parts, torch.cat([self.present, other.present]))
+
+    @property
+    def nbytes(self) -> int:
+        """See :class:`EmbeddedCells`."""
+        return sum(part.nbytes for part in self.parts.values())
+
 
 @dataclass(frozen=True)
 class BlendConfig:

@@ -113,13 +113,28 @@ class PlainInput:
 
     def replaced(self, where: Tensor, by: PlainInput) -> PlainInput:
         """See :class:`EmbeddedCells`."""
-        taken, blocks, rows = where.cpu(), self.blocks, by.rows
-        if by.blocks is not self.blocks:
-            first = len(next(iter(blocks.values()))) if blocks else 0
-            blocks = {name: join_rows([block, by.blocks[name]]) for name, block in blocks.items()}
-            rows = rows + first
+        taken, (blocks, rows) = where.cpu(), self._with(by)
         chosen = np.where(taken.numpy(), rows, self.rows)
         return PlainInput(blocks, chosen, torch.where(taken, by.present, self.present))
+
+    def beside(self, other: PlainInput) -> PlainInput:
+        """See :class:`EmbeddedCells`."""
+        blocks, rows = self._with(other)
+        return PlainInput(blocks, np.r_[self.rows, rows], torch.cat([self.present, other.present]))
+
+    def _with(self, other: PlainInput) -> tuple[Blocks, np.ndarray]:
+        """The features of both, and which of them each row of ``other`` has."""
+        if other.blocks is self.blocks:
+            return self.blocks, other.rows
+        first = len(next(iter(self.blocks.values()))) if self.blocks else 0
+        blocks = {name: join_rows([block, other.blocks[name]]) for name, block in self.blocks.items()}
+        return blocks, other.rows + first
+
+    @property
+    def nbytes(self) -> int:
+        """See :class:`EmbeddedCells`."""
+        values = [block.values for block in self.blocks.values()]
+        return sum(each.nbytes if isinstance(each, np.ndarray) else each.data.nbytes for each in values)
 
     def features(self) -> Blocks:
         """The features of the batch."""

@@ -60,6 +60,18 @@ class EmbeddedInput:
             torch.where(where, by.present, self.present),
         )
 
+    def beside(self, other: EmbeddedInput) -> EmbeddedInput:
+        """These rows, then those of ``other``; padded to one length."""
+        length = max(self.tokens.shape[1], other.tokens.shape[1])
+        (tokens, mask), (more, its_mask) = self.padded(length), other.padded(length)
+        present = torch.cat([self.present, other.present])
+        return EmbeddedInput(torch.cat([tokens, more]), torch.cat([mask, its_mask]), present)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tokens."""
+        return self.tokens.nbytes
+
     def padded(self, length: int) -> tuple[Tensor, Tensor]:
         """Tokens and mask, padded to ``length``."""
         behind = length - self.tokens.shape[1]

@@ -40,6 +40,13 @@ class EmbeddedCells(Protocol):
     def replaced(self, where: Tensor, by: Any) -> Self:
         """The rows of ``by``, of the same kind, where ``where`` ``(batch,)`` is true, else its own."""
 
+    def beside(self, other: Any) -> Self:
+        """These rows, then those of ``other``, of the same kind."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+
 
 class Predictor(Protocol):
     """A model that predicts targets in two steps: every input by itself, then all together."""

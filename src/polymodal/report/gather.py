@@ -27,7 +27,7 @@ from polymodal.importance.importance import (
     try_inputs,
 )
 from polymodal.importance.shapley import make_game
-from polymodal.importance.subsets import TIMED_BATCH
+from polymodal.importance.subsets import TIMED_BATCH, KeptRows
 from polymodal.report.html_cells import show_cell
 from polymodal.report.provenance import Provenance
 from polymodal.report.report_figures import Report, Robustness, TargetReport
@@ -61,6 +61,7 @@ class Measuring:
         seed: Of all random draws.
         deadline: Of the whole report.
         left_out: Gets a line for each part that there is no time for.
+        kept: Rows that were embedded for one part of the report, for the others.
     """
 
     run: PredictionRun
@@ -69,13 +70,14 @@ class Measuring:
     seed: int = 0
     deadline: Deadline = NO_LIMIT
     left_out: list[str] = field(default_factory=list)
+    kept: KeptRows = field(default_factory=KeptRows)
 
 
 def gather(request: Measuring) -> dict[str, TargetReport]:
     """Measure a run on rows whose targets are known; the reports by target.
 
-    Encoders run at most three times per row: for the subsets of the inputs, on a sample for their
-    interaction, and for the missing cells. Corrupted cells are encoded in addition.
+    Encoders run once per row, as far as memory allows to keep the rows; corrupted cells are encoded in
+    addition.
 
     Raises:
         DataError: If there is no such column, or a cell cannot be read.
@@ -89,7 +91,7 @@ def gather(request: Measuring) -> dict[str, TargetReport]:
         metrics = selection_metrics(run)
         trials = try_inputs(
             run.model, rows, metrics=metrics, precision=run.precision, seed=request.seed,
-            deadline=deadline.share(PARTS),
+            deadline=deadline.share(PARTS), kept=request.kept,
         )  # fmt: skip
     shared = _measure_together(request, trials, groups, deadline, deadline.clock() - begun)
     return {name: _target(request, name, trial, groups, reason, shared) for name, trial in trials.items()}
@@ -159,7 +161,9 @@ def _measure_together(
         spent: Seconds that ``trials`` took.
     """
     run, scores = request.run, {name: trial.score for name, trial in trials.items()}
-    settings: Any = {"groups": groups, "precision": run.precision, "seed": request.seed}
+    settings: Any = {
+        "groups": groups, "precision": run.precision, "seed": request.seed, "kept": request.kept,
+    }  # fmt: skip
     interactions = missing = noise = None
     if not trials:
         return _Shared()
@@ -332,6 +336,7 @@ def _failures(request: Measuring, name: str, trial: Trials, take_apart: bool) ->
         take_apart=take_apart,
         precision=run.precision,
         seed=request.seed,
+        kept=request.kept,
     )
     if not run.declaration.keeps_rows:
         return _without_rows(result)

@@ -12,7 +12,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import BATCH, Trials
-from polymodal.importance.subsets import embed_rows
+from polymodal.importance.subsets import KeptRows, embed_rows
 from polymodal.models.predictor import Predictor
 from polymodal.robustness.curves import (
     BatchAnswers,
@@ -103,6 +103,7 @@ def missing_curves(
     precision: str = "fp32",
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
+    kept: KeptRows | None = None,
 ) -> MissingFigures:
     """Each target's score when a random share of the cells is missing, of one input or of all.
 
@@ -118,13 +119,14 @@ def missing_curves(
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the missing cells, and of the resamples.
         deadline: Where it comes too early for all rows, a random part of them is predicted.
+        kept: Keeps embedded rows for other analyses.
     """
     names = model.config.input_names
     random = np.random.default_rng(seed)
     # Ranks rather than draws: of all rows exactly the share loses its cell.
     ranks = {name: random.permutation(len(rows)) / len(rows) for name in names}
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
-    read = _run(model, rows, trials, ranks, precision, deadline, seed)
+    read = _run(model, rows, trials, ranks, precision, deadline, seed, kept)
     groups = np.arange(len(rows)) if groups is None else groups
     curves = {
         name: _curves(trial, ranks, Bootstrap(groups[trial.known], seed=seed))
@@ -142,6 +144,7 @@ def _run(
     precision: str,
     deadline: Deadline,
     seed: int,
+    kept: KeptRows | None,
 ) -> int:
     """Add trials by whether late fusion predicts, and by the input that all rows lose or by the share.
 
@@ -150,7 +153,7 @@ def _run(
     """
     order, read = np.random.default_rng(seed).permutation(len(rows)) if deadline.is_set else None, 0
     for batch in embed_rows(
-        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline
+        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
     ):
         read += len(batch.index)
         for name, trial in trials.items():

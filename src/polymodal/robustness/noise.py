@@ -13,7 +13,7 @@ from polymodal.data.collator import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import Trials
-from polymodal.importance.subsets import EmbeddedRows, embed_rows
+from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows
 from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.robustness.corruptions import LEVELS, CellReader, Corruption, corruptions_of, random_of
@@ -105,6 +105,7 @@ def noise_curves(
     precision: str = "fp32",
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
+    kept: KeptRows | None = None,
 ) -> NoiseFigures:
     """Each target's score when the cells of one input are corrupted and the others are not.
 
@@ -122,6 +123,7 @@ def noise_curves(
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the sample, the corruptions and the resamples.
         deadline: Where it comes too early for all rows of the sample, a random part of them is predicted.
+        kept: Keeps embedded rows for other analyses.
 
     Raises:
         ValueError: If there is no such level.
@@ -134,7 +136,7 @@ def noise_curves(
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
     worsening = _Worsening(model, rows, seed, precision)
     for batch in embed_rows(
-        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline
+        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
     ):
         read += len(batch.index)
         for name, trial in trials.items():

@@ -1,0 +1,60 @@
+"""Rows that are kept for the next analysis are those that would be embedded again."""
+
+import numpy as np
+import pytest
+import torch
+
+from polymodal.importance.subsets import KeptRows, embed_rows, logits_of
+from polymodal.models.blend import JointInput
+from polymodal.models.blend_members import PlainInput
+from polymodal.plain.blocks import Block, Columns
+from tests.support.small_models import small_model, small_rows
+
+
+def answered(model, rows, **options):
+    """By row its logits with all inputs, with the first alone, and with some cells removed."""
+    found = {}
+    for batch in embed_rows(model, rows, **options):
+        first = frozenset(model.config.input_names[:1])
+        lacking = batch.lacking(dict.fromkeys(model.config.input_names, batch.index % 2 == 0))
+        states = [logits_of(model, state) for state in (batch.embedded, batch.having(first), lacking)]
+        for position, index in enumerate(batch.index.tolist()):
+            found[index] = [np.r_[tuple(part[position].numpy() for part in each.values())] for each in states]
+    return found
+
+
+@pytest.mark.parametrize("limit", [2**20, 20_000, 0])
+def test_kept_rows_are_as_embedded_again(limit):
+    model, rows, kept = small_model(), small_rows(), KeptRows(limit)
+    for order, size in (([3, 1, 7], 2), (None, 4), ([9, 0, 3, 3, 5, 8], 5)):
+        found = answered(model, rows, order=order, batch_size=size, kept=kept)
+        for index, states in answered(model, rows, order=order, batch_size=size).items():
+            np.testing.assert_allclose(found[index], states, atol=1e-4)
+    assert kept.size <= limit
+
+
+def test_encoders_run_once():
+    model, rows, kept = small_model(), small_rows(), KeptRows()
+    runs = []
+    for encoder in model.model.encoders:
+        encoder.register_forward_pre_hook(lambda module, _: runs.append(module))
+    list(embed_rows(model, rows, batch_size=4, kept=kept))
+    first = len(runs)
+    list(embed_rows(model, rows, batch_size=100, order=range(5), kept=kept))
+    assert first and len(runs) == first
+
+
+def plain_input(*values):
+    numbers = np.array([*values, np.nan], np.float32)[:, None]
+    blocks = {"x": Block(numbers, ~np.isnan(numbers[:, 0]), Columns(("x",), "number"))}
+    return PlainInput(blocks, np.arange(len(values)), torch.ones(len(values), dtype=torch.bool))
+
+
+def test_features_of_several_batches_are_joined():
+    one, other = plain_input(1, 2), plain_input(3)
+    both = JointInput({"plain": one}, one.present).beside(JointInput({"plain": other}, other.present))
+    assert both.nbytes == 5 * 4 and both.present.tolist() == [True] * 3
+    picked = both.pick(torch.tensor([2, 0])).parts["plain"]
+    assert picked.features()["x"].values[:, 0].tolist() == [3, 1]
+    again = one.beside(one.pick(torch.tensor([0])))
+    assert again.blocks is one.blocks and again.rows.tolist() == [0, 1, 0]
