@@ -86,7 +86,13 @@ def failures(
     if not len(known) or not task.has_errors:
         return result
     result |= task.errors(head, TaskRows(answer, truth, known, weights, seed))
-    settings: Any = {"most": most, "take_apart": take_apart, "precision": precision, "seed": seed, "kept": kept}
+    settings: Any = {
+        "most": most,
+        "take_apart": take_apart,
+        "precision": precision,
+        "seed": seed,
+        "kept": kept,
+    }
     result["worst"] = worst_rows(model, rows, target, answered, **settings)
     return result
 

@@ -114,9 +114,7 @@ def answer_shares(
     result: dict[str, list[AnswerShares]] = {name: [] for name in chosen}
     if order is not None and not len(order):
         return result
-    for batch in embed_rows(
-        model, rows, batch_size=batch_size, precision=precision, order=order, kept=kept
-    ):
+    for batch in embed_rows(model, rows, batch_size=batch_size, precision=precision, order=order, kept=kept):
         taken: dict[str, dict[int, AnswerShares]] = {name: {} for name in chosen}
         for indices, present in _patterns(batch):
             game = make_game(present, seed)
