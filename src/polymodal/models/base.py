@@ -16,6 +16,8 @@ from polymodal.models.encoders.backbone import fixed_weights, hold_fixed, own_me
 from polymodal.models.outputs import TokenSequence
 from polymodal.models.processor_for_model import processor_for_model
 
+PIECE = 2**18
+"""Pixels times colours that go through an encoder at once on a CPU, in evaluation; one item at least."""
 Inputs = Mapping[str, Mapping[str, Tensor]]
 """Each input's tensors by their names, in one of three forms:
 
@@ -86,7 +88,32 @@ def encode(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
         The input's token sequence.
     """
     if "tokens" not in values:
-        return encoder(**values)
+        return encode_in_pieces(encoder, values)
     tokens = values["tokens"].flatten(1, -2)
     mask = values.get("mask", torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
     return TokenSequence(tokens, mask, values["row"], tuple(values["tokens"].shape[1:-1]))
+
+
+def encode_in_pieces(encoder: Encoder, values: Mapping[str, Tensor]) -> TokenSequence:
+    """Run an encoder on one input's tensors; pictures and clips in small pieces, where that is faster.
+
+    The activations of many pictures at once do not fit into a processor's cache: of 48 with 224 × 224 pixels
+    EfficientNet takes 4.4 s at once and 1.7 s one by one (one thread).
+
+    Args:
+        encoder: The input's encoder.
+        values: ``row`` ``(items,)``, and the tensors of the items.
+    """
+    row = values["row"]
+    content = [value for name, value in values.items() if name != "row"]
+    size = sum(value[0].numel() for value in content if len(value)) or 1
+    step = max(1, PIECE // size)
+    whole = torch.is_grad_enabled() or encoder.training or not encoder.even or row.device.type != "cpu"
+    if whole or len(row) <= step or any(len(value) != len(row) for value in content):
+        return encoder(**values)
+    starts = range(0, len(row), step)
+    pieces = [
+        encoder(**{name: value[start : start + step] for name, value in values.items()}) for start in starts
+    ]
+    tokens, mask = (torch.cat([getattr(piece, part) for piece in pieces]) for part in ("tokens", "mask"))
+    return TokenSequence(tokens, mask, row, pieces[0].grid)

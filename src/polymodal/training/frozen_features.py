@@ -17,6 +17,7 @@ from polymodal.data.media.path_access import Root
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.data.readers.frozen_reader import FrozenReader
+from polymodal.models.base import encode
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.modeling import LearningModel
 from polymodal.training.declaration.sections import GB
@@ -155,7 +156,8 @@ def encode_items(
         By item an array ``(tokens, width)`` float32; ``(*grid, width)`` of encoders with a grid.
     """
     values = processor.collate([{name: item} for item in items])[name]
-    sequence = encoder.eval().to(device)(**{key: tensor.to(device) for key, tensor in values.items()})
+    encoder.eval().to(device)
+    sequence = encode(encoder, {key: tensor.to(device) for key, tensor in values.items()})
     tokens, mask = sequence.tokens.float().cpu().numpy(), sequence.mask.cpu().numpy()
     if len(sequence.grid) > 1:
         return list(tokens.reshape(len(tokens), *sequence.grid, -1))
