@@ -120,8 +120,8 @@ class KeptRows:
         parts = [self._parts[n] if n >= 0 or others is None else others for n in wanted]
         picked = [part.pick(torch.tensor(at)) for part, at in zip(parts, wanted.values(), strict=True)]
         whole = picked[0]
-        for part in picked[1:]:
-            whole = whole.beside(part)
+        for more in picked[1:]:
+            whole = whole.beside(more)
         order = {row: at for at, row in enumerate(whole.index.tolist())}
         return whole.pick(torch.tensor([order[index] for index in indices]))
 
