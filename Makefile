@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test style check docs format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -15,22 +15,31 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
-check: $(INSTALLED)
+style: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: style
 	@$(MAKE) --no-print-directory test
+
+docs: $(INSTALLED)
+	@$(OFFLINE) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "The site is in site/: open site/index.html."
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Minutes: those of the figures in benchmarks/RESULTS.md, on two cores.
 bench: $(INSTALLED)
+	@echo "startup.py: about 2 minutes. training.py: about 12 minutes, 2 GB of memory; it reads av_digits/ in POLYMODAL_DATA."
+	@echo "Two cores, otherwise idle: whatever else runs changes the figures. Ctrl-C stops."
 	$(OFFLINE) $(BIN)/python benchmarks/startup.py
 	$(OFFLINE) $(BIN)/python benchmarks/training.py
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first: once its build (CPU or CUDA) is chosen, nothing that follows brings another one.
@@ -39,5 +48,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(TORCH)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	@touch $@
