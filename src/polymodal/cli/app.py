@@ -27,12 +27,13 @@ from polymodal.cli import (
     searching,
     using,
 )
+from polymodal.cli.help import Commands, register
 from polymodal.cli.streams import write_any_character
 
 app = typer.Typer(
-    help="Train, evaluate and use models that read text, images, audio and tables together.",
+    cls=Commands,
+    help="Train, evaluate and use models that read text, images, audio, video and tables together.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -42,14 +43,61 @@ REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELO
 
 SHOW_OTHERS = warnings.showwarning
 
-for command in (
-    fitting.demo, checking.check, checking.init, fitting.fit, pretraining.pretrain,
-    evaluating.evaluate, using.predict, using.embed,
-    searching.index, searching.search, chatting.chat,
-    insight.report, insight.explain, insight.compare,
-    exporting.export, pretrained.encoders, using.cache,
-):  # fmt: skip
-    app.command()(command)
+register(
+    app,
+    {
+        "First steps": [
+            (fitting.demo, ["polymodal demo"]),
+            (checking.check, ["polymodal check houses.csv --target price"]),
+            (
+                checking.init,
+                ["polymodal init houses.csv --target price > run.yaml", "polymodal fit run.yaml"],
+            ),
+            (pretrained.encoders, ["polymodal encoders --modality text"]),
+        ],
+        "Train": [
+            (
+                fitting.fit,
+                [
+                    "polymodal fit houses.csv --target price -o runs/price",
+                    "polymodal fit houses.csv --target kind --inputs photo,note --time-limit 10m",
+                    "polymodal fit houses.csv --target price --set train.epochs=5 --folds 5",
+                ],
+            ),
+            (
+                pretraining.pretrain,
+                [
+                    "polymodal pretrain houses.csv --inputs photo,note -o runs/pretrained",
+                    "polymodal fit houses.csv --target kind --from runs/pretrained --labels 100",
+                ],
+            ),
+        ],
+        "Use": [
+            (using.predict, ["polymodal predict runs/price new_houses.csv -o prices.csv"]),
+            (using.embed, ["polymodal embed runs/price houses.csv -o vectors.parquet"]),
+            (searching.index, ["polymodal index runs/pretrained houses.csv -o houses.index"]),
+            (
+                searching.search,
+                [
+                    "polymodal search houses.index --text 'a garden'",
+                    "polymodal search houses.index --image new.png -k 3",
+                ],
+            ),
+            (chatting.chat, ["polymodal chat runs/words"]),
+            (exporting.export, ["polymodal export runs/pretrained --to sentence-transformers -o exported"]),
+        ],
+        "Measure and explain": [
+            (evaluating.evaluate, ["polymodal evaluate runs/price more_houses.csv"]),
+            (
+                insight.report,
+                ["polymodal report runs/price", "polymodal report runs/price more_houses.csv --by kind"],
+            ),
+            (insight.explain, ["polymodal explain runs/price houses.csv --rows 3,8"]),
+            (insight.compare, ["polymodal compare runs/price runs/other"]),
+        ],
+        "This machine": [(using.cache, ["polymodal cache", "polymodal cache --clear"])],
+    },
+)
 
 
 @app.callback(invoke_without_command=True)

@@ -15,23 +15,31 @@ HELP = "{attach}/reset begins anew, /quit ends, Ctrl-C stops an answer."
 
 def chat(
     run: RunArg,
-    system: Annotated[str | None, typer.Option("--system", help="What stands before the talk.")] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option("--max-new-tokens", min=1, help="Most tokens of an answer.")
+    system: Annotated[
+        str | None, typer.Option("--system", metavar="TEXT", help="What stands before the talk.")
     ] = None,
-    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beams of a beam search.")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", min=1, metavar="N", help="Most tokens of an answer.")
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option("--beams", min=1, metavar="N", help="Beams of a beam search.")
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw words instead of the likeliest.")] = False,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", min=0.01, help="With --sample: how freely.")
+        float | None,
+        typer.Option("--temperature", min=0.01, metavar="NUMBER", help="With --sample: how freely."),
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option("--top-p", min=0.01, max=1.0, help="With --sample: the likeliest share.")
+        float | None,
+        typer.Option(
+            "--top-p", min=0.01, max=1.0, metavar="NUMBER", help="With --sample: the likeliest share."
+        ),
     ] = None,
     device: Device = None,
     threads: Threads = None,
     precision: PrecisionOption = None,
 ) -> None:
-    """Talk to a run: attach files by /image, /audio, /video PATH; /reset; Ctrl-C stops an answer."""
+    """Talk to a run that answers in words; /image, /audio and /video PATH attach files, /reset starts again."""
 
     opened = load_any_run(run, device, precision, threads)
     if not isinstance(opened, api.LanguageRun):

@@ -47,7 +47,7 @@ def check(
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """What a fit would see and trip over; exit status 1 if it would not start."""
+    """How a fit would read a table, and what is wrong in it; exit status 1 if a fit would not start."""
 
     forbid_downloads(offline)
     require_templates(task, prompt, answer, source)
@@ -69,7 +69,7 @@ def check(
 
 @reads_table
 def init(table: TableArg, target: Target = None, inputs: Inputs = None, settings: Settings = None) -> None:
-    """Print the inferred declaration, to edit: polymodal init TABLE > run.yaml."""
+    """Print a declaration (run.yaml) of a fit, with all that was inferred, to edit."""
 
     typer.echo(api.init(table, target=target, inputs=split(inputs), settings=settings or ()), nl=False)
 

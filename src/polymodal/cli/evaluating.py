@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polymodal import api
+from polymodal.cli.help import ROWS, VECTORS
 from polymodal.cli.options import (
     BatchSize,
     Device,
@@ -57,42 +58,97 @@ class Task(StrEnum):
 
 
 Retrieval = Annotated[
-    bool, typer.Option("--retrieval", help="How well each input finds every other, in a shared space.")
+    bool,
+    typer.Option(
+        "--retrieval",
+        rich_help_panel=VECTORS,
+        help="How well each input finds every other, in a shared space.",
+    ),
 ]
 ZeroShot = Annotated[
-    str | None, typer.Option("--zero-shot", metavar="TARGET", help="Label by the nearest class name.")
+    str | None,
+    typer.Option(
+        "--zero-shot", metavar="TARGET", rich_help_panel=VECTORS, help="Label by the nearest class name."
+    ),
 ]
 Prompts = Annotated[
     list[str] | None,
-    typer.Option("--prompts", help="With --zero-shot: such as 'a drawing of {}'; may be repeated."),
+    typer.Option(
+        "--prompts",
+        metavar="TEXT",
+        rich_help_panel=VECTORS,
+        help="With --zero-shot: such as 'a drawing of {}'; may be repeated.",
+    ),
 ]
 Classes = Annotated[
     str | None,
-    typer.Option("--classes", help="With --zero-shot: commas between. [all that occur]"),
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        rich_help_panel=VECTORS,
+        help="With --zero-shot: commas between. [all that occur]",
+    ),
 ]
 PromptInput = Annotated[
-    str | None, typer.Option("--prompt-input", help="With --zero-shot: the input that reads the prompts.")
+    str | None,
+    typer.Option(
+        "--prompt-input",
+        metavar="COLUMN",
+        rich_help_panel=VECTORS,
+        help="With --zero-shot: the input that reads the prompts.",
+    ),
 ]
 LinearProbe = Annotated[
     str | None,
-    typer.Option("--linear-probe", metavar="TARGET", help="A linear model on the vectors."),
+    typer.Option(
+        "--linear-probe", metavar="TARGET", rich_help_panel=VECTORS, help="A linear model on the vectors."
+    ),
 ]
 ProbedInput = Annotated[
-    str | None, typer.Option("--input", help="With --linear-probe: one input's vectors. [the fused ones]")
+    str | None,
+    typer.Option(
+        "--input",
+        metavar="COLUMN",
+        rich_help_panel=VECTORS,
+        help="With --linear-probe: one input's vectors. [the fused ones]",
+    ),
 ]
 TaskOption = Annotated[
-    Task | None, typer.Option("--task", help="With --linear-probe: how to read the target. [as it looks]")
+    Task | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        rich_help_panel=VECTORS,
+        help="With --linear-probe: how to read the target. [as it looks]",
+    ),
 ]
 OnlyInputs = Annotated[
     list[str] | None,
-    typer.Option("--inputs", "-i", help="Only these find and are found, or are labelled by."),
+    typer.Option(
+        "--inputs",
+        "-i",
+        metavar="COLUMNS",
+        rich_help_panel=VECTORS,
+        help="Only these find and are found, or are labelled by.",
+    ),
 ]
 Instead = Annotated[
     list[str] | None,
-    typer.Option("--as", metavar="INPUT=COLUMN", help="Read a column as that input; may be repeated."),
+    typer.Option(
+        "--as",
+        metavar="INPUT=COLUMN",
+        rich_help_panel=VECTORS,
+        help="Read a column as that input; may be repeated.",
+    ),
 ]
 OnlySplit = Annotated[
-    Split | None, typer.Option("--split", help="Only these rows, split as a fit would. [all rows]")
+    Split | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        rich_help_panel=ROWS,
+        help="Only these rows, split as a fit would. [all rows]",
+    ),
 ]
 
 
@@ -118,7 +174,7 @@ def evaluate(
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run on a table whose targets are known, or what its vectors are worth by themselves."""
+    """Measure a run on a table with known targets, or the quality of its vectors."""
     _refuse_idle("--zero-shot", zero_shot, prompts=prompts, classes=classes, prompt_input=prompt_input)
     _refuse_idle("--linear-probe", linear_probe, input=input, task=task)
     if only and linear_probe is not None:

@@ -13,11 +13,18 @@ from polymodal.cli.options import Json, RunArg, printed, split
 
 def export(
     run: RunArg,
-    to: Annotated[str, typer.Option("--to", help="The library: sentence-transformers, llava.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="LIBRARY", help="The library: sentence-transformers, llava.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The folder to write.")],
     inputs: Annotated[
         str | None,
-        typer.Option("--inputs", "-i", help="Inputs to export, with commas between; by default all it can."),
+        typer.Option(
+            "--inputs",
+            "-i",
+            metavar="COLUMNS",
+            help="Inputs to export, with commas between; by default all it can.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from polymodal import api
+from polymodal.cli.help import ROWS, SEVERAL
 from polymodal.cli.options import (
     Answer,
     From,
@@ -46,27 +47,58 @@ from polymodal.cli.show import console, print_titled, show_metrics, titled_table
 from polymodal.cli.skipped import OnErrorOption
 
 Labels = Annotated[
-    str | None, typer.Option("--labels", help="Learn from so many labels, or from a share of them.")
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="N",
+        rich_help_panel=ROWS,
+        help="Learn from N labels, or from a share of them such as 0.1.",
+    ),
 ]
 Folds = Annotated[
-    int | None, typer.Option("--folds", min=2, help="Cross-validate: fit once a fold, the rest trains.")
+    int | None,
+    typer.Option(
+        "--folds",
+        min=2,
+        metavar="N",
+        rich_help_panel=SEVERAL,
+        help="Cross-validation: a fit per fold.",
+    ),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Fit once with each of so many seeds.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds", min=1, metavar="N", rich_help_panel=SEVERAL, help="A fit with each of N seeds."
+    ),
+]
 Search = Annotated[
     int | None,
-    typer.Option("--search", min=1, help="Search learning rate, width and fusion in so many trials."),
+    typer.Option(
+        "--search",
+        min=1,
+        metavar="N",
+        rich_help_panel=SEVERAL,
+        help="Search learning rate, width and fusion in N trials.",
+    ),
 ]
 Fusions = Annotated[
     str | None,
-    typer.Option("--fusions", help="Fit each of these under equal settings: names with commas, or all."),
+    typer.Option(
+        "--fusions",
+        metavar="NAMES",
+        rich_help_panel=SEVERAL,
+        help="Fit each of these under equal settings: names with commas, or all.",
+    ),
 ]
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")] = Path("runs/demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The run folder.")] = Path(
+        "runs/demo"
+    ),
     as_json: Json = False,
 ) -> None:
-    """The whole road on data it makes: fit, evaluate, predict; writes runs/demo."""
+    """Fit, evaluate and predict on built-in data; writes runs/demo."""
 
     result = api.run_demo(output, quiet=as_json)
     if not printed(result.to_json(), as_json):

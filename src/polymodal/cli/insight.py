@@ -37,29 +37,36 @@ def report(
         str | None, typer.Argument(metavar="[TABLE]", help="By default the run's own test rows.")
     ] = None,
     group: Annotated[
-        str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Rows of one value of this column hang together."),
     ] = None,
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="Columns whose values are compared, with commas between.")
+        list[str] | None,
+        typer.Option(
+            "--by", metavar="COLUMNS", help="Columns whose values are compared, with commas between."
+        ),
     ] = None,
     noise_rows: Annotated[
-        int | None, typer.Option("--noise-rows", min=0, help="Rows to make worse step by step; 0 for none.")
+        int | None,
+        typer.Option("--noise-rows", min=0, metavar="N", help="Rows to make worse step by step; 0 for none."),
     ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Fit each input alone and all but each afresh as well.")
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="With --retrain: fits of each; 3 by default.")
+        int | None,
+        typer.Option("--seeds", min=1, metavar="N", help="With --retrain: fits of each; 3 by default."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="A folder; by default the run's own."),
     ] = None,
     device: Device = None,
     threads: Threads = None,
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
-    """What each input is worth, and how sure that is: report.html and report.json."""
+    """Measure what each input is worth, with intervals: report.html and report.json."""
 
     if seeds is not None and not retrain:
         raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
@@ -83,19 +90,24 @@ def explain(
     run: RunArg,
     table: TableArg,
     rows: Annotated[
-        str | None, typer.Option("--rows", help="Such as 3,8: from 1, the header not counted. [first 8]")
+        str | None,
+        typer.Option(
+            "--rows", metavar="NUMBERS", help="Such as 3,8: from 1, the header not counted. [first 8]"
+        ),
     ] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="Target to explain; may be repeated. [all]")
+        list[str] | None,
+        typer.Option("--target", "-t", metavar="COLUMN", help="Target to explain; may be repeated. [all]"),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A folder; by default the run's own.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="A folder; by default the run's own."),
     ] = None,
     device: Device = None,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Why rows are answered as they are: explanations.html and explanations.parquet."""
+    """Explain the predictions for single rows: explanations.html and explanations.parquet."""
 
     opened = load_run(run, device, None, threads)
     whole = api.read_table(table)
@@ -115,16 +127,22 @@ def explain(
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN …", help="The folders that fits wrote.")],
     group: Annotated[
-        str | None, typer.Option("--group", help="Rows of one value of this column hang together.")
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Rows of one value of this column hang together."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A folder; by default that in which all runs lie, or this one."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A folder; by default that in which all runs lie, or this one.",
+        ),
     ] = None,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Which run is best on the same test rows, how sure that is, and at what cost: compare.html."""
+    """Compare runs on the same test rows, with paired tests and costs: compare.html."""
 
     api.use_threads(threads, runs[0])
     folder = output or api.default_output(runs)

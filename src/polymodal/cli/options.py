@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from polymodal import api
+from polymodal.cli.help import MACHINE, MODEL, ROWS, WORDS
 from polymodal.cli.skipped import OnError, as_settings
 from polymodal.cli.streams import holds_all_characters
 
@@ -31,32 +32,67 @@ class Task(StrEnum):
     generation = "generation"
 
 
-TableArg = Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, Excel, or a saved dataset folder.")]
+TableArg = Annotated[str, typer.Argument(metavar="TABLE", help="CSV, TSV, JSONL, Parquet, Excel, or a saved dataset folder.")]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
-Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Column to learn; may be repeated.")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", metavar="COLUMN", help="Column to learn; may be repeated."),
+]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option("--inputs", "-i", help="Columns to read, with commas between; may be repeated."),
+    typer.Option(
+        "--inputs", "-i", metavar="COLUMNS", help="Columns to read, with commas between; may be repeated."
+    ),
 ]
 TaskOption = Annotated[
-    Task | None, typer.Option("--task", help="generation: answer in words, by --prompt and --answer.")
+    Task | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        rich_help_panel=WORDS,
+        help="generation: answer in words, by --prompt and --answer.",
+    ),
 ]
 Prompt = Annotated[
-    str | None, typer.Option("--prompt", help="Answer in words: what is asked, such as '{photo} {question}'.")
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="TEXT",
+        rich_help_panel=WORDS,
+        help="Answer in words: what is asked, such as '{photo} {question}'.",
+    ),
 ]
 Answer = Annotated[
-    str | None, typer.Option("--answer", help="With --prompt: what is to be said, '{answer}'.")
+    str | None,
+    typer.Option(
+        "--answer",
+        metavar="TEXT",
+        rich_help_panel=WORDS,
+        help="With --prompt: what is to be said, '{answer}'.",
+    ),
 ]
 SampleWeight = Annotated[
     str | None,
-    typer.Option("--sample-weight", metavar="COLUMN", help="Column that says how much each row counts."),
+    typer.Option(
+        "--sample-weight",
+        metavar="COLUMN",
+        rich_help_panel=ROWS,
+        help="Column that says how much each row counts.",
+    ),
 ]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.epochs=3.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", rich_help_panel=MODEL, help="Any setting, such as train.epochs=3."
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
+        metavar="NAME",
+        rich_help_panel=MODEL,
         help="Models to try: fast (plain ones), good (and the neural one; the default), best (tuned).",
     ),
 ]
@@ -65,38 +101,68 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         metavar="10m",
+        rich_help_panel=MODEL,
         help="Seconds, or 10m, that all may take; what does not fit is left out.",
     ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")]
-TrainingDevice = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="The run folder.")]
+TrainingDevice = Annotated[
+    str | None, typer.Option("--device", metavar="DEVICE", rich_help_panel=MACHINE, help="cpu, cuda or mps.")
+]
 From = Annotated[
-    Path | None, typer.Option("--from", help="A run whose encoders, embedding and fusion go on.")
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        rich_help_panel=MODEL,
+        help="A run whose encoders, embedding and fusion go on.",
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Download nothing, as HF_HUB_OFFLINE=1 does.")]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", rich_help_panel=MACHINE, help="Download nothing, as HF_HUB_OFFLINE=1 does."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="DEVICE", rich_help_panel=MACHINE, help="cpu, cuda, cuda:1 or mps."),
+]
 PrecisionOption = Annotated[
-    Precision | None, typer.Option("--precision", help="fp32, or bf16 or fp16 for speed.")
+    Precision | None,
+    typer.Option(
+        "--precision", metavar="NAME", rich_help_panel=MACHINE, help="fp32, or bf16 or fp16 for speed."
+    ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads on a CPU. [training: the fastest; else the run's own]"),
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        rich_help_panel=MACHINE,
+        help="Threads on a CPU. [training: the fastest; else the run's own]",
+    ),
 ]
 TableOutput = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o",
+        "--output", "-o", metavar="FILE",
         help="A .parquet, .csv, .tsv, .jsonl or .xlsx file, or - for CSV on standard output. [shows 10 rows]",
     ),
 ]  # fmt: skip
 Keep = Annotated[
     list[str] | None,
-    typer.Option("--keep", help="Columns of the table to carry over, with commas between; may be repeated."),
+    typer.Option(
+        "--keep",
+        metavar="COLUMNS",
+        help="Columns of the table to carry over, with commas between; may be repeated.",
+    ),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Rows at once.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", rich_help_panel=MACHINE, help="Rows at once.")
+]
 
 
 def load_run(

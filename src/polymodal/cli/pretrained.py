@@ -13,7 +13,9 @@ from polymodal.cli.show import console
 
 
 def encoders(
-    modality: Annotated[str | None, typer.Option("--modality", "-m", help="Only those for it.")] = None,
+    modality: Annotated[
+        str | None, typer.Option("--modality", "-m", metavar="NAME", help="Only those for it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Recommended pretrained encoders, and which of them are on this machine."""

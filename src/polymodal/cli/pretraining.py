@@ -13,6 +13,7 @@ from rich.table import Table
 
 from polymodal import api
 from polymodal.cli.evaluating import show_retrieval
+from polymodal.cli.help import MODEL
 from polymodal.cli.options import (
     From,
     Inputs,
@@ -44,6 +45,8 @@ def pretrain(
         str | None,
         typer.Option(
             "--objectives",
+            metavar="NAMES",
+            rich_help_panel=MODEL,
             help="contrastive, sigmoid, matching, masked_text, masked_patch: several with commas between.",
         ),
     ] = None,

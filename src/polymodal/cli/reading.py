@@ -12,20 +12,41 @@ from typing import Annotated, Any
 import typer
 
 from polymodal import api
+from polymodal.cli.help import ROWS
 
 OPTIONS: dict[str, Any] = {
     "sep": Annotated[
         str | None,
-        typer.Option("--sep", help="What separates the cells of a CSV, such as ';' or tab. [found out]"),
+        typer.Option(
+            "--sep",
+            metavar="SIGN",
+            rich_help_panel=ROWS,
+            help="What separates the cells of a CSV, such as ';' or tab. [found out]",
+        ),
     ],
     "encoding": Annotated[
-        str | None, typer.Option("--encoding", help="Of a CSV or JSON file, such as cp1252. [UTF-8]")
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            rich_help_panel=ROWS,
+            help="Of a CSV or JSON file, such as cp1252. [UTF-8]",
+        ),
     ],
     "root": Annotated[
-        Path | None, typer.Option("--root", help="Folder that media paths start from. [the table's own]")
+        Path | None,
+        typer.Option(
+            "--root",
+            metavar="FOLDER",
+            rich_help_panel=ROWS,
+            help="Folder that media paths start from. [the table's own]",
+        ),
     ],
     "media_anywhere": Annotated[
-        bool, typer.Option("--media-anywhere", help="Cells may name files outside of that folder.")
+        bool,
+        typer.Option(
+            "--media-anywhere", rich_help_panel=ROWS, help="Cells may name files outside of that folder."
+        ),
     ],
 }
 """What may follow each such command; the names are those of ``read_table`` and of the section ``data``."""

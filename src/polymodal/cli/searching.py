@@ -40,10 +40,14 @@ def index(
     run: RunArg,
     table: TableArg,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The index's folder: made, or brought up to date.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="The index's folder: made, or brought up to date."
+        ),
     ],
     key: Annotated[
-        str | None, typer.Option("--key", help="The column that tells rows apart. [their numbers]")
+        str | None,
+        typer.Option("--key", metavar="COLUMN", help="The column that tells rows apart. [their numbers]"),
     ] = None,
     delete: Annotated[
         bool, typer.Option("--delete", help="Take rows away that the table does not have.")
@@ -55,7 +59,7 @@ def index(
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
-    """Embed every input of every row, to search in; called again, it goes on where it stopped."""
+    """Embed every input of every row for search; a second call continues an interrupted one."""
 
     opened, rows = load_run(run, device, precision, threads), api.read_table(table)
     done = api.index_to(
@@ -70,24 +74,29 @@ def index(
 
 def search(
     index: IndexArg,
-    text: Annotated[str | None, typer.Option("--text", help="Words to search for.")] = None,
-    image: Annotated[str | None, typer.Option("--image", help="A picture's file.")] = None,
-    audio: Annotated[str | None, typer.Option("--audio", help="A recording's file.")] = None,
-    video: Annotated[str | None, typer.Option("--video", help="A clip's file.")] = None,
+    text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="Words to search for.")] = None,
+    image: Annotated[str | None, typer.Option("--image", metavar="FILE", help="A picture's file.")] = None,
+    audio: Annotated[str | None, typer.Option("--audio", metavar="FILE", help="A recording's file.")] = None,
+    video: Annotated[str | None, typer.Option("--video", metavar="FILE", help="A clip's file.")] = None,
     input: Annotated[
-        str | None, typer.Option("--in", help="The only input to look in. [all that can be compared]")
+        str | None,
+        typer.Option("--in", metavar="COLUMN", help="The only input to look in. [all that can be compared]"),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--where", help="""A condition, such as: year > 2010 and kind = "flat".""")
+        str | None,
+        typer.Option(
+            "--where", metavar="CONDITION", help="""A condition, such as: year > 2010 and kind = "flat"."""
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="The most hits.")] = 10,
+    k: Annotated[int, typer.Option("-k", metavar="N", help="The most hits.")] = 10,
     run: Annotated[
-        Path | None, typer.Option("--run", help="The run that made the index. [where it was then]")
+        Path | None,
+        typer.Option("--run", metavar="RUN", help="The run that made the index. [where it was then]"),
     ] = None,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Find the items nearest to a text, picture, recording or clip; nothing is opened."""
+    """Find the items nearest to a text, image, recording or clip."""
 
     opened = api.open_index(index, run=run)
     api.use_threads(threads, run or opened.manifest.run_folder(index))

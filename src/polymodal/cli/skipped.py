@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from polymodal import api
+from polymodal.cli.help import ROWS
 
 SHOWN = 20
 
@@ -23,7 +24,9 @@ class OnError(StrEnum):
 
 OnErrorOption = Annotated[
     OnError | None,
-    typer.Option("--on-error", help="Rows that cannot be read: refuse (default) or skip."),
+    typer.Option(
+        "--on-error", rich_help_panel=ROWS, help="Rows that cannot be read: refuse (default) or skip."
+    ),
 ]
 
 

@@ -44,7 +44,7 @@ def predict(
     table: TableArg,
     output: TableOutput = None,
     keep: Keep = None,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="A column a class as well.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also a column per class.")] = False,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
     device: Device = None,
@@ -52,7 +52,7 @@ def predict(
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
-    """Answer every row of a table, inputs may be missing; without -o the first rows, which are shown."""
+    """Predict every row of a table, whose inputs may be missing; without -o print the first rows."""
 
     _check_output(output, as_json)
     opened, rows = load_any_run(run, device, precision, threads), api.read_table(table)
@@ -120,11 +120,17 @@ def embed(
     table: TableArg,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="A .parquet, .csv, .tsv, .jsonl or .xlsx file, or - for CSV."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A .parquet, .csv, .tsv, .jsonl or .xlsx file, or - for CSV.",
+        ),
     ],
     keep: Keep = None,
     input: Annotated[
-        str | None, typer.Option("--input", help="One input's vector instead of the fused one.")
+        str | None,
+        typer.Option("--input", metavar="COLUMN", help="One input's vector instead of the fused one."),
     ] = None,
     batch_size: BatchSize = 128,
     on_error: OnErrorOption = None,
@@ -133,7 +139,7 @@ def embed(
     precision: PrecisionOption = None,
     as_json: Json = False,
 ) -> None:
-    """Write every row's vector."""
+    """Write a vector for every row."""
 
     _check_output(output, as_json)
     rejected: list = []
@@ -150,7 +156,7 @@ def embed(
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False, as_json: Json = False
 ) -> None:
-    """Show what is kept of decoded files and frozen encoders, or empty it."""
+    """Show the size of the cache of decoded files and encoder outputs, or empty it."""
 
     store = api.DiskStore(api.default_folder(), limit=0)
     arrays, size = store.size()
