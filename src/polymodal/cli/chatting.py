@@ -39,7 +39,7 @@ def chat(
     threads: Threads = None,
     precision: PrecisionOption = None,
 ) -> None:
-    """Talk to a run that answers in words; /image, /audio and /video PATH attach files, /reset starts again."""
+    """Talk to a run that answers in words; /image, /audio and /video attach files, /reset starts again."""
 
     opened = load_any_run(run, device, precision, threads)
     if not isinstance(opened, api.LanguageRun):

@@ -67,9 +67,7 @@ Folds = Annotated[
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(
-        "--seeds", min=1, metavar="N", rich_help_panel=SEVERAL, help="A fit with each of N seeds."
-    ),
+    typer.Option("--seeds", min=1, metavar="N", rich_help_panel=SEVERAL, help="A fit with each of N seeds."),
 ]
 Search = Annotated[
     int | None,

@@ -32,7 +32,9 @@ class Task(StrEnum):
     generation = "generation"
 
 
-TableArg = Annotated[str, typer.Argument(metavar="TABLE", help="CSV, TSV, JSONL, Parquet, Excel, or a saved dataset folder.")]
+TableArg = Annotated[
+    str, typer.Argument(metavar="TABLE", help="CSV, TSV, JSONL, Parquet, Excel, or a saved dataset folder.")
+]
 SourceArg = Annotated[str, typer.Argument(metavar="TABLE|run.yaml", help="A table, or a declaration.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a fit wrote.")]
 Target = Annotated[
