@@ -93,7 +93,7 @@ class RowDataset(Dataset):
         Raises:
             DataError: Every cell that cannot be read, with its row and column, unless rows are skipped.
         """
-        columns = self._data[[max(index, ~index) for index in indices]]
+        columns = self._data.cells([max(index, ~index) for index in indices])
         rows: list[Row] = []
         problems: list[Problem] = []
         for position, index in enumerate(map(int, indices)):

@@ -164,7 +164,7 @@ class _Worsening:
         table, present = self.rows.table, batch.embedded[name].present.tolist()
         if not any(present):
             return [[] for _ in present]
-        given = table.data.select_columns([name])[batch.index.tolist()][name]
+        given = table.data.select_columns([name]).cells(batch.index.tolist())[name]
         cells = list(map(table.missing.cleared, given))
         decode = self.cells[name].decode
         items = [

@@ -7,7 +7,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 
 from polymodal.data.tables import excel
@@ -114,6 +113,8 @@ def read_folder(path: Path, name: str) -> Any:
         inside = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() in KNOWN)
         fix = f"Did you mean {path / inside[0]}?" if inside else "Give the path of the table's file."
         raise _error(name, "the path is a folder", "a table or a folder written by save_to_disk", fix)
+    import datasets  # which takes a second
+
     try:
         return datasets.load_from_disk(str(path))
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import uuid
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
-from datasets.table import InMemoryTable
 
-from polymodal.data.media.audio_samples import holds_samples, scaled_samples
+from polymodal.data.media.audio_samples import scaled_samples
 from polymodal.data.media.path_access import MediaAccess, Root
 from polymodal.data.tables import files, records
-from polymodal.data.tables.arrow_types import check_types, is_plain, plain_values
+from polymodal.data.tables.arrow_rows import ArrowRows
+from polymodal.data.tables.arrow_types import check_types, plain_values
 from polymodal.data.tables.delimited import Dialect
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem
@@ -46,7 +45,7 @@ class Table:
         untyped: Whether the source has no types but text, as a CSV, so that numbers have to be inferred.
     """
 
-    data: datasets.Dataset
+    data: ArrowRows
     name: str
     root: Root
     numbers: np.ndarray | None = None
@@ -64,7 +63,7 @@ class Table:
     @cached_property
     def _names(self) -> dict[str, None]:
         """The columns, cached: listing those of a wide table is slower than finding one."""
-        return dict.fromkeys(self.data.column_names)
+        return dict.fromkeys(self.data.columns)
 
     @property
     def columns(self) -> list[str]:
@@ -95,13 +94,7 @@ class Table:
         Raises:
             KeyError: If there is no such column.
         """
-        whole = self.data.data.column(column)
-        if self.data._indices is None:
-            return whole
-        # In blocks: the texts of very many rows exceed the 32-bit offsets of one array.
-        rows = self.data._indices.column(0)
-        blocks = [whole.take(rows.slice(start, 50 * BLOCK)) for start in range(0, len(rows), 50 * BLOCK)]
-        return pa.chunked_array([chunk for block in blocks for chunk in block.chunks], type=whole.type)
+        return self.data.column(column)
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Table:
         """The table of these rows only, in this order."""
@@ -125,34 +118,33 @@ class Table:
             KeyError: If there is no such column.
         """
         columns = {name: self.values(instead.get(name, name)) for name in [*self.columns, *instead]}
-        return replace(self, data=_dataset(pa.table(columns)))
+        return replace(self, data=ArrowRows(pa.table(columns)))
 
     def adding(self, columns: Mapping[str, pa.ChunkedArray]) -> Table:
         """The table with additional or replaced columns."""
         whole = {name: self.raw(name) for name in self.columns} | dict(columns)
-        return replace(self, data=_dataset(pa.table(whole)))
+        return replace(self, data=ArrowRows(pa.table(whole)))
 
     def emptied(self, columns: Iterable[str], rows: Sequence[int] | np.ndarray) -> Table:
         """The table with empty cells of ``columns`` in all rows except ``rows``."""
-        kept = np.zeros(self.data.data.num_rows, dtype=bool)
-        held = self.data._indices
-        kept[rows if held is None else held.column(0).to_numpy()[np.asarray(rows, dtype=np.int64)]] = True
-        whole = self.data.data.table
+        whole, held = self.data.whole, self.data.indices
+        kept = np.zeros(whole.num_rows, dtype=bool)
+        kept[rows if held is None else held[np.asarray(rows, dtype=np.int64)]] = True
         for name in columns:
             index, values = whole.column_names.index(name), whole.column(name)
             whole = whole.set_column(index, name, pc.if_else(pa.array(kept), values, None))
-        return replace(self, data=_dataset(whole, held))
+        return replace(self, data=ArrowRows(whole, held))
 
     def row(self, index: int) -> dict[str, object]:
         """One row as a dict of plain Python values."""
-        return self.missing.cleared_row(self.data[int(index)])
+        (row,) = self.data.rows([int(index)])
+        return self.missing.cleared_row(row)
 
     def rows(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[dict[str, object]]:
         """Rows as dicts of plain Python values, read block by block."""
-        arrow = self.data.with_format("arrow")
         wanted = range(len(self)) if indices is None else [int(index) for index in indices]
         for start in range(0, len(wanted), BLOCK):
-            yield from map(self.missing.cleared_row, arrow[wanted[start : start + BLOCK]].to_pylist())
+            yield from map(self.missing.cleared_row, self.data.rows(wanted[start : start + BLOCK]))
 
 
 def read_table(
@@ -217,7 +209,7 @@ def _media_folder(root: str | Path, folder: Path | None, name: str) -> Path:
 def _read(source: Any, name: str | None, skip: bool, dialect: Dialect) -> Table:
     if isinstance(source, (str, os.PathLike)):
         return _read_path(Path(source), name or str(source), skip, dialect)
-    if isinstance(source, (datasets.Dataset, datasets.DatasetDict, datasets.IterableDataset)):
+    if _is_of_datasets(source):
         return _table(source, name or "dataset")
     if isinstance(source, pd.DataFrame):
         name = name or "DataFrame"
@@ -268,19 +260,33 @@ def _of_stream(source: Any, name: str) -> pa.Table:
 def _table(source: Any, name: str, notes: Iterable[str] = ()) -> Table:
     if isinstance(source, pa.Table):
         records.check_columns(source.column_names, name)
-        data = _dataset(plain(source, name))
-    elif isinstance(source, datasets.Dataset):
-        records.check_columns(source.column_names, name)
-        data = _undecoded(source.with_format(None), name)
+        data = ArrowRows(plain(source, name))
     else:
-        splits = ", ".join(map(str, source)) if isinstance(source, Mapping) else ""
-        reason = f"a dataset of several splits ({splits})" if splits else "a streaming dataset"
-        fix = "Give one split of it, such as dataset['train'], or its folder." if splits else ""
-        raise DataError(Problem(found=reason, expected="one table", cure=fix, file=name))
+        data = _of_dataset(source, name)
     if not len(data):
         fix = "Give a table with at least one row below the column names."
         raise DataError(Problem(found="no rows", expected="rows to read", cure=fix, file=name))
     return Table(data, name, None, notes=tuple(notes))
+
+
+def _is_of_datasets(source: Any) -> bool:
+    """Whether ``source`` is of the library ``datasets``; whoever holds one has imported it already."""
+    library = sys.modules.get("datasets")
+    if library is None:
+        return False
+    return isinstance(source, (library.Dataset, library.DatasetDict, library.IterableDataset))
+
+
+def _of_dataset(source: Any, name: str) -> ArrowRows:
+    """The rows of a dataset without decoding features, which need torchcodec; ``media`` decodes instead."""
+    from polymodal.data.tables import saved_datasets  # imports the library, which takes a second
+
+    found = saved_datasets.rows_of(source)
+    if isinstance(found, str):
+        fix = "Give one split of it, such as dataset['train'], or its folder." if "(" in found else ""
+        raise DataError(Problem(found=found, expected="one table", cure=fix, file=name))
+    records.check_columns(found.columns, name)
+    return found if saved_datasets.is_plain(source) else replace(found, whole=plain(found.whole, name))
 
 
 def plain(table: pa.Table, name: str) -> pa.Table:
@@ -292,18 +298,16 @@ def plain(table: pa.Table, name: str) -> pa.Table:
         DataError: If a column is of a type that cannot be read.
     """
     check_types(table, name)
-    features = _features(table)
-    columns = {}
-    for column in table.column_names:
-        if column.startswith("__index_level_"):  # pandas' index, which is no column
-            continue
-        values = table.column(column)
-        if column in features and isinstance(features[column], datasets.ClassLabel):
-            columns[column] = _class_names(values, features[column])
-        elif isinstance(_entry_feature(features.get(column)), datasets.ClassLabel):
-            columns[column] = _lists_of_names(values, _entry_feature(features[column]))
-        else:
-            columns[column] = _plain(values, name, column)
+    labels = {}
+    if b"huggingface" in (table.schema.metadata or {}):
+        from polymodal.data.tables import saved_datasets  # imports the library, which takes a second
+
+        labels = saved_datasets.class_names(table)
+    columns = {
+        column: labels[column] if column in labels else _plain(table.column(column), name, column)
+        for column in table.column_names
+        if not column.startswith("__index_level_")  # pandas' index, which is no column
+    }
     return scaled_samples(pa.table(columns))
 
 
@@ -313,57 +317,6 @@ def _plain(values: pa.ChunkedArray, name: str, column: str) -> pa.ChunkedArray:
     except (pa.ArrowException, NotImplementedError) as error:
         reason = f"cells of type {values.type} that cannot be read ({str(error).splitlines()[0]})"
         raise DataError(Problem(found=reason, file=name, column=column)) from None
-
-
-def _features(table: pa.Table) -> Mapping[str, Any]:
-    """The features of the columns that ``datasets`` stored with a table, if any."""
-    if b"huggingface" not in (table.schema.metadata or {}):
-        return {}
-    return datasets.Features.from_arrow_schema(table.schema)
-
-
-def _class_names(values: pa.ChunkedArray | pa.Array, feature: datasets.ClassLabel) -> pa.Array:
-    """The names of class labels; null where a label is empty or -1 (unlabelled)."""
-    names = pa.array(feature.names, pa.string())
-    indices = pc.if_else(pc.less(values, 0), None, values)
-    return names.take(indices.combine_chunks() if isinstance(indices, pa.ChunkedArray) else indices)
-
-
-def _entry_feature(feature: Any) -> Any:
-    """The feature of a list's entries; None where it is no list."""
-    if isinstance(feature, list):
-        return feature[0]
-    return None if isinstance(feature, Mapping) else getattr(feature, "feature", None)
-
-
-def _lists_of_names(values: pa.ChunkedArray, feature: datasets.ClassLabel) -> pa.ChunkedArray:
-    def names(cell: list[int | None]) -> list[str]:
-        return [feature.names[entry] for entry in cell if entry is not None and entry >= 0]
-
-    lists = [None if cell is None else names(cell) for cell in values.to_pylist()]
-    return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
-
-
-def _undecoded(data: datasets.Dataset, name: str) -> datasets.Dataset:
-    """The same rows without decoding features, which need torchcodec; ``media`` decodes instead."""
-    extended = any(not is_plain(kind) for kind in data.data.table.schema.types)
-    extended = extended or any(holds_samples(kind) for kind in data.data.table.schema.types)
-    if not extended and not any(_decodes(feature) for feature in data.features.values()):
-        return data
-    return _dataset(plain(data.data.table, name), data._indices)
-
-
-def _decodes(feature: Any) -> bool:
-    if isinstance(feature, datasets.ClassLabel) or hasattr(feature, "decode_example"):
-        return True
-    inner = feature.values() if isinstance(feature, Mapping) else feature if isinstance(feature, list) else ()
-    nested = getattr(feature, "feature", None)  # the items of a list
-    return any(_decodes(part) for part in inner) or (nested is not None and _decodes(nested))
-
-
-def _dataset(table: pa.Table, indices: Any = None) -> datasets.Dataset:
-    # Without a fingerprint, datasets hashes every byte of the table: a second per 200 MB.
-    return datasets.Dataset(InMemoryTable(table), indices_table=indices, fingerprint=uuid.uuid4().hex[:16])
 
 
 def each_cell(values: pa.ChunkedArray) -> Iterator[Any]:

@@ -62,7 +62,7 @@ def subgroup_columns(table: Table, names: Iterable[str], rows: np.ndarray) -> di
         if name not in table.columns:
             fix = did_you_mean(name, table.columns)
             problems.append(Problem(file=table.name, found=f"no column '{name}' to compare by", cure=fix))
-        elif holds_objects(kind := table.data.data.column(name).type) and not holds_texts(kind):
+        elif holds_objects(kind := table.data.kind(name)) and not holds_texts(kind):
             expected = "texts, categories or numbers to compare by"
             problems.append(
                 Problem(file=table.name, column=name, found=f"cells of {kind}", expected=expected)
