@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polymodal.artifact.run_folder import use_threads
+    from polymodal.artifact.run_folder import require_folder_of_run, require_run, use_threads
     from polymodal.attribution.explain import Explanation
     from polymodal.attribution.explanation_html import plain, spoken_confidence, spoken_share
     from polymodal.attribution.explanation_page import Explanations, explain, write_explanations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
     from polymodal.exporting.export import export
+    from polymodal.exporting.formats import find_format
     from polymodal.fitting import check, fit, fit_folds, fit_fusions, fit_searched, init, pretrain
     from polymodal.pipelines.ablation import SEEDS
     from polymodal.pipelines.cross_validation import Repeats
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from polymodal.search.index import open_index
     from polymodal.search.index_building import Indexed
     from polymodal.search.index_building import index_table as index_to
+    from polymodal.search.manifest import read_manifest
     from polymodal.search.querying import Asked
     from polymodal.training.portfolio_results import Portfolio, Standing
     from polymodal.utils.atomic import require_folder
@@ -74,7 +76,7 @@ if TYPE_CHECKING:
     from polymodal.utils.version import __version__
 
 _HOMES = {
-    "polymodal.artifact.run_folder": "use_threads",
+    "polymodal.artifact.run_folder": "require_folder_of_run require_run use_threads",
     "polymodal.attribution.explain": "Explanation",
     "polymodal.attribution.explanation_html": "plain spoken_confidence spoken_share",
     "polymodal.attribution.explanation_page": "Explanations explain write_explanations",
@@ -100,6 +102,7 @@ _HOMES = {
     ),
     "polymodal.evaluation.statistics.bootstrap": "FEWEST_GROUPS",
     "polymodal.exporting.export": "export",
+    "polymodal.exporting.formats": "find_format",
     "polymodal.fitting": "check fit fit_folds fit_fusions fit_searched init pretrain",
     "polymodal.pipelines.ablation": "SEEDS",
     "polymodal.pipelines.cross_validation": "Repeats",
@@ -114,6 +117,7 @@ _HOMES = {
     "polymodal.search.hits": "Hit",
     "polymodal.search.index": "open_index",
     "polymodal.search.index_building": "Indexed index_to:index_table",
+    "polymodal.search.manifest": "read_manifest",
     "polymodal.search.querying": "Asked",
     "polymodal.training.portfolio_results": "Portfolio Standing",
     "polymodal.utils.atomic": "require_folder",
@@ -136,12 +140,13 @@ __all__ = [
     "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
     "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
     "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
-    "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated", 
-    "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows", "default_folder",
-    "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds", "fit_fusions",
-    "fit_searched", "go_offline", "how_to_fix", "index_to", "init", "is_main_process", "json_rows", "leaders",
-    "listed", "load", "measure", "number", "one_line", "open_index", "parse_instead", "plain", "points",
-    "predict_to", "pretrain", "raise_terminated", "read_limit", "read_table", "require_folder",
+    "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
+    "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
+    "default_folder", "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds",
+    "fit_fusions", "find_format", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
+    "is_main_process", "json_rows", "leaders", "listed", "load", "measure", "number", "one_line",
+    "open_index", "parse_instead", "plain", "points", "predict_to", "pretrain", "raise_terminated",
+    "read_limit", "read_manifest", "read_table", "require_folder", "require_folder_of_run", "require_run",
     "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
     "trained_on", "use_threads", "write_explanations",
 ]  # fmt: skip

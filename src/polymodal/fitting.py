@@ -1,29 +1,31 @@
-"""The public functions that train: each makes one request, runs its pipeline, and returns what users hold."""
+"""The public functions that train: each makes one request, runs its pipeline, and returns what users hold.
+
+A request is read first (:func:`polymodal.training.opening.reading`), and the pipeline imported then: what is
+wrong with a request or its table is reported without the seconds that torch takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polymodal.candidates.checks import check_candidates
 from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import parse
-from polymodal.data.checks.check import CheckReport
 from polymodal.data.schema.schema import complete, render_yaml
-from polymodal.errors import DataError
-from polymodal.pipelines.cross_validation import Repeats, cross_validate
-from polymodal.pipelines.fit import run_fit
-from polymodal.pipelines.fusion_comparison import compare_fusions, fusion_names
-from polymodal.pipelines.hyperparameter_search import search_and_fit
-from polymodal.pipelines.multi_fit import Fits
-from polymodal.run import LanguageRun, Run, as_public, load_run
-from polymodal.tasks import reader_name
+from polymodal.errors import ConfigError, DataError
+from polymodal.training.declaration.completion import reader_of
 from polymodal.training.declaration.source import read_declared_table, train_source
-from polymodal.training.opening import open_job
+from polymodal.training.opening import open_job, reading
 from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.utils.deadline import Deadline
+
+if TYPE_CHECKING:
+    from polymodal.data.checks.check import CheckReport
+    from polymodal.pipelines.cross_validation import Repeats
+    from polymodal.pipelines.multi_fit import Fits
+    from polymodal.run import LanguageRun, Run
 
 
 def fit(
@@ -74,13 +76,18 @@ def fit(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    return as_public(run_fit(
+    request = reading(
         FitRequest(
             source, targets=target_names(target), inputs=inputs, output=output, preset=preset,
             settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
             time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
-        )
-    ))  # fmt: skip
+        ),
+        into_folder=True,
+    )  # fmt: skip
+    from polymodal.pipelines.fit import run_fit
+    from polymodal.run import as_public
+
+    return as_public(run_fit(request))
 
 
 def pretrain(
@@ -115,12 +122,17 @@ def pretrain(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    run = as_public(run_fit(
+    request = reading(
         FitRequest(
             source, inputs=inputs, objectives=objectives, pretraining=True, output=output, settings=settings,
             start=start, resume=resume, overwrite=overwrite, quiet=quiet,
-        )
-    ))  # fmt: skip
+        ),
+        into_folder=True,
+    )  # fmt: skip
+    from polymodal.pipelines.fit import run_fit
+    from polymodal.run import Run, as_public
+
+    run = as_public(run_fit(request))
     assert isinstance(run, Run)
     return run
 
@@ -150,6 +162,8 @@ def check(
             prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
         )
     )  # fmt: skip
+    from polymodal.candidates.checks import check_candidates
+
     check_candidates(job.declaration)
     report = job.check(quiet)
     try:
@@ -176,7 +190,7 @@ def init(
     apply_settings(values, settings)
     train_source(source, values, None)
     table = read_declared_table(source, values["data"], None)
-    values, guesses = complete(values, table, targets=target_names(target), inputs=inputs, reads=reader_name)
+    values, guesses = complete(values, table, targets=target_names(target), inputs=inputs, reads=reader_of)
     return render_yaml(parse(values), guesses, table.name)
 
 
@@ -229,13 +243,19 @@ def fit_folds(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    repeats = cross_validate(
+    if seeds < 1:
+        raise ConfigError(f"seeds is {seeds}, expected at least 1")
+    request = reading(
         FitRequest(
             source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
             preset=preset, settings=settings, sample_weight=sample_weight, start=start, prompt=prompt,
             answer=answer, time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
         )
     )  # fmt: skip
+    from polymodal.pipelines.cross_validation import cross_validate
+    from polymodal.run import load_run
+
+    repeats = cross_validate(request)
     return replace(repeats, fits=replace(repeats.fits, open_run=load_run))
 
 
@@ -278,13 +298,17 @@ def fit_fusions(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    fits = compare_fusions(
+    request = reading(
         FitRequest(
-            source, fusions=fusion_names(fusions), targets=target_names(target), inputs=inputs,
-            output=output, settings=settings, sample_weight=sample_weight, start=start, time_limit=time_limit,
-            resume=resume, overwrite=overwrite, quiet=quiet,
+            source, targets=target_names(target), inputs=inputs, output=output, settings=settings,
+            sample_weight=sample_weight, start=start, time_limit=time_limit, resume=resume,
+            overwrite=overwrite, quiet=quiet,
         )
     )  # fmt: skip
+    from polymodal.pipelines.fusion_comparison import compare_fusions, fusion_names
+    from polymodal.run import load_run
+
+    fits = compare_fusions(replace(request, fusions=fusion_names(fusions)))
     return replace(fits, open_run=load_run)
 
 
@@ -323,12 +347,16 @@ def fit_searched(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    run = as_public(search_and_fit(
+    request = reading(
         FitRequest(
             source, trials=trials, targets=target_names(target), inputs=inputs, output=output,
             settings=settings, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
             quiet=quiet,
         )
-    ))  # fmt: skip
+    )  # fmt: skip
+    from polymodal.pipelines.hyperparameter_search import search_and_fit
+    from polymodal.run import Run, as_public
+
+    run = as_public(search_and_fit(request))
     assert isinstance(run, Run)
     return run

@@ -22,7 +22,7 @@ from tests.support.command import polymodal, settings
 def free(monkeypatch):
     """Nobody fixed the number, and the machine has four cores."""
     monkeypatch.delenv(threads.FIXED, raising=False)
-    monkeypatch.setattr(threads, "cpu_count", lambda: 4)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     monkeypatch.setattr(threads, "ROUNDS", 3)
     with computing_threads():
         yield

@@ -17,7 +17,6 @@ from threading import Lock
 from typing import Any
 
 from huggingface_hub import constants
-from torch import nn
 
 from polymodal.data.readers import READERS, TextReader
 from polymodal.errors import RunError
@@ -37,8 +36,6 @@ IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_imple
 """Settings whose value may name a kernel on the hub."""
 MOST_TOKENS, MOST_GROWN = 2**22, 1000
 """The largest number of a token (libraries keep a list that long), and how long a character may become."""
-TEMPERATURE = "temperature"
-"""Name of the buffer of a head that its logits are divided by."""
 DEEPEST = 64
 """Levels of JSON; ours have fewer than ten."""
 
@@ -205,28 +202,6 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_finite(model: nn.Module, folder: Path) -> None:
-    """Refuse weights that are not finite, which would make all predictions NaN.
-
-    The temperature of a head, by which its logits are divided, has to be above 0 as well: one of 0 predicts
-    the first class for every row, and a negative one reverses the order of the classes.
-
-    Raises:
-        RunError: Naming the first such weight.
-    """
-    for name, weight in model.named_parameters():
-        if weight.is_floating_point() and not bool(weight.detach().isfinite().all()):
-            raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
-    for name, buffer in model.named_buffers():
-        if not buffer.is_floating_point():
-            continue
-        if name.rpartition(".")[2] == TEMPERATURE and not bool(((buffer > 0) & buffer.isfinite()).all()):
-            wrong = f"the weight {name} is {float(buffer.flatten()[0]):g}, expected a number above 0"
-            raise RunError(f"{folder}: {wrong}. Fit again")
-        if bool(buffer.isnan().any()):  # infinite are the bounds within which some backbones clip
-            raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
 
 
 def check_agreement(config: Any, processor: Any, folder: Path) -> None:

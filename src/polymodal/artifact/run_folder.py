@@ -1,29 +1,23 @@
-"""Run folders: write one, check that it is complete, load the model."""
+"""Run folders: write one, check that it is complete, and what kind it is. None of it needs the model."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import torch
 import yaml
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 
 from polymodal.artifact.capabilities import Kind
-from polymodal.artifact.integrity import CHECKSUMS, check_finite, check_run_files, without_hub, write_sums
+from polymodal.artifact.integrity import CHECKSUMS, check_run_files, write_sums
 from polymodal.config import Declaration
-from polymodal.errors import PolymodalError, RunError
-from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining, PolymodalLanguageConfig
-from polymodal.models.base import PolymodalPreTrainedModel
+from polymodal.config.generation import LANGUAGE_TYPE
+from polymodal.errors import RunError
 from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
-from polymodal.utils.progress import quiet_libraries
 from polymodal.utils.records import JsonObject
 from polymodal.utils.threads import available_threads
-
-M = TypeVar("M", bound=PolymodalPreTrainedModel)
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
 """Files that every complete run folder of one model holds."""
@@ -37,16 +31,37 @@ def needed_files(path: Path) -> tuple[str, ...]:
     return BLEND_FILES if (path / BLEND).is_file() else FILES
 
 
-def require_files(path: Path) -> None:
-    """Check that a run folder is complete, unchanged and self-contained (no links that lead out of it).
+def require_folder_of_run(path: Path) -> None:
+    """Check that there is a folder where a run should be.
 
     Raises:
-        RunError: If a file is missing, or :func:`polymodal.artifact.integrity.check_run_files` refuses one.
+        RunError: If there is none.
     """
+    if not os.path.isdir(path):
+        raise RunError(f"{path}: no such run folder")
+
+
+def require_run(path: Path) -> None:
+    """Check that a run folder is there and complete; no file is read.
+
+    Raises:
+        RunError: If there is no such folder, or a file is missing.
+    """
+    require_folder_of_run(path)
     lacking = [name for name in needed_files(path) if not (path / name).is_file()]
     if lacking:
         fix = "Fit again, or with --resume if checkpoints/ is there"
         raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {fix}")
+
+
+def require_files(path: Path) -> None:
+    """Check that a run folder is complete, unchanged and self-contained (no links that lead out of it).
+
+    Raises:
+        RunError: As :func:`require_run`, or if :func:`polymodal.artifact.integrity.check_run_files` refuses a
+            file.
+    """
+    require_run(path)
     check_run_files(path)
 
 
@@ -100,14 +115,9 @@ def kind_of(path: Path) -> Kind:
     config = configuration_of(path)
     if config is None:
         return Kind.heads
-    if config.get("model_type") == PolymodalLanguageConfig.model_type:
+    if config.get("model_type") == LANGUAGE_TYPE:
         return Kind.words
     return Kind.heads if config.get("heads") else Kind.space
-
-
-def model_class(path: Path) -> type[PolymodalForPrediction]:
-    """Model class of a run folder: with heads, or the pre-training model without them."""
-    return PolymodalForPrediction if kind_of(path) is Kind.heads else cast(Any, PolymodalForPreTraining)
 
 
 def configuration_of(path: Path) -> JsonObject | None:
@@ -117,45 +127,6 @@ def configuration_of(path: Path) -> JsonObject | None:
     except (OSError, ValueError):
         return None
     return config if isinstance(config, dict) else None
-
-
-UNREADABLE = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
-    SafetensorError, StrictDataclassError, PolymodalError,
-)  # fmt: skip
-"""Exceptions that libraries raise for a configuration that no fit wrote, such as an unknown model type."""
-
-
-def load_model(path: Path, kind: type[M]) -> M:
-    """Load the model of a run folder as class ``kind``; every weight must be in the file.
-
-    Args:
-        path: The run folder.
-        kind: Class to load, see :func:`model_class`.
-
-    Raises:
-        RunError: If a file cannot be read, or a weight is missing or of another shape.
-    """
-    try:
-        with quiet_libraries(), without_hub():
-            model, loading = kind.from_pretrained(
-                str(path), output_loading_info=True, trust_remote_code=False, use_safetensors=True
-            )
-    except UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if "ignore_mismatched_sizes" in reason:
-            reason = "config.json and model.safetensors are of different models"
-        if isinstance(error, RunError):
-            raise RunError(f"{path}: {reason}") from None
-        if isinstance(error, PolymodalError):
-            reason = f"{reason}; a part of your own must be registered before, or its package installed"
-        raise RunError(f"{path}: the model cannot be read ({reason})") from None
-    lacking = sorted(loading["missing_keys"])
-    if lacking:
-        named = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
-        raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
-    check_finite(model, path)
-    return model
 
 
 def trained_threads(path: Path) -> int | None:
@@ -177,6 +148,8 @@ def trained_threads(path: Path) -> int | None:
 
 def use_threads(threads: int | None, run: Path) -> None:
     """Set the number of CPU threads of this process; by default as many as the run was trained with."""
+    import torch  # whose threads they are
+
     available = available_threads()
     torch.set_num_threads(threads or min(available, trained_threads(run) or available))
 

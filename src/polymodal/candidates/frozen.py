@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from polymodal.artifact.integrity import check_agreement, check_run_files, without_hub
-from polymodal.artifact.run_folder import load_model
+from polymodal.artifact.weights import load_model
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Tried
 from polymodal.candidates.plain import PlainCandidate
 from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers

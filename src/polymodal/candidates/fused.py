@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from polymodal.artifact.integrity import check_agreement, without_hub
-from polymodal.artifact.run_folder import load_model, require_files, write_run
+from polymodal.artifact.run_folder import require_files, write_run
+from polymodal.artifact.weights import load_model
 from polymodal.candidates.base import CANDIDATES, Candidate, Tried
 from polymodal.config.overrides import read_yaml
 from polymodal.config.parsing import parse

@@ -23,7 +23,7 @@ from polymodal.cli.options import (
     RunArg,
     TableArg,
     Threads,
-    load_any_run,
+    load_with_table,
     option_name,
     printed,
     refuse_of_words,
@@ -179,16 +179,16 @@ def evaluate(
     _refuse_idle("--linear-probe", linear_probe, input=input, task=task)
     if only and linear_probe is not None:
         raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
-    opened = load_any_run(run, device, precision, threads)
+    opened, rows = load_with_table(run, table, device, precision, threads)
     if isinstance(opened, api.LanguageRun):
         refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
                          **{"as": instead})  # fmt: skip
         settings = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
-        _evaluate_words(opened, api.read_table(table), settings, as_json, title=f"{run} on {table}")
+        _evaluate_words(opened, rows, settings, as_json, title=f"{run} on {table}")
         return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
-    rows, columns = api.read_table(table), api.parse_instead(instead or [], opened.model.config.input_names)
+    columns = api.parse_instead(instead or [], opened.model.config.input_names)
     result = _without_warning(
         api.measure, opened, rows,
         retrieval=retrieval,

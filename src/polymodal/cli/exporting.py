@@ -30,6 +30,8 @@ def export(
 ) -> None:
     """Write a run in the form of another library."""
 
+    api.find_format(to)  # refused before torch is imported, as is the run
+    api.require_run(run)
     made = api.export(run, to=to, output=output, inputs=split(inputs))
     content = {"output": str(made.folder), "to": to, "inputs": made.inputs, "left_out": made.left_out}
     if printed(content, as_json):

@@ -21,6 +21,7 @@ from polymodal.cli.options import (
     Threads,
     load_any_run,
     load_run,
+    load_with_table,
     printed,
     refuse_of_words,
     split,
@@ -109,8 +110,7 @@ def explain(
 ) -> None:
     """Explain the predictions for single rows: explanations.html and explanations.parquet."""
 
-    opened = load_run(run, device, None, threads)
-    whole = api.read_table(table)
+    opened, whole = load_with_table(run, table, device, None, threads, load_run)
     folder = output or opened.folder
     api.require_folder(folder)
     explanations = api.explain(opened, whole, rows, targets=target or None)
@@ -144,6 +144,8 @@ def compare(
 ) -> None:
     """Compare runs on the same test rows, with paired tests and costs: compare.html."""
 
+    for run in runs:
+        api.require_folder_of_run(run)  # before torch is imported
     api.use_threads(threads, runs[0])
     folder = output or api.default_output(runs)
     api.require_folder(folder)

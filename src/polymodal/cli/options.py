@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -171,6 +172,7 @@ def load_run(
     run: Path, device: str | None, precision: Precision | None, threads: int | None = None
 ) -> api.Run:
     """The run of a folder, on a device; one that answers in words is refused."""
+    api.require_run(run)  # before torch is imported
     api.use_threads(threads, run)
     return api.Run.load(run, device=device, precision=(precision or Precision.fp32).value)
 
@@ -179,8 +181,23 @@ def load_any_run(
     run: Path, device: str | None, precision: Precision | None, threads: int | None = None
 ) -> api.Run | api.LanguageRun:
     """The same, also of a run that answers in words."""
+    api.require_run(run)
     api.use_threads(threads, run)
     return api.load(run, device=device, precision=(precision or Precision.fp32).value)
+
+
+def load_with_table(
+    run: Path,
+    table: Any,
+    device: str | None,
+    precision: Precision | None,
+    threads: int | None,
+    load: Callable[..., api.Run | api.LanguageRun] = load_any_run,
+) -> tuple[Any, api.Table]:
+    """The run of a folder, and a table: what is wrong with it is reported before torch is imported."""
+    api.require_run(run)
+    rows = api.read_table(table)
+    return load(run, device, precision, threads), rows
 
 
 def option_name(argument: str) -> str:

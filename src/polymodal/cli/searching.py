@@ -22,6 +22,7 @@ from polymodal.cli.options import (
     Threads,
     command_name,
     load_run,
+    load_with_table,
     printed,
 )
 from polymodal.cli.reading import reads_table
@@ -61,7 +62,7 @@ def index(
 ) -> None:
     """Embed every input of every row for search; a second call continues an interrupted one."""
 
-    opened, rows = load_run(run, device, precision, threads), api.read_table(table)
+    opened, rows = load_with_table(run, table, device, precision, threads, load_run)
     done = api.index_to(
         opened, rows, output, key=key, delete=delete, batch_size=batch_size,
         on_error=on_error or OnError.refuse,
@@ -98,6 +99,7 @@ def search(
 ) -> None:
     """Find the items nearest to a text, image, recording or clip."""
 
+    api.read_manifest(index)  # refused before torch is imported
     opened = api.open_index(index, run=run)
     api.use_threads(threads, run or opened.manifest.run_folder(index))
     query = api.Asked(None, text, image, audio, video)

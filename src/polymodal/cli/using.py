@@ -23,7 +23,7 @@ from polymodal.cli.options import (
     TableOutput,
     Threads,
     command_name,
-    load_any_run,
+    load_with_table,
     printed,
     split,
 )
@@ -55,7 +55,7 @@ def predict(
     """Predict every row of a table, whose inputs may be missing; without -o print the first rows."""
 
     _check_output(output, as_json)
-    opened, rows = load_any_run(run, device, precision, threads), api.read_table(table)
+    opened, rows = load_with_table(run, table, device, precision, threads)
     settings: dict[str, Any] = {
         "probabilities": probabilities, "batch_size": batch_size, "on_error": on_error or OnError.refuse,
         "keep": split(keep),
@@ -143,7 +143,7 @@ def embed(
 
     _check_output(output, as_json)
     rejected: list = []
-    opened, rows = load_any_run(run, device, precision, threads), api.read_table(table)
+    opened, rows = load_with_table(run, table, device, precision, threads)
     count = api.embed_to(
         opened, rows, output, input=input, batch_size=batch_size, on_error=on_error or OnError.refuse,
         rejected=rejected, keep=split(keep),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polymodal.artifact.capabilities import Capability, Kind, require
-from polymodal.artifact.run_folder import kind_of
+from polymodal.artifact.run_folder import kind_of, require_folder_of_run
 from polymodal.comparison.comparison_figures import RunCost
 from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
@@ -167,8 +167,7 @@ def _task(declaration: Declaration, entry: Mapping[str, Any]) -> str:
 
 
 def _check_run(folder: Path) -> None:
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such run folder")
+    require_folder_of_run(folder)
     lacking = [name for name in (DECLARED, PROCESSOR, RESULTS) if not (folder / name).is_file()]
     if not lacking:
         if kind_of(folder) is Kind.words:

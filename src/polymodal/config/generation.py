@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from polymodal.config.base import MOST, Section
 from polymodal.config.encoders import EncoderConfig, LoraSettings, named_encoder
 
+LANGUAGE_TYPE = "polymodal_language"
+"""``model_type`` in the ``config.json`` of a run that answers in words."""
+
 Learner = Literal["connectors", "language_model", "encoders"]
 """What a stage may train; encoders are trained unless their inputs set ``freeze``."""
 

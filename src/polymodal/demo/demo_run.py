@@ -57,7 +57,7 @@ def run_demo(
     run = fit(path, target=TARGET, output=folder, settings=settings, overwrite=True, quiet=quiet)
     table = read_table(path)
     unseen = table.select([i for i, split in enumerate(table.values("split").to_pylist()) if split == "test"])
-    frame = unseen.data.to_pandas()
+    frame = pd.DataFrame(unseen.data.cells(range(len(unseen))))
     accuracy = {}
     if (folder / FIGURES).exists():  # without a report the rest is still shown
         figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))

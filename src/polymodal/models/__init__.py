@@ -13,7 +13,7 @@ AutoModel.register(PolymodalConfig, PolymodalModel, exist_ok=True)
 AutoProcessor.register(PolymodalConfig, PolymodalProcessor, exist_ok=True)
 AutoConfig.register(PlainCnnConfig.model_type, PlainCnnConfig, exist_ok=True)
 AutoModel.register(PlainCnnConfig, PlainCnnModel, exist_ok=True)
-AutoConfig.register("polymodal_language", PolymodalLanguageConfig, exist_ok=True)
+AutoConfig.register(PolymodalLanguageConfig.model_type, PolymodalLanguageConfig, exist_ok=True)
 AutoModelForImageTextToText.register(
     PolymodalLanguageConfig, PolymodalForConditionalGeneration, exist_ok=True
 )

@@ -32,7 +32,7 @@ from polymodal.training.opening import open_prediction_job
 from polymodal.training.output_folder import has_begun, read_results
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.request import FitRequest
-from polymodal.utils.hub import literal_names
+from polymodal.utils.expansion import literal_names
 from polymodal.utils.lock import claimed
 
 FOLDER = "retrained"

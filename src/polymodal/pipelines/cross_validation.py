@@ -15,7 +15,7 @@ from polymodal.candidates.checks import check_candidates
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import left_out as skipped_rows
 from polymodal.data.values.column_values import as_label
-from polymodal.errors import ConfigError, DataError, Problem
+from polymodal.errors import DataError, Problem
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
 from polymodal.pipelines.time_limits import deadline_of
 from polymodal.training.opening import AnyJob, open_job
@@ -69,9 +69,7 @@ def cross_validate(request: FitRequest) -> Repeats:
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    folds, seeds, quiet = request.folds, request.seeds or 0, request.quiet
-    if seeds < 1:
-        raise ConfigError(f"seeds is {seeds}, expected at least 1")
+    folds, seeds, quiet = request.folds, request.seeds or 1, request.quiet
     first, folder = open_job(request), request.folder
     check_candidates(first.declaration)
     first.deadline = deadline_of(request, first, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -11,7 +10,6 @@ from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, requ
 from polymodal.artifact.run_folder import kind_of, require_files, write_run
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
-from polymodal.errors import RunError
 from polymodal.models.base import PolymodalPreTrainedModel
 from polymodal.utils.atomic import writing
 from polymodal.utils.device import computing_in, find_device
@@ -57,8 +55,6 @@ class RunBase(ABC, Generic[M, P]):
         path, used = Path(folder), find_device(device)
         with computing_in(used, precision):
             pass  # refused before anything is read
-        if not os.path.isdir(path):
-            raise RunError(f"{path}: no such run folder")
         require_files(path)
         kind = kind_of(path)
         run = cls._class_for(kind, path).read(path, precision)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from polymodal.artifact.capabilities import Capability, Kind
 from polymodal.artifact.integrity import check_agreement, without_hub
-from polymodal.artifact.run_folder import load_model
+from polymodal.artifact.weights import load_model
 from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
 from polymodal.data.chat.chat_processor import ConversationProcessor

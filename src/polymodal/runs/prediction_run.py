@@ -14,7 +14,8 @@ import torch
 
 from polymodal.artifact.capabilities import Capability, Kind
 from polymodal.artifact.integrity import check_agreement, without_hub
-from polymodal.artifact.run_folder import load_model, model_class, neural_folder
+from polymodal.artifact.run_folder import neural_folder
+from polymodal.artifact.weights import load_model, model_class
 from polymodal.candidates.blend_folder import is_blend, read_blend, write_blend
 from polymodal.config.parsing import load_yaml
 from polymodal.data.checks.findings import Findings, inspect_table

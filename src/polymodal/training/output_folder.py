@@ -18,7 +18,6 @@ from polymodal.artifact.run_folder import (
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.errors import RunError
-from polymodal.training.loop.checkpoints import checkpoints
 from polymodal.training.recorded_metrics import FitResults, PredictionResults, check_recorded
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.json_files import read_json
@@ -110,40 +109,52 @@ def has_begun(folder: Path) -> bool:
 
 def has_checkpoints(folder: Path) -> bool:
     """Whether ``folder`` has a complete checkpoint to resume from."""
+    from polymodal.training.loop.checkpoints import checkpoints  # reads weights, by torch
+
     folders = [folder / "checkpoints", *folder.glob("checkpoints/*/checkpoints")]  # of stages
     folders += [path / "checkpoints" for path in own_candidates(folder)]
     return any(checkpoints(path) for path in folders)
 
 
-def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
-    """Check that a run can be written to a folder; nothing is changed.
+def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Check that a folder may become that of a run, whatever is declared; nothing is changed.
 
     Raises:
-        RunError: If it holds a run already, or several, is a file, or another declaration is to be resumed.
+        RunError: If it holds a run already, or several, or is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file, expected a folder to write the run to")
     for name in SEVERAL:
         if (folder / name).exists():
             raise RunError(f"{folder}: holds several runs ({name}). Give another folder with -o")
+    if not resume and not overwrite and has_begun(folder):
+        fix = "Give another folder with -o, or --overwrite, or --resume"
+        raise RunError(f"{folder}: holds a run already. {fix}")
+
+
+def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwrite: bool) -> None:
+    """Check that a run can be written to a folder; nothing is changed.
+
+    Raises:
+        RunError: As :func:`check_place`, or if another declaration is to be resumed.
+    """
+    check_place(folder, resume=resume, overwrite=overwrite)
     known = own_candidates(folder)
     for name in declaration.train.candidates or ():
         path = folder / CANDIDATES / name
         if path.exists() and path not in known:
             raise RunError(f"{path}: is there and of no run. Give another folder with -o")
-    if not has_begun(folder):  # a run.yaml alone is a fit that ended before its first checkpoint
+    if not resume or not has_begun(
+        folder
+    ):  # a run.yaml alone is a fit that ended before its first checkpoint
         return
-    if resume:
-        written = folder / "run.yaml"
-        if not written.exists():
-            fix = "Put it back, or begin anew with --overwrite"
-            raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {fix}")
-        if not declares(written.read_text(encoding="utf-8"), declaration):
-            reason = "its run.yaml declares something else"
-            raise RunError(f"{folder}: {reason}; resume with the same table and settings")
-    elif not overwrite:
-        fix = "Give another folder with -o, or --overwrite, or --resume"
-        raise RunError(f"{folder}: holds a run already. {fix}")
+    written = folder / "run.yaml"
+    if not written.exists():
+        fix = "Put it back, or begin anew with --overwrite"
+        raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {fix}")
+    if not declares(written.read_text(encoding="utf-8"), declaration):
+        reason = "its run.yaml declares something else"
+        raise RunError(f"{folder}: {reason}; resume with the same table and settings")
 
 
 def prepare_folder(folder: Path, declaration: Declaration, *, resume: bool) -> bool:

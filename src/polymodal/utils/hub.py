@@ -7,17 +7,15 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
-from transformers import PreTrainedTokenizerBase
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from polymodal.errors import ConfigError, PolymodalError
+from polymodal.utils.expansion import expanded
 from polymodal.utils.hub_files import uses_local_files
 
 REFUSED = (
@@ -49,6 +47,8 @@ def load_pretrained(kind: Any, name: str, *, expand: bool = True, **options: Any
     Raises:
         ConfigError: If it cannot be loaded; the message explains how to use a local folder.
     """
+    from transformers import PreTrainedTokenizerBase  # names and paths alone need no Transformers
+
     name = expanded(name) if expand else name
     if uses_local_files(name):
         options["local_files_only"] = True
@@ -60,24 +60,6 @@ def load_pretrained(kind: Any, name: str, *, expand: bool = True, **options: Any
     if isinstance(loaded, PreTrainedTokenizerBase) and len(loaded) <= len(loaded.all_special_tokens):
         raise ConfigError(f"the checkpoint '{name}' holds no vocabulary: its tokenizer files are missing")
     return loaded
-
-
-_literal: ContextVar[bool] = ContextVar("literal names", default=False)
-
-
-@contextmanager
-def literal_names() -> Iterator[None]:
-    """Do not expand ``$`` and ``~`` inside the block: names in a run folder may come from a stranger."""
-    token = _literal.set(True)
-    try:
-        yield
-    finally:
-        _literal.reset(token)
-
-
-def expanded(name: str) -> str:
-    """``name`` with ``$VARIABLES`` and ``~`` expanded, except inside :func:`literal_names`."""
-    return name if _literal.get() else os.path.expanduser(os.path.expandvars(name))
 
 
 class FirstFailureOnly(logging.Filter):
@@ -116,6 +98,8 @@ def _reason(name: str, error: Exception) -> str:
         return f"the checkpoint '{name}': there is no such folder"
     hint = ""
     if "/" not in name:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
         near = difflib.get_close_matches(name, CONFIG_MAPPING, n=1, cutoff=0.6)
         hint = f"Did you mean the model type '{near[0]}'? " if near else ""
     kinds = "neither a local folder nor" if "/" in name else "no model type, no local folder, nor"

@@ -14,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from huggingface_hub.hf_api import RepoSibling
 
 from polymodal.errors import one_line
+from polymodal.utils.progress import note
 
 LONGEST_WAIT = 10.0
 """Seconds that a hub without an answer may cost, in all."""
@@ -105,8 +106,6 @@ def offered(name: str, file: str = "") -> Download | None:
         return answer
     _hub_is_silent()
     if not isinstance(answer, (OSError, CONNECTION_ERROR)):
-        from polymodal.utils.progress import note  # imports Transformers
-
         reason = one_line(str(answer) or type(answer).__name__, 200)
         note(f"warning: the Hugging Face hub cannot be reached ({reason}). Nothing is downloaded")
     return None

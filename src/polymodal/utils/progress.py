@@ -10,7 +10,6 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from transformers.utils import logging as library_logging
 
 from polymodal.errors import LONGEST, one_line
 
@@ -95,6 +94,8 @@ class Remarks:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence Transformers' own bars and advice inside the block."""
+    from transformers.utils import logging as library_logging  # bars and notes alone need no Transformers
+
     shown, level = library_logging.is_progress_bar_enabled(), library_logging.get_verbosity()
     library_logging.disable_progress_bar()
     library_logging.set_verbosity_error()

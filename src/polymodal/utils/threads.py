@@ -15,9 +15,6 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-import torch
-from joblib import cpu_count
-
 from polymodal.utils.records import JsonObject
 
 FIXED = "OMP_NUM_THREADS"
@@ -66,6 +63,8 @@ def available_threads(workers: int = 0) -> int:
 
     Limited by affinity and the CPU quota of a container, as joblib reads them, and by ``OMP_NUM_THREADS``.
     """
+    from joblib import cpu_count
+
     fixed = os.environ.get(FIXED, "").split(",")[0]
     cores = min(cpu_count(), int(fixed)) if fixed.isdigit() and int(fixed) else cpu_count()
     return max(1, cores - workers)
@@ -108,6 +107,8 @@ def choose_threads(step: Callable[[], None], available: int) -> ThreadChoice:
 
 def _alternate(step: Callable[[], None], fewer: int, more: int) -> tuple[float, float]:
     """Median seconds of a step with each number of threads, after warm-up steps."""
+    import torch  # to count cores needs none
+
     spent: dict[int, list[float]] = {fewer: [], more: []}
     began = time.perf_counter()
     for turn in range(ROUNDS + 1):
@@ -124,6 +125,8 @@ def _alternate(step: Callable[[], None], fewer: int, more: int) -> tuple[float, 
 @contextmanager
 def computing_threads(count: int | None = None) -> Iterator[None]:
     """Compute with ``count`` threads inside the block (None: no change), and restore it afterwards."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

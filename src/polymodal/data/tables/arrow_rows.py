@@ -42,7 +42,7 @@ class ArrowRows:
         return self.whole.schema.field(column).type
 
     def select(self, rows: np.ndarray) -> ArrowRows:
-        """The rows at these places only, in this order."""
+        """The rows at these indices only, in this order."""
         if len(rows) and not (-len(self) <= rows.min() and rows.max() < len(self)):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
         held = np.arange(len(self)) if self.indices is None else self.indices
@@ -70,7 +70,7 @@ class ArrowRows:
         return self._picked(rows).to_pydict()
 
     def rows(self, rows: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """The rows at these places as dicts of plain Python values."""
+        """The rows at these indices as dicts of plain Python values."""
         yield from self._picked(rows).to_pylist()
 
     @cached_property
@@ -80,18 +80,18 @@ class ArrowRows:
         return batches, np.cumsum([0, *map(len, batches)])
 
     def _picked(self, rows: Iterable[int]) -> pa.Table:
-        """The rows at these places. Unlike Arrow's ``take`` it never joins the chunks of a column."""
-        places = np.fromiter(rows, dtype=np.int64)
-        if len(places) and not (-len(self) <= places.min() and places.max() < len(self)):
-            raise IndexError(f"rows {places.min()} to {places.max()} of {len(self)}")
-        places = places % max(1, len(self))
-        places = places if self.indices is None else self.indices[places]
+        """The rows at these indices. Unlike Arrow's ``take`` it never joins the chunks of a column."""
+        indices = np.fromiter(rows, dtype=np.int64)
+        if len(indices) and not (-len(self) <= indices.min() and indices.max() < len(self)):
+            raise IndexError(f"rows {indices.min()} to {indices.max()} of {len(self)}")
+        indices = indices % max(1, len(self))
+        indices = indices if self.indices is None else self.indices[indices]
         batches, begins = self._batches
-        held = np.searchsorted(begins, places, side="right") - 1
-        starts = np.flatnonzero(np.r_[True, (np.diff(places) != 1) | (np.diff(held) != 0)])[: len(places)]
-        runs = zip(starts.tolist(), np.diff([*starts, len(places)]).tolist(), strict=True)
+        held = np.searchsorted(begins, indices, side="right") - 1
+        starts = np.flatnonzero(np.r_[True, (np.diff(indices) != 1) | (np.diff(held) != 0)])[: len(indices)]
+        runs = zip(starts.tolist(), np.diff([*starts, len(indices)]).tolist(), strict=True)
         slices = [
-            batches[held[start]].slice(int(places[start] - begins[held[start]]), length)
+            batches[held[start]].slice(int(indices[start] - begins[held[start]]), length)
             for start, length in runs
         ]
         return pa.Table.from_batches(slices, schema=self.whole.schema)

@@ -281,12 +281,12 @@ def _of_dataset(source: Any, name: str) -> ArrowRows:
     """The rows of a dataset without decoding features, which need torchcodec; ``media`` decodes instead."""
     from polymodal.data.tables import saved_datasets  # imports the library, which takes a second
 
-    found = saved_datasets.rows_of(source)
-    if isinstance(found, str):
-        fix = "Give one split of it, such as dataset['train'], or its folder." if "(" in found else ""
-        raise DataError(Problem(found=found, expected="one table", cure=fix, file=name))
-    records.check_columns(found.columns, name)
-    return found if saved_datasets.is_plain(source) else replace(found, whole=plain(found.whole, name))
+    rows = saved_datasets.rows_of(source)
+    if isinstance(rows, str):
+        fix = "Give one split of it, such as dataset['train'], or its folder." if "(" in rows else ""
+        raise DataError(Problem(found=rows, expected="one table", cure=fix, file=name))
+    records.check_columns(rows.columns, name)
+    return rows if saved_datasets.is_plain(source) else replace(rows, whole=plain(rows.whole, name))
 
 
 def plain(table: pa.Table, name: str) -> pa.Table:

@@ -19,7 +19,8 @@ from polymodal.models.encoders.backbone import (
     known_sizes,
     own_memory,
 )
-from polymodal.utils.hub import REFUSED, expanded, load_pretrained
+from polymodal.utils.expansion import expanded
+from polymodal.utils.hub import REFUSED, load_pretrained
 from polymodal.utils.progress import quiet_libraries
 
 DEFAULT_TYPE = "qwen3"

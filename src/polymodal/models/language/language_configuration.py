@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
+from polymodal.config.generation import LANGUAGE_TYPE
 from polymodal.models.configuration import FORMAT, refuse_newer
 from polymodal.utils.records import JsonObject
 from polymodal.utils.version import __version__
@@ -30,7 +31,7 @@ class PolymodalLanguageConfig(PreTrainedConfig):
         RunError: If a newer version wrote it, in a format that this one does not know.
     """
 
-    model_type = "polymodal_language"
+    model_type = LANGUAGE_TYPE
     sub_configs = {"text_config": AutoConfig}
 
     inputs: list[dict[str, Any]] = field(default_factory=list)

@@ -18,7 +18,7 @@ from polymodal.data.values.missing import Marks
 from polymodal.errors import ConfigError, RunError
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.training.request import FitRequest
-from polymodal.utils.hub import expanded
+from polymodal.utils.expansion import expanded
 
 YAML = (".yaml", ".yml")
 PATHS = ("train", "validation", "test", "root")
@@ -71,6 +71,27 @@ class Declared:
         with located(self.written, self.lines, "data"):
             path = train_source(request.source, self.values, self.folder)
         return read_declared_table(path, self.values.get("data") or {}, self.folder)
+
+    def require_start(self) -> None:
+        """Check that the run to start from is there, if one is declared.
+
+        Raises:
+            RunError: If it is not.
+        """
+        name = self.values.get("start")
+        if isinstance(name, str):
+            with located(self.written, self.lines, "start"):
+                require_start_folder(resolve_start(name, self.folder))
+
+
+def require_start_folder(folder: Path) -> None:
+    """Check that there is a folder where a run to start from should be.
+
+    Raises:
+        RunError: If there is none.
+    """
+    if not os.path.isdir(folder):
+        raise RunError(f"{folder}: no such run folder to start from")
 
 
 def read_request(request: FitRequest) -> Declared:

@@ -16,11 +16,9 @@ from polymodal.config import (
     EncoderConfig,
     FusionConfig,
     InputConfig,
-    ObjectiveConfig,
     TargetConfig,
 )
-from polymodal.data.readers.base import READERS, content_of
-from polymodal.data.readers.content import Content
+from polymodal.data.readers.base import READERS
 from polymodal.data.targets import TARGETS
 from polymodal.errors import ConfigError, did_you_mean
 from polymodal.evaluation.metrics.metrics import METRICS, weighs_metrics
@@ -114,32 +112,6 @@ def check_weighting(declaration: Declaration) -> None:
             "'train.weighting' weighs targets and objectives against each other, and there is one only"
         )
     check_unweighted(weights)
-
-
-def name_objectives(values: dict[str, Any], names: Sequence[str]) -> None:
-    """Add objectives by name to the sections of a declaration; those declared already keep their options."""
-    given = values.get("objectives") or {}
-    if isinstance(given, list):
-        given = dict.fromkeys(given)
-    if names and isinstance(given, dict):
-        values["objectives"] = given | {name: given.get(name) for name in names}
-
-
-def without_targets(declaration: Declaration) -> None:
-    """Make ``declaration`` one of a pre-training; without objectives it gets what its inputs allow.
-
-    Raises:
-        ConfigError: If it names targets.
-    """
-    if declaration.targets:
-        name = next(iter(declaration.targets))
-        fix = "Leave 'targets' out, or use polymodal fit, which learns by objectives beside targets too"
-        raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {fix}")
-    if not declaration.objectives:
-        several = len(declaration.inputs) > 1
-        texts = any(content_of(config.modality) is Content.TEXT for config in declaration.inputs.values())
-        name = "contrastive" if several else "masked_text" if texts else "masked_patch"
-        declaration.objectives = {name: ObjectiveConfig()}
 
 
 def check_objectives(declaration: Declaration) -> None:

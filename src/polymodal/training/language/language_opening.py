@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -14,15 +13,13 @@ from polymodal.config import DataConfig, Declaration, GenerationConfig, StageCon
 from polymodal.config.parsing import located, parse
 from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.chat.chat_tokenizer import check_tokenizer, train_language_tokenizer
-from polymodal.data.chat.messages_reading import ConversationReader, kinds_in, with_items
-from polymodal.data.chat.templates import RowReader, Template
+from polymodal.data.chat.messages_reading import ConversationReader, with_items
+from polymodal.data.chat.templates import RowReader
 from polymodal.data.media.cells import MediaError
 from polymodal.data.preparation import prepare_processor
-from polymodal.data.readers.base import is_media
 from polymodal.data.schema.infer import guess_modality
-from polymodal.data.schema.schema import complete
 from polymodal.data.tables.table import Table
-from polymodal.errors import DataError, Problem, did_you_mean
+from polymodal.errors import Problem
 from polymodal.evaluation.text_metrics import WORD_METRICS
 from polymodal.models.connectors import CONNECTORS
 from polymodal.training.declaration.candidate_choice import settle_models
@@ -33,9 +30,10 @@ from polymodal.training.declaration.language_validation import (
     stage_train,
 )
 from polymodal.training.declaration.sections import check_parts, open_cache
-from polymodal.training.declaration.source import Declared, read_declared_table, resolve
+from polymodal.training.declaration.source import read_declared_table, resolve
 from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.language.language_check import check_language
+from polymodal.training.language.language_inputs import LanguageInputs
 from polymodal.training.language.language_job import LanguageJob, Stage
 from polymodal.training.loop.arguments import fill_in
 from polymodal.training.request import FitRequest
@@ -49,30 +47,22 @@ WHOLE = "train"
 """Name of a single stage."""
 
 
-def open_language_job(request: FitRequest, declared: Declared) -> LanguageJob:
+def open_language_job(request: FitRequest, read: LanguageInputs) -> LanguageJob:
     """Complete the declaration of a language model fit from the table, and open its job.
 
     Args:
         request: Its ``inputs`` are columns that an encoder reads, beside those that hold media.
-        declared: Its sections.
+        read: Its sections and its table.
 
     Raises:
         ConfigError: If the declaration has an unknown setting.
         DataError: If a table cannot be read or lacks what is declared.
     """
+    declared, table, own = read.declared, read.table, read.own
     values, lines, written = declared.values, declared.lines, declared.written
-    section = values.get("generation") or {}
-    if isinstance(section, dict):  # else it is refused below, with its line
-        templates = {"prompt": request.prompt, "answer": request.answer}
-        values["generation"] = section | {key: text for key, text in templates.items() if text is not None}
-    table = declared.table(request)
     begun = open_declared_start(declared, words=True)
-    # What is no section is refused by parse, with its line: its content cannot be looked at before.
-    readable = _is_readable(values)
-    own = values.get("inputs")
-    values["inputs"] = _inputs(values, table, request.inputs) if readable else own
-    if begun and readable:
-        take_over_words(begun, values, own or {}, table=table.name, source=written, lines=lines)
+    if begun and own is not None:
+        take_over_words(begun, values, own, table=table.name, source=written, lines=lines)
     declaration = parse(values, source=written, lines=lines)
     known = begun.encoders if begun else {}
     chosen = settle_models(declaration, table, request, of_run=declared.is_of_run, known=known)
@@ -98,43 +88,6 @@ def _check_words(declaration: Declaration, written: str, lines: Mapping[tuple, i
     for name in declaration.stages:
         with located(written, lines, "stages", name):
             check_stage(name, declaration)
-
-
-def _is_readable(values: Mapping[str, Any]) -> bool:
-    sections = values.get("generation"), values.get("inputs") or {}
-    return all(isinstance(section, dict) for section in sections)
-
-
-def _inputs(values: dict[str, Any], table: Table, named: Sequence[str]) -> dict[str, Any]:
-    """The inputs: those declared and named, and the columns of templates or messages that hold media."""
-    generation, declared = values["generation"], dict(values.get("inputs") or {})
-    read: dict[str, Any] = declared | {name: declared.get(name) for name in named}
-    column = generation.get("messages")
-    if column is not None:
-        _require(table, str(column), "generation.messages")
-        return read or {kind: {"modality": kind} for kind in kinds_in(table, str(column))}
-    _columns(generation.get("answer"), "generation.answer", table)
-    for column in _columns(generation.get("prompt"), "generation.prompt", table):
-        if column not in read and is_media(guess_modality(table, column).modality):
-            read[column] = None
-    if not read:
-        return {}
-    completed, _ = complete({"inputs": read}, table)
-    return completed["inputs"]
-
-
-def _columns(template: Any, where: str, table: Table) -> list[str]:
-    if not isinstance(template, str) or not template:  # refused when the section is parsed
-        return []
-    parsed = Template(template, where=where)
-    parsed.check(table.columns)
-    return parsed.columns
-
-
-def _require(table: Table, column: str, where: str) -> None:
-    if column not in table.columns:
-        fix = did_you_mean(column, table.columns)
-        raise DataError(Problem(file=table.name, found=f"no column '{column}' for {where}", cure=fix))
 
 
 def _opened(declaration: Declaration, table: Table, folder: Path | None, begun: Start | None) -> LanguageJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from typing import Any
 
 from polymodal.artifact.capabilities import Capability, Kind, require
 from polymodal.artifact.integrity import check_agreement
-from polymodal.artifact.run_folder import NEURAL, kind_of, load_model, neural_folder, require_files
+from polymodal.artifact.run_folder import NEURAL, kind_of, neural_folder, require_files
+from polymodal.artifact.weights import load_model
 from polymodal.config import Declaration, InputConfig
 from polymodal.config.parsing import load_yaml, located
 from polymodal.data.chat.chat_processor import ConversationProcessor
@@ -23,7 +23,7 @@ from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.language.language_configuration import PolymodalLanguageConfig
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
 from polymodal.models.modeling import PolymodalModel
-from polymodal.training.declaration.source import Declared, resolve_start
+from polymodal.training.declaration.source import Declared, require_start_folder, resolve_start
 from polymodal.training.output_folder import SEVERAL
 from polymodal.utils.json_files import read_json
 
@@ -128,8 +128,7 @@ def open_start(name: str, folder: Path, *, words: bool = False) -> Start:
     Raises:
         RunError: If there is none, it is incomplete or of a newer format, or has no encoders and fusion.
     """
-    if not os.path.isdir(folder):
-        raise RunError(f"{folder}: no such run folder to start from")
+    require_start_folder(folder)
     folder = neural_folder(folder)
     written = folder / "config.json"
     if words and written.is_file() and kind_of(folder) is Kind.words:

@@ -1,0 +1,88 @@
+"""The weights of a run folder, loaded as a model: every one must be there, and finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from torch import nn
+
+from polymodal.artifact.capabilities import Kind
+from polymodal.artifact.integrity import without_hub
+from polymodal.artifact.run_folder import kind_of
+from polymodal.errors import PolymodalError, RunError
+from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining
+from polymodal.models.base import PolymodalPreTrainedModel
+from polymodal.utils.progress import quiet_libraries
+
+M = TypeVar("M", bound=PolymodalPreTrainedModel)
+TEMPERATURE = "temperature"
+"""Name of the buffer of a head that its logits are divided by."""
+
+
+def model_class(path: Path) -> type[PolymodalForPrediction]:
+    """Model class of a run folder: with heads, or the pre-training model without them."""
+    return PolymodalForPrediction if kind_of(path) is Kind.heads else cast(Any, PolymodalForPreTraining)
+
+
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
+    SafetensorError, StrictDataclassError, PolymodalError,
+)  # fmt: skip
+"""Exceptions that libraries raise for a configuration that no fit wrote, such as an unknown model type."""
+
+
+def load_model(path: Path, kind: type[M]) -> M:
+    """Load the model of a run folder as class ``kind``; every weight must be in the file.
+
+    Args:
+        path: The run folder.
+        kind: Class to load, see :func:`model_class`.
+
+    Raises:
+        RunError: If a file cannot be read, or a weight is missing or of another shape.
+    """
+    try:
+        with quiet_libraries(), without_hub():
+            model, loading = kind.from_pretrained(
+                str(path), output_loading_info=True, trust_remote_code=False, use_safetensors=True
+            )
+    except UNREADABLE as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "ignore_mismatched_sizes" in reason:
+            reason = "config.json and model.safetensors are of different models"
+        if isinstance(error, RunError):
+            raise RunError(f"{path}: {reason}") from None
+        if isinstance(error, PolymodalError):
+            reason = f"{reason}; a part of your own must be registered before, or its package installed"
+        raise RunError(f"{path}: the model cannot be read ({reason})") from None
+    lacking = sorted(loading["missing_keys"])
+    if lacking:
+        named = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
+        raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
+    check_finite(model, path)
+    return model
+
+
+def check_finite(model: nn.Module, folder: Path) -> None:
+    """Refuse weights that are not finite, which would make all predictions NaN.
+
+    The temperature of a head, by which its logits are divided, has to be above 0 as well: one of 0 predicts
+    the first class for every row, and a negative one reverses the order of the classes.
+
+    Raises:
+        RunError: Naming the first such weight.
+    """
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.detach().isfinite().all()):
+            raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
+    for name, buffer in model.named_buffers():
+        if not buffer.is_floating_point():
+            continue
+        if name.rpartition(".")[2] == TEMPERATURE and not bool(((buffer > 0) & buffer.isfinite()).all()):
+            wrong = f"the weight {name} is {float(buffer.flatten()[0]):g}, expected a number above 0"
+            raise RunError(f"{folder}: {wrong}. Fit again")
+        if bool(buffer.isnan().any()):  # infinite are the bounds within which some backbones clip
+            raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
