@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import parse
 from polymodal.data.schema.schema import complete, render_yaml
-from polymodal.errors import ConfigError, DataError
+from polymodal.errors import LONGEST, ConfigError, DataError, one_line
 from polymodal.training.declaration.completion import reader_of
 from polymodal.training.declaration.source import read_declared_table, train_source
-from polymodal.training.opening import open_job, reading
+from polymodal.training.opening import described, open_read, read_job, reading
 from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.utils.deadline import Deadline
+from polymodal.utils.progress import note
 
 if TYPE_CHECKING:
     from polymodal.data.checks.check import CheckReport
@@ -156,12 +157,13 @@ def check(
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
     """
-    job = open_job(
-        FitRequest(
-            source, targets=target_names(target), inputs=inputs, preset=preset, settings=settings,
-            prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
-        )
+    request = FitRequest(
+        source, targets=target_names(target), inputs=inputs, preset=preset, settings=settings,
+        prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
     )  # fmt: skip
+    read = read_job(request)
+    note(one_line(f"checking {described(read)}", LONGEST), quiet)
+    job = open_read(request, read)
     from polymodal.candidates.checks import check_candidates
 
     check_candidates(job.declaration)

@@ -72,6 +72,17 @@ def reading(request: FitRequest, *, into_folder: bool = False) -> FitRequest:
     return ReadRequest(**{entry.name: getattr(request, entry.name) for entry in fields(request)}, read=read)
 
 
+def described(read: Read) -> str:
+    """What was read, in a line: the size of the table, its targets and its inputs."""
+    size = f"{read.table.name}: {len(read.table):,} rows, {len(read.table.columns)} columns"
+    if not isinstance(read, Completed):
+        return f"{size}; answers in words"
+    declaration = read.declaration
+    inputs = ", ".join(f"{name} ({config.modality})" for name, config in declaration.inputs.items())
+    targets = ", ".join(f"{name} ({config.task})" for name, config in declaration.targets.items())
+    return f"{size}; {targets or 'no target'} from {inputs}"
+
+
 def open_job(request: FitRequest) -> AnyJob:
     """Read a table or a declaration, and fill in what it leaves open.
 
@@ -84,7 +95,11 @@ def open_job(request: FitRequest) -> AnyJob:
         DataError: If a table cannot be read or lacks what is declared.
         RunError: If the run to fine-tune from is none.
     """
-    read = request.read if isinstance(request, ReadRequest) else read_job(request)
+    return open_read(request, request.read if isinstance(request, ReadRequest) else read_job(request))
+
+
+def open_read(request: FitRequest, read: Read) -> AnyJob:
+    """The same, of what was read."""
     if isinstance(read, Completed):
         return _open_prediction(request, read)
     from polymodal.training.language.language_opening import open_language_job  # imports torch

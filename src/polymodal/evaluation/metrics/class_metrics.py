@@ -1,24 +1,18 @@
 """Metrics of one class per row: predictions are probabilities ``(rows, classes)``, targets ``(rows,)``.
 
 A class without a row has no recall and no curve, so it is skipped in ``balanced_accuracy`` and ``auroc``;
-``macro_f1`` counts it only if it was predicted, which is a mistake. Weighted and unweighted rows are computed
-by different libraries; of equal weights they give the same numbers.
+``macro_f1`` counts it only if it was predicted, which is a mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import functional as M
 
 from polymodal.evaluation.metrics import weighted
 from polymodal.evaluation.metrics.metrics import METRICS, Additive, Rows
-from polymodal.evaluation.metrics.weighted import CALIBRATION_BINS
 
 TASKS = ("classification",)
 
@@ -64,24 +58,17 @@ def accuracy(rows: Rows) -> float:
                   additive=Additive(class_counts, balanced_accuracy_of))  # fmt: skip
 def balanced_accuracy(rows: Rows) -> float:
     """Mean recall over the classes that occur."""
-    if rows.weight is not None:
-        right, are, _ = _weighted_counts(rows)
-        return (right[are > 0] / are[are > 0]).mean()
-    occurs = rows.target.bincount(minlength=rows.classes) > 0
-    return float(_per_class(M.classification.multiclass_recall, rows)[occurs].mean())
+    right, are, _ = _counts(rows)
+    return float((right[are > 0] / are[are > 0]).mean())
 
 
 @METRICS.register("macro_f1", tasks=TASKS, higher_is_better=True, weighted=True,
                   additive=Additive(class_counts, macro_f1_of))  # fmt: skip
 def macro_f1(rows: Rows) -> float:
     """Mean F1 over the classes that occur or are predicted."""
-    if rows.weight is not None:
-        right, are, predicted = _weighted_counts(rows)
-        appears = are + predicted > 0
-        return (2 * right[appears] / (are + predicted)[appears]).mean()
-    occurs = rows.target.bincount(minlength=rows.classes) > 0
-    appears = occurs | (rows.predicted.bincount(minlength=rows.classes) > 0)
-    return float(_per_class(M.classification.multiclass_f1_score, rows)[appears].mean())
+    right, are, predicted = _counts(rows)
+    appears = are + predicted > 0
+    return float((2 * right[appears] / (are + predicted)[appears]).mean())
 
 
 @METRICS.register("log_loss", tasks=TASKS, higher_is_better=False, weighted=True)
@@ -89,8 +76,6 @@ def log_loss(rows: Rows) -> float:
     """Mean negative log-likelihood; probabilities are at least epsilon, or the mean would be infinite."""
     smallest = torch.finfo(rows.prediction.dtype).eps
     right = rows.probabilities.gather(1, rows.target.unsqueeze(1)).clamp(min=smallest)
-    if rows.weight is None:
-        return float(-right.log().mean())
     return -weighted.mean(np.log(right.squeeze(1).cpu().numpy()), rows.weights)
 
 
@@ -106,36 +91,20 @@ def brier(rows: Rows) -> float:
 @METRICS.register("ece", tasks=TASKS, higher_is_better=False, weighted=True)
 def ece(rows: Rows) -> float:
     """Calibration error of the likeliest class over 15 bins of equal width (Guo et al. 2017, equation 3)."""
-    if rows.weight is not None:
-        p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
-        return weighted.calibration_error(p.max(axis=1), p.argmax(axis=1) == t, rows.weights)
-    # torchmetrics gives a confidence of exactly one a bin of its own; it belongs to the last one.
-    below_one = rows.probabilities.clamp(max=1 - 1e-12)
-    return float(
-        M.classification.multiclass_calibration_error(
-            below_one, rows.target, num_classes=rows.classes, n_bins=CALIBRATION_BINS, norm="l1"
-        )
-    )
+    p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
+    return weighted.calibration_error(p.max(axis=1), p.argmax(axis=1) == t, rows.weights)
 
 
 @METRICS.register("auroc", tasks=TASKS, higher_is_better=True, weighted=True)
 def auroc(rows: Rows) -> float | None:
     """Area under the curve: of class 1 if there are two, else the mean of each class against the rest."""
-    occurs = rows.target.bincount(minlength=rows.classes) > 0
-    if int(occurs.sum()) < 2:
+    p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
+    occurs = np.bincount(t, minlength=rows.classes) > 0
+    if occurs.sum() < 2:
         return None
-    if rows.weight is not None:
-        p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
-        curves = [1] if rows.classes == 2 else np.flatnonzero(occurs.cpu().numpy())
-        return float(np.mean([roc_auc_score(t == c, p[:, c], sample_weight=rows.weights) for c in curves]))
-    if rows.classes == 2:
-        return float(M.classification.binary_auroc(rows.probabilities[:, 1], rows.target))
-    against_rest = F.one_hot(rows.target, rows.classes)[:, occurs]
-    return float(
-        M.classification.multilabel_auroc(
-            rows.probabilities[:, occurs], against_rest, num_labels=against_rest.shape[1], average="macro"
-        )
-    )
+    curves = np.array([1]) if rows.classes == 2 else np.flatnonzero(occurs)
+    weights = None if rows.weight is None else rows.weights
+    return float(weighted.areas(p[:, curves], t[:, None] == curves, weights).mean())
 
 
 def brier_score(probabilities: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -152,12 +121,7 @@ def brier_score(probabilities: Tensor, target: Tensor, weight: Tensor | None = N
     return each.mean() if weight is None else each @ weight / weight.sum()
 
 
-def _per_class(metric: Callable[..., Tensor], rows: Rows) -> Tensor:
-    counted = {"preds": rows.predicted, "target": rows.target, "num_classes": rows.classes}
-    return metric(**counted, average="none", zero_division=0.0).double()
-
-
-def _weighted_counts(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _counts(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The weight of the rows of each class that are right, that have it, and that it was predicted for."""
     t, predicted, w = rows.target.cpu().numpy(), rows.predicted.cpu().numpy(), rows.weights
     right = np.bincount(t[predicted == t], w[predicted == t], minlength=rows.classes)

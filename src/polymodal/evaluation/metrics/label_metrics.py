@@ -7,13 +7,10 @@ as is from the latter a label that all rows have; a label that is neither there 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torchmetrics import functional as M
 
 from polymodal.evaluation.metrics import weighted
 from polymodal.evaluation.metrics.class_metrics import brier_score
@@ -82,28 +79,23 @@ def macro_f1(rows: Rows) -> float | None:
 @METRICS.register("map", tasks=TASKS, higher_is_better=True, weighted=True)
 def mean_average_precision(rows: Rows) -> float | None:
     """Mean average precision over the labels that some row has."""
-    has = rows.target.any(dim=0)
-    return _mean_over(rows, has, M.classification.binary_average_precision, average_precision_score)
+    p, t = _arrays(rows)
+    labels = np.flatnonzero(t.any(axis=0))
+    if not len(labels):
+        return None
+    weights = None if rows.weight is None else rows.weights
+    return float(np.mean([average_precision_score(t[:, k], p[:, k], sample_weight=weights) for k in labels]))
 
 
 @METRICS.register("auroc", tasks=TASKS, higher_is_better=True, weighted=True)
 def auroc(rows: Rows) -> float | None:
     """Mean area under the curve over the labels that some row has and another lacks."""
-    where = rows.target.any(dim=0) & (rows.target == 0).any(dim=0)
-    return _mean_over(rows, where, M.classification.binary_auroc, roc_auc_score)
-
-
-def _mean_over(
-    rows: Rows, where: Tensor, plain: Callable[..., Tensor], of_weighted: Callable[..., float]
-) -> float | None:
-    """A curve's metric label by label: torchmetrics' own mean over labels refuses a single one."""
-    labels = where.nonzero().flatten().tolist()
-    if not labels:
+    p, t = _arrays(rows)
+    labels = np.flatnonzero(t.any(axis=0) & (t == 0).any(axis=0))
+    if not len(labels):
         return None
-    if rows.weight is not None:
-        p, t = _arrays(rows)
-        return float(np.mean([of_weighted(t[:, k], p[:, k], sample_weight=rows.weights) for k in labels]))
-    return float(torch.stack([plain(rows.probabilities[:, k], rows.target[:, k]) for k in labels]).mean())
+    weights = None if rows.weight is None else rows.weights
+    return float(weighted.areas(p[:, labels], t[:, labels] == 1, weights).mean())
 
 
 def _counts(rows: Rows) -> tuple[Tensor, Tensor]:

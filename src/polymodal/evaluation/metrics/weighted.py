@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 CALIBRATION_BINS = 15
 
@@ -36,10 +36,36 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.nda
 
     See Guo et al. 2017, equation 3.
     """
-    edges = torch.linspace(0, 1, CALIBRATION_BINS + 1).numpy()  # as torchmetrics has them
-    index = np.searchsorted(edges, confidence, side="right").clip(1, CALIBRATION_BINS)
+    edges = _edges(CALIBRATION_BINS)
+    index = np.searchsorted(edges, confidence.astype(np.float32), side="right").clip(1, CALIBRATION_BINS)
     gap = np.bincount(index, weights * (right - confidence))
     return float(np.abs(gap).sum() / weights.sum())
+
+
+def _edges(bins: int) -> np.ndarray:
+    """The edges of bins from 0 to 1, ``(bins + 1,)`` float32, as ``torch.linspace`` rounds them."""
+    step, rising = np.float64(np.float32(1 / bins)), np.arange(bins + 1)
+    edges = np.where(rising < (bins + 1) // 2, step * rising, 1 - step * (bins - rising))
+    return edges.astype(np.float32)
+
+
+def areas(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The area under the ROC curve of each column ``(columns,)``.
+
+    The share of pairs of a positive and a negative row in which the positive one has the larger score, ties
+    counting half (Mann & Whitney 1947; Hanley & McNeil 1982): of all columns at once from their ranks.
+
+    Args:
+        scores: ``(rows, columns)``.
+        positive: ``(rows, columns)`` bool; each column has rows of both kinds.
+        weights: ``(rows,)`` sample weights.
+    """
+    if weights is not None:
+        columns = zip(positive.T, scores.T, strict=True)
+        return np.array([roc_auc_score(true, score, sample_weight=weights) for true, score in columns])
+    count = positive.sum(axis=0)
+    sums = np.where(positive, rankdata(scores, axis=0), 0).sum(axis=0)
+    return (sums - count * (count + 1) / 2) / (count * (len(scores) - count))
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> float:
