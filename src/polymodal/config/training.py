@@ -155,5 +155,8 @@ class ReportConfig(Section):
         True, description="Whether the run keeps the answers to its test rows, and its report shows rows."
     )
     noise_rows: int = Field(
-        500, ge=0, description="Rows whose cells are made worse, level by level; 0 leaves the noise out."
+        500,
+        ge=0,
+        description="Rows whose cells are made worse, level by level, at most 100 of a blend over pretrained "
+        "encoders; 0 leaves the noise out.",
     )

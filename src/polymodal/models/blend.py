@@ -117,6 +117,13 @@ class BlendedModel(nn.Module):
         """Targets and their heads, in declared order."""
         return [(name, self.head(name)) for name in self.config.head_names]
 
+    @property
+    def reads_pretrained(self) -> bool:
+        """Whether a candidate reads an input by a pretrained encoder."""
+        members = [member for _, member in self.named_members()]
+        encoders = [member.encoder(name) for member in members for name in self.config.input_names]
+        return any(encoder is not None and encoder.pretrained for encoder in encoders)
+
     def model_names(self, target: str) -> list[str]:
         """The models that answer a target."""
         return [name for _, member in self.named_members() for name in member.model_names(target)]

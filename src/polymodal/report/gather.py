@@ -28,6 +28,7 @@ from polymodal.importance.importance import (
 )
 from polymodal.importance.shapley import make_game
 from polymodal.importance.subsets import TIMED_BATCH, KeptRows
+from polymodal.models.blend import BlendedModel
 from polymodal.report.html_cells import show_cell
 from polymodal.report.provenance import Provenance
 from polymodal.report.report_figures import Report, Robustness, TargetReport
@@ -46,6 +47,9 @@ PAGE_SECONDS = 5.0
 """Plots and the page, about."""
 NOISE = 10.0
 """Seconds of noise a row in those of input importance: every level is read and encoded again."""
+OF_BLEND, NOISE_OF_BLEND = 40_000, 100
+"""Pairs of rows for interactions, and rows with noise, of a blend: trees and kernels take longer for a row
+than a fusion, and a pretrained encoder runs some fifteen times for each row with noise."""
 FEWEST_OF_EMAP = 40
 """With fewer rows an interaction is not worth its interval."""
 
@@ -62,6 +66,7 @@ class Measuring:
         deadline: Of the whole report.
         left_out: Gets a line for each part that there is no time for.
         kept: Rows that were embedded for one part of the report, for the others.
+        noise_rows: In the place of that of ``config``, which a blend over pretrained encoders bounds.
     """
 
     run: PredictionRun
@@ -71,6 +76,7 @@ class Measuring:
     deadline: Deadline = NO_LIMIT
     left_out: list[str] = field(default_factory=list)
     kept: KeptRows = field(default_factory=KeptRows)
+    noise_rows: int | None = None
 
 
 def gather(request: Measuring) -> dict[str, TargetReport]:
@@ -181,9 +187,7 @@ def _measure_together(
                 interactions = emap(run.model, request.rows, scores, most_rows=most, **settings)
         else:
             request.left_out.append(_line("the interaction of inputs"))
-    if (most := request.config.noise_rows) and _in_time(
-        request, deadline, "robustness to noise", NOISE * batch
-    ):
+    if (most := _noise_rows(request)) and _in_time(request, deadline, "robustness to noise", NOISE * batch):
         with working("worse cells"):
             noise = noise_curves(
                 run.model, request.rows, scores, most_rows=most, deadline=deadline, **settings
@@ -216,12 +220,22 @@ def _line(what: str) -> str:
 
 def _emap_rows(request: Measuring, deadline: Deadline, row_seconds: float) -> int:
     """The size of the sample whose pairs of rows can be predicted in time."""
-    if not deadline.is_set:
-        return MOST_ROWS
     inputs = list(request.run.declaration.inputs)
+    if not deadline.is_set:
+        is_blend = isinstance(request.run.model, BlendedModel)
+        return min(MOST_ROWS, rows_of_pairs(len(inputs), OF_BLEND)) if is_blend else MOST_ROWS
     game = make_game(inputs, request.seed)
     pair_seconds = row_seconds / (len(game.subsets) + len(game.players))
     return min(MOST_ROWS, rows_of_pairs(len(inputs), max(0.0, deadline.left) / pair_seconds))
+
+
+def _noise_rows(request: Measuring) -> int:
+    """The rows whose cells are corrupted, at most."""
+    if request.noise_rows is not None:
+        return request.noise_rows
+    model: object = request.run.model
+    is_slow = isinstance(model, BlendedModel) and model.reads_pretrained
+    return min(request.config.noise_rows, NOISE_OF_BLEND) if is_slow else request.config.noise_rows
 
 
 def _note_samples(request: Measuring, missing: MissingFigures | None, noise: NoiseFigures | None) -> None:
@@ -229,7 +243,7 @@ def _note_samples(request: Measuring, missing: MissingFigures | None, noise: Noi
     if not request.deadline.is_set:
         return
     rows = len(request.rows)
-    wanted = min(rows, request.config.noise_rows)
+    wanted = min(rows, _noise_rows(request))
     for what, figures, every in (("missing cells", missing, rows), ("noise", noise, wanted)):
         if figures is not None and figures.rows < every:
             request.left_out.append(f"robustness to {what} is that of {figures.rows} rows, for time")

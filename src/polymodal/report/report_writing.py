@@ -80,7 +80,8 @@ def report(
     )
     folder = Path(output) if output else opened.folder
     require_folder(folder)
-    figures = measure(Measuring(opened, rows, config, seed), read_results(opened.folder), what=what)
+    request = Measuring(opened, rows, config, seed, noise_rows=noise_rows)
+    figures = measure(request, read_results(opened.folder), what=what)
     if retrain:
         figures = retrain(figures, opened, rows, folder)
     return write(figures, folder)

@@ -1,0 +1,53 @@
+"""How many rows a report samples."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import polymodal as pm
+from polymodal.config import ReportConfig
+from polymodal.models.blend import BlendConfig, BlendedModel
+from polymodal.models.blend_members import Member
+from polymodal.report.gather import NOISE_OF_BLEND, Measuring, _emap_rows, _noise_rows
+from polymodal.utils.deadline import NO_LIMIT
+
+
+class Reading(Member):
+    """Reads ``note`` by an encoder that is pretrained or not."""
+
+    def __init__(self, pretrained):
+        super().__init__()
+        self.reads = SimpleNamespace(pretrained=pretrained)
+
+    def embed(self, index, inputs):
+        return {}
+
+    def answers(self, embedded):
+        return {}
+
+    def model_names(self, target):
+        return ["some"]
+
+    def encoder(self, name):
+        return self.reads if name == "note" else None
+
+
+def measuring(model, **asked):
+    declaration = SimpleNamespace(inputs={"x": None, "note": None})
+    return Measuring(SimpleNamespace(model=model, declaration=declaration), None, ReportConfig(), **asked)
+
+
+@pytest.mark.parametrize(("pretrained", "rows"), [(True, NOISE_OF_BLEND), (False, 500)])
+def test_blends_over_pretrained_encoders_take_fewer_rows_with_noise(pretrained, rows):
+    heads, config = {"y": pm.Regressor(mean=0.0, deviation=1.0)}, BlendConfig(["x", "note"], ["y"])
+    blend = BlendedModel(config, {"some": Reading(pretrained)}, {"y": {"some": 1.0}}, heads)
+    assert blend.reads_pretrained == pretrained
+    assert _noise_rows(measuring(blend)) == rows
+    assert _noise_rows(measuring(blend, noise_rows=300)) == 300
+    assert _emap_rows(measuring(blend), NO_LIMIT, 0.0) == 200
+
+
+def test_a_single_model_takes_all():
+    model = torch.nn.Identity()
+    assert _noise_rows(measuring(model)) == 500 and _emap_rows(measuring(model), NO_LIMIT, 0.0) == 500
