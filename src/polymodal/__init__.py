@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         fit_fusions,
         fit_searched,
         init,
+        list_runs,
         load,
         pretrain,
     )  # fmt: skip
@@ -82,7 +83,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 _HOMES = {
     "polymodal.api": (
         "check", "compare", "encoders", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "init",
-        "load", "pretrain",
+        "list_runs", "load", "pretrain",
     ),
     "polymodal.run": ("LanguageRun", "Run"),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
@@ -125,7 +126,7 @@ __all__ = [
     "Task", "TASKS", "METRICS", "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective",
     "MatchingObjective", "Objective", "SigmoidObjective", "OBJECTIVES", "FusedState", "PolymodalOutput",
     "TokenSequence", "ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError",
-    "CategoriesEncoder", "DateEncoder", "encoders",
+    "CategoriesEncoder", "DateEncoder", "encoders", "list_runs",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polymodal.artifact.run_folder import require_folder_of_run, require_run, use_threads
+    from polymodal.artifact.run_list import RunEntry, list_runs
     from polymodal.attribution.explain import Explanation
     from polymodal.attribution.explanation_html import plain, spoken_confidence, spoken_share
     from polymodal.attribution.explanation_page import Explanations, explain, write_explanations
@@ -84,6 +85,7 @@ _HOMES = {
     "polymodal.comparison.comparison": "compare default_output",
     "polymodal.data.cache.disk": "DiskStore default_folder",
     "polymodal.data.chat.sources": "KINDS",
+    "polymodal.artifact.run_list": "RunEntry list_runs",
     "polymodal.data.checks.check": "CheckReport",
     "polymodal.data.checks.findings": "Findings",
     "polymodal.data.checks.rejected": "count_rows",
@@ -140,11 +142,11 @@ __all__ = [
     "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
     "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
     "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
-    "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
+    "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
     "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
     "default_folder", "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds",
     "fit_fusions", "find_format", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
-    "is_main_process", "json_rows", "leaders", "listed", "load", "measure", "number", "one_line",
+    "is_main_process", "json_rows", "leaders", "list_runs", "listed", "load", "measure", "number", "one_line",
     "open_index", "parse_instead", "plain", "points", "predict_to", "pretrain", "raise_terminated",
     "read_limit", "read_manifest", "read_table", "require_folder", "require_folder_of_run", "require_run",
     "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",

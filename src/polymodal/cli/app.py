@@ -22,6 +22,7 @@ from polymodal.cli import (
     exporting,
     fitting,
     insight,
+    listing,
     pretrained,
     pretraining,
     searching,
@@ -95,7 +96,10 @@ register(
             (insight.explain, ["polymodal explain runs/price houses.csv --rows 3,8"]),
             (insight.compare, ["polymodal compare runs/price runs/other"]),
         ],
-        "This machine": [(using.cache, ["polymodal cache", "polymodal cache --clear"])],
+        "Keep order": [
+            (listing.runs, ["polymodal runs", "polymodal runs experiments"]),
+            (using.cache, ["polymodal cache", "polymodal cache --clear"]),
+        ],
     },
 )
 
