@@ -96,7 +96,7 @@ register(
             (insight.explain, ["polymodal explain runs/price houses.csv --rows 3,8"]),
             (insight.compare, ["polymodal compare runs/price runs/other"]),
         ],
-        "Keep order": [
+        "Runs and cache": [
             (listing.runs, ["polymodal runs", "polymodal runs experiments"]),
             (using.cache, ["polymodal cache", "polymodal cache --clear"]),
         ],
