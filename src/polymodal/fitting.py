@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import parse
+from polymodal.config.shorthands import SettingsLike, Shorthands, all_settings
 from polymodal.data.schema.schema import complete, render_yaml
 from polymodal.errors import LONGEST, ConfigError, DataError, one_line
 from polymodal.training.declaration.completion import reader_of
@@ -36,7 +37,7 @@ def fit(
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     preset: str | None = None,
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
     prompt: str | None = None,
@@ -45,6 +46,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
+    **shorthands: Unpack[Shorthands],
 ) -> Run | LanguageRun:
     """Train, evaluate and save a model.
 
@@ -60,7 +62,7 @@ def fit(
             model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
             tuned). By default what is declared, and where nothing is, as ``good``; the neural model alone
             where the answers of models cannot be averaged, or the data are private.
-        settings: Such as ``train.epochs=3``, over everything else.
+        settings: Such as ``{"train.epochs": 3}`` or ``["train.epochs=3"]``, over everything else.
         sample_weight: Column of sample weights, as ``data.sample_weight``.
         start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
         prompt: Template over columns of the question, such as ``{image} {question}``.
@@ -70,6 +72,8 @@ def fit(
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
+        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
+            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
 
     Returns:
         The run, whose folder holds the model, ``metrics.json``, predictions of the test rows and pages.
@@ -77,10 +81,11 @@ def fit(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
+    chosen = all_settings(settings, shorthands, "fit")
     request = reading(
         FitRequest(
             source, targets=target_names(target), inputs=inputs, output=output, preset=preset,
-            settings=settings, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
+            settings=chosen, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
             time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
         ),
         into_folder=True,
@@ -97,11 +102,12 @@ def pretrain(
     inputs: Sequence[str] = (),
     objectives: Sequence[str] = (),
     output: str | Path | None = None,
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
     start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
+    **shorthands: Unpack[Shorthands],
 ) -> Run:
     """Pre-train without targets: align the inputs of a row with each other, and model each in itself.
 
@@ -111,11 +117,13 @@ def pretrain(
         objectives: Names of the losses, beside those declared; by default ``contrastive`` where there are
             several inputs, else ``masked_text`` or ``masked_patch``.
         output: The run folder; ``runs/<name of the table>`` by default.
-        settings: Such as ``objectives.contrastive.weight=0.5``, over everything else.
+        settings: Such as ``{"objectives.contrastive.weight": 0.5}``, over everything else.
         start: A run to continue from: its encoders, embedding and fusion; objectives are newly initialised.
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
+        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
+            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
 
     Returns:
         The run, to fine-tune from.
@@ -123,9 +131,10 @@ def pretrain(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
+    chosen = all_settings(settings, shorthands, "pretrain")
     request = reading(
         FitRequest(
-            source, inputs=inputs, objectives=objectives, pretraining=True, output=output, settings=settings,
+            source, inputs=inputs, objectives=objectives, pretraining=True, output=output, settings=chosen,
             start=start, resume=resume, overwrite=overwrite, quiet=quiet,
         ),
         into_folder=True,
@@ -144,7 +153,7 @@ def check(
     target: Target = None,
     inputs: Sequence[str] = (),
     preset: str | None = None,
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
     sample_weight: str | None = None,
     prompt: str | None = None,
     answer: str | None = None,
@@ -157,8 +166,9 @@ def check(
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
     """
+    chosen = all_settings(settings, {}, "check")
     request = FitRequest(
-        source, targets=target_names(target), inputs=inputs, preset=preset, settings=settings,
+        source, targets=target_names(target), inputs=inputs, preset=preset, settings=chosen,
         prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
     )  # fmt: skip
     read = read_job(request)
@@ -180,7 +190,7 @@ def init(
     *,
     target: Target = None,
     inputs: Sequence[str] = (),
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
 ) -> str:
     """The declaration inferred from a table, as YAML with a comment per column saying why.
 
@@ -189,7 +199,7 @@ def init(
         ConfigError: If a setting is none.
     """
     values: dict[str, Any] = {}
-    apply_settings(values, settings)
+    apply_settings(values, all_settings(settings, {}, "init"))
     train_source(source, values, None)
     table = read_declared_table(source, values["data"], None)
     values, guesses = complete(values, table, targets=target_names(target), inputs=inputs, reads=reader_of)
@@ -205,7 +215,7 @@ def fit_folds(
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
     preset: str | None = None,
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
     prompt: str | None = None,
@@ -214,6 +224,7 @@ def fit_folds(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
+    **shorthands: Unpack[Shorthands],
 ) -> Repeats:
     """Cross-validate, or repeat with several seeds: a fit per fold and seed, in folders like ``fold0_seed1``.
 
@@ -232,7 +243,7 @@ def fit_folds(
             model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
             tuned). By default what is declared, and where nothing is, as ``good``; the neural model alone
             where the answers of models cannot be averaged, or the data are private.
-        settings: Such as ``train.epochs=3``, for all fits.
+        settings: Such as ``{"train.epochs": 3}`` or ``["train.epochs=3"]``, for all fits.
         sample_weight: Column of row weights.
         start: A run to fine-tune from.
         prompt: Template of the question, for answers in words.
@@ -241,16 +252,19 @@ def fit_folds(
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
+        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
+            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
     if seeds < 1:
         raise ConfigError(f"seeds is {seeds}, expected at least 1")
+    chosen = all_settings(settings, shorthands, "fit_folds")
     request = reading(
         FitRequest(
             source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
-            preset=preset, settings=settings, sample_weight=sample_weight, start=start, prompt=prompt,
+            preset=preset, settings=chosen, sample_weight=sample_weight, start=start, prompt=prompt,
             answer=answer, time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
         )
     )  # fmt: skip
@@ -268,13 +282,14 @@ def fit_fusions(
     target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
     time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
+    **shorthands: Unpack[Shorthands],
 ) -> Fits:
     """Fit a table once with each fusion; each into ``output/<fusion>``, as ``fit`` with that fusion alone.
 
@@ -289,20 +304,23 @@ def fit_fusions(
         target: Column, or columns, to learn.
         inputs: The only columns to read.
         output: A folder for the runs and ``fusions.json``; ``runs/<name of the table>`` by default.
-        settings: Such as ``train.epochs=3``, for all fits.
+        settings: Such as ``{"train.epochs": 3}`` or ``["train.epochs=3"]``, for all fits.
         sample_weight: Column of row weights.
         start: A run to fine-tune from.
         time_limit: Of all fits together; each gets an equal share of what is left.
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
+        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
+            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
+    chosen = all_settings(settings, shorthands, "fit_fusions")
     request = reading(
         FitRequest(
-            source, targets=target_names(target), inputs=inputs, output=output, settings=settings,
+            source, targets=target_names(target), inputs=inputs, output=output, settings=chosen,
             sample_weight=sample_weight, start=start, time_limit=time_limit, resume=resume,
             overwrite=overwrite, quiet=quiet,
         )
@@ -321,12 +339,13 @@ def fit_searched(
     target: Target = None,
     inputs: Sequence[str] = (),
     output: str | Path | None = None,
-    settings: Sequence[str] = (),
+    settings: SettingsLike = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
+    **shorthands: Unpack[Shorthands],
 ) -> Run:
     """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.fit` would.
 
@@ -339,20 +358,23 @@ def fit_searched(
         target: Column, or columns, to learn.
         inputs: The only columns to read.
         output: The run folder, which gets ``search.json`` too.
-        settings: Such as ``train.epochs=3``, for all trials.
+        settings: Such as ``{"train.epochs": 3}`` or ``["train.epochs=3"]``, for all trials.
         sample_weight: Column of row weights.
         start: A run to fine-tune from.
         resume: Continue an interrupted search, or the fit after it.
         overwrite: Replace the run in ``output``.
         quiet: Show no progress.
+        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
+            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
+    chosen = all_settings(settings, shorthands, "fit_searched")
     request = reading(
         FitRequest(
             source, trials=trials, targets=target_names(target), inputs=inputs, output=output,
-            settings=settings, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
+            settings=chosen, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
             quiet=quiet,
         )
     )  # fmt: skip

@@ -73,7 +73,7 @@ def test_a_declaration_that_is_missing_and_settings_that_are_none(folder):
     said = error(folder, "fit", "houses.csv", "-t", "kind", "--set", "epochs=3")
     assert "unknown key 'epochs'" in said
     assert error(folder, "fit", "houses.csv", "-t", "kind", "--set", "train.epochs").startswith(
-        "--set train.epochs: "
+        "setting 'train.epochs': "
     )
     assert error(folder, "fit", "houses.csv", "-t", "kind", "-o", "houses.csv").startswith(
         "houses.csv: is a file"

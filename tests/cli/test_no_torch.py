@@ -26,7 +26,7 @@ MISTAKES = {
     "fit table.csv --target nothere": "no column 'nothere'",
     "fit table.csv": "no target",
     "fit table.csv --target label --inputs age,nope": "no column 'nope'",
-    "fit table.csv --target label --set epochs=3": "unknown key 'epochs'",
+    "fit table.csv --target label --set epochs=3": "unknown key 'epochs'. Did you mean 'train.epochs'?",
     "fit table.csv --target label --set train.epochs=abc": "'train.epochs' is 'abc'",
     "fit ragged.csv --target a": "found 3 cells",
     "fit bad.yaml": "unknown key 'trian'",

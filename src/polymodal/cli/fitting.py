@@ -15,9 +15,11 @@ from polymodal import api
 from polymodal.cli.help import ROWS, SEVERAL
 from polymodal.cli.options import (
     Answer,
+    Epochs,
     From,
     Inputs,
     Json,
+    LearningRate,
     Offline,
     Output,
     Overwrite,
@@ -26,12 +28,14 @@ from polymodal.cli.options import (
     Prompt,
     Resume,
     SampleWeight,
+    Seed,
     Settings,
     SourceArg,
     Target,
     TaskOption,
     Threads,
     TimeLimit,
+    TrainingBatchSize,
     TrainingDevice,
     command_name,
     printed,
@@ -111,6 +115,10 @@ def fit(
     output: Output = None,
     preset: Preset = None,
     limit: TimeLimit = None,
+    epochs: Epochs = None,
+    batch_size: TrainingBatchSize = None,
+    rate: LearningRate = None,
+    seed: Seed = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
     device: TrainingDevice = None,
@@ -140,6 +148,7 @@ def fit(
     options: dict[str, Any] = {
         "target": target, "inputs": split(inputs), "output": output, "settings": chosen,
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "seed": seed,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)
     words = {"prompt": prompt, "answer": answer} if prompt or answer else {}

@@ -108,6 +108,21 @@ TimeLimit = Annotated[
         help="Seconds, or 10m, that all may take; what does not fit is left out.",
     ),
 ]
+Epochs = Annotated[
+    float | None,
+    typer.Option("--epochs", metavar="N", rich_help_panel=MODEL, help="Of the neural model. [by the rows]"),
+]
+TrainingBatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, metavar="N", rich_help_panel=MODEL, help="Rows per step."),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", metavar="X", rich_help_panel=MODEL, help="Of all new weights."),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, metavar="N", rich_help_panel=MODEL, help="Of all draws. [0]")
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="The run folder.")]
 TrainingDevice = Annotated[
     str | None, typer.Option("--device", metavar="DEVICE", rich_help_panel=MACHINE, help="cpu, cuda or mps.")

@@ -15,16 +15,20 @@ from polymodal import api
 from polymodal.cli.evaluating import show_retrieval
 from polymodal.cli.help import MODEL
 from polymodal.cli.options import (
+    Epochs,
     From,
     Inputs,
     Json,
+    LearningRate,
     Output,
     Overwrite,
     PrecisionOption,
     Resume,
+    Seed,
     Settings,
     SourceArg,
     Threads,
+    TrainingBatchSize,
     TrainingDevice,
     command_name,
     printed,
@@ -51,6 +55,10 @@ def pretrain(
         ),
     ] = None,
     output: Output = None,
+    epochs: Epochs = None,
+    batch_size: TrainingBatchSize = None,
+    rate: LearningRate = None,
+    seed: Seed = None,
     settings: Settings = None,
     on_error: OnErrorOption = None,
     device: TrainingDevice = None,
@@ -68,6 +76,7 @@ def pretrain(
             source, inputs=split(inputs), objectives=split(objectives), output=output,
             settings=with_settings(settings, on_error, device, precision, start, threads=threads),
             resume=resume, overwrite=overwrite, quiet=as_json,
+            epochs=epochs, batch_size=batch_size, learning_rate=rate, seed=seed,
         )  # fmt: skip
         api.stop_processes()
     except (KeyboardInterrupt, api.Terminated) as stop:

@@ -102,18 +102,18 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
         path, equals, text = setting.partition("=")
         keys = path.split(".")
         if not equals or not all(keys):
-            raise ConfigError(f"--set {setting}: expected section.key=value, such as train.epochs=3")
+            raise ConfigError(f"setting '{setting}': expected section.key=value, such as train.epochs=3")
         section = values
         for key in keys[:-1]:
             if section.get(key) is None:
                 section[key] = {}
             section = section[key]
             if not isinstance(section, dict):
-                raise ConfigError(f"--set {setting}: '{key}' holds a value, not a section")
+                raise ConfigError(f"setting '{setting}': '{key}' holds a value, not a section")
         try:
             section[keys[-1]] = text if text in BLOCKS else _number(yaml.safe_load(text))
         except (yaml.YAMLError, *UNREADABLE):
-            raise ConfigError(f"--set {setting}: the value is not readable as YAML") from None
+            raise ConfigError(f"setting '{setting}': the value is not readable as YAML") from None
 
 
 def _number(value: Any) -> Any:

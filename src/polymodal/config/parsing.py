@@ -91,7 +91,7 @@ def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     index = f"{source}, line {line}" if line else source
     name = one_line(".".join(map(str, path)), 100) or "declaration"
     if error["type"] == "extra_forbidden":
-        return f"{index}: unknown key '{name}'. {did_you_mean(str(path[-1]), _known_keys(path[:-1]))}"
+        return f"{index}: unknown key '{name}'. {_nearest(path)}"
     if error["type"] == "missing":
         return f"{index}: '{name}' is missing"
     if error["type"] == "value_error":
@@ -101,6 +101,20 @@ def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     if error["type"] in NO_SECTION:
         return f"{index}: '{name}' is {result}, expected a section: keys, each with its value"
     return f"{index}: '{name}' is {result}; {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _nearest(path: tuple) -> str:
+    """What an unknown key may have been meant for: one of the same section, or of another with its name."""
+    key = str(path[-1])
+    elsewhere = [
+        f"{section}.{key}"
+        for section in Declaration.model_fields
+        if len(path) == 1 and key in _known_keys((section, "")) and section not in ("inputs", "targets")
+    ]
+    known = _known_keys(path[:-1])
+    if elsewhere and key not in known:
+        return "Did you mean " + " or ".join(f"'{name}'" for name in elsewhere) + "?"
+    return did_you_mean(key, known)
 
 
 def _shown(value: Any) -> str:
