@@ -69,7 +69,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _entry(path: Path) -> RunEntry:
-    """What the files of one run say; a damaged one is listed with the reason."""
+    """The summary of one run from its files; a damaged one is listed with the reason."""
     state, scores, rows, written = "not finished", dict[str, Score](), None, None
     data, targets = None, list[str]()
     try:
