@@ -59,6 +59,24 @@ def list_runs(folder: str | Path = "runs") -> list[RunEntry]:
     return [_entry(path) for path in _run_folders(root, DEEPEST)]
 
 
+def test_metrics(folder: Path) -> dict[str, dict[str, float]]:
+    """By target the metrics on the test rows, the leading one first; empty where there are none to read."""
+    try:
+        test = read_json(folder / RESULTS)["test"]
+    except (OSError, ValueError, LookupError, TypeError, RunError):
+        return {}  # of a run that is not finished, or was saved without results
+    return {str(target): _finite(metrics) for target, metrics in (test or {}).items()}
+
+
+def _finite(metrics: Any) -> dict[str, float]:
+    """The metrics that are defined."""
+    return {
+        str(name): float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     """Folders of runs; those within a run (its candidates, its folds) are parts of it."""
     if (folder / DECLARATION).is_file() and any((folder / name).exists() for name in (RESULTS, CHECKPOINTS)):
@@ -90,9 +108,5 @@ def _entry(path: Path) -> RunEntry:
 
 def _scores(test: Any) -> dict[str, Score]:
     """By target its first metric, which is the leading one."""
-    result = {}
-    for target, metrics in (test or {}).items():
-        name, value = next(iter(metrics.items()), ("", None))
-        if isinstance(value, int | float) and math.isfinite(value):
-            result[str(target)] = (str(name), float(value))
-    return result
+    each = {str(target): _finite(metrics) for target, metrics in (test or {}).items()}
+    return {target: next(iter(metrics.items())) for target, metrics in each.items() if metrics}

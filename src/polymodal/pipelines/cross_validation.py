@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from polymodal.candidates.checks import check_candidates
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import left_out as skipped_rows
+from polymodal.data.schema.column_summary import brief
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import DataError, Problem
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
@@ -23,6 +24,7 @@ from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils.atomic import aside, writing
 from polymodal.utils.lock import claimed
+from polymodal.utils.overview import Overview, Overviewed
 from polymodal.utils.records import JsonObject
 
 SUMMARY = "summary.json"
@@ -38,8 +40,8 @@ class Spread:
     values: list[float]
 
 
-@dataclass(frozen=True)
-class Repeats:
+@dataclass(frozen=True, repr=False)
+class Repeats(Overviewed):
     """Several fits of one declaration.
 
     Attributes:
@@ -55,6 +57,17 @@ class Repeats:
     rows: int
     folds: int | None
     seeds: list[int]
+
+    def overview(self) -> Overview:
+        """A row per metric: its mean and range over the fits."""
+        rows = [
+            (target, name, brief(spread.mean), f"{brief(spread.lowest)} to {brief(spread.highest)}")
+            for target, metrics in self.test.items()
+            for name, spread in metrics.items()
+        ]
+        what = f"{self.folds} folds × " if self.folds else ""
+        title = f"{what}{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''} in {self.fits.folder}"
+        return Overview(title, ("target", "metric", "mean, test rows", "range"), tuple(rows))
 
     def to_json(self) -> JsonObject:
         """As plain values."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from polymodal.artifact.run_folder import BLEND
 from polymodal.config import Declaration
+from polymodal.data.schema.column_summary import brief
 from polymodal.errors import RunError
 from polymodal.pipelines.fit import steps_of
 from polymodal.pipelines.pages import is_of_page
@@ -35,6 +36,7 @@ from polymodal.training.portfolio_results import Portfolio
 from polymodal.training.recorded_metrics import FitResults, LanguageResults, PredictionResults
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.lock import claimed
+from polymodal.utils.overview import Overview, Overviewed
 from polymodal.utils.progress import CONSOLE, Remarks, quiet_libraries
 from polymodal.utils.records import JsonObject
 
@@ -64,8 +66,8 @@ class Fit:
     epoch: float | None
 
 
-@dataclass(frozen=True)
-class Fits:
+@dataclass(frozen=True, repr=False)
+class Fits(Overviewed):
     """Several fits in one folder.
 
     Attributes:
@@ -96,6 +98,21 @@ class Fits:
     def load(self, name: str | None = None) -> AnyRun:
         """The run of a fit, by default of the best one."""
         return self.open_run(self.folder / (name or self.best))
+
+    def overview(self) -> Overview:
+        """A row per fit: the validation score that compares them, and each target's leading test metric."""
+        leading = {name: key for fit in self.fits for name, own in fit.test.items() for key in list(own)[:1]}
+        heads = (self.varied, f"{self.metric}, validation", *(f"{k}, test: {n}" for n, k in leading.items()))
+        rows = []
+        for fit in self.fits:
+            values = [fit.test.get(name, {}).get(key) for name, key in leading.items()]
+            scores = ("" if value is None else brief(value) for value in values)
+            rows.append((fit.name, brief(fit.validation), *scores))
+        lines = (
+            f"best on validation rows: {self.best}",
+            *([f"compared in {self.page}"] if self.page else []),
+        )
+        return Overview(f"{len(self.fits)} fits in {self.folder}", heads, tuple(rows), lines)
 
     def to_json(self) -> JsonObject:
         """As plain values."""

@@ -8,17 +8,20 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, require
 from polymodal.artifact.run_folder import kind_of, require_files, write_run
+from polymodal.artifact.run_list import test_metrics
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.schema.column_summary import brief
 from polymodal.models.base import PolymodalPreTrainedModel
 from polymodal.utils.atomic import writing
 from polymodal.utils.device import computing_in, find_device
+from polymodal.utils.overview import Overview, Overviewed
 
 M = TypeVar("M", bound=PolymodalPreTrainedModel)
 P = TypeVar("P", bound=PolymodalProcessor)
 
 
-class RunBase(ABC, Generic[M, P]):
+class RunBase(Overviewed, ABC, Generic[M, P]):
     """A trained model with its processor and declaration.
 
     Attributes:
@@ -83,6 +86,19 @@ class RunBase(ABC, Generic[M, P]):
         Raises:
             RunError: If its files cannot be read, or are of different runs.
         """
+
+    def overview(self) -> Overview:
+        """Inputs, targets and test metrics, by the files of the folder."""
+        config = self.declaration
+        reads = ", ".join(f"{name} ({entry.modality})" for name, entry in config.inputs.items())
+        answers = ", ".join(f"{name} ({entry.task})" for name, entry in config.targets.items())
+        lines = [f"reads {reads}" if reads else "", f"predicts {answers}" if answers else ""]
+        metrics = test_metrics(self.folder)
+        rows = [(name, key, brief(value)) for name, own in metrics.items() for key, value in own.items()]
+        page = self.folder / "report.html"
+        lines.append(f"report: {page}" if page.is_file() else "")
+        heads = ("target", "metric", "test rows")
+        return Overview(f"Run in {self.folder}", heads, tuple(rows), tuple(filter(None, lines)))
 
     @property
     @abstractmethod

@@ -27,7 +27,8 @@ from polymodal.data.schema.column_summary import describe_classes
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.data.weights import check_weights, describe_weights
-from polymodal.errors import Problem, did_you_mean
+from polymodal.errors import LONGEST, Problem, did_you_mean, one_line
+from polymodal.utils.overview import Overview, Overviewed
 from polymodal.utils.records import JsonObject
 
 
@@ -54,8 +55,8 @@ class ColumnReport:
     marks: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass
-class CheckReport(Findings):
+@dataclass(repr=False)
+class CheckReport(Overviewed, Findings):
     """The result of the check before a fit: columns, problems and warnings.
 
     Attributes:
@@ -80,6 +81,19 @@ class CheckReport(Findings):
     def ok(self) -> bool:
         """Whether a fit would start."""
         return not self.problems
+
+    def overview(self) -> Overview:
+        """A row per column, then warnings and problems, then whether a fit would start."""
+        heads = ("column", "role", "read as", "empty", "content")
+        rows = [
+            (each.column, each.role, each.modality or "", f"{each.empty:.0%}", each.detail or each.reason)
+            for each in self.columns
+        ]
+        lines = [f"warning: {line}" for line in self.warnings]
+        lines += [f"problem: {one_line(str(problem), LONGEST)}" for problem in self.problems]
+        lines.append("A fit would start." if self.ok else "A fit would not start.")
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.rows.items() if count)
+        return Overview(f"{self.table}: {counts}", heads, tuple(rows), tuple(lines))
 
     def to_json(self) -> JsonObject:
         """The report as plain values."""
