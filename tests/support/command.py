@@ -16,7 +16,7 @@ from tests.support.tables import tiny
 
 BEFORE = (
     "warning: ", "note: ", "device  ", "rows  ", "inputs  ", "targets  ", "objectives  ", "prompt  ",
-    "answer  ", "models  ", "expected  ", "candidate ", "resumed ",
+    "answer  ", "models  ", "expected  ", "candidate ", "resumed ", "checking ",
 )  # fmt: skip
 """How the lines begin that a fit prints before its first step."""
 
