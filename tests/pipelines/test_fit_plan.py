@@ -44,7 +44,7 @@ def test_warnings_come_first_and_once_then_the_plan(houses, tmp_path):
     assert inputs[0] == "photo: image, from scratch, 16 × 16 px" and "bedrooms, cents: number" in inputs
     assert plan["targets"] == "price: regression"
     models = plan["models"]
-    assert models.startswith("plain (boosting, kernel, linear), fused (transformer fusion, ")
+    assert models.startswith("plain (boosting, forest, kernel, linear), fused (transformer fusion, ")
     assert models.endswith(" k parameters, all trained)") and plan["expected"] == "at most 2 epochs"
 
 

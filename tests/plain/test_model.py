@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_all_targets_are_saved_and_predicted_the_same(tmp_path):
     answers = model.predict(rows)
     assert {target: list(each) for target, each in answers.items()} == {
         "kind": ["boosting", "kernel", "linear"],
-        "price": ["boosting", "kernel", "linear"],
+        "price": ["boosting", "forest", "kernel", "linear"],
     }
     assert (answers["kind"]["linear"].argmax(axis=1) == goals(rows)["kind"].values).mean() > 0.9
     model.save(tmp_path / "plain")
@@ -130,9 +131,30 @@ def test_a_learner_that_fails_is_left_out_with_a_line(monkeypatch):
     monkeypatch.setattr(module.LEARNERS["kernel"], "fit_part", fail)
     model, rows = fitted()
     assert model.left_out["price"] == {"kernel": "first line"}
-    assert list(model.predict(rows)["price"]) == ["boosting", "linear"]
+    assert list(model.predict(rows)["price"]) == ["boosting", "forest", "linear"]
     answers = model.out_of_fold(rows, goals(rows)["price"], np.arange(ROWS) % 3, target="price")
-    assert list(answers) == ["boosting", "linear"]
+    assert list(answers) == ["boosting", "forest", "linear"]
+
+
+def test_amounts_of_a_long_tail_are_learned_as_they_are_and_as_logarithms(tmp_path):
+    rows = contents()
+    amounts = np.exp(goals(rows)["price"].values / 3)
+    goal = Goal("numbers", amounts, 1, transform="log", both=True)
+    model = PlainModel({"a": Numbers(), "b": Numbers()}, learners=["linear"], threads=1)
+    answers = model.fit(rows, {"price": goal}).predict(rows)["price"]
+    for name, transform in (("linear", "none"), ("linear_log", "log")):
+        single = replace(goal, transform=transform, both=False)
+        alone = PlainModel({"a": Numbers(), "b": Numbers()}, learners=["linear"], threads=1)
+        expected = alone.fit(rows, {"price": single}).predict(rows)["price"]["linear"]
+        np.testing.assert_array_equal(answers[name], expected)
+    model.save(tmp_path / "plain")
+    again = PlainModel.load(tmp_path / "plain").predict(rows)["price"]
+    np.testing.assert_array_equal(again["linear_log"], answers["linear_log"])
+    folds = model.out_of_fold(rows, goal, np.arange(ROWS) % 3)
+    assert list(folds) == ["linear", "linear_log"] and np.isfinite(folds["linear_log"]).all()
+    alone = PlainModel({"a": Numbers(), "b": Numbers()}, learners=["linear"], threads=1)
+    alone.fit(rows, {"price": goal}, learners={"price": ["linear_log"]}, like=model)
+    np.testing.assert_array_equal(alone.predict(rows)["price"]["linear_log"], answers["linear_log"])
 
 
 @pytest.mark.parametrize("name", ["settings.json", "input0/settings.json", "target1/linear/arrays.npz"])

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from polymodal.candidates.base import Tried
-from polymodal.config import TargetConfig
 from polymodal.evaluation.statistics.ensemble_selection import SURE, RowLoss, Selection, row_loss, select
 from polymodal.models.heads import Head
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.records import Record
 
 FEWEST = 8
-"""Validation rows with an answer, below which the units of a choice get the same weight."""
+"""Validation rows with an answer, below which all models that are left to choose get the same weight, and the
+blend of several that were compared out of fold the weight of all of them."""
 OUT_OF_FOLD = "out of fold"
 """The unit of all models that are blended by their answers to the training rows."""
 
@@ -120,8 +120,10 @@ def _choose(
     if len(units) == 1:
         outer = dict.fromkeys(units, 1.0)
     elif rows.rows < FEWEST:
-        outer = dict.fromkeys(units, 1 / len(units))
-        reasons.append(f"{rows.rows} validation rows are too few to choose by")
+        counts = {unit: len(folds) if unit == OUT_OF_FOLD else 1 for unit in units}
+        outer = {unit: count / sum(counts.values()) for unit, count in counts.items()}
+        found = "1 validation row is" if rows.rows == 1 else f"{rows.rows} validation rows are"
+        reasons.append(f"{found} too few to choose by")
     else:
         selected = replace(rows, models=means).select(seed)
         outer = dict(selected.weights)
@@ -180,20 +182,30 @@ def _answered(
         known &= np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
     return _Answered(
         {name: answers[known] for name, answers in models.items()},
-        _loss(job.declaration.targets[target], true[torch.from_numpy(known)].numpy()),
+        _loss(true[torch.from_numpy(known)].numpy(), _training_numbers(target, head, truth)),
         None if weights is None else weights[known],
         _clusters(job, split, known),
         int(known.sum()),
     )
 
 
-def _loss(config: TargetConfig, truth: np.ndarray) -> RowLoss:
-    """What the blend is chosen by; of numbers, as their head averages them."""
+def _training_numbers(
+    target: str, head: Head, truth: Mapping[str, Mapping[str, Tensor]]
+) -> np.ndarray | None:
+    """``(rows,)`` the known answers of the training rows, whose spread is the unit of losses of numbers."""
+    answers = truth.get("train", {}).get(target)
+    if answers is None or answers.ndim > 1:
+        return None
+    return answers[head.known(answers)].double().numpy()
+
+
+def _loss(truth: np.ndarray, spread: np.ndarray | None) -> RowLoss:
+    """What the blend is chosen by."""
     if truth.ndim > 1:
         return row_loss("labels", truth)
     if truth.dtype.kind == "i":
         return row_loss("classes", truth)
-    return row_loss("numbers", truth, transform="log" if config.transform == "log" else "none")
+    return row_loss("numbers", truth.astype(float), spread=spread)
 
 
 def _clusters(job: PredictionJob, split: str, known: np.ndarray) -> np.ndarray | None:

@@ -277,6 +277,7 @@ class InContextModel(PlainModel):
     """
 
     kinds: ClassVar[Mapping[str, type[Learner]]] = {NAME: InContextLearner}
+    learns_both: ClassVar[bool] = False  # its answers take long
     networks: Networks
     missing: Mapping[str, str]
 

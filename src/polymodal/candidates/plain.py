@@ -24,6 +24,7 @@ from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.base import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import SETTLED, PlainModel
+from polymodal.training.declaration.target_transform import long_tail
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import discard, writing
 from polymodal.utils.deadline import OutOfTime
@@ -80,6 +81,8 @@ class PlainCandidate(Candidate):
     name = "plain"
     noun: ClassVar[str] = "plain model"
     model: PlainModel | None = None
+    both: frozenset[str] = frozenset()
+    """The targets of a long tail, which are learned as they are and as logarithms."""
 
     def refusal(self) -> str:
         """See :class:`Candidate`."""
@@ -95,13 +98,15 @@ class PlainCandidate(Candidate):
 
     def prepare(self) -> str:
         """See :class:`Candidate`: the learners."""
-        return ", ".join(LEARNERS)
+        kinds = {KINDS[self.job.declaration.targets[name].task] for name in self._targets()}
+        return ", ".join(name for name in LEARNERS if kinds & {*LEARNERS[name].learns})
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
         """See :class:`Candidate`; it is always fitted again, which takes seconds."""
         self.kept = self._plain_readers()
         self.notes = self._skipped()
         self.read = {split: self._read(split, quiet) for split in ("train", *HELD_OUT)}
+        self.both = self._long_tailed()
         begun = self.deadline.clock()
         self.tried = model = self._fitted(self.read["train"])
         self.fitting = self.deadline.clock() - begun
@@ -163,8 +168,17 @@ class PlainCandidate(Candidate):
         return result
 
     def _goal(self, target: str, rows: _Rows) -> tuple[Goal, np.ndarray]:
-        config = self.job.declaration.targets[target]
-        return goal_of(config, rows, target, len(self.job.processor.targets[target].classes))
+        config, classes = self.job.declaration.targets[target], self.job.processor.targets[target].classes
+        goal, known = goal_of(config, rows, target, len(classes))
+        return replace(goal, both=target in self.both), known
+
+    def _long_tailed(self) -> frozenset[str]:
+        goals = {name: self._goal(name, self.read["train"])[0] for name in self._targets()}
+        return frozenset(
+            name
+            for name, goal in goals.items()
+            if goal.kind == "numbers" and long_tail(goal.values) is not None
+        )
 
     def _plain_readers(self) -> dict[str, Reader]:
         """The reader of each input with plain features, learned from the training rows."""
@@ -254,7 +268,7 @@ class PlainCandidate(Candidate):
         rows, and where one that the blend needs cannot be fitted again.
         """
         own = {
-            target: [learner for learner in self.tried.learners if model_name(self.name, learner) in names]
+            target: [n for n in self.tried.members.get(target, ()) if model_name(self.name, n) in names]
             for target, names in used.items()
         }
         self.model, notes = self.tried, []

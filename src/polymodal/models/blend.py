@@ -73,8 +73,8 @@ class BlendConfig:
 class BlendedModel(nn.Module):
     """Predicts the weighted mean of what several models predict; a :class:`Predictor`.
 
-    Probabilities are averaged as they are, numbers after the transform of their head (so that of amounts that
-    are learned as logarithms the mean is geometric). The heads here have no weights: they hold what follows
+    Probabilities and numbers are averaged as they are, whatever a model learns them as. The heads here have
+    no weights: they hold what follows
     from an answer: temperature, thresholds, interval.
 
     Args:
@@ -199,10 +199,8 @@ def blend_logits(head: Head, answers: Mapping[str, Tensor], weights: Mapping[str
         answers: By model ``(batch, classes)`` probabilities or ``(batch,)`` numbers.
         weights: By model, above 0, with sum 1.
     """
-    used = [(answers[name].double(), weight) for name, weight in weights.items()]
-    if used[0][0].ndim > 1:
-        return head.as_logits(torch.stack([weight * answer for answer, weight in used]).sum(dim=0)).float()
-    return torch.stack([weight * head.as_logits(answer) for answer, weight in used]).sum(dim=0).float()
+    used = [weight * answers[name].double() for name, weight in weights.items()]
+    return head.as_logits(torch.stack(used).sum(dim=0)).float()
 
 
 def as_model(blend: BlendedModel) -> PolymodalForPrediction:

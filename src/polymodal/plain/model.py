@@ -27,6 +27,8 @@ LEAST = 1.0
 """Seconds below which no further learner is begun."""
 SETTLED = 0.5
 """Seconds of a fit within a fold in those of the whole, which chose its settings too."""
+LOG = "_log"
+"""Ends the names of learners of the logarithm, where a target is learned as it is too."""
 FORMAT = 1
 """Version of the folder that :meth:`PlainModel.save` writes."""
 
@@ -55,6 +57,8 @@ class PlainModel:
     """
 
     kinds: ClassVar[Registry[type[Learner]] | Mapping[str, type[Learner]]] = LEARNERS
+    learns_both: ClassVar[bool] = True
+    """Whether a goal of ``both`` is fitted twice; if not, by its transform alone."""
 
     def __init__(
         self,
@@ -72,7 +76,16 @@ class PlainModel:
 
     def new_learner(self, name: str) -> Learner:
         """A learner that is not fitted yet."""
-        return self.kinds[name]()
+        return self._kind(name)()
+
+    def _kind(self, name: str) -> type[Learner]:
+        return self.kinds[name if name in self.kinds else name.removesuffix(LOG)]
+
+    def _names(self, goal: Goal) -> tuple[str, ...]:
+        """The learners of a goal: of one that is learned as it is and as logarithm, each of them twice."""
+        names = [name for name in self.learners if goal.kind in self.kinds[name].learns]
+        logs = [f"{name}{LOG}" for name in names] if goal.both and self.learns_both else []
+        return (*names, *logs)
 
     def fit(
         self,
@@ -90,7 +103,7 @@ class PlainModel:
             contents: The training rows.
             goals: By target, the known answers.
             rows: By target, ``(answers,)`` the indices of their rows; all rows where a target is not named.
-            learners: By target the only learners; by default all.
+            learners: By target the names of the only members; by default all.
             like: A model that was fitted to most of these rows: what it chose by inner folds is not chosen
                 again.
             deadline: Learners that come too late are left out; the first of a target is always fitted.
@@ -167,7 +180,7 @@ class PlainModel:
         """
         reasons = self.left_out.setdefault(target, {})
         shape = (len(goal),) if goal.kind == "numbers" else (len(goal), goal.outputs)
-        results = {name: np.full(shape, np.nan) for name in self.learners}
+        results = {name: np.full(shape, np.nan) for name in self._names(goal)}
         shared = _Shared(self.featurizers, contents)
         known = self.members.get(target, {})
         numbers = np.unique(folds)
@@ -266,7 +279,7 @@ class PlainModel:
             self.members[str(target)] = {}
             for each in as_list(names, "targets"):
                 name = str(each)
-                learner = self.kinds[name].load(folder / f"target{number}" / name)
+                learner = self._kind(name).load(folder / f"target{number}" / name)
                 learner.threads = self.threads
                 self.members[str(target)][name] = Member(learner, as_number(spent[name], "seconds"))
 
@@ -282,28 +295,30 @@ class PlainModel:
     ) -> dict[str, Member]:
         """The learners that can be fitted; why another cannot is added to ``reasons``."""
         members: dict[str, Member] = {}
-        wanted = list(self.learners if names is None else names)
+        wanted = list(self._names(goal) if names is None else names)
         if deadline.is_set:
-            wanted.sort(key=lambda name: self.kinds[name].rank)
+            wanted.sort(key=lambda name: self._kind(name).rank)
         for number, name in enumerate(wanted):
-            learner = self.new_learner(name)
+            learner, own = self.new_learner(name), goal
+            if self.learns_both:
+                own = goal.of_log(name not in self.kinds)
             if name in known:
                 learner.settle(known[name].learner)
-            reason = learner.can_fit(goal, blocks)
+            reason = learner.can_fit(own, blocks)
             if not reason and members and deadline.left < LEAST:
                 reason = f"there is no time for it in the limit of {in_words(deadline.limit)}"
             learner.deadline = deadline.share(len(wanted) - number)
             began = time.perf_counter()
             try:
                 if not reason:
-                    learner.fit(blocks, goal, seed=self.seed, threads=self.threads)
+                    learner.fit(blocks, own, seed=self.seed, threads=self.threads)
                     members[name] = Member(learner, time.perf_counter() - began)
             except (PolymodalError, ValueError, ArithmeticError, MemoryError) as error:
                 # A learner that fails does not cost the others; the line is shown where learners are listed.
                 reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             if reason:
                 reasons[name] = one_line(reason, 300)
-        return {name: members[name] for name in self.learners if name in members}
+        return {name: members[name] for name in (*self._names(goal), *wanted) if name in members}
 
 
 class _Shared:

@@ -84,10 +84,14 @@ def test_losses_of_probabilities(kind):
     assert first == pytest.approx(-np.log(0.8)) and 5 < second < 20
 
 
-def test_loss_of_the_logarithm():
-    loss = row_loss("numbers", np.array([0.0, 9.0]), transform="log")
-    np.testing.assert_allclose(loss(np.array([-5.0, 99.0]))[1], np.log(10) ** 2)
-    assert np.isfinite(loss(np.array([-5.0, 99.0]))).all()
+def test_of_numbers_squared_and_absolute_errors_count_the_same():
+    truth = np.array([0.0, 0.0, 0.0, 8.0])  # variance 12, mean distance from the median 2
+    loss = row_loss("numbers", truth)
+    assert loss(np.full(4, truth.mean())).mean() == pytest.approx((1 + 3 / 2) / 2)
+    assert loss(np.full(4, np.median(truth))).mean() == pytest.approx((16 / 12 + 1) / 2)
+    units = row_loss("numbers", truth, spread=10 * truth)
+    assert units(np.zeros(4))[3] == pytest.approx(64 / 2400 + 8 / 40)
+    assert np.isfinite(row_loss("numbers", np.ones(3))(np.zeros(3))).all()
 
 
 def test_a_loss_that_is_not_finite_is_refused():

@@ -138,6 +138,8 @@ def test_sets_of_categories_have_the_names_of_the_reader():
 
 def test_calendar_numbers_of_a_date():
     assert column(DateFeaturizer(), 86400.0 * 31, "", "month") == 2  # the first of February 1970
+    assert column(DateFeaturizer(), 86400.0 * 31, "", "day of the year") == 32
+    assert column(DateFeaturizer(), -86400.0, "", "day of the year") == 365
     fitted = DateFeaturizer().fit([[86400.0], [86400.0 * 3]])
     assert fitted.blocks([[86400.0 * 3]])[""].values[0, 0] == 2
 

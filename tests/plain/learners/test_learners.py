@@ -21,6 +21,7 @@ from polymodal.utils.deadline import Deadline
 ROWS = 90
 NAMES = ("linear", "boosting", "kernel")
 KINDS = ("classes", "ordered", "labels", "numbers")
+EACH = [*((name, kind) for name in NAMES for kind in KINDS), ("forest", "numbers")]
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +83,7 @@ def check(goal: Goal, answers: np.ndarray) -> None:
         np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "kind"), EACH)
 def test_answers_are_complete_saved_and_kept_without_inputs(name, kind, tmp_path):
     blocks = blocks_of()
     goal = goal_of(kind, blocks)
@@ -100,7 +100,7 @@ def test_answers_are_complete_saved_and_kept_without_inputs(name, kind, tmp_path
     assert len(learner.predict(empty)) == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "forest"])
 def test_it_learns_and_repeats(name):
     blocks = blocks_of(200)
     goal = goal_of("numbers", blocks)
@@ -119,8 +119,7 @@ def test_a_row_does_not_depend_on_the_other_rows(name):
     np.testing.assert_allclose(learner.predict(part)[0], learner.predict(blocks)[3], atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "kind"), EACH)
 @pytest.mark.parametrize("case", ["one row", "two rows", "constant columns", "all missing", "extreme"])
 def test_degenerate_tables_are_fitted(name, kind, case):
     blocks = blocks_of(30)

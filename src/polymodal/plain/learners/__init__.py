@@ -1,8 +1,17 @@
-"""Learners: linear models, boosted trees and support vector machines on blocks of features."""
+"""Learners: linear models, boosted trees, forests and support vector machines on blocks of features."""
 
 from polymodal.plain.learners.base import LEARNERS, Goal, Learner
 from polymodal.plain.learners.boosting import BoostingLearner
+from polymodal.plain.learners.forest import ForestLearner
 from polymodal.plain.learners.kernel import KernelLearner
 from polymodal.plain.learners.linear import LinearLearner
 
-__all__ = ["LEARNERS", "BoostingLearner", "Goal", "KernelLearner", "Learner", "LinearLearner"]
+__all__ = [
+    "LEARNERS",
+    "BoostingLearner",
+    "ForestLearner",
+    "Goal",
+    "KernelLearner",
+    "Learner",
+    "LinearLearner",
+]

@@ -36,6 +36,8 @@ class Goal:
         outputs: Number of classes or labels; 1 for numbers.
         weights: ``(rows,)`` weight of each row: a row of weight 2 counts as two copies; None for all 1.
         transform: For numbers: "log" learns ``log(1 + value)``.
+        both: For numbers of 0 or more: whether to learn them by each learner twice, as they are and as
+            logarithms, in the place of ``transform``; see :meth:`of_log`.
         balanced: For classes: each class has the same total weight.
         groups: ``(rows,)`` int, rows that may not be separated when a setting is chosen on held-out rows.
         label: Of a goal of two classes, which of several labels it is.
@@ -46,6 +48,7 @@ class Goal:
     outputs: int
     weights: np.ndarray | None = None
     transform: Literal["none", "log"] = "none"
+    both: bool = False
     balanced: bool = False
     groups: np.ndarray | None = None
     label: int = 0
@@ -58,6 +61,12 @@ class Goal:
         weights = None if self.weights is None else self.weights[index]
         groups = None if self.groups is None else self.groups[index]
         return replace(self, values=self.values[index], weights=weights, groups=groups)
+
+    def of_log(self, log: bool) -> Goal:
+        """One of the two goals that a goal of ``both`` stands for; another goal is itself, unless by log."""
+        if log:
+            return replace(self, values=np.clip(self.values, 0, None), transform="log", both=False)
+        return replace(self, transform="none", both=False) if self.both else self
 
     @property
     def row_weights(self) -> np.ndarray:
@@ -113,12 +122,14 @@ class Learner(ABC, Generic[P]):
     Attributes:
         fitted: What was fitted; None before.
         threads: Most threads; None for the library's default.
+        learns: The kinds of goals that it knows.
         rank: Under a time limit learners are fitted in this order: what is cheap for what it brings first.
         deadline: Set before :meth:`fit`: of one model of it, see :meth:`in_time`.
         hurried: Whether fewer settings were tried than without a time limit.
     """
 
     name: ClassVar[str] = ""
+    learns: ClassVar[tuple[Kind, ...]] = KINDS
     rank: ClassVar[float] = 4.0
 
     def __init__(self) -> None:

@@ -43,6 +43,8 @@ def checked_text(text: str) -> str:
         raise ValueError("a LightGBM model whose number of classes does not agree with its trees")
     written: Lines = {"version": "v4", "num_class": str(per_round), "num_tree_per_iteration": str(per_round)}
     written |= {"label_index": "0", "max_feature_idx": str(features - 1)}
+    if "average_output" in header:  # of a forest: the mean of its trees, not their sum
+        written["average_output"] = ""
     written["objective"] = _objective(header.get("objective", ""), per_round)
     written["feature_names"] = " ".join(f"Column_{number}" for number in range(features))
     written["feature_infos"] = " ".join(["none"] * features)

@@ -80,15 +80,12 @@ def choose_transform(
         columns_of: Reads the plain columns of some rows; called only where the target has a long tail.
         groups: ``(rows,)`` rows of one group are in one fold; None where each row is its own.
     """
-    from scipy.stats import skew  # only where a target is long-tailed or may be
-
     known = ~np.isnan(target)
     numbers = target[known]
-    if len(numbers) < FEWEST_ROWS or numbers.min() < 0 or numbers.min() == numbers.max():
+    skewness = long_tail(numbers)
+    if skewness is None:
         return Resolved()
-    before, after = float(skew(numbers)), float(skew(np.log1p(numbers)))
-    if not before > LONG_TAIL or abs(after) >= before:
-        return Resolved()
+    before, after = skewness
     # At most MOST_ROWS, by a fixed seed.
     drawn = np.flatnonzero(known)[np.random.default_rng(0).permutation(len(numbers))[:MOST_ROWS]]
     columns = columns_of(drawn)
@@ -107,6 +104,20 @@ def choose_transform(
             "log", f"with it the cross-validated mean absolute error of {trees} is {gain:.0%} lower"
         )
     return Resolved("none", f"the logarithm of its long tail brings {trees} no lower mean absolute error")
+
+
+def long_tail(numbers: np.ndarray) -> tuple[float, float] | None:
+    """The skewness of amounts with a long tail, and that of their logarithms; None of other numbers.
+
+    Args:
+        numbers: ``(rows,)``; fewer than 30, and any with one below zero, have no long tail.
+    """
+    from scipy.stats import skew  # only where a target is of numbers
+
+    if len(numbers) < FEWEST_ROWS or numbers.min() < 0 or numbers.min() == numbers.max():
+        return None
+    before, after = float(skew(numbers)), float(skew(np.log1p(numbers)))
+    return (before, after) if before > LONG_TAIL and abs(after) < before else None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""Forest learner: the mean of deep trees, each fitted to a sample of the rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polymodal.plain.learners.base import LEARNERS, Goal
+from polymodal.plain.learners.boosting import BoostingLearner, Chosen
+from polymodal.plain.learners.design import Matrix
+from polymodal.utils.records import Settings
+
+TREES = 200
+LEAVES = 512
+SMALLEST_LEAF = 2
+SHARE = 1 - 1 / np.e
+"""Of the rows that a tree is fitted to: as many different ones as a bootstrap sample has."""
+COLUMNS = 1 / 3
+"""Share of the columns that a split is chosen from (Breiman 2001, for numbers)."""
+
+
+@LEARNERS.register("forest")
+class ForestLearner(BoostingLearner):
+    """A random forest (Breiman 2001) of LightGBM for numbers.
+
+    Its answers lie within those of the training rows and hardly depend on single ones, so that it is often
+    the best model of a small table with a long tail. No setting is chosen. Columns of reduced texts are left
+    out where there are others.
+    """
+
+    name = "forest"
+    learns = ("numbers",)
+    rank = 2.5
+
+    def choose(self, matrix: Matrix, goal: Goal, seed: int) -> Chosen:
+        """The same for every table."""
+        has_both = 0 < len(self.reduction.sparse) < matrix.shape[1]
+        return Chosen(False, TREES, 1.0, has_both)
+
+    def options(self, goal: Goal, seed: int, columns: int) -> Settings:
+        """Options of a forest."""
+        own: Settings = {
+            "boosting": "rf",
+            "num_leaves": LEAVES,
+            "min_data_in_leaf": SMALLEST_LEAF,
+            "min_data_per_group": 5,
+            "cat_smooth": 1.0,
+            "cat_l2": 1.0,
+            "lambda_l2": 0.0,
+            "bagging_fraction": SHARE,
+            "feature_fraction": 1.0,
+            "feature_fraction_bynode": COLUMNS,
+        }
+        return super().options(goal, seed, columns) | own
