@@ -182,7 +182,7 @@ def _answered(
         known &= np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
     return _Answered(
         {name: answers[known] for name, answers in models.items()},
-        _loss(true[torch.from_numpy(known)].numpy(), _training_numbers(target, head, truth)),
+        _loss(true[torch.from_numpy(known)].numpy(), _training_numbers(job, target, head, truth)),
         None if weights is None else weights[known],
         _clusters(job, split, known),
         int(known.sum()),
@@ -190,13 +190,15 @@ def _answered(
 
 
 def _training_numbers(
-    target: str, head: Head, truth: Mapping[str, Mapping[str, Tensor]]
+    job: PredictionJob, target: str, head: Head, truth: Mapping[str, Mapping[str, Tensor]]
 ) -> np.ndarray | None:
-    """``(rows,)`` the known answers of the training rows, whose spread is the unit of losses of numbers."""
+    """``(rows,)`` the training answers that count, whose spread is the unit of losses of numbers."""
     answers = truth.get("train", {}).get(target)
     if answers is None or answers.ndim > 1:
         return None
-    return answers[head.known(answers)].double().numpy()
+    known, weights = head.known(answers).numpy(), job.rows("train").weights
+    known &= True if weights is None else weights > 0
+    return answers.double().numpy()[known]
 
 
 def _loss(truth: np.ndarray, spread: np.ndarray | None) -> RowLoss:

@@ -58,7 +58,7 @@ def test_rows_without_weight_are_as_if_they_were_not_there(unknown):
     members = {name: noisy(TRUTH, 1, seed)[:60] for seed, name in enumerate("abc")}
     longer = {name: np.append(values, np.full(40, unknown)) for name, values in members.items()}
     weights, clusters = np.append(np.ones(60), np.zeros(40)), np.arange(100) // 2
-    loss = row_loss("numbers", np.append(TRUTH[:60], np.zeros(40)))
+    loss = row_loss("numbers", np.append(TRUTH[:60], np.zeros(40)), spread=TRUTH[:60])
     expected = select(members, row_loss("numbers", TRUTH[:60]), clusters=clusters[:60])
     assert select(longer, loss, weights, clusters=clusters) == expected
 

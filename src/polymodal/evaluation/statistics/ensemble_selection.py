@@ -14,6 +14,9 @@ from polymodal.utils.records import Record
 ROUNDS, BAGS = 25, 20
 SURE = 2.0
 """Standard errors of a paired difference of two losses, beyond which it is more than chance."""
+EQUAL, FAR = 0.5, 3.0
+"""Share of the weights that all models get alike whose loss is within so many standard errors of the least.
+Few rows, or a few large errors of a long tail, tell such models apart by chance."""
 LEAST = 0.05
 """Share below which a model is left out: it costs as much as others to keep and to run."""
 MOST_LOST = 1.05
@@ -62,9 +65,10 @@ def select(
 
     Each round adds the model that makes the mean of all added ones best; it begins with the best single
     model. This is repeated on bootstrap samples of the rows and the weights are averaged, so that few rows
-    decide little. Models with a share below 5 % are left out, unless the loss grows by more than 5 % without
-    them. If one model alone is better than each other by more than chance, and the blend is not
-    better than it by more than chance, it remains alone.
+    decide little. These weights are averaged with equal ones of the models that are not worse than the best
+    by more than three standard errors. Models with a share below 5 % are left out, unless the loss grows by
+    more than 5 % without them. If one model alone is better than each other by more than chance, and the
+    blend is not better than it by more than chance, it remains alone.
 
     Args:
         predictions: By model, ``(rows, …)`` predictions for the same rows, none of which the model was fitted
@@ -88,7 +92,9 @@ def select(
     if len(names) == 1:
         shares, blended = np.ones(1), single[0]
     else:
-        shares, blended = _pruned(_bagged(members, rows, rounds, bags, seed), members, rows)
+        alike = rows.near(single)
+        shares = (1 - EQUAL) * _bagged(members, rows, rounds, bags, seed) + EQUAL * alike / alike.sum()
+        shares, blended = _pruned(shares, members, rows)
     return _guarded(names, shares, single, blended, rows)
 
 
@@ -168,10 +174,15 @@ class _Rows:
         sums = np.bincount(self.codes, spread, minlength=self.count)
         return float(np.sqrt(self.count / (self.count - 1) * (sums @ sums)) / self.weights.sum())
 
-    def is_better(self, one: np.ndarray, other: np.ndarray) -> bool:
-        """Whether the losses ``one`` are smaller than ``other`` by more than chance."""
+    def is_better(self, one: np.ndarray, other: np.ndarray, sure: float = SURE) -> bool:
+        """Whether the losses ``one`` are smaller than ``other`` by more than so many standard errors."""
         differences = other - one
-        return self.mean(differences) > SURE * self.error(differences)
+        return self.mean(differences) > sure * self.error(differences)
+
+    def near(self, losses: np.ndarray) -> np.ndarray:
+        """``(members,)`` which losses ``(members, counted rows)`` are not clearly above the smallest."""
+        best = losses[int(np.argmin([self.mean(each) for each in losses]))]
+        return np.array([not self.is_better(best, each, FAR) for each in losses])
 
 
 def _pruned(shares: np.ndarray, members: np.ndarray, rows: _Rows) -> tuple[np.ndarray, np.ndarray]:

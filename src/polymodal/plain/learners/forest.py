@@ -9,8 +9,8 @@ from polymodal.plain.learners.boosting import BoostingLearner, Chosen
 from polymodal.plain.learners.design import Matrix
 from polymodal.utils.records import Settings
 
-TREES = 200
-LEAVES = 512
+TREES = 100
+LEAVES = 256
 SMALLEST_LEAF = 2
 SHARE = 1 - 1 / np.e
 """Of the rows that a tree is fitted to: as many different ones as a bootstrap sample has."""
