@@ -18,6 +18,8 @@ from polymodal.utils.records import Record
 FEWEST = 8
 """Validation rows with an answer, below which all models that are left to choose get the same weight, and the
 blend of several that were compared out of fold the weight of all of them."""
+EQUAL = 0.5
+"""Share of the weights of numbers that goes alike to all models that are not clearly worse than the best."""
 OUT_OF_FOLD = "out of fold"
 """The unit of all models that are blended by their answers to the training rows."""
 
@@ -59,9 +61,11 @@ class _Answered:
     clusters: np.ndarray | None
     rows: int
 
-    def select(self, seed: int) -> Selection:
-        """The weights by these rows."""
-        return select(self.models, self.loss, self.weights, clusters=self.clusters, seed=seed)
+    def select(self, seed: int, *, equal: bool = True) -> Selection:
+        """The weights by these rows; of numbers, part of them equal ones, if ``equal``."""
+        numbers = all(answers.ndim == 1 for answers in self.models.values())
+        share = EQUAL if equal and numbers else 0.0
+        return select(self.models, self.loss, self.weights, clusters=self.clusters, equal=share, seed=seed)
 
     def mean(self, answers: np.ndarray) -> float:
         """The mean loss of some answers."""
@@ -125,7 +129,7 @@ def _choose(
         found = "1 validation row is" if rows.rows == 1 else f"{rows.rows} validation rows are"
         reasons.append(f"{found} too few to choose by")
     else:
-        selected = replace(rows, models=means).select(seed)
+        selected = replace(rows, models=means).select(seed, equal=OUT_OF_FOLD not in units)
         outer = dict(selected.weights)
         reasons.append(selected.reason)
     weights: dict[str, float] = {}

@@ -115,3 +115,12 @@ def test_many_equal_models_all_stay():
     models = {f"model{number}": truth + random.normal(0, 1, 300) for number in range(40)}
     chosen = select(models, row_loss("numbers", truth))
     assert len(chosen.weights) > 20
+
+
+def test_models_that_the_rows_cannot_tell_apart_share_the_equal_part():
+    members = {name: noisy(TRUTH, 1, seed) for seed, name in enumerate("ab")} | {"c": noisy(TRUTH, 9, 5)}
+    loss = row_loss("numbers", TRUTH)
+    weights = select(members, loss, equal=1.0).weights
+    assert weights == {"a": pytest.approx(0.5), "b": pytest.approx(0.5)}
+    half, chosen = (select(members, loss, equal=share).weights for share in (0.5, 0.0))
+    assert half["a"] == pytest.approx((chosen["a"] + 0.5) / 2)

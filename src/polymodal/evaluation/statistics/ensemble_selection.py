@@ -14,9 +14,8 @@ from polymodal.utils.records import Record
 ROUNDS, BAGS = 25, 20
 SURE = 2.0
 """Standard errors of a paired difference of two losses, beyond which it is more than chance."""
-EQUAL, FAR = 0.5, 3.0
-"""Share of the weights that all models get alike whose loss is within so many standard errors of the least.
-Few rows, or a few large errors of a long tail, tell such models apart by chance."""
+FAR = 3.0
+"""Standard errors within which a loss is not clearly above the smallest."""
 LEAST = 0.05
 """Share below which a model is left out: it costs as much as others to keep and to run."""
 MOST_LOST = 1.05
@@ -57,6 +56,7 @@ def select(
     weights: np.ndarray | None = None,
     *,
     clusters: np.ndarray | None = None,
+    equal: float = 0.0,
     rounds: int = ROUNDS,
     bags: int = BAGS,
     seed: int = 0,
@@ -65,10 +65,9 @@ def select(
 
     Each round adds the model that makes the mean of all added ones best; it begins with the best single
     model. This is repeated on bootstrap samples of the rows and the weights are averaged, so that few rows
-    decide little. These weights are averaged with equal ones of the models that are not worse than the best
-    by more than three standard errors. Models with a share below 5 % are left out, unless the loss grows by
-    more than 5 % without them. If one model alone is better than each other by more than chance, and the
-    blend is not better than it by more than chance, it remains alone.
+    decide little. Models with a share below 5 % are left out, unless the loss grows by more than 5 % without
+    them. If one model alone is better than each other by more than chance, and the blend is not
+    better than it by more than chance, it remains alone.
 
     Args:
         predictions: By model, ``(rows, …)`` predictions for the same rows, none of which the model was fitted
@@ -76,6 +75,8 @@ def select(
         loss: The loss of each row of such predictions, see :func:`row_loss`.
         weights: ``(rows,)`` weights of the rows; None for equal ones.
         clusters: ``(rows,)`` the cluster of each row; rows of one cluster are drawn together.
+        equal: Share of the weights that all models get alike that are not worse than the best by more than
+            three standard errors: a few large errors of a long tail tell such models apart by chance.
         rounds: Models added per bootstrap sample.
         bags: Bootstrap samples.
         seed: Seed of the samples.
@@ -93,7 +94,7 @@ def select(
         shares, blended = np.ones(1), single[0]
     else:
         alike = rows.near(single)
-        shares = (1 - EQUAL) * _bagged(members, rows, rounds, bags, seed) + EQUAL * alike / alike.sum()
+        shares = (1 - equal) * _bagged(members, rows, rounds, bags, seed) + equal * alike / alike.sum()
         shares, blended = _pruned(shares, members, rows)
     return _guarded(names, shares, single, blended, rows)
 
