@@ -126,8 +126,8 @@ def _choose(
     elif rows.rows < FEWEST:
         counts = {unit: len(folds) if unit == OUT_OF_FOLD else 1 for unit in units}
         outer = {unit: count / sum(counts.values()) for unit, count in counts.items()}
-        found = "1 validation row is" if rows.rows == 1 else f"{rows.rows} validation rows are"
-        reasons.append(f"{found} too few to choose by")
+        counted = "1 validation row is" if rows.rows == 1 else f"{rows.rows} validation rows are"
+        reasons.append(f"{counted} too few to choose by")
     else:
         selected = replace(rows, models=means).select(seed, equal=OUT_OF_FOLD not in units)
         outer = dict(selected.weights)

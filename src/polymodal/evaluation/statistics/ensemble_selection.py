@@ -76,7 +76,7 @@ def select(
         weights: ``(rows,)`` weights of the rows; None for equal ones.
         clusters: ``(rows,)`` the cluster of each row; rows of one cluster are drawn together.
         equal: Share of the weights that all models get alike that are not worse than the best by more than
-            three standard errors: a few large errors of a long tail tell such models apart by chance.
+            three standard errors: a few large errors of a long tail rank such models by chance.
         rounds: Models added per bootstrap sample.
         bags: Bootstrap samples.
         seed: Seed of the samples.

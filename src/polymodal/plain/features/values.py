@@ -115,7 +115,7 @@ class CategoriesFeaturizer(Featurizer):
 class DateFeaturizer(Featurizer):
     """Dates to calendar numbers, the cyclic ones as sine and cosine too, and days since the earliest.
 
-    The day of the year tells trees of one holiday by two splits. Models made before it was added lack it.
+    By the day of the year trees separate a holiday in two splits. Models made before it was added lack it.
 
     Args:
         earliest: The first training date, in seconds since 1970.

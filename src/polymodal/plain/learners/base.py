@@ -63,7 +63,7 @@ class Goal:
         return replace(self, values=self.values[index], weights=weights, groups=groups)
 
     def of_log(self, log: bool) -> Goal:
-        """One of the two goals that a goal of ``both`` stands for; another goal is itself, unless by log."""
+        """One of the two goals in a goal of ``both``; any other goal is unchanged, unless by ``log``."""
         if log:
             return replace(self, values=np.clip(self.values, 0, None), transform="log", both=False)
         return replace(self, transform="none", both=False) if self.both else self
