@@ -78,10 +78,9 @@ PENDING: tuple[str, ...] = (
     "src/polymodal/report/templates/failures.html",
     "README.md",
     "docs/values.md",
+    "docs/values-media.md",
 )
 """Rooms and files, from the root of the repository, that are not yet rewritten."""
-PAGES = ("README.md", "docs/guide.md", "docs/privacy.md", "docs/values.md")
-"""Pages that are read as text."""
 
 
 def is_pending(path: Path) -> bool:
@@ -91,7 +90,8 @@ def is_pending(path: Path) -> bool:
 
 FILES = [path for path in sorted(SOURCE.rglob("*.py")) if not is_pending(path)]
 TEMPLATES = [path for path in sorted(SOURCE.rglob("*")) if path.suffix in (".html", ".md", ".j2", ".css")]
-PAGE_FILES = [ROOT / name for name in PAGES]
+PAGE_FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+"""Pages that are read as text."""
 
 
 def words_in(text: str) -> list[str]:

@@ -26,6 +26,8 @@ MEANINGS = {
     "fusion.name": "The fusion, see below.",
 }
 """Of settings whose field has no description."""
+NOTE = re.compile(r" *\[([^\]]+)\]")
+RANGE = re.compile(r"x[<>]=?|[<>]=?x")
 SHARED = {"width", "dropout", "inputs", "weight"}
 """Arguments of fusions and objectives that are settings of the section itself."""
 API = {
@@ -56,32 +58,44 @@ def code(text: str) -> str:
 
 
 def commands_page() -> str:
-    """Every command of the command line with its arguments and options."""
+    """Every command of the command line, in its sections, with examples, arguments and options."""
     group = typer.main.get_command(app)
-    context = group.make_context("polymodal", [], resilient_parsing=True)  # as of `--help`
-    parts = ["# Commands", "Also printed by `polymodal COMMAND --help`."]
+    context = group.make_context("polymodal", [], resilient_parsing=True)
+    parts, before = ["# Commands", "Also printed by `polymodal COMMAND --help`."], ""
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        parts += [f"## {name}", inspect.cleandoc(command.help or "").replace("\b\n", "")]
-        inner = command.make_context(f"polymodal {name}", [], parent=context, resilient_parsing=True)
-        usage = " ".join(command.collect_usage_pieces(inner))
-        parts += [f"```text\npolymodal {name} {usage}\n```"]
-        records = (option.get_help_record(inner) for option in command.params if option.name != "help")
-        rows = (option_row(*record) for record in records if record)  # a hidden option has none
-        parts += [table(("argument or option", "default", "meaning"), rows)]
+        section = getattr(command, "rich_help_panel", None) or "Commands"
+        parts += [f"## {section}"] * (section != before) + list(command_parts(name, command, context))
+        before = section
     return "\n\n".join(parts) + "\n"
 
 
+def command_parts(name: str, command: Any, context: Any) -> Iterator[str]:
+    """The part of a command: what it does, examples, and a table for each section of its options."""
+    inner = command.make_context(f"polymodal {name}", [], parent=context, resilient_parsing=True)
+    yield f"### {name}"
+    yield escaped(inspect.cleandoc(command.help or ""))
+    usage = f"polymodal {name} {' '.join(command.collect_usage_pieces(inner))}"
+    yield "\n".join(["```text", usage, *(["", command.epilog] if command.epilog else []), "```"])
+    sections: dict[str, list[tuple[str, ...]]] = {}
+    for option in command.params:
+        record = option.get_help_record(inner)  # a hidden option has none
+        if record and option.name != "help":
+            title = getattr(option, "rich_help_panel", None) or "Arguments and options"
+            sections.setdefault(title, []).append(option_row(*record))
+    for title, rows in sections.items():
+        yield table((title, "default", "meaning"), rows)
+
+
 def option_row(names: str, help_text: str) -> tuple[str, ...]:
-    """A line of the table of a command, from what ``--help`` prints about an option."""
-    notes = re.findall(r"\[(default: .+?|required)\]", help_text)
-    meaning = re.sub(r" *\[(default: .+?|required)\]", "", " ".join(help_text.split()))
-    default = notes[0].removeprefix("default: ") if notes else ""
-    return (
-        code(" ".join(names.split())),
-        default if default == "required" else code(default),
-        escaped(meaning),
-    )
+    """A line of the table of a command, from what ``--help`` prints; in brackets are defaults and ranges."""
+    text = " ".join(help_text.split())
+    notes = [note.removeprefix("default: ") for note in NOTE.findall(text)]
+    limits = [note for note in notes if RANGE.search(note)]
+    defaults = [note for note in notes if note not in limits]
+    meaning = " ".join([NOTE.sub("", text).strip(), *(f"({limit.removeprefix('x')})" for limit in limits)])
+    name = re.sub(r" <(?:str|path)>$", "", " ".join(names.split()))
+    return code(name), "; ".join(defaults), escaped(meaning)
 
 
 def settings_page() -> str:
@@ -89,7 +103,7 @@ def settings_page() -> str:
     parts = [
         "# Settings",
         "The sections of a declaration (`run.yaml`). Each setting can be given on the command line, as "
-        '`--set train.epochs=3`, and in Python, as `settings=["train.epochs=3"]`. '
+        '`--set train.epochs=3`, and in Python, as `settings={"train.epochs": 3}`. '
         "[Declaration](../guide.md) shows one with all sections.",
     ]
     top = [row for row in section_rows(Declaration, "") if row]
@@ -198,5 +212,13 @@ def api_page(title: str, entries: list[tuple[str, str]]) -> str:
     """One page of the Python reference."""
     parts = [f"# {title}", "`import polymodal as pm`"]
     for name, home in entries:
-        parts.append(f"::: {home}.{name}\n    options:\n      heading: pm.{name}\n      toc_label: pm.{name}")
+        options = {"heading": f"pm.{name}", "toc_label": f"pm.{name}"}
+        if home == "polymodal.run":  # what runs can do is inherited from the classes that do it
+            options["inherited_members"] = "true"
+        lines = [
+            f"::: {home}.{name}",
+            "    options:",
+            *(f"      {key}: {text}" for key, text in options.items()),
+        ]
+        parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

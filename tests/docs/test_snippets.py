@@ -1,0 +1,76 @@
+"""Every page runs from top to bottom, commands and Python in order, in a folder with the tables it names."""
+
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from polymodal.data.readers import READERS
+from polymodal.evaluation.metrics.metrics import METRICS
+from polymodal.models.encoders import ENCODERS
+from polymodal.models.fusion import FUSIONS
+from polymodal.models.heads import HEADS
+from polymodal.training.loop import arguments
+from tests.support.command import polymodal
+from tests.support.pages import PAGES, REPOSITORY, blocks, commands, name_of
+from tests.support.tables import house_rows, write_table
+
+TABLES = {"houses.csv": 24, "more_houses.csv": 8, "new_houses.csv": 8}
+RUNNABLE = [page for page in PAGES if any(block.language in ("sh", "python") for block in blocks(page))]
+TARGETS = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, default_fit):
+    """A folder with the tables that the pages name, as the current one."""
+    for seed, (name, count) in enumerate(TABLES.items()):
+        rows = house_rows(tmp_path, count, seed)
+        write_table(tmp_path / name, [{k: row[k] for k in row if k not in ("id", "voice")} for row in rows])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(arguments, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(arguments, "MOST_EPOCHS", 2)  # where a command names none
+    monkeypatch.setattr(sys, "stdin", io.StringIO("flat or house?\n"))  # what is typed to polymodal chat
+    return tmp_path
+
+
+@pytest.fixture
+def registries():
+    """What a page registers is forgotten afterwards."""
+    kept = [(registry, dict(registry._entries)) for registry in (READERS, ENCODERS, FUSIONS, HEADS)]
+    metrics, path = list(METRICS._metrics), list(sys.path)
+    yield
+    sys.path[:] = path
+    for registry, entries in kept:
+        registry._entries = entries
+    METRICS._metrics[:] = metrics
+
+
+def run_command(line):
+    """Run a line of a shell block; what is redirected into a file is a declaration, and is fitted."""
+    words = shlex.split(line)
+    if words[0] == "make":
+        assert words[1] in TARGETS, line
+        return
+    assert words[0] == "polymodal", line
+    into = Path(words[words.index(">") + 1]) if ">" in words else None
+    result = polymodal(*(words[1 : words.index(">")] if into else words[1:]))
+    assert result.status == 0, f"{line}\n{result.err}"
+    if into:
+        into.write_text(result.out)
+        assert polymodal("fit", into, "-o", "again", "--set", "train.epochs=1").status == 0
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
+def test_the_page_runs_from_top_to_bottom(page, folder, registries, capsys):
+    names: dict = {"__name__": "snippets"}
+    for number, (language, text) in enumerate(blocks(page), start=1):
+        if language == "sh":
+            for line in commands(text):
+                run_command(line)
+        elif language == "python":
+            exec(compile(text, f"{name_of(page)}, block {number}", "exec"), names)
+    if "pm" in names:
+        assert capsys.readouterr().out
