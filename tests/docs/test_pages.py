@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from polymodal.config.parsing import parse
-from tests.support.pages import DOCS, PAGES, README, REPOSITORY, blocks, name_of, prose
+from tests.support.documentation import DOCS, PAGES, README, REPOSITORY, blocks, name_of, prose
 
 MOST_WORDS = 1500
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")

@@ -15,7 +15,7 @@ from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
 from polymodal.training.loop import arguments
 from tests.support.command import polymodal
-from tests.support.pages import PAGES, REPOSITORY, blocks, commands, name_of
+from tests.support.documentation import PAGES, REPOSITORY, blocks, commands, name_of
 from tests.support.tables import house_rows, write_table
 
 TABLES = {"houses.csv": 24, "more_houses.csv": 8, "new_houses.csv": 8}
