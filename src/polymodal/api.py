@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from polymodal.data.tables.table import Table, read_table
     from polymodal.data.tables.table_writing import STANDARD_OUTPUT, check_output
     from polymodal.data.tables.written_rows import json_rows
+    from polymodal.demo.demo_houses import write_houses
     from polymodal.demo.demo_run import DemoResult, run_demo
     from polymodal.embedding_eval.embedding_metrics import measure
     from polymodal.embedding_eval.probe_inputs import parse_instead
@@ -94,6 +95,7 @@ _HOMES = {
     "polymodal.data.tables.table": "Table read_table",
     "polymodal.data.tables.table_writing": "STANDARD_OUTPUT check_output",
     "polymodal.data.tables.written_rows": "json_rows",
+    "polymodal.demo.demo_houses": "write_houses",
     "polymodal.demo.demo_run": "DemoResult run_demo",
     "polymodal.embedding_eval.probe_inputs": "parse_instead",
     "polymodal.embedding_eval.embedding_metrics": "measure",
@@ -150,7 +152,7 @@ __all__ = [
     "open_index", "parse_instead", "plain", "points", "predict_to", "pretrain", "raise_terminated",
     "read_limit", "read_manifest", "read_table", "require_folder", "require_folder_of_run", "require_run",
     "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
-    "trained_on", "use_threads", "write_explanations",
+    "trained_on", "use_threads", "write_explanations", "write_houses",
 ]  # fmt: skip
 
 

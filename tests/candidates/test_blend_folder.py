@@ -161,6 +161,7 @@ def head(classes: object) -> dict:
     return {"kind": {"task": "classification", "classes": classes}}
 
 
+LOGARITHMS = {"format": 1, "heads": {"price": {"task": "regression", "transform": "log"}}}
 ENDLESS = {"modality": "text", "items": float("inf"), "settings": {}}
 
 
@@ -169,6 +170,7 @@ ENDLESS = {"modality": "text", "items": float("inf"), "settings": {}}
     [
         ("both/blend.json", {"heads": head(["house", "flat"])}, "other classes"),
         ("both/blend.json", {"heads": head(10**8)}, "other classes"),
+        ("both/blend.json", LOGARITHMS, "an earlier version averaged the logarithms"),
         ("both/blend.json", {"weights": {"kind": {"plain.absent": 1.0}}}, "blends 'plain.absent' for 'kind'"),
         ("plain/candidates/plain/readers.json", {"note": ENDLESS}, "'items' is no count"),
     ],

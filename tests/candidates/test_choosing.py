@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
+from polymodal.candidates import choosing
+from polymodal.evaluation.statistics.ensemble_selection import row_loss
 
 
 def table(rows, shifted, random):
@@ -33,3 +35,29 @@ def test_models_are_chosen_out_of_fold_only_where_the_validation_rows_are_alike(
     (reason,) = json.loads((run.folder / "metrics.json").read_text())["candidates"]["reasons"].values()
     assert ("the validation rows are unlike the training rows (loss " in reason) is shifted
     assert reason.startswith("out of fold") is not shifted
+
+
+def answered(truth, **models):
+    return choosing._Answered(models, row_loss("numbers", truth), None, None, len(truth))
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.02, 0.25), (0.9, 1.0)])
+def test_a_model_whose_epoch_the_validation_rows_chose_needs_a_clear_gain_for_a_large_share(gain, kept):
+    random = np.random.default_rng(0)
+    truth, errors = random.normal(size=60), random.normal(0, 0.5, 60)
+    noise = np.sign(random.normal(size=60)) * 0.5
+    rows = answered(truth, **{choosing.OUT_OF_FOLD: truth + errors, "fused": truth + (1 - gain) * noise})
+    usual = choosing._by_count(rows.models, 3)
+    assert usual == {choosing.OUT_OF_FOLD: 0.75, "fused": 0.25}
+    weights, reason = choosing._moderate(rows, {"fused": 1.0}, "as chosen", usual)
+    assert weights["fused"] == kept and sum(weights.values()) == 1
+    assert reason == ("as chosen" if kept == 1 else "fused with the share of one model: the validation rows "
+                      "show no clear gain by more")  # fmt: skip
+
+
+def test_a_share_that_is_small_stays_as_it_was_chosen():
+    truth = np.arange(20.0)
+    rows = answered(truth, **{choosing.OUT_OF_FOLD: truth + 1, "fused": truth - 2})
+    chosen = {choosing.OUT_OF_FOLD: 0.9, "fused": 0.1}
+    usual = choosing._by_count(rows.models, 3)
+    assert choosing._moderate(rows, chosen, "as chosen", usual) == (chosen, "as chosen")

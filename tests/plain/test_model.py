@@ -136,6 +136,15 @@ def test_a_learner_that_fails_is_left_out_with_a_line(monkeypatch):
     assert list(answers) == ["boosting", "forest", "linear"]
 
 
+def test_a_learner_that_was_refused_on_all_rows_is_not_fitted_to_those_of_a_fold(monkeypatch):
+    kind = module.LEARNERS["kernel"]
+    monkeypatch.setattr(kind, "can_fit", lambda self, goal, blocks: "" if len(goal) < ROWS else "too many")
+    model, rows = fitted()
+    assert "kernel" not in model.members["price"]
+    answers = model.out_of_fold(rows, goals(rows)["price"], np.arange(ROWS) % 3, target="price")
+    assert list(answers) == list(model.members["price"])
+
+
 def test_amounts_of_a_long_tail_are_learned_as_they_are_and_as_logarithms(tmp_path):
     rows = contents()
     amounts = np.exp(goals(rows)["price"].values / 3)

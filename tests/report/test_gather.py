@@ -9,7 +9,7 @@ import polymodal as pm
 from polymodal.config import ReportConfig
 from polymodal.models.blend import BlendConfig, BlendedModel
 from polymodal.models.blend_members import Member
-from polymodal.report.gather import NOISE_OF_BLEND, Measuring, _emap_rows, _noise_rows
+from polymodal.report.gather import FEWEST_OF_EMAP, NOISE_OF_BLEND, Measuring, _emap_rows, _noise_rows
 from polymodal.utils.deadline import NO_LIMIT
 
 
@@ -46,6 +46,15 @@ def test_blends_over_pretrained_encoders_take_fewer_rows_with_noise(pretrained, 
     assert _noise_rows(measuring(blend)) == rows
     assert _noise_rows(measuring(blend, noise_rows=300)) == 300
     assert _emap_rows(measuring(blend), NO_LIMIT, 0.0) == 200
+
+
+def test_many_inputs_leave_enough_rows_for_interactions():
+    names = [f"x{number}" for number in range(30)]
+    heads = {"y": pm.Regressor(mean=0.0, deviation=1.0)}
+    blend = BlendedModel(BlendConfig(names, ["y"]), {"some": Reading(False)}, {"y": {"some": 1.0}}, heads)
+    request = measuring(blend)
+    request.run.declaration.inputs = dict.fromkeys(names)
+    assert _emap_rows(request, NO_LIMIT, 0.0) == FEWEST_OF_EMAP
 
 
 def test_a_single_model_takes_all():

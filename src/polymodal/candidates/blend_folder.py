@@ -22,7 +22,9 @@ from polymodal.models.heads import Head
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 
-FORMAT = 1
+FORMAT = 2
+OF_LOGARITHMS = 1
+"""The format of blends that averaged the logarithms of amounts that were learned as such."""
 
 
 def is_blend(folder: Path) -> bool:
@@ -90,8 +92,12 @@ def read_blend(folder: Path) -> tuple[BlendedModel, PolymodalProcessor]:
     saved = PolymodalProcessor.from_pretrained(folder)
     try:
         state = read_json(folder / BLEND)
-        if state["format"] != FORMAT:
+        if state["format"] not in (OF_LOGARITHMS, FORMAT):
             raise ValueError(f"format {state['format']!r}, expected {FORMAT}")
+        if state["format"] == OF_LOGARITHMS and any(
+            h.get("transform") == "log" for h in state["heads"].values()
+        ):
+            raise ValueError("an earlier version averaged the logarithms of its models")
         inputs, weights = [str(name) for name in state["inputs"]], _weights(state["weights"])
         heads = _heads(state["heads"], saved)
         names = [str(name) for name in state["candidates"]]

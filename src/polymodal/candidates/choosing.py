@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from polymodal.candidates.base import Tried
-from polymodal.evaluation.statistics.ensemble_selection import SURE, RowLoss, Selection, row_loss, select
+from polymodal.evaluation.statistics.ensemble_selection import (
+    SURE,
+    RowLoss,
+    Selection,
+    is_clearly_smaller,
+    row_loss,
+    select,
+)
 from polymodal.models.heads import Head
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.records import Record
@@ -124,14 +131,17 @@ def _choose(
     if len(units) == 1:
         outer = dict.fromkeys(units, 1.0)
     elif rows.rows < FEWEST:
-        counts = {unit: len(folds) if unit == OUT_OF_FOLD else 1 for unit in units}
-        outer = {unit: count / sum(counts.values()) for unit, count in counts.items()}
+        outer = _by_count(units, len(folds))
         counted = "1 validation row is" if rows.rows == 1 else f"{rows.rows} validation rows are"
         reasons.append(f"{counted} too few to choose by")
     else:
         selected = replace(rows, models=means).select(seed, equal=OUT_OF_FOLD not in units)
-        outer = dict(selected.weights)
-        reasons.append(selected.reason)
+        outer, reason = dict(selected.weights), selected.reason
+        if OUT_OF_FOLD in units:
+            outer, reason = _moderate(
+                replace(rows, models=means), outer, reason, _by_count(units, len(folds))
+            )
+        reasons.append(reason)
     weights: dict[str, float] = {}
     for unit, share in outer.items():
         for name, weight in units[unit].items():
@@ -143,6 +153,36 @@ def _choose(
         loss=rows.mean(_mean(rows.models, weights)) if rows.rows else None,
         rows=rows.rows,
     )
+
+
+def _by_count(units: Mapping[str, object], folds: int) -> dict[str, float]:
+    """Equal shares of all models, of which so many are blended out of fold."""
+    counts = {unit: folds if unit == OUT_OF_FOLD else 1 for unit in units}
+    return {unit: count / sum(counts.values()) for unit, count in counts.items()}
+
+
+def _moderate(
+    rows: _Answered, chosen: Mapping[str, float], reason: str, usual: Mapping[str, float]
+) -> tuple[dict[str, float], str]:
+    """Weights that give a model without out-of-fold answers more than its usual share only for a clear gain.
+
+    Its epoch was chosen by the same validation rows, so that its loss on them is too small.
+
+    Args:
+        rows: The validation rows, with the answers of each unit.
+        chosen: The weights by these rows.
+        reason: Why.
+        usual: The shares where nothing is known.
+    """
+    kept = {unit: min(chosen.get(unit, 0.0), share) for unit, share in usual.items() if unit != OUT_OF_FOLD}
+    kept = {OUT_OF_FOLD: 1 - sum(kept.values()), **{unit: share for unit, share in kept.items() if share}}
+    if all(chosen.get(unit, 0.0) <= usual[unit] for unit in usual if unit != OUT_OF_FOLD):
+        return dict(chosen), reason
+    losses, others = (rows.loss(_mean(rows.models, weights)) for weights in (chosen, kept))
+    if is_clearly_smaller(losses, others, rows.weights, rows.clusters):
+        return dict(chosen), reason
+    names = " and ".join(unit for unit in kept if unit != OUT_OF_FOLD)
+    return kept, f"{names} with the share of one model: the validation rows show no clear gain by more"
 
 
 def _lost(folds: _Answered, held: _Answered, weights: Mapping[str, float]) -> str:

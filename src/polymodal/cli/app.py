@@ -18,6 +18,7 @@ from polymodal import api
 from polymodal.cli import (
     chatting,
     checking,
+    demonstrating,
     evaluating,
     exporting,
     fitting,
@@ -48,7 +49,7 @@ register(
     app,
     {
         "First steps": [
-            (fitting.demo, ["polymodal demo"]),
+            (demonstrating.demo, ["polymodal demo", "polymodal demo --data houses"]),
             (checking.check, ["polymodal check houses.csv --target price"]),
             (
                 checking.init,

@@ -1,4 +1,4 @@
-"""Commands that make a run: demo, fit."""
+"""The command that makes a run: fit."""
 
 from __future__ import annotations
 
@@ -92,19 +92,6 @@ Fusions = Annotated[
         help="Fit each of these under equal settings: names with commas, or all.",
     ),
 ]
-
-
-def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The run folder.")] = Path(
-        "runs/demo"
-    ),
-    as_json: Json = False,
-) -> None:
-    """Fit, evaluate and predict on built-in data; writes runs/demo."""
-
-    result = api.run_demo(output, quiet=as_json)
-    if not printed(result.to_json(), as_json):
-        show_demo(result, command=command_name())
 
 
 @reads_table
@@ -263,32 +250,6 @@ def _standing(standing: api.Standing | None) -> str:
     if standing is None or standing.score is None or standing.score.value is None:
         return "–"
     return api.brief(standing.score.value)
-
-
-def show_demo(result: api.DemoResult, command: str) -> None:
-    """What each modality is worth, a few answers, and a line to paste."""
-    out = console()
-    title = f"Accuracy on {result.rows} unseen rows"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("the model is given")
-    table.add_column("accuracy", justify="right")
-    for given, accuracy in result.accuracy.items():
-        table.add_row(given, f"{accuracy:.1%}")
-    out.print(table)
-    out.print()
-    answers = Table(title="A few of them", title_justify="left", box=None, pad_edge=False)
-    for name in result.answers.columns:
-        answers.add_column(name)
-    for row in result.answers.itertuples(index=False):
-        answers.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
-    out.print(answers)
-    out.print()
-    made = f"made in {result.seconds:.0f} s. Its data look like yours; try:"
-    out.print(f"The run lies in {result.folder}, {made}", soft_wrap=True)
-    again = f"{command} fit {result.table} --target digit -o {result.folder.parent / 'mine'}"
-    out.print(f"  {again}", soft_wrap=True)
-    if (result.folder / "report.html").exists():
-        out.print(f"What each input is worth: {result.folder / 'report.html'}", soft_wrap=True)
 
 
 def show_fits(fits: api.Fits, command: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from polymodal.models.base import encode
@@ -119,8 +120,14 @@ class PlainInput:
 
     def beside(self, other: PlainInput) -> PlainInput:
         """See :class:`EmbeddedCells`."""
+        if other.blocks is not self.blocks:  # the features of a part may be those of many more rows
+            self, other = self._own(), other._own()
         blocks, rows = self._with(other)
         return PlainInput(blocks, np.r_[self.rows, rows], torch.cat([self.present, other.present]))
+
+    def _own(self) -> PlainInput:
+        """The same with the features of its rows alone."""
+        return PlainInput(self.features(), np.arange(len(self.rows)), self.present)
 
     def _with(self, other: PlainInput) -> tuple[Blocks, np.ndarray]:
         """The features of both, and which of them each row of ``other`` has."""
@@ -133,12 +140,18 @@ class PlainInput:
     @property
     def nbytes(self) -> int:
         """See :class:`EmbeddedCells`."""
-        values = [block.values for block in self.blocks.values()]
-        return sum(each.nbytes if isinstance(each, np.ndarray) else each.data.nbytes for each in values)
+        return sum(_bytes(block.values) for block in self.blocks.values())
 
     def features(self) -> Blocks:
         """The features of the batch."""
         return {name: block.rows(self.rows) for name, block in self.blocks.items()}
+
+
+def _bytes(values: np.ndarray | csr_matrix) -> int:
+    """The size of features in memory."""
+    if isinstance(values, np.ndarray):
+        return values.nbytes
+    return values.data.nbytes + values.indices.nbytes + values.indptr.nbytes
 
 
 def model_name(candidate: str, learner: str) -> str:

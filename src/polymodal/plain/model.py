@@ -180,9 +180,11 @@ class PlainModel:
         """
         reasons = self.left_out.setdefault(target, {})
         shape = (len(goal),) if goal.kind == "numbers" else (len(goal), goal.outputs)
-        results = {name: np.full(shape, np.nan) for name in self._names(goal)}
-        shared = _Shared(self.featurizers, contents)
         known = self.members.get(target, {})
+        # Only learners that the model has: one that was refused on all rows might be fitted to fewer.
+        names = list(known) if target in self.members else self._names(goal)
+        results = {name: np.full(shape, np.nan) for name in names}
+        shared = _Shared(self.featurizers, contents)
         numbers = np.unique(folds)
         what = f"predicting the training rows in {len(numbers)} folds"
         if deadline.is_set:
@@ -190,7 +192,9 @@ class PlainModel:
         for fold in bounded(numbers, len(numbers), deadline, what, after=1):
             train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             seen, unseen = shared.fold_blocks(train, held)
-            members = self._fitted(seen, goal.rows(train), reasons, tuple(results), known=known)
+            members = self._fitted(
+                seen, goal.rows(train), reasons, tuple(results), known=known, deadline=deadline
+            )
             results = {name: results[name] for name in members}
             for name, member in members.items():
                 results[name][held] = member.learner.predict(unseen)

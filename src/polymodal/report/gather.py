@@ -223,7 +223,8 @@ def _emap_rows(request: Measuring, deadline: Deadline, row_seconds: float) -> in
     inputs = list(request.run.declaration.inputs)
     if not deadline.is_set:
         is_blend = isinstance(request.run.model, BlendedModel)
-        return min(MOST_ROWS, rows_of_pairs(len(inputs), OF_BLEND)) if is_blend else MOST_ROWS
+        of_blend = max(FEWEST_OF_EMAP, rows_of_pairs(len(inputs), OF_BLEND))
+        return min(MOST_ROWS, of_blend) if is_blend else MOST_ROWS
     game = make_game(inputs, request.seed)
     pair_seconds = row_seconds / (len(game.subsets) + len(game.players))
     return min(MOST_ROWS, rows_of_pairs(len(inputs), max(0.0, deadline.left) / pair_seconds))

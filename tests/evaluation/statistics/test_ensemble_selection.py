@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from polymodal.evaluation.statistics.ensemble_selection import row_loss, select
+from polymodal.evaluation.statistics.ensemble_selection import is_clearly_smaller, row_loss, select
 
 
 def noisy(truth: np.ndarray, spread: float, seed: int) -> np.ndarray:
@@ -124,3 +124,23 @@ def test_models_that_the_rows_cannot_tell_apart_share_the_equal_part():
     assert weights == {"a": pytest.approx(0.5), "b": pytest.approx(0.5)}
     half, chosen = (select(members, loss, equal=share).weights for share in (0.5, 0.0))
     assert half["a"] == pytest.approx((chosen["a"] + 0.5) / 2)
+
+
+@pytest.mark.parametrize("equal", [0.0, 0.5])
+def test_a_model_with_one_row_that_is_far_off_spoils_no_blend(equal):
+    random = np.random.default_rng(0)
+    truth = random.normal(size=150)
+    models = {f"good{n}": truth + random.normal(0, 0.6, 150) for n in range(7)}
+    models["bad"] = truth + random.normal(0, 0.6, 150)
+    models["bad"][3] += 1000
+    chosen = select(models, row_loss("numbers", truth), equal=equal)
+    answers = sum(weight * models[name] for name, weight in chosen.weights.items())
+    assert row_loss("numbers", truth)(answers).mean() <= 1.05 * min(chosen.losses.values())
+
+
+def test_losses_that_are_clearly_smaller():
+    losses = np.random.default_rng(0).normal(1, 0.1, 50)
+    assert is_clearly_smaller(losses - 0.1, losses) and not is_clearly_smaller(losses, losses)
+    noise = np.random.default_rng(1).normal(0, 1, 50)
+    assert not is_clearly_smaller(losses + noise - noise.mean() - 0.01, losses)
+    assert not is_clearly_smaller(losses - 0.1, losses, clusters=np.zeros(50))

@@ -66,8 +66,8 @@ def select(
     Each round adds the model that makes the mean of all added ones best; it begins with the best single
     model. This is repeated on bootstrap samples of the rows and the weights are averaged, so that few rows
     decide little. Models with a share below 5 % are left out, unless the loss grows by more than 5 % without
-    them. If one model alone is better than each other by more than chance, and the blend is not
-    better than it by more than chance, it remains alone.
+    them. The best model remains alone where it is better than each other by more than chance and the blend is
+    not better than it by more than chance; and where the loss of the blend is larger by more than 5 %.
 
     Args:
         predictions: By model, ``(rows, …)`` predictions for the same rows, none of which the model was fitted
@@ -93,10 +93,30 @@ def select(
     if len(names) == 1:
         shares, blended = np.ones(1), single[0]
     else:
-        alike = rows.near(single)
-        shares = (1 - equal) * _bagged(members, rows, rounds, bags, seed) + equal * alike / alike.sum()
-        shares, blended = _pruned(shares, members, rows)
+        alike, bagged = rows.near(single), _bagged(members, rows, rounds, bags, seed)
+        least = min(rows.mean(losses) for losses in single)
+        shares, blended = _pruned((1 - equal) * bagged + equal * alike / alike.sum(), members, rows)
+        if equal and rows.mean(blended) > least:  # a model with a row that is far off is not clearly worse
+            shares, blended = _pruned(bagged, members, rows)
     return _guarded(names, shares, single, blended, rows)
+
+
+def is_clearly_smaller(
+    losses: np.ndarray,
+    others: np.ndarray,
+    weights: np.ndarray | None = None,
+    clusters: np.ndarray | None = None,
+) -> bool:
+    """Whether losses of the same rows are smaller than others by more than :data:`SURE` standard errors.
+
+    Args:
+        losses: ``(rows,)``.
+        others: ``(rows,)``.
+        weights: ``(rows,)`` weights of the rows; None for equal ones.
+        clusters: ``(rows,)`` the cluster of each row.
+    """
+    rows = _Rows(lambda answers: answers, len(losses), weights, clusters)
+    return rows.is_better(losses[rows.counted], others[rows.counted])
 
 
 def row_loss(
@@ -234,6 +254,8 @@ def _guarded(
     clear = all(rows.is_better(single[best], other) for other in others)
     gained = rows.is_better(blended, single[best])
     choice, reason = _choice(names, best, clear, gained)
+    if rows.mean(blended) > MOST_LOST * means[best]:
+        choice, reason = "single", f"the loss of a blend is larger than that of {names[best]}"
     if choice == "single":
         shares = np.eye(len(names))[best]
     return Selection(
