@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 import polymodal as pm
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.emap import emap

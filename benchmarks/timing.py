@@ -16,7 +16,7 @@ import transformers
 from plain_loop import Epoch, now
 from transformers import TrainerCallback, set_seed
 
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.training.loop import trainer as training
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.progress import quiet_libraries

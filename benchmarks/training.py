@@ -35,7 +35,8 @@ from timing import DATA, Line, check_equal, heading, keep_rows, measure, our_epo
 from transformers import set_seed
 
 from polymodal.data.cache.memory import DEFAULT_LIMIT, ReadCache
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
+from polymodal.data.row_dataset import RowDataset
 from polymodal.demo.demo_table import write_demo
 from polymodal.training.opening import open_job
 from polymodal.training.prediction_job import PredictionJob

@@ -12,7 +12,7 @@ from polymodal.attribution.attribution_sites import find_inlets
 from polymodal.attribution.baselines import baseline_values
 from polymodal.attribution.explain import explain_rows
 from polymodal.attribution.integrated_gradients import RowPath, attribute
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.models.outputs import FusedState
 

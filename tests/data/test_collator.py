@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import CategoryReader, NumberReader
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.data.targets import target_reader
 from polymodal.errors import DataError

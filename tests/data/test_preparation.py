@@ -19,8 +19,8 @@ from transformers import (
 import polymodal as pm
 from polymodal.config import InputConfig, TargetConfig
 from polymodal.data.media.cells import MediaError
-from polymodal.data.preparation import prepare_processor, shared_inputs
-from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.preparation import prepare_rows, shared_inputs
+from polymodal.data.processor import PolymodalProcessor, for_batches
 from polymodal.data.readers import TextReader
 from polymodal.data.tables.table import read_table
 from polymodal.data.text_tokenizer import train_tokenizer
@@ -36,7 +36,7 @@ def prepare(columns, inputs, targets=None, root=None):
         table = read_table(root / "t.csv")
     configs = {name: InputConfig.model_validate(config) for name, config in inputs.items()}
     tasks = {name: TargetConfig(task=task) for name, task in (targets or {}).items()}
-    return prepare_processor(table, configs, tasks)
+    return for_batches(prepare_rows(table, configs, tasks))
 
 
 def write_sound(path, seconds, rate=8000):

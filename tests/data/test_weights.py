@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 import polymodal as pm
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
 from polymodal.data.readers import NumberReader
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.errors import ConfigError, DataError
 from tests.support.command import error, errors, polymodal

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.error_analysis.error_analysis import answer_rows, failures, worst_rows
 from polymodal.importance.importance import try_inputs
 from polymodal.tasks.classification import class_table, confusion

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.importance.shares import answer_shares
 from tests.support.small_models import TARGETS, small_model, small_rows

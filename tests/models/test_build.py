@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from polymodal.config.parsing import parse
-from polymodal.data.preparation import prepare_processor
+from polymodal.data.preparation import prepare_rows
+from polymodal.data.processor import for_batches
 from polymodal.data.tables.table import read_table
 from polymodal.errors import ConfigError
 from polymodal.models.build import build_encoders, build_model
@@ -43,7 +44,7 @@ def build(inputs=INPUTS, **fusion):
     table = read_table(pd.DataFrame(COLUMNS), name="t")
     values = {"inputs": inputs, "targets": TARGETS, "fusion": {"name": "concat", "width": 16} | fusion}
     declaration = parse(values)
-    processor = prepare_processor(table, declaration.inputs, declaration.targets)
+    processor = for_batches(prepare_rows(table, declaration.inputs, declaration.targets))
     answers = {
         name: [target.read(cell) for cell in COLUMNS[name]] for name, target in processor.targets.items()
     }
@@ -68,7 +69,7 @@ def test_a_declaration_becomes_a_model_that_its_processor_feeds():
 def test_building_changes_no_reader_and_the_job_applies_what_encoders_need():
     table = read_table(pd.DataFrame(COLUMNS), name="t")
     declaration = parse({"inputs": INPUTS, "targets": TARGETS, "fusion": {"name": "concat", "width": 16}})
-    processor = prepare_processor(table, declaration.inputs, declaration.targets)
+    processor = for_batches(prepare_rows(table, declaration.inputs, declaration.targets))
     assert processor.groups == {
         "note": "note",
         "remark": "note",

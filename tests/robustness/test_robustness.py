@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import polymodal as pm
-from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.frozen_reader import FrozenReader
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.importance.subsets import embed_rows
 from polymodal.models.encoders import NumberEncoder

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 import polymodal as pm
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.data.text_tokenizer import train_tokenizer
 from tests.support.clips import ramp, write_clip

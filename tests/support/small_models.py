@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import polymodal as pm
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.models.encoders import NumberEncoder
 

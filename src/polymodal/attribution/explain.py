@@ -14,9 +14,10 @@ from polymodal.attribution.attributed_parts import InputMap, cut_input
 from polymodal.attribution.attribution_sites import Inlet, find_inlets
 from polymodal.attribution.explained_answers import Said, said_of
 from polymodal.attribution.integrated_gradients import Attribution, RowPath, attribute
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.items import each_item
+from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import RunError, did_you_mean
 from polymodal.importance.shares import AnswerShares, answer_shares
 from polymodal.models.encoders import Encoder

@@ -12,11 +12,11 @@ import numpy as np
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import TargetConfig
-from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.joint_reader import KeptReader
+from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import ConfigError
 from polymodal.models.blend_members import Member, PlainMember, model_name
 from polymodal.plain.features import Featurizer, featurizer_of

@@ -1,4 +1,4 @@
-"""From declaration and training split to the processor: sizes, rates, vocabularies, scales, classes."""
+"""From declaration and training split to the readers: sizes, rates, vocabularies, scales, classes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from polymodal.config import InputConfig, TargetConfig
-from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import TARGETS
 
 
-def prepare_processor(
+def prepare_rows(
     train: Table,
     inputs: Mapping[str, InputConfig],
     targets: Mapping[str, TargetConfig],
     known: Mapping[str, Reader] | None = None,
     *,
     held_by: int = 1,
-) -> PolymodalProcessor:
-    """The processor of a declaration; what it learns from data it learns from the training split alone.
+) -> RowProcessor:
+    """The readers of a declaration; what it learns from data it learns from the training split alone.
 
     Args:
         train: The training split.
@@ -42,7 +42,7 @@ def prepare_processor(
             reader = kind.fit(TrainingColumns(train, group, config, kind.split_items, held_by))
             reader.items = config.items
             readers |= dict.fromkeys(group, reader)
-    return PolymodalProcessor(
+    return RowProcessor(
         {name: readers[name] for name in inputs},
         {name: TARGETS[config.family].fit(train, name, config) for name, config in targets.items()},
         train.missing,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.importance.shares import AnswerShares, answer_shares
 from polymodal.importance.subsets import KeptRows
 from polymodal.models.inference import answers, run_batches

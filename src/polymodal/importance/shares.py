@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.importance.shapley import Game, make_game
 from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows, logits_of

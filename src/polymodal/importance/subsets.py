@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
+from polymodal.data.row_dataset import RowDataset
 from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.utils.deadline import NO_LIMIT, Deadline, in_time

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
 from polymodal.data.readers.saved_settings import values_of
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.targets import TargetReader
 from polymodal.errors import PolymodalError, Problem
 from polymodal.evaluation.metrics.metrics import evaluate

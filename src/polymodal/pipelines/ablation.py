@@ -19,7 +19,7 @@ from polymodal.artifact.run_folder import trained_threads
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
 from polymodal.data.checks.rejected import SKIP
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import RunError
 from polymodal.importance.importance import InputImportance
 from polymodal.pipelines.multi_fit import fit_several

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from polymodal.config import ReportConfig, TargetConfig
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.error_analysis.error_analysis import failures
 from polymodal.error_analysis.subgroups import SubgroupFigures, subgroups
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect

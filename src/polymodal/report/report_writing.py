@@ -12,7 +12,7 @@ import numpy as np
 
 from polymodal.artifact.capabilities import Capability
 from polymodal.data.checks.rejected import SKIP
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.report.cached import gather_kept, lost_media

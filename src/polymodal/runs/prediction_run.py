@@ -20,8 +20,8 @@ from polymodal.candidates.blend_folder import is_blend, read_blend, write_blend
 from polymodal.config.parsing import load_yaml
 from polymodal.data.checks.findings import Findings, inspect_table
 from polymodal.data.checks.rejected import ON_ERROR, SKIP
-from polymodal.data.collator import RowDataset
 from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polymodal.config import Declaration
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import Problem
 from polymodal.models.inference import run_batches
 from polymodal.models.predictor import Predictor

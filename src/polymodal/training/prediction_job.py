@@ -12,12 +12,12 @@ from polymodal.artifact.capabilities import Kind
 from polymodal.config import Declaration
 from polymodal.data.checks.check import CheckReport, check
 from polymodal.data.checks.rejected import SKIP, in_order
-from polymodal.data.collator import RowDataset
 from polymodal.data.media.path_access import Root
-from polymodal.data.preparation import prepare_processor
-from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.preparation import prepare_rows
+from polymodal.data.processor import PolymodalProcessor, for_batches
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
+from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import Problem
 from polymodal.tasks import task_of
@@ -208,4 +208,4 @@ def prepare(declaration: Declaration, train: Table, start: Start | None) -> Poly
     """The processor of a declaration, with the readers of the run that it is fine-tuned from."""
     known = start.readers(train, declaration.inputs) if start else {}
     held_by = declaration.data.private_rows if declaration.data.private else 1
-    return prepare_processor(train, declaration.inputs, declaration.targets, known, held_by=held_by)
+    return for_batches(prepare_rows(train, declaration.inputs, declaration.targets, known, held_by=held_by))

@@ -9,7 +9,8 @@ from typing import Any, cast
 from torch import nn
 
 from polymodal.config import Declaration
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
+from polymodal.data.row_dataset import RowDataset
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.inference import run_model
 from polymodal.models.modeling import LearningModel

@@ -14,7 +14,7 @@ from polymodal.data.chat.messages import Media, Message
 from polymodal.data.chat.messages_reading import ConversationReader
 from polymodal.data.media import load_image
 from polymodal.data.media.cells import MediaError
-from polymodal.data.processor import place_problems
+from polymodal.data.row_processor import place_problems
 from polymodal.data.tables.table import read_table
 
 INPUTS = {"image": "image", "sound": "audio"}

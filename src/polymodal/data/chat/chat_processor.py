@@ -67,6 +67,8 @@ class ConversationProcessor(PolymodalProcessor):
         count: The model's count of embeddings; without it conversations with items cannot be encoded.
     """
 
+    saved_as = "ConversationProcessor"
+
     def __init__(
         self,
         readers: Mapping[str, Reader] | None = None,

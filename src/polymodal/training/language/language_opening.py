@@ -16,7 +16,7 @@ from polymodal.data.chat.chat_tokenizer import check_tokenizer, train_language_t
 from polymodal.data.chat.messages_reading import ConversationReader, with_items
 from polymodal.data.chat.templates import RowReader
 from polymodal.data.media.cells import MediaError
-from polymodal.data.preparation import prepare_processor
+from polymodal.data.preparation import prepare_rows
 from polymodal.data.schema.infer import guess_modality
 from polymodal.data.tables.table import Table
 from polymodal.errors import Problem
@@ -106,7 +106,7 @@ def _opened(declaration: Declaration, table: Table, folder: Path | None, begun: 
     reader = row_reader(declaration, generation)
     refuse_idle(declaration, [reader, *(stage.reader for stage in stages)])
     known = begun.readers(columns["train"], declaration.inputs) if begun else {}
-    readers = prepare_processor(columns["train"], declaration.inputs, {}, known).readers
+    readers = prepare_rows(columns["train"], declaration.inputs, {}, known).readers
     tokenizer, vocabulary, notes = _tokenizer(generation, stages, begun)
     # What is not read as an input is no less a word of a template: nothing is in doubt.
     guesses = [replace(guess_modality(table, name), doubt="") for name in table.columns]

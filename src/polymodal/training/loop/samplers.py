@@ -11,7 +11,7 @@ from accelerate.data_loader import SeedableRandomSampler
 from torch.utils.data import Sampler
 from transformers import TrainerCallback
 
-from polymodal.data.collator import RowDataset
+from polymodal.data.row_dataset import RowDataset
 
 
 class EvenSampler(Sampler[int]):

@@ -12,7 +12,8 @@ from torch.utils.data import RandomSampler, Sampler
 from transformers import Trainer
 
 from polymodal.config import TrainConfig
-from polymodal.data.collator import Collator, RowDataset
+from polymodal.data.collator import Collator
+from polymodal.data.row_dataset import RowDataset
 from polymodal.models.modeling import LearningModel
 from polymodal.training.loop.arguments import batch_form, training_arguments
 from polymodal.training.loop.loss_monitor import LossMonitor
