@@ -6,7 +6,7 @@ wrong with a request or its table is reported without the seconds that torch tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -15,13 +15,13 @@ from polymodal.config.overrides import apply_settings
 from polymodal.config.parsing import parse
 from polymodal.config.shorthands import SettingsLike, Shorthands, all_settings
 from polymodal.data.schema.schema import complete, render_yaml
-from polymodal.errors import LONGEST, ConfigError, DataError, one_line
+from polymodal.errors import ConfigError
+from polymodal.pipelines.check import check_request
 from polymodal.training.declaration.completion import reader_of
 from polymodal.training.declaration.source import read_declared_table, train_source
-from polymodal.training.opening import described, open_read, read_job, reading
+from polymodal.training.opening import reading
 from polymodal.training.request import FitRequest, Target, target_names
 from polymodal.utils.deadline import Deadline
-from polymodal.utils.progress import note
 
 if TYPE_CHECKING:
     from polymodal.data.checks.check import CheckReport
@@ -158,10 +158,23 @@ def check(
     prompt: str | None = None,
     answer: str | None = None,
     quiet: bool = True,
+    shown: Callable[[CheckReport], None] | None = None,
 ) -> CheckReport:
     """Check the data of a fit without training; of a pre-training where objectives have no targets.
 
-    Every file is read. For the arguments see :func:`fit`.
+    Every file is read. The rows are checked first, without torch; then the models that are declared.
+
+    Args:
+        source: See :func:`fit`, and so for what is not listed here.
+        target: Column, or columns, to learn.
+        inputs: The only columns to read.
+        preset: Which models are tried.
+        settings: Such as ``train.epochs=3``, over everything else.
+        sample_weight: Column of sample weights.
+        prompt: Template of the question, for answers in words.
+        answer: Template of the answer.
+        quiet: Show no progress.
+        shown: Called with the report on the rows, before the models are checked.
 
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
@@ -171,18 +184,7 @@ def check(
         source, targets=target_names(target), inputs=inputs, preset=preset, settings=chosen,
         prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
     )  # fmt: skip
-    read = read_job(request)
-    note(one_line(f"checking {described(read)}", LONGEST), quiet)
-    job = open_read(request, read)
-    from polymodal.candidates.checks import check_candidates
-
-    check_candidates(job.declaration)
-    report = job.check(quiet)
-    try:
-        job.require_pairs()
-    except DataError as error:
-        report.problems += error.problems
-    return report
+    return check_request(request, shown)
 
 
 def init(

@@ -70,3 +70,23 @@ def test_mistakes_of_every_command_are_reported_without_torch(tmp_path):
     result = json.loads(done.stdout)
     unlike = {line: text for line, text in result["said"].items() if MISTAKES[line] not in text}
     assert unlike == {} and result["heavy"] == []
+
+
+CHECK = """
+    import json, sys
+    import polymodal
+
+    heavy = {"torch", "transformers", "datasets", "sklearn"}
+    seen = []
+    shown = lambda report: seen.append([report.rows, sorted(heavy & set(sys.modules))])
+    report = polymodal.check("table.csv", target="label", shown=shown)
+    print(json.dumps([*seen, report.ok, "torch" in sys.modules]))
+"""
+
+
+def test_rows_are_checked_without_torch_and_the_model_last(tmp_path):
+    rows = "".join(f"{index * 37 % 61 / 10},{'yes' if index % 2 else 'no'}\n" for index in range(60))
+    (tmp_path / "table.csv").write_text("age,label\n" + rows)
+    done = subprocess.run([sys.executable, "-c", dedent(CHECK)], capture_output=True, text=True, cwd=tmp_path)
+    (rows, heavy), ok, loaded = json.loads(done.stdout)
+    assert sum(rows.values()) == 60 and heavy == [] and ok and loaded

@@ -60,9 +60,10 @@ def check(
         prompt=prompt,
         answer=answer,
         quiet=as_json,
+        shown=None if as_json else show_rows,
     )
     if not printed(report.to_json(), as_json):
-        show_check(report)
+        show_verdict(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -76,6 +77,12 @@ def init(table: TableArg, target: Target = None, inputs: Inputs = None, settings
 
 def show_check(report: api.CheckReport) -> None:
     """Columns, then warnings, then problems, then whether a fit would start."""
+    show_rows(report)
+    show_verdict(report)
+
+
+def show_rows(report: api.CheckReport) -> None:
+    """Print the columns, then notes and warnings."""
     rows = ", ".join(f"{count} {split}" for split, count in report.rows.items())
     table = Table(
         title=api.one_line(f"{report.table}: {rows}", 300), title_justify="left", box=None, pad_edge=False
@@ -97,6 +104,11 @@ def show_check(report: api.CheckReport) -> None:
         out.print(Text(f"left out: {problem}", style="yellow"), soft_wrap=True)
     if len(report.rejected) > api.DataError.SHOWN:
         out.print(f"left out: … and {len(report.rejected) - api.DataError.SHOWN} more")
+
+
+def show_verdict(report: api.CheckReport) -> None:
+    """Print the problems, and whether a fit would start."""
+    out = console()
     for problem in report.problems:
         out.print(Text(f"problem: {problem}", style="red"), soft_wrap=True)
     if report.conversation:

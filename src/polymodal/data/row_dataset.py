@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import xxhash
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
     Rows = Dataset[Row]
 else:
-    Rows = object  # loaders of torch take whatever has a length and rows
+
+    class Rows:
+        """Loaders of torch take whatever has a length and rows."""
 
 
-class RowDataset(Rows):
+P = TypeVar("P", bound=RowProcessor)
+
+
+class RowDataset(Rows, Generic[P]):
     """A table's rows, read by a processor.
 
     Args:
@@ -45,7 +50,7 @@ class RowDataset(Rows):
     def __init__(
         self,
         table: Table,
-        processor: RowProcessor,
+        processor: P,
         cache: ReadCache | None = None,
         *,
         targets: Iterable[str] = (),

@@ -20,9 +20,9 @@ from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.models.base import encode
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.modeling import LearningModel
-from polymodal.training.declaration.sections import GB
 from polymodal.training.loop.arguments import training_device
 from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.read_rows import GB
 from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded
 from polymodal.utils.progress import progress
 

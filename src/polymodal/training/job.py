@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -14,17 +14,17 @@ from polymodal.config import Declaration
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.checks.check import CheckReport
 from polymodal.data.checks.rejected import NAME, count_rows, left_out
-from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.errors import DataError, Problem
-from polymodal.evaluation.statistics.clusters import check_group
-from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
-from polymodal.training.warm_start.start import Start
-from polymodal.training.warm_start.transfer import Continued
 from polymodal.utils.deadline import NO_LIMIT, Deadline
 
-P = TypeVar("P", bound=PolymodalProcessor)
+if TYPE_CHECKING:
+    from polymodal.training.warm_start.start import Start
+    from polymodal.training.warm_start.transfer import Continued
+
+P = TypeVar("P", bound=RowProcessor)
 
 
 @dataclass(kw_only=True)
@@ -96,19 +96,6 @@ class Job(ABC, Generic[P]):
         report = self.check(quiet)
         if not report.ok:
             raise DataError([*report.problems, *left_out(report.rejected)])
-
-    def _report_problems(self) -> list[Problem]:
-        """Problems of the columns that the report compares and groups by."""
-        wanted = self.declaration.report
-        tested = self.splits["test"] if len(self.splits["test"]) else self.splits["validation"]
-        if not wanted.write or not len(tested):
-            return []
-        try:
-            check_group(tested, wanted.group)
-            subgroup_columns(tested, wanted.by, np.arange(0))
-        except DataError as error:
-            return error.problems
-        return []
 
     def release(self) -> None:
         """Free what only the check needs and a later fit makes again."""

@@ -10,10 +10,7 @@ import numpy as np
 
 from polymodal.artifact.capabilities import Kind
 from polymodal.config import Declaration
-from polymodal.data.checks.check import CheckReport, check
-from polymodal.data.checks.rejected import SKIP, in_order
 from polymodal.data.media.path_access import Root
-from polymodal.data.preparation import prepare_rows
 from polymodal.data.processor import PolymodalProcessor, for_batches
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
@@ -22,17 +19,18 @@ from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import Problem
 from polymodal.tasks import task_of
 from polymodal.training.declaration.labelled import label_notes
-from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
+from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.fingerprint import describe_tables
 from polymodal.training.job import Job
 from polymodal.training.loop.model_selection import metric_name
 from polymodal.training.pairing import check_pairs
+from polymodal.training.read_rows import prepared_rows
+from polymodal.training.row_checks import RowChecks
 from polymodal.training.warm_start.start import Start
-from polymodal.utils.progress import progress
 
 
 @dataclass(kw_only=True)
-class PredictionJob(Job[PolymodalProcessor]):
+class PredictionJob(RowChecks[PolymodalProcessor], Job[PolymodalProcessor]):
     """A fit of heads, or a pre-training by objectives.
 
     Attributes:
@@ -80,26 +78,6 @@ class PredictionJob(Job[PolymodalProcessor]):
     def describe(self) -> dict[str, Any]:
         """Digests of the training data: rows, cells and classes."""
         return describe_tables(self.splits, self.declaration, self.processor)
-
-    def check(self, quiet: bool = False, media: bool = True) -> CheckReport:
-        """Read every cell once, and report problems; rows with problems are skipped if that is declared."""
-
-        def decode(name: str, config: Any, item: Any, root: Root) -> Any:
-            return self.processor.read(name, item, root, self.cache)
-
-        self.report = self.check_cells(decode if media else lambda *_: None, None if quiet else progress)
-        self.report.problems += self._report_problems()
-        if self.declaration.data.on_error == SKIP:
-            self.report = self._skip_rows(self.report)
-        return self.report
-
-    def check_cells(self, decode: Any, shown: Any = None) -> CheckReport:
-        """The check of all splits as they are now, each cell of media read by ``decode``."""
-        splits = {name: table for name, table in self.splits.items() if len(table) or name == "train"}
-        return check(
-            splits, self.declaration, self.guesses, decode=decode, progress=shown, row_numbers=self.numbers,
-            every=self.declaration.data.on_error == SKIP, readers=self.processor.readers,
-        )  # fmt: skip
 
     def rows(self, split: str, *, dropout: float = 0.0) -> RowDataset:
         """The dataset of a split, with its targets."""
@@ -164,48 +142,7 @@ class PredictionJob(Job[PolymodalProcessor]):
             self._prepare_again()
             self.rejected = rejected
 
-    def _skip_rows(self, report: CheckReport) -> CheckReport:
-        """Skip rows until none has a problem.
-
-        What is learned from the training rows by the processor is then learned again, from those that are
-        left.
-
-        Returns:
-            The report on the rows that are left; its problems are those that concern no row in particular.
-        """
-        before = len(self.rejected)
-        while bad := [problem for problem in report.problems if problem.row is not None]:
-            others = [problem for problem in report.problems if problem.row is None]
-            self._drop(bad)
-            if others:  # skipping rows fixes none of these
-                report.problems = others
-                break
-            report = self.check_cells(lambda *_: None)  # what is left was read
-        if len(self.rejected) > before and report.ok:
-            self._prepare_again()
-        report.rejected = self.rejected = in_order(self.rejected)
-        return report
-
-    def _drop(self, bad: Sequence[Problem]) -> None:
-        """Take the rows that ``bad`` names out of every split.
-
-        Of private rows, values that too few of those that are left hold go too.
-        """
-        self.rejected = [*self.rejected, *bad]
-        self.whole = {name: table.without(bad) for name, table in self.whole.items()}
-        self.splits = without_rare_values(self.whole, self.declaration)
-        self.numbers = {name: table.places for name, table in self.splits.items()}
-
-    def _prepare_again(self) -> None:
-        """A new processor; readers that stay equal are kept, and with them what they have in the cache."""
-        fresh, old = self.prepared(), self.processor.readers
-        same = {name for name in old if old[name].fingerprint == fresh.readers[name].fingerprint}
-        readers = {name: old[name] if name in same else fresh.readers[name] for name in old}
-        self.processor = PolymodalProcessor(readers, fresh.targets, fresh.missing)
-
 
 def prepare(declaration: Declaration, train: Table, start: Start | None) -> PolymodalProcessor:
     """The processor of a declaration, with the readers of the run that it is fine-tuned from."""
-    known = start.readers(train, declaration.inputs) if start else {}
-    held_by = declaration.data.private_rows if declaration.data.private else 1
-    return for_batches(prepare_rows(train, declaration.inputs, declaration.targets, known, held_by=held_by))
+    return for_batches(prepared_rows(declaration, train, start))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from polymodal.config import DataConfig
 from polymodal.data.splits.class_coverage import groups_of_own_class
@@ -89,6 +88,8 @@ def _grouped(units: list[np.ndarray], classes: Sequence | None, folds: int, seed
     labels = np.array([str(classes[row]) for row in rows] if classes is not None else [""] * len(rows))
     if np.unique(labels, return_counts=True)[1].max() < folds:  # which scikit-learn refuses to stratify
         labels[:] = ""
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second, and few fits have folds
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     result = [np.sort(rows[test]) for _, test in splitter.split(rows, labels, groups)]
     return result if all(map(len, result)) else _dealt(units, folds)

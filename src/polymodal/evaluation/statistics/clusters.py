@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from polymodal.data.cache.memory import cell_key
 from polymodal.data.readers.base import is_media
@@ -44,6 +42,9 @@ def row_groups(
     rows, items, shared = _items(table, modalities, media)
     count, size = len(table), len(table) + len(items)
     edges = np.ones(len(rows)), (np.array(rows, dtype=int), np.array(items, dtype=int) + count)
+    from scipy.sparse import coo_array  # not needed to check the column of groups
+    from scipy.sparse.csgraph import connected_components
+
     groups = connected_components(coo_array(edges, shape=(size, size)), directed=False)[1][:count]
     return groups, f"rows that share a file of {' or '.join(shared)}" if shared else ""
 

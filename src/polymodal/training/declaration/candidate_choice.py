@@ -7,7 +7,6 @@ from typing import Literal
 
 from polymodal.config import Declaration
 from polymodal.data.tables.table import Table
-from polymodal.models.heads import HEADS, Head
 from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.source import resumed
 from polymodal.training.request import FitRequest
@@ -29,32 +28,60 @@ def settle_models(
     of_run: bool,
     known: Collection[str] = (),
 ) -> list[str]:
-    """Fill in ``train.candidates`` and the encoders of the inputs: the preset ``good`` where it can be.
-
-    Plain models and the neural model are tried where they can be blended; otherwise the neural model alone.
+    """Fill in the encoders of the inputs, then ``train.candidates``: the preset ``good`` where it can be.
 
     Args:
         declaration: Its sections ``train`` and ``inputs`` are completed.
         table: All rows.
-        request: Of the fit; one that is resumed keeps the choice of its folder. Comparisons of fusions and
-            searches are of the neural model.
+        request: Of the fit; one that is resumed keeps the choice of its folder.
         of_run: It is the ``run.yaml`` of a run: what that does not name was not tried.
         known: Inputs whose encoder comes from the run that the fit starts from.
 
     Returns:
         A note per input whose encoder was chosen.
     """
+    notes = settle_its_encoders(declaration, table, request, of_run=of_run, known=known)
+    settle_candidates(declaration, request, of_run=of_run, known=known)
+    return notes
+
+
+def settle_its_encoders(
+    declaration: Declaration,
+    table: Table,
+    request: FitRequest,
+    *,
+    of_run: bool,
+    known: Collection[str] = (),
+) -> list[str]:
+    """Fill in ``train.encoders`` and the encoders of the inputs; see :func:`settle_models`."""
     train, earlier = declaration.train, resumed(request)
-    fresh = earlier is None and bool(declaration.targets) and (request.preset is not None or not of_run)
     if train.encoders is None:
         uses = train.candidates is None or bool({*READ_BY_ENCODERS} & {*train.candidates})
         begun = earlier.train.encoders if earlier else "scratch"
-        train.encoders = ENCODERS if fresh and uses else begun
-    notes = settle_encoders(declaration, table, request, known=known)
+        train.encoders = ENCODERS if _is_fresh(declaration, request, earlier, of_run) and uses else begun
+    return settle_encoders(declaration, table, request, known=known)
+
+
+def settle_candidates(
+    declaration: Declaration, request: FitRequest, *, of_run: bool, known: Collection[str] = ()
+) -> None:
+    """Fill in ``train.candidates``; see :func:`settle_models`.
+
+    Plain models and the neural model are tried where they can be blended; otherwise the neural model alone.
+    Comparisons of fusions and searches are of the neural model.
+    """
+    train, earlier = declaration.train, resumed(request)
     if train.candidates is None:
         begun_with = earlier.train.candidates if earlier else list(NEURAL)
+        fresh = _is_fresh(declaration, request, earlier, of_run)
         train.candidates = _tried(declaration, request, known) if fresh else begun_with
-    return notes
+
+
+def _is_fresh(
+    declaration: Declaration, request: FitRequest, earlier: Declaration | None, of_run: bool
+) -> bool:
+    """Whether the fit chooses anew, and is not that of an earlier run."""
+    return earlier is None and bool(declaration.targets) and (request.preset is not None or not of_run)
 
 
 def frozen_inputs(declaration: Declaration) -> list[str]:
@@ -76,6 +103,8 @@ def _tried(declaration: Declaration, request: FitRequest, known: Collection[str]
 
 def _can_blend(declaration: Declaration) -> bool:
     """Whether plain models can be fitted, and the answers of all heads be averaged as probabilities."""
+    from polymodal.models.heads import HEADS, Head  # imports torch, which the encoders are chosen without
+
     tasks = [target.task for target in declaration.targets.values()]
     if declaration.data.private or not all(task in HEADS for task in tasks):  # which is refused later
         return False

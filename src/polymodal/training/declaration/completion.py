@@ -72,6 +72,11 @@ def complete_request(request: FitRequest, declared: Declared) -> Completed:
     )
     declaration = parse(completed, source=declared.written, lines=declared.lines)
     _settle_targets(declaration, request.pretraining)
+    if begun is None and declaration.train.continued_learning_rate is not None:
+        fix = "Leave it out, or name a run with --from"
+        raise ConfigError(
+            f"'train.continued_learning_rate' is for fine-tuning from a run: there is none. {fix}"
+        )
     return Completed(declared, declaration, table, guesses, stays, begun)
 
 

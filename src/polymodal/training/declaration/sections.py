@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polymodal.config import DataConfig, Declaration
+from polymodal.config import Declaration
 from polymodal.config.parsing import located
-from polymodal.data.cache.disk import DiskStore, default_folder
-from polymodal.data.cache.memory import ReadCache
 from polymodal.training.declaration.augmentation_check import check_changes
 from polymodal.training.declaration.validation import (
     check_checkpointing,
@@ -24,8 +22,6 @@ from polymodal.training.declaration.validation import (
 )
 from polymodal.training.loop.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
 from polymodal.training.loop.model_selection import metric_name
-
-GB = 2**30
 
 
 def check_parts(
@@ -80,9 +76,3 @@ def check_parts(
         if train.arguments.get(name) and not declaration.generation:  # a language model has such layers
             with located(source, lines, "train", name):
                 check_checkpointing(declaration.inputs, known)
-
-
-def open_cache(data: DataConfig) -> ReadCache:
-    """The cache of a fit: as much memory and disk as the declaration allows."""
-    store = DiskStore(default_folder(), int(data.cache_disk * GB)) if data.cache_disk else None
-    return ReadCache(int(data.cache_memory * GB), store)

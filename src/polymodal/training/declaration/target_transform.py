@@ -15,7 +15,7 @@ from polymodal.data.readers.content import Content
 from polymodal.data.targets import TargetReader
 from polymodal.data.weights import read_weights
 from polymodal.errors import PolymodalError
-from polymodal.training.prediction_job import PredictionJob
+from polymodal.training.row_checks import RowChecks
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -46,28 +46,33 @@ class Resolved:
     reason: str = ""
 
 
-def resolve_transforms(job: PredictionJob) -> None:
-    """Replace ``auto`` in the job's declaration by ``none`` or ``log``, with a note where there was a choice.
+def resolve_transforms(rows: RowChecks[Any]) -> list[str]:
+    """Replace ``auto`` in the declaration of some rows by ``none`` or ``log``.
 
     Under ``data.private`` it is ``none``: a choice by the rows discloses something of them.
+
+    Returns:
+        A sentence for each target where there was a choice.
     """
-    for name, config in job.declaration.targets.items():
+    chosen = []
+    for name, config in rows.declaration.targets.items():
         if config.transform != "auto":
             continue
-        if job.declaration.data.private:
+        if rows.declaration.data.private:
             resolved = Resolved()
         else:
             resolved = choose_transform(
-                training_numbers(job, name), partial(plain_columns, job), groups=training_groups(job)
+                training_numbers(rows, name), partial(plain_columns, rows), groups=training_groups(rows)
             )
         config.transform = resolved.transform
         if resolved.reason:
             other = "none" if resolved.transform == "log" else "log"
             learned = "its logarithm is learned" if resolved.transform == "log" else "it is learned as it is"
-            job.chosen.append(
+            chosen.append(
                 f"column '{name}': {learned} (transform: {resolved.transform}), for {resolved.reason}; "
                 f"targets.{name}.transform={other} changes that"
             )
+    return chosen
 
 
 def choose_transform(
@@ -186,7 +191,7 @@ def _trees(columns: PlainColumns, target: np.ndarray) -> HistGradientBoostingReg
     return trees.fit(columns.values, target)
 
 
-def training_numbers(job: PredictionJob, name: str) -> np.ndarray:
+def training_numbers(job: RowChecks[Any], name: str) -> np.ndarray:
     """The training answers of a regression ``(rows,)``.
 
     NaN where an answer is empty or unreadable (see the check), or the row has no weight.
@@ -199,7 +204,7 @@ def training_numbers(job: PredictionJob, name: str) -> np.ndarray:
     return numbers
 
 
-def training_groups(job: PredictionJob) -> np.ndarray | None:
+def training_groups(job: RowChecks[Any]) -> np.ndarray | None:
     """``(rows,)`` the group of each training row; None without a column of groups."""
     train, group = job.splits["train"], job.declaration.data.group
     if group is None or group not in train.columns:
@@ -207,7 +212,7 @@ def training_groups(job: PredictionJob) -> np.ndarray | None:
     return np.unique([str(cell) for cell in train.values(group).to_pylist()], return_inverse=True)[1]
 
 
-def plain_columns(job: PredictionJob, rows: np.ndarray) -> PlainColumns:
+def plain_columns(job: RowChecks[Any], rows: np.ndarray) -> PlainColumns:
     """The inputs of one number or category per row, each as the processor reads it.
 
     Args:

@@ -24,6 +24,7 @@ from polymodal.training.fingerprint import describe_conversations
 from polymodal.training.job import Job
 from polymodal.training.language.conversation_rows import ConversationRows, RowToConversation
 from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.row_checks import report_problems
 from polymodal.training.warm_start.transfer import continue_words
 from polymodal.utils.progress import quiet_libraries
 
@@ -97,7 +98,7 @@ class LanguageJob(Job[ConversationProcessor]):
         """See :meth:`polymodal.training.job.Job.check`; the model is built, which counts tokens of items."""
         with quiet_libraries():
             report = self.checker(self, quiet)
-        report.problems += self._report_problems()
+        report.problems += report_problems(self.declaration, self.splits)
         return report
 
     def release(self) -> None:

@@ -29,13 +29,14 @@ from polymodal.training.declaration.language_validation import (
     require_columns,
     stage_train,
 )
-from polymodal.training.declaration.sections import check_parts, open_cache
+from polymodal.training.declaration.sections import check_parts
 from polymodal.training.declaration.source import read_declared_table, resolve
 from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.language.language_check import check_language
 from polymodal.training.language.language_inputs import LanguageInputs
 from polymodal.training.language.language_job import LanguageJob, Stage
 from polymodal.training.loop.arguments import fill_in
+from polymodal.training.read_rows import open_cache
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.inheritance import take_over_words
 from polymodal.training.warm_start.start import Start, open_declared_start
