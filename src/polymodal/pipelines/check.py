@@ -70,7 +70,7 @@ def _check_models(request: FitRequest, read: Completed) -> None:
 
 def _unpaired(rows: ReadRows) -> list[Problem]:
     """Problems of objectives that compare inputs which no rows hold together."""
-    from polymodal.training.pairing import check_pairs  # asks the objectives, which import torch
+    from polymodal.training.pairing import check_pairs  # of the classes of objectives, which import torch
 
     try:
         check_pairs(rows.splits, rows.declaration.objectives, rows.processor.readers)

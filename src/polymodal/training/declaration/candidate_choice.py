@@ -80,7 +80,7 @@ def settle_candidates(
 def _is_fresh(
     declaration: Declaration, request: FitRequest, earlier: Declaration | None, of_run: bool
 ) -> bool:
-    """Whether the fit chooses anew, and is not that of an earlier run."""
+    """Whether the fit makes its own choice, and does not go on with that of an earlier run."""
     return earlier is None and bool(declaration.targets) and (request.preset is not None or not of_run)
 
 
