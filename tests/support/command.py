@@ -18,7 +18,7 @@ BEFORE = (
     "warning: ", "note: ", "device  ", "rows  ", "inputs  ", "targets  ", "objectives  ", "prompt  ",
     "answer  ", "models  ", "expected  ", "candidate ", "resumed ", "checking ",
 )  # fmt: skip
-"""How the lines begin that a fit prints before its first step."""
+"""How the lines begin that a fit prints before its first step, and a check before its report."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The check of a fit that is not made: its rows first, without torch, then the models that it declares."""
+"""The check of a fit that is not made: of a table its rows first, without torch, then the models."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_request(request: FitRequest, shown: Shown | None = None) -> CheckRepor
 
 
 def _check_completed(request: FitRequest, read: Completed, shown: Shown | None) -> CheckReport:
-    declaration, models_last = read.declaration, _reads_alone(read)
+    declaration, models_last = read.declaration, _reads_alone(request, read)
     settle_its_encoders(declaration, read.table, request, of_run=read.declared.is_of_run, known=read.known)
     if not models_last:
         _check_models(request, read)
@@ -52,12 +52,11 @@ def _check_completed(request: FitRequest, read: Completed, shown: Shown | None) 
     return report
 
 
-def _reads_alone(read: Completed) -> bool:
-    """Whether how cells are read depends on no setting that the classes of models have to check first."""
-    declaration = read.declaration
-    own = any(config.encoder is not None for config in declaration.inputs.values())
-    known = all(target.task in TARGETS for target in declaration.targets.values())
-    return known and not own and read.begun is None and not declaration.objectives
+def _reads_alone(request: FitRequest, read: Completed) -> bool:
+    """Whether nothing is declared that the classes of models have to check: a table and its columns alone."""
+    named = request.settings or request.sample_weight or read.declared.lines
+    declared = bool(named or read.begun or read.declaration.objectives)
+    return not declared and all(target.task in TARGETS for target in read.declaration.targets.values())
 
 
 def _check_models(request: FitRequest, read: Completed) -> None:
