@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from scipy.optimize import minimize_scalar
-from torch import Tensor
-from torch.nn import functional as F
+from scipy.special import logsumexp
 
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.class_metrics import brier_score
 from polymodal.evaluation.metrics.metrics import NO_ANSWER, refuse_not_finite
 from polymodal.evaluation.metrics.weighted import CALIBRATION_BINS, effective_rows
@@ -93,7 +92,7 @@ class IntervalCoverage(Record):
     promised: float | None
 
 
-def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> float:
+def fit_temperature(logits: Values, target: Values, weight: Values | None = None) -> float:
     """Fit the temperature by which logits are divided for the likeliest probabilities.
 
     Temperature scaling (Guo et al. 2017, section 4.2): the T of smallest negative log-likelihood (NLL) on
@@ -121,16 +120,17 @@ def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None
     Raises:
         ValueError: If the shapes do not belong together.
     """
-    logits, target, weight = _known(logits, target, weight)
-    if not len(target):
+    values, answers, weights = _known(logits, target, weight)
+    if not len(answers):
         return 1.0
-    rows = len(target) if weight is None else effective_rows(weight.cpu().numpy())
+    rows = len(answers) if weights is None else effective_rows(weights)
 
     def loss(temperature: float) -> float:
-        scaled, reduction = logits / temperature, "mean" if weight is None else "none"
-        if target.ndim == 1:
-            return _mean(F.cross_entropy(scaled, target, reduction=reduction), weight)
-        return _mean(F.binary_cross_entropy_with_logits(scaled, target, reduction=reduction), weight)
+        scaled = values / temperature
+        if answers.ndim == 1:
+            given = np.take_along_axis(scaled, answers[:, None], axis=1)[:, 0]
+            return _mean(logsumexp(scaled, axis=1) - given, weights)
+        return _mean(np.logaddexp(0, scaled) - answers * scaled, weights)
 
     def cost(place: float) -> float:
         return loss(math.exp(place)) + PRIOR * (math.exp(-place) - 1 + place) / rows
@@ -141,7 +141,7 @@ def fit_temperature(logits: Tensor, target: Tensor, weight: Tensor | None = None
 
 
 def reliability(
-    probabilities: Tensor, target: Tensor, bins: int = CALIBRATION_BINS, weight: Tensor | None = None
+    probabilities: Values, target: Values, bins: int = CALIBRATION_BINS, weight: Values | None = None
 ) -> Reliability | None:
     """Calibration error and the bins of a reliability diagram.
 
@@ -160,30 +160,29 @@ def reliability(
         ValueError: If the shapes do not belong together.
         PolymodalError: If a probability is not a finite number.
     """
-    smallest = torch.finfo(probabilities.dtype).eps  # as log_loss among the metrics: of zero it is infinite
-    probabilities, target, weight = _known(probabilities, target, weight)
-    if not len(target):
+    smallest = np.finfo(as_array(probabilities).dtype).eps  # as log_loss among the metrics: of zero infinite
+    values, answers, weights = _known(probabilities, target, weight)
+    if not len(answers):
         return None
-    refuse_not_finite(probabilities)
-    probabilities = probabilities.clamp(0, 1)  # rounding may give a little over one
-    if target.ndim == 1:
-        confidence, likeliest = probabilities.max(dim=1)
-        right = likeliest == target
-        given = probabilities.gather(1, target.unsqueeze(1))
+    refuse_not_finite(values)
+    values = values.clip(0, 1)  # rounding may give a little over one
+    if answers.ndim == 1:
+        confidence, likeliest = values.max(axis=1), values.argmax(axis=1)
+        right = likeliest == answers
+        given = np.take_along_axis(values, answers[:, None], axis=1)[:, 0]
     else:
-        confidence, right = probabilities.flatten(), target.flatten()
-        given = torch.where(target == 1, probabilities, 1 - probabilities)
-    each = torch.ones_like(confidence)
-    if weight is not None:
-        each = weight.repeat_interleave(len(confidence) // len(weight))
-    sure, hit, held = (value.double().cpu().numpy() for value in (confidence, right, each))
-    entries, weights = _bins(sure, hit, held, bins)
+        confidence, right = values.ravel(), answers.ravel()
+        given = np.where(answers == 1, values, 1 - values)
+    each = np.ones(len(confidence))
+    if weights is not None:
+        each = weights.repeat(len(confidence) // len(weights))
+    entries, held = _bins(confidence, right.astype(np.float64), each, bins)
     gaps = np.array([abs(entry.accuracy - entry.confidence) for entry in entries])
     return Reliability(
-        rows=len(target),
-        nll=_mean(-given.clamp(min=smallest).log(), weight),
-        ece=float(weights @ gaps / weights.sum()),
-        brier=float(brier_score(probabilities, target, weight)),
+        rows=len(answers),
+        nll=_mean(-np.log(given.clip(smallest)), weights),
+        ece=float(held @ gaps / held.sum()),
+        brier=brier_score(values, answers, weights),
         bins=entries,
     )
 
@@ -210,25 +209,26 @@ def _bins(
     ], held[filled]
 
 
-def _mean(values: Tensor, weight: Tensor | None) -> float:
+def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
     """The mean of ``values`` ``(rows, …)`` over all, each row's times its weight."""
-    if weight is None:
-        return float(values.mean())
-    return float(values.flatten(1).mean(dim=1) @ weight) if values.ndim > 1 else float(values @ weight)
+    return float(np.average(values.reshape(len(values), -1).mean(axis=1), weights=weights))
 
 
-def _known(values: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def _known(
+    values: Values, target: Values, weight: Values | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The rows whose target is known and that count, in double precision; their weights add up to one."""
-    if values.ndim != 2 or target.shape not in (values.shape[:1], values.shape):
+    if values.ndim != 2 or tuple(target.shape) not in (tuple(values.shape[:1]), tuple(values.shape)):
         shapes = tuple(values.shape), tuple(target.shape)
         raise ValueError(
             f"expected (rows, classes) and (rows,) or (rows, classes), got {shapes[0]}, {shapes[1]}"
         )
-    values, target = values.detach(), target.to(values.device)
-    known = target != NO_ANSWER if target.ndim == 1 else ~target.isnan().any(dim=1)
+    numbers, answers = as_array(values).astype(np.float64), as_array(target)
+    known = answers != NO_ANSWER if answers.ndim == 1 else ~np.isnan(answers).any(axis=1)
+    weights = None
     if weight is not None:
-        weight = weight.to(values.device).double()
-        known &= weight > 0
-        weight = weight[known] / weight[known].sum()
-    target = target[known].long() if target.ndim == 1 else target[known].double()
-    return values[known].double(), target, weight
+        weights = as_array(weight).astype(np.float64)
+        known &= weights > 0
+        weights = weights[known] / weights[known].sum()
+    answers = answers[known].astype(np.int64 if answers.ndim == 1 else np.float64)
+    return numbers[known], answers, weights

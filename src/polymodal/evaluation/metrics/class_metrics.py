@@ -7,9 +7,6 @@ A class without a row has no recall and no curve, so it is skipped in ``balanced
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from polymodal.evaluation.metrics import weighted
 from polymodal.evaluation.metrics.metrics import METRICS, Additive, Rows
@@ -19,8 +16,8 @@ TASKS = ("classification",)
 
 def right_rows(rows: Rows) -> np.ndarray:
     """``(rows, 2)``: whether the class is right, and one."""
-    right = (rows.predicted == rows.target).double()
-    return torch.stack([right, torch.ones_like(right)], dim=1).numpy()
+    right = (rows.choices == rows.targets).astype(np.float64)
+    return np.stack([right, np.ones_like(right)], axis=1)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
@@ -30,8 +27,8 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 
 def class_counts(rows: Rows) -> np.ndarray:
     """``(rows, 3 · classes)``, one-hot: the class where it is right, the predicted class, the true class."""
-    predicted, true = F.one_hot(rows.predicted, rows.classes), F.one_hot(rows.target, rows.classes)
-    return torch.cat([predicted * true, predicted, true], dim=1).double().numpy()
+    predicted, true = _one_hot(rows.choices, rows.classes), _one_hot(rows.targets, rows.classes)
+    return np.concatenate([predicted * true, predicted, true], axis=1)
 
 
 def balanced_accuracy_of(sums: np.ndarray) -> np.ndarray:
@@ -51,7 +48,7 @@ def macro_f1_of(sums: np.ndarray) -> np.ndarray:
                   additive=Additive(right_rows, ratio))  # fmt: skip
 def accuracy(rows: Rows) -> float:
     """Share of rows whose class is right."""
-    return rows.mean(rows.predicted == rows.target)
+    return rows.mean(rows.choices == rows.targets)
 
 
 @METRICS.register("balanced_accuracy", tasks=TASKS, higher_is_better=True, weighted=True,
@@ -74,56 +71,60 @@ def macro_f1(rows: Rows) -> float:
 @METRICS.register("log_loss", tasks=TASKS, higher_is_better=False, weighted=True)
 def log_loss(rows: Rows) -> float:
     """Mean negative log-likelihood; probabilities are at least epsilon, or the mean would be infinite."""
-    smallest = torch.finfo(rows.prediction.dtype).eps
-    right = rows.probabilities.gather(1, rows.target.unsqueeze(1)).clamp(min=smallest)
-    return -weighted.mean(np.log(right.squeeze(1).cpu().numpy()), rows.weights)
+    smallest = np.finfo(rows.answers.dtype).eps
+    right = np.take_along_axis(rows.shares, rows.targets[:, None], axis=1)[:, 0]
+    return -rows.mean(np.log(right.clip(smallest)))
 
 
 @METRICS.register("brier", tasks=TASKS, higher_is_better=False, weighted=True)
 def brier(rows: Rows) -> float:
     """The :func:`brier_score`, from 0 to 2."""
-    if rows.weight is None:
-        return float(brier_score(rows.probabilities, rows.target))
-    p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
-    return weighted.mean(((p - np.eye(rows.classes)[t]) ** 2).sum(axis=1), rows.weights)
+    return brier_score(rows.shares, rows.targets, rows.weights)
 
 
 @METRICS.register("ece", tasks=TASKS, higher_is_better=False, weighted=True)
 def ece(rows: Rows) -> float:
     """Calibration error of the likeliest class over 15 bins of equal width (Guo et al. 2017, equation 3)."""
-    p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
+    p, t = rows.shares, rows.targets
     return weighted.calibration_error(p.max(axis=1), p.argmax(axis=1) == t, rows.weights)
 
 
 @METRICS.register("auroc", tasks=TASKS, higher_is_better=True, weighted=True)
 def auroc(rows: Rows) -> float | None:
     """Area under the curve: of class 1 if there are two, else the mean of each class against the rest."""
-    p, t = rows.probabilities.cpu().numpy(), rows.target.cpu().numpy()
+    p, t = rows.shares, rows.targets
     occurs = np.bincount(t, minlength=rows.classes) > 0
     if occurs.sum() < 2:
         return None
     curves = np.array([1]) if rows.classes == 2 else np.flatnonzero(occurs)
-    weights = None if rows.weight is None else rows.weights
+    weights = rows.weights if rows.is_weighted else None
     return float(weighted.areas(p[:, curves], t[:, None] == curves, weights).mean())
 
 
-def brier_score(probabilities: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """The mean squared error of ``probabilities`` ``(rows, classes)``, a scalar.
+def brier_score(probabilities: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """The mean squared error of ``probabilities`` ``(rows, classes)``.
 
     Of classes, ``target`` ``(rows,)``, it is summed over all of them, from 0 to 2 (Brier 1950, equation 2);
     of labels, ``target`` of the same shape, it is the mean over them, from 0 to 1. With ``weight``
     ``(rows,)`` each row counts so much.
     """
     if target.ndim > 1:
-        each = (probabilities - target).square()
-        return each.mean() if weight is None else each.mean(dim=1) @ weight / weight.sum()
-    each = (probabilities - F.one_hot(target, probabilities.shape[1])).square().sum(dim=1)
-    return each.mean() if weight is None else each @ weight / weight.sum()
+        each = np.square(probabilities - target).mean(axis=1)
+    else:
+        each = np.square(probabilities - _one_hot(target, probabilities.shape[1])).sum(axis=1)
+    return float(np.average(each, weights=weight))
+
+
+def _one_hot(indices: np.ndarray, classes: int) -> np.ndarray:
+    """``(rows, classes)``: 1 at the index of each row, else 0."""
+    result = np.zeros((len(indices), classes))
+    result[np.arange(len(indices)), indices] = 1
+    return result
 
 
 def _counts(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The weight of the rows of each class that are right, that have it, and that it was predicted for."""
-    t, predicted, w = rows.target.cpu().numpy(), rows.predicted.cpu().numpy(), rows.weights
+    t, predicted, w = rows.targets, rows.choices, rows.weights
     right = np.bincount(t[predicted == t], w[predicted == t], minlength=rows.classes)
     are, were = (np.bincount(values, w, minlength=rows.classes) for values in (t, predicted))
     return right, are, were

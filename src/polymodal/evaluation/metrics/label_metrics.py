@@ -8,9 +8,7 @@ as is from the latter a label that all rows have; a label that is neither there 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from sklearn.metrics import average_precision_score
-from torch import Tensor
 
 from polymodal.evaluation.metrics import weighted
 from polymodal.evaluation.metrics.class_metrics import brier_score
@@ -21,9 +19,9 @@ TASKS = ("multilabel",)
 
 def both_and_each(rows: Rows) -> np.ndarray:
     """``(rows, 2)``: labels that are there and predicted, and the sum of both counts."""
-    predicted, true = rows.predicted.bool(), rows.target.bool()
-    both = (predicted & true).sum(dim=1)
-    return torch.stack([both, predicted.sum(dim=1) + true.sum(dim=1)], dim=1).double().numpy()
+    predicted, true = rows.choices.astype(bool), rows.targets.astype(bool)
+    both = (predicted & true).sum(axis=1)
+    return np.stack([both, predicted.sum(axis=1) + true.sum(axis=1)], axis=1).astype(np.float64)
 
 
 def micro_f1_of(sums: np.ndarray) -> np.ndarray:
@@ -35,80 +33,58 @@ def micro_f1_of(sums: np.ndarray) -> np.ndarray:
                   additive=Additive(both_and_each, micro_f1_of))  # fmt: skip
 def micro_f1(rows: Rows) -> float:
     """F1 over all decisions at once."""
-    if rows.weight is not None:
-        held, count = _weighted_counts(rows)
-        return float(2 * held.sum() / count.sum()) if count.any() else 0.0
-    both, each = _counts(rows)
-    return float(2 * both.sum() / each.sum().clamp(min=1))
+    held, count = _counts(rows)
+    return float(2 * held.sum() / count.sum()) if count.any() else 0.0
 
 
 @METRICS.register("exact_match", tasks=TASKS, higher_is_better=True, weighted=True)
 def exact_match(rows: Rows) -> float:
     """Share of rows whose labels are all right."""
-    return rows.mean((rows.predicted.long() == rows.target).all(dim=1))
+    return rows.mean((rows.choices == rows.targets).all(axis=1))
 
 
 @METRICS.register("hamming_loss", tasks=TASKS, higher_is_better=False, weighted=True)
 def hamming_loss(rows: Rows) -> float:
     """Share of wrong decisions."""
-    wrong = rows.predicted.long() != rows.target
-    if rows.weight is None:
-        return float(wrong.double().mean())
-    return weighted.mean(wrong.cpu().numpy().mean(axis=1), rows.weights)
+    return rows.mean((rows.choices != rows.targets).mean(axis=1))
 
 
 @METRICS.register("brier", tasks=TASKS, higher_is_better=False, weighted=True)
 def brier(rows: Rows) -> float:
     """The :func:`brier_score`, from 0 to 1."""
-    if rows.weight is None:
-        return float(brier_score(rows.probabilities, rows.target))
-    p, t = _arrays(rows)
-    return weighted.mean(((p - t) ** 2).mean(axis=1), rows.weights)
+    return brier_score(rows.shares, rows.targets, rows.weights)
 
 
 @METRICS.register("macro_f1", tasks=TASKS, higher_is_better=True, weighted=True)
 def macro_f1(rows: Rows) -> float | None:
     """Mean F1 over the labels that are there or predicted."""
-    if rows.weight is not None:
-        held, count = _weighted_counts(rows)
-        return float((2 * held[count > 0] / count[count > 0]).mean()) if count.any() else None
-    both, each = _counts(rows)
-    return float((2 * both / each.clamp(min=1))[each > 0].mean()) if (each > 0).any() else None
+    held, count = _counts(rows)
+    return float((2 * held[count > 0] / count[count > 0]).mean()) if count.any() else None
 
 
 @METRICS.register("map", tasks=TASKS, higher_is_better=True, weighted=True)
 def mean_average_precision(rows: Rows) -> float | None:
     """Mean average precision over the labels that some row has."""
-    p, t = _arrays(rows)
+    p, t = rows.shares, rows.targets
     labels = np.flatnonzero(t.any(axis=0))
     if not len(labels):
         return None
-    weights = None if rows.weight is None else rows.weights
+    weights = rows.weights if rows.is_weighted else None
     return float(np.mean([average_precision_score(t[:, k], p[:, k], sample_weight=weights) for k in labels]))
 
 
 @METRICS.register("auroc", tasks=TASKS, higher_is_better=True, weighted=True)
 def auroc(rows: Rows) -> float | None:
     """Mean area under the curve over the labels that some row has and another lacks."""
-    p, t = _arrays(rows)
+    p, t = rows.shares, rows.targets
     labels = np.flatnonzero(t.any(axis=0) & (t == 0).any(axis=0))
     if not len(labels):
         return None
-    weights = None if rows.weight is None else rows.weights
+    weights = rows.weights if rows.is_weighted else None
     return float(weighted.areas(p[:, labels], t[:, labels] == 1, weights).mean())
 
 
-def _counts(rows: Rows) -> tuple[Tensor, Tensor]:
-    """By label: rows that have it and it was predicted for, and the sum of both counts."""
-    predicted, target = rows.predicted.long(), rows.target
-    return (predicted & target).sum(dim=0).double(), (predicted + target).sum(dim=0).double()
-
-
-def _weighted_counts(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """The same by weight."""
-    s, t = (value.double().cpu().numpy() for value in (rows.predicted.long(), rows.target))
+def _counts(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """By label: the weight of rows that have it and it was predicted for, and the sum of both weights."""
+    s, t = rows.choices.astype(np.float64), rows.targets.astype(np.float64)
     return rows.weights @ (t * s), rows.weights @ t + rows.weights @ s
-
-
-def _arrays(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    return rows.probabilities.cpu().numpy(), rows.target.double().cpu().numpy()

@@ -4,7 +4,7 @@ A metric is a function of :class:`Rows`::
 
     @METRICS.register("over_half", tasks=("regression",), higher_is_better=False)
     def over_half(rows: Rows) -> float:
-        return float(((rows.prediction - rows.target).abs() > 0.5).double().mean())
+        return rows.mean(np.abs(rows.answers - rows.targets) > 0.5)
 
 One that depends on sums over rows alone (:class:`Additive`) is also used for intervals, subgroups,
 comparisons and the importance of inputs. Another package offers its metrics by the entry-point group
@@ -17,16 +17,19 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from polymodal.errors import ConfigError, PolymodalError, did_you_mean
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.weighted import mean
 from polymodal.utils.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NO_ANSWER = -100
 """The class of a row whose target cell is empty, as PyTorch's losses have it."""
@@ -35,11 +38,12 @@ WholeTask = Callable[..., dict[str, float]]
 """All metrics of a task by one function: the form of older packages."""
 
 
-@dataclass(frozen=True)
 class Rows:
     """Predictions beside the ground truth, of rows whose truth is known: the argument of every metric.
 
-    Attributes:
+    Each is there as an array, which our own metrics use, and as a tensor: torch is imported by the first.
+
+    Args:
         prediction: What the head answers: probabilities ``(rows, classes)``, or numbers ``(rows,)``.
         target: Indices of classes ``(rows,)``, labels ``(rows, classes)`` int64 (1 where the row has it), or
             numbers ``(rows,)``.
@@ -47,37 +51,79 @@ class Rows:
         decided: What the head decides on its answers, such as ``predicted``, or ``low`` and ``high``, each
             ``(rows, …)``; see :meth:`polymodal.models.heads.Head.decide`.
         classes: Number of classes or labels; 0 for numbers.
+
+    Attributes:
+        answers: ``prediction`` as an array.
+        targets: ``target`` as an array.
+        decisions: ``decided`` as arrays.
+        is_weighted: Whether rows count differently.
     """
 
-    prediction: Tensor
-    target: Tensor
-    weight: Tensor | None = None
-    decided: Mapping[str, Tensor] = field(default_factory=dict)
-    classes: int = 0
+    def __init__(
+        self,
+        prediction: Values,
+        target: Values,
+        weight: Values | None = None,
+        decided: Mapping[str, Values] | None = None,
+        classes: int = 0,
+    ) -> None:
+        self.answers, self.targets, self.classes = as_array(prediction), as_array(target), classes
+        self.decisions = {name: as_array(values) for name, values in (decided or {}).items()}
+        self.is_weighted = weight is not None
+        ones = np.ones(len(self.targets)) if weight is None else as_array(weight)
+        self.weights = ones.astype(np.float64)
+
+    @cached_property
+    def choices(self) -> np.ndarray:
+        """The predicted class ``(rows,)`` or labels ``(rows, classes)``; default: the likeliest, or p ≥ ½."""
+        if "predicted" in self.decisions:
+            return self.decisions["predicted"]
+        return self.answers >= 0.5 if self.targets.ndim > 1 else self.answers.argmax(axis=-1)
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """:attr:`answers` in double precision, between 0 and 1, which rounding may exceed a little."""
+        return self.answers.astype(np.float64).clip(0, 1)
+
+    def mean(self, values: Values) -> float:
+        """The (weighted) mean of ``values`` ``(rows,)``."""
+        return mean(as_array(values).astype(np.float64), self.weights)
+
+    @cached_property
+    def prediction(self) -> Tensor:
+        """:attr:`answers` as a tensor."""
+        return _tensor(self.answers)
+
+    @cached_property
+    def target(self) -> Tensor:
+        """:attr:`targets` as a tensor."""
+        return _tensor(self.targets)
+
+    @cached_property
+    def weight(self) -> Tensor | None:
+        """:attr:`weights` as a tensor; None where all rows count the same."""
+        return _tensor(self.weights) if self.is_weighted else None
+
+    @cached_property
+    def decided(self) -> dict[str, Tensor]:
+        """:attr:`decisions` as tensors."""
+        return {name: _tensor(values) for name, values in self.decisions.items()}
 
     @cached_property
     def predicted(self) -> Tensor:
-        """The predicted class ``(rows,)`` or labels ``(rows, classes)``; default: the likeliest, or p ≥ ½."""
-        if "predicted" in self.decided:
-            return self.decided["predicted"]
-        return self.prediction >= 0.5 if self.target.ndim > 1 else self.prediction.argmax(dim=-1)
+        """:attr:`choices` as a tensor."""
+        return _tensor(self.choices)
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """:attr:`prediction` in double precision, between 0 and 1, which rounding may exceed a little."""
-        return self.prediction.double().clamp(0, 1)
+        """:attr:`shares` as a tensor."""
+        return _tensor(self.shares)
 
-    @cached_property
-    def weights(self) -> np.ndarray:
-        """:attr:`weight` as an array; ones where all rows count the same."""
-        weight = torch.ones(len(self.target), dtype=torch.float64) if self.weight is None else self.weight
-        return weight.double().cpu().numpy()
 
-    def mean(self, values: Tensor) -> float:
-        """The (weighted) mean of ``values`` ``(rows,)``."""
-        if self.weight is None:
-            return float(values.double().mean())
-        return mean(values.cpu().numpy(), self.weights)
+def _tensor(values: np.ndarray) -> Tensor:
+    import torch  # for metrics of other packages alone
+
+    return torch.from_numpy(np.ascontiguousarray(values))
 
 
 @dataclass(frozen=True)
@@ -251,12 +297,12 @@ METRICS = MetricRegistry("polymodal.metrics")
 
 def evaluate(
     task: str,
-    prediction: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
+    prediction: Values,
+    target: Values,
+    weight: Values | None = None,
     *,
     family: str = "",
-    **decided: Tensor,
+    **decided: Values,
 ) -> dict[str, float]:
     """All metrics of ``task``, or of its ``family`` if it has none of its own; empty if no row has an answer.
 
@@ -277,24 +323,33 @@ def evaluate(
         ValueError: If the shapes do not belong together.
         PolymodalError: If a prediction is not a finite number.
     """
+    answers, targets = as_array(prediction), as_array(target)
+    decisions = {name: as_array(values) for name, values in decided.items()}
+    weights = None
     if weight is not None:
-        counts = weight > 0
-        decided = {name: value[counts] for name, value in decided.items()}
-        kept = weight[counts].double()
-        prediction, target, weight = prediction[counts], target[counts], kept / kept.mean()
+        counts = as_array(weight) > 0
+        decisions = {name: values[counts] for name, values in decisions.items()}
+        weights = as_array(weight)[counts].astype(np.float64)
+        answers, targets = answers[counts], targets[counts]
+        weights = weights / (weights.mean() if len(weights) else 1.0)
     whole = METRICS.whole(task)
     if whole is not None:
-        return whole(prediction, target, **decided, **({} if weight is None else {"weight": weight}))
+        each = {} if weights is None else {"weight": _tensor(weights)}
+        tensors = {name: _tensor(values) for name, values in decisions.items()}
+        return whole(_tensor(answers), _tensor(targets), **tensors, **each)
     metrics = METRICS.of(task, family)
-    rows = known_rows(prediction, target, weight, decided)
-    if not len(rows.target):
+    rows = known_rows(answers, targets, weights, decisions)
+    if not len(rows.targets):
         return {}
-    values = {m.name: m.compute(rows) for m in metrics if m.weighted or rows.weight is None}
+    values = {m.name: m.compute(rows) for m in metrics if m.weighted or not rows.is_weighted}
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def known_rows(
-    prediction: Tensor, target: Tensor, weight: Tensor | None, decided: Mapping[str, Tensor]
+    answers: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | None,
+    decided: Mapping[str, np.ndarray],
 ) -> Rows:
     """The rows whose truth is known, once they are found to be in order.
 
@@ -302,28 +357,27 @@ def known_rows(
         ValueError: If the shapes do not belong together, or a target is none of the classes.
         PolymodalError: If a prediction is not a finite number.
     """
-    is_class = not target.is_floating_point()
-    is_number = not is_class and prediction.ndim == 1
-    shapes = f"{tuple(prediction.shape)}, {tuple(target.shape)}"
-    if is_class and (prediction.ndim != 2 or target.shape != prediction.shape[:1]):
+    is_class = targets.dtype.kind != "f"
+    is_number = not is_class and answers.ndim == 1
+    shapes = f"{answers.shape}, {targets.shape}"
+    if is_class and (answers.ndim != 2 or targets.shape != answers.shape[:1]):
         raise ValueError(f"expected (rows, classes) and (rows,), got {shapes}")
-    if not is_class and (target.shape != prediction.shape or prediction.ndim > 2):
+    if not is_class and (targets.shape != answers.shape or answers.ndim > 2):
         raise ValueError(f"expected {'(rows,)' if is_number else '(rows, classes)'} twice, got {shapes}")
-    empty = target == NO_ANSWER if is_class else target.isnan()
-    known = ~(empty.any(dim=1) if empty.ndim > 1 else empty)
-    prediction, target = prediction.detach()[known], target[known]
-    classes = 0 if is_number else prediction.shape[1]
-    target = target.double() if is_number else target.long()
-    if is_class and len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
-        reason = f"{int(target.min())} to {int(target.max())}"
+    empty = targets == NO_ANSWER if is_class else np.isnan(targets)
+    known = ~(empty.any(axis=1) if empty.ndim > 1 else empty)
+    answers, targets = answers[known], targets[known]
+    classes = 0 if is_number else answers.shape[1]
+    targets = targets.astype(np.float64 if is_number else np.int64)
+    if is_class and len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < classes:
+        reason = f"{int(targets.min())} to {int(targets.max())}"
         raise ValueError(f"expected targets from 0 to {classes - 1}, got {reason}")
-    refuse_not_finite(prediction.unsqueeze(1) if is_number else prediction)
-    decided = {name: value[known] for name, value in decided.items()}
+    refuse_not_finite(answers[:, None] if is_number else answers)
     return Rows(
-        prediction.double() if is_number else prediction,
-        target,
-        None if weight is None else weight[known],
-        decided,
+        answers.astype(np.float64) if is_number else answers,
+        targets,
+        None if weights is None else weights[known],
+        {name: values[known] for name, values in decided.items()},
         classes,
     )
 
@@ -337,13 +391,13 @@ def weighs_metrics(task: str, family: str = "") -> bool:
     return "weight" in names or any(p.kind is p.VAR_KEYWORD for p in names.values())
 
 
-def refuse_not_finite(answers: Tensor) -> None:
+def refuse_not_finite(answers: np.ndarray) -> None:
     """See that a training did not diverge; ``answers`` ``(rows, …)``.
 
     Raises:
         PolymodalError: If one of them is not a finite number.
     """
-    broken = int((~answers.isfinite()).any(dim=1).sum())
+    broken = int((~np.isfinite(answers)).any(axis=1).sum())
     if broken:
         raise PolymodalError(
             f"the model's answers are not finite numbers in {broken} of {len(answers)} rows: "

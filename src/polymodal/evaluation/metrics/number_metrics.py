@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import r2_score
 
@@ -17,9 +14,9 @@ TASKS = ("regression",)
 
 def error_and_spread(rows: Rows) -> np.ndarray:
     """``(rows, 4)``: squared error, target, its square, and one."""
-    truth = rows.target.double()
-    error = (rows.prediction.double() - truth).square()
-    return torch.stack([error, truth, truth.square(), torch.ones_like(truth)], dim=1).numpy()
+    truth = rows.targets.astype(np.float64)
+    error = np.square(rows.answers.astype(np.float64) - truth)
+    return np.stack([error, truth, np.square(truth), np.ones_like(truth)], axis=1)
 
 
 def r2_of(sums: np.ndarray) -> np.ndarray:
@@ -39,10 +36,7 @@ def mae(rows: Rows) -> float:
 @METRICS.register("medae", tasks=TASKS, higher_is_better=False, weighted=True)
 def medae(rows: Rows) -> float:
     """Median absolute error."""
-    if rows.weight is None:
-        # torch.median gives the lower of the two middle values, and torch.quantile refuses long inputs.
-        return float(np.median(_error(rows)))
-    return weighted.median(_error(rows), rows.weights)
+    return weighted.median(_error(rows), rows.weights) if rows.is_weighted else float(np.median(_error(rows)))
 
 
 @METRICS.register("r2", tasks=TASKS, higher_is_better=True, weighted=True,
@@ -51,17 +45,19 @@ def r2(rows: Rows) -> float | None:
     """R²; not defined where all targets are equal."""
     if not _varies(rows):
         return None
-    p, t = rows.prediction.cpu().numpy(), rows.target.cpu().numpy()
-    return float(r2_score(t, p, sample_weight=None if rows.weight is None else rows.weights))
+    weights = rows.weights if rows.is_weighted else None
+    return float(r2_score(rows.targets, rows.answers, sample_weight=weights))
 
 
 @METRICS.register("r2_log", tasks=TASKS, higher_is_better=True, weighted=True)
 def r2_log(rows: Rows) -> float | None:
     """R² of ``log(1 + x)``, where the head learned that; not defined where all targets are equal."""
-    if "log" not in rows.decided:
+    if "log" not in rows.decisions:
         return None
-    logs = rows.target.double().clamp(min=0).log1p()
-    return r2(replace(rows, prediction=rows.decided["log"].double(), target=logs))
+    logs = np.log1p(rows.targets.astype(np.float64).clip(0))
+    return r2(
+        Rows(rows.decisions["log"].astype(np.float64), logs, rows.weights if rows.is_weighted else None)
+    )
 
 
 @METRICS.register("rmse", tasks=TASKS, higher_is_better=False, weighted=True)
@@ -73,48 +69,46 @@ def rmse(rows: Rows) -> float:
 @METRICS.register("spearman", tasks=TASKS, higher_is_better=True, weighted=True)
 def spearman(rows: Rows) -> float | None:
     """Rank correlation; not defined where all targets or all predictions are equal."""
-    prediction = rows.prediction
-    if not _varies(rows) or not bool((prediction != prediction[0]).any()):
+    p, t = rows.answers, rows.targets
+    if not _varies(rows) or not (p != p[0]).any():
         return None
-    p, t = prediction.cpu().numpy(), rows.target.cpu().numpy()
-    if rows.weight is not None:
-        return weighted.rank_correlation(p, t, rows.weights)
-    return float(spearmanr(p, t).statistic)
+    return (
+        weighted.rank_correlation(p, t, rows.weights)
+        if rows.is_weighted
+        else float(spearmanr(p, t).statistic)
+    )
 
 
 @METRICS.register("mape", tasks=TASKS, higher_is_better=False, weighted=True)
 def mape(rows: Rows) -> float | None:
     """Mean absolute error as a share of the target, over rows whose target is not zero."""
-    nonzero = rows.target != 0
+    nonzero = rows.targets != 0
     if not nonzero.any():
         return None
-    if rows.weight is None:
-        error = (rows.prediction - rows.target).abs()
-        return float((error[nonzero] / rows.target[nonzero].abs()).mean())
-    t, where = rows.target.cpu().numpy(), nonzero.cpu().numpy()
-    return weighted.mean(_error(rows)[where] / np.abs(t[where]), rows.weights[where])
+    return weighted.mean(_error(rows)[nonzero] / np.abs(rows.targets[nonzero]), rows.weights[nonzero])
 
 
 @METRICS.register("coverage", tasks=TASKS, higher_is_better=True, weighted=True, selects=False)
 def coverage(rows: Rows) -> float | None:
     """Share of the targets that lie in their interval, ends included."""
-    if not {"low", "high"} <= {*rows.decided}:
+    if not {"low", "high"} <= {*rows.decisions}:
         return None
-    low, high = rows.decided["low"].double(), rows.decided["high"].double()
-    return rows.mean((low <= rows.target) & (rows.target <= high))
+    low, high = (rows.decisions[end].astype(np.float64) for end in ("low", "high"))
+    return rows.mean((low <= rows.targets) & (rows.targets <= high))
 
 
 @METRICS.register("interval_width", tasks=TASKS, higher_is_better=False, weighted=True, selects=False)
 def interval_width(rows: Rows) -> float | None:
     """Mean width of the intervals."""
-    if not {"low", "high"} <= {*rows.decided}:
+    if not {"low", "high"} <= {*rows.decisions}:
         return None
-    return rows.mean(rows.decided["high"].double() - rows.decided["low"].double())
+    low, high = (rows.decisions[end].astype(np.float64) for end in ("low", "high"))
+    return rows.mean(high - low)
 
 
 def _error(rows: Rows) -> np.ndarray:
-    return (rows.prediction - rows.target).abs().cpu().numpy()
+    return np.abs(rows.answers - rows.targets)
 
 
 def _varies(rows: Rows) -> bool:
-    return bool((rows.target != rows.target[0]).any())
+    return bool((rows.targets != rows.targets[0]).any())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from polymodal.evaluation.metrics.class_metrics import ratio, right_rows
 from polymodal.evaluation.metrics.metrics import METRICS, Additive, Rows
@@ -13,15 +12,15 @@ TASKS = ("ordinal",)
 
 def rank_error_sums(rows: Rows) -> np.ndarray:
     """``(rows, 2)``: the distance of the predicted rank from the true one, and one."""
-    distance = (rows.predicted - rows.target).abs().double()
-    return torch.stack([distance, torch.ones_like(distance)], dim=1).numpy()
+    distance = np.abs(rows.choices - rows.targets).astype(np.float64)
+    return np.stack([distance, np.ones_like(distance)], axis=1)
 
 
 def kappa_sums(rows: Rows) -> np.ndarray:
     """``(rows, 6)``: squared distance of the ranks, both ranks, their squares, and one."""
-    predicted, true = rows.predicted.double(), rows.target.double()
-    sums = [(predicted - true).square(), predicted, true, predicted.square(), true.square()]
-    return torch.stack([*sums, torch.ones_like(true)], dim=1).numpy()
+    predicted, true = rows.choices.astype(np.float64), rows.targets.astype(np.float64)
+    sums = [np.square(predicted - true), predicted, true, np.square(predicted), np.square(true)]
+    return np.stack([*sums, np.ones_like(true)], axis=1)
 
 
 def quadratic_kappa_of(sums: np.ndarray) -> np.ndarray:
@@ -55,4 +54,4 @@ def quadratic_kappa(rows: Rows) -> float | None:
                   additive=Additive(right_rows, ratio))  # fmt: skip
 def accuracy(rows: Rows) -> float:
     """Share of rows whose class is right."""
-    return rows.mean(rows.predicted == rows.target)
+    return rows.mean(rows.choices == rows.targets)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from torch import Tensor
 
+from polymodal.evaluation.arrays import Values
 from polymodal.evaluation.metrics.class_metrics import class_counts
 from polymodal.evaluation.metrics.metrics import METRICS, Additive, Metric, Rows
 
@@ -30,7 +30,7 @@ class Score:
     classes: int = 0
     task: str = field(default="", compare=False)
 
-    def statistics(self, answer: Tensor, target: Tensor, decided: Mapping[str, Tensor]) -> np.ndarray:
+    def statistics(self, answer: Values, target: Values, decided: Mapping[str, Values]) -> np.ndarray:
         """The contribution of each row to the sums, ``(rows, sums)``; every target must be known.
 
         Args:

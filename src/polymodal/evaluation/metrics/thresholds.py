@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from sklearn.metrics import precision_recall_curve
-from torch import Tensor
 
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.class_metrics import class_counts
 from polymodal.evaluation.metrics.metrics import METRICS
 
@@ -23,7 +22,7 @@ DECISIVE = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def label_thresholds(
-    probabilities: Tensor, target: Tensor, weight: Tensor | None = None
+    probabilities: Values, target: Values, weight: Values | None = None
 ) -> list[float | None]:
     """For each label the threshold of largest F1, of several the nearest to ½.
 
@@ -35,9 +34,10 @@ def label_thresholds(
     Returns:
         A threshold per label; None for a label with fewer than ``FEWEST_ROWS`` rows with or without it.
     """
-    known = ~target.isnan().any(dim=1)
-    columns = probabilities[known].double().numpy().T, target[known].numpy().T
-    weights = None if weight is None else weight[known].double().numpy()
+    p, t = as_array(probabilities).astype(np.float64), as_array(target)
+    known = ~np.isnan(t).any(axis=1)
+    columns = p[known].T, t[known].T
+    weights = None if weight is None else as_array(weight)[known].astype(np.float64)
     return [_largest_f1(*column, weights) for column in zip(*columns, strict=True)]
 
 
@@ -55,7 +55,7 @@ def _largest_f1(probability: np.ndarray, has: np.ndarray, weights: np.ndarray | 
 
 
 def class_thresholds(
-    probabilities: Tensor, target: Tensor, metric: str, weight: Tensor | None = None
+    probabilities: Values, target: Values, metric: str, weight: Values | None = None
 ) -> list[float] | None:
     """Thresholds with sum 1 for which ``argmax(probability / threshold)`` is best in ``metric``.
 
@@ -71,9 +71,10 @@ def class_thresholds(
     Returns:
         None where no class has rows enough.
     """
-    known = target >= 0
-    p, t = probabilities[known].double().clamp(min=1e-12).numpy(), target[known].numpy()
-    w = None if weight is None else weight[known].double().numpy()
+    p, t = as_array(probabilities).astype(np.float64).clip(1e-12), as_array(target)
+    known = t >= 0
+    p, t = p[known], t[known]
+    w = None if weight is None else as_array(weight)[known].astype(np.float64)
     classes = p.shape[1]
     thresholds = np.full(classes, 1 / classes)
     rows = np.bincount(t, minlength=classes)
@@ -170,5 +171,5 @@ def is_decisive(metric: str, task: str) -> bool:
 
 def _inside(threshold: float) -> float:
     """The threshold as a head takes it: neither 0 nor 1."""
-    smallest = float(torch.finfo(torch.float32).tiny)
+    smallest = float(np.finfo(np.float32).tiny)
     return min(max(threshold, smallest), 1 - 1e-7)

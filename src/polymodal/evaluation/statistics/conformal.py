@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from torch import Tensor
 
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.weighted import effective_rows
 
 
@@ -15,7 +15,7 @@ def fewest_rows(level: float) -> int:
     return math.ceil(level / (1 - level) - 1e-9)
 
 
-def conformal_quantile(residuals: Tensor, level: float, weight: Tensor | None = None) -> float | None:
+def conformal_quantile(residuals: Values, level: float, weight: Values | None = None) -> float | None:
     """Half-width of a prediction interval of coverage ``level``, by split conformal prediction.
 
     The ``⌈(n + 1) · level⌉``-th smallest of ``n`` residuals (Lei, G'Sell, Rinaldo, Tibshirani & Wasserman
@@ -32,12 +32,13 @@ def conformal_quantile(residuals: Tensor, level: float, weight: Tensor | None = 
     Returns:
         The half-width; None where there are too few rows for the level, or it is not finite.
     """
+    errors = as_array(residuals).astype(np.float64)
     if weight is not None:
-        return _weighted_quantile(residuals.double().numpy(), level, weight.double().numpy())
-    index = math.ceil((len(residuals) + 1) * level - 1e-9)  # without the roundings of 0.9 · 10
-    if index > len(residuals) or not len(residuals):
+        return _weighted_quantile(errors, level, as_array(weight).astype(np.float64))
+    index = math.ceil((len(errors) + 1) * level - 1e-9)  # without the roundings of 0.9 · 10
+    if index > len(errors) or not len(errors):
         return None
-    value = float(residuals.double().sort().values[max(index, 1) - 1])
+    value = float(np.sort(errors)[max(index, 1) - 1])
     return value if math.isfinite(value) else None
 
 
