@@ -51,13 +51,8 @@ def test_tensors_and_arrays_are_measured_alike(task, weighted):
     p, t, decided = rows_of(task)
     weight = np.arange(len(t)) % 3.0 if weighted else None
     tensors = {name: torch.from_numpy(values) for name, values in decided.items()}
-    of_tensors = evaluate(
-        task,
-        torch.from_numpy(p),
-        torch.from_numpy(t),
-        None if weight is None else torch.from_numpy(weight),
-        **tensors,
-    )
+    counts = None if weight is None else torch.from_numpy(weight)
+    of_tensors = evaluate(task, torch.from_numpy(p), torch.from_numpy(t), counts, **tensors)
     assert evaluate(task, p, t, weight, **decided) == of_tensors != {}
 
 
