@@ -12,11 +12,11 @@ import numpy as np
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import TargetConfig
-from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.data.row_dataset import RowDataset
+from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import ConfigError
 from polymodal.models.blend_members import Member, PlainMember, model_name
 from polymodal.plain.features import Featurizer, featurizer_of
@@ -205,7 +205,7 @@ class PlainCandidate(Candidate):
         """Read the rows of a split."""
         job, table = self.job, self.job.splits[split]
         targets = {name: job.processor.targets[name] for name in self._targets()}
-        processor = PolymodalProcessor(self.kept, targets, job.processor.missing)
+        processor = RowProcessor(self.kept, targets, job.processor.missing)
         rows = RowDataset(
             table, processor, job.cache, targets=targets, numbers=job.numbers[split].tolist(),
             weight=job.declaration.data.sample_weight,
