@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from polymodal.data.readers import READERS
+from polymodal.demo.demo_houses import write_houses
 from polymodal.evaluation.metrics.metrics import METRICS
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
@@ -16,19 +17,18 @@ from polymodal.models.heads import HEADS
 from polymodal.training.loop import arguments
 from tests.support.command import polymodal
 from tests.support.documentation import PAGES, REPOSITORY, blocks, commands, name_of
-from tests.support.tables import house_rows, write_table
 
-TABLES = {"houses.csv": 24, "more_houses.csv": 8, "new_houses.csv": 8}
+TABLES = {"houses.csv": 24, "more_houses.csv": 10, "new_houses.csv": 10}
+"""Rows of the tables that `polymodal demo --data houses` writes."""
 RUNNABLE = [page for page in PAGES if any(block.language in ("sh", "python") for block in blocks(page))]
 TARGETS = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, default_fit):
-    """A folder with the tables that the pages name, as the current one."""
-    for seed, (name, count) in enumerate(TABLES.items()):
-        rows = house_rows(tmp_path, count, seed)
-        write_table(tmp_path / name, [{k: row[k] for k in row if k not in ("id", "voice")} for row in rows])
+    """A folder with the tables of the demo, short ones, as the current one."""
+    monkeypatch.setitem(write_houses.__kwdefaults__, "tables", TABLES)
+    write_houses(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(arguments, "FEWEST_EPOCHS", 2)
     monkeypatch.setattr(arguments, "MOST_EPOCHS", 2)  # where a command names none
