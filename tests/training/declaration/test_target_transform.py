@@ -100,6 +100,8 @@ def test_a_fit_resolves_it_and_says_so():
     assert note.startswith("column 'price': its logarithm is learned (transform: log)")
     assert "targets.price.transform=none changes that" in note
     assert "transform: log" in job.declaration.to_yaml() and job.metric == "loss"
+    assert "plain models learn both" not in note
+    assert opened(["train.candidates=[plain]"]).chosen[0].endswith("; plain models learn both")
 
 
 @pytest.mark.parametrize("given", ["none", "log"])
