@@ -59,8 +59,8 @@ class Chosen:
     """What was chosen for one model: extremely randomized trees or usual ones, their rounds and rate.
 
     Attributes:
-        narrow: Whether the columns of reduced sparse blocks are left out, where there are others: among many
-            columns with little information, trees rarely see the few with much.
+        narrow: Whether the columns of words, pixels and spectra (:attr:`Reduction.many`) are left out, where
+            there are others: among many columns with little information, trees rarely see the few with much.
     """
 
     extra: bool
@@ -154,8 +154,8 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         """The data and options of LightGBM; columns that are left out are empty there, and never split on."""
         columns = matrix.shape[1]
         if narrow:
-            matrix, columns = np.array(matrix), columns - len(self.reduction.sparse)
-            matrix[:, self.reduction.sparse] = np.nan
+            matrix, columns = np.array(matrix), columns - len(self.reduction.many)
+            matrix[:, self.reduction.many] = np.nan
         return self._data(matrix, goal, columns), self.options(goal, seed, columns)
 
     def options(self, goal: Goal, seed: int, columns: int) -> Settings:
@@ -167,7 +167,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         rows = len(goal)
         if rows < FEWEST_ROWS or not inner_folds(goal, seed, 3):
             return Chosen(False, FALLBACK, 2 * RATE)
-        has_both = 0 < len(self.reduction.sparse) < matrix.shape[1]
+        has_both = 0 < len(self.reduction.many) < matrix.shape[1]
         settings = [
             Chosen(extra, 0, 2 * RATE, narrow)
             for narrow in ((False, True) if has_both else (False,))
@@ -186,7 +186,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         return finer if light and self.deadline.left > HASTY else chosen
 
     def _columns(self, matrix: Matrix, narrow: bool) -> int:
-        return matrix.shape[1] - (len(self.reduction.sparse) if narrow else 0)
+        return matrix.shape[1] - (len(self.reduction.many) if narrow else 0)
 
     def _is_light(self, matrix: Matrix, goal: Goal, narrow: bool) -> bool:
         outputs = goal.outputs if goal.kind != "numbers" else 1

@@ -33,7 +33,7 @@ class ForestLearner(BoostingLearner):
 
     def choose(self, matrix: Matrix, goal: Goal, seed: int) -> Chosen:
         """The same for every table."""
-        has_both = 0 < len(self.reduction.sparse) < matrix.shape[1]
+        has_both = 0 < len(self.reduction.many) < matrix.shape[1]
         return Chosen(False, TREES, 1.0, has_both)
 
     def options(self, goal: Goal, seed: int, columns: int) -> Settings:

@@ -18,6 +18,8 @@ from polymodal.utils.records import Settings
 REDUCED, WIDE = 64, 96
 """Columns that sparse blocks, and dense ones of numbers wider than ``WIDE``, are reduced to: trees look at
 one column at a time, and those of spectra and pixels mean little each."""
+MANY = 32
+"""Columns of a block, above which each alone says little: those of words, pixels and spectra."""
 SMALLEST = 1e-4
 """Share of the largest singular value, below which a direction is left out."""
 
@@ -31,20 +33,20 @@ class Reduction:
         bases: By reduced block ``(columns, reduced)``.
         scales: By wide block ``(2, columns)``: the decomposition is that of its standard scores.
         categories: The columns of the matrix that are codes of categories; known after :meth:`fit` alone.
-        sparse: The same of reduced sparse blocks.
+        many: Those of sparse blocks, and of blocks with more than :data:`MANY` columns.
     """
 
     columns: dict[str, int] = field(default_factory=dict)
     bases: dict[str, np.ndarray] = field(default_factory=dict)
     scales: dict[str, np.ndarray] = field(default_factory=dict)
     categories: list[int] = field(default_factory=list)
-    sparse: list[int] = field(default_factory=list)
+    many: list[int] = field(default_factory=list)
 
     def fit(self, blocks: Blocks, seed: int) -> np.ndarray:
         """Learn from the training rows, and join them."""
         self.columns = {name: block.values.shape[1] for name, block in blocks.items()}
         self.bases, self.scales, width = {}, {}, 0
-        self.categories, self.sparse = [], []
+        self.categories, self.many = [], []
         for name, block in blocks.items():
             if isinstance(block.values, csr_matrix):
                 self.bases[name] = _basis(block.values, seed)
@@ -53,7 +55,8 @@ class Reduction:
                 self.bases[name] = _basis(_scores(numbers_of(block), self.scales[name]), seed)
             size = self._size(name)
             self.categories += range(width, width + size) if block.columns.kind == "category" else ()
-            self.sparse += range(width, width + size) if block.columns.kind == "sparse" else ()
+            is_many = block.columns.kind == "sparse" or block.values.shape[1] > MANY
+            self.many += range(width, width + size) if is_many else ()
             width += size
         return self.transform(blocks)
 

@@ -70,14 +70,14 @@ def resolve_transforms(rows: RowChecks[Any]) -> list[str]:
             learned = "its logarithm is learned" if resolved.transform == "log" else "it is learned as it is"
             chosen.append(
                 f"column '{name}': {learned} (transform: {resolved.transform}), for {resolved.reason}; "
-                f"targets.{name}.transform={other} changes that{_of_plain_models(job)}"
+                f"targets.{name}.transform={other} changes that{_of_plain_models(rows)}"
             )
     return chosen
 
 
-def _of_plain_models(job: PredictionJob) -> str:
+def _of_plain_models(rows: RowChecks[Any]) -> str:
     """What plain models do where the target has a long tail, as a clause; empty where there are none."""
-    return "; plain models learn both" if "plain" in (job.declaration.train.candidates or ()) else ""
+    return "; plain models learn both" if "plain" in (rows.declaration.train.candidates or ()) else ""
 
 
 def choose_transform(
