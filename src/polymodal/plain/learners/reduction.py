@@ -19,7 +19,7 @@ REDUCED, WIDE = 64, 96
 """Columns that sparse blocks, and dense ones of numbers wider than ``WIDE``, are reduced to: trees look at
 one column at a time, and those of spectra and pixels mean little each."""
 MANY = 32
-"""Columns of a block, above which each alone says little: those of words, pixels and spectra."""
+"""Columns of a block, above which each alone has little information: those of words, pixels and spectra."""
 SMALLEST = 1e-4
 """Share of the largest singular value, below which a direction is left out."""
 
