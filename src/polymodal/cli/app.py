@@ -30,6 +30,7 @@ from polymodal.cli import (
     using,
 )
 from polymodal.cli.help import Commands, register
+from polymodal.cli.logs import SESSION
 from polymodal.cli.streams import write_any_character
 
 app = typer.Typer(
@@ -135,12 +136,16 @@ def main() -> None:
         sys.exit(143 if terminated else 130)
     except Exception as error:
         message = one_line_error(error)
+        if message is not None:
+            SESSION.failed(error)
         if message is None:
             raise
         if not isinstance(message, api.ReportedElsewhere):
             for line in str(message).splitlines():
                 typer.echo(f"error: {line}", err=True)
         sys.exit(1)
+    finally:
+        SESSION.end()
 
 
 def tell_warning(

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from polymodal.cli.logs import logged
+
 MODEL, WORDS, SEVERAL = "Model", "Answers in words", "Several fits"
 ROWS, MACHINE, VECTORS = "Rows and files", "Machine", "Vectors"
 """Sections of options; those without one are under ``Options``."""
@@ -64,7 +66,7 @@ def register(app: typer.Typer, sections: dict[str, list[tuple[Callable[..., None
     """
     for title, commands in sections.items():
         for command, examples in commands:
-            app.command(cls=Command, rich_help_panel=title, epilog="\n".join(examples))(command)
+            app.command(cls=Command, rich_help_panel=title, epilog="\n".join(examples))(logged(command))
 
 
 def _summary(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -93,7 +94,10 @@ class Remarks:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence Transformers' own bars and advice inside the block."""
+    """Silence Transformers' own bars and advice inside the block, unless our own debug messages are shown."""
+    if logging.getLogger("polymodal").isEnabledFor(logging.DEBUG):
+        yield
+        return
     from transformers.utils import logging as library_logging  # bars and notes alone need no Transformers
 
     shown, level = library_logging.is_progress_bar_enabled(), library_logging.get_verbosity()
