@@ -50,18 +50,14 @@ def fit(
 ) -> Run | LanguageRun:
     """Train, evaluate and save a model.
 
-    With ``prompt`` and ``answer``, or a section ``generation`` in the declaration, it generates text, and the
-    run is a :class:`polymodal.run.LanguageRun`.
-
     Args:
         source: A table (path, DataFrame, dataset, list of dicts) or the path of a declaration (YAML).
         target: Column, or columns, to learn.
         inputs: The only columns to read; by default all that can be read.
         output: The run folder; ``runs/<name of the table>`` by default.
         preset: Which models are tried: ``fast`` (plain ones, in seconds), ``good`` (these and the neural
-            model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
-            tuned). By default what is declared, and where nothing is, as ``good``; the neural model alone
-            where the answers of models cannot be averaged, or the data are private.
+            model, over recommended pretrained encoders) or ``best`` (these encoders tuned). By default what
+            is declared, else ``good`` where models can be blended.
         settings: Such as ``{"train.epochs": 3}`` or ``["train.epochs=3"]``, over everything else.
         sample_weight: Column of sample weights, as ``data.sample_weight``.
         start: A run to fine-tune from: its encoders, embedding and fusion; heads are new.
@@ -72,11 +68,11 @@ def fit(
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
-        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
-            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
+        shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Returns:
-        The run, whose folder holds the model, ``metrics.json``, predictions of the test rows and pages.
+        The run, whose folder holds the model, ``metrics.json``, predictions of the test rows and pages; a
+        :class:`polymodal.run.LanguageRun` with ``prompt`` and ``answer``, or a declared ``generation``.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
@@ -122,8 +118,7 @@ def pretrain(
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
         quiet: Show no progress.
-        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
-            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
+        shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Returns:
         The run, to fine-tune from.
@@ -241,21 +236,13 @@ def fit_folds(
         target: Column, or columns, to learn.
         inputs: The only columns to read.
         output: A folder for the runs and ``summary.json``; ``runs/<name of the table>`` by default.
-        preset: Which models are tried: ``fast`` (plain ones, in seconds), ``good`` (these and the neural
-            model, over recommended pretrained encoders where there are any) or ``best`` (these encoders
-            tuned). By default what is declared, and where nothing is, as ``good``; the neural model alone
-            where the answers of models cannot be averaged, or the data are private.
+        preset: Which models are tried.
         settings: Such as ``{"train.epochs": 3}`` or ``["train.epochs=3"]``, for all fits.
-        sample_weight: Column of row weights.
-        start: A run to fine-tune from.
-        prompt: Template of the question, for answers in words.
-        answer: Template of the answer.
         time_limit: Of all fits together; each gets an equal share of what is left.
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
-        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
-            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
+        shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
@@ -313,8 +300,7 @@ def fit_fusions(
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
         quiet: Show no progress.
-        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
-            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
+        shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
@@ -366,8 +352,7 @@ def fit_searched(
         resume: Continue an interrupted search, or the fit after it.
         overwrite: Replace the run in ``output``.
         quiet: Show no progress.
-        shorthands: ``epochs=``, ``batch_size=``, ``learning_rate=``, ``seed=``, ``labels=``, ``device=``,
-            ``precision=``, ``threads=``: settings by a shorter name, over ``settings``.
+        shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
