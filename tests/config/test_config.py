@@ -174,7 +174,7 @@ def test_settings_are_read_as_yaml():
 
 @pytest.mark.parametrize("setting", ["epochs", "train.=3", ".epochs=3", "train.epochs=[1", "fusion.name.x=1"])
 def test_a_setting_that_is_none_is_refused(setting):
-    with pytest.raises(ConfigError, match="--set "):
+    with pytest.raises(ConfigError, match="setting "):
         apply_settings({"fusion": {"name": "gated"}}, [setting])
 
 

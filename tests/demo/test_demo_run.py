@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from polymodal import cli
-from polymodal.cli.fitting import show_demo
+from polymodal.cli.demonstrating import show_demo
 from polymodal.demo.demo_run import run_demo
 
 FEW = ["train.epochs=1", "fusion.layers=1"]
