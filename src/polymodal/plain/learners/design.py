@@ -15,6 +15,8 @@ from polymodal.plain.storage import Arrays, as_array
 Matrix: TypeAlias = "np.ndarray | csr_matrix"
 SPAN = 3.0
 """Standard scores approach this value: a value far outside the others moves a prediction no further."""
+WIDE = 32
+"""Columns of a block of numbers, above which all together count as so many: a picture gives hundreds."""
 DENSE_CODES = 256
 """Most one-hot columns of a matrix that stays dense."""
 
@@ -133,6 +135,8 @@ def _check(learned: Arrays) -> None:
         as_array(learned, "centre", kept)
         if (as_array(learned, "scale", kept) <= 0).any():
             raise ValueError("'scale' with a value that is not above 0")
+        if "factor" in learned and not 0 < as_array(learned, "factor") <= 1:
+            raise ValueError("'factor' that is not above 0 and at most 1")
     if "codes" in learned:
         codes = as_array(learned, "codes", len(learned["codes"]), 2, kinds="i")
         order = np.lexsort((codes[:, 1], codes[:, 0]))
@@ -171,6 +175,7 @@ def _learn_numbers(block: Block, weights: np.ndarray) -> Arrays:
         "centre": centre[kept],
         "scale": scale[kept],
         "lacking": lacking & known.any(axis=0),
+        "factor": np.array(np.sqrt(WIDE / max(WIDE, int(kept.sum())))),
     }
 
 
@@ -192,11 +197,13 @@ def _standardized(block: Block, learned: Arrays) -> list[Matrix]:
     """Standard scores, zero where missing, and indicators of missing values.
 
     A value far from the others is drawn in smoothly, ``z / sqrt(1 + (z / 3)²)`` (Holzmüller et al. 2024,
-    arXiv:2407.04491): one extreme input makes no extreme prediction.
+    arXiv:2407.04491): one extreme input makes no extreme prediction. Those of a wide block are smaller: its
+    columns together weigh as :data:`WIDE` of them, or else those of a picture would outweigh all numbers.
     """
     values = numbers_of(block)
     scores = (values[:, learned["kept"]] - learned["centre"]) / learned["scale"]
     scores = np.where(np.isnan(scores), 0.0, scores / np.sqrt(1 + (scores / SPAN) ** 2))
+    scores *= learned.get("factor", 1.0)  # of earlier versions: none
     lacking = np.isnan(values[:, learned["lacking"]]) & block.present[:, None]
     return [scores, lacking.astype(float)]
 
