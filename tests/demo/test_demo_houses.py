@@ -49,6 +49,15 @@ def test_the_same_seed_writes_the_same_files(folder, tmp_path):
     assert [len(pd.read_csv(path)) for path in small] == [3, 2]
 
 
+@pytest.mark.parametrize("name", ["more_houses.csv", "photos/7.png"])
+def test_files_of_the_user_are_not_replaced(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    result = polymodal("demo", "--data", "houses", folder=tmp_path)
+    assert result.status == 1 and result.err.startswith(f"error: {name}: is there already")
+    assert (tmp_path / name).read_text() == "mine" and not (tmp_path / "houses.csv").exists()
+
+
 def test_writing_them_loads_no_torch(tmp_path):
     code = (
         "import sys; from polymodal.cli import main; sys.argv = ['polymodal', 'demo', '--data', 'houses']\n"

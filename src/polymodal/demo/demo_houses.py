@@ -8,6 +8,7 @@ like those of a user, some cells are empty, and nothing is downloaded.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
+
+from polymodal.errors import RunError
 
 TABLES: Mapping[str, int] = {"houses.csv": 400, "more_houses.csv": 100, "new_houses.csv": 50}
 """Rows by table; the last one has no targets."""
@@ -84,27 +87,38 @@ class House:
 def write_houses(folder: Path, *, tables: Mapping[str, int] = TABLES, seed: int = 0) -> list[Path]:
     """Write ``tables`` into ``folder``, and their photos into ``folder/photos``.
 
-    The same seed gives the same files.
+    The same seed gives the same files; other files of these names are not replaced.
 
     Returns:
         The paths of the tables.
+
+    Raises:
+        RunError: If a file of one of the names has another content; nothing was written then.
     """
     random = np.random.default_rng(seed)
-    (folder / "photos").mkdir(parents=True, exist_ok=True)
-    written, first = [], 0
+    files: dict[Path, bytes] = {}
+    first = 0
     for name, count in tables.items():
-        rows = [_row(folder, number, random) for number in range(first, first + count)]
+        rows = [_row(folder, number, random, files) for number in range(first, first + count)]
         columns = INPUTS if name == list(tables)[-1] else (*INPUTS, *TARGETS)
-        written.append(_write_table(folder / name, columns, rows))
+        files[folder / name] = _csv(columns, rows)
         first += count
-    return written
+    for path, content in files.items():
+        if path.exists() and (not path.is_file() or path.read_bytes() != content):
+            raise RunError(f"{path}: is there already, with another content. Name another folder (--output)")
+    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    for path, content in files.items():  # a table follows the photos that it names
+        path.write_bytes(content)
+    return [folder / name for name in tables]
 
 
-def _row(folder: Path, number: int, random: Generator) -> dict[str, object]:
-    """The cells of one row, its photo written; an empty text is an empty cell."""
+def _row(folder: Path, number: int, random: Generator, files: dict[Path, bytes]) -> dict[str, object]:
+    """The cells of one row, its photo added to the files; an empty text is an empty cell."""
     house = _any_house(random)
     photo = f"photos/{number}.png"
-    draw_photo(house, random).save(folder / photo)
+    encoded = io.BytesIO()
+    draw_photo(house, random).save(encoded, "PNG")
+    files[folder / photo] = encoded.getvalue()
     cells: dict[str, object] = {
         "photo": photo, "note": house.note(random), "bedrooms": house.bedrooms, "built": house.built,
         "district": house.district,
@@ -149,10 +163,10 @@ def draw_photo(house: House, random: Generator) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Path:
-    """Write the columns of the rows as CSV."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> bytes:
+    """The columns of the rows as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
