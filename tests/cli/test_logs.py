@@ -46,3 +46,13 @@ def test_the_process_is_as_before(folder):
 def test_a_log_that_cannot_be_written_is_one_line(folder):
     result = polymodal("runs", ".", "--log", "no/such/folder.txt", folder=folder)
     assert result.status == 2 and "cannot be written (No such file or directory)" in result.err
+
+
+def test_an_error_in_the_program_is_in_the_log_too(folder, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("polymodal.artifact.run_list.list_runs", fail)
+    with pytest.raises(ZeroDivisionError):
+        polymodal("runs", ".", "--log", "all.txt", folder=folder)
+    assert "ZeroDivisionError: ours" in (folder / "all.txt").read_text()

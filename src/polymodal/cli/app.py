@@ -136,8 +136,7 @@ def main() -> None:
         sys.exit(143 if terminated else 130)
     except Exception as error:
         message = one_line_error(error)
-        if message is not None:
-            SESSION.failed(error)
+        SESSION.failed(error, ours=message is None)
         if message is None:
             raise
         if not isinstance(message, api.ReportedElsewhere):

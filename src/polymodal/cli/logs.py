@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 import platform
 import sys
@@ -17,6 +15,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from polymodal import api
+from polymodal.cli.added_options import with_options
 
 LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn", "lightgbm", "pyarrow")
 OPTIONS: dict[str, Any] = {
@@ -55,10 +54,15 @@ class Session:
         if verbose or log is not None:
             self._show_libraries()
 
-    def failed(self, error: BaseException) -> None:
-        """Write the traceback of an error: into the file, and where it is wanted to standard error."""
+    def failed(self, error: BaseException, *, ours: bool) -> None:
+        """Write the traceback of an error: into the file, and where it is wanted to standard error.
+
+        Args:
+            error: That ends the command.
+            ours: Whether it is an error in the program, whose traceback Python prints itself.
+        """
         lines = "".join(traceback.format_exception(error))
-        if self.verbose:
+        if self.verbose and not ours:
             sys.stderr.write(lines)
         elif self._file is not None:
             self._file.write(lines)
@@ -70,7 +74,7 @@ class Session:
 
     def _copy(self, path: Path) -> None:
         try:
-            file = self._open.enter_context(path.open("a", encoding="utf-8"))
+            file = self._open.enter_context(path.open("a", encoding="utf-8", errors="backslashreplace"))
         except OSError as error:
             raise typer.BadParameter(
                 f"{path} cannot be written ({error.strerror})", param_hint="--log"
@@ -122,20 +126,12 @@ class _Copied:
 
 def logged(command: Callable[..., None]) -> Callable[..., None]:
     """Add :data:`OPTIONS` to a command."""
-    own = inspect.signature(command, eval_str=True)
 
-    @functools.wraps(command)
-    def with_options(**given: Any) -> None:
-        SESSION.begin(verbose=given.pop("verbose"), log=given.pop("log"))
+    def run(given: dict[str, Any], added: dict[str, Any]) -> None:
+        SESSION.begin(**added)
         command(**given)
 
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS[name], annotation=kind)
-        for name, kind in OPTIONS.items()
-    ]
-    with_options.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {**command.__annotations__, **OPTIONS}
-    return with_options
+    return with_options(command, OPTIONS, DEFAULTS, run)
 
 
 def _versions() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from polymodal import api
+from polymodal.cli.added_options import with_options
 from polymodal.cli.help import ROWS
 
 OPTIONS: dict[str, Any] = {
@@ -55,25 +55,17 @@ DEFAULTS: dict[str, Any] = {"sep": None, "encoding": None, "root": None, "media_
 
 def reads_table(command: Callable[..., None]) -> Callable[..., None]:
     """Add :data:`OPTIONS` to ``command``: as settings if it takes settings, else to read its table."""
-    own = inspect.signature(command, eval_str=True)
+    takes_settings = "settings" in inspect.signature(command).parameters
 
-    @functools.wraps(command)
-    def with_options(**given: Any) -> None:
-        chosen = {name: given.pop(name) for name in OPTIONS}
-        chosen = {name: value for name, value in chosen.items() if value not in (None, False)}
-        if "settings" in own.parameters:
+    def run(given: dict[str, Any], added: dict[str, Any]) -> None:
+        chosen = {name: value for name, value in added.items() if value not in (None, False)}
+        if takes_settings:
             given["settings"] = [*(given["settings"] or []), *_settings(chosen)]
         elif chosen:
             given["table"] = _read(given["table"], chosen)
         command(**given)
 
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS[name], annotation=kind)
-        for name, kind in OPTIONS.items()
-    ]
-    with_options.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {**command.__annotations__, **OPTIONS}
-    return with_options
+    return with_options(command, OPTIONS, DEFAULTS, run)
 
 
 def _settings(chosen: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=PolymodalPreTrainedModel)
 P = TypeVar("P", bound=PolymodalProcessor)
 
 
-class RunBase(Overviewed, ABC, Generic[M, P]):
+class RunBase(Overviewed, Generic[M, P]):
     """A trained model with its processor and declaration.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from html import escape
 
@@ -40,12 +41,12 @@ class Overview:
         return "".join([*parts, *(f"<p>{escape(line)}</p>" for line in self.lines)])
 
 
-class Overviewed:
+class Overviewed(ABC):
     """Base of objects that show an overview in consoles and notebooks."""
 
+    @abstractmethod
     def overview(self) -> Overview:
         """What is shown."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return self.overview().text()

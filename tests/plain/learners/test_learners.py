@@ -14,7 +14,7 @@ from polymodal.plain.blocks import Block, Blocks, Columns
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners import boosting as boosting_module
 from polymodal.plain.learners import kernel as kernel_module
-from polymodal.plain.learners.design import Design, _one_hot
+from polymodal.plain.learners.design import _one_hot
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.utils.deadline import Deadline
 
@@ -396,26 +396,3 @@ def test_a_search_ends_in_time_and_the_learner_answers(name):
     assert learner.hurried and answers.shape == (ROWS, 4)
     unhurried = fitted(name, blocks, goal)
     assert not unhurried.hurried
-
-
-def test_a_wide_block_weighs_as_32_columns_and_an_earlier_design_as_it_was():
-    random = np.random.default_rng(0)
-    numbers = {"one": 1, "picture": 512}
-    blocks = {
-        name: Block(
-            random.normal(size=(200, width)).astype(np.float32),
-            np.ones(200, bool),
-            Columns(tuple(map(str, range(width))), "number"),
-        )
-        for name, width in numbers.items()
-    }
-    design = Design()
-    matrix = design.fit(blocks, np.ones(200))
-    assert matrix[:, 1:].var() == pytest.approx(32 / 512 * matrix[:, 0].var(), rel=0.1)
-    arrays = design.arrays()
-    np.testing.assert_array_equal(Design.restore(arrays, sparse=True).transform(blocks), matrix)
-    earlier = {name: values for name, values in arrays.items() if not name.endswith("/factor")}
-    before = Design.restore(earlier, sparse=True).transform(blocks)
-    np.testing.assert_allclose(before[:, 1:] / 4, matrix[:, 1:])
-    with pytest.raises(ValueError, match="factor"):
-        Design.restore(arrays | {"block1/factor": np.array(2.0)}, sparse=True)

@@ -1,0 +1,30 @@
+"""The design matrix of linear and kernel learners."""
+
+import numpy as np
+import pytest
+
+from polymodal.plain.blocks import Block, Columns
+from polymodal.plain.learners.design import Design
+
+
+def test_a_wide_block_weighs_as_32_columns_and_an_earlier_design_as_it_was():
+    random = np.random.default_rng(0)
+    numbers = {"one": 1, "picture": 512}
+    blocks = {
+        name: Block(
+            random.normal(size=(200, width)).astype(np.float32),
+            np.ones(200, bool),
+            Columns(tuple(map(str, range(width))), "number"),
+        )
+        for name, width in numbers.items()
+    }
+    design = Design()
+    matrix = design.fit(blocks, np.ones(200))
+    assert matrix[:, 1:].var() == pytest.approx(32 / 512 * matrix[:, 0].var(), rel=0.1)
+    arrays = design.arrays()
+    np.testing.assert_array_equal(Design.restore(arrays, sparse=True).transform(blocks), matrix)
+    earlier = {name: values for name, values in arrays.items() if not name.endswith("/factor")}
+    before = Design.restore(earlier, sparse=True).transform(blocks)
+    np.testing.assert_allclose(before[:, 1:] / 4, matrix[:, 1:])
+    with pytest.raises(ValueError, match="factor"):
+        Design.restore(arrays | {"block1/factor": np.array(2.0)}, sparse=True)
