@@ -45,8 +45,9 @@ def check_models(request: FitRequest, completed: Completed) -> None:
         ConfigError: As :func:`open_completed`.
     """
     settle_candidates(
-        completed.declaration, request, of_run=completed.declared.is_of_run, known=completed.known
-    )
+        completed.declaration, completed.table, request, of_run=completed.declared.is_of_run,
+        known=completed.known,
+    )  # fmt: skip
     _check(request, completed)
 
 

@@ -15,10 +15,11 @@ Target = str | Sequence[str] | None
 """A column to learn, or several."""
 
 
+THOROUGH = "best"
 PRESETS: Mapping[str, tuple[str, ...]] = {
     "fast": ("train.candidates=[plain]",),
     "good": ("train.candidates=null", "train.encoders=auto"),
-    "best": ("train.candidates=null", "train.encoders=tuned"),
+    THOROUGH: ("train.candidates=null", "train.encoders=tuned"),
 }
 """The settings of each preset; other settings go over them. Null: plain models and the neural model."""
 

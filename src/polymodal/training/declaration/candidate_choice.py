@@ -9,15 +9,24 @@ from polymodal.config import Declaration
 from polymodal.data.tables.table import Table
 from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.source import resumed
-from polymodal.training.request import FitRequest
+from polymodal.training.request import THOROUGH, FitRequest
 
 NEURAL = ("fused",)
-SEVERAL = ("plain", "frozen", "fused")
+PLAIN = ("plain",)
+PLAIN_AND_NEURAL = (*PLAIN, *NEURAL)
+SEVERAL = (*PLAIN, "frozen", *NEURAL)
 """Names of :data:`polymodal.candidates.CANDIDATES`, a package above: those that a fit tries by default."""
 READ_BY_ENCODERS = ("frozen", "tabicl", "fused")
 """Those that use the encoders of the inputs."""
 ENCODERS: Literal["scratch", "auto"] = "auto"
 """``train.encoders`` of a fit by default."""
+TABULAR = ("number", "category", "categories", "date")
+"""Modalities whose values plain models take as they are."""
+FEWEST = 2000
+"""Rows below which the neural model is not tried on tabular modalities alone. It takes most of the time there, and
+gained nothing on twelve such tables (150 to 1,470 rows); larger ones (from 2,700 rows) gained at times."""
+OF_ALL = ("candidates", "encoders", "seed", "workers", "threads", "device", "time_limit")
+"""Settings of the section ``train`` that do not concern the neural model alone."""
 
 
 def settle_models(
@@ -38,11 +47,10 @@ def settle_models(
         known: Inputs whose encoder comes from the run that the fit starts from.
 
     Returns:
-        A note per input whose encoder was chosen.
+        A note per input whose encoder was chosen, and one if the neural model is not tried.
     """
     notes = settle_its_encoders(declaration, table, request, of_run=of_run, known=known)
-    settle_candidates(declaration, request, of_run=of_run, known=known)
-    return notes
+    return [*notes, *settle_candidates(declaration, table, request, of_run=of_run, known=known)]
 
 
 def settle_its_encoders(
@@ -63,18 +71,47 @@ def settle_its_encoders(
 
 
 def settle_candidates(
-    declaration: Declaration, request: FitRequest, *, of_run: bool, known: Collection[str] = ()
-) -> None:
+    declaration: Declaration,
+    table: Table,
+    request: FitRequest,
+    *,
+    of_run: bool,
+    known: Collection[str] = (),
+) -> list[str]:
     """Fill in ``train.candidates``; see :func:`settle_models`.
 
     Plain models and the neural model are tried where they can be blended; otherwise the neural model alone.
-    Comparisons of fusions and searches are of the neural model.
+    Comparisons of fusions and searches are of the neural model. Small tables of numbers and categories get
+    plain models alone, unless something is set that only the neural model has.
+
+    Returns:
+        A note if the neural model is not tried.
     """
     train, earlier = declaration.train, resumed(request)
-    if train.candidates is None:
-        begun_with = earlier.train.candidates if earlier else list(NEURAL)
-        fresh = _is_fresh(declaration, request, earlier, of_run)
-        train.candidates = _tried(declaration, request, known) if fresh else begun_with
+    if train.candidates is not None:
+        return []
+    if not _is_fresh(declaration, request, earlier, of_run):
+        train.candidates = earlier.train.candidates if earlier else list(NEURAL)
+        return []
+    train.candidates = _tried(declaration, request, known)
+    if train.candidates != list(PLAIN_AND_NEURAL) or not _is_small(declaration, table, request):
+        return []
+    train.candidates = list(PLAIN)
+    return [
+        f"the neural model is not tried: tables of numbers and categories with fewer than {FEWEST:,} rows gain "
+        f"nothing from it (train.candidates=[{','.join(PLAIN_AND_NEURAL)}] tries it)"
+    ]
+
+
+def _is_small(declaration: Declaration, table: Table, request: FitRequest) -> bool:
+    """Whether the table is small and tabular, and nothing asks for the neural model."""
+    if len(table) >= FEWEST or request.preset == THOROUGH or declaration.start or declaration.objectives:
+        return False
+    if "fusion" in declaration.model_fields_set or declaration.train.model_fields_set - {*OF_ALL}:
+        return False
+    return all(
+        config.modality in TABULAR and config.encoder is None for config in declaration.inputs.values()
+    )
 
 
 def _is_fresh(
