@@ -49,7 +49,7 @@ def test_a_model_whose_epoch_the_validation_rows_chose_needs_a_clear_gain_for_a_
     rows = answered(truth, **{choosing.OUT_OF_FOLD: truth + errors, "fused": truth + (1 - gain) * noise})
     usual = choosing._by_count(rows.models, 3)
     assert usual == {choosing.OUT_OF_FOLD: 0.75, "fused": 0.25}
-    weights, reason = choosing._moderate(rows, {"fused": 1.0}, "as chosen", usual)
+    weights, reason = choosing._moderate(rows, {"fused": 1.0}, "as chosen", usual, {"fused"}, 0)
     assert weights["fused"] == kept and sum(weights.values()) == 1
     assert reason == ("as chosen" if kept == 1 else "fused with the share of one model: the validation rows "
                       "show no clear gain by more")  # fmt: skip
@@ -60,4 +60,14 @@ def test_a_share_that_is_small_stays_as_it_was_chosen():
     rows = answered(truth, **{choosing.OUT_OF_FOLD: truth + 1, "fused": truth - 2})
     chosen = {choosing.OUT_OF_FOLD: 0.9, "fused": 0.1}
     usual = choosing._by_count(rows.models, 3)
-    assert choosing._moderate(rows, chosen, "as chosen", usual) == (chosen, "as chosen")
+    assert choosing._moderate(rows, chosen, "as chosen", usual, {"fused"}, 0) == (chosen, "as chosen")
+
+
+def test_what_it_does_not_get_goes_to_the_others_as_they_were_chosen():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=60)
+    models = {name: truth + random.normal(0, 0.5, 60) for name in ("linear", "forest", "fused")}
+    chosen = {"linear": 0.1, "forest": 0.3, "fused": 0.6}
+    usual = choosing._by_count(models, 0)
+    weights, _ = choosing._moderate(answered(truth, **models), chosen, "as chosen", usual, {"fused"}, 0)
+    assert weights == pytest.approx({"linear": 1 / 6, "forest": 1 / 2, "fused": 1 / 3})

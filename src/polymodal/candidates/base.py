@@ -17,6 +17,9 @@ from polymodal.utils.registry import Registry
 
 HELD_OUT = ("validation", "test")
 """The splits that no candidate is fitted to before the blend is chosen."""
+FEW = 200
+"""Validation rows below which plain models are also compared out of fold, and a model that these rows chose
+something of gets a large share only for a clear gain."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Tried:
         out_of_fold: By target and model the answers to the training rows by models that were fitted without
             them; empty where a candidate does not make them.
         notes: What was left out and why, a line each.
+        seen_validation: Whether the validation rows chose something of its models, such as the epoch, so that
+            their losses on these rows are too small.
     """
 
     models: dict[str, list[str]]
@@ -38,6 +43,7 @@ class Tried:
     seconds: dict[str, float]
     notes: list[str] = field(default_factory=list)
     out_of_fold: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    seen_validation: bool = False
 
 
 class Candidate(ABC):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from polymodal.candidates.base import Tried
+from polymodal.candidates.base import FEW, Tried
 from polymodal.evaluation.statistics.ensemble_selection import (
     SURE,
     RowLoss,
@@ -137,10 +137,12 @@ def _choose(
     else:
         selected = replace(rows, models=means).select(seed, equal=OUT_OF_FOLD not in units)
         outer, reason = dict(selected.weights), selected.reason
-        if OUT_OF_FOLD in units:
-            outer, reason = _moderate(
-                replace(rows, models=means), outer, reason, _by_count(units, len(folds))
-            )
+        seen = {
+            name for entry in tried.values() if entry.seen_validation for name in entry.models.get(target, ())
+        }
+        if rows.rows < FEW and 0 < len(seen & {*units}) < len(units):
+            usual = _by_count(units, len(folds))
+            outer, reason = _moderate(replace(rows, models=means), outer, reason, usual, seen, seed)
         reasons.append(reason)
     weights: dict[str, float] = {}
     for unit, share in outer.items():
@@ -162,27 +164,39 @@ def _by_count(units: Mapping[str, object], folds: int) -> dict[str, float]:
 
 
 def _moderate(
-    rows: _Answered, chosen: Mapping[str, float], reason: str, usual: Mapping[str, float]
+    rows: _Answered,
+    chosen: Mapping[str, float],
+    reason: str,
+    usual: Mapping[str, float],
+    seen: Collection[str],
+    seed: int,
 ) -> tuple[dict[str, float], str]:
-    """Weights that give a model without out-of-fold answers more than its usual share only for a clear gain.
+    """Weights by which models that the validation rows chose exceed their usual share only by a clear gain.
 
-    Its epoch was chosen by the same validation rows, so that its loss on them is too small.
+    Their losses on these rows are too small: the rows chose the epoch, say.
 
     Args:
         rows: The validation rows, with the answers of each unit.
         chosen: The weights by these rows.
         reason: Why.
         usual: The shares where nothing is known.
+        seen: The units that the rows chose something of, not all of them.
+        seed: Of the choice among the others, where the rows gave these nothing.
     """
-    kept = {unit: min(chosen.get(unit, 0.0), share) for unit, share in usual.items() if unit != OUT_OF_FOLD}
-    kept = {OUT_OF_FOLD: 1 - sum(kept.values()), **{unit: share for unit, share in kept.items() if share}}
-    if all(chosen.get(unit, 0.0) <= usual[unit] for unit in usual if unit != OUT_OF_FOLD):
+    if all(chosen.get(unit, 0.0) <= usual[unit] for unit in usual if unit in seen):
         return dict(chosen), reason
-    losses, others = (rows.loss(_mean(rows.models, weights)) for weights in (chosen, kept))
-    if is_clearly_smaller(losses, others, rows.weights, rows.clusters):
+    kept = {unit: min(chosen[unit], usual[unit]) for unit in usual if unit in seen and chosen.get(unit)}
+    others = {unit: share for unit, share in chosen.items() if unit not in seen}
+    if not others:
+        unseen = {unit: answers for unit, answers in rows.models.items() if unit not in seen}
+        others = dict(replace(rows, models=unseen).select(seed).weights)
+    rest = (1 - sum(kept.values())) / sum(others.values())
+    moderate = {unit: rest * share for unit, share in others.items()} | kept
+    losses, kept_losses = (rows.loss(_mean(rows.models, weights)) for weights in (chosen, moderate))
+    if is_clearly_smaller(losses, kept_losses, rows.weights, rows.clusters):
         return dict(chosen), reason
-    names = " and ".join(unit for unit in kept if unit != OUT_OF_FOLD)
-    return kept, f"{names} with the share of one model: the validation rows show no clear gain by more"
+    names = " and ".join(kept)
+    return moderate, f"{names} with the share of one model: the validation rows show no clear gain by more"
 
 
 def _lost(folds: _Answered, held: _Answered, weights: Mapping[str, float]) -> str:

@@ -57,9 +57,8 @@ class FusedCandidate(Candidate):
         result["test"] = self._answers(trained.model, "test")
         self.later_seconds = self.deadline.clock() - begun
         models = {name: [self.name] for name in trained.model.config.head_names}
-        return Tried(
-            models, result, {self.name: trained.log["seconds"]}, [*trained.calibration.notes, *trained.notes]
-        )
+        seconds, notes = {self.name: trained.log["seconds"]}, [*trained.calibration.notes, *trained.notes]
+        return Tried(models, result, seconds, notes, seen_validation=True)
 
     def _answers(self, model: PolymodalForPrediction, split: str) -> dict[str, dict[str, np.ndarray]]:
         """Its answers to the rows of a split, by target."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from polymodal.candidates.base import CANDIDATES, HELD_OUT, Candidate, Tried
+from polymodal.candidates.base import CANDIDATES, FEW, HELD_OUT, Candidate, Tried
 from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import TargetConfig
 from polymodal.data.readers import READERS, Reader
@@ -35,8 +35,8 @@ KINDS: Mapping[str, Kind] = {
 }  # fmt: skip
 """What plain models learn of each task; those of other packages they leave out."""
 AT_ONCE = 256
-FEW, FOLDS = 200, 5
-"""With fewer validation rows, plain models also answer the training rows, in so many folds."""
+FOLDS = 5
+"""With few validation rows, plain models also answer the training rows, in so many folds."""
 AGAIN = 0.1
 """Share of a time limit that is kept for fitting the models of the blend again, at most."""
 

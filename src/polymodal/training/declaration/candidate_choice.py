@@ -23,7 +23,7 @@ ENCODERS: Literal["scratch", "auto"] = "auto"
 TABULAR = ("number", "category", "categories", "date")
 """Modalities whose values plain models take as they are."""
 FEWEST = 2000
-"""Rows below which the neural model is not tried on tabular modalities alone. It takes most of the time there, and
+"""Rows below which the neural model is not tried on tabular modalities alone: it takes most of the time, and
 gained nothing on twelve such tables (150 to 1,470 rows); larger ones (from 2,700 rows) gained at times."""
 OF_ALL = ("candidates", "encoders", "seed", "workers", "threads", "device", "time_limit")
 """Settings of the section ``train`` that do not concern the neural model alone."""
@@ -98,8 +98,8 @@ def settle_candidates(
         return []
     train.candidates = list(PLAIN)
     return [
-        f"the neural model is not tried: tables of numbers and categories with fewer than {FEWEST:,} rows gain "
-        f"nothing from it (train.candidates=[{','.join(PLAIN_AND_NEURAL)}] tries it)"
+        f"the neural model is not tried: tables of numbers and categories with fewer than {FEWEST:,} rows "
+        f"gain nothing from it (train.candidates=[{','.join(PLAIN_AND_NEURAL)}] tries it)"
     ]
 
 
