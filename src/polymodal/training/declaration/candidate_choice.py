@@ -104,7 +104,7 @@ def settle_candidates(
 
 
 def _is_small(declaration: Declaration, table: Table, request: FitRequest) -> bool:
-    """Whether the table is small and tabular, and nothing asks for the neural model."""
+    """Whether the table is small and tabular, and nothing set is of the neural model."""
     if len(table) >= FEWEST or request.preset == THOROUGH or declaration.start or declaration.objectives:
         return False
     if "fusion" in declaration.model_fields_set or declaration.train.model_fields_set - {*OF_ALL}:
