@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import pandas as pd
 
@@ -205,6 +205,7 @@ class Run(PredictionRun):
         *,
         group: str | None = None,
         by: Sequence[str] = (),
+        amount: Literal["short", "full"] | None = None,
         noise_rows: int | None = None,
         retrain: int = 0,
         output: str | Path | None = None,
@@ -217,6 +218,8 @@ class Run(PredictionRun):
             source: A table with the targets; by default the run's own test rows.
             group: A column whose equal values are resampled together; by default rows that share a file.
             by: Columns whose values are compared; by default those declared.
+            amount: ``short`` leaves out corrupted cells and the interaction of inputs; by default what is
+                declared, else ``full`` where it takes at most some ten seconds.
             noise_rows: How many rows are corrupted; by default as declared.
             retrain: Number of seeds with which subsets of the inputs are fitted again; 0 for none.
             output: A folder for both files; the run's own by default.
@@ -231,8 +234,9 @@ class Run(PredictionRun):
         """
         again = retrained_figures(retrain, quiet) if retrain else None
         return report(
-            self, source, group=group, by=by, noise_rows=noise_rows, retrain=again, output=output, seed=seed
-        )
+            self, source, group=group, by=by, amount=amount, noise_rows=noise_rows, retrain=again,
+            output=output, seed=seed,
+        )  # fmt: skip
 
     def generate(self, *arguments: object, **options: object) -> NoReturn:
         """Refuse: this run has no words.

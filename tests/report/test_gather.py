@@ -1,5 +1,6 @@
 """How many rows a report samples."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,14 @@ import polymodal as pm
 from polymodal.config import ReportConfig
 from polymodal.models.blend import BlendConfig, BlendedModel
 from polymodal.models.blend_members import Member
-from polymodal.report.gather import FEWEST_OF_EMAP, NOISE_OF_BLEND, Measuring, _emap_rows, _noise_rows
+from polymodal.report.gather import _emap_rows
+from polymodal.report.measuring import (
+    FEWEST_OF_EMAP,
+    NOISE_OF_BLEND,
+    Measuring,
+    chosen_amount,
+    most_noise_rows,
+)
 from polymodal.utils.deadline import NO_LIMIT
 
 
@@ -43,8 +51,8 @@ def test_blends_over_pretrained_encoders_take_fewer_rows_with_noise(pretrained, 
     heads, config = {"y": pm.Regressor(mean=0.0, deviation=1.0)}, BlendConfig(["x", "note"], ["y"])
     blend = BlendedModel(config, {"some": Reading(pretrained)}, {"y": {"some": 1.0}}, heads)
     assert blend.reads_pretrained == pretrained
-    assert _noise_rows(measuring(blend)) == rows
-    assert _noise_rows(measuring(blend, noise_rows=300)) == 300
+    assert most_noise_rows(measuring(blend)) == rows
+    assert most_noise_rows(measuring(blend, noise_rows=300)) == 300
     assert _emap_rows(measuring(blend), NO_LIMIT, 0.0) == 200
 
 
@@ -59,4 +67,19 @@ def test_many_inputs_leave_enough_rows_for_interactions():
 
 def test_a_single_model_takes_all():
     model = torch.nn.Identity()
-    assert _noise_rows(measuring(model)) == 500 and _emap_rows(measuring(model), NO_LIMIT, 0.0) == 500
+    assert most_noise_rows(measuring(model)) == 500 and _emap_rows(measuring(model), NO_LIMIT, 0.0) == 500
+
+
+def test_a_report_that_takes_long_is_short_unless_all_of_it_is_asked_for(monkeypatch):
+    model = torch.nn.Identity()
+    for seconds, amount, chosen in (
+        (9, None, "full"),
+        (99, None, "short"),
+        (99, "full", "full"),
+        (9, "short", "short"),
+    ):
+        monkeypatch.setattr("polymodal.report.measuring.full_seconds", lambda request, took=seconds: took)
+        request = replace(measuring(model), config=ReportConfig(amount=amount))
+        assert chosen_amount(request) == chosen and len(request.left_out) == (chosen == "short")
+    assert chosen_amount(measuring(model, noise_rows=3)) == "full"
+    assert not ReportConfig(amount="none").is_written and not ReportConfig(write=False).is_written

@@ -22,7 +22,7 @@ from tests.support.tables import write_houses
 INPUTS = "photo,voice,note,bedrooms,district"
 FIT = ["fit", "houses.csv", "-t", "kind", "-t", "price", "-i", INPUTS, *settings("photo", "voice")]
 FIT += ["--set", "report.write=true", "--set", "data.test=0.4", "--set", "data.group=null"]
-FIT += ["--set", "data.validation=0.2"]
+FIT += ["--set", "data.validation=0.2", "--report", "full"]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,17 @@ def test_encoders_run_once_a_row_whatever_the_number_of_subsets(folder, monkeypa
     assert len(figures["targets"]["kind"]["worth"]["subsets"]) == 32
     rows = figures["rows"]
     assert sum(seen) == rows  # also for missing cells, interactions and the worst rows
+
+
+def test_a_short_report_says_what_it_leaves_out(folder):
+    result = polymodal("report", "run", "-o", "short", "--amount", "short", folder=folder)
+    figures = json.loads((folder / "short/report.json").read_text())
+    target = figures["targets"]["price"]
+    assert not target["emap"] and not target["robustness"]["noise"] and target["robustness"]["missing"]
+    (line,) = figures["left_out"]
+    assert "without corrupted cells (500 rows) and the interaction of inputs" in line and line in result.err
+    assert line in Page((folder / "short/report.html").read_text()).text
+    assert json.loads((folder / "run/report.json").read_text())["targets"]["price"]["robustness"]["noise"]
 
 
 def test_the_worst_rows_are_cards_with_what_they_hold(folder):

@@ -11,7 +11,7 @@ import polymodal as pm
 ROWS = 900
 LEARN = [
     "fusion.width=32", "fusion.layers=1", "train.epochs=12", "train.batch_size=32", "train.patience=0",
-    "train.learning_rate=3e-3",
+    "train.learning_rate=3e-3", "report.amount=full",
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from polymodal.cli.options import (
     PrecisionOption,
     Preset,
     Prompt,
+    ReportAmount,
     Resume,
     SampleWeight,
     Seed,
@@ -123,6 +124,7 @@ def fit(
     seeds: Seeds = None,
     search: Search = None,
     fusions: Fusions = None,
+    amount: ReportAmount = None,
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
@@ -136,6 +138,7 @@ def fit(
         "target": target, "inputs": split(inputs), "output": output, "settings": chosen,
         "resume": resume, "overwrite": overwrite, "quiet": as_json,
         "epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "seed": seed,
+        "report": amount,
     }  # fmt: skip
     require_templates(task, prompt, answer, source)
     words = {"prompt": prompt, "answer": answer} if prompt or answer else {}

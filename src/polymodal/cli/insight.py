@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -47,6 +47,12 @@ def report(
             "--by", metavar="COLUMNS", help="Columns whose values are compared, with commas between."
         ),
     ] = None,
+    amount: Annotated[
+        Literal["short", "full"] | None,
+        typer.Option(
+            "--amount", metavar="AMOUNT", help="short or full. [full where it takes 10 seconds, else short]"
+        ),
+    ] = None,
     noise_rows: Annotated[
         int | None,
         typer.Option("--noise-rows", min=0, metavar="N", help="Rows to make worse step by step; 0 for none."),
@@ -73,13 +79,13 @@ def report(
         raise typer.BadParameter("it goes with --retrain", param_hint="--seeds")
     opened = load_any_run(run, device, precision, threads)
     if isinstance(opened, api.LanguageRun):
-        refuse_of_words(noise_rows=noise_rows, retrain=retrain)
+        refuse_of_words(amount=amount, noise_rows=noise_rows, retrain=retrain)
         page = opened.report(table, group=group, by=split(by), output=output)
     else:
         again = (seeds or api.SEEDS) if retrain else 0
         page = opened.report(
-            table, group=group, by=split(by), noise_rows=noise_rows, retrain=again, quiet=as_json,
-            output=output,
+            table, group=group, by=split(by), amount=amount, noise_rows=noise_rows, retrain=again,
+            quiet=as_json, output=output,
         )  # fmt: skip
     figures = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     if not printed({"report": str(page), **figures}, as_json):
@@ -163,6 +169,7 @@ def show_verdict(figures: Mapping[str, Any], page: Path) -> None:
         verdict = target["verdict"]
         for line in [*verdict["sentences"], *(f"Next: {step}" for step in verdict["next"])]:
             out.print(Text(before + line), soft_wrap=True)
+    api.Remarks().show(notes=figures.get("left_out", ()))
     out.print(f"The report lies in {page}.", soft_wrap=True)
 
 

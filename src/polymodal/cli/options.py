@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -122,6 +122,15 @@ LearningRate = Annotated[
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, metavar="N", rich_help_panel=MODEL, help="Of all draws. [0]")
+]
+ReportAmount = Annotated[
+    Literal["none", "short", "full"] | None,
+    typer.Option(
+        "--report",
+        metavar="AMOUNT",
+        rich_help_panel=MODEL,
+        help="none, short or full. [full where it takes 10 seconds, else short]",
+    ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="The run folder.")]
 TrainingDevice = Annotated[

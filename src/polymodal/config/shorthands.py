@@ -25,6 +25,7 @@ class Shorthands(TypedDict, total=False):
     device: str | None
     precision: str | None
     threads: int | None
+    report: str | None
 
 
 SHORTHANDS: Mapping[str, str] = {
@@ -36,6 +37,7 @@ SHORTHANDS: Mapping[str, str] = {
     "device": "train.device",
     "precision": "train.precision",
     "threads": "train.threads",
+    "report": "report.amount",
 }
 """The setting of each."""
 

@@ -143,7 +143,14 @@ class TrainConfig(Section):
 class ReportConfig(Section):
     """The report of a trained run."""
 
-    write: bool = Field(True, description="Whether a fit ends with report.html and report.json.")
+    write: bool = Field(
+        True, description="Whether a fit ends with report.html and report.json; false is amount: none."
+    )
+    amount: Literal["none", "short", "full"] | None = Field(
+        None,
+        description="'none': a fit ends without a report; 'short': without corrupted cells and interactions "
+        "of inputs; 'full': with all. By default full where that takes about 10 seconds or less, else short.",
+    )
     group: str | None = Field(
         None, description="Column whose equal values are resampled together; by default data.group."
     )
@@ -160,3 +167,8 @@ class ReportConfig(Section):
         description="Rows whose cells are made worse, level by level, at most 100 of a blend over pretrained "
         "encoders; 0 leaves the noise out.",
     )
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a fit ends with a report."""
+        return self.write and self.amount != "none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estim
 from polymodal.importance.subsets import Embedded, KeptRows, embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.predictor import Predictor
+from polymodal.utils.progress import steps
 from polymodal.utils.records import Record
 
 MOST_ROWS = 500
@@ -61,6 +62,7 @@ def emap(
     precision: str = "fp32",
     seed: int = 0,
     kept: KeptRows | None = None,
+    shown: str = "",
 ) -> InteractionFigures:
     """The score that each target loses when no input may interact with the others (EMAP).
 
@@ -78,6 +80,7 @@ def emap(
         precision: Of the forward pass, such as ``fp32``.
         seed: Of the sample and the resamples.
         kept: Keeps embedded rows for other analyses.
+        shown: Description of a progress bar; empty: none.
     """
     names = model.config.input_names
     against_rest = names[:1] if len(names) == 2 else names  # of two, each is the other's rest
@@ -88,17 +91,18 @@ def emap(
     weights = None if rows.weights is None else torch.from_numpy(rows.weights[order]).float()
     whole = logits_of(model, batch.embedded, precision)
     targets: dict[str, dict[str, Interaction]] = {name: {} for name in scores}
-    for name in against_rest:
-        additive = {
-            target: additive_projection(pairs, weights)
-            for target, pairs in paired_logits(model, batch.embedded, [name], precision).items()
-        }
-        for target, score in scores.items():
-            head, truth = model.head(target), batch.targets[target]
-            both = whole[target], additive[target]
-            entry = _compare(head, score, truth, both, weights, bootstrap_groups, seed)
-            if entry:
-                targets[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
+    with steps(shown, len(against_rest) * len(_starts(len(order)))) as step:
+        for name in against_rest:
+            additive = {
+                target: additive_projection(pairs, weights)
+                for target, pairs in paired_logits(model, batch.embedded, [name], precision, step).items()
+            }
+            for target, score in scores.items():
+                head, truth = model.head(target), batch.targets[target]
+                both = whole[target], additive[target]
+                entry = _compare(head, score, truth, both, weights, bootstrap_groups, seed)
+                if entry:
+                    targets[target] |= dict.fromkeys(names if len(names) == 2 else [name], entry)
     known = {target: entries for target, entries in targets.items() if entries}
     return InteractionFigures(rows=len(order), targets=known)
 
@@ -109,20 +113,33 @@ def rows_of_pairs(inputs: int, pairs: float) -> int:
 
 
 def paired_logits(
-    model: Predictor, embedded: Embedded, first: Sequence[str], precision: str = "fp32"
+    model: Predictor,
+    embedded: Embedded,
+    first: Sequence[str],
+    precision: str = "fp32",
+    step: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
-    """Logits ``(rows, rows, outputs)`` by target: at i, j inputs ``first`` are row i's, the others j's."""
+    """Logits ``(rows, rows, outputs)`` by target: at i, j inputs ``first`` are row i's, the others j's.
+
+    ``step`` is called after every batch of pairs.
+    """
     count = len(next(iter(embedded.values())).present)
-    step = max(1, AT_ONCE // count)
+    starts = _starts(count)
     parts: dict[str, list[Tensor]] = {}
-    for start in range(0, count, step):
-        taken = torch.arange(start, min(start + step, count))
+    for start in starts:
+        taken = torch.arange(start, min(start + starts.step, count))
         left = taken.repeat_interleave(count)
         right = torch.arange(count).repeat(len(taken))
         pairs = {name: entry.pick(left if name in first else right) for name, entry in embedded.items()}
         for target, logits in logits_of(model, pairs, precision).items():
             parts.setdefault(target, []).append(logits.unflatten(0, (len(taken), count)))
+        step()
     return {target: torch.cat(pieces) for target, pieces in parts.items()}
+
+
+def _starts(count: int) -> range:
+    """The first rows of the batches whose pairs with all rows are predicted together."""
+    return range(0, count, max(1, AT_ONCE // count))
 
 
 def additive_projection(pairs: Tensor, weights: Tensor | None = None) -> Tensor:

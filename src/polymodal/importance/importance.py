@@ -19,11 +19,12 @@ from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.shapley import Game, make_game
-from polymodal.importance.subsets import KeptRows, embed_rows, logits_of
+from polymodal.importance.subsets import KeptRows, count_batches, embed_rows, logits_of
 from polymodal.models.heads import Head
 from polymodal.models.predictor import Predictor
 from polymodal.tasks import score_of
 from polymodal.utils.deadline import NO_LIMIT, Deadline
+from polymodal.utils.progress import steps
 from polymodal.utils.records import OPTIONAL, Record
 
 BATCH = 256
@@ -240,6 +241,7 @@ def try_inputs(
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
     kept: KeptRows | None = None,
+    shown: str = "",
 ) -> dict[str, Trials]:
     """Predict with every subset of the inputs, then with each input permuted; the trials by target.
 
@@ -251,6 +253,7 @@ def try_inputs(
         seed: Of the permutations.
         deadline: Where it comes too early for all rows, a random part of them is predicted.
         kept: Keeps embedded rows for other analyses.
+        shown: Description of a progress bar; empty: none.
     """
     game = make_game(model.config.input_names, seed)
     full = len(game.subsets) - 1
@@ -260,16 +263,19 @@ def try_inputs(
     }
     order = np.random.default_rng(seed).permutation(len(rows))
     random = torch.Generator().manual_seed(seed)
-    for batch in embed_rows(
-        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
-    ):
-        for name, trial in trials.items():
-            trial.start(batch.index, batch.targets[name], batch.unread)
-        states = [batch.having(subset) for subset in game.subsets]
-        states += [batch.permuted(player, random) for player in game.players]
-        for number, state in enumerate(states):
-            for name, logits in logits_of(model, state, precision).items():
-                trials[name].add(number, logits)
+    every = len(game.subsets) + len(game.players)
+    with steps(shown, every * count_batches(len(rows), BATCH, deadline)) as step:
+        for batch in embed_rows(
+            model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
+        ):
+            for name, trial in trials.items():
+                trial.start(batch.index, batch.targets[name], batch.unread)
+            states = [batch.having(subset) for subset in game.subsets]
+            states += [batch.permuted(player, random) for player in game.players]
+            for number, state in enumerate(states):
+                for name, logits in logits_of(model, state, precision).items():
+                    trials[name].add(number, logits)
+                step()
     return {name: trial for name, trial in trials.items() if len(trial.known)}
 
 

@@ -127,6 +127,11 @@ class KeptRows:
         return whole.pick(torch.tensor([order[index] for index in indices]))
 
 
+def count_batches(rows: int, batch_size: int, deadline: Deadline = NO_LIMIT) -> int:
+    """The number of batches of :func:`embed_rows`, where the deadline leaves time for all."""
+    return -(-rows // (min(batch_size, TIMED_BATCH) if deadline.is_set else batch_size))
+
+
 def embed_rows(
     model: Predictor,
     rows: RowDataset,

@@ -41,7 +41,7 @@ def compare_fusions(request: FitRequest) -> Fits:
         fits = fit_several(
             jobs, folder, varied="fusion", resume=request.resume, quiet=request.quiet, warnings=warnings
         )
-        return _with_page(fits) if job.declaration.report.write else fits
+        return _with_page(fits) if job.declaration.report.is_written else fits
 
 
 def _with_page(fits: Fits) -> Fits:

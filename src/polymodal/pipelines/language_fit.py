@@ -70,7 +70,7 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         """Generate answers to the held-out rows; write predictions and ``metrics.json``."""
         figures: dict[str, SplitMetrics] = {}
         for split, rows in self.job.asked.items():
-            ablate = split == "test" or (split == self.reported and run.declaration.report.write)
+            ablate = split == "test" or (split == self.reported and run.declaration.report.is_written)
             with working(f"answering {len(rows)} {split} rows") if not quiet else nullcontext():
                 figures[split], self.frames[split] = measure_split(run, rows, ablate=ablate)
         if "test" in self.frames and run.declaration.keeps_rows:
@@ -85,7 +85,7 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         assert isinstance(results, LanguageResults)
 
         def make(warnings: list[str]) -> None:
-            if run.declaration.report.write and self.reported in self.job.asked:
+            if run.declaration.report.is_written and self.reported in self.job.asked:
                 of_file = isinstance(run.declaration.data.train, str)
                 again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
                 try_page("report.html", lambda: self._report(run, results), again, warnings)

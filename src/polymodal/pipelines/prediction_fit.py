@@ -20,7 +20,8 @@ from polymodal.pipelines.fit_plan import prediction_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import try_page, write_about
 from polymodal.pipelines.time_limits import end_seconds
-from polymodal.report.gather import PAGE_SECONDS, Measuring
+from polymodal.report.gather import PAGE_SECONDS
+from polymodal.report.measuring import Measuring
 from polymodal.report.model_card import CARD, model_card
 from polymodal.report.report_figures import Report
 from polymodal.report.report_writing import TEST, VALIDATION, measure, write
@@ -129,7 +130,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         """Whether there is time for the first rows of a report; a line where there is not."""
         rows = max(1, len(self.job.splits["test"]))
         first = TIMED_BATCH * REPORTED * self.answering / rows
-        if not self.job.declaration.report.write or first + PAGE_SECONDS <= self.job.deadline.left:
+        if not self.job.declaration.report.is_written or first + PAGE_SECONDS <= self.job.deadline.left:
             return True
         left_out.append("the report is left out, for time (polymodal report RUN writes it)")
         return False
@@ -241,7 +242,7 @@ def write_fit_report(
     rows = job.rows(split)
     rows.processor = job.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
-    if not run.declaration.report.write or all(cell is None for cells in known for cell in cells):
+    if not run.declaration.report.is_written or all(cell is None for cells in known for cell in cells):
         return None
     request = Measuring(
         run, rows, run.declaration.report, deadline=job.deadline.before(SPARE), left_out=left_out

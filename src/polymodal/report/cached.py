@@ -12,12 +12,8 @@ from polymodal.errors import DataError, RunError
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.importance import OverallScore, Trials
-from polymodal.report.gather import (
-    Measuring,
-    selection_metrics,
-    target_failures,
-    target_report,
-)
+from polymodal.report.gather import target_failures, target_report
+from polymodal.report.measuring import Measuring, selection_metrics
 from polymodal.report.report_figures import TargetReport
 from polymodal.report.verdict import Verdict, how_good
 from polymodal.tasks import score_of, task_of

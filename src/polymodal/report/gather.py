@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 import torch
 
-from polymodal.config import ReportConfig, TargetConfig
-from polymodal.data.row_dataset import RowDataset
+from polymodal.config import TargetConfig
 from polymodal.error_analysis.error_analysis import failures
 from polymodal.error_analysis.subgroups import SubgroupFigures, subgroups
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
@@ -27,19 +26,25 @@ from polymodal.importance.importance import (
     try_inputs,
 )
 from polymodal.importance.shapley import make_game
-from polymodal.importance.subsets import TIMED_BATCH, KeptRows
-from polymodal.models.blend import BlendedModel
+from polymodal.importance.subsets import TIMED_BATCH
 from polymodal.report.html_cells import show_cell
+from polymodal.report.measuring import (
+    FEWEST_OF_EMAP,
+    Amount,
+    Measuring,
+    chosen_amount,
+    emap_rows,
+    most_noise_rows,
+    selection_metrics,
+)
 from polymodal.report.provenance import Provenance
 from polymodal.report.report_figures import Report, Robustness, TargetReport
 from polymodal.report.verdict import Verdict, verdict
 from polymodal.robustness.missing_cells import MissingFigures, missing_curves
 from polymodal.robustness.noise import NoiseFigures, noise_curves
-from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import Answered, task_of
 from polymodal.training.portfolio_results import Portfolio
-from polymodal.utils.deadline import NO_LIMIT, Deadline
-from polymodal.utils.progress import working
+from polymodal.utils.deadline import Deadline
 
 PARTS = 4
 """Parts of a report that share its time: input importance, missing cells, interactions, noise."""
@@ -47,36 +52,6 @@ PAGE_SECONDS = 5.0
 """Plots and the page, about."""
 NOISE = 10.0
 """Seconds of noise a row in those of input importance: every level is read and encoded again."""
-OF_BLEND, NOISE_OF_BLEND = 40_000, 100
-"""Pairs of rows for interactions, and rows with noise, of a blend: trees and kernels take longer for a row
-than a fusion, and a pretrained encoder runs some fifteen times for each row with noise."""
-FEWEST_OF_EMAP = 40
-"""With fewer rows an interaction is not worth its interval."""
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """The run and the rows of a report.
-
-    Attributes:
-        run: A prediction run.
-        rows: With their targets.
-        config: ``group``, ``by`` and ``noise_rows``.
-        seed: Of all random draws.
-        deadline: Of the whole report.
-        left_out: Gets a line for each part that there is no time for.
-        kept: Rows that were embedded for one part of the report, for the others.
-        noise_rows: In the place of that of ``config``, which a blend over pretrained encoders bounds.
-    """
-
-    run: PredictionRun
-    rows: RowDataset
-    config: ReportConfig
-    seed: int = 0
-    deadline: Deadline = NO_LIMIT
-    left_out: list[str] = field(default_factory=list)
-    kept: KeptRows = field(default_factory=KeptRows)
-    noise_rows: int | None = None
 
 
 def gather(request: Measuring) -> dict[str, TargetReport]:
@@ -92,14 +67,13 @@ def gather(request: Measuring) -> dict[str, TargetReport]:
     inputs = {name: config.modality for name, config in run.declaration.inputs.items()}
     groups, reason = row_groups(rows.table, inputs, request.config.group)
     subgroup_columns(rows.table, request.config.by, np.arange(0))  # refused before anything is measured
+    amount = chosen_amount(request)
     begun, deadline = request.deadline.clock(), request.deadline.before(PAGE_SECONDS)
-    with working("what each input is worth"):
-        metrics = selection_metrics(run)
-        trials = try_inputs(
-            run.model, rows, metrics=metrics, precision=run.precision, seed=request.seed,
-            deadline=deadline.share(PARTS), kept=request.kept,
-        )  # fmt: skip
-    shared = _measure_together(request, trials, groups, deadline, deadline.clock() - begun)
+    trials = try_inputs(
+        run.model, rows, metrics=selection_metrics(run), precision=run.precision, seed=request.seed,
+        deadline=deadline.share(PARTS), kept=request.kept, shown="report: what each input adds",
+    )  # fmt: skip
+    shared = _measure_together(request, trials, groups, deadline, deadline.clock() - begun, amount)
     return {name: _target(request, name, trial, groups, reason, shared) for name, trial in trials.items()}
 
 
@@ -128,15 +102,10 @@ def assemble(
         inputs={name: config.modality for name, config in declaration.inputs.items()},
         sample_weight=request.rows.weight if declaration.data.sample_weight else "",
         candidates=candidates,
+        left_out=list(request.left_out),
         targets=targets,
         making=made_by,
     )
-
-
-def selection_metrics(run: PredictionRun) -> dict[str, str]:
-    """The metric that selected the epoch, by target, where one was named."""
-    named, _, kind = (run.declaration.train.metric or "").rpartition(".")
-    return {name: kind for name in run.declaration.targets if named in ("", name)}
 
 
 @dataclass(frozen=True)
@@ -155,7 +124,12 @@ class _Shared:
 
 
 def _measure_together(
-    request: Measuring, trials: Mapping[str, Trials], groups: np.ndarray, deadline: Deadline, spent: float
+    request: Measuring,
+    trials: Mapping[str, Trials],
+    groups: np.ndarray,
+    deadline: Deadline,
+    spent: float,
+    amount: Amount,
 ) -> _Shared:
     """Interactions and robustness, each measured for all targets at once.
 
@@ -165,6 +139,7 @@ def _measure_together(
         groups: ``(rows,)`` cluster ids.
         deadline: Of all of it; what comes too late is left out, noise first.
         spent: Seconds that ``trials`` took.
+        amount: A short report has missing cells alone.
     """
     run, scores = request.run, {name: trial.score for name, trial in trials.items()}
     settings: Any = {
@@ -176,22 +151,21 @@ def _measure_together(
     rows = _tried_rows(request, trials)
     batch = spent / rows * min(rows, TIMED_BATCH)  # seconds; the first one is never interrupted
     if _in_time(request, deadline, "robustness to missing cells", batch):
-        with working("missing cells"):
-            missing = missing_curves(
-                run.model, request.rows, scores, deadline=deadline.share(PARTS - 1), **settings
-            )
-    if len(run.declaration.inputs) > 1:
+        missing = missing_curves(
+            run.model, request.rows, scores, deadline=deadline.share(PARTS - 1),
+            shown="report: missing cells", **settings,
+        )  # fmt: skip
+    if amount == "full" and len(run.declaration.inputs) > 1:
         most = _emap_rows(request, deadline.share(PARTS - 2), spent / rows)
         if most >= min(len(request.rows), FEWEST_OF_EMAP):
-            with working("whether inputs interact"):
-                interactions = emap(run.model, request.rows, scores, most_rows=most, **settings)
+            settings["shown"] = "report: whether inputs interact"
+            interactions = emap(run.model, request.rows, scores, most_rows=most, **settings)
         else:
             request.left_out.append(_line("the interaction of inputs"))
-    if (most := _noise_rows(request)) and _in_time(request, deadline, "robustness to noise", NOISE * batch):
-        with working("worse cells"):
-            noise = noise_curves(
-                run.model, request.rows, scores, most_rows=most, deadline=deadline, **settings
-            )
+    most = most_noise_rows(request) if amount == "full" else 0
+    if most and _in_time(request, deadline, "robustness to noise", NOISE * batch):
+        settings["shown"] = "report: corrupted cells"
+        noise = noise_curves(run.model, request.rows, scores, most_rows=most, deadline=deadline, **settings)
     _note_samples(request, missing, noise)
     return _Shared(interactions, missing, noise)
 
@@ -222,21 +196,10 @@ def _emap_rows(request: Measuring, deadline: Deadline, row_seconds: float) -> in
     """The size of the sample whose pairs of rows can be predicted in time."""
     inputs = list(request.run.declaration.inputs)
     if not deadline.is_set:
-        is_blend = isinstance(request.run.model, BlendedModel)
-        of_blend = max(FEWEST_OF_EMAP, rows_of_pairs(len(inputs), OF_BLEND))
-        return min(MOST_ROWS, of_blend) if is_blend else MOST_ROWS
+        return emap_rows(request)
     game = make_game(inputs, request.seed)
     pair_seconds = row_seconds / (len(game.subsets) + len(game.players))
     return min(MOST_ROWS, rows_of_pairs(len(inputs), max(0.0, deadline.left) / pair_seconds))
-
-
-def _noise_rows(request: Measuring) -> int:
-    """The rows whose cells are corrupted, at most."""
-    if request.noise_rows is not None:
-        return request.noise_rows
-    model: object = request.run.model
-    is_slow = isinstance(model, BlendedModel) and model.reads_pretrained
-    return min(request.config.noise_rows, NOISE_OF_BLEND) if is_slow else request.config.noise_rows
 
 
 def _note_samples(request: Measuring, missing: MissingFigures | None, noise: NoiseFigures | None) -> None:
@@ -244,7 +207,7 @@ def _note_samples(request: Measuring, missing: MissingFigures | None, noise: Noi
     if not request.deadline.is_set:
         return
     rows = len(request.rows)
-    wanted = min(rows, _noise_rows(request))
+    wanted = min(rows, most_noise_rows(request))
     for what, figures, every in (("missing cells", missing, rows), ("noise", noise, wanted)):
         if figures is not None and figures.rows < every:
             request.left_out.append(f"robustness to {what} is that of {figures.rows} rows, for time")

@@ -126,6 +126,7 @@ class Report(Record):
         inputs: Modality by input.
         sample_weight: The column of sample weights; None if the table lacks it, "" if none was declared.
         candidates: The models that were tried; None where it was one.
+        left_out: A line for each part that was left out, and how to get it.
         targets: The report by target.
         making: Provenance.
     """
@@ -139,5 +140,6 @@ class Report(Record):
     inputs: dict[str, str]
     sample_weight: str | None = field(default="", metadata=OPTIONAL)
     candidates: Portfolio | None = field(default=None, metadata=OPTIONAL)
+    left_out: list[str] = field(default_factory=list, metadata=OPTIONAL)
     targets: dict[str, TargetReport]
     making: Provenance

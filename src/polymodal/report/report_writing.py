@@ -16,7 +16,8 @@ from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, RunError, did_you_mean
 from polymodal.report.cached import gather_kept, lost_media
-from polymodal.report.gather import Measuring, assemble, gather
+from polymodal.report.gather import assemble, gather
+from polymodal.report.measuring import Amount, Measuring
 from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import Report
 from polymodal.report.report_page import render
@@ -43,6 +44,7 @@ def report(
     *,
     group: str | None = None,
     by: Sequence[str] = (),
+    amount: Amount | None = None,
     noise_rows: int | None = None,
     retrain: Retrain | None = None,
     output: str | Path | None = None,
@@ -56,6 +58,8 @@ def report(
             validation.
         group: A column whose equal values are resampled together; by default rows that share a file.
         by: Columns whose values are compared, whether the model reads them or not; by default those declared.
+        amount: ``short`` leaves out corrupted cells and the interaction of inputs; by default what is
+            declared, else ``full`` where it takes at most some ten seconds.
         noise_rows: The number of rows whose cells are corrupted; by default as declared.
         retrain: Retrains with subsets of the inputs into ``retrained/`` in ``output``, and adds the scores
             (see :func:`polymodal.pipelines.ablation.retrained_figures`); by default nothing is retrained.
@@ -74,7 +78,7 @@ def report(
         own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
     declared = opened.declaration.report
-    given = {"group": group, "by": list(by), "noise_rows": noise_rows}
+    given = {"group": group, "by": list(by), "noise_rows": noise_rows, "amount": amount}
     config = declared.model_copy(
         update={name: value for name, value in given.items() if value not in (None, [])}
     )

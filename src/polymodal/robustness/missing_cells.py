@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import BATCH, Trials
-from polymodal.importance.subsets import KeptRows, embed_rows
+from polymodal.importance.subsets import KeptRows, count_batches, embed_rows
 from polymodal.models.predictor import Predictor
 from polymodal.robustness.curves import (
     BatchAnswers,
@@ -23,6 +23,7 @@ from polymodal.robustness.curves import (
     relative_robustness,
 )
 from polymodal.utils.deadline import NO_LIMIT, Deadline
+from polymodal.utils.progress import steps
 from polymodal.utils.records import OPTIONAL, Record
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -104,6 +105,7 @@ def missing_curves(
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
     kept: KeptRows | None = None,
+    shown: str = "",
 ) -> MissingFigures:
     """Each target's score when a random share of the cells is missing, of one input or of all.
 
@@ -120,13 +122,15 @@ def missing_curves(
         seed: Of the missing cells, and of the resamples.
         deadline: Where it comes too early for all rows, a random part of them is predicted.
         kept: Keeps embedded rows for other analyses.
+        shown: Description of a progress bar; empty: none.
     """
     names = model.config.input_names
     random = np.random.default_rng(seed)
     # Ranks rather than draws: of all rows exactly the share loses its cell.
     ranks = {name: random.permutation(len(rows)) / len(rows) for name in names}
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
-    read = _run(model, rows, trials, ranks, precision, deadline, seed, kept)
+    with steps(shown, (len(names) + len(SHARES)) * count_batches(len(rows), BATCH, deadline)) as step:
+        read = _run(model, rows, trials, ranks, precision, deadline, seed, kept, step)
     groups = np.arange(len(rows)) if groups is None else groups
     curves = {
         name: _curves(trial, ranks, Bootstrap(groups[trial.known], seed=seed))
@@ -145,6 +149,7 @@ def _run(
     deadline: Deadline,
     seed: int,
     kept: KeptRows | None,
+    step: Callable[[], None],
 ) -> int:
     """Add trials by whether late fusion predicts, and by the input that all rows lose or by the share.
 
@@ -163,6 +168,7 @@ def _run(
         for name in ranks:
             add(trials, (False, name), answers.without(name))
             add(trials, (True, name), answers.late({name: every}))
+            step()
         for share in SHARES:
             taken = {name: torch.from_numpy(rank[index] < share) for name, rank in ranks.items()}
             if share in (0, 1):
@@ -170,6 +176,7 @@ def _run(
             else:
                 add(trials, (False, share), answers.to(batch.lacking(taken)))
             add(trials, (True, share), answers.late(taken))
+            step()
     return read
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate
 from polymodal.importance.importance import Trials
-from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows
+from polymodal.importance.subsets import EmbeddedRows, KeptRows, count_batches, embed_rows
 from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.robustness.corruptions import LEVELS, CellReader, Corruption, corruptions_of, random_of
@@ -27,6 +27,7 @@ from polymodal.robustness.curves import (
 )
 from polymodal.utils.deadline import NO_LIMIT, Deadline
 from polymodal.utils.device import computing_in
+from polymodal.utils.progress import steps
 from polymodal.utils.records import Record
 
 MOST_ROWS = 500
@@ -106,6 +107,7 @@ def noise_curves(
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
     kept: KeptRows | None = None,
+    shown: str = "",
 ) -> NoiseFigures:
     """Each target's score when the cells of one input are corrupted and the others are not.
 
@@ -124,6 +126,7 @@ def noise_curves(
         seed: Of the sample, the corruptions and the resamples.
         deadline: Where it comes too early for all rows of the sample, a random part of them is predicted.
         kept: Keeps embedded rows for other analyses.
+        shown: Description of a progress bar; empty: none.
 
     Raises:
         ValueError: If there is no such level.
@@ -135,13 +138,15 @@ def noise_curves(
     plan = {name: corruptions_of(reader) for name, reader in rows.processor.readers.items()}
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
     worsening = _Worsening(model, rows, seed, precision)
-    for batch in embed_rows(
-        model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
-    ):
-        read += len(batch.index)
-        for name, trial in trials.items():
-            trial.start(batch.index, batch.targets[name], batch.unread)
-        _try_batch(worsening, batch, trials, plan, levels)
+    each = levels * sum(map(len, plan.values()))
+    with steps(shown, each * count_batches(len(order), BATCH, deadline)) as step:
+        for batch in embed_rows(
+            model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
+        ):
+            read += len(batch.index)
+            for name, trial in trials.items():
+                trial.start(batch.index, batch.targets[name], batch.unread)
+            _try_batch(worsening, batch, trials, plan, levels, step)
     groups = np.arange(len(rows)) if groups is None else groups
     curves = {
         name: _curves(trial, plan, levels, Bootstrap(groups[trial.known], seed=seed))
@@ -191,7 +196,12 @@ class _Worsening:
 
 
 def _try_batch(
-    worsening: _Worsening, batch: EmbeddedRows, trials: Mapping[str, Trials], plan: Plan, levels: int
+    worsening: _Worsening,
+    batch: EmbeddedRows,
+    trials: Mapping[str, Trials],
+    plan: Plan,
+    levels: int,
+    step: Callable[[], None],
 ) -> None:
     """Add trials by whether late fusion predicts, input, corruption and level; level 0 is shared by all."""
     answers = BatchAnswers(worsening.model, batch, worsening.precision)
@@ -204,6 +214,7 @@ def _try_batch(
         for corruption in corruptions:
             for level in range(1, levels + 1):
                 entry = worsening.embed(batch, name, decoded, corruption, level)
+                step()
                 add(
                     trials, (False, name, corruption.name, level), answers.to({**batch.embedded, name: entry})
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -62,6 +62,17 @@ def working(description: str) -> Iterator[None]:
     with bar() as shown:
         shown.add_task(description, total=None)
         yield
+
+
+@contextmanager
+def steps(description: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar of ``total`` steps; yields what advances it by one. Without a description none is shown."""
+    if not description:
+        yield lambda: None
+        return
+    with bar() as shown:
+        task = shown.add_task(description, total=total)
+        yield lambda: shown.advance(task)
 
 
 def note(text: str, quiet: bool = False) -> None:
