@@ -34,6 +34,7 @@ def row_content(entry: Explanation) -> dict[str, Any]:
         "entry": entry,
         "answer": entry.said.answer if isinstance(entry.said.answer, str) else plain(entry.said.answer),
         "shares": [bar(part.name, part.share, scale, spoken_share(part.share, entry)) for part in maps],
+        "sum": sum_in_words(entry),
         "cells": table_bars(maps),
         "inside": _shared_note(maps),
         "maps": [(part, [drawn(drawing) for drawing in part.drawings]) for part in maps],
@@ -51,6 +52,20 @@ def spoken_share(share: float, entry: Explanation) -> str:
     if entry.said.unit:
         return points("accuracy", share) if share < 0 else f"+{points('accuracy', share)}"
     return plain(share, sign=True)
+
+
+def sum_in_words(entry: Explanation) -> str:
+    """The prediction as the sum of its base value and the shares: ``base value 12 + shares 30 = 42``."""
+    added = sum(part.share for part in entry.inputs.values())
+    value = entry.said.answer if entry.said.confidence is None else entry.said.confidence
+    if isinstance(value, str):
+        return ""
+
+    def shown(number_: float) -> str:
+        return number("accuracy", number_) if entry.said.unit else plain(number_)
+
+    base, whole = shown(value - added), shown(value)
+    return f"{base} without any input (base value), {spoken_share(added, entry)} by all inputs: {whole}"
 
 
 def table_bars(maps: Iterable[InputMap]) -> list[dict[str, Any]]:

@@ -15,7 +15,16 @@ from polymodal.evaluation.statistics.bootstrap import Estimate
 from polymodal.report.number_text import NAMES, difference
 from polymodal.report.plot_style import drawing
 from polymodal.report.report_page import render
-from polymodal.report.report_plots import BLUE, GREEN, GREY, percent_axis, points_plot, svg
+from polymodal.report.report_plots import (
+    BLUE,
+    GREEN,
+    GREY,
+    WIDTH,
+    from_zero,
+    percent_axis,
+    points_plot,
+    svg,
+)
 
 AXES = {"parameters": "parameters", "seconds": "seconds of training"}
 LONGEST = 34
@@ -97,7 +106,7 @@ def cost_plot(target: ComparedTarget, runs: Mapping[str, ComparedRun]) -> Markup
     if not costs:
         return None
     with drawing():
-        figure = Figure(figsize=(3.6 * len(costs), 2.9))
+        figure = Figure(figsize=(WIDTH / 2 * len(costs), 3.1))
         every = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
         for axes, (key, values) in zip(every, costs.items(), strict=True):
             for rank, (entry, value) in enumerate(zip(target.runs, values, strict=True), start=1):
@@ -106,6 +115,7 @@ def cost_plot(target: ComparedTarget, runs: Mapping[str, ComparedRun]) -> Markup
             _cost_axis(axes, [value for value in values if value], AXES[key])
         every[0].set_ylabel(NAMES[target.score])
         percent_axis(every[0], target.score, "y")
+        from_zero(every[0], "y")
         figure.tight_layout()
         return Markup(svg(figure, "score by cost"))
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from polymodal.comparison.comparison_figures import ComparedTarget, RankedRun, RunCost
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
-from polymodal.report.number_text import NAMES, difference, listed, number, span, spoken_seconds
+from polymodal.evaluation.statistics.judgement import judge
+from polymodal.report.number_text import NAMES, difference, listed, number, settling, span, spoken_seconds
 
 SHOWN = 6
 """Runs that a sentence names; of more it gives the number."""
@@ -75,8 +76,10 @@ def _chance(target: ComparedTarget) -> str:
         return f"It beats {every}{by}. That is more than chance{corrected}."
     if len(even) == 1:
         lead = next(entry.behind for entry in target.runs[1:] if entry.as_good)
+        judged = judge(lead, target.rows)
+        tell = f" ({settling(judged)})" if judged.rows else ""
         by = (
-            f"the difference of {difference(score, lead)} may be chance"
+            f"the difference of {difference(score, lead)} may be chance{tell}"
             if lead.value
             else "the scores are equal"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -34,6 +35,10 @@ class TargetConfig(Section):
         None,
         description="regression: how the column's texts write the number 1234.5, such as '1.234,5 €'.",
     )
+    unit: str | None = Field(
+        None,
+        description="regression: the unit of its numbers on pages, such as '€'; by default that of 'format'.",
+    )
     thresholds: float | Literal["validation"] | None = Field(
         None,
         description="multilabel: probability from which a label is predicted, or 'validation', the default: "
@@ -55,6 +60,13 @@ class TargetConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="Options of a head of another package.")
     _family: str = PrivateAttr("")
     _ordered: bool = PrivateAttr(False)
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit beside its numbers: as given, or what ``format`` has beside its digits; else empty."""
+        if self.unit is not None:
+            return self.unit.strip()
+        return re.sub(r"[\d.,'’\s+-]", "", self.format or "")
 
     @property
     def family(self) -> str:

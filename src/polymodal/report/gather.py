@@ -255,7 +255,8 @@ def target_report(
     decided = {key: value.cpu() for key, value in head.decide(answer).items()}
     weight = None if trial.weights is None else torch.from_numpy(trial.weights)
     metrics = evaluate(head.task, answer, trial.targets, weight, family=head.reads(), **decided)
-    rows = Answered(answer, trial.targets, trial.known, trial.weights)
+    unit = request.run.declaration.targets[name].shown_unit
+    rows = Answered(answer, trial.targets, trial.known, trial.weights, unit=unit)
     numbers = np.asarray(request.rows.numbers) if request.run.declaration.keeps_rows else None
     leading = task_of(head.task).headline(name, metrics, rows, numbers)
     return TargetReport(
@@ -265,6 +266,7 @@ def target_report(
         calibration=_calibration(trial, metrics, request.run.declaration.targets[name]),
         failures=failing,
         verdict=replace(judged, sentences=[*leading, *judged.sentences]),
+        unit=unit,
     )
 
 

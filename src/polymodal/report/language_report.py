@@ -20,10 +20,11 @@ from polymodal.errors import DataError, Problem
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS, Bootstrap
 from polymodal.evaluation.statistics.clusters import row_groups
+from polymodal.evaluation.statistics.judgement import judge
 from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
 from polymodal.evaluation.text_metrics import HIGHER_IS_BETTER, Measured, measured_words, word_estimates
 from polymodal.report.html_cells import show_cell
-from polymodal.report.number_text import difference, is_above, whole
+from polymodal.report.number_text import difference, settling, whole
 from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import FORMAT
 from polymodal.report.report_writing import own_table, write
@@ -275,13 +276,19 @@ def verdict(worth: Mapping[str, Any]) -> dict[str, Any]:
     each = {name: entry for name, entry in worth["inputs"].items() if name != "all"}
     for name, entry in each.items():
         lost = difference(score, entry["lost_without"])
-        if is_above(entry["lost_without"]):
-            sentences.append(f"Without ‘{name}’ it falls by {lost}.")
-        else:
-            sentences.append(f"Without ‘{name}’ it does not fall by more than chance: {lost}.")
+        judged = judge(entry["lost_without"], rows)
+        tell = f"; {settling(judged)}" if judged.rows else ""
+        sentences.append(
+            {
+                "adds": f"Without ‘{name}’ it falls by {lost}.",
+                "harmful": f"‘{name}’ does harm: without it, it falls by {lost}, so it rises.",
+                "redundant": f"‘{name}’ adds nothing that matters: without it, it falls by {lost}.",
+                "untold": f"Whether ‘{name}’ adds something cannot be told with so few rows: {lost}{tell}.",
+            }[judged.kind]
+        )
     if worth["groups"] < FEWEST_GROUPS:
         sentences.append(f"Fewer than {FEWEST_GROUPS} independent rows, so the intervals are too narrow.")
-    unused = [name for name, entry in each.items() if not is_above(entry["lost_without"])]
+    unused = [name for name, entry in each.items() if judge(entry["lost_without"], rows).kind != "adds"]
     steps = [f"Check whether the answers can be read from ‘{name}’, or leave it out." for name in unused]
     return {
         "fusing": "unknown",

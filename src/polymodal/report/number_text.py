@@ -7,6 +7,7 @@ from typing import Any
 
 from polymodal.data.schema.column_summary import brief
 from polymodal.evaluation.statistics.bootstrap import Estimate
+from polymodal.evaluation.statistics.judgement import Judgement
 
 SHARES = (
     "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "exact_match", "vqa_accuracy", "rouge_l",
@@ -23,9 +24,19 @@ class _Names(dict[str, str]):
 
 NAMES = _Names({
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1",
-    "micro_f1": "micro F1", "r2": "R²",
+    "micro_f1": "micro F1", "r2": "R²", "r2_log": "R² of the logarithm", "mae": "mean absolute error",
+    "medae": "median absolute error", "rmse": "root mean squared error", "mape": "mean error in percent",
+    "spearman": "rank correlation (Spearman)", "auroc": "area under the ROC curve",
+    "map": "mean average precision", "brier": "Brier score", "ece": "calibration error (ECE)",
+    "quadratic_kappa": "weighted kappa (quadratic)", "rank_mae": "mean error in ranks",
+    "coverage": "coverage of the intervals", "interval_width": "mean width of the intervals",
+    "exact_match": "all labels right", "hamming_loss": "share of wrong labels", "log_loss": "log loss",
 })  # fmt: skip
 MINUS = "−"
+IN_UNIT = ("mae", "medae", "rmse", "interval_width")
+"""Metrics in the target's unit."""
+IN_PERCENT = (*SHARES, "mape", "coverage", "ece", "hamming_loss")
+"""Metrics that are shown in percent."""
 
 
 def name(score: str) -> str:
@@ -37,8 +48,22 @@ def number(score: str, value: float | None) -> str:
     """A value of a score: ``98.7 %`` or ``0.86``."""
     if value is None:
         return "–"
-    text = f"{100 * value:.1f} %" if score in SHARES else f"{value:.3f}"
-    return text.replace("-", MINUS)
+    return f"{fixed(100 * value, 1)} %" if score in SHARES else fixed(value, 3)
+
+
+def fixed(value: float, digits: int, *, sign: bool = False) -> str:
+    """A number with so many digits behind the point; what is rounded to zero has no sign."""
+    text = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+    return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text.lstrip("+-")
+
+
+def metric(name: str, value: float | None, unit: str = "") -> str:
+    """A value of any metric: ``57,317 €``, ``72.5 %`` or ``0.932``."""
+    if value is None:
+        return "–"
+    if name in IN_UNIT:
+        return plain(value, unit=unit)
+    return f"{fixed(100 * value, 1)} %" if name in IN_PERCENT else fixed(value, 3)
 
 
 def span(score: str, estimate: Estimate) -> str:
@@ -63,8 +88,7 @@ def difference(score: str, estimate: Estimate, *, sign: bool = False) -> str:
     def shown(value: float | None) -> str:
         if value is None:
             return "–"
-        text = f"{scale * value:+.{digits}f}" if sign else f"{scale * value:.{digits}f}"
-        return text.replace("-", MINUS)
+        return fixed(scale * value, digits, sign=sign)
 
     interval = f"{shown(estimate['low'])} to {shown(estimate['high'])}"
     return f"{shown(estimate['value'])}{unit} ({interval})"
@@ -76,19 +100,14 @@ def listed(names: Sequence[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
-def covers_zero(estimate: Estimate) -> bool:
-    """Whether the difference may be chance."""
-    return estimate.low is None or estimate.high is None or estimate.low <= 0 <= estimate.high
-
-
 def is_above(estimate: Estimate) -> bool:
     """Whether the whole interval lies above zero."""
     return estimate.low is not None and estimate.low > 0
 
 
-def is_below(estimate: Estimate) -> bool:
-    """Whether the whole interval lies below zero."""
-    return estimate.high is not None and estimate.high < 0
+def settling(judged: Judgement) -> str:
+    """How many rows would tell: ``about 2,400 rows would tell``; empty where it is told, or unknown."""
+    return f"about {judged.rows:,} rows would tell" if judged.rows else ""
 
 
 def points(score: str, value: float | None, *, sign: bool = False) -> str:
@@ -106,12 +125,13 @@ def steps(curve: Sequence[Mapping[str, Any]]) -> str:
     return f"{', '.join(brief(step['strength']) for step in curve[1:])} ({curve[-1]['unit']})"
 
 
-def plain(value: float | None, *, sign: bool = False) -> str:
-    """A number in the target's own unit."""
+def plain(value: float | None, *, sign: bool = False, unit: str = "") -> str:
+    """A number in the target's own unit: ``−312 €``."""
     if value is None:
         return "–"
-    text = brief(value)
-    return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
+    text = brief(value) if value else "0"
+    text = (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
+    return f"{text} {unit}" if unit else text
 
 
 def spoken_seconds(seconds: float) -> str:

@@ -98,6 +98,7 @@ class TargetReport(Record):
         calibration: Of probabilities or intervals; None where the head has neither.
         failures: The error analysis.
         verdict: The figures in words.
+        unit: Of numbers, in words; empty where it is not known.
     """
 
     task: str
@@ -110,6 +111,7 @@ class TargetReport(Record):
     calibration: TemperatureEffect | IntervalCoverage | None = field(metadata=EMPTY)
     failures: dict[str, Any]
     verdict: Verdict
+    unit: str = field(default="", metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,18 +17,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from polymodal.errors import one_line
-from polymodal.report.number_text import NAMES, SHARES
+from polymodal.report.number_text import NAMES, SHARES, plain
 from polymodal.report.plot_style import FAINT, INK, drawing, name_lines, shown_name
 
 PAGE = {INK: "currentColor", FAINT: "var(--line)"}
 BLUE, ORANGE, GREEN, GREY = "#3d7dd8", "#d9822b", "#2f9e6e", "#8a93a0"
 COLOURS = (BLUE, ORANGE, GREEN, "#b0579e", "#7b6bd6", "#c2504d", "#2aa3b8", "#b59a1f", "#8c6d4f", GREY)
-MOST_BANDS = 1
-"""The most curves with bands: more would hide one another."""
-
-
+WIDTH = 9.4
+"""Inches of a plot that is as wide as the page."""
+MOST_SHARE = 1.015
+"""End of an axis of shares: all of them, and half of a point that is drawn there."""
+FROM_ZERO = 0.5
+"""An axis whose values above zero span less than this share of the largest does not begin at zero."""
 BESIDE: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
 """Position of a legend beside the axes, where it would hide curves."""
+BELOW: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncols": 3}
+"""Position of a legend below the axes."""
 
 
 def worth_plot(worth: Mapping[str, Any]) -> str:
@@ -56,7 +60,7 @@ def points_plot(
 ) -> str:
     """One line per estimate ``(name, estimate, colour)``, from the top down."""
     with drawing():
-        figure = Figure(figsize=(6.4, 0.55 + 0.32 * len(rows)))
+        figure = Figure(figsize=(WIDTH, 0.6 + 0.32 * len(rows)))
         axes = figure.add_subplot()
         for index, (_, estimate, colour) in enumerate(rows):
             if estimate["value"] is None:
@@ -75,15 +79,35 @@ def points_plot(
         if bars:
             axes.axvline(0, color=INK, linewidth=0.8)
         percent_axis(axes, score)
+        from_zero(axes)
         return svg(figure, label)
+
+
+def from_zero(axes: Axes, axis: str = "x") -> None:
+    """Begin an axis of values above zero at zero, or say in its label that it does not."""
+    low, high = getattr(axes, f"get_{axis}lim")()
+    if low <= 0:
+        return
+    if (high - low) > FROM_ZERO * high:
+        getattr(axes, f"set_{axis}lim")(0, high)
+    else:
+        label = getattr(axes, f"get_{axis}label")()
+        getattr(axes, f"set_{axis}label")(f"{label}\n(the axis does not begin at 0)")
+
+
+def number_axis(axes: Axes, axis: str) -> None:
+    """Format an axis as numbers with thousands separators, without a factor beside it."""
+    getattr(axes, f"{axis}axis").set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
 
 
 def percent_axis(axes: Axes, score: str, axis: str = "x") -> None:
     """Format an axis as percentages, for scores that are shares."""
-    if score in SHARES:
-        getattr(axes, f"{axis}axis").set_major_formatter(
-            FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
-        )
+    if score not in SHARES:
+        return
+    getattr(axes, f"{axis}axis").set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+    low, high = getattr(axes, f"get_{axis}lim")()
+    if high > MOST_SHARE > low:
+        getattr(axes, f"set_{axis}lim")(low, MOST_SHARE)
 
 
 def lines_plot(
@@ -91,7 +115,7 @@ def lines_plot(
 ) -> str:
     """Curves ``(name, xs, ys)``, named in a legend."""
     with drawing():
-        figure = Figure(figsize=(6.4, 2.7))
+        figure = Figure(figsize=(WIDTH, 3.0))
         axes = figure.add_subplot()
         for index, (_, xs, ys) in enumerate(lines):
             kept = [(a, b) for a, b in zip(xs, ys, strict=True) if b is not None]
@@ -101,18 +125,20 @@ def lines_plot(
             )
         axes.set_xlabel(shown_name(x))
         axes.set_ylabel(shown_name(y))
+        number_axis(axes, "y")
         percent_axis(axes, score, "y")
+        from_zero(axes, "y")
         if len(lines) > 1:
             name_lines(axes, [name for name, _, _ in lines], **BESIDE)
         return svg(figure, f"{y} by {x}")
 
 
 def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    """Confusion matrix: true classes down, predicted ones across; colour is the share of the true class."""
+    """Confusion matrix: actual classes down, predicted ones across; colour is the share of the true class."""
     matrix = np.array(counts, dtype=float)
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     with drawing():
-        side = min(6.4, 1.4 + 0.42 * len(classes))
+        side = min(WIDTH, 1.4 + 0.42 * len(classes))
         figure = Figure(figsize=(side, side))
         axes = figure.add_subplot()
         colours = LinearSegmentedColormap.from_list("shares", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
@@ -125,21 +151,25 @@ def confusion_plot(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> s
         axes.set_xticks(indices, names, rotation=90 if max(map(len, names)) > 3 else 0)
         axes.set_yticks(indices, names)
         axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
+        axes.set_ylabel("actual")
         axes.grid(visible=False)
-        return svg(figure, "true by predicted classes")
+        return svg(figure, "actual by predicted classes")
 
 
-def residuals_plot(points: Sequence[Mapping[str, float]]) -> str:
-    """Residuals by prediction."""
+def residuals_plot(points: Sequence[Mapping[str, float]], unit: str = "") -> str:
+    """Residuals by prediction, in ``unit``."""
     with drawing():
-        figure = Figure(figsize=(6.4, 2.9))
+        figure = Figure(figsize=(WIDTH, 3.4))
         axes = figure.add_subplot()
         answers, residuals = ([point[key] for point in points] for key in ("answer", "residual"))
         axes.plot(answers, residuals, "o", color=BLUE, markersize=3, alpha=0.6, markeredgewidth=0)
         axes.axhline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel("prediction")
-        axes.set_ylabel("prediction − ground truth")
+        beside = f" ({shown_name(unit)})" if unit else ""
+        axes.set_xlabel(f"predicted{beside}")
+        axes.set_ylabel(f"predicted − actual{beside}")
+        number_axis(axes, "x")
+        number_axis(axes, "y")
+        from_zero(axes)
         return svg(figure, "residuals")
 
 
@@ -149,7 +179,7 @@ def robustness_plot(
     x: str,
     floor: Mapping[str, Any] | None = None,
 ) -> str:
-    """A score against something that grows worse: ``(name, xs, estimates)``, one alone with its band.
+    """A score against something that grows worse: ``(name, xs, estimates)``, each with its band.
 
     Args:
         lines: The curves.
@@ -158,7 +188,7 @@ def robustness_plot(
         floor: The estimate without the input, as a dashed line; None where there is none.
     """
     with drawing():
-        figure = Figure(figsize=(4.3 if floor else 6.4, 2.5))
+        figure = Figure(figsize=(4.6 if floor else WIDTH, 2.8))
         axes = figure.add_subplot()
         for index, (_, xs, estimates) in enumerate(lines):
             colour = COLOURS[index % len(COLOURS)]
@@ -167,8 +197,7 @@ def robustness_plot(
                 for key in ("low", "value", "high")
             )
             axes.plot(xs, value, "o-", color=colour, markersize=3, linewidth=1.5, label=f"{index}")
-            if len(lines) <= MOST_BANDS:
-                axes.fill_between(xs, low, high, color=colour, alpha=0.13, linewidth=0)
+            axes.fill_between(xs, low, high, color=colour, alpha=0.2 / len(lines) ** 0.5, linewidth=0)
         names = [name for name, _, _ in lines]
         if floor is not None and floor["value"] is not None:
             axes.axhline(floor["value"], color=INK, linewidth=0.9, linestyle="--", label="floor")
@@ -176,10 +205,11 @@ def robustness_plot(
         axes.set_xlabel(shown_name(x))
         axes.set_ylabel(NAMES[score])
         percent_axis(axes, score, "y")
+        from_zero(axes, "y")
         if floor is None:
             percent_axis(axes, "accuracy")  # a share of the cells
         if floor is not None:
-            name_lines(axes, names, fontsize=8)
+            name_lines(axes, names, fontsize=8, **BELOW)
         elif len(lines) > 1:
             name_lines(axes, names, **BESIDE)
         return svg(figure, f"{NAMES[score]} by {x}")
@@ -188,7 +218,7 @@ def robustness_plot(
 def reliability_plot(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Reliability diagram: accuracy per bin of confidence; the diagonal is perfect calibration."""
     with drawing():
-        figure = Figure(figsize=(6.4, 3.4))
+        figure = Figure(figsize=(WIDTH, 3.6))
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="perfect calibration")
         shown = [("predictions", after, BLUE)]

@@ -7,19 +7,10 @@ from dataclasses import dataclass, field
 
 from polymodal.error_analysis.subgroups import SubgroupFigures
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
+from polymodal.evaluation.statistics.judgement import judge
 from polymodal.importance.emap import Interaction
 from polymodal.importance.importance import InputImportance, OverallScore
-from polymodal.report.number_text import (
-    NAMES,
-    covers_zero,
-    difference,
-    is_above,
-    is_below,
-    listed,
-    number,
-    span,
-    whole,
-)
+from polymodal.report.number_text import NAMES, difference, is_above, listed, number, settling, span, whole
 from polymodal.utils.records import OPTIONAL, Record
 
 WIDE = 0.1
@@ -33,9 +24,10 @@ class Verdict(Record):
     Attributes:
         fusing: ``wins``, ``even`` or ``loses`` against the best single input; ``single`` with one input,
             ``unknown`` where its media could not be read.
-        nothing: Inputs that add nothing significant; None where unknown, as the next two.
+        nothing: Inputs that add nothing that matters; None where unknown, as the next two.
         redundant: Inputs that are good alone, and whose information the others have as well.
         harmful: Inputs whose removal improves the score.
+        untold: Of other inputs these rows do not tell; about how many rows would, None where unknown.
         sentences: The result, the most important first.
         next: What to do next.
     """
@@ -44,6 +36,7 @@ class Verdict(Record):
     nothing: list[str] | None = field(default=None, metadata=OPTIONAL)
     redundant: list[str] | None = field(default=None, metadata=OPTIONAL)
     harmful: list[str] | None = field(default=None, metadata=OPTIONAL)
+    untold: dict[str, int | None] | None = field(default=None, metadata=OPTIONAL)
     sentences: list[str]
     next: list[str]
 
@@ -53,14 +46,16 @@ class SortedInputs:
     """Inputs without a benefit, by the kind of evidence.
 
     Attributes:
-        nothing: Those that add nothing significant.
+        nothing: Those that add nothing that matters.
         redundant: Those that are good alone, and whose information the others have as well.
         harmful: Those whose removal improves the score.
+        untold: Those of which the rows do not tell, and about how many rows would.
     """
 
     nothing: list[str] = field(default_factory=list)
     redundant: list[str] = field(default_factory=list)
     harmful: list[str] = field(default_factory=list)
+    untold: dict[str, int | None] = field(default_factory=dict)
 
 
 def verdict(
@@ -92,22 +87,26 @@ def verdict(
         nothing=groups.nothing,
         redundant=groups.redundant,
         harmful=groups.harmful,
+        untold=groups.untold,
         sentences=sentences,
         next=_next(worth, fusing, groups),
     )
 
 
 def sort_inputs(worth: InputImportance) -> SortedInputs:
-    """The inputs that add nothing, that are redundant, and whose removal improves the score."""
+    """The inputs without a benefit, each by :func:`~polymodal.evaluation.statistics.judgement.judge`."""
     groups = SortedInputs()
     for name, figures in worth.inputs.items():
         if len(worth.inputs) < 2:
             break
-        if is_below(figures.lost_without):
+        judged = judge(figures.lost_without, worth.rows)
+        if judged.kind == "harmful":
             groups.harmful.append(name)
-        elif covers_zero(figures.lost_without):
+        elif judged.kind == "redundant":
             adds = is_above(figures.shapley) and figures.alone.value is not None
             (groups.redundant if adds and _is_good_alone(worth, name) else groups.nothing).append(name)
+        elif judged.kind == "untold":
+            groups.untold[name] = judged.rows
     return groups
 
 
@@ -125,7 +124,7 @@ def _weakest(worth: InputImportance, names: Sequence[str]) -> str:
 def _fusing(worth: InputImportance) -> str:
     if len(worth.inputs) < 2:
         return "single"
-    return "wins" if is_above(worth.gain) else "loses" if is_below(worth.gain) else "even"
+    return {"adds": "wins", "harmful": "loses"}.get(judge(worth.gain, worth.rows).kind, "even")
 
 
 def how_good(worth: InputImportance | OverallScore) -> str:
@@ -160,7 +159,14 @@ def _gain(worth: InputImportance, fusing: str) -> list[str]:
         return [f"Fusing wins: it gains {by} over the best single input, {alone}. That is more than chance."]
     if fusing == "loses":
         return [f"Fusing loses: the best single input, {alone}, is better than all of them by that: {by}."]
-    return [f"Fusing does not beat the best single input, {alone}: the difference of {by} may be chance."]
+    judged = judge(worth.gain, worth.rows)
+    if judged.kind == "redundant":
+        return [f"Fusing does not beat the best single input, {alone}: it gains {by}, which hardly matters."]
+    tell = f"; {settling(judged)}" if judged.rows else ""
+    return [
+        f"Whether fusing beats the best single input, {alone}, cannot be told with so few rows: "
+        f"it gains {by}{tell}."
+    ]
 
 
 def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
@@ -170,25 +176,33 @@ def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
     if len(nothing) == 1:
         figures = inputs[nothing[0]]
         sentences.append(
-            f"‘{nothing[0]}’ adds nothing that can be told from chance: left out it costs "
+            f"‘{nothing[0]}’ adds nothing that matters: left out it costs "
             f"{difference(score, figures['lost_without'])}, alone it gives {whole(score, figures['alone'])}."
         )
     elif nothing:
-        sentences.append(
-            f"{listed(nothing)} each add nothing that can be told from chance: {_costs(worth, nothing)}."
-        )
+        sentences.append(f"{listed(nothing)} each add nothing that matters: {_costs(worth, nothing)}.")
     if redundant:
         are = "is" if len(redundant) == 1 else "are each"
         sentences.append(
             f"{listed(redundant)} {are} good alone and free to leave out, for the others say the same: "
             f"{_costs(worth, redundant)}."
         )
+    if groups.untold:
+        names = list(groups.untold)
+        most = max((rows for rows in groups.untold.values() if rows), default=None)
+        tell = f" About {most:,} rows would tell." if most else ""
+        each = "adds something" if len(names) == 1 else "each add something"
+        sentences.append(
+            f"Whether {listed(names)} {each} cannot be told with so few rows: {_costs(worth, names)}.{tell}"
+        )
     free, lost = worth.free.inputs, worth.free.lost_without_all
     if len(free) > 1 and lost is not None:
-        all_at_once = f"Without {listed(free)} at once it costs {difference(score, lost)}"
-        chance = ", which may be chance" if covers_zero(lost) else ""
-        gain = ": they do harm together" if is_below(lost) else ""
-        sentences.append(f"{all_at_once}{chance or gain}.")
+        judged = judge(lost, worth.rows)
+        beside = {
+            "adds": "", "harmful": ": they do harm together", "redundant": ", which hardly matters",
+            "untold": ", which may be chance",
+        }[judged.kind]  # fmt: skip
+        sentences.append(f"Without {listed(free)} at once it costs {difference(score, lost)}{beside}.")
     for name in groups.harmful:
         better = difference(score, inputs[name].lost_without)
         sentences.append(f"‘{name}’ does harm: leaving it out changes the score by {better} for the better.")
@@ -228,17 +242,20 @@ def _next(worth: InputImportance, fusing: str, groups: SortedInputs) -> list[str
     """What to do next."""
     steps = []
     best, useless = worth.best_single, [*groups.nothing, *groups.harmful]
-    if fusing in ("even", "loses"):
+    settled = judge(worth.gain, worth.rows).kind != "untold"
+    if fusing == "loses" or (fusing == "even" and settled):
         steps.append(f"Fit ‘{best}’ alone (--inputs {best}): simpler, and as far as these rows tell as good.")
     elif useless or groups.redundant:
         together = worth.free.lost_without_all
-        at_once = useless and (len(useless) == 1 or (together is not None and not is_above(together)))
+        all_free = set(useless) == set(worth.free.inputs) and together is not None and not is_above(together)
+        at_once = useless and (len(useless) == 1 or all_free)
         free = useless if at_once else [_weakest(worth, useless or groups.redundant)]
         kept = ",".join(name for name in worth.inputs if name not in free)
         steps.append(f"Fit without {listed(free)} (--inputs {kept}) and compare.")
     width = (worth.all.high or 0) - (worth.all.low or 0)
-    if worth.groups < FEWEST_GROUPS or width > WIDE:
-        steps.append("Gather more test rows, or cross-validate (--folds 5): the interval is wide.")
+    if worth.groups < FEWEST_GROUPS or width > WIDE or groups.untold:
+        why = "these rows do not tell of every input" if groups.untold else "the interval is wide"
+        steps.append(f"Gather more test rows, or cross-validate (--folds 5): {why}.")
     scarce = [name for name, share in worth.present.items() if share < 0.5]
     if scarce:
         steps.append(f"{listed(scarce)} stand in fewer than half of the rows: more of them may add more.")

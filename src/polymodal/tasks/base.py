@@ -79,6 +79,7 @@ class Answered:
         weights: ``(rows,)`` how much each row counts; None where all count the same.
         seed: Of whatever is drawn.
         logits: ``(rows, outputs)`` of which the answers were made; None where they are not known.
+        unit: Of numbers, in words; empty where it is not known.
     """
 
     answers: Tensor
@@ -87,6 +88,7 @@ class Answered:
     weights: np.ndarray | None = None
     seed: int = 0
     logits: Tensor | None = None
+    unit: str = ""
 
 
 class Shares(Protocol):

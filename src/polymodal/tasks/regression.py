@@ -134,7 +134,11 @@ class Regression(Task):
         self, target: str, metrics: Mapping[str, float], rows: Answered, numbers: np.ndarray | None
     ) -> list[str]:
         """Mean and median absolute error, R², and the row that makes most of the squared error."""
-        return [_errors_in_words(target, metrics), *dominant_in_words(rows, numbers)] if metrics else []
+        return (
+            [_errors_in_words(target, metrics, rows.unit), *dominant_in_words(rows, numbers)]
+            if metrics
+            else []
+        )
 
     def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
         """Rows by the size of their residual."""
@@ -150,8 +154,9 @@ def number_errors(rows: Answered) -> ResidualSummary:
     return residual_summary(rows.answers, rows.targets, rows.known, seed=rows.seed, weights=rows.weights)
 
 
-def _errors_in_words(target: str, metrics: Mapping[str, float]) -> str:
-    off = f"{brief(metrics['mae'])} on average and by {brief(metrics['medae'])} or less in half of the rows"
+def _errors_in_words(target: str, metrics: Mapping[str, float], unit: str) -> str:
+    mean, median = (f"{brief(metrics[name])} {unit}".rstrip() for name in ("mae", "medae"))
+    off = f"{mean} on average and by {median} or less in half of the rows"
     fits = [f"R² {_signed(metrics['r2'])}"] if "r2" in metrics else []
     fits += (
         [f"R² of the logarithm, which is learned, {_signed(metrics['r2_log'])}"]

@@ -70,20 +70,25 @@ def reliability(head: Tempered, logits: Tensor, rows: Answered) -> calibration.T
 
 
 def tune_temperature(head: Tempered, rows: Tuning) -> Tuned:
-    """Set the temperature of ``head``; it stays 1 where the rows are too few or no other is better."""
+    """Set the temperature of ``head``; 1 where rows are too few, or log loss or ECE gets worse."""
     head.temperature.fill_(1.0)
     few = rows.rows < calibration.FEWEST_ROWS
     # A head of another package may have logits of another form, which the temperature does not fit.
     if not few and rows.logits.shape == (len(rows.target), len(head.classes)):
         head.temperature.fill_(calibration.fit_temperature(rows.logits, rows.target, rows.weight))
     effect = before_and_after(head, rows.logits, rows.target, rows.weight)
-    if effect.after and effect.before and effect.after.nll > effect.before.nll:
+    if effect.after and effect.before and _is_worse(effect.after, effect.before):
         head.temperature.fill_(1.0)
         effect = before_and_after(head, rows.logits, rows.target, rows.weight)
     needed = f"{rows.counted}, and it needs {calibration.FEWEST_ROWS} or more"
     shown = {key: {name: effect[key][name] for name in SHOWN} for key in ("before", "after") if effect[key]}
     note = [f"the temperature stays 1: {needed}"] if few else []
     return Tuned({"temperature": effect.temperature, **shown}, notes=note)
+
+
+def _is_worse(one: calibration.Reliability, other: calibration.Reliability) -> bool:
+    """Whether the probabilities are less likely, or less like the shares of right answers."""
+    return one.nll > other.nll or one.ece > other.ece
 
 
 class ProbabilityTask(Task):
