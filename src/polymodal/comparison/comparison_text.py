@@ -77,9 +77,9 @@ def _chance(target: ComparedTarget) -> str:
     if len(even) == 1:
         lead = next(entry.behind for entry in target.runs[1:] if entry.as_good)
         judged = judge(lead, target.rows)
-        tell = f" ({settling(judged)})" if judged.rows else ""
+        settle = f" ({settling(judged)})" if judged.rows else ""
         by = (
-            f"the difference of {difference(score, lead)} may be chance{tell}"
+            f"the difference of {difference(score, lead)} may be chance{settle}"
             if lead.value
             else "the scores are equal"
         )

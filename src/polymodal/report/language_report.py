@@ -277,13 +277,13 @@ def verdict(worth: Mapping[str, Any]) -> dict[str, Any]:
     for name, entry in each.items():
         lost = difference(score, entry["lost_without"])
         judged = judge(entry["lost_without"], rows)
-        tell = f"; {settling(judged)}" if judged.rows else ""
+        settle = f"; {settling(judged)}" if judged.rows else ""
         sentences.append(
             {
                 "adds": f"Without ‘{name}’ it falls by {lost}.",
                 "harmful": f"‘{name}’ does harm: without it, it falls by {lost}, so it rises.",
                 "redundant": f"‘{name}’ adds nothing that matters: without it, it falls by {lost}.",
-                "untold": f"Whether ‘{name}’ adds something cannot be told with so few rows: {lost}{tell}.",
+                "unclear": f"Whether ‘{name}’ adds something is unclear with so few rows: {lost}{settle}.",
             }[judged.kind]
         )
     if worth["groups"] < FEWEST_GROUPS:

@@ -27,7 +27,7 @@ than a fusion, and a pretrained encoder runs some fifteen times for each row wit
 FEWEST_OF_EMAP = 40
 """With fewer rows an interaction is not worth its interval."""
 FULL_SECONDS = 10.0
-"""A report that would take longer is a short one, unless a full one is asked for."""
+"""A report that would take longer is a short one, unless a full one is requested."""
 TIMED_ROWS = 64
 """Rows whose answers show the pace of the model, at most; they are kept for the report."""
 Amount = Literal["short", "full"]
@@ -68,7 +68,7 @@ def chosen_amount(request: Measuring) -> Amount:
     """How much is measured: what is declared, else all of it where that takes at most ``FULL_SECONDS``.
 
     A short report has the same figures without those of corrupted cells and of the interaction of inputs;
-    the reason is added to ``left_out``. With noise on rows asked for by name, a report is full.
+    the reason is added to ``left_out``. With a given number of rows to corrupt, a report is full.
     """
     declared = request.config.amount
     if declared == "full" or request.noise_rows or request.deadline.is_set:

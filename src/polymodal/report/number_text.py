@@ -106,8 +106,8 @@ def is_above(estimate: Estimate) -> bool:
 
 
 def settling(judged: Judgement) -> str:
-    """How many rows would tell: ``about 2,400 rows would tell``; empty where it is told, or unknown."""
-    return f"about {judged.rows:,} rows would tell" if judged.rows else ""
+    """How many rows would settle it: ``about 2,400 rows would settle it``; else empty."""
+    return f"about {judged.rows:,} rows would settle it" if judged.rows else ""
 
 
 def points(score: str, value: float | None, *, sign: bool = False) -> str:

@@ -84,7 +84,7 @@ def points_plot(
 
 
 def from_zero(axes: Axes, axis: str = "x") -> None:
-    """Begin an axis of values above zero at zero, or say in its label that it does not."""
+    """Begin an axis of values above zero at zero, or note in its label that it does not."""
     low, high = getattr(axes, f"get_{axis}lim")()
     if low <= 0:
         return

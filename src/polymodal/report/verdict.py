@@ -27,7 +27,7 @@ class Verdict(Record):
         nothing: Inputs that add nothing that matters; None where unknown, as the next two.
         redundant: Inputs that are good alone, and whose information the others have as well.
         harmful: Inputs whose removal improves the score.
-        untold: Of other inputs these rows do not tell; about how many rows would, None where unknown.
+        unclear: Inputs of which these rows are too few, and about how many would do; None: unknown.
         sentences: The result, the most important first.
         next: What to do next.
     """
@@ -36,7 +36,7 @@ class Verdict(Record):
     nothing: list[str] | None = field(default=None, metadata=OPTIONAL)
     redundant: list[str] | None = field(default=None, metadata=OPTIONAL)
     harmful: list[str] | None = field(default=None, metadata=OPTIONAL)
-    untold: dict[str, int | None] | None = field(default=None, metadata=OPTIONAL)
+    unclear: dict[str, int | None] | None = field(default=None, metadata=OPTIONAL)
     sentences: list[str]
     next: list[str]
 
@@ -49,13 +49,13 @@ class SortedInputs:
         nothing: Those that add nothing that matters.
         redundant: Those that are good alone, and whose information the others have as well.
         harmful: Those whose removal improves the score.
-        untold: Those of which the rows do not tell, and about how many rows would.
+        unclear: Those of which the rows are too few, and about how many would do.
     """
 
     nothing: list[str] = field(default_factory=list)
     redundant: list[str] = field(default_factory=list)
     harmful: list[str] = field(default_factory=list)
-    untold: dict[str, int | None] = field(default_factory=dict)
+    unclear: dict[str, int | None] = field(default_factory=dict)
 
 
 def verdict(
@@ -87,7 +87,7 @@ def verdict(
         nothing=groups.nothing,
         redundant=groups.redundant,
         harmful=groups.harmful,
-        untold=groups.untold,
+        unclear=groups.unclear,
         sentences=sentences,
         next=_next(worth, fusing, groups),
     )
@@ -105,8 +105,8 @@ def sort_inputs(worth: InputImportance) -> SortedInputs:
         elif judged.kind == "redundant":
             adds = is_above(figures.shapley) and figures.alone.value is not None
             (groups.redundant if adds and _is_good_alone(worth, name) else groups.nothing).append(name)
-        elif judged.kind == "untold":
-            groups.untold[name] = judged.rows
+        elif judged.kind == "unclear":
+            groups.unclear[name] = judged.rows
     return groups
 
 
@@ -162,10 +162,10 @@ def _gain(worth: InputImportance, fusing: str) -> list[str]:
     judged = judge(worth.gain, worth.rows)
     if judged.kind == "redundant":
         return [f"Fusing does not beat the best single input, {alone}: it gains {by}, which hardly matters."]
-    tell = f"; {settling(judged)}" if judged.rows else ""
+    settle = f"; {settling(judged)}" if judged.rows else ""
     return [
-        f"Whether fusing beats the best single input, {alone}, cannot be told with so few rows: "
-        f"it gains {by}{tell}."
+        f"Whether fusing beats the best single input, {alone}, is unclear with so few rows: "
+        f"it gains {by}{settle}."
     ]
 
 
@@ -187,20 +187,20 @@ def _inputs(worth: InputImportance, groups: SortedInputs) -> list[str]:
             f"{listed(redundant)} {are} good alone and free to leave out, for the others say the same: "
             f"{_costs(worth, redundant)}."
         )
-    if groups.untold:
-        names = list(groups.untold)
-        most = max((rows for rows in groups.untold.values() if rows), default=None)
-        tell = f" About {most:,} rows would tell." if most else ""
+    if groups.unclear:
+        names = list(groups.unclear)
+        most = max((rows for rows in groups.unclear.values() if rows), default=None)
+        settle = f" About {most:,} rows would settle it." if most else ""
         each = "adds something" if len(names) == 1 else "each add something"
         sentences.append(
-            f"Whether {listed(names)} {each} cannot be told with so few rows: {_costs(worth, names)}.{tell}"
+            f"Whether {listed(names)} {each} is unclear with so few rows: {_costs(worth, names)}.{settle}"
         )
     free, lost = worth.free.inputs, worth.free.lost_without_all
     if len(free) > 1 and lost is not None:
         judged = judge(lost, worth.rows)
         beside = {
             "adds": "", "harmful": ": they do harm together", "redundant": ", which hardly matters",
-            "untold": ", which may be chance",
+            "unclear": ", which may be chance",
         }[judged.kind]  # fmt: skip
         sentences.append(f"Without {listed(free)} at once it costs {difference(score, lost)}{beside}.")
     for name in groups.harmful:
@@ -242,7 +242,7 @@ def _next(worth: InputImportance, fusing: str, groups: SortedInputs) -> list[str
     """What to do next."""
     steps = []
     best, useless = worth.best_single, [*groups.nothing, *groups.harmful]
-    settled = judge(worth.gain, worth.rows).kind != "untold"
+    settled = judge(worth.gain, worth.rows).kind != "unclear"
     if fusing == "loses" or (fusing == "even" and settled):
         steps.append(f"Fit ‘{best}’ alone (--inputs {best}): simpler, and as far as these rows tell as good.")
     elif useless or groups.redundant:
@@ -253,8 +253,8 @@ def _next(worth: InputImportance, fusing: str, groups: SortedInputs) -> list[str
         kept = ",".join(name for name in worth.inputs if name not in free)
         steps.append(f"Fit without {listed(free)} (--inputs {kept}) and compare.")
     width = (worth.all.high or 0) - (worth.all.low or 0)
-    if worth.groups < FEWEST_GROUPS or width > WIDE or groups.untold:
-        why = "these rows do not tell of every input" if groups.untold else "the interval is wide"
+    if worth.groups < FEWEST_GROUPS or width > WIDE or groups.unclear:
+        why = "these rows are too few for some inputs" if groups.unclear else "the interval is wide"
         steps.append(f"Gather more test rows, or cross-validate (--folds 5): {why}.")
     scarce = [name for name, share in worth.present.items() if share < 0.5]
     if scarce:

@@ -13,9 +13,9 @@ from polymodal.evaluation.statistics.judgement import FEWEST, judge
         (0.001, 0.03, 0.06, 40, "adds"),
         (-0.06, -0.03, -0.001, 40, "harmful"),
         (-0.01, 0.0, 0.01, 400, "redundant"),
-        (0.0, 0.0, 0.0, 40, "untold"),  # all rows alike, but too few of them
-        (-0.02, 0.03, 0.08, 400, "untold"),
-        (None, 0.03, None, 400, "untold"),
+        (0.0, 0.0, 0.0, 40, "unclear"),  # all rows alike, but too few of them
+        (-0.02, 0.03, 0.08, 400, "unclear"),
+        (None, 0.03, None, 400, "unclear"),
     ],
 )
 def test_kinds(low, value, high, rows, kind):
@@ -39,5 +39,5 @@ def test_so_many_rows_settle_it():
         return judge(estimate(gain.mean(), drawn), rows)
 
     few = judged(100)
-    assert few.kind == "untold" and few.rows < 20_000
+    assert few.kind == "unclear" and few.rows < 20_000
     assert judged(20_000).kind == "adds"

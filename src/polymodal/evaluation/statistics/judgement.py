@@ -1,4 +1,4 @@
-"""One rule for what a paired difference of two scores tells."""
+"""One rule for what a paired difference of two scores means."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from polymodal.utils.records import Record
 SMALLEST = 0.02
 """The smallest difference that matters: two percentage points of a share, 0.02 of R² and of correlations."""
 FEWEST = 3 / SMALLEST
-"""Fewest rows that exclude such a difference if none of them differs (the rule of three, Hanley & Lippman-Hand
-1983); the bootstrap interval of rows that are all alike has no width, however few they are."""
-Kind = Literal["adds", "redundant", "untold", "harmful"]
+"""Fewest rows that exclude such a difference if none of them differs (the rule of three, Hanley and
+Lippman-Hand 1983); the bootstrap interval of rows that are all alike has no width, however few they are."""
+Kind = Literal["adds", "redundant", "unclear", "harmful"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement(Record):
-    """What a paired difference says of what it is about, such as an input that is left out.
+    """The meaning of a paired difference for what it is about, such as an input that is left out.
 
     Attributes:
         kind: ``adds``: the interval is above zero; ``harmful``: below zero; ``redundant``: it holds zero and
-            nothing above ``SMALLEST``, on ``FEWEST`` rows or more; ``untold``: all else.
-        rows: About how many rows would settle an ``untold`` one; None for the others.
+            nothing above ``SMALLEST``, on ``FEWEST`` rows or more; ``unclear``: all else.
+        rows: About how many rows would settle an ``unclear`` one; None for the others.
     """
 
     kind: Kind
@@ -43,7 +43,7 @@ def judge(difference: Estimate, rows: int) -> Judgement:
     """
     value, low, high = difference.value, difference.low, difference.high
     if value is None or low is None or high is None:
-        return Judgement(kind="untold")
+        return Judgement(kind="unclear")
     if low > 0:
         return Judgement(kind="adds")
     if high < 0:
@@ -52,7 +52,7 @@ def judge(difference: Estimate, rows: int) -> Judgement:
         return Judgement(kind="redundant")
     narrow = max(abs(value), SMALLEST - abs(value))
     needed = rows * ((high - low) / 2 / narrow) ** 2
-    return Judgement(kind="untold", rows=_rounded(max(needed, FEWEST, rows + 1)))
+    return Judgement(kind="unclear", rows=_rounded(max(needed, FEWEST, rows + 1)))
 
 
 def _rounded(rows: float) -> int:
