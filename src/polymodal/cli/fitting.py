@@ -240,7 +240,7 @@ def show_leaderboard(board: api.Portfolio, target: str) -> None:
     for head in (f"{api.NAMES[score]}, validation", "test", "share of the blend", "seconds"):
         table.add_column(head, justify="right")
     for name, model in board.models.items():
-        figures = [_standing(entry.get(target)) for entry in (model.validation, model.test)]
+        figures = [_standing(entry.get(target), score) for entry in (model.validation, model.test)]
         share = f"{100 * model.weights[target]:.0f} %" if model.weights[target] else "–"
         table.add_row(name, *figures, share, f"{model.seconds:.1f}")
     out.print(table)
@@ -249,10 +249,8 @@ def show_leaderboard(board: api.Portfolio, target: str) -> None:
     out.print()
 
 
-def _standing(standing: api.Standing | None) -> str:
-    if standing is None or standing.score is None or standing.score.value is None:
-        return "–"
-    return api.brief(standing.score.value)
+def _standing(standing: api.Standing | None, score: str) -> str:
+    return api.number(score, None if standing is None or standing.score is None else standing.score.value)
 
 
 def show_fits(fits: api.Fits, command: str) -> None:
