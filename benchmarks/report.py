@@ -2,7 +2,7 @@
 
     python benchmarks/report.py --run runs/real/digits/seed0 --rounds 3 --threads 2
 
-Ours is all of `polymodal report`: rows read, measured, drawn, written, without the start of Python. Beside it
+Ours is all of `polymodal report`, full and short: rows read, measured, drawn, written, without the start of Python. Beside it
 its first two sections alone (every subset of the inputs, and EMAP) and its noise alone. The reference is
 `Run.evaluate` on the same rows: one plain evaluation, whose encoders run once a row. A run of six inputs (64
 subsets) is made on the spot, to see that subsets cost no encoder calls. A noise curve encodes one input of a
@@ -62,10 +62,11 @@ def timed(work: Callable[[], Any]) -> tuple[float, int]:
 
 
 def compare(name: str, run: Run, folder: Path, rounds: int) -> None:
-    """Print the whole report, its first two sections and its noise beside a plain evaluation."""
+    """Print the full and the short report, its first two sections and its noise beside a plain evaluation."""
     rows = own_rows(run)[0]
     works = {
-        "whole report": lambda: report(run, output=folder),
+        "full report": lambda: report(run, amount="full", output=folder),
+        "short report": lambda: report(run, amount="short", output=folder),
         "sections 1 and 2": lambda: first_sections(run, rows),
         "noise curves, 500 rows": lambda: noise_curves(run.model, rows, scores(run)),
         "plain evaluation": lambda: run.evaluate(rows.table),
