@@ -33,6 +33,17 @@ def test_kept_rows_are_as_embedded_again(limit):
     assert kept.size <= limit
 
 
+def test_subsets_at_once_are_as_one_by_one():
+    model, rows = small_model(), small_rows()
+    (batch,) = embed_rows(model, rows, batch_size=20)
+    names = model.config.input_names
+    subsets = [frozenset(names[:1]), frozenset(), frozenset(names)]
+    at_once = logits_of(model, batch.stacked(subsets))
+    for target, logits in at_once.items():
+        each = torch.cat([logits_of(model, batch.having(subset))[target] for subset in subsets])
+        torch.testing.assert_close(logits, each, atol=1e-4, rtol=1e-4)
+
+
 def test_encoders_run_once():
     model, rows, kept = small_model(), small_rows(), KeptRows()
     runs = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.shapley import Game, make_game
-from polymodal.importance.subsets import KeptRows, count_batches, embed_rows, logits_of
+from polymodal.importance.subsets import KeptRows, count_batches, embed_rows, logits_of, subset_logits
 from polymodal.models.heads import Head
 from polymodal.models.predictor import Predictor
 from polymodal.tasks import score_of
@@ -270,11 +271,14 @@ def try_inputs(
         ):
             for name, trial in trials.items():
                 trial.start(batch.index, batch.targets[name], batch.unread)
-            states = [batch.having(subset) for subset in game.subsets]
-            states += [batch.permuted(player, random) for player in game.players]
-            for number, state in enumerate(states):
-                for name, logits in logits_of(model, state, precision).items():
-                    trials[name].add(number, logits)
+            exchanged = [batch.permuted(player, random) for player in game.players]
+            answered = chain(
+                subset_logits(model, batch, game.subsets, precision),
+                (logits_of(model, state, precision) for state in exchanged),
+            )
+            for number, logits in enumerate(answered):
+                for name, values in logits.items():
+                    trials[name].add(number, values)
                 step()
     return {name: trial for name, trial in trials.items() if len(trial.known)}
 

@@ -11,7 +11,7 @@ import torch
 from polymodal.data.row_dataset import RowDataset
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.importance.shapley import Game, make_game
-from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows, logits_of
+from polymodal.importance.subsets import EmbeddedRows, KeptRows, embed_rows, subset_logits
 from polymodal.models.predictor import Predictor
 from polymodal.utils.records import Record
 
@@ -145,9 +145,7 @@ def _play(
 ) -> dict[str, list[AnswerShares]]:
     """Shares by target of the rows ``indices`` ``(rows,)`` of a batch, which have the game's players."""
     answers: dict[str, list[np.ndarray]] = {name: [] for name in targets}
-    for subset in game.subsets:
-        state = {name: entry.pick(indices) for name, entry in batch.having(subset).items()}
-        logits = logits_of(model, state, precision)
+    for logits in subset_logits(model, batch.pick(indices), game.subsets, precision):
         for name in targets:
             answer = model.head(name).answer(logits[name].to(model.device)).cpu().double()
             answers[name].append(answer.reshape(len(indices), -1).numpy())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polymodal.data.collator import Collator
 from polymodal.data.row_dataset import RowDataset
+from polymodal.models.blend import BlendedModel
 from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.utils.deadline import NO_LIMIT, Deadline, in_time
@@ -18,6 +19,8 @@ from polymodal.utils.device import computing_in
 
 TIMED_BATCH = 32
 """Rows at once where a deadline may end the work after any batch."""
+STACKED = 512
+"""Rows that a blend answers at once, about: its plain models take as long to begin as for many rows."""
 MOST_KEPT = 2**29
 """Bytes of embedded rows that are kept between analyses."""
 Embedded = Mapping[str, EmbeddedCells]
@@ -66,6 +69,15 @@ class EmbeddedRows:
         return {
             name: entry if name in subset else self.missing[name] for name, entry in self.embedded.items()
         }
+
+    def stacked(self, subsets: Sequence[frozenset[str]]) -> dict[str, EmbeddedCells]:
+        """All rows with the first subset of the inputs, as :meth:`having`, then with the second, and so on."""
+        every, result = torch.arange(len(self.index)), {}
+        for name, entry in self.embedded.items():
+            missing = [0 if name in subset else len(every) for subset in subsets]
+            both = entry.beside(self.missing[name])
+            result[name] = both.pick(torch.cat([every + first for first in missing]))
+        return result
 
     def lacking(self, taken: Mapping[str, Tensor]) -> dict[str, EmbeddedCells]:
         """The rows without some cells: of each input in ``taken`` those where ``(rows,)`` is true."""
@@ -178,3 +190,19 @@ def logits_of(model: Predictor, embedded: Embedded, precision: str = "fp32") -> 
     """The logits of every head for embedded rows, in main memory."""
     with computing_in(model.device, precision):
         return {name: logits.float().cpu() for name, logits in model.predict_embedded(embedded).items()}
+
+
+def subset_logits(
+    model: Predictor, batch: EmbeddedRows, subsets: Sequence[frozenset[str]], precision: str = "fp32"
+) -> Iterator[dict[str, Tensor]]:
+    """The logits of a batch with each subset of the inputs, in order; a blend answers several at once."""
+    rows = len(batch.index)
+    at_once = max(1, STACKED // max(1, rows)) if isinstance(model, BlendedModel) else 1
+    for start in range(0, len(subsets), at_once):
+        part = subsets[start : start + at_once]
+        if len(part) == 1:
+            yield logits_of(model, batch.having(part[0]), precision)
+            continue
+        logits = logits_of(model, batch.stacked(part), precision)
+        for first in range(0, rows * len(part), rows):
+            yield {name: values[first : first + rows] for name, values in logits.items()}
