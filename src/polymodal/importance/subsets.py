@@ -71,7 +71,7 @@ class EmbeddedRows:
         }
 
     def stacked(self, subsets: Sequence[frozenset[str]]) -> dict[str, EmbeddedCells]:
-        """All rows with the first subset of the inputs, as :meth:`having`, then with the second, and so on."""
+        """All rows with the first subset of the inputs, as :meth:`having`, then with the second, …."""
         every, result = torch.arange(len(self.index)), {}
         for name, entry in self.embedded.items():
             missing = [0 if name in subset else len(every) for subset in subsets]

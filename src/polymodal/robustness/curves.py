@@ -28,7 +28,7 @@ from torch import Tensor
 from polymodal.evaluation.metrics.scores import Score
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, Estimate, estimate
 from polymodal.importance.importance import Trials
-from polymodal.importance.subsets import Embedded, EmbeddedRows, logits_of
+from polymodal.importance.subsets import Embedded, EmbeddedRows, logits_of, subset_logits
 from polymodal.models.predictor import Predictor
 
 Answers = dict[str, Tensor]
@@ -81,7 +81,7 @@ def _kept(values: np.ndarray, severity: np.ndarray) -> np.ndarray:
 
 
 class BatchAnswers:
-    """Predictions for a batch from subsets of the inputs; each subset is computed once.
+    """Predictions for a batch from subsets of the inputs: each alone, all but each, all, and none.
 
     Args:
         model: Any prediction model.
@@ -93,21 +93,25 @@ class BatchAnswers:
         self.model, self.batch, self.precision = model, batch, precision
         self.names = model.config.input_names
         self.present = {name: batch.embedded[name].present.cpu() for name in self.names}
-        self._having: dict[frozenset[str], Answers] = {}
+        every = frozenset(self.names)
+        alone = [frozenset([name]) for name in self.names]
+        used = list(dict.fromkeys([frozenset[str](), every, *alone, *(every - each for each in alone)]))
+        answered = subset_logits(model, batch, used, precision)
+        self._having = {subset: self._answers(logits) for subset, logits in zip(used, answered, strict=True)}
 
     def to(self, embedded: Embedded) -> Answers:
         """Predictions from embedded rows."""
+        return self._answers(logits_of(self.model, embedded, self.precision))
+
+    def _answers(self, logits: Mapping[str, Tensor]) -> Answers:
         return {
-            name: self.model.head(name).answer(logits.to(self.model.device)).cpu()
-            for name, logits in logits_of(self.model, embedded, self.precision).items()
+            name: self.model.head(name).answer(values.to(self.model.device)).cpu()
+            for name, values in logits.items()
         }
 
     def having(self, *names: str) -> Answers:
-        """Predictions from these inputs alone."""
-        subset = frozenset(names)
-        if subset not in self._having:
-            self._having[subset] = self.to(self.batch.having(subset))
-        return self._having[subset]
+        """Predictions from these inputs alone: one, all but one, all, or none."""
+        return self._having[frozenset(names)]
 
     def without(self, name: str) -> Answers:
         """Predictions from all inputs but one."""
