@@ -2,11 +2,11 @@
 
     python benchmarks/report.py --run runs/real/digits/seed0 --rounds 3 --threads 2
 
-Ours is all of `polymodal report`, full and short: rows read, measured, drawn, written, without
-the start of Python. Beside it its first two sections alone (every subset of the inputs, and EMAP) and its noise alone. The reference
-is `Run.evaluate` on the same rows: one plain evaluation, whose encoders run once a row. A run of six inputs (64
-subsets) is made on the spot, to see that subsets cost no encoder calls. A noise curve encodes one input of a row,
-which counts as a call.
+Ours is all of `polymodal report`, full and short: rows read, measured, drawn, written, without the start of
+Python. Beside it its first two sections alone (every subset of the inputs, and EMAP) and its noise alone.
+The reference is `Run.evaluate` on the same rows: one plain evaluation, whose encoders run once a row. A run
+of six inputs (64 subsets) is made on the spot, to see that subsets cost no encoder calls. A noise curve
+encodes one input of a row, which counts as a call.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def test_the_page_says_what_is_lacking_and_why(folder):
     text = (folder / "again/report.html").read_text()
     assert "Input importance</h2>" not in text and "Robustness</h2>" not in text
     assert "as the fit answered them" in text and "Error analysis</h2>" in text
-    assert '<p class="soft">photo: ' in text and "Under each card" not in text
+    assert '<p class="soft">photo: ' in text and "On each card" not in text
 
 
 def test_another_table_and_other_mistakes_are_refused_as_before(folder):
