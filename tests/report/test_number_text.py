@@ -1,5 +1,6 @@
 """Figures as text."""
 
+from polymodal.config import TargetConfig
 from polymodal.evaluation.statistics.bootstrap import Estimate
 from polymodal.report import number_text as words
 from polymodal.report.report_page import CONTENTS, with_contents
@@ -24,3 +25,11 @@ def test_a_page_begins_with_links_to_its_sections():
     assert '<li class="target"><a href="#s1">kind</a>' in page and '<h1 class="target" id="s1">kind' in page
     assert '<li class=""><a href="#s2">Verdict</a>' in page and '<h2 id="s2">Verdict' in page
     assert with_contents(f"<h1>T</h1>{CONTENTS}") == "<h1>T</h1>"
+
+
+def test_the_unit_is_the_one_given_or_that_of_the_format():
+    def unit(**given):
+        return TargetConfig(task="regression", **given).shown_unit
+
+    assert unit() == "" and unit(format="1.234,5 €") == "€" and unit(format="USD 1,234.5") == "USD"
+    assert unit(unit="kg", format="1,234.5") == "kg" and unit(unit="", format="1.234,5 €") == ""
