@@ -105,7 +105,7 @@ def sort_inputs(worth: InputImportance) -> SortedInputs:
         elif judged.kind == "redundant":
             adds = is_above(figures.shapley) and figures.alone.value is not None
             (groups.redundant if adds and _is_good_alone(worth, name) else groups.nothing).append(name)
-        elif judged.kind == "unclear":
+        elif judged.kind == "unclear" and figures.lost_without.value is not None:
             groups.unclear[name] = judged.rows
     return groups
 
@@ -160,6 +160,8 @@ def _gain(worth: InputImportance, fusing: str) -> list[str]:
     if fusing == "loses":
         return [f"Fusing loses: the best single input, {alone}, is better than all of them by that: {by}."]
     judged = judge(worth.gain, worth.rows)
+    if worth.gain.value is None:
+        return ["Whether fusing beats the best single input is not defined on these rows."]
     if judged.kind == "redundant":
         return [f"Fusing does not beat the best single input, {alone}: it gains {by}, which hardly matters."]
     settle = f"; {settling(judged)}" if judged.rows else ""
