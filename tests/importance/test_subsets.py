@@ -35,7 +35,7 @@ def test_kept_rows_are_as_embedded_again(limit):
 
 def test_subsets_at_once_are_as_one_by_one():
     model, rows = small_model(), small_rows()
-    (batch,) = embed_rows(model, rows, batch_size=20)
+    batch = next(embed_rows(model, rows, batch_size=20))
     names = model.config.input_names
     subsets = [frozenset(names[:1]), frozenset(), frozenset(names)]
     at_once = logits_of(model, batch.stacked(subsets))
