@@ -49,7 +49,7 @@ def default_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit tries what it tries for users."""
     from polymodal.training.declaration import candidate_choice
 
-    monkeypatch.setattr(candidate_choice, "SEVERAL", ("plain", "frozen", "fused"))
+    monkeypatch.setattr(candidate_choice, "SEVERAL", ("plain", "frozen", "fused", "tuned"))
     monkeypatch.setattr(candidate_choice, "ENCODERS", "auto")
 
 

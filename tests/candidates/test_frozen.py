@@ -88,7 +88,7 @@ def test_report_importance_and_evaluation_use_it(encoded: Path) -> None:
 def test_without_a_frozen_encoder_it_is_left_out(encoded: Path) -> None:
     options = ["-t", "kind", "-i", "bedrooms", *settings(), "--set", "train.candidates=[plain, frozen]"]
     made = polymodal("fit", "houses.csv", *options, "-o", "bare", folder=encoded)
-    reason = "the candidate 'frozen' is left out: no input is read by a frozen pretrained encoder"
+    reason = "the candidate 'frozen' is left out: no input is read by a pretrained encoder"
     assert made.status == 0 and reason in made.out + made.err
 
 
@@ -120,7 +120,7 @@ def test_damaged_encoders_are_refused(encoded: Path, tmp_path: Path, name: str) 
 def test_where_nothing_else_is_tried_that_is_the_error(encoded: Path) -> None:
     options = ["-t", "kind", "-i", "bedrooms", *settings(), "--set", "train.candidates=[frozen]"]
     made = polymodal("fit", "houses.csv", *options, "-o", "none", folder=encoded)
-    reason = "no candidate can be fitted (frozen: no input is read by a frozen pretrained encoder)"
+    reason = "no candidate can be fitted (frozen: no input is read by a pretrained encoder)"
     assert made.status == 1 and made.errors == [reason]
 
 

@@ -102,6 +102,13 @@ def test_tuned_encoders_have_adapters_in_their_last_layers(here):
     assert with_encoder(entry, found, preset="best").lora == tuning()
 
 
+def test_where_none_that_is_tuned_is_here_another_is_taken_frozen(here):
+    here |= {"efficientnet-lite0"}
+    inputs, notes = chosen({"a": {"modality": "image"}}, encoders="tuned")
+    assert inputs["a"].freeze and inputs["a"].lora is None
+    assert notes[0].endswith(", frozen: none that is tuned is on this machine")
+
+
 def test_a_fit_with_recommended_encoders_is_used_as_any_other(tmp_path, monkeypatch):
     write_houses(tmp_path)
     CHECKPOINTS["dinov2"].save(tmp_path / "models/dinov2-small")

@@ -6,6 +6,7 @@ from polymodal.candidates.plain import PlainCandidate  # isort: skip  (the order
 from polymodal.candidates.frozen import FrozenCandidate  # isort: skip
 from polymodal.candidates.tabicl import TabICLCandidate  # isort: skip
 from polymodal.candidates.fused import FusedCandidate  # isort: skip
+from polymodal.candidates.tuned import TunedCandidate  # isort: skip
 
 __all__ = [
     "CANDIDATES",
@@ -16,4 +17,5 @@ __all__ = [
     "PlainCandidate",
     "TabICLCandidate",
     "Tried",
+    "TunedCandidate",
 ]

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from polymodal.models.blend_members import Member
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.registry import Registry
 
+Loaded: TypeAlias = tuple[Member, Mapping[str, Reader]]
+"""The models of a candidate, and by input its reader."""
 HELD_OUT = ("validation", "test")
 """The splits that no candidate is fitted to before the blend is chosen."""
 FEW = 200
@@ -57,6 +59,10 @@ class Candidate(ABC):
     Attributes:
         name: The name it is registered under; that of its models begins with it.
         of_all_processes: Whether all processes of a distributed fit take part; otherwise the main one alone.
+        needs: Candidates that are fitted before it, since it takes parts of their models; a blend with it holds
+            them too.
+        share: Of the time that is left, relative to the candidates after it.
+        others: Those of ``needs``, fitted.
         deadline: Of the next step, such as :meth:`fit`; what it is too short for is left out, with a note.
         alone: Whether no other candidate was fitted before, so that a poor one is better than none.
         later_seconds: After :meth:`fit`, what :meth:`finish` and one more answer to the test rows take.
@@ -64,9 +70,12 @@ class Candidate(ABC):
 
     name: ClassVar[str] = ""
     of_all_processes: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+    share: ClassVar[float] = 1.0
 
     def __init__(self, job: PredictionJob, folder: Path) -> None:
         self.job, self.folder, self.deadline = job, folder, job.deadline
+        self.others: Mapping[str, Candidate] = {}
         self.alone, self.later_seconds = True, 0.0
 
     def refusal(self) -> str:
@@ -134,6 +143,11 @@ class Candidate(ABC):
         Raises:
             RunError: If a file is missing or is not what a fit writes.
         """
+
+    @classmethod
+    def load_beside(cls, folder: Path, inputs: Sequence[str], others: Mapping[str, Loaded]) -> Loaded:
+        """As :meth:`load`, with the candidates of the blend that were loaded before: those of ``needs``, too."""
+        return cls.load(folder, inputs)
 
 
 CANDIDATES: Registry[type[Candidate]] = Registry("candidate", group="polymodal.candidates", base=Candidate)

@@ -11,7 +11,7 @@ from typing import Any
 from polymodal.artifact.integrity import CHECKSUMS, write_sums
 from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates
 from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER
-from polymodal.candidates.base import CANDIDATES
+from polymodal.candidates.base import CANDIDATES, Loaded
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
@@ -106,7 +106,9 @@ def read_blend(folder: Path) -> tuple[BlendedModel, PolymodalProcessor]:
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder}: no readable {BLEND} ({reason}). Fit again") from None
-    loaded = {name: CANDIDATES[name].load(folder / CANDIDATES_FOLDER / name, inputs) for name in names}
+    loaded: dict[str, Loaded] = {}
+    for name in names:
+        loaded[name] = CANDIDATES[name].load_beside(folder / CANDIDATES_FOLDER / name, inputs, loaded)
     members = {name: member for name, (member, _) in loaded.items()}
     model = BlendedModel(BlendConfig(inputs, list(heads)), members, weights, heads)
     _check_members(folder, model)

@@ -1,4 +1,4 @@
-"""Plain learners on the outputs of frozen pretrained encoders, beside numbers, categories and dates."""
+"""Plain learners on the outputs of pretrained encoders as they came, beside numbers, categories and dates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from polymodal.models.fusion import FeatureFusion
 from polymodal.models.modeling import PolymodalModel
 from polymodal.plain.features import Featurizer, VectorFeaturizer
 from polymodal.plain.model import PlainModel
-from polymodal.training.declaration.candidate_choice import frozen_inputs
+from polymodal.training.declaration.candidate_choice import pretrained_inputs
 from polymodal.training.frozen_features import fill_cache, frozen_encoders, frozen_reader
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import writing
@@ -35,10 +35,10 @@ UNUSED = FeatureFusion("sum", width=8)
 
 @CANDIDATES.register("frozen")
 class FrozenCandidate(PlainCandidate):
-    """Linear, boosted and kernel models on the mean output of each frozen pretrained encoder.
+    """Linear, boosted and kernel models on the mean output of each pretrained encoder as it came.
 
     Inputs without such an encoder are read as by plain models. What is computed by the encoders is kept in
-    the cache, from which the neural model takes it.
+    the cache, from which a neural model over frozen ones takes it; one that tunes them has its own copies.
     """
 
     name = "frozen"
@@ -48,8 +48,8 @@ class FrozenCandidate(PlainCandidate):
         """See :class:`Candidate`."""
         if self.job.start is not None:
             return "the encoders of the run that the fit starts from are those of the neural model alone"
-        if not frozen_inputs(self.job.declaration):
-            return "no input is read by a frozen pretrained encoder"
+        if not pretrained_inputs(self.job.declaration):
+            return "no input is read by a pretrained encoder"
         return super().refusal()
 
     def fit(self, *, resume: bool, quiet: bool) -> Tried:
@@ -59,23 +59,25 @@ class FrozenCandidate(PlainCandidate):
 
     def _plain_readers(self) -> dict[str, Reader]:
         """See :class:`PlainCandidate`; those of inputs with an encoder read vectors."""
-        plain, job, encoded = super()._plain_readers(), self.job, self._encoded()
-        if not encoded:
-            return plain
+        plain, encoded = super()._plain_readers(), self._encoded()
+        every = plain | self._vector_readers(encoded) if encoded else plain
+        return {name: every[name] for name in self.job.declaration.inputs if name in every}
+
+    def _vector_readers(self, encoded: list[str]) -> dict[str, Reader]:
+        """The readers of inputs with an encoder, which has run over all cells."""
+        job, vectors = self.job, dict[str, Reader]()
         self.encoders, self.processor = _encoders(encoded, job.declaration, job.processor)
-        vectors: dict[str, Reader] = {}
         for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
             cells = list(job.cells(names, ("train", *HELD_OUT)))
             listed = ", ".join(f"'{name}'" for name in names)
             fill_cache(reader, cells, job.cache, listed, deadline=self.deadline, quiet=self.quiet)
             vectors |= dict.fromkeys(names, VectorReader(reader))
-        every = plain | vectors
-        return {name: every[name] for name in job.declaration.inputs if name in every}
+        return vectors
 
     def _encoded(self) -> list[str]:
-        """The inputs that are read by their frozen encoder."""
-        return frozen_inputs(self.job.declaration)
+        """The inputs that are read by their encoder."""
+        return pretrained_inputs(self.job.declaration)
 
     def _featurizers(self) -> dict[str, Featurizer]:
         """See :class:`PlainCandidate`."""
@@ -145,8 +147,10 @@ def load_encoders(
 def _encoders(
     names: Sequence[str], declaration: Declaration, processor: PolymodalProcessor
 ) -> tuple[PolymodalModel, PolymodalProcessor]:
-    """A model of the frozen encoders of some inputs, and the processor of these."""
-    alone = declaration.model_copy(update={"inputs": {name: declaration.inputs[name] for name in names}})
+    """A model of the encoders of some inputs, all frozen, and the processor of these."""
+    as_it_came = {"freeze": True, "lora": None, "unfreeze_last": None}
+    inputs = {name: declaration.inputs[name].unchanged().model_copy(update=as_it_came) for name in names}
+    alone = declaration.model_copy(update={"inputs": inputs})
     own = PolymodalProcessor({name: processor.readers[name] for name in names}, {}, processor.missing)
     model = cast(PolymodalModel, PolymodalModel.from_parts(build_encoders(alone, own), UNUSED))
     model.requires_grad_(False)

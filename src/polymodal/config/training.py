@@ -97,8 +97,8 @@ class TrainConfig(Section):
         None,
         min_length=1,
         description="Models that are tried, and blended where there are several: plain, frozen, tabicl, "
-        "fused, or one that another package offers. By default plain and fused where these can be blended, "
-        "otherwise fused.",
+        "fused, tuned, or one that another package offers. By default plain and fused where these can be "
+        "blended, beside frozen and tuned where there are such encoders, otherwise fused.",
         exclude_if=lambda value: value is None,
     )
     weighting: Literal["fixed", "uncertainty"] = Field(

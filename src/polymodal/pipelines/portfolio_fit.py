@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +56,7 @@ class PortfolioFit(PredictionFit):
         left_out: dict[str, str] = {}
         for name in self.job.declaration.train.candidates or ():
             candidate = CANDIDATES[name](self.job, self.folder / FOLDER / name)
-            reason = candidate.refusal()
+            reason = _lacking(candidate, candidates) or candidate.refusal()
             try:
                 models |= {} if reason else {name: candidate.prepare()}
             except PolymodalError as error:  # the others may do without it; all processes have met it
@@ -86,8 +86,13 @@ class PortfolioFit(PredictionFit):
         tried: dict[str, Tried] = {}
         late: list[OutOfTime] = []
         for number, (name, candidate) in enumerate(candidates.items()):
-            candidate.deadline = self._before_the_end(kept).share(len(candidates) - number)
+            shares = sum(each.share for each in list(candidates.values())[number:])
+            candidate.deadline = self._before_the_end(kept).share(shares / candidate.share)
             candidate.alone = not kept
+            candidate.others = {other: kept[other] for other in candidate.needs if other in kept}
+            if reason := _lacking(candidate, kept):
+                self._leave_out(name, reason, left_out, quiet)
+                continue
             try:
                 self._try(candidate, tried, resume=resume, quiet=quiet)
                 kept[name] = candidate
@@ -176,6 +181,12 @@ class PortfolioFit(PredictionFit):
             discard(run.folder / FOLDER / name / "checkpoints")
 
 
+def _lacking(candidate: Candidate, others: Collection[str]) -> str:
+    """Which candidate it needs is not among those before it, in a line; empty if none."""
+    absent = [f"'{name}'" for name in candidate.needs if name not in others]
+    return f"it takes parts of {' and '.join(absent)}, fitted before it" if absent else ""
+
+
 def _left_out(candidate: str, reason: str) -> str:
     return f"the candidate '{candidate}' is left out: {reason}"
 
@@ -223,6 +234,8 @@ def _assembled(
     for name in (each for each in inputs if not any(each in readers[key] for key in used)):
         # No model with a weight reads it: one that does describes the input, without a part in the answers.
         used |= dict([next((key, members[key]) for key, own in readers.items() if name in own)])
+    needed = {other for name in used for other in kept[name].needs}
+    used = {name: member for name, member in members.items() if name in used or name in needed}
     weights = {name: choice.weights for name, choice in choices.items()}
     model = BlendedModel(BlendConfig(inputs, list(heads)), used, weights, heads)
     joint = joint_readers({name: readers[name] for name in used}, inputs)

@@ -29,8 +29,8 @@ def choose_encoders(
 ) -> list[str]:
     """Give inputs a recommended encoder: those with ``encoder: auto``, or all under ``train.encoders``.
 
-    The first that is on this machine is taken, else the first that can be downloaded, else the input is read
-    by an encoder from scratch.
+    The first that is on this machine is taken, else the first that can be downloaded; for ``tuned`` else one
+    that is on this machine and is not tuned, frozen; else the input is read by an encoder from scratch.
 
     Args:
         declaration: Its inputs are replaced.
@@ -59,9 +59,13 @@ def choose_encoders(
         languages = languages_of(texts(name)) if entry.modality == "text" else ""
         suited = recommended(entry.modality, preset=preset, languages=languages)
         result = _first(suited, announce)
+        used: Preset = preset
+        if result is None and preset == "best":
+            result, used = _first_here(recommended(entry.modality, languages=languages)), "good"
         try:
-            declaration.inputs[name] = with_encoder(bare, result, preset=preset) if result else bare
-            notes.append(_note(name, entry, result, suited))
+            declaration.inputs[name] = with_encoder(bare, result, preset=used) if result else bare
+            frozen = ", frozen: none that is tuned is on this machine" if used != preset else ""
+            notes.append(_note(name, entry, result, suited) + (frozen if result else ""))
         except ConfigError as error:
             if entry.encoder:
                 raise ConfigError(f"inputs.{name}: {error}") from None
@@ -121,9 +125,13 @@ def _requests(name: str, entry: InputConfig, declaration: Declaration) -> bool:
 def _first(suited: Iterable[Recommended], announce: Callable[[str], None]) -> Found | None:
     """The first encoder on this machine, else the first that can be downloaded."""
     listed = list(suited)
-    here = (on_this_machine(encoder) for encoder in listed)
     away = (fetched(encoder, announce) for encoder in listed)
-    return next(filter(None, here), None) or next(filter(None, away), None)
+    return _first_here(listed) or next(filter(None, away), None)
+
+
+def _first_here(suited: Iterable[Recommended]) -> Found | None:
+    """The first encoder on this machine."""
+    return next(filter(None, map(on_this_machine, suited)), None)
 
 
 def _settle_again(entry: InputConfig) -> None:

@@ -63,7 +63,7 @@ class Deadline:
     file: Path | None = None
     earlier: float = 0.0
     reserved: float = 0.0
-    pieces: int = 1
+    pieces: float = 1
 
     @classmethod
     def start(cls, limit: float = math.inf, *, clock: Clock = time.monotonic) -> Self:
@@ -97,8 +97,8 @@ class Deadline:
             return self
         return replace(self, end=self.end - seconds, reserved=self.reserved + seconds)
 
-    def share(self, of: int) -> Self:
-        """The deadline of the next of so many equal pieces of work."""
+    def share(self, of: float) -> Self:
+        """The deadline of the next of so many equal pieces of work; its size is one."""
         if not self.is_set:
             return self
         return replace(self, end=self.clock() + self.left / of, pieces=self.pieces * of)

@@ -22,7 +22,7 @@ def merge_lora(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if hasattr(module, "fixed"):
             module.fixed = fixed_weights(module)  # type: ignore[assignment]
-    owners: list[Any] = [module for module in model.modules() if hasattr(module, "encoders")]
+    owners: list[Any] = [m for m in model.modules() if hasattr(m, "encoders") and hasattr(m, "config")]
     for owner in owners:  # the model, or that of a blend
         owner.config.encoders = [encoder_settings(encoder) for encoder in owner.encoders]
     return model

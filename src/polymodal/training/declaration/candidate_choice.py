@@ -14,9 +14,9 @@ from polymodal.training.request import THOROUGH, FitRequest
 NEURAL = ("fused",)
 PLAIN = ("plain",)
 PLAIN_AND_NEURAL = (*PLAIN, *NEURAL)
-SEVERAL = (*PLAIN, "frozen", *NEURAL)
+SEVERAL = (*PLAIN, "frozen", *NEURAL, "tuned")
 """Names of :data:`polymodal.candidates.CANDIDATES`, a package above: those that a fit tries by default."""
-READ_BY_ENCODERS = ("frozen", "tabicl", "fused")
+READ_BY_ENCODERS = ("frozen", "tabicl", "fused", "tuned")
 """Those that use the encoders of the inputs."""
 ENCODERS: Literal["scratch", "auto"] = "auto"
 """``train.encoders`` of a fit by default."""
@@ -121,20 +121,23 @@ def _is_fresh(
     return earlier is None and bool(declaration.targets) and (request.preset is not None or not of_run)
 
 
-def frozen_inputs(declaration: Declaration) -> list[str]:
-    """Inputs that are read by a frozen pretrained encoder."""
-    return [
-        name
-        for name, config in declaration.inputs.items()
-        if config.freeze and config.encoder is not None and config.encoder.checkpoint
-    ]
+def pretrained_inputs(declaration: Declaration) -> list[str]:
+    """Inputs that are read by a pretrained encoder."""
+    inputs = declaration.inputs.items()
+    return [name for name, config in inputs if config.encoder is not None and config.encoder.checkpoint]
+
+
+def tuned_inputs(declaration: Declaration) -> list[str]:
+    """Inputs that are read by a pretrained encoder that the neural model trains, whole or in part."""
+    return [name for name in pretrained_inputs(declaration) if not declaration.inputs[name].freeze]
 
 
 def _tried(declaration: Declaration, request: FitRequest, known: Collection[str]) -> list[str]:
     compares = bool(request.fusions) or request.trials is not None
     if compares or not _can_blend(declaration):
         return list(NEURAL)
-    needless = () if frozen_inputs(declaration) and not known else ("frozen",)
+    of_encoders = {"frozen": pretrained_inputs(declaration), "tuned": tuned_inputs(declaration)}
+    needless = {name for name, read in of_encoders.items() if known or not read}
     return [name for name in SEVERAL if name not in needless]
 
 
