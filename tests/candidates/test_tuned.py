@@ -125,12 +125,13 @@ def test_without_its_neural_model_it_is_refused(tuned: Path, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("default_fit")
 def test_it_is_tried_by_default_where_an_encoder_is_tuned(tuned: Path) -> None:
+    short = ["train.epochs=1", "fusion.width=16", "report.write=false"]
+    encoder = [f"inputs.note.encoder={tuned / 'bert'}", "train.encoders=scratch"]
     run = pm.fit(
         tuned / "houses.csv",
         target="kind",
         inputs=["note"],
         output=tuned / "default",
-        settings=[f"inputs.note.encoder={tuned / 'bert'}", "train.encoders=scratch", "train.epochs=1"]
-        + ["fusion.width=16", "report.write=false"],
+        settings=[*encoder, *short],
     )
     assert run.declaration.train.candidates == ["plain", "frozen", "fused", "tuned"]

@@ -59,8 +59,8 @@ class Candidate(ABC):
     Attributes:
         name: The name it is registered under; that of its models begins with it.
         of_all_processes: Whether all processes of a distributed fit take part; otherwise the main one alone.
-        needs: Candidates that are fitted before it, since it takes parts of their models; a blend with it holds
-            them too.
+        needs: Candidates that are fitted before it, since it takes parts of their models; a blend with it
+            holds them too.
         share: Of the time that is left, relative to the candidates after it.
         others: Those of ``needs``, fitted.
         deadline: Of the next step, such as :meth:`fit`; what it is too short for is left out, with a note.
@@ -146,7 +146,7 @@ class Candidate(ABC):
 
     @classmethod
     def load_beside(cls, folder: Path, inputs: Sequence[str], others: Mapping[str, Loaded]) -> Loaded:
-        """As :meth:`load`, with the candidates of the blend that were loaded before: those of ``needs``, too."""
+        """As :meth:`load`, given the candidates of the blend that were loaded before: ``needs`` too."""
         return cls.load(folder, inputs)
 
 

@@ -163,5 +163,5 @@ def _joined(
     plain: Mapping[str, Reader], encoded: PolymodalProcessor, order: Sequence[str]
 ) -> dict[str, Reader]:
     """By input what reads its cells for predictions: for plain features, or for its encoder."""
-    every = {name: KeptReader(reader) for name, reader in plain.items()} | encoded.readers
+    every = encoded.readers | {name: KeptReader(reader) for name, reader in plain.items()}
     return {name: every[name] for name in order if name in every}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.candidates.fused import FusedCandidate
 from polymodal.candidates.plain import PlainCandidate
 from polymodal.candidates.plain_readers import check_inputs, load_readers, write_readers
+from polymodal.config import TrainConfig
 from polymodal.data.cache.memory import digest
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
@@ -26,7 +26,7 @@ from polymodal.models.encoders import Encoder
 from polymodal.plain.features import VectorFeaturizer
 from polymodal.plain.model import PlainModel
 from polymodal.training.declaration.candidate_choice import tuned_inputs
-from polymodal.training.frozen_features import encode_items, fill_cache, weights_digest
+from polymodal.training.frozen_features import encode_items, fill_cache, frozen_reader, weights_digest
 from polymodal.training.loop.arguments import training_device
 from polymodal.training.output_folder import FINISH
 from polymodal.utils.atomic import writing
@@ -43,11 +43,11 @@ class TunedCandidate(FrozenCandidate):
     those of the candidate ``fused``: they are neither written nor loaded a second time.
 
     The encoders have learned the answers of the training rows, whose features are therefore better than
-    those of any other row. Learners are fitted to them, as the head of the neural model is, but answers to
-    training rows say nothing about them, not even out of fold: the encoder knows the rows that a learner was
-    fitted without. So these models have no answers out of fold, and only validation rows weigh them, by the
-    rule for models without such answers (:mod:`polymodal.candidates.choosing`). Encoders tuned within folds
-    would need one training a fold, and the features of two trainings are not comparable.
+    those of any other row. Learners are fitted to them, as the head of the neural model is, but their answers
+    to training rows are too good, even out of fold: the encoder knows the rows that a learner was fitted
+    without. So these models have no answers out of fold, and only validation rows weigh them, by the rule for
+    models without such answers (:mod:`polymodal.candidates.choosing`). Encoders tuned within folds would need
+    one training a fold, and the features of two trainings are not comparable.
     """
 
     name = "tuned"
@@ -71,12 +71,13 @@ class TunedCandidate(FrozenCandidate):
         return [name for name, number in of.items() if self.encoders.encoders[number].pretrained]
 
     def _vector_readers(self, encoded: list[str]) -> dict[str, Reader]:
-        """See :class:`FrozenCandidate`; the cache keeps the means alone."""
+        """See :class:`FrozenCandidate`; of tuned encoders the cache keeps the means alone."""
         assert self.encoders is not None
         job, vectors = self.job, dict[str, Reader]()
         for name in encoded:
             encoder = self.encoders.encoders[self.encoders.encoder_of[name]]
-            reader = _mean_reader(encoder, self.processor, name, training_device(job.declaration.train.device))
+            make = frozen_reader if encoder.frozen else _mean_reader
+            reader = make(encoder, self.processor, name, job.declaration.train)
             cells = list(job.cells([name], job.splits))
             fill_cache(reader, cells, job.cache, f"'{name}'", deadline=self.deadline, quiet=self.quiet)
             vectors[name] = VectorReader(reader)
@@ -116,8 +117,11 @@ class TunedCandidate(FrozenCandidate):
         return FrozenMember(cls.name, model, encoders), {n: readers[n] for n in inputs if n in readers}
 
 
-def _mean_reader(encoder: Encoder, processor: PolymodalProcessor, name: str, device: str) -> FrozenReader:
+def _mean_reader(
+    encoder: Encoder, processor: PolymodalProcessor, name: str, train: TrainConfig
+) -> FrozenReader:
     """Hands on the mean of an encoder's tokens, as the only token of an item."""
+    device = training_device(train.device)
 
     def means(items: Sequence[Any]) -> list[np.ndarray]:
         tokens = encode_items(encoder, processor, name, items, device=device)

@@ -19,6 +19,7 @@ from polymodal.models.heads import Head
 from polymodal.models.modeling import PolymodalForPrediction, PolymodalModel
 from polymodal.models.predictor import EmbeddedCells
 from polymodal.plain.blocks import Blocks, join_rows
+from polymodal.plain.features import VectorFeaturizer
 from polymodal.plain.model import PlainModel
 
 Answers = dict[str, dict[str, Tensor]]
@@ -219,8 +220,8 @@ class FrozenMember(PlainMember):
 
     Args:
         name: Of the candidate.
-        model: Fitted; its features of the inputs of ``encoders`` are those of vectors.
-        encoders: A model whose encoders alone are used; None where no input has one.
+        model: Fitted; what it reads by ``encoders`` has features of vectors.
+        encoders: A model whose encoders alone are used, maybe not all; None where no input has one.
     """
 
     def __init__(self, name: str, model: PlainModel, encoders: PolymodalModel | None) -> None:
@@ -238,8 +239,9 @@ class FrozenMember(PlainMember):
         return list(masked_mean(sequence.tokens.float(), sequence.mask).detach().cpu().numpy())
 
     def encoder(self, name: str) -> Encoder | None:
-        """See :class:`Member`."""
-        return None if self.encoders is None else encoder_of(self.encoders, name)
+        """See :class:`Member`; only of inputs whose features are vectors."""
+        is_vector = isinstance(self.model.featurizers.get(name), VectorFeaturizer)
+        return encoder_of(self.encoders, name) if is_vector and self.encoders is not None else None
 
 
 def encoder_of(model: PolymodalModel, name: str) -> Encoder | None:
