@@ -34,7 +34,7 @@ def _candidates(*names: str) -> list[str]:
 def _tuned_alone(*arguments: Any) -> dict[str, Choice]:
     """A blend of models on tuned features, as where they are the best."""
     tried = arguments[1]["tuned"]
-    assert not tried.out_of_fold, "the encoders know the training rows"
+    assert tried.seen_validation and not tried.out_of_fold, "the encoders know the training rows"
     chosen = choose_blend(*arguments).items()
     return {name: replace(choice, weights={tried.models[name][0]: 1.0}) for name, choice in chosen}
 

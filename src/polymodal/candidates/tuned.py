@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polymodal.candidates.base import CANDIDATES, Loaded
+from polymodal.candidates.base import CANDIDATES, Loaded, Tried
 from polymodal.candidates.choosing import FEWEST
 from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.candidates.fused import FusedCandidate
@@ -46,8 +47,8 @@ class TunedCandidate(FrozenCandidate):
     those of any other row. Learners are fitted to them, as the head of the neural model is, but their answers
     to training rows are too good, even out of fold: the encoder knows the rows that a learner was fitted
     without. So these models have no answers out of fold, and only validation rows weigh them, by the rule for
-    models without such answers (:mod:`polymodal.candidates.choosing`). Encoders tuned within folds would need
-    one training a fold, and the features of two trainings are not comparable.
+    models whose epoch these rows chose (:mod:`polymodal.candidates.choosing`). Encoders tuned within folds
+    would need one training a fold, and the features of two trainings are not comparable.
     """
 
     name = "tuned"
@@ -61,6 +62,10 @@ class TunedCandidate(FrozenCandidate):
         if len(self.job.splits["validation"]) < FEWEST:
             return f"fewer than {FEWEST} validation rows are too few to weigh it by"
         return PlainCandidate.refusal(self)
+
+    def fit(self, *, resume: bool, quiet: bool) -> Tried:
+        """See :class:`Candidate`; the validation rows chose the epoch that the encoders are kept of."""
+        return replace(super().fit(resume=resume, quiet=quiet), seen_validation=True)
 
     def _encoded(self) -> list[str]:
         """The inputs that the neural model reads by a pretrained encoder."""
