@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from polymodal.candidates.base import CANDIDATES, Loaded, Tried
+from polymodal.candidates.base import CANDIDATES, HELD_OUT, Loaded, Tried
 from polymodal.candidates.choosing import FEWEST
 from polymodal.candidates.frozen import FrozenCandidate
 from polymodal.candidates.fused import FusedCandidate
@@ -83,7 +83,7 @@ class TunedCandidate(FrozenCandidate):
             encoder = self.encoders.encoders[self.encoders.encoder_of[name]]
             make = frozen_reader if encoder.frozen else _mean_reader
             reader = make(encoder, self.processor, name, job.declaration.train)
-            cells = list(job.cells([name], job.splits))
+            cells = list(job.cells([name], ("train", *HELD_OUT)))
             fill_cache(reader, cells, job.cache, f"'{name}'", deadline=self.deadline, quiet=self.quiet)
             vectors[name] = VectorReader(reader)
         return vectors
