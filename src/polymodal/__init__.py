@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from polymodal.data.processor import PolymodalProcessor
     from polymodal.data.readers import READERS, Content, Reader
     from polymodal.errors import ConfigError, DataError, InputWarning, PolymodalError, RunError
+    from polymodal.estimators import PolymodalClassifier, PolymodalRegressor
     from polymodal.evaluation.metrics.metrics import METRICS
     from polymodal.models import (
         PolymodalConfig,
@@ -86,6 +88,7 @@ _HOMES = {
         "list_runs", "load", "pretrain",
     ),
     "polymodal.run": ("LanguageRun", "Run"),
+    "polymodal.estimators": ("PolymodalClassifier", "PolymodalRegressor"),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
     "polymodal.search.index": ("Index",),
     "polymodal.pipelines.multi_fit": ("Fits",),
@@ -126,14 +129,16 @@ __all__ = [
     "Task", "TASKS", "METRICS", "ContrastiveObjective", "MaskedPatchObjective", "MaskedTextObjective",
     "MatchingObjective", "Objective", "SigmoidObjective", "OBJECTIVES", "FusedState", "PolymodalOutput",
     "TokenSequence", "ConfigError", "DataError", "InputWarning", "PolymodalError", "RunError",
-    "CategoriesEncoder", "DateEncoder", "encoders", "list_runs",
+    "CategoriesEncoder", "DateEncoder", "encoders", "list_runs", "PolymodalClassifier", "PolymodalRegressor",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first access."""
     if name not in _HOME_OF:
-        raise AttributeError(f"module 'polymodal' has no attribute '{name}'")
+        near = difflib.get_close_matches(name, [] if name.startswith("_") else __all__, n=1)
+        meant = f". Did you mean '{near[0]}'?" if near else ""
+        raise AttributeError(f"module 'polymodal' has no attribute '{name}'{meant}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 

@@ -102,7 +102,7 @@ _HOMES = {
     "polymodal.embedding_eval.probe_splits": "trained_on",
     "polymodal.errors": (
         "LONGEST ConfigError DataError InputWarning PolymodalError ReadingWarning RunError Terminated "
-        "ReportedElsewhere one_line raise_terminated terminal_text"
+        "ReportedElsewhere did_you_mean on_command_line one_line raise_terminated terminal_text"
     ),
     "polymodal.evaluation.statistics.bootstrap": "FEWEST_GROUPS",
     "polymodal.exporting.export": "export",

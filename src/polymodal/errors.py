@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -13,6 +15,9 @@ LONGEST = 1000
 """Characters of a line: a message shows what it is about, not all of it."""
 TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that change the direction of the text behind them."""
+_COMMAND_LINE: ContextVar[bool] = ContextVar("polymodal_command_line", default=False)
+_OPTIONS = {"output": "-o", "start": "--from"}
+"""Options of the command line that are named unlike the arguments of Python functions."""
 _CLASS = re.compile(r"<class '([\w.]+)'>")
 
 
@@ -104,6 +109,33 @@ class DataError(PolymodalError):
         if len(self.problems) > self.SHOWN:
             lines.append(f"… and {len(self.problems) - self.SHOWN} more")
         super().__init__("\n".join(lines))
+
+
+@contextmanager
+def on_command_line() -> Iterator[None]:
+    """Within the block messages name options and commands, not arguments and functions of Python."""
+    token = _COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _COMMAND_LINE.reset(token)
+
+
+def worded(command: str, python: str) -> str:
+    """``command`` if the command line was called, ``python`` if Python was: what the user is to write."""
+    return command if _COMMAND_LINE.get() else python
+
+
+def option(name: str, value: str | float | None = None) -> str:
+    """An option as the user is to write it: ``--on-error skip``, or in Python ``on_error='skip'``.
+
+    Args:
+        name: Of the argument in Python.
+        value: Its value; True for a switch, None where none is named.
+    """
+    switch = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    command = switch if value is None or value is True else f"{switch} {value}"
+    return worded(command, f"{name}={'' if value is None else repr(value)}")
 
 
 def _plain_name(name: str) -> str:

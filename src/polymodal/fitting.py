@@ -19,9 +19,10 @@ from polymodal.errors import ConfigError
 from polymodal.pipelines.check import check_request
 from polymodal.training.declaration.completion import reader_of
 from polymodal.training.declaration.source import read_declared_table, train_source
-from polymodal.training.opening import reading
-from polymodal.training.request import FitRequest, Target, target_names
+from polymodal.training.opening import reading, table_in_memory
+from polymodal.training.request import FitRequest, Target, input_names, target_names
 from polymodal.utils.deadline import Deadline
+from polymodal.utils.progress import obeying_quiet
 
 if TYPE_CHECKING:
     from polymodal.data.checks.check import CheckReport
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
     from polymodal.run import LanguageRun, Run
 
 
+@obeying_quiet
 def fit(
     source: Any,
     *,
     target: Target = None,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     output: str | Path | None = None,
     preset: str | None = None,
     settings: SettingsLike = (),
@@ -45,7 +47,7 @@ def fit(
     time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    quiet: bool = True,
+    quiet: bool = False,
     **shorthands: Unpack[Shorthands],
 ) -> Run | LanguageRun:
     """Train, evaluate and save a model.
@@ -67,7 +69,7 @@ def fit(
             not fit is left out, with a note each. A resumed fit counts the time of its earlier legs.
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
-        quiet: Show no progress.
+        quiet: Print no progress, notes or warnings.
         shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Returns:
@@ -77,10 +79,10 @@ def fit(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    chosen = all_settings(settings, shorthands, "fit")
+    chosen = _chosen(settings, shorthands, fit)
     request = reading(
         FitRequest(
-            source, targets=target_names(target), inputs=inputs, output=output, preset=preset,
+            source, targets=target_names(target), inputs=input_names(inputs), output=output, preset=preset,
             settings=chosen, sample_weight=sample_weight, start=start, prompt=prompt, answer=answer,
             time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
         ),
@@ -89,20 +91,21 @@ def fit(
     from polymodal.pipelines.fit import run_fit
     from polymodal.run import as_public
 
-    return as_public(run_fit(request))
+    return as_public(run_fit(request), table_in_memory(request))
 
 
+@obeying_quiet
 def pretrain(
     source: Any,
     *,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     objectives: Sequence[str] = (),
     output: str | Path | None = None,
     settings: SettingsLike = (),
     start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    quiet: bool = True,
+    quiet: bool = False,
     **shorthands: Unpack[Shorthands],
 ) -> Run:
     """Pre-train without targets: align the inputs of a row with each other, and model each in itself.
@@ -117,7 +120,7 @@ def pretrain(
         start: A run to continue from: its encoders, embedding and fusion; objectives are newly initialised.
         resume: Continue an interrupted run in ``output``; one that is finished is returned unchanged.
         overwrite: Replace a finished run in ``output``.
-        quiet: Show no progress.
+        quiet: Print no progress, notes or warnings.
         shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Returns:
@@ -126,11 +129,11 @@ def pretrain(
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    chosen = all_settings(settings, shorthands, "pretrain")
+    chosen = _chosen(settings, shorthands, pretrain)
     request = reading(
         FitRequest(
-            source, inputs=inputs, objectives=objectives, pretraining=True, output=output, settings=chosen,
-            start=start, resume=resume, overwrite=overwrite, quiet=quiet,
+            source, inputs=input_names(inputs), objectives=objectives, pretraining=True, output=output,
+            settings=chosen, start=start, resume=resume, overwrite=overwrite, quiet=quiet,
         ),
         into_folder=True,
     )  # fmt: skip
@@ -142,17 +145,18 @@ def pretrain(
     return run
 
 
+@obeying_quiet
 def check(
     source: Any,
     *,
     target: Target = None,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     preset: str | None = None,
     settings: SettingsLike = (),
     sample_weight: str | None = None,
     prompt: str | None = None,
     answer: str | None = None,
-    quiet: bool = True,
+    quiet: bool = False,
     shown: Callable[[CheckReport], None] | None = None,
 ) -> CheckReport:
     """Check the data of a fit without training; of a pre-training where objectives have no targets.
@@ -168,15 +172,15 @@ def check(
         sample_weight: Column of sample weights.
         prompt: Template of the question, for answers in words.
         answer: Template of the answer.
-        quiet: Show no progress.
+        quiet: Print no progress, notes or warnings.
         shown: Called with the report on the rows, before the models are checked.
 
     Raises:
         PolymodalError: If there is nothing to check: no readable table, no such column.
     """
-    chosen = all_settings(settings, {}, "check")
+    chosen = all_settings(settings, {}, check)
     request = FitRequest(
-        source, targets=target_names(target), inputs=inputs, preset=preset, settings=chosen,
+        source, targets=target_names(target), inputs=input_names(inputs), preset=preset, settings=chosen,
         prompt=prompt, answer=answer, sample_weight=sample_weight, pretraining=None, quiet=quiet,
     )  # fmt: skip
     return check_request(request, shown)
@@ -186,7 +190,7 @@ def init(
     source: Any,
     *,
     target: Target = None,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     settings: SettingsLike = (),
 ) -> str:
     """The declaration inferred from a table, as YAML with a comment per column saying why.
@@ -196,20 +200,23 @@ def init(
         ConfigError: If a setting is none.
     """
     values: dict[str, Any] = {}
-    apply_settings(values, all_settings(settings, {}, "init"))
+    apply_settings(values, all_settings(settings, {}, init))
     train_source(source, values, None)
-    table = read_declared_table(source, values["data"], None)
-    values, guesses = complete(values, table, targets=target_names(target), inputs=inputs, reads=reader_of)
+    table = read_declared_table(source, values.get("data") or {}, None)
+    values, guesses = complete(
+        values, table, targets=target_names(target), inputs=input_names(inputs), reads=reader_of
+    )
     return render_yaml(parse(values), guesses, table.name)
 
 
+@obeying_quiet
 def fit_folds(
     source: Any,
     *,
     folds: int | None = None,
     seeds: int = 1,
     target: Target = None,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     output: str | Path | None = None,
     preset: str | None = None,
     settings: SettingsLike = (),
@@ -220,7 +227,7 @@ def fit_folds(
     time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    quiet: bool = True,
+    quiet: bool = False,
     **shorthands: Unpack[Shorthands],
 ) -> Repeats:
     """Cross-validate, or repeat with several seeds: a fit per fold and seed, in folders like ``fold0_seed1``.
@@ -241,7 +248,7 @@ def fit_folds(
         time_limit: Of all fits together; each gets an equal share of what is left.
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
-        quiet: Show no progress.
+        quiet: Print no progress, notes or warnings.
         shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Raises:
@@ -249,12 +256,13 @@ def fit_folds(
     """
     if seeds < 1:
         raise ConfigError(f"seeds is {seeds}, expected at least 1")
-    chosen = all_settings(settings, shorthands, "fit_folds")
+    chosen = _chosen(settings, shorthands, fit_folds)
     request = reading(
         FitRequest(
-            source, folds=folds, seeds=seeds, targets=target_names(target), inputs=inputs, output=output,
-            preset=preset, settings=chosen, sample_weight=sample_weight, start=start, prompt=prompt,
-            answer=answer, time_limit=time_limit, resume=resume, overwrite=overwrite, quiet=quiet,
+            source, folds=folds, seeds=seeds, targets=target_names(target), inputs=input_names(inputs),
+            output=output, preset=preset, settings=chosen, sample_weight=sample_weight, start=start,
+            prompt=prompt, answer=answer, time_limit=time_limit, resume=resume, overwrite=overwrite,
+            quiet=quiet,
         )
     )  # fmt: skip
     from polymodal.pipelines.cross_validation import cross_validate
@@ -264,12 +272,13 @@ def fit_folds(
     return replace(repeats, fits=replace(repeats.fits, open_run=load_run))
 
 
+@obeying_quiet
 def fit_fusions(
     source: Any,
     *,
     fusions: str | Sequence[str] = "all",
     target: Target = None,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     output: str | Path | None = None,
     settings: SettingsLike = (),
     sample_weight: str | None = None,
@@ -277,7 +286,7 @@ def fit_fusions(
     time_limit: float | str | Deadline | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    quiet: bool = True,
+    quiet: bool = False,
     **shorthands: Unpack[Shorthands],
 ) -> Fits:
     """Fit a table once with each fusion; each into ``output/<fusion>``, as ``fit`` with that fusion alone.
@@ -299,16 +308,16 @@ def fit_fusions(
         time_limit: Of all fits together; each gets an equal share of what is left.
         resume: Keep finished fits and continue with the others.
         overwrite: Replace the runs in ``output``.
-        quiet: Show no progress.
+        quiet: Print no progress, notes or warnings.
         shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    chosen = all_settings(settings, shorthands, "fit_fusions")
+    chosen = _chosen(settings, shorthands, fit_fusions)
     request = reading(
         FitRequest(
-            source, targets=target_names(target), inputs=inputs, output=output, settings=chosen,
+            source, targets=target_names(target), inputs=input_names(inputs), output=output, settings=chosen,
             sample_weight=sample_weight, start=start, time_limit=time_limit, resume=resume,
             overwrite=overwrite, quiet=quiet,
         )
@@ -320,19 +329,20 @@ def fit_fusions(
     return replace(fits, open_run=load_run)
 
 
+@obeying_quiet
 def fit_searched(
     source: Any,
     *,
     trials: int = 20,
     target: Target = None,
-    inputs: Sequence[str] = (),
+    inputs: str | Sequence[str] = (),
     output: str | Path | None = None,
     settings: SettingsLike = (),
     sample_weight: str | None = None,
     start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    quiet: bool = True,
+    quiet: bool = False,
     **shorthands: Unpack[Shorthands],
 ) -> Run:
     """Search learning rate, width and fusion, then fit the best choice as :func:`polymodal.fit` would.
@@ -351,16 +361,16 @@ def fit_searched(
         start: A run to fine-tune from.
         resume: Continue an interrupted search, or the fit after it.
         overwrite: Replace the run in ``output``.
-        quiet: Show no progress.
+        quiet: Print no progress, notes or warnings.
         shorthands: Settings by a shorter name, such as ``epochs=3``: see :data:`Shorthands`.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.
     """
-    chosen = all_settings(settings, shorthands, "fit_searched")
+    chosen = _chosen(settings, shorthands, fit_searched)
     request = reading(
         FitRequest(
-            source, trials=trials, targets=target_names(target), inputs=inputs, output=output,
+            source, trials=trials, targets=target_names(target), inputs=input_names(inputs), output=output,
             settings=chosen, sample_weight=sample_weight, start=start, resume=resume, overwrite=overwrite,
             quiet=quiet,
         )
@@ -371,3 +381,8 @@ def fit_searched(
     run = as_public(search_and_fit(request))
     assert isinstance(run, Run)
     return run
+
+
+def _chosen(settings: SettingsLike, shorthands: Shorthands, call: Callable[..., object]) -> list[str]:
+    """The settings of a call; an unknown argument is refused with the function that takes it."""
+    return all_settings(settings, shorthands, call, (fit, pretrain, fit_folds, fit_fusions, fit_searched))

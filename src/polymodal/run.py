@@ -11,7 +11,7 @@ import pandas as pd
 from polymodal.artifact.capabilities import Capability, Kind
 from polymodal.artifact.run_folder import kind_of
 from polymodal.attribution.explanation_page import explain, write_explanations
-from polymodal.data.tables.table import read_table
+from polymodal.data.tables.table import Table, read_table
 from polymodal.embedding_eval.linear_probe import Choose, LinearProbe, linear_probe
 from polymodal.embedding_eval.retrieval_eval import required_retrieval
 from polymodal.embedding_eval.zero_shot import GAP, ZeroShot, zero_shot
@@ -26,6 +26,7 @@ from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.declaration.splitting import split_tables
 from polymodal.utils.atomic import require_folder
+from polymodal.utils.progress import obeying_quiet
 
 
 class Run(PredictionRun):
@@ -39,6 +40,7 @@ class Run(PredictionRun):
         precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
     """
 
+    @obeying_quiet
     def retrieval(
         self,
         source: Any,
@@ -50,7 +52,7 @@ class Run(PredictionRun):
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
         seed: int = 0,
-        quiet: bool = True,
+        quiet: bool = False,
     ) -> dict[str, Retrieval]:
         """Cross-modal retrieval of each input by each other, by ``photo → note``: recall, median rank, mAP.
 
@@ -77,6 +79,7 @@ class Run(PredictionRun):
             on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
         )  # fmt: skip
 
+    @obeying_quiet
     def zero_shot(
         self,
         source: Any,
@@ -92,7 +95,7 @@ class Run(PredictionRun):
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
         seed: int = 0,
-        quiet: bool = True,
+        quiet: bool = False,
     ) -> ZeroShot:
         """Zero-shot classification: each row gets the class whose prompt has the nearest vector.
 
@@ -124,6 +127,7 @@ class Run(PredictionRun):
             rejected=rejected, seed=seed, quiet=quiet,
         )  # fmt: skip
 
+    @obeying_quiet
     def linear_probe(
         self,
         source: Any,
@@ -138,7 +142,7 @@ class Run(PredictionRun):
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
         seed: int = 0,
-        quiet: bool = True,
+        quiet: bool = False,
     ) -> LinearProbe:
         """Fit a linear model to the run's vectors of the training rows, and measure it on the test rows.
 
@@ -168,6 +172,7 @@ class Run(PredictionRun):
             split=split, batch_size=batch_size, on_error=on_error, rejected=rejected, seed=seed, quiet=quiet,
         )  # fmt: skip
 
+    @obeying_quiet
     def explain(
         self,
         source: Any,
@@ -175,6 +180,7 @@ class Run(PredictionRun):
         *,
         targets: str | Sequence[str] | None = None,
         output: str | Path | None = None,
+        quiet: bool = False,
     ) -> pd.DataFrame:
         """Attribute predictions to inputs, and within them to words, cells, patches and moments.
 
@@ -184,6 +190,7 @@ class Run(PredictionRun):
             targets: One or several; by default all.
             output: A folder for ``explanations.html`` and ``explanations.parquet``; by default none is
                 written.
+            quiet: Show no progress.
 
         Returns:
             See :func:`polymodal.attribution.explanation_table.explanation_frame`.
@@ -199,10 +206,12 @@ class Run(PredictionRun):
             write_explanations(explanations, self, output)
         return explanations.frame()
 
+    @obeying_quiet
     def report(
         self,
         source: Any = None,
         *,
+        data: Any = None,
         group: str | None = None,
         by: Sequence[str] = (),
         amount: Literal["short", "full"] | None = None,
@@ -210,12 +219,13 @@ class Run(PredictionRun):
         retrain: int = 0,
         output: str | Path | None = None,
         seed: int = 0,
-        quiet: bool = True,
+        quiet: bool = False,
     ) -> Path:
         """Measure the importance of each input, and write ``report.html`` and ``report.json``.
 
         Args:
             source: A table with the targets; by default the run's own test rows.
+            data: The table that the run was fitted to, where it was in memory and this is another process.
             group: A column whose equal values are resampled together; by default rows that share a file.
             by: Columns whose values are compared; by default those declared.
             amount: ``short`` leaves out corrupted cells and the interaction of inputs; by default what is
@@ -234,7 +244,7 @@ class Run(PredictionRun):
         """
         again = retrained_figures(retrain, quiet) if retrain else None
         return report(
-            self, source, group=group, by=by, amount=amount, noise_rows=noise_rows, retrain=again,
+            self, source, data=data, group=group, by=by, amount=amount, noise_rows=noise_rows, retrain=again,
             output=output, seed=seed,
         )  # fmt: skip
 
@@ -261,6 +271,7 @@ class LanguageRun(GenerationRun):
         precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
     """
 
+    @obeying_quiet
     def evaluate(
         self,
         source: Any,
@@ -269,6 +280,7 @@ class LanguageRun(GenerationRun):
         split: str | None = None,
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
+        quiet: bool = False,
         max_new_tokens: int | None = None,
         beams: int | None = None,
         sample: bool | None = None,
@@ -284,6 +296,7 @@ class LanguageRun(GenerationRun):
             split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
             on_error: ``skip`` skips rows that cannot be read.
             rejected: Receives the problems of these rows.
+            quiet: Show no progress.
             max_new_tokens: Most tokens of an answer.
             beams: Beams of a beam search.
             sample: Draw tokens instead of taking the likeliest.
@@ -306,14 +319,17 @@ class LanguageRun(GenerationRun):
             self, table, batch_size=batch_size, options=chosen, on_error=on_error, rejected=rejected
         )
 
+    @obeying_quiet
     def report(
         self,
         source: Any = None,
         *,
+        data: Any = None,
         group: str | None = None,
         by: Sequence[str] = (),
         output: str | Path | None = None,
         seed: int = 0,
+        quiet: bool = False,
     ) -> Path:
         """Measure the answers, and write ``report.html`` and ``report.json``.
 
@@ -322,10 +338,12 @@ class LanguageRun(GenerationRun):
 
         Args:
             source: A table with prompts and answers; by default the run's own test rows.
+            data: The table that the run was fitted to, where it was in memory and this is another process.
             group: A column whose equal values are resampled together; by default rows that share a file.
             by: Columns whose values are compared; by default those declared.
             output: A folder for both files; the run's own by default.
             seed: Of the bootstrap and the permutations.
+            quiet: Show no progress.
 
         Returns:
             The page.
@@ -333,7 +351,7 @@ class LanguageRun(GenerationRun):
         Raises:
             PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
-        return language_report(self, source, group=group, by=by, output=output, seed=seed)
+        return language_report(self, source, data=data, group=group, by=by, output=output, seed=seed)
 
     def _refuse(self, *arguments: object, **options: object) -> NoReturn:
         self.require(Capability.explain)
@@ -353,7 +371,9 @@ def load_run(folder: str | Path, *, device: str | None = None, precision: str = 
     return kind.load(folder, device=device, precision=precision)
 
 
-def as_public(run: AnyRun) -> Run | LanguageRun:
-    """A run with every analysis of it."""
+def as_public(run: AnyRun, fitted_to: Table | None = None) -> Run | LanguageRun:
+    """A run with every analysis of it; ``fitted_to`` is the table in memory of its fit."""
     kind: type[Run] | type[LanguageRun] = LanguageRun if run.kind is Kind.words else Run
-    return kind(run.folder, run.model, run.processor, run.declaration, run.precision)
+    opened = kind(run.folder, run.model, run.processor, run.declaration, run.precision)
+    opened.fitted_to = fitted_to
+    return opened

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -115,9 +116,13 @@ def test_a_talk_answers_attaches_and_goes_on_after_mistakes(houses, monkeypatch)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines)))
     result = polymodal("chat", "run", "--max-new-tokens", "3", folder=houses)
     assert result.status == 0
+    banner = (
+        r"run: \w+, [\d,]+ parameters, /image PATH attaches a file, /help lists all commands, /quit ends\."
+    )
+    assert re.fullmatch(banner, result.err.splitlines()[0])
     told = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert [line for line in result.err.splitlines() if line not in told] == [
-        "/image PATH attach a file, /reset begins anew, /quit ends, Ctrl-C stops an answer.",
+        result.err.splitlines()[0],
         "photos/0.png goes with your next message", "photos/1.png goes with your next message",
     ]  # fmt: skip
     found = (

@@ -13,7 +13,7 @@ from polymodal.config.shorthands import SHORTHANDS, Shorthands, all_settings
 
 def declared(settings, **shorthands):
     values = {}
-    apply_settings(values, all_settings(settings, shorthands))
+    apply_settings(values, all_settings(settings, shorthands, pm.fit))
     return values
 
 

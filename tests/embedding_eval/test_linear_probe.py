@@ -132,7 +132,7 @@ def test_what_cannot_be_probed_is_refused_in_one_line(run, folder):
 
     refused(DataError, "houses.csv: no column 'kinds' to answer. Did you mean 'kind'", "kinds")
     refused(RunError, "no input 'voice'", input="voice")
-    refused(RunError, "the vectors read 'note' itself. Name one that does not with --input", "note")
+    refused(RunError, "the vectors read 'note' itself. Name one that does not with input=", "note")
     refused(RunError, "takes all splits of a table, not one", split="test")
     refused(RunError, "the task is 'guessing', expected classification or regression", task="guessing")
     refused(ConfigError, "column 'voice': .* which no target answers", "voice")

@@ -113,6 +113,6 @@ def test_what_cannot_be_labelled_is_refused_in_one_line(run, kinds, folder, monk
     refused(RunError, "no input among note is left to label by, besides note, sort", inputs=["note"])
     readers = run.processor.readers
     monkeypatch.setattr(run.processor, "readers", readers | {"photo": readers["note"]})
-    refused(RunError, r"several inputs read text \(photo, note\). Name the one .* --prompt-input")
+    refused(RunError, r"several inputs read text \(photo, note\). Name the one .* prompt_input=")
     monkeypatch.setattr(run.processor, "readers", {"photo": readers["photo"]})
     refused(RunError, r"no input reads text, so no class can be named to it. It reads photo \(image\)")

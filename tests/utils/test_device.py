@@ -71,7 +71,7 @@ def test_answers_that_are_no_numbers_are_refused(folder):
     run = pm.load(folder / "run", precision="bf16")
     head = run.model.head("kind")
     nothing = mock.patch.object(type(head), "forward", lambda self, state: torch.full((60, 2), torch.nan))
-    with nothing, pytest.raises(pm.PolymodalError, match=r"60 of 60 rows \(bf16\). Use --precision fp32"):
+    with nothing, pytest.raises(pm.PolymodalError, match=r"60 of 60 rows \(bf16\). Use precision='fp32'"):
         run.predict(folder / "houses.csv")
 
 

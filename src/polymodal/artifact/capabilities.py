@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
-from polymodal.errors import RunError
+from polymodal.errors import RunError, worded
 
 
 class Kind(Enum):
@@ -50,18 +50,19 @@ class Capability(Enum):
 
 _ANSWERS = frozenset({Capability.predict, Capability.evaluate, Capability.report, Capability.embed})
 _REPEATED = frozenset({Capability.folds, Capability.seeds})
-_VECTORS = frozenset(
+VECTORS = frozenset(
     {
         Capability.embed, Capability.encode, Capability.retrieval, Capability.zero_shot,
         Capability.linear_probe, Capability.index, Capability.start,
     }
 )  # fmt: skip
+"""What needs the vectors of a neural model."""
 CAPABILITIES: dict[Kind, frozenset[Capability]] = {
-    Kind.heads: _ANSWERS | _VECTORS | _REPEATED | {
+    Kind.heads: _ANSWERS | VECTORS | _REPEATED | {
         Capability.probabilities, Capability.explain, Capability.retrain, Capability.compare,
         Capability.search, Capability.fusions,
     },
-    Kind.space: _VECTORS,
+    Kind.space: VECTORS,
     Kind.words: _ANSWERS | _REPEATED | {Capability.generate, Capability.chat},
 }  # fmt: skip
 """Capabilities by kind of run."""
@@ -83,15 +84,27 @@ def require(kind: Kind, capability: Capability, folder: Path, targets: Sequence[
         raise RunError(f"{folder}: {_reason(kind, capability, folder, targets)}")
 
 
+def fit_of_words() -> str:
+    """How a run is fitted that answers in words."""
+    return worded(
+        "polymodal fit TABLE --prompt '{column} …' --answer '{column}'",
+        "pm.fit(table, prompt='{column} …', answer='{column}')",
+    )
+
+
 def _reason(kind: Kind, capability: Capability, folder: Path, targets: Sequence[str]) -> str:
     """Why a kind of run lacks a capability, and what to do instead."""
     if capability in (Capability.generate, Capability.chat):
         named = ", ".join(f"'{name}'" for name in targets)
         answers = named or ("nothing" if kind is Kind.space else "its targets")
-        fix = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
+        fix = f"Fit one that does: {fit_of_words()}"
         return f"answers no words, but {answers}. {fix}"
     if kind is Kind.space:
-        fix = f"Tune it first: polymodal fit TABLE --target COLUMN --from {folder}"
+        again = worded(
+            f"polymodal fit TABLE --target COLUMN --from {folder}",
+            f"pm.fit(table, target=column, start={str(folder)!r})",
+        )
+        fix = f"Tune it first: {again}"
         return f"was pre-trained without targets and has no answers. {fix}"
     if capability is Capability.probabilities:
         return "answers in words, which have no probabilities a class"

@@ -13,7 +13,7 @@ from polymodal.artifact.capabilities import Kind
 from polymodal.artifact.integrity import CHECKSUMS, check_run_files, write_sums
 from polymodal.config import Declaration
 from polymodal.config.generation import LANGUAGE_TYPE
-from polymodal.errors import RunError
+from polymodal.errors import RunError, did_you_mean, option
 from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
@@ -37,8 +37,14 @@ def require_folder_of_run(path: Path) -> None:
     Raises:
         RunError: If there is none.
     """
-    if not os.path.isdir(path):
-        raise RunError(f"{path}: no such run folder")
+    if os.path.isdir(path):
+        return
+    if os.path.exists(path):
+        raise RunError(f"{path}: is a file, expected the folder that a fit wrote. The run comes first")
+    beside = path.parent.iterdir() if os.path.isdir(path.parent) else ()
+    runs = sorted(entry.name for entry in beside if (entry / "run.yaml").is_file())
+    fix = did_you_mean(path.name, runs)
+    raise RunError(f"{path}: no such run folder" + (f". {fix}" if fix.startswith("Did") else ""))
 
 
 def require_run(path: Path) -> None:
@@ -50,7 +56,7 @@ def require_run(path: Path) -> None:
     require_folder_of_run(path)
     lacking = [name for name in needed_files(path) if not (path / name).is_file()]
     if lacking:
-        fix = "Fit again, or with --resume if checkpoints/ is there"
+        fix = f"Fit again, or with {option('resume', True)} if checkpoints/ is there"
         raise RunError(f"{path}: not a complete run, {', '.join(lacking)} missing. {fix}")
 
 
@@ -70,6 +76,11 @@ NEURAL = Path(CANDIDATES) / "fused"
 """Where the run of the neural model lies in the folder of a blend."""
 
 
+def has_neural(path: Path) -> bool:
+    """Whether a run has a neural model: all but blends that were fitted without it."""
+    return not (path / BLEND).is_file() or (path / NEURAL).is_dir()
+
+
 def neural_folder(path: Path) -> Path:
     """The folder of a run's neural model, which embeds, searches and is fine-tuned from.
 
@@ -80,8 +91,8 @@ def neural_folder(path: Path) -> Path:
     """
     if not (path / BLEND).is_file():
         return path
-    if not (path / NEURAL).is_dir():
-        fix = f"Fit with '{NEURAL.name}' among train.candidates"
+    if not has_neural(path):
+        fix = f"Fit with {option('preset', 'good')}, or '{NEURAL.name}' among train.candidates"
         raise RunError(f"{path}: was fitted without the neural model, which this needs. {fix}")
     return path / NEURAL
 

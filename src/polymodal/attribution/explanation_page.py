@@ -19,6 +19,7 @@ from polymodal.attribution.integrated_gradients import LIMIT
 from polymodal.attribution.row_choice import choose_rows
 from polymodal.data.tables.table import Table, read_table
 from polymodal.data.tables.table_writing import write_parquet
+from polymodal.errors import worded
 from polymodal.models.blend import BlendedModel
 from polymodal.models.predictor import Predictor
 from polymodal.report.report_page import render
@@ -60,7 +61,7 @@ class Explanations:
         """The explained rows, the completeness error, and the rows where it is too large."""
         extent = f"{self.explained} of {self.rows} rows of {self.table}"
         if not self.chosen and self.explained < self.rows:
-            extent = f"The first {extent}; name others with --rows 3,8"
+            extent = f"The first {extent}; name others with {worded('--rows 3,8', 'rows=[3, 8]')}"
         worst = max(self.entries, key=lambda entry: (entry.found.relative, entry.found.error))
         target, most = worst.said.target, max(entry.found.steps for entry in self.entries)
         exact = (

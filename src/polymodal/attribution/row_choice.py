@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polymodal.data.tables.table import Table
-from polymodal.errors import DataError, Problem
+from polymodal.errors import DataError, Problem, worded
 
 FIRST = 8
 """Number of rows that are explained by default."""
@@ -30,7 +30,10 @@ def choose_rows(table: Table, rows: str | int | Sequence[int] | None = None) -> 
     named = [named] if isinstance(named, int) else named
     indices = {int(number) + 1: index for index, number in enumerate(table.places)}
     expected = f"numbers from 1 to {len(table)}"
-    fix = "The header does not count; write them with commas between, such as --rows 3,8"
+    fix = worded(
+        "The header does not count; write them with commas between, such as --rows 3,8",
+        "The header does not count; give a list such as rows=[3, 8]",
+    )
     problems, chosen = [], []
     for word in named:
         number = _number(word)

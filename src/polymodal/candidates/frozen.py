@@ -24,7 +24,7 @@ from polymodal.plain.features import Featurizer, VectorFeaturizer
 from polymodal.plain.model import PlainModel
 from polymodal.training.declaration.candidate_choice import pretrained_inputs
 from polymodal.training.frozen_features import fill_cache, frozen_encoders, frozen_reader
-from polymodal.training.output_folder import FINISH
+from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
 
 ENCODERS = "encoders"
@@ -90,7 +90,7 @@ class FrozenCandidate(PlainCandidate):
         super()._write()
         if self.encoders is None:
             return
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             write_readers(self.folder, self._unencoded())
             self.encoders.save_pretrained(self.folder / ENCODERS)
             self.processor.save_pretrained(self.folder / ENCODERS)

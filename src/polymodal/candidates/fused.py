@@ -22,7 +22,7 @@ from polymodal.models import PolymodalForPrediction
 from polymodal.models.blend_members import FusedMember, Member
 from polymodal.models.inference import answers, run_batches
 from polymodal.models.modeling import LearningModel
-from polymodal.training.output_folder import FINISH
+from polymodal.training.output_folder import how_to_finish
 from polymodal.training.prediction_training import TrainedModel, model_in_words, train_prediction
 from polymodal.training.warm_start.load import build_started
 from polymodal.utils.atomic import writing
@@ -76,7 +76,7 @@ class FusedCandidate(Candidate):
         assert self.trained is not None
         alone = self.job.declaration.model_copy(deep=True)
         alone.train.candidates = [self.name]
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             write_run(self.folder, self.trained.model, self.job.processor, alone)
         return []
 

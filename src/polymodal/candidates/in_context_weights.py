@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from polymodal.errors import ConfigError, RunError, one_line
+from polymodal.errors import ConfigError, RunError, one_line, worded
 from polymodal.plain.storage import FOREIGN, refusing
 from polymodal.pretrained.finding import FOLDER_VARIABLE
 from polymodal.utils.atomic import write_text
@@ -91,7 +91,8 @@ def fetched_checkpoint(kind: str, announce: Callable[[str], None]) -> Path | Non
     offer = offered(HUB, CHECKPOINTS[kind])
     if offer is None:
         return None
-    announce(f"downloading {HUB}: {offer.megabytes:.0f} MB ({LICENCE}); --offline forbids it")
+    offline = worded("--offline", "HF_HUB_OFFLINE=1")
+    announce(f"downloading {HUB}: {offer.megabytes:.0f} MB ({LICENCE}); {offline} forbids it")
     return download_file(offer)
 
 

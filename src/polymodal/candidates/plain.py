@@ -25,7 +25,7 @@ from polymodal.plain.learners.base import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import SETTLED, PlainModel
 from polymodal.training.declaration.target_transform import long_tail
-from polymodal.training.output_folder import FINISH
+from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import discard, writing
 from polymodal.utils.deadline import OutOfTime
 from polymodal.utils.progress import progress
@@ -309,7 +309,7 @@ class PlainCandidate(Candidate):
 
     def _write(self) -> None:
         assert self.model is not None
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             discard(self.folder)
             self.model.save(self.folder)
             write_readers(self.folder, self.kept)

@@ -27,7 +27,7 @@ from polymodal.models.blend_members import FrozenMember, Member
 from polymodal.models.modeling import PolymodalModel
 from polymodal.plain.model import SETTLED, PlainModel
 from polymodal.training.loop.arguments import training_device
-from polymodal.training.output_folder import FINISH
+from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
 from polymodal.utils.distributed import is_main
 from polymodal.utils.progress import note
@@ -109,7 +109,7 @@ class TabICLCandidate(FrozenCandidate):
 
     def _write(self) -> None:
         super()._write()
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             for kind, network in self._used().items():
                 write_network(network, self.folder / FILES[kind])
 

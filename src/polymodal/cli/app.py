@@ -128,7 +128,7 @@ def main() -> None:
     warnings.showwarning = tell_warning
     write_any_character()
     try:
-        with ending_on_sigterm():
+        with ending_on_sigterm(), api.on_command_line():
             run_app()
     except (KeyboardInterrupt, api.Terminated) as stop:
         terminated = isinstance(stop, api.Terminated)

@@ -80,7 +80,7 @@ def report(
     opened = load_any_run(run, device, precision, threads)
     if isinstance(opened, api.LanguageRun):
         refuse_of_words(amount=amount, noise_rows=noise_rows, retrain=retrain)
-        page = opened.report(table, group=group, by=split(by), output=output)
+        page = opened.report(table, group=group, by=split(by), output=output, quiet=as_json)
     else:
         again = (seeds or api.SEEDS) if retrain else 0
         page = opened.report(

@@ -22,7 +22,7 @@ from polymodal.data.media.cells import MediaError
 from polymodal.data.targets import TARGETS
 from polymodal.data.values.missing import Marks
 from polymodal.data.values.vocabulary import Vocabulary
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option, worded
 from polymodal.tasks import TASKS, reader_name
 from polymodal.training.declaration.validation import WEIGHT
 from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
@@ -111,7 +111,8 @@ def read_tested(folder: Path, name: str) -> TestedRun:
     _check_run(folder)
     results, processor = read_results(folder), _json(folder / PROCESSOR)
     if not (folder / ANSWERS).is_file():
-        fix = "Fit again with some, such as --set data.test=0.1"
+        some = worded("--set data.test=0.1", 'settings={"data.test": 0.1}')
+        fix = f"Fit again with some, such as {some}"
         if not load_yaml(folder / DECLARED).keeps_rows:
             reason = "keeps no answers to its test rows (report.predictions: false, or data.private: true)"
             raise RunError(f"{folder}: {reason}, so there is nothing to compare")
@@ -175,7 +176,7 @@ def _check_run(folder: Path) -> None:
         return
     if any((folder / name).is_file() for name in (*SEVERAL, "folds.json", "summary.json")):
         raise RunError(f"{folder}: holds several runs. Name those in it: {folder}/*/")
-    fix = "Name the folder that a fit wrote, or finish the fit with --resume"
+    fix = f"Name the folder that a fit wrote, or finish the fit with {option('resume', True)}"
     raise RunError(f"{folder}: not a complete run, {', '.join(lacking)} missing. {fix}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml.error import MarkedYAMLError
 
-from polymodal.errors import ConfigError, one_line
+from polymodal.errors import ConfigError, one_line, worded
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What PyYAML raises for values that look like dates or numbers and are none, or are nested too deep."""
@@ -102,7 +102,8 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> None:
         path, equals, text = setting.partition("=")
         keys = path.split(".")
         if not equals or not all(keys):
-            raise ConfigError(f"setting '{setting}': expected section.key=value, such as train.epochs=3")
+            example = worded("section.key=value, such as train.epochs=3", 'such as {"train.epochs": 3}')
+            raise ConfigError(f"setting '{setting}': expected {example}")
         section = values
         for key in keys[:-1]:
             if section.get(key) is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
@@ -42,13 +43,19 @@ SHORTHANDS: Mapping[str, str] = {
 """The setting of each."""
 
 
-def all_settings(settings: SettingsLike, shorthands: Mapping[str, object], call: str = "fit") -> list[str]:
+def all_settings(
+    settings: SettingsLike,
+    shorthands: Mapping[str, object],
+    call: Callable[..., object],
+    others: Sequence[Callable[..., object]] = (),
+) -> list[str]:
     """Settings as texts ``section.key=value``, then those of the shorthands that are not None.
 
     Args:
         settings: As a caller gave them.
         shorthands: By name of :class:`Shorthands`.
         call: The function that was called, for the error.
+        others: Functions that may have an argument which it has not.
 
     Raises:
         TypeError: If a shorthand has another name.
@@ -56,15 +63,21 @@ def all_settings(settings: SettingsLike, shorthands: Mapping[str, object], call:
     """
     for name in shorthands:
         if name not in SHORTHANDS:
-            known = did_you_mean(name, SHORTHANDS)
-            raise TypeError(
-                f"{call}() got an unexpected keyword argument '{name}'. {known}; others by settings="
-            )
+            unknown = f"{call.__name__}() got an unexpected keyword argument '{name}'"
+            takes = [f"pm.{other.__name__}" for other in others if name in arguments(other)]
+            fix = f"{' and '.join(takes)} take it" if takes else did_you_mean(name, arguments(call))
+            raise TypeError(f"{unknown}. {fix}; others by settings=")
     given = {SHORTHANDS[name]: value for name, value in shorthands.items() if value is not None}
     if isinstance(settings, str):
         raise ConfigError(f"settings is the text '{settings}', expected a list such as ['{settings}']")
     texts = list(_texts(settings, ())) if isinstance(settings, Mapping) else list(settings)
     return [*texts, *_texts(given, ())]
+
+
+def arguments(function: Callable[..., object]) -> list[str]:
+    """Names of the keyword arguments of a function, shorthands included."""
+    kept = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return [*kept, *SHORTHANDS]
 
 
 def _texts(settings: Mapping[str, Any], section: tuple[str, ...]) -> Iterator[str]:

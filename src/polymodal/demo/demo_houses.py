@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option
 
 TABLES: Mapping[str, int] = {"houses.csv": 400, "more_houses.csv": 100, "new_houses.csv": 50}
 """Rows by table; the last one has no targets."""
@@ -105,7 +105,9 @@ def write_houses(folder: Path, *, tables: Mapping[str, int] = TABLES, seed: int 
         first += count
     for path, content in files.items():
         if path.exists() and (not path.is_file() or path.read_bytes() != content):
-            raise RunError(f"{path}: is there already, with another content. Name another folder (--output)")
+            raise RunError(
+                f"{path}: is there already, with another content. Name another folder ({option('output')})"
+            )
     (folder / "photos").mkdir(parents=True, exist_ok=True)
     for path, content in files.items():  # a table follows the photos that it names
         path.write_bytes(content)

@@ -11,7 +11,7 @@ from polymodal.embedding_eval.probe_inputs import blamed_on
 from polymodal.embedding_eval.probe_table import Reading
 from polymodal.embedding_eval.retrieval_eval import required_retrieval
 from polymodal.embedding_eval.zero_shot import ZeroShot, zero_shot
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option, worded
 from polymodal.evaluation.metrics.retrieval import Retrieval
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.records import OPTIONAL, Record
@@ -61,10 +61,10 @@ def measure(
     result = Measured()
     has_targets, others = bool(run.model.config.head_names), labels is not None or probe is not None
     if not has_targets and not (retrieval or others or run.shares_space):
-        fix = "Measure its vectors with --linear-probe TARGET"
+        fix = f"Measure its vectors with {worded('--linear-probe TARGET', 'run.linear_probe(table, target)')}"
         raise RunError(f"{run.folder}: it has no targets, and its inputs share no space. {fix}")
     if inputs and has_targets and not retrieval and labels is None:
-        raise RunError("--inputs (inputs=) goes with retrieval or labels without training")
+        raise RunError(f"{option('inputs')} goes with retrieval or labels without training")
     if has_targets and not others:
         result = replace(result, targets=_targets(run, source, Reading(**reading)))
     if retrieval or not (has_targets or others):
@@ -81,7 +81,8 @@ def _targets(run: PredictionRun, source: Any, request: Reading) -> dict[str, dic
     table = request.table(run, source)
     with blamed_on(request.instead):
         result = run.evaluate(
-            table, batch_size=request.batch_size, on_error=request.on_error, rejected=rejected
-        )
+            table, batch_size=request.batch_size, on_error=request.on_error, rejected=rejected,
+            quiet=request.quiet,
+        )  # fmt: skip
     request.reject(rejected)
     return result

@@ -26,7 +26,7 @@ from polymodal.embedding_eval.probe_targets import (
     majority,
     part_of,
 )
-from polymodal.errors import DataError, Problem, RunError
+from polymodal.errors import DataError, Problem, RunError, option
 from polymodal.evaluation.metrics.estimates import Estimates, class_estimates, number_estimates
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
 from polymodal.runs.prediction_run import PredictionRun
@@ -190,7 +190,7 @@ def _require_probe(run: PredictionRun, target: str, input: str | None, request: 
         raise RunError("a linear probe takes all splits of a table, not one")
     chosen_inputs(run, [input] if input else [])
     if target in (run.model.config.input_names if input is None else [input]):
-        fix = "Name one that does not with --input (input=)"
+        fix = f"Name one that does not with {option('input')}"
         raise RunError(f"{run.folder}: the vectors read '{target}' itself. {fix}")
 
 

@@ -10,7 +10,7 @@ from polymodal.data.readers.base import READERS, is_media
 from polymodal.data.schema.infer import guess_by_content
 from polymodal.data.tables.table import Table
 from polymodal.data.values.column_values import look
-from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.errors import DataError, Problem, RunError, did_you_mean, worded
 from polymodal.runs.prediction_run import PredictionRun
 
 
@@ -21,7 +21,8 @@ def require_space(run: PredictionRun, wish: str) -> None:
         RunError: If they cannot.
     """
     if not run.shares_space:
-        fix = "Pre-train one with the objective contrastive or sigmoid: polymodal pretrain"
+        pretrain = worded("polymodal pretrain", "pm.pretrain")
+        fix = f"Pre-train one with the objective contrastive or sigmoid: {pretrain}"
         raise RunError(f"{run.folder}: its inputs share no space, without which there is no {wish}. {fix}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from polymodal.data.tables.table import Table, read_table
 from polymodal.embedding_eval.probe_inputs import blamed_on, check_instead, renamed
 from polymodal.embedding_eval.probe_splits import only
 from polymodal.errors import PolymodalError, Problem
-from polymodal.models.inference import Batch
+from polymodal.models.inference import Batch, batches_of
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.progress import progress
 
@@ -61,9 +60,8 @@ class Reading:
             PolymodalError: If a vector is not of finite numbers.
         """
         rows = run.rows(table, on_error=self.on_error)
-        batches: Iterable[Batch] = run.batches(rows, self.batch_size)
-        if not self.quiet:
-            batches = progress(batches, what, math.ceil(len(table) / self.batch_size))
+        total = batches_of(table, self.batch_size)
+        batches = progress(run.batches(rows, self.batch_size), what, total, quiet=self.quiet)
         with blamed_on(self.instead):
             parts = [self._part(run, batch) for batch in batches]
         result = Vectors(

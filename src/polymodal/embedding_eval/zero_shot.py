@@ -23,7 +23,7 @@ from polymodal.embedding_eval.probe_targets import (
     labels_of,
     majority,
 )
-from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.errors import DataError, Problem, RunError, did_you_mean, option, worded
 from polymodal.evaluation.metrics.estimates import Estimates, class_estimates
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
 from polymodal.runs.prediction_run import PredictionRun
@@ -184,7 +184,8 @@ def classes_in(run: PredictionRun, table: Table, target: str, classes: Sequence[
         ConfigError: If the column holds pictures or the like.
     """
     if not is_classes(find_task(run, table, target, ClassTarget.task if classes else None)):
-        fix = "Name the values to choose from with --classes, or measure it with --linear-probe"
+        probe = worded("--linear-probe", "run.linear_probe")
+        fix = f"Name the values to choose from with {option('classes')}, or measure it with {probe}"
         reason = "numbers, which no prompt can name"
         raise DataError(Problem(file=table.name, column=target, found=reason, cure=fix))
     names = list(dict.fromkeys(map(as_label, classes))) or classes_of(labels_of(table, target))
@@ -270,6 +271,6 @@ def prompt_reader(run: PredictionRun, name: str | None) -> str:
             f"{run.folder}: '{name}' is {known}, expected one of text. {did_you_mean(name, texts)}"
         )
     if name is None and len(texts) > 1:
-        fix = "Name the one that is to read the prompts with --prompt-input (prompt_input=)"
+        fix = f"Name the one that is to read the prompts with {option('prompt_input')}"
         raise RunError(f"{run.folder}: several inputs read text ({', '.join(texts)}). {fix}")
     return name or texts[0]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from polymodal.artifact.capabilities import Kind
-from polymodal.errors import RunError
+from polymodal.artifact.capabilities import Kind, fit_of_words
+from polymodal.errors import RunError, worded
 from polymodal.exporting.formats import Exported, find_format, load_writer
 from polymodal.runs.core import AnyRun, RunBase
 from polymodal.runs.prediction_run import PredictionRun
@@ -55,10 +55,11 @@ def check_kind(run: AnyRun, to: str) -> None:
     """
     words = find_format(to).words
     if words and run.kind is not Kind.words:
-        fix = "Fit one that does: polymodal fit TABLE --prompt '{column} …' --answer '{column}'"
+        fix = f"Fit one that does: {fit_of_words()}"
         raise RunError(f"{run.folder}: does not answer in words, and {to} does nothing else. {fix}")
     if not words and run.kind is Kind.words:
-        fix = "polymodal export RUN --to llava takes one that reads a picture alone"
+        again = worded("polymodal export RUN --to llava", "pm.export(run, to='llava')")
+        fix = f"{again} takes one that reads a picture alone"
         raise RunError(f"{run.folder}: answers in words, which {to} does not hold. {fix}")
 
 

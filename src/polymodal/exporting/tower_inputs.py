@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from polymodal.data.readers import ImageReader, TextReader
-from polymodal.errors import RunError, did_you_mean
+from polymodal.errors import RunError, did_you_mean, option, worded
 from polymodal.runs.prediction_run import PredictionRun
 
 
@@ -61,7 +61,7 @@ def choose_inputs(
         if modality_of[name] in by_modality:
             several = ", ".join(other for other in chosen if modality_of[other] == modality_of[name])
             reason = f"{several} are all read as {modality_of[name]}, and {library} identifies inputs by that"
-            raise RunError(f"{run.folder}: {reason}. Choose one of them with --inputs")
+            raise RunError(f"{run.folder}: {reason}. Choose one of them with {option('inputs')}")
         by_modality[modality_of[name]] = name
     return by_modality
 
@@ -73,7 +73,9 @@ def compared_inputs(run: PredictionRun) -> list[str]:
         RunError: If there is no such space.
     """
     if run.model.config.space is None:
-        fix = "Pre-train one that is: polymodal pretrain TABLE --objectives contrastive -o RUN"
+        again = "polymodal pretrain TABLE --objectives contrastive -o RUN"
+        python = "pm.pretrain(table, objectives=['contrastive'])"
+        fix = f"Pre-train one that is: {worded(again, python)}"
         raise RunError(f"{run.folder}: was not trained to compare its inputs in one space. {fix}")
     spanning = [objective for _, objective in run.model.named_objectives() if objective.spans_space]
     taking = {name for objective in spanning for name in objective.taking}
@@ -92,7 +94,7 @@ def _check_name(
         raise RunError(f"{run.folder}: there is no input '{name}'. {did_you_mean(name, modality_of)}")
     if modality_of[name] not in reads:
         reason = f"'{name}' is read as {modality_of[name]}, and {library} is given {_either(reads)} here"
-        raise RunError(f"{run.folder}: {reason}. Leave it out of --inputs")
+        raise RunError(f"{run.folder}: {reason}. Leave it out of {option('inputs')}")
     if name not in within:
         reason = f"'{name}' was compared with no other input"
         raise RunError(f"{run.folder}: {reason}. There are in the space: {', '.join(within)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from polymodal.data.collator import Collator
 from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.row_dataset import RowDataset
 from polymodal.data.targets import TargetReader
-from polymodal.errors import PolymodalError, Problem
+from polymodal.errors import PolymodalError, Problem, option
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import Predictor
@@ -75,6 +75,11 @@ def run_batches(
         yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
 
 
+def batches_of(rows: Sized, batch_size: int) -> int:
+    """Number of batches, where media limit none."""
+    return -(-len(rows) // batch_size)
+
+
 def bytes_of_row(rows: RowDataset) -> int:
     """Bytes of a row's media as tensors, three channels of float32 a pixel, one item an input; at least 1."""
     readers = rows.processor.readers.values()
@@ -91,7 +96,7 @@ def require_finite(output: PolymodalOutput, precision: str) -> None:
         broken = int((~logits.isfinite()).reshape(len(logits), -1).any(dim=1).sum())
         if broken:
             fix = (
-                "Use --precision fp32"
+                f"Use {option('precision', 'fp32')}"
                 if precision != "fp32"
                 else "Fit again with a lower train.learning_rate"
             )

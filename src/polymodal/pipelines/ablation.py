@@ -117,7 +117,7 @@ def _retrain(
     on_error = "skip" if job.declaration.data.on_error == SKIP else "refuse"
     by_subset: dict[Subset, list[dict[str, dict[str, float]]]] = {}
     for name, (subset, _) in varied.items():
-        measured = PredictionRun.load(folder / name).evaluate(rows.table, on_error=on_error)
+        measured = PredictionRun.load(folder / name).evaluate(rows.table, on_error=on_error, quiet=True)
         by_subset.setdefault(subset, []).append(measured)
     return {name: _figures(name, own, by_subset, seeds) for name, own in worth.items()}
 

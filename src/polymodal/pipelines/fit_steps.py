@@ -17,10 +17,10 @@ from polymodal.training.job import Job
 from polymodal.training.loop.thread_timing import training_threads
 from polymodal.training.output_folder import (
     FAILED,
-    FINISH,
     check_folder,
     finished_results,
     has_begun,
+    how_to_finish,
 )
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.training.warm_start.start import refuse_own_start
@@ -65,7 +65,7 @@ class FitSteps(ABC, Generic[J, R]):
         check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
         results = finished_results(folder) if resume and has_begun(folder) else None
         if results is not None:
-            require_same_tables(folder, job.declaration, job.folder, results)
+            require_same_tables(folder, job.declaration, job.folder, results, job.table)
             discard(folder / "checkpoints")
             note(f"{folder}: was finished already", quiet)
             self.show_remarks(results, quiet)
@@ -97,7 +97,7 @@ class FitSteps(ABC, Generic[J, R]):
             RunError: If something that the run consists of cannot be written.
         """
         self.quiet = quiet
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             run.write(self.folder)
         results = self.measure(run, quiet=quiet)
         self.show_remarks(results, quiet)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from polymodal.candidates.checks import check_candidates
 from polymodal.comparison.comparison import compare
 from polymodal.config import FusionConfig
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, worded
 from polymodal.models.fusion import FUSIONS
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several
 from polymodal.pipelines.pages import try_page
@@ -50,7 +50,7 @@ def _with_page(fits: Fits) -> Fits:
     if len(runs) < 2:
         return fits
     missing: list[str] = []
-    again = "polymodal compare RUN RUN …"
+    again = worded("polymodal compare RUN RUN …", "pm.compare([run, run, …])")
     page = try_page("compare.html", lambda: compare(runs).write(fits.folder), again, missing)
     return replace(fits, page=page, warnings=[*fits.warnings, *missing])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from polymodal.candidates.checks import check_candidates
 from polymodal.config.parsing import declares
-from polymodal.errors import ConfigError, RunError
+from polymodal.errors import ConfigError, RunError, option
 from polymodal.pipelines.multi_fit import write_aside
 from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.runs.prediction_run import PredictionRun
@@ -28,7 +28,13 @@ from polymodal.training.optuna_search import (
     read_study,
     run_trials,
 )
-from polymodal.training.output_folder import check_folder, is_finished, prepare_folder, read_results
+from polymodal.training.output_folder import (
+    another_folder,
+    check_folder,
+    is_finished,
+    prepare_folder,
+    read_results,
+)
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.start import refuse_own_start
@@ -149,8 +155,7 @@ def check_search(folder: Path, job: PredictionJob, *, resume: bool, overwrite: b
     if not resume:
         check_folder(folder, job.declaration, resume=False, overwrite=overwrite)
         if has_search and not overwrite:
-            fix = "Give another folder with -o, or --overwrite, or --resume"
-            raise RunError(f"{folder}: holds a search already. {fix}")
+            raise RunError(f"{folder}: holds a search already. {another_folder()}")
     elif has_search:
         with quiet_optuna():
             text = read_study(folder / JOURNAL).user_attrs[DECLARATION]
@@ -158,7 +163,7 @@ def check_search(folder: Path, job: PredictionJob, *, resume: bool, overwrite: b
             reason = "its search is of another declaration"
             raise RunError(f"{folder}: {reason}; resume with the same table and settings")
     elif not ((folder / RESULT).exists() and is_finished(folder)):
-        raise RunError(f"{folder}: no search to resume. Start without --resume")
+        raise RunError(f"{folder}: no search to resume. Start without {option('resume', True)}")
 
 
 def summarize(study: Any, metric: str) -> Search:

@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 import transformers
 
+from polymodal.errors import option
 from polymodal.pipelines.fit_plan import language_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
-from polymodal.pipelines.pages import try_page, write_about
+from polymodal.pipelines.pages import report_again, try_page, write_about
 from polymodal.report.language_card import words_card
 from polymodal.report.language_report import Answers, write_language_report
 from polymodal.report.model_card import CARD
@@ -25,7 +26,7 @@ from polymodal.training.declaration.source import table_digests
 from polymodal.training.language.item_features import encode_frozen_items
 from polymodal.training.language.language_job import LanguageJob
 from polymodal.training.language.stages import train_stages
-from polymodal.training.output_folder import FINISH, PENDING, write_metrics
+from polymodal.training.output_folder import PENDING, how_to_finish, write_metrics
 from polymodal.training.recorded_metrics import FitResults, LanguageResults, LanguageTraining, StageResults
 from polymodal.training.warm_start.load import describe_start, print_start
 from polymodal.utils import distributed as processes
@@ -74,7 +75,7 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
             with working(f"answering {len(rows)} {split} rows") if not quiet else nullcontext():
                 figures[split], self.frames[split] = measure_split(run, rows, ablate=ablate)
         if "test" in self.frames and run.declaration.keeps_rows:
-            with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
+            with writing(run.folder, how_to_finish()), aside(run.folder / "predictions.parquet") as part:
                 pd.DataFrame(self.frames["test"]).to_parquet(part, index=False)
         results = describe_fit(run, self.job, self.trained, figures)
         write_metrics(run.folder, results)
@@ -87,9 +88,14 @@ class LanguageFit(FitSteps[LanguageJob, GenerationRun]):
         def make(warnings: list[str]) -> None:
             if run.declaration.report.is_written and self.reported in self.job.asked:
                 of_file = isinstance(run.declaration.data.train, str)
-                again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
+                again = report_again(of_file)
                 try_page("report.html", lambda: self._report(run, results), again, warnings)
-            try_page(CARD, lambda: write_card(run, results), "the same fit with --resume", warnings)
+            try_page(
+                CARD,
+                lambda: write_card(run, results),
+                f"the same fit with {option('resume', True)}",
+                warnings,
+            )
 
         write_about(run.folder, results, make)
 
@@ -139,7 +145,7 @@ def describe_fit(
         tokens=report.conversation.get("tokens", {}) if report else {},
         warnings=job.warnings(),
         notes=job.known_notes(),
-        data=table_digests(job.declaration, job.folder),
+        data=table_digests(job.declaration, job.folder, job.table),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
         start=describe_start(job),
         history=[entry | {"stage": name} for name, values in trained.items() for entry in values["history"]],

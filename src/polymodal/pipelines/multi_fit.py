@@ -16,7 +16,7 @@ from typing import Any
 from polymodal.artifact.run_folder import BLEND
 from polymodal.config import Declaration
 from polymodal.data.schema.column_summary import brief
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option
 from polymodal.pipelines.fit import steps_of
 from polymodal.pipelines.pages import is_of_page
 from polymodal.pipelines.time_limits import in_its_time, require_some
@@ -134,10 +134,11 @@ def check_folders(
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file, expected a folder to write the runs to")
     if any((folder / name).exists() for name in ("model.safetensors", BLEND)) and not overwrite:
-        fix = "Give another folder with -o" if resume else "Give another folder with -o, or --overwrite"
+        fix = f"Give another folder with {option('output')}"
+        fix += "" if resume else f", or {option('overwrite', True)}"
         raise RunError(f"{folder}: holds the run of a single fit. {fix}")
     if resume and not any((folder / name / "run.yaml").exists() for name in declarations):
-        raise RunError(f"{folder}: no fit to resume. Start without --resume")
+        raise RunError(f"{folder}: no fit to resume. Start without {option('resume', True)}")
     for name, declaration in declarations.items():
         check_folder(folder / name, declaration, resume=resume, overwrite=overwrite)
 

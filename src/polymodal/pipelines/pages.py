@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from polymodal.errors import PolymodalError, one_line
+from polymodal.errors import PolymodalError, one_line, worded
 from polymodal.training.output_folder import FAILED, WRITTEN, write_pages_state
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.progress import note
@@ -37,6 +37,13 @@ def try_page(name: str, make: Callable[[], T], again: str, warnings: list[str]) 
         warnings.append(line)
         note(f"warning: {line}")
         return None
+
+
+def report_again(of_file: bool) -> str:
+    """How the report of a run is written again, which was fitted to a file, or to a table in memory."""
+    if of_file:
+        return worded("polymodal report RUN", "run.report()")
+    return worded("polymodal report RUN TABLE", "run.report(data=table)")
 
 
 def write_about(

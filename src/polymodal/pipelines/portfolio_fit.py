@@ -22,7 +22,7 @@ from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.pipelines.time_limits import end_seconds
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.training.calibrate import calibrate_on, tuned_targets
-from polymodal.training.output_folder import FINISH, write_metrics
+from polymodal.training.output_folder import how_to_finish, write_metrics
 from polymodal.training.portfolio_results import Portfolio
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.recorded_metrics import FitResults, PredictionResults
@@ -151,7 +151,7 @@ class PortfolioFit(PredictionFit):
         notes += [_left_out(name, reason) for name, reason in left_out.items()]
         self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
         run = PredictionRun(self.folder, as_model(model), processor, job.declaration)
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             run.write(self.folder)
         return run
 

@@ -13,12 +13,13 @@ from polymodal.candidates import FusedCandidate
 from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
 from polymodal.embedding_eval.retrieval_eval import measure_retrieval
+from polymodal.errors import option
 from polymodal.evaluation.metrics.retrieval import Retrieval
 from polymodal.importance.subsets import TIMED_BATCH
 from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.fit_plan import prediction_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
-from polymodal.pipelines.pages import try_page, write_about
+from polymodal.pipelines.pages import report_again, try_page, write_about
 from polymodal.pipelines.time_limits import end_seconds
 from polymodal.report.gather import PAGE_SECONDS
 from polymodal.report.measuring import Measuring
@@ -32,7 +33,7 @@ from polymodal.tasks.regression import dominant_in_words
 from polymodal.training.calibrate import Calibration
 from polymodal.training.declaration.source import table_digests
 from polymodal.training.declaration.validation import WEIGHT
-from polymodal.training.output_folder import FINISH, PENDING, write_metrics
+from polymodal.training.output_folder import PENDING, how_to_finish, write_metrics
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.prediction_training import model_in_words, train_prediction
@@ -110,7 +111,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         of_file, left_out = isinstance(run.declaration.data.train, str), list[str]()
 
         def make(warnings: list[str]) -> None:
-            again = f"polymodal report RUN{'' if of_file else ' TABLE'}"
+            again = report_again(of_file)
             figures = None
             if self._reports_in_time(left_out):
                 figures = try_page(
@@ -119,7 +120,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
                     again,
                     warnings,
                 )
-            again = "the same fit with --resume"
+            again = f"the same fit with {option('resume', True)}"
             noted = replace(results, notes=[*results.notes, *left_out])
             try_page("README.md", lambda: write_card(run, noted, figures), again, warnings)
 
@@ -132,7 +133,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
         first = TIMED_BATCH * REPORTED * self.answering / rows
         if not self.job.declaration.report.is_written or first + PAGE_SECONDS <= self.job.deadline.left:
             return True
-        left_out.append("the report is left out, for time (polymodal report RUN writes it)")
+        left_out.append(f"the report is left out, for time ({report_again(True)} writes it)")
         return False
 
 
@@ -154,7 +155,7 @@ def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
                 frame[WEIGHT] = rows.weights[batch.index]
             frames.append(frame)
         if run.declaration.keeps_rows:
-            with writing(run.folder, FINISH), aside(run.folder / "predictions.parquet") as part:
+            with writing(run.folder, how_to_finish()), aside(run.folder / "predictions.parquet") as part:
                 types = answer_types(run.model, targets)
                 write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
     return Measured(measure.metrics(), notes=dominant_notes(run, job, measure))
@@ -222,7 +223,7 @@ def describe_fit(
         ],
         calibration=calibration.targets,
         warnings=[*job.warnings(), *calibration.warnings],
-        data=table_digests(job.declaration, job.folder),
+        data=table_digests(job.declaration, job.folder, job.table),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
         sample_weight=job.declaration.data.sample_weight,
         start=describe_start(job),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from polymodal.errors import worded
 from polymodal.pretrained.recommended import RECOMMENDED, Recommended
 from polymodal.utils.hub_files import cached_folder, download, holds_checkpoint, offered, use_local_files
 from polymodal.utils.records import Record
@@ -87,7 +88,8 @@ def fetched(encoder: Recommended, announce: Callable[[str], None]) -> Found | No
     offer = offered(encoder.hub) if encoder.hub else None
     if offer is None:
         return None
-    announce(f"downloading {offer.name}: {offer.megabytes:.0f} MB ({encoder.licence}); --offline forbids it")
+    offline = worded("--offline", "HF_HUB_OFFLINE=1")
+    announce(f"downloading {offer.name}: {offer.megabytes:.0f} MB ({encoder.licence}); {offline} forbids it")
     return Found(encoder, "download", encoder.hub) if download(offer) else None
 
 

@@ -13,6 +13,7 @@ import torch
 from polymodal.config import TargetConfig
 from polymodal.error_analysis.error_analysis import failures
 from polymodal.error_analysis.subgroups import SubgroupFigures, subgroups
+from polymodal.errors import worded
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.clusters import row_groups
@@ -189,7 +190,8 @@ def _in_time(request: Measuring, deadline: Deadline, what: str, seconds: float) 
 
 
 def _line(what: str) -> str:
-    return f"the report leaves out {what}, for time (polymodal report RUN measures it)"
+    again = worded("polymodal report RUN", "run.report()")
+    return f"the report leaves out {what}, for time ({again} measures it)"
 
 
 def _emap_rows(request: Measuring, deadline: Deadline, row_seconds: float) -> int:

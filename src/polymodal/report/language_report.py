@@ -27,7 +27,7 @@ from polymodal.report.html_cells import show_cell
 from polymodal.report.number_text import difference, settling, whole
 from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import FORMAT
-from polymodal.report.report_writing import own_table, write
+from polymodal.report.report_writing import own_table, refuse_both, write
 from polymodal.runs.generation_metrics import ANSWER, OUTPUT, chosen_metrics, measure_split, require_answers
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.training.language.conversation_rows import ConversationRows
@@ -90,6 +90,7 @@ def language_report(
     run: GenerationRun,
     source: Any = None,
     *,
+    data: Any = None,
     group: str | None = None,
     by: Sequence[str] = (),
     output: str | Path | None = None,
@@ -101,6 +102,7 @@ def language_report(
         run: Of answers in words.
         source: A table with prompts and answers; by default the run's test rows, or without any those
             of validation.
+        data: The table that the run was fitted to, if it was in memory, or its file was moved.
         group: A column whose equal values are resampled together; by default rows that share a file.
         by: Columns whose values are compared; by default those declared.
         output: A folder for both files; the run's own by default.
@@ -112,7 +114,8 @@ def language_report(
     Raises:
         PolymodalError: If run or table cannot be read, or no row has an answer.
     """
-    table, what = own_table(run) if source is None else (read_table(source), "given rows")
+    refuse_both(source, data)
+    table, what = own_table(run, data) if source is None else (read_table(source), "given rows")
     require_answers(run, table)
     folder = Path(output) if output else run.folder
     require_folder(folder)

@@ -14,7 +14,7 @@ from polymodal.artifact.capabilities import Capability
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import Table, read_table
-from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.errors import ConfigError, DataError, Problem, RunError, did_you_mean, worded
 from polymodal.report.cached import gather_kept, lost_media
 from polymodal.report.gather import assemble, gather
 from polymodal.report.measuring import Amount, Measuring
@@ -23,7 +23,12 @@ from polymodal.report.report_figures import Report
 from polymodal.report.report_page import render
 from polymodal.runs.core import AnyRun
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
+from polymodal.training.declaration.source import (
+    read_declared_table,
+    require_own_tables,
+    resolve,
+    same_table,
+)
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.output_folder import read_results
 from polymodal.training.recorded_metrics import FitResults, PredictionResults
@@ -42,6 +47,7 @@ def report(
     run: PredictionRun | str | Path,
     source: Any = None,
     *,
+    data: Any = None,
     group: str | None = None,
     by: Sequence[str] = (),
     amount: Amount | None = None,
@@ -56,6 +62,7 @@ def report(
         run: A run, or its folder.
         source: A table with the targets; by default the run's test rows, or where it has none those of
             validation.
+        data: The table that the run was fitted to, if it was in memory, or its file was moved.
         group: A column whose equal values are resampled together; by default rows that share a file.
         by: Columns whose values are compared, whether the model reads them or not; by default those declared.
         amount: ``short`` leaves out corrupted cells and the interaction of inputs; by default what is
@@ -74,8 +81,9 @@ def report(
     """
     opened = run if isinstance(run, PredictionRun) else PredictionRun.load(run)
     opened.require(Capability.report)
+    refuse_both(source, data)
     rows, what = (
-        own_rows(opened) if source is None else (_given_rows(opened, read_table(source)), "given rows")
+        own_rows(opened, data) if source is None else (_given_rows(opened, read_table(source)), "given rows")
     )
     declared = opened.declaration.report
     given = {"group": group, "by": list(by), "noise_rows": noise_rows, "amount": amount}
@@ -156,24 +164,46 @@ def without_cells(figures: Mapping[str, Any]) -> JsonObject:
     return {**figures, "targets": targets}
 
 
-def own_rows(run: PredictionRun) -> tuple[RowDataset, str]:
-    """The rows that the run was tested on, split again as declared."""
-    table, what = own_table(run)
+def refuse_both(source: Any, data: Any) -> None:
+    """Refuse rows to measure on beside the table whose test rows are to be measured on.
+
+    Raises:
+        ConfigError: If both are given.
+    """
+    if source is not None and data is not None:
+        raise ConfigError("data= is the table of the fit, whose test rows are measured: give no other table")
+
+
+def own_rows(run: PredictionRun, data: Any = None) -> tuple[RowDataset, str]:
+    """The rows that the run was tested on, split again as declared; ``data`` as :func:`own_table`."""
+    table, what = own_table(run, data)
     return _rows(run, table, table.places, run.declaration.data.on_error == SKIP), what
 
 
-def own_table(run: AnyRun) -> tuple[Table, str]:
+def own_table(run: AnyRun, data: Any = None) -> tuple[Table, str]:
     """The table of the rows that a run was tested on, or without any of validation; which they are, in words.
 
+    Args:
+        run: Whose rows.
+        data: The table that it was fitted to; by default the file that it names, or the table in memory of
+            the fit in this process.
+
     Raises:
-        RunError: If the run was not fitted to a file, or the file has changed.
+        RunError: If the table is not known, or is not the one that the run was fitted to.
         DataError: If the table cannot be read.
     """
-    named = run.declaration.data.train
-    if not isinstance(named, str):
-        raise RunError(f"{run.folder}: was not fitted to a file. Name a table: polymodal report RUN TABLE")
-    require_own_tables(run.folder, run.declaration, read_results(run.folder))
-    table = read_declared_table(resolve(named, run.folder), run.declaration.data, run.folder)
+    named, given = run.declaration.data.train, run.fitted_to if data is None else data
+    if given is not None:
+        table = same_table(run.folder, run.declaration, read_results(run.folder), given)
+    elif isinstance(named, str):
+        require_own_tables(run.folder, run.declaration, read_results(run.folder))
+        table = read_declared_table(resolve(named, run.folder), run.declaration.data, run.folder)
+    else:
+        again = worded(
+            "Name a table: polymodal report RUN TABLE",
+            "Give it again, run.report(data=frame), or measure on other rows, run.report(frame)",
+        )
+        raise RunError(f"{run.folder}: was fitted to a table in memory, not to a file. {again}")
     splits = without_rare_values(split_and_skip(table, run.declaration, run.folder)[0], run.declaration)
     return (splits["test"], TEST) if len(splits["test"]) else (splits["validation"], VALIDATION)
 

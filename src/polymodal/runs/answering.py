@@ -22,6 +22,7 @@ from polymodal.models.language.language_modeling import PolymodalForConditionalG
 from polymodal.training.language.conversation_collator import padded
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.utils.device import computing_in
+from polymodal.utils.progress import progress
 
 NAMES = {"beams": "num_beams", "sample": "do_sample"}
 """Our options of decoding by the names that Transformers has for them."""
@@ -53,7 +54,8 @@ def answer_rows(
     """
     context, most = context_of(model), _most(model, options)
     shared = None if context is None or most is None else context - most
-    for indices in _batches(rows.lengths, batch_size, shared):
+    batches = list(_batches(rows.lengths, batch_size, shared))
+    for indices in progress(batches, "generating", len(batches)):
         turns = [rows[index] for index in indices]
         yield indices, answer_turns(model, rows.processor, turns, options, precision)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -12,6 +13,7 @@ from polymodal.artifact.run_list import test_metrics
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.schema.column_summary import brief
+from polymodal.data.tables.table import Table
 from polymodal.models.base import PolymodalPreTrainedModel
 from polymodal.utils.atomic import writing
 from polymodal.utils.device import computing_in, find_device
@@ -34,6 +36,8 @@ class RunBase(Overviewed, Generic[M, P]):
 
     kinds: ClassVar[frozenset[Kind]] = frozenset()
     """The kinds of run that a class reads; its subclasses read the same."""
+    fitted_to: Table | None = None
+    """The table in memory that the run was fitted to, after the fit in the same process."""
 
     def __init__(
         self, folder: Path, model: M, processor: P, declaration: Declaration, precision: str = "fp32"
@@ -115,6 +119,11 @@ class RunBase(Overviewed, Generic[M, P]):
         """Operations that the run supports."""
         return CAPABILITIES[self.kind]
 
+    def __dir__(self) -> list[str]:
+        """The names of what the run supports: methods of other kinds of run refuse in one line."""
+        lacking = tuple(entry.value for entry in Capability if entry not in self.capabilities)
+        return [name for name in super().__dir__() if name not in lacking and name not in _batched(lacking)]
+
     def require(self, capability: Capability) -> None:
         """Raise if the run lacks a capability.
 
@@ -135,6 +144,11 @@ class RunBase(Overviewed, Generic[M, P]):
     def write(self, folder: Path) -> None:
         """Like :meth:`save`, but raises ``OSError`` if writing fails."""
         write_run(folder, self.model, self.processor, self.declaration)
+
+
+def _batched(names: Iterable[str]) -> set[str]:
+    """The methods that do the same batch by batch."""
+    return {f"{name}_batches" for name in names}
 
 
 AnyRun = RunBase[Any, Any]

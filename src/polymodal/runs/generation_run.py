@@ -33,6 +33,7 @@ from polymodal.runs.row_errors import ReadRows
 from polymodal.runs.streaming import stream_turn
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.language.language_opening import row_reader
+from polymodal.utils.progress import obeying_quiet, progress
 
 OUTPUT, MISSING = "output", "missing"
 """Column of answers whose template is not a single column, and column of the inputs that a row lacks."""
@@ -85,6 +86,7 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         alone = answer is not None and answer.text == "{" + "".join(answer.columns) + "}"
         return answer.columns[0] if answer is not None and alone else OUTPUT
 
+    @obeying_quiet
     def generate(
         self,
         source: Any,
@@ -92,6 +94,7 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         batch_size: int = 32,
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
+        quiet: bool = False,
         max_new_tokens: int | None = None,
         beams: int | None = None,
         sample: bool | None = None,
@@ -109,6 +112,7 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             on_error: With ``skip`` the answer to a row that cannot be read is empty, and a column ``error``
                 has the reason.
             keep: Columns of the table that are put before the answers.
+            quiet: Show no progress.
             max_new_tokens: Most tokens of an answer.
             beams: Beams of a beam search.
             sample: Draw tokens instead of taking the likeliest.
@@ -258,7 +262,13 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
         return rows
 
     def embed(
-        self, source: Any, *, input: str | None = None, batch_size: int = 32, on_error: str = "refuse"
+        self,
+        source: Any,
+        *,
+        input: str | None = None,
+        batch_size: int = 32,
+        on_error: str = "refuse",
+        quiet: bool = False,
     ) -> np.ndarray:
         """Vectors ``(rows, width of the language model)`` of the prompts of a table.
 
@@ -272,12 +282,16 @@ class GenerationRun(RunBase[PolymodalForConditionalGeneration, ConversationProce
             input: One of the run's inputs.
             batch_size: Rows per batch.
             on_error: ``skip`` gives NaN for a row that cannot be read.
+            quiet: Show no progress.
 
         Raises:
             DataError: If a row cannot be read, or a column is missing.
             RunError: If there is no such input.
         """
-        return np.concatenate([v for v, _ in self.embed_batches(source, input, batch_size, on_error)])
+        table = read_table(source)
+        batches = self.embed_batches(table, input, batch_size, on_error)
+        shown = progress(batches, "embedding", -(-len(table) // batch_size), quiet=quiet)
+        return np.concatenate([vectors for vectors, _ in shown])
 
     def embed_batches(
         self, source: Any, input: str | None = None, batch_size: int = 32, on_error: str = "refuse"

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from polymodal.artifact.capabilities import Capability, Kind
+from polymodal.artifact.capabilities import VECTORS, Capability, Kind
 from polymodal.artifact.integrity import check_agreement, without_hub
-from polymodal.artifact.run_folder import neural_folder
+from polymodal.artifact.run_folder import has_neural, neural_folder
 from polymodal.artifact.weights import load_model, model_class
 from polymodal.candidates.blend_folder import is_blend, read_blend, write_blend
 from polymodal.config.parsing import load_yaml
@@ -27,10 +27,11 @@ from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.blend import BlendedModel, as_model
-from polymodal.models.inference import Batch, Measure, answer_frame, run_batches
+from polymodal.models.inference import Batch, Measure, answer_frame, batches_of, run_batches
 from polymodal.runs.core import RunBase
 from polymodal.runs.encode_items import encode, width_of
 from polymodal.runs.row_errors import blank_unread
+from polymodal.utils.progress import progress
 
 
 class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
@@ -96,6 +97,13 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         return Kind.heads if self.targets else Kind.space
 
     @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Operations that the run supports; a blend without the neural model has no vectors."""
+        all_of_kind = super().capabilities
+        has_vectors = not isinstance(self.model, BlendedModel) or has_neural(self.folder)
+        return all_of_kind if has_vectors else all_of_kind - VECTORS
+
+    @property
     def targets(self) -> list[str]:
         """The target columns that its heads predict."""
         return self.model.config.head_names
@@ -108,6 +116,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         probabilities: bool = False,
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
+        quiet: bool = False,
     ) -> pd.DataFrame:
         """Predict every row of a table, a DataFrame or a list of dicts, in the order of the rows.
 
@@ -121,6 +130,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             on_error: With ``skip`` a row that cannot be read has empty cells, and a column ``error`` has the
                 reason.
             keep: Columns of the table that are put before the answers.
+            quiet: Show no progress.
 
         Returns:
             One row per row of ``source``, with the index of a DataFrame; for the columns see
@@ -130,7 +140,9 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
             ConfigError: If there is no such column to keep, or an answer has its name.
         """
-        return pd.concat(list(self.predict_batches(source, batch_size, probabilities, on_error, keep)))
+        table = read_table(source)
+        frames = self.predict_batches(table, batch_size, probabilities, on_error, keep)
+        return pd.concat(progress(frames, "predicting", batches_of(table, batch_size), quiet=quiet))
 
     def predict_batches(
         self,
@@ -172,6 +184,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         batch_size: int = 128,
         on_error: str = "refuse",
         rejected: list[Problem] | None = None,
+        quiet: bool = False,
     ) -> dict[str, dict[str, float]]:
         """Metrics by target and name, over the rows whose target is not empty.
 
@@ -183,6 +196,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             batch_size: Rows per batch.
             on_error: ``skip`` skips rows that cannot be read, ``refuse`` raises.
             rejected: Problems of skipped rows are appended to it.
+            quiet: Show no progress.
 
         Raises:
             DataError: If a target's column is missing, a row has no weight, or no row an answer.
@@ -198,7 +212,8 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             warnings.warn(lacking, stacklevel=2)
         rows = self.rows(table, self.model.config.head_names, on_error, self.weighted_by(table))
         self.inspect(table).warn()
-        for batch in self.batches(rows, batch_size):
+        total = batches_of(table, batch_size)
+        for batch in progress(self.batches(rows, batch_size), "evaluating", total, quiet=quiet):
             measure.add(batch)
             if rejected is not None:
                 rejected += [problem for bad in batch.problems.values() for problem in bad]
@@ -224,7 +239,13 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         return f"{table.name}: no column '{column}', by which the fit weighed its rows: all count the same"
 
     def embed(
-        self, source: Any, *, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
+        self,
+        source: Any,
+        *,
+        input: str | None = None,
+        batch_size: int = 128,
+        on_error: str = "refuse",
+        quiet: bool = False,
     ) -> np.ndarray:
         """Embeddings ``(rows, width)`` float32 of the rows of a table.
 
@@ -233,13 +254,16 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             input: Embed this input alone, NaN where a row lacks it; by default the fused row.
             batch_size: Rows per batch.
             on_error: With ``skip`` the vector of a row that cannot be read is NaN.
+            quiet: Show no progress.
 
         Raises:
             DataError: If a cell cannot be read, or the table has none of the model's inputs.
             RunError: If there is no such input.
         """
-        batches = self.embed_batches(source, input, batch_size, on_error)
-        return np.concatenate([vectors for vectors, _ in batches])
+        table = read_table(source)
+        batches = self.embed_batches(table, input, batch_size, on_error)
+        shown = progress(batches, "embedding", batches_of(table, batch_size), quiet=quiet)
+        return np.concatenate([vectors for vectors, _ in shown])
 
     def embed_batches(
         self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import read_table
 from polymodal.data.tables.table_writing import check_output, write_table
-from polymodal.models.inference import answer_types
+from polymodal.models.inference import answer_types, batches_of
 from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runs.row_errors import ERROR, Rows, errors_of
@@ -56,7 +55,7 @@ def predict_to(
     table = read_table(source)
     check_output(output, table.name)
     frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error, keep), rejected)
-    shown = progress(frames, "predicting", math.ceil(len(table) / batch_size))
+    shown = progress(frames, "predicting", batches_of(table, batch_size))
     types = {} if isinstance(run, GenerationRun) else answer_types(run.model, run.processor.targets)
     return write_table(shown, output, types | KeptColumns(table, keep).types)
 
@@ -107,7 +106,7 @@ def embed_to(
     kept = KeptColumns(table, keep)
     frames = embed_frames(run.embed_batches(table, input, batch_size, on_error), on_error == SKIP, kept)
     noted = note_errors(frames, rejected)
-    shown = progress(noted, "embedding", math.ceil(len(table) / batch_size))
+    shown = progress(noted, "embedding", batches_of(table, batch_size))
     return write_table(shown, output, kept.types)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from polymodal.data.cache.memory import digest
 from polymodal.data.tables.table import Table, read_table
-from polymodal.errors import DataError, Problem, RunError, did_you_mean
+from polymodal.errors import DataError, Problem, RunError, did_you_mean, option, worded
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.search.fields import columns_of, fields_of, text_of
 from polymodal.search.fingerprints import model_digest, row_digest
@@ -146,8 +146,9 @@ def _manifest(run: PredictionRun, folder: Path, table: Table, key: str | None) -
     manifest = read_manifest(folder)
     check_model(folder, manifest, run, model)
     if key is not None and key != manifest.key:
-        made = f"with --key {manifest.key}" if manifest.key else "without --key"
-        raise RunError(f"{folder}: was made {made}. Do the same, or make another with -o")
+        elsewhere = worded("with -o", "in another folder")
+        made = f"with {option('key', manifest.key)}" if manifest.key else f"without {option('key')}"
+        raise RunError(f"{folder}: was made {made}. Do the same, or make another {elsewhere}")
     there = {entry.name for entry in manifest.fields}
     manifest.fields += [entry for entry in fields_of(table) if entry.name not in there]
     manifest.run = relative_run(run.folder, folder)
@@ -163,7 +164,8 @@ def check_model(folder: Path, manifest: Manifest, run: PredictionRun, model: str
     if model != manifest.model:
         raise RunError(
             f"{folder}: was made by another model ({manifest.model[:12]}) than that of {run.folder} "
-            f"({model[:12]}). Make it again: polymodal index {run.folder} TABLE -o a new folder"
+            f"({model[:12]}). Make it again in a new folder: "
+            + worded(f"polymodal index {run.folder} TABLE -o FOLDER", "pm.Index.build(folder, run, table)")
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polymodal.data.readers import AudioReader, ImageReader, TextReader, VideoReader
-from polymodal.errors import RunError
+from polymodal.errors import RunError, worded
 from polymodal.search.fields import Field
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         RunError: If it is no index, or one of a newer version.
     """
-    make = "Make one: polymodal index RUN TABLE -o INDEX"
+    make = f"Make one: {worded('polymodal index RUN TABLE -o INDEX', 'pm.Index.build(folder, run, table)')}"
     if not os.path.isdir(folder):
         raise RunError(f"{folder}: no such index folder. {make}")
     path = folder / FILE

@@ -12,7 +12,7 @@ import numpy as np
 from polymodal.artifact.run_folder import neural_folder
 from polymodal.data.media.cells import describe, is_empty
 from polymodal.data.readers import TextReader
-from polymodal.errors import ConfigError, DataError, Problem, RunError
+from polymodal.errors import ConfigError, DataError, Problem, RunError, option, worded
 from polymodal.runs.encode_items import as_cells, encode, input_of, inputs_read
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.search.fingerprints import model_digest
@@ -78,7 +78,9 @@ class QueryMaker:
             return PredictionRun.load(neural_folder(Path(self._given)))
         folder = self.manifest.run_folder(self.folder)
         if not folder.is_dir():
-            raise RunError(f"{self.folder}: its run is no longer in {folder}. Say where it is with --run")
+            raise RunError(
+                f"{self.folder}: its run is no longer in {folder}. Say where it is with {option('run')}"
+            )
         return PredictionRun.load(neural_folder(folder))
 
     def vector(self, asked: Asked, input: str | None) -> tuple[np.ndarray, list[str]]:
@@ -125,7 +127,8 @@ class QueryMaker:
             return
         named = f"'{others[0]}' with '{input or names[0]}'"
         raise RunError(
-            f"{self.folder}: {self._apart}: {named} cannot be compared. Make a run with polymodal pretrain "
+            f"{self.folder}: {self._apart}: {named} cannot be compared. Make a run with "
+            f"{worded('polymodal pretrain', 'pm.pretrain')} "
             "and the objective contrastive or sigmoid, and an index of it"
         )
 

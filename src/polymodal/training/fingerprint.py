@@ -21,7 +21,7 @@ from polymodal.data.readers.base import Reader, is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.tables.lists import written_list
 from polymodal.data.tables.table import Table, each_cell
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.output_folder import has_checkpoints, prepare_folder
 from polymodal.utils.atomic import write_text, writing
@@ -84,7 +84,7 @@ def require_same(folder: Path, data: Mapping[str, Any]) -> None:
         return
     changed = what_changed(before, _plain(data))
     if changed:
-        fix = "Put the data back as they were, or begin anew with --overwrite"
+        fix = f"Put the data back as they were, or begin anew with {option('overwrite', True)}"
         raise RunError(f"{folder}: its data have changed since it was begun: {changed}. {fix}")
 
 
@@ -114,7 +114,7 @@ def _kept(file: Path) -> JsonObject:
         isinstance(column, dict) and isinstance(column.get("holds"), str) and "in any order" in column
         for column in parts[1].values()
     ):  # fmt: skip
-        raise RunError(f"{file}: cannot be read. Begin anew with --overwrite")
+        raise RunError(f"{file}: cannot be read. Begin anew with {option('overwrite', True)}")
     return content
 
 

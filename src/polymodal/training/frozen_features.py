@@ -26,8 +26,6 @@ from polymodal.training.read_rows import GB
 from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded
 from polymodal.utils.progress import progress
 
-LINE_EVERY = 10.0
-"""Seconds between lines about the progress, where standard error is no terminal."""
 MOST_TIME = 0.7
 """Share of the time left that encoding may take: the rest is for the training."""
 FEWEST_EPOCHS = 2
@@ -131,7 +129,7 @@ def fill_cache(
         OutOfTime: If it takes most of the time until ``deadline``.
     """
     starts = range(0, len(cells), FrozenReader.BATCH)
-    shown = starts if quiet else progress(starts, f"encoding {listed} once", len(starts), every=LINE_EVERY)
+    shown = progress(starts, f"encoding {listed} once", len(starts), quiet=quiet)
     timed = bounded(shown, len(starts), deadline, f"encoding {listed}", share=MOST_TIME)
     return reader.fill(cells, cache, timed)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, TypeAlias
 
+from polymodal.data.tables.table import Table
 from polymodal.errors import ConfigError
 from polymodal.training.declaration.completion import Completed, complete_request
 from polymodal.training.declaration.source import Declared, read_request
@@ -37,6 +38,14 @@ class ReadRequest(FitRequest):
     """
 
     read: Read = field(repr=False)
+
+
+def table_in_memory(request: FitRequest) -> Table | None:
+    """The table of a request that was read from memory, not from a file."""
+    read = request.read if isinstance(request, ReadRequest) else None
+    if read is None or isinstance((read.declared.values.get("data") or {}).get("train"), str):
+        return None
+    return read.table
 
 
 def read_job(request: FitRequest) -> Read:

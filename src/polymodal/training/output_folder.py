@@ -17,7 +17,7 @@ from polymodal.artifact.run_folder import (
 )
 from polymodal.config import Declaration
 from polymodal.config.parsing import declares
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option, worded
 from polymodal.training.recorded_metrics import FitResults, PredictionResults, check_recorded
 from polymodal.utils.atomic import discard, write_text, writing
 from polymodal.utils.json_files import read_json
@@ -29,8 +29,11 @@ PAGES_STATE = "pages"
 PENDING, WRITTEN, FAILED = "pending", "written", "failed"
 """They are still to be written (the fit was killed if it is not running); they are; one could not be."""
 
-FINISH = "Free space: the same command with --resume finishes the run"
-"""What to do where space is lacking once all is trained."""
+
+def how_to_finish() -> str:
+    """What to do where space is lacking once all is trained."""
+    return f"Free space: the same {worded('command', 'call')} with {option('resume', True)} finishes the run"
+
 
 PAGES = ("report.html", "report.json", "compare.html", "compare.json")
 """Pages about runs; outdated when the runs are fitted again."""
@@ -66,7 +69,7 @@ def write_metrics(folder: Path, results: Mapping[str, object]) -> None:
     Raises:
         RunError: If it cannot be written.
     """
-    with writing(folder, FINISH):
+    with writing(folder, how_to_finish()):
         write_text(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -80,7 +83,7 @@ def write_pages_state(
     """
     changed: dict[str, object] = {"warnings": warnings, PAGES_STATE: pages}
     changed |= {} if notes is None else {"notes": notes}
-    with writing(folder, FINISH):
+    with writing(folder, how_to_finish()):
         content = read_json(folder / RESULTS)
     write_metrics(folder, content | changed)
 
@@ -116,6 +119,12 @@ def has_checkpoints(folder: Path) -> bool:
     return any(checkpoints(path) for path in folders)
 
 
+def another_folder() -> str:
+    """What to do where a folder holds a run already."""
+    choices = option("output"), option("overwrite", True), option("resume", True)
+    return f"Give another folder with {', or '.join(choices)}"
+
+
 def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Check that a folder may become that of a run, whatever is declared; nothing is changed.
 
@@ -126,9 +135,11 @@ def check_place(folder: Path, *, resume: bool, overwrite: bool) -> None:
         raise RunError(f"{folder}: is a file, expected a folder to write the run to")
     for name in SEVERAL:
         if (folder / name).exists():
-            raise RunError(f"{folder}: holds several runs ({name}). Give another folder with -o")
+            raise RunError(
+                f"{folder}: holds several runs ({name}). Give another folder with {option('output')}"
+            )
     if not resume and not overwrite and has_begun(folder):
-        fix = "Give another folder with -o, or --overwrite, or --resume"
+        fix = another_folder()
         raise RunError(f"{folder}: holds a run already. {fix}")
 
 
@@ -143,14 +154,14 @@ def check_folder(folder: Path, declaration: Declaration, *, resume: bool, overwr
     for name in declaration.train.candidates or ():
         path = folder / CANDIDATES / name
         if path.exists() and path not in known:
-            raise RunError(f"{path}: is there and of no run. Give another folder with -o")
+            raise RunError(f"{path}: is there and of no run. Give another folder with {option('output')}")
     if not resume or not has_begun(
         folder
     ):  # a run.yaml alone is a fit that ended before its first checkpoint
         return
     written = folder / "run.yaml"
     if not written.exists():
-        fix = "Put it back, or begin anew with --overwrite"
+        fix = f"Put it back, or begin anew with {option('overwrite', True)}"
         raise RunError(f"{folder}: its run.yaml is missing, so that nothing says what to resume. {fix}")
     if not declares(written.read_text(encoding="utf-8"), declaration):
         reason = "its run.yaml declares something else"

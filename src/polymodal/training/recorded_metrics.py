@@ -90,7 +90,7 @@ class PredictionResults(Record):
         notes: What was done that one may want to know.
         calibration: By target what was chosen on the validation rows.
         warnings: Of the check, the calibration and the pages.
-        data: SHA-256 of the files of tables by split.
+        data: SHA-256 of the files of tables by split; of a table in memory, as ``memory``.
         versions: Of the libraries.
         sample_weight: The column of weights.
         start: The warm start.

@@ -125,3 +125,8 @@ def target_names(target: Target) -> list[str]:
         return []
     columns = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
     return [str(name) for name in columns]
+
+
+def input_names(inputs: str | Sequence[str]) -> list[str]:
+    """The names of input columns; one may be given without a list."""
+    return [inputs] if isinstance(inputs, str) else list(inputs)

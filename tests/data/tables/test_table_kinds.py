@@ -156,7 +156,7 @@ def test_blank_lines_of_one_column_are_rows(tmp_path):
 
 def test_separator_and_encoding_may_be_named(tmp_path):
     (tmp_path / "t.csv").write_bytes("näme~rooms\ncafé~1\n".encode("cp1252"))
-    with pytest.raises(DataError, match=r"is not UTF-8, expected UTF-8 text\. .* by --encoding"):
+    with pytest.raises(DataError, match=r"is not UTF-8, expected UTF-8 text\. .* by encoding="):
         read_table(tmp_path / "t.csv")
     table = read_table(tmp_path / "t.csv", sep="~", encoding="cp1252")
     assert list(table.rows()) == [{"näme": "café", "rooms": "1"}]

@@ -160,7 +160,7 @@ def test_a_full_disk_at_the_end_leaves_a_run_that_can_be_finished(fit):
         "run: cannot be written (No space left on device). "
         "Free space: the same command with --resume finishes the run"
     ]
-    with pytest.raises(pm.RunError, match="with --resume if checkpoints/ is there"):
+    with pytest.raises(pm.RunError, match="with resume=True if checkpoints/ is there"):
         pm.load(folder / "run")
     assert_resumes(words, folder)
 

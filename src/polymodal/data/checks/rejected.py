@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polymodal.errors import LONGEST, Problem, RunError, one_line
+from polymodal.errors import LONGEST, Problem, RunError, one_line, option, worded
 from polymodal.utils.unwritable import how_to_fix
 
 NAME = "rejected.csv"
@@ -41,8 +41,12 @@ def left_out(problems: Sequence[Problem]) -> list[Problem]:
     if not problems:
         return []
     count = count_rows(problems)
-    reason = f"{count} row{'s' * (count > 1)} left out by --on-error skip"
-    return [Problem(file=problems[0].file, found=reason, cure="polymodal check lists them.")]
+    reason = f"{count} row{'s' * (count > 1)} left out by {option('on_error', 'skip')}"
+    return [
+        Problem(
+            file=problems[0].file, found=reason, cure=f"{worded('polymodal check', 'pm.check')} lists them."
+        )
+    ]
 
 
 def _cell(column: str, value: Any) -> Any:

@@ -22,7 +22,7 @@ from polymodal.data.media.arrays import as_array, kind_of, read_header
 from polymodal.data.media.formats import AUDIO, FORMATS, IMAGE, OF_SUFFIX, SEQUENCE, VIDEO
 from polymodal.data.media.path_access import MediaAccess, Root, access_of, short_path
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
-from polymodal.errors import PolymodalError, Problem
+from polymodal.errors import PolymodalError, Problem, worded
 
 RIFF = {kind: each.modality for each in FORMATS.values() for kind in each.riff}
 """The modality by the type in a RIFF file."""
@@ -307,7 +307,11 @@ def _outside(name: str, access: MediaAccess) -> OutsideError:
         reason, expected = "the path of a file", "the file's bytes or a data: URI"
         return OutsideError(found=reason, expected=expected)
     reason = f"{short_path(name, access)} lies outside the table's folder"
-    fix = "Name the folder of the files by data.root (--root), or allow any by --media-anywhere."
+    root, anywhere = (
+        worded("--root", "'data.root' of settings="),
+        worded("--media-anywhere", "'data.media_anywhere': True"),
+    )
+    fix = f"Name the folder of the files by {root}, or allow any by {anywhere}."
     return OutsideError(found=reason, expected="a file in that folder", cure=fix)
 
 

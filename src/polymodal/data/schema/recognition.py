@@ -310,5 +310,5 @@ def looks_like(texts: Sequence[str]) -> tuple[str, str]:
         return "ids or names", "Name a column whose classes come back."
     return (
         "texts",
-        "Classes have to come back; answers in words are for a language model (--prompt, --answer).",
+        "Classes have to come back; answers in words are for a language model (prompt, answer).",
     )

@@ -22,7 +22,7 @@ from polymodal.data.values.column_values import as_label, as_labels, look, parse
 from polymodal.data.values.dates import check_date_format, find_date_format
 from polymodal.data.values.labels import guess_separator
 from polymodal.data.values.number_formats import number_format
-from polymodal.errors import ConfigError, DataError, Problem, did_you_mean
+from polymodal.errors import ConfigError, DataError, Problem, did_you_mean, option
 
 __all__ = [
     "Guess",
@@ -128,7 +128,7 @@ def _free(table: Table, guesses: list[Guess], taken: set[str]) -> list[str]:
         return free
     reasons = [f"'{guess.column}': {guess.reason}" for guess in guesses if guess.column not in taken]
     reason = f"no column left to read ({'; '.join(reasons) or 'only targets'})"
-    fix = "Name columns with --inputs, or give them under 'inputs:'."
+    fix = f"Name columns with {option('inputs')}, or give them under 'inputs:'."
     raise DataError(Problem(file=table.name, found=reason, cure=fix))
 
 

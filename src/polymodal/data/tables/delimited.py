@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from polymodal.data.tables import records
-from polymodal.errors import DataError, Problem, one_line
+from polymodal.errors import DataError, Problem, one_line, option
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 """Separators and their names, in the order in which they are tried."""
@@ -92,7 +92,8 @@ def _check_utf8(raw: bytes, name: str, header: int) -> None:
     except UnicodeDecodeError as error:
         line, row = _line_and_row(raw, error.start, header)
         reason = f"byte 0x{raw[error.start]:02X} in line {line} is not UTF-8"
-        fix = "Save the table as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or name its encoding by --encoding."
+        fix = "Save the table as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or name its encoding by "
+        fix += f"{option('encoding')}."
         raise _error(name, reason, "UTF-8 text", fix, row) from None
 
 
@@ -125,7 +126,8 @@ def read_delimited(
     at = raw.find(b"\0")
     if at >= 0:
         line, row = _line_and_row(raw, at, header=1)
-        fix = "Write it again as CSV; text in UTF-16 without a mark is read with --encoding utf-16-le."
+        utf16 = option("encoding", "utf-16-le")
+        fix = f"Write it again as CSV; text in UTF-16 without a mark is read with {utf16}."
         raise _error(name, f"line {line} holds a NUL character", "text", fix, row)
     raw, named = _below_preamble(raw, notes)
     head, is_whole = raw[:SAMPLE].decode("utf-8", "ignore"), len(raw) <= SAMPLE

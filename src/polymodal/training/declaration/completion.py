@@ -14,7 +14,7 @@ from polymodal.data.schema.infer import Guess
 from polymodal.data.schema.schema import complete
 from polymodal.data.tables.table import Table
 from polymodal.data.targets import TARGETS
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, option, worded
 from polymodal.training.declaration.source import Declared
 from polymodal.training.request import FitRequest
 
@@ -73,7 +73,7 @@ def complete_request(request: FitRequest, declared: Declared) -> Completed:
     declaration = parse(completed, source=declared.written, lines=declared.lines)
     _settle_targets(declaration, request.pretraining)
     if begun is None and declaration.train.continued_learning_rate is not None:
-        fix = "Leave it out, or name a run with --from"
+        fix = f"Leave it out, or name a run with {option('start')}"
         raise ConfigError(
             f"'train.continued_learning_rate' is for fine-tuning from a run: there is none. {fix}"
         )
@@ -135,8 +135,14 @@ def _settle_targets(declaration: Declaration, pretraining: bool | None) -> None:
     if pretraining:
         without_targets(declaration)
     elif not declaration.targets:
-        fix = " To learn without one: polymodal pretrain" if declaration.objectives else ""
-        raise ConfigError(f"no target: name the column to learn with --target, or under 'targets:'.{fix}")
+        fix = (
+            f" To learn without one: {worded('polymodal pretrain', 'pm.pretrain')}"
+            if declaration.objectives
+            else ""
+        )
+        raise ConfigError(
+            f"no target: name the column to learn with {option('target')}, or under 'targets:'.{fix}"
+        )
 
 
 def without_targets(declaration: Declaration) -> None:
@@ -147,7 +153,8 @@ def without_targets(declaration: Declaration) -> None:
     """
     if declaration.targets:
         name = next(iter(declaration.targets))
-        fix = "Leave 'targets' out, or use polymodal fit, which learns by objectives beside targets too"
+        fit = worded("polymodal fit", "pm.fit")
+        fix = f"Leave 'targets' out, or use {fit}, which learns by objectives beside targets too"
         raise ConfigError(f"pre-training learns without targets, and '{name}' is one. {fix}")
     if not declaration.objectives:
         several = len(declaration.inputs) > 1

@@ -13,14 +13,16 @@ from polymodal.config import DataConfig, Declaration
 from polymodal.config.overrides import apply_settings, read_yaml
 from polymodal.config.parsing import located, parse
 from polymodal.data.checks.rejected import SKIP
-from polymodal.data.tables.table import Table, read_table
+from polymodal.data.tables.table import BLOCK, Table, read_table
 from polymodal.data.values.missing import Marks
-from polymodal.errors import ConfigError, RunError
+from polymodal.errors import ConfigError, RunError, option, worded
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.training.request import FitRequest
 from polymodal.utils.expansion import expanded
 
 YAML = (".yaml", ".yml")
+MEMORY = "memory"
+"""Key of the digest of a table in memory."""
 PATHS = ("train", "validation", "test", "root")
 """Keys of the section ``data`` that may hold a path."""
 
@@ -171,11 +173,38 @@ def is_run_folder(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def table_digests(declaration: Declaration, folder: Path | None) -> dict[str, str]:
-    """SHA-256 of the table files of a declaration, by split; tables that are not files are skipped."""
+def table_digests(
+    declaration: Declaration, folder: Path | None, memory: Table | None = None
+) -> dict[str, str]:
+    """SHA-256 of the table files of a declaration, by split; of a table in memory, as :data:`MEMORY`.
+
+    Args:
+        declaration: Names the files.
+        folder: That their paths are relative to.
+        memory: The table of training, which is a file where the declaration names one.
+    """
+    if memory is not None and declaration.data.train is None:
+        return table_digests(declaration, folder) | {MEMORY: memory_digest(memory, declaration)}
     named = {split: getattr(declaration.data, split) for split in ("train", "validation", "test")}
     paths = {split: resolve(path, folder) for split, path in named.items() if isinstance(path, str)}
     return {split: table_digest(path) for split, path in paths.items() if path.exists()}
+
+
+def memory_digest(table: Table, declaration: Declaration) -> str:
+    """SHA-256 of the columns of a table in memory that a declaration names; of media files, their paths.
+
+    A run that answers in words may read any column, so that all count.
+    """
+    data, whole = declaration.data, hashlib.sha256()
+    named = [*declaration.inputs, *declaration.targets, data.split, data.group, data.sample_weight]
+    names = [name for name in named if name and table.has(name)]
+    names = table.columns if declaration.generation else names
+    for name in dict.fromkeys(names):
+        whole.update(repr((name, len(table))).encode("utf-8", "surrogatepass"))
+        for start in range(0, len(table), BLOCK):
+            cells = table.raw(name).slice(start, BLOCK).to_pylist()
+            whole.update(repr(cells).encode("utf-8", "surrogatepass"))
+    return whole.hexdigest()
 
 
 def table_digest(path: Path) -> str:
@@ -189,10 +218,12 @@ def table_digest(path: Path) -> str:
     return whole.hexdigest()
 
 
-NAME_IT = "Name the table: polymodal report RUN TABLE"
+def name_it() -> str:
+    """What to do where the table of a run is not known."""
+    return worded("Name a table: polymodal report RUN TABLE", "Give a table: run.report(table)")
 
 
-def require_own_tables(run: Path, declaration: Declaration, results: FitResults, cure: str = NAME_IT) -> None:
+def require_own_tables(run: Path, declaration: Declaration, results: FitResults, cure: str = "") -> None:
     """Check that the tables which a run folder names are those that it was fitted to.
 
     An untrusted run may name any file of this machine; none is opened for it.
@@ -200,7 +231,7 @@ def require_own_tables(run: Path, declaration: Declaration, results: FitResults,
     Raises:
         RunError: If a table differs, or the run does not record its digest.
     """
-    known = results.data
+    known, cure = results.data, cure or name_it()
     if "train" not in known:
         raise RunError(f"{run}: does not say which file it was fitted to, so that none is opened. {cure}")
     digests = table_digests(declaration, run)
@@ -210,8 +241,33 @@ def require_own_tables(run: Path, declaration: Declaration, results: FitResults,
             raise RunError(f"{named}: is not the file that {run} was fitted to (its SHA-256 differs). {cure}")
 
 
+def same_table(run: Path, declaration: Declaration, results: FitResults, given: Any) -> Table:
+    """The table that a run was fitted to, given again.
+
+    Args:
+        run: Its folder.
+        declaration: Of the run.
+        results: Content of its ``metrics.json``.
+        given: A table in memory, or the path of a file that may have been moved.
+
+    Raises:
+        RunError: If it is another table, or the run does not record the digest of its own.
+        DataError: If it cannot be read.
+    """
+    table = read_declared_table(given, declaration.data, None)
+    is_file = isinstance(given, (str, Path))
+    digest = table_digest(Path(given)) if is_file else memory_digest(table, declaration)
+    known = results.data.get("train" if is_file else MEMORY)
+    if known is None:
+        fitted = "a file" if "train" in results.data else "a table that it does not record"
+        raise RunError(f"{run}: was fitted to {fitted}, which cannot be compared with {table.name}")
+    if digest != known:
+        raise RunError(f"{table.name}: is not the table that {run} was fitted to (its SHA-256 differs)")
+    return table
+
+
 def require_same_tables(
-    run: Path, declaration: Declaration, folder: Path | None, results: FitResults
+    run: Path, declaration: Declaration, folder: Path | None, results: FitResults, memory: Table
 ) -> None:
     """Check that the tables have not changed since a finished run was fitted to them.
 
@@ -219,19 +275,22 @@ def require_same_tables(
         run: Its folder.
         declaration: The current one, which equals the run's.
         folder: That the paths of its tables are relative to.
-        results: Content of the run's ``metrics.json``, without digests of tables in memory.
+        results: Content of the run's ``metrics.json``.
+        memory: The current table of training.
 
     Raises:
-        RunError: If the file of a table has changed.
+        RunError: If a table has changed.
     """
     known = results.data
     if not known:
         return
-    now = table_digests(declaration, folder)
+    now = table_digests(declaration, folder, memory)
     changed = [split for split in now if split in known and now[split] != known[split]]
     if changed:
-        named = getattr(declaration.data, changed[0])
-        fix = "Fit anew with --overwrite, or give another folder with -o"
+        named = getattr(declaration.data, changed[0], None)
+        fix = f"Fit anew with {option('overwrite', True)}, or give another folder with {option('output')}"
+        if named is None:
+            raise RunError(f"{run}: was finished with another table than this one. {fix}")
         raise RunError(f"{run}: was finished with another {named}: the file has changed since. {fix}")
 
 

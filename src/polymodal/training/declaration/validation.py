@@ -20,7 +20,7 @@ from polymodal.config import (
 )
 from polymodal.data.readers.base import READERS
 from polymodal.data.targets import TARGETS
-from polymodal.errors import ConfigError, did_you_mean
+from polymodal.errors import ConfigError, did_you_mean, worded
 from polymodal.evaluation.metrics.metrics import METRICS, weighs_metrics
 from polymodal.models.build import build_fusion, given_objective
 from polymodal.models.encoders import ENCODERS, build_encoder
@@ -154,7 +154,7 @@ def check_fusions(config: FusionConfig, names: Sequence[str], inputs: list[str])
             check_fusion(own, inputs)
         except ConfigError as error:
             others = ",".join(other for other in names if other != name)
-            fix = f". Leave it out: --fusions {others}" if others else ""
+            fix = f". Leave it out: {worded(f'--fusions {others}', f'fusions={others!r}')}" if others else ""
             raise ConfigError(f"{error}{fix}") from None
 
 

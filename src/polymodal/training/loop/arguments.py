@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 
+from polymodal.artifact.run_folder import CANDIDATES
 from polymodal.config import TrainConfig
 from polymodal.data.processor import Form
 from polymodal.errors import ConfigError, RunError, did_you_mean, one_line
@@ -46,11 +47,12 @@ ELSEWHERE = {
     "fp16": "train.precision",
     "use_cpu": "train.device",
     "label_smoothing_factor": "targets.<name>.label_smoothing",
-    "resume_from_checkpoint": "--resume",
+    "resume_from_checkpoint": "--resume (resume=True)",
 }
 """Fields that have another name here."""
 
 
+CHECKPOINTS = "checkpoints"
 CHECKPOINTING = ("activation_checkpointing", "gradient_checkpointing")
 """Transformers' present and former names of gradient checkpointing."""
 
@@ -185,7 +187,7 @@ def training_arguments(
     total = given["max_steps"] if given.get("max_steps", -1) > 0 else math.ceil(steps * config.epochs)
     every = max(1, min(steps * epochs_an_evaluation(config.epochs), total))
     arguments: dict[str, Any] = {
-        "output_dir": str(folder / "checkpoints"),
+        "output_dir": str(folder / CHECKPOINTS),
         "num_train_epochs": config.epochs,
         "per_device_train_batch_size": config.batch_size,
         "per_device_eval_batch_size": 2 * config.batch_size,
@@ -209,6 +211,19 @@ def training_arguments(
     # One device per process: DataParallel cannot split nested batches. Several GPUs need torchrun.
     made._n_gpu = min(1, made.n_gpu)
     return made
+
+
+def log_folder(checkpoints: Path) -> Path:
+    """Where TensorBoard's files go: ``logs`` in the run folder, for checkpoints are removed in the end.
+
+    Args:
+        checkpoints: Of a run, of a candidate of one, or of a stage, whose logs have a folder each.
+    """
+    folder, parts = checkpoints.parent, list[str]()
+    while folder.parent.name in (CHECKPOINTS, CANDIDATES):
+        parts.insert(0, folder.name)
+        folder = folder.parent.parent
+    return folder.joinpath("logs", *parts)
 
 
 def training_device(name: str | None) -> str:

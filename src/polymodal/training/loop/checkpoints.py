@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import safe_globals
 
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option
 from polymodal.utils.atomic import discard
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import note
@@ -30,7 +30,14 @@ PART = ".part"
 STATE = "trainer_state.json"
 SECONDS = "seconds.json"
 """File of a checkpoint: how long its training took up to it, all legs counted."""
-DAMAGED = "Remove this folder, and --resume goes on from the checkpoint before it; or begin with --overwrite"
+
+
+def damaged() -> str:
+    """What to do about a checkpoint that cannot be used."""
+    resume, overwrite = option("resume", True), option("overwrite", True)
+    return (
+        f"Remove this folder, and {resume} goes on from the checkpoint before it; or begin with {overwrite}"
+    )
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -83,7 +90,7 @@ def last_readable(folder: Path) -> list[Path]:
             note(f"warning: {checkpoint}: {why} cannot be read; the checkpoint before it is taken instead")
     if result:
         found_none = f"none of the {len(result)} checkpoints can be read (of the first, {why})"
-        raise RunError(f"{folder}: {found_none}. Start again with --overwrite")
+        raise RunError(f"{folder}: {found_none}. Start again with {option('overwrite', True)}")
     return []
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option, worded
 
 EVERY = 25
 """Steps between two checks, each of which synchronizes a GPU."""
@@ -57,15 +57,17 @@ class LossMonitor:
         self.seen = self.seen[-1:]
         low, high = float(losses.min()), float(losses.max())
         if not math.isfinite(low + high):
+            lower = float(f"{self.learning_rate / 10:g}")
             raise RunError(
                 f"the training loss is {low + high} by step {step}: most often the learning rate "
                 f"({self.learning_rate:g}) is too high, or precision fp16 overflows. "
-                f"Try --set train.learning_rate={self.learning_rate / 10:g}, or train.precision=bf16"
+                f"Try {option('learning_rate', lower)}, or {option('precision', 'bf16')}"
             )
         self.since = self.since + len(losses) - 1 if high - low <= MOVES * abs(high) else 0
         if self.abort_on_stall and self.since >= STANDSTILL:
             raise RunError(
                 f"the training loss has been constant at {high:.6g} for {self.since} steps: most often all "
                 f"rows are equal, so that they cannot be distinguished, or nothing is trained (everything "
-                f"frozen, or a learning rate of {self.learning_rate:g} that is too low). See polymodal check"
+                f"frozen, or a learning rate of {self.learning_rate:g} that is too low). "
+                f"See {worded('polymodal check', 'pm.check')}"
             )

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import TrainingArguments
 
 from polymodal.config import TrainConfig
-from polymodal.errors import RunError
+from polymodal.errors import RunError, option
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.json_files import read_json
@@ -77,7 +77,7 @@ def settle_threads(
             write_text(file, json.dumps(choice.to_json()))
     torch.set_num_threads(choice.threads)
     if choice.reason == "timed":
-        note(f"computing with {choice}; --threads fixes the number", quiet)
+        note(f"computing with {choice}; {option('threads')} fixes the number", quiet)
     return None if resumed else choice.seconds.get(choice.threads)
 
 
@@ -93,7 +93,9 @@ def _kept_choice(file: Path) -> ThreadChoice:
             raise ValueError("no number of threads")
         str(choice)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        raise RunError(f"{file}: cannot be read. Remove it, or start again with --overwrite") from None
+        raise RunError(
+            f"{file}: cannot be read. Remove it, or start again with {option('overwrite', True)}"
+        ) from None
     return choice
 
 

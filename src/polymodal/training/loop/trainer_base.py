@@ -6,7 +6,8 @@ import json
 import math
 import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,21 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import Trainer, TrainerState
+from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
-from polymodal.errors import RunError
-from polymodal.training.loop.arguments import compiling, epochs_an_evaluation
+from polymodal.errors import RunError, option, worded
+from polymodal.training.loop.arguments import compiling, epochs_an_evaluation, log_folder
 from polymodal.training.loop.checkpoints import (
-    DAMAGED,
     PART,
     PREFIX,
     SECONDS,
     STATE,
     BestCheckpoint,
     checkpoints,
+    damaged,
     has_ended,
     last_readable,
     point_to_best,
@@ -52,7 +54,7 @@ REFUSED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, pic
 
 def _not_fitting(checkpoint: str | Path | None, error: Exception) -> RunError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return RunError(f"{checkpoint}: does not fit this training ({reason}). {DAMAGED}")
+    return RunError(f"{checkpoint}: does not fit this training ({reason}). {damaged()}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class CheckpointedTrainer(Trainer):
             evaluations = math.ceil(config.patience / epochs_an_evaluation(config.epochs))
             self.add_callback(PatienceOnceSlow(evaluations))
         self.add_callback(BestCheckpoint)
+        self._keep_logs()
         if self.clock is not None:
             self.add_callback(self.clock)
         stop = StopAtStep()
@@ -142,7 +145,7 @@ class CheckpointedTrainer(Trainer):
         if last and has_ended(last[0]):
             self.take_best(last[0])
         else:
-            with compiling(self.args), stop.listening(self.args.world_size):
+            with compiling(self.args), stop.listening(self.args.world_size), self._progress_ending():
                 self._train_on(last[0]) if last else self.train()
         return replace(self._legs, seconds=self._seconds())
 
@@ -152,6 +155,12 @@ class CheckpointedTrainer(Trainer):
         spent = f", after {about(seconds)}" if seconds else ""
         note(f"resumed at epoch {round(epochs, 2):g}{spent}", quiet)
         return Legs(seconds, seconds, epochs)
+
+    def _keep_logs(self) -> None:
+        """Write what TensorBoard shows into the run folder, unless the environment names another."""
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(log_folder(Path(str(self.args.output_dir))))
 
     def _seconds(self) -> float:
         """How long the training took so far, all legs counted."""
@@ -177,6 +186,16 @@ class CheckpointedTrainer(Trainer):
         ]:
             self.remove_callback(callback)
             self.add_callback(callback)
+
+    @contextmanager
+    def _progress_ending(self) -> Iterator[None]:
+        """End the bar also where the training is interrupted."""
+        try:
+            yield
+        finally:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, TrainingProgress):
+                    callback.meter.end()
 
     def _train_on(self, checkpoint: Path) -> None:
         """Resume from a checkpoint; a wrong one may fail as late as in the first step.
@@ -244,7 +263,7 @@ class CheckpointedTrainer(Trainer):
         folder = Path(self._get_output_dir(trial))
         before = [path.name for path in checkpoints(folder)[-1:]]
         whole = f"{before[0]} is whole: free space" if before else "Free space"
-        fix = f"{whole}, then the same command with --resume goes on"
+        fix = f"{whole}, then the same {worded('command', 'call')} with {option('resume', True)} goes on"
         part = folder / PART / f"{PREFIX}{self.state.global_step}"
         with writing(folder / part.name, fix):
             try:

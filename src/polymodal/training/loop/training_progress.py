@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from polymodal.data.schema.column_summary import brief
 from polymodal.training.loop.model_selection import best_epoch
 from polymodal.utils.deadline import NO_LIMIT, Deadline
-from polymodal.utils.progress import about, bar, note
+from polymodal.utils.progress import Meter, about, note
 
 
 class TrainingProgress(TrainerCallback):
@@ -38,9 +38,8 @@ class TrainingProgress(TrainerCallback):
     ) -> None:
         self.deadline = deadline
         self.metric, self.patience, self.passes = metric, patience, passes
-        self.bar, self.loss = bar(), float("nan")
+        self.meter, self.loss = Meter("training"), float("nan")
         self.losses: dict[str, float] = {}
-        self.task = self.bar.add_task("training", total=None)
         self.began: tuple[float, int] | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -50,12 +49,12 @@ class TrainingProgress(TrainerCallback):
             seconds = about(self._within(self.passes * state.max_steps))
             passes = f"whose forward and backward passes take about {seconds}"
             note(f"at most {state.max_steps:,} steps, {passes}")
-        self.bar.start()
-        self.bar.update(self.task, total=state.max_steps, completed=state.global_step)
+        self.meter.total = state.max_steps
+        self.meter.begin(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Advance the bar."""
-        self.bar.update(self.task, completed=state.global_step)
+        self.meter.done = state.global_step
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
@@ -79,7 +78,7 @@ class TrainingProgress(TrainerCallback):
         patience = [] if left is None else [f"{left} epoch{'s' * (left != 1)} of patience left"]
         so_far = "best so far" if epoch == state.epoch else best
         note("; ".join([", ".join([f"{epochs}: {losses}", *parts]), so_far, *patience]))
-        self.bar.update(self.task, description=", ".join(["training", best, *patience]))
+        self.meter.description = ", ".join(["training", best, *patience])
         self._estimate(state, args)
 
     def _best(self, history: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
@@ -105,4 +104,4 @@ class TrainingProgress(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop the bar."""
-        self.bar.stop()
+        self.meter.end()

@@ -18,7 +18,7 @@ from polymodal.data.chat.chat_processor import ConversationProcessor
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import Reader
 from polymodal.data.tables.table import Table
-from polymodal.errors import ConfigError, RunError
+from polymodal.errors import ConfigError, RunError, option
 from polymodal.models.configuration import PolymodalConfig
 from polymodal.models.language.language_configuration import PolymodalLanguageConfig
 from polymodal.models.language.language_modeling import PolymodalForConditionalGeneration
@@ -234,4 +234,4 @@ def require_common(start: Start, names: Sequence[str], table: str) -> None:
             if reads
             else "it has no encoder, and its language model is not the declared one"
         )
-        raise ConfigError(f"{reason}. Leave 'start' (--from) out")
+        raise ConfigError(f"{reason}. Leave 'start' ({option('start')}) out")

@@ -1,0 +1,232 @@
+"""The first hour: lines to type for ten tasks, beside two peers; seconds until a command prints a line.
+
+    python benchmarks/first_hour.py                # both
+    python benchmarks/first_hour.py --lines        # the lines alone: nothing runs
+
+Ours are commands of the documentation, which its tests run. The peers' are the shortest form that their own
+documentation gives, imports counted, and reading of files where it is needed; the link is where it stands.
+None: their documentation has no such task. The seconds are those of whole processes, on the tables of
+`polymodal demo --data houses`, in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from startup import command_line
+
+AUTOGLUON = "https://auto.gluon.ai/stable"
+SBERT = "https://sbert.net"
+QUICK = f"{AUTOGLUON}/tutorials/multimodal/multimodal_prediction/multimodal-quick-start.html"
+MATCHING = f"{AUTOGLUON}/tutorials/multimodal/semantic_matching/zero_shot_img_txt_matching.html"
+TABULAR = f"{AUTOGLUON}/api/autogluon.tabular.TabularPredictor.fit.html"
+PREDICTOR = "from autogluon.multimodal import MultiModalPredictor\n"
+LOADED = f"import pandas as pd\n{PREDICTOR}predictor = MultiModalPredictor.load('runs/houses')\n"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a peer's documentation does a task.
+
+    Attributes:
+        code: Lines of Python.
+        link: The page.
+    """
+
+    code: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the first hour.
+
+    Attributes:
+        name: In a few words.
+        ours: What is typed here: commands or Python.
+        autogluon: The same there; None where its documentation has no such task.
+        sbert: The same in sentence-transformers.
+    """
+
+    name: str
+    ours: str
+    autogluon: Form | None = None
+    sbert: Form | None = None
+
+
+TASKS = (
+    Task(
+        "fit and test a CSV",
+        "polymodal fit houses.csv --target price -o runs/houses",
+        Form(
+            f"{PREDICTOR}predictor = MultiModalPredictor(label='price').fit('houses.csv')\n"
+            "predictor.evaluate('more_houses.csv')",
+            QUICK,
+        ),
+    ),
+    Task(
+        "fit a DataFrame",
+        "import polymodal as pm\nrun = pm.fit(frame, target='price')",
+        Form(f"{PREDICTOR}predictor = MultiModalPredictor(label='price').fit(frame)", QUICK),
+    ),
+    Task(
+        "a pretrained text encoder",
+        "polymodal fit houses.csv --target price --inputs note --set train.encoders=auto",
+        Form(
+            f"{PREDICTOR}predictor = MultiModalPredictor(label='price').fit(frame[['note', 'price']])",
+            f"{AUTOGLUON}/tutorials/multimodal/text_prediction/beginner_text.html",
+        ),
+        Form(
+            "from sentence_transformers import SentenceTransformer\n"
+            "from sklearn.linear_model import Ridge\n"
+            "vectors = SentenceTransformer('all-MiniLM-L6-v2').encode(texts)\n"
+            "model = Ridge().fit(vectors, prices)",
+            f"{SBERT}/docs/sentence_transformer/usage/usage.html",
+        ),
+    ),
+    Task(
+        "rows without a photo",
+        "polymodal predict runs/houses new_houses.csv",
+        Form(f"{LOADED}predictor.predict(pd.read_csv('new_houses.csv'))", QUICK),
+    ),
+    Task(
+        "predictions as a CSV",
+        "polymodal predict runs/houses new_houses.csv --keep note -o answers.csv",
+        Form(
+            f"{LOADED}rows = pd.read_csv('new_houses.csv')\n"
+            "rows.assign(price=predictor.predict(rows)).to_csv('answers.csv')",
+            QUICK,
+        ),
+    ),
+    Task(
+        "scores of subgroups",
+        "polymodal report runs/houses --by district",
+        Form(
+            f"{LOADED}for name, part in pd.read_csv('more_houses.csv').groupby('district'):\n"
+            "    print(name, predictor.evaluate(part))",
+            QUICK,
+        ),
+    ),
+    Task(
+        "few labels after pre-training on one's own rows",
+        "polymodal pretrain houses.csv --inputs photo,note,bedrooms -o runs/pre\n"
+        "polymodal fit houses.csv --target kind --from runs/pre --labels 10 -o runs/few",
+    ),
+    Task(
+        "search by picture",
+        "polymodal pretrain houses.csv --inputs photo,note,bedrooms -o runs/pre\n"
+        "polymodal index runs/pre houses.csv -o runs/index\n"
+        "polymodal search runs/index --image photos/0.png",
+        Form(
+            f"{PREDICTOR}from autogluon.multimodal.utils import semantic_search\n"
+            "predictor = MultiModalPredictor(problem_type='image_text_similarity')\n"
+            "semantic_search(matcher=predictor, query_data=texts, response_data=paths, top_k=5)",
+            MATCHING,
+        ),
+        Form(
+            "from PIL import Image\n"
+            "from sentence_transformers import SentenceTransformer, util\n"
+            "model = SentenceTransformer('clip-ViT-B-32')\n"
+            "photos = model.encode([Image.open(path) for path in paths])\n"
+            "util.semantic_search(model.encode(Image.open('photos/0.png')), photos, top_k=5)",
+            f"{SBERT}/examples/applications/image-search/",
+        ),
+    ),
+    Task(
+        "answers in words",
+        "polymodal fit houses.csv --task generation --prompt '{photo} {note}: which?' --answer '{kind}'",
+    ),
+    Task(
+        "five folds",
+        "polymodal fit houses.csv --target price --folds 5",
+        Form(
+            "from autogluon.tabular import TabularPredictor\n"
+            "predictor = TabularPredictor(label='price').fit('houses.csv', num_bag_folds=5)",
+            TABULAR,
+        ),
+    ),
+)
+
+RUN = "runs/houses"
+COMMANDS: tuple[Sequence[str], ...] = (
+    ("--help",),
+    ("demo", "--data", "houses"),
+    ("check", "houses.csv", "--target", "price"),
+    ("init", "houses.csv", "--target", "price"),
+    ("fit", "houses.csv", "--target", "price", "--preset", "fast", "-o", RUN),
+    ("runs",),
+    ("evaluate", RUN, "more_houses.csv"),
+    ("predict", RUN, "new_houses.csv"),
+    ("explain", RUN, "new_houses.csv", "--rows", "3"),
+    ("report", RUN, "more_houses.csv", "--noise-rows", "0", "-o", "runs/report"),
+    ("compare", RUN, RUN, "-o", "runs/compared"),
+    ("encoders",),
+    ("cache",),
+)
+"""In an order in which each finds what it needs."""
+
+
+def lines_of(code: str) -> int:
+    """Lines that are not empty."""
+    return sum(bool(line.strip()) for line in code.splitlines())
+
+
+def show_lines() -> None:
+    """A line per task: the lines of each tool, and the peers' links."""
+    print(f"{'lines to type':48} ours  AutoGluon  sentence-transformers")
+    for task in TASKS:
+        peers = [str(lines_of(form.code)) if form else "–" for form in (task.autogluon, task.sbert)]
+        print(f"{task.name:48} {lines_of(task.ours):4}  {peers[0]:>9}  {peers[1]:>21}")
+    print("Their forms:")
+    for link in dict.fromkeys(form.link for task in TASKS for form in (task.autogluon, task.sbert) if form):
+        print(f"  {link}")
+
+
+def first_line(command: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Seconds until a process prints its first line, and until it ends.
+
+    Raises:
+        SystemExit: If it failed.
+    """
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        shown = process.stdout.readline()
+        first = time.perf_counter() - began
+        shown += process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{shown}")
+    return first, time.perf_counter() - began
+
+
+def show_seconds() -> None:
+    """A line per command: seconds to its first line, and to its end."""
+    print(f"{'seconds':48} first line  end")
+    with TemporaryDirectory() as folder:
+        for command in COMMANDS:
+            first, end = first_line([*command_line(), *command], Path(folder))
+            print(f"{' '.join(command)[:48]:48} {first:10.1f}  {end:.1f}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print lines, and seconds unless they are not wanted."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lines", action="store_true", help="the lines alone")
+    given = parser.parse_args(arguments)
+    show_lines()
+    if not given.lines:
+        show_seconds()
+
+
+if __name__ == "__main__":
+    main()
