@@ -29,7 +29,7 @@ from polymodal.plain.model import PlainModel
 from polymodal.training.declaration.candidate_choice import tuned_inputs
 from polymodal.training.frozen_features import encode_items, fill_cache, frozen_reader, weights_digest
 from polymodal.training.loop.arguments import training_device
-from polymodal.training.output_folder import FINISH
+from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
 
 FUSED = FusedCandidate.name
@@ -94,7 +94,7 @@ class TunedCandidate(FrozenCandidate):
 
     def _write(self) -> None:
         PlainCandidate._write(self)
-        with writing(self.folder, FINISH):
+        with writing(self.folder, how_to_finish()):
             write_readers(self.folder, self._unencoded())
 
     @classmethod
