@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,11 @@ import torch
 import polymodal as pm
 from polymodal.candidates import CANDIDATES
 from polymodal.candidates.blend_folder import joint_readers
+from polymodal.candidates.frozen import FrozenCandidate
+from polymodal.config import Declaration
 from polymodal.errors import RunError
 from polymodal.models.blend import BlendConfig, BlendedModel
+from polymodal.utils.deadline import Deadline
 from tests.support.checkpoints import CHECKPOINTS
 from tests.support.command import polymodal, settings
 from tests.support.tables import write_houses
@@ -152,3 +157,16 @@ def test_candidates_with_equal_encoders_run_them_once(encoded: Path) -> None:
         assert len(runs) == 3
     for name, answers in once.items():
         np.testing.assert_allclose(answers, twice[name], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "freeze", "common"),
+    [(["frozen", "fused"], True, True), (["frozen"], True, False), (["frozen", "fused"], False, False)],
+)
+def test_encoding_that_the_neural_model_takes_over_has_the_time_of_both(candidates, freeze, common) -> None:
+    inputs = {"note": {"modality": "text", "encoder": "bert", "freeze": freeze}}
+    declaration = Declaration.model_validate({"inputs": inputs, "train": {"candidates": candidates}})
+    job: Any = SimpleNamespace(declaration=declaration, deadline=Deadline.start(60))
+    candidate = FrozenCandidate(job, Path())
+    candidate.deadline = candidate.whole.share(2)
+    assert candidate._encoding(["note"]) is (candidate.whole if common else candidate.deadline)

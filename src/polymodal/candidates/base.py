@@ -64,6 +64,8 @@ class Candidate(ABC):
         share: Of the time that is left, relative to the candidates after it.
         others: Those of ``needs``, fitted.
         deadline: Of the next step, such as :meth:`fit`; what it is too short for is left out, with a note.
+        whole: The deadline of this candidate and those after it together.
+        parts: Of that time, in how many such as this candidate's it is divided.
         alone: Whether no other candidate was fitted before, so that a poor one is better than none.
         later_seconds: After :meth:`fit`, what :meth:`finish` and one more answer to the test rows take.
     """
@@ -75,6 +77,7 @@ class Candidate(ABC):
 
     def __init__(self, job: PredictionJob, folder: Path) -> None:
         self.job, self.folder, self.deadline = job, folder, job.deadline
+        self.whole, self.parts = job.deadline, 1.0
         self.others: Mapping[str, Candidate] = {}
         self.alone, self.later_seconds = True, 0.0
 

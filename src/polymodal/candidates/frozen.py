@@ -9,6 +9,7 @@ from typing import cast
 from polymodal.artifact.integrity import check_agreement, check_run_files, without_hub
 from polymodal.artifact.weights import load_model
 from polymodal.candidates.base import CANDIDATES, HELD_OUT, Tried
+from polymodal.candidates.fused import FusedCandidate
 from polymodal.candidates.plain import PlainCandidate
 from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import Declaration
@@ -26,6 +27,7 @@ from polymodal.training.declaration.candidate_choice import pretrained_inputs
 from polymodal.training.frozen_features import fill_cache, frozen_encoders, frozen_reader
 from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
+from polymodal.utils.deadline import Deadline
 
 ENCODERS = "encoders"
 """Folder of the encoders inside that of the candidate: configuration, weights, tokenizers."""
@@ -71,9 +73,22 @@ class FrozenCandidate(PlainCandidate):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
             cells = list(job.cells(names, ("train", *HELD_OUT)))
             listed = ", ".join(f"'{name}'" for name in names)
-            fill_cache(reader, cells, job.cache, listed, deadline=self.deadline, quiet=self.quiet)
+            fill_cache(reader, cells, job.cache, listed, deadline=self._encoding(names), quiet=self.quiet)
             vectors |= dict.fromkeys(names, VectorReader(reader))
+        self.deadline = self.whole.share(self.parts)
         return vectors
+
+    def _encoding(self, names: Sequence[str]) -> Deadline:
+        """The deadline of running the encoder of some inputs.
+
+        What it computes is work of this candidate alone, unless the neural model takes it from the cache.
+        """
+        declaration = self.job.declaration
+        again = (
+            FusedCandidate.name in (declaration.train.candidates or ())
+            and declaration.inputs[names[0]].freeze
+        )
+        return self.whole if again else self.deadline
 
     def _encoded(self) -> list[str]:
         """The inputs that are read by their encoder."""

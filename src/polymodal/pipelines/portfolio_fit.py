@@ -87,7 +87,8 @@ class PortfolioFit(PredictionFit):
         late: list[OutOfTime] = []
         for number, (name, candidate) in enumerate(candidates.items()):
             shares = sum(each.share for each in list(candidates.values())[number:])
-            candidate.deadline = self._before_the_end(kept).share(shares / candidate.share)
+            candidate.whole, candidate.parts = self._before_the_end(kept), shares / candidate.share
+            candidate.deadline = candidate.whole.share(candidate.parts)
             candidate.alone = not kept
             candidate.others = {other: kept[other] for other in candidate.needs if other in kept}
             if reason := _lacking(candidate, kept):
