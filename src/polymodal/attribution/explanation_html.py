@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 
 from polymodal.attribution.attributed_parts import CELL, Drawing, InputMap, Part
 from polymodal.attribution.explain import Explanation
-from polymodal.data.schema.column_summary import brief
-from polymodal.report.number_text import MINUS, number, points
+from polymodal.report import number_text
+from polymodal.report.number_text import number, points
 
 FOR, AGAINST = np.array([217.0, 130.0, 43.0]), np.array([61.0, 125.0, 216.0])
 """Orange for positive attributions, blue for negative ones."""
@@ -50,7 +50,7 @@ def _shared_note(maps: Sequence[InputMap]) -> str:
 def spoken_share(share: float, entry: Explanation) -> str:
     """A share with its sign: percentage points of probability, or the target's own unit."""
     if entry.said.unit:
-        return points("accuracy", share) if share < 0 else f"+{points('accuracy', share)}"
+        return points("accuracy", share, sign=True)
     return plain(share, sign=True)
 
 
@@ -87,8 +87,7 @@ def bar(name: str, value: float, scale: float, text: str) -> dict[str, Any]:
 
 def plain(value: float, *, sign: bool = False) -> str:
     """A number as text, with a typographic minus."""
-    text = brief(value)
-    return (f"+{text}" if sign and value > 0 else text).replace("-", MINUS)
+    return number_text.plain(value, sign=sign)
 
 
 def drawn(drawing: Drawing) -> dict[str, Any]:
