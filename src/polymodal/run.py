@@ -182,7 +182,7 @@ class Run(PredictionRun):
         output: str | Path | None = None,
         quiet: bool = False,
     ) -> pd.DataFrame:
-        """Attribute predictions to inputs, and within them to words, cells, patches and moments.
+        """Attribute predictions to inputs, and within them to words, cells, patches, moments and features.
 
         Args:
             source: A table, with or without the targets.

@@ -40,10 +40,11 @@ class Part:
     """A part of an input.
 
     Attributes:
-        kind: ``word``, ``cell``, ``box``, ``frame``, ``span`` (seconds) or ``step``.
+        kind: ``word``, ``cell``, ``box``, ``frame``, ``span`` (seconds), ``step``, or ``feature``: one that
+            plain models compute from the input.
         attribution: In the unit of the attributed value.
-        item: Of the cell, from 1.
-        text: The word or the cell.
+        item: Of the cell, from 1; None for features of a cell of several items.
+        text: The word, the cell, or the name of the feature.
         start: First letter from 0, second, step or frame from 1.
         end: Behind the last letter, second, last step or frame.
         box: Left, top, right and bottom, as shares of what the encoder sees of the picture.
@@ -51,7 +52,7 @@ class Part:
 
     kind: str
     attribution: float
-    item: int = 1
+    item: int | None = 1
     text: str = ""
     start: float | None = None
     end: float | None = None
@@ -115,6 +116,8 @@ Another package adds its own function under the entry points ``polymodal.maps``.
 """
 CELL = "cell"
 """The kind of the one part of an input that is a single value."""
+FEATURE = "feature"
+"""The kind of a column of what plain models compute from an input."""
 
 
 def cut_input(

@@ -14,12 +14,14 @@ from polymodal.attribution.attributed_parts import InputMap, cut_input
 from polymodal.attribution.attribution_sites import Inlet, find_inlets
 from polymodal.attribution.explained_answers import Said, said_of
 from polymodal.attribution.integrated_gradients import Attribution, RowPath, attribute
+from polymodal.attribution.plain_parts import PlainMap, PlainRow
 from polymodal.data.collator import Collator
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.items import each_item
 from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import RunError, did_you_mean
 from polymodal.importance.shares import AnswerShares, answer_shares
+from polymodal.models.blend import BlendedModel
 from polymodal.models.encoders import Encoder
 from polymodal.models.inference import move, run_model
 from polymodal.models.modeling import PolymodalForPrediction
@@ -41,6 +43,9 @@ class Explanation:
         found: The attributions, and their completeness error.
         inputs: By name, those that the row has.
         missing: Names of those that it lacks.
+        weight: The share in the answer of the neural model, which ``found`` is of.
+        plain: What the parts of the inputs add to the scores of the plain models of a blend; None where none
+            of them has a part in the answer.
     """
 
     row: int
@@ -49,6 +54,8 @@ class Explanation:
     found: Attribution
     inputs: dict[str, InputMap]
     missing: tuple[str, ...]
+    weight: float = 1.0
+    plain: PlainMap | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,13 @@ class Inside:
     rows: RowDataset
     shares: Mapping[str, float] = field(default_factory=dict)
 
+    def share(self, target: str) -> float:
+        """Its share in the answer for a target."""
+        return self.shares.get(target, 1.0)
+
     def note(self, target: str) -> str:
         """What a map of it is about; empty where the model answers alone."""
-        share = self.shares.get(target, 1.0)
+        share = self.share(target)
         return (
             ""
             if share == 1
@@ -132,8 +143,9 @@ def explain_row(
     if isinstance(model, PolymodalForPrediction):
         inside = inside or Inside(model, rows)
     said = None if isinstance(model, PolymodalForPrediction) else _predictions(model, rows, place, shares)
+    plain = PlainRow(model, rows, place) if isinstance(model, BlendedModel) else None
     if inside is None:
-        return _of_wholes(rows, place, shares, said or {})
+        return _of_wholes(rows, place, shares, said or {}, plain)
     neural, rows = inside.model, inside.rows
     inputs = move(rows.processor.collate([rows[place]["cells"]]), neural.device)
     inlets, notes = _inlets(neural, rows.processor, inputs)
@@ -156,7 +168,12 @@ def explain_row(
             }  # fmt: skip
             for name, entry in maps.items():
                 entry.share = float(share.shares[name][answer.output])
-            done.append(Explanation(int(rows.numbers[place]) + 1, place, answer, attribution, maps, missing))
+            done.append(
+                Explanation(
+                    int(rows.numbers[place]) + 1, place, answer, attribution, maps, missing,
+                    inside.share(target), plain.explain(target, answer.output) if plain else None,
+                )
+            )  # fmt: skip
     return done
 
 
@@ -171,23 +188,27 @@ def _predictions(
 
 
 def _of_wholes(
-    rows: RowDataset, place: int, shares: Mapping[str, AnswerShares], said: Mapping[str, list[Said]]
+    rows: RowDataset,
+    place: int,
+    shares: Mapping[str, AnswerShares],
+    said: Mapping[str, list[Said]],
+    plain: PlainRow | None,
 ) -> list[Explanation]:
     """Explanations by inputs as wholes, where no neural model has a part in the answer."""
     done = []
     for target, share in shares.items():
         for answer in said[target]:
+            parts = plain.explain(target, answer.output) if plain else None
             maps = {
-                name: InputMap(name, rows.processor.readers[name].modality, note=PLAIN)
+                name: InputMap(name, rows.processor.readers[name].modality, note="" if parts else PLAIN)
                 for name in share.shares
             }
             for name, entry in maps.items():
                 entry.share = float(share.shares[name][answer.output])
             value = float(share.answer[answer.output])
             nothing = Attribution(parts={}, value=value, base=value, steps=0)
-            done.append(
-                Explanation(int(rows.numbers[place]) + 1, place, answer, nothing, maps, share.missing)
-            )
+            number = int(rows.numbers[place]) + 1
+            done.append(Explanation(number, place, answer, nothing, maps, share.missing, 0.0, parts))
     return done
 
 

@@ -12,8 +12,9 @@ from markupsafe import Markup, escape
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from polymodal.attribution.attributed_parts import CELL, Drawing, InputMap, Part
+from polymodal.attribution.attributed_parts import CELL, FEATURE, Drawing, InputMap, Part
 from polymodal.attribution.explain import Explanation
+from polymodal.attribution.plain_parts import PlainMap
 from polymodal.report import number_text
 from polymodal.report.number_text import number, points
 
@@ -23,7 +24,7 @@ TALLEST, WIDEST = 200, 420
 """Pixels of a drawing."""
 BLUR = 0.02
 """Standard deviation of the smoothing of a drawn heat map, as a share of its longer side."""
-MOST_CELLS = 20
+MOST_CELLS, MOST_FEATURES = 20, 8
 
 
 def row_content(entry: Explanation) -> dict[str, Any]:
@@ -38,7 +39,34 @@ def row_content(entry: Explanation) -> dict[str, Any]:
         "cells": table_bars(maps),
         "inside": _shared_note(maps),
         "maps": [(part, [drawn(drawing) for drawing in part.drawings]) for part in maps],
+        "plain": None if entry.plain is None else plain_content(entry.plain),
     }
+
+
+def plain_content(found: PlainMap) -> dict[str, Any]:
+    """The values of the template for the contributions in the plain models of a blend."""
+    maps = list(found.inputs.values())
+    sums = [(part.name, part.attribution) for part in maps]
+    sums += [(f"{name} (missing)", value) for name, value in found.missing.items() if value]
+    scale = max([abs(value) for _, value in sums] or [0.0])
+    return {
+        "note": found.note,
+        "sums": [bar(name, value, scale, plain(value, sign=True)) for name, value in sums],
+        "cells": table_bars(maps),
+        "maps": [(p.name, [drawn(d) for d in p.drawings], feature_bars(p)) for p in maps],
+        "score": found.score,
+        "base": found.base,
+    }
+
+
+def feature_bars(part: InputMap) -> list[dict[str, Any]]:
+    """Bars of the columns of one input that add most."""
+    pieces = sorted((p for p in part.parts if p.kind == FEATURE), key=lambda p: -abs(p.attribution))
+    scale = abs(pieces[0].attribution) if pieces else 0.0
+    return [
+        bar(piece.text, piece.attribution, scale, plain(piece.attribution, sign=True))
+        for piece in pieces[:MOST_FEATURES]
+    ]
 
 
 def _shared_note(maps: Sequence[InputMap]) -> str:

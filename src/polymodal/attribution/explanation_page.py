@@ -62,15 +62,25 @@ class Explanations:
         extent = f"{self.explained} of {self.rows} rows of {self.table}"
         if not self.chosen and self.explained < self.rows:
             extent = f"The first {extent}; name others with {worded('--rows 3,8', 'rows=[3, 8]')}"
-        worst = max(self.entries, key=lambda entry: (entry.found.relative, entry.found.error))
-        target, most = worst.said.target, max(entry.found.steps for entry in self.entries)
+        sentences = [f"{extent}.", *self._completeness()]
+        if any(entry.plain for entry in self.entries):
+            sentences.append("Contributions in plain models sum to their scores exactly.")
+        return sentences
+
+    def _completeness(self) -> list[str]:
+        """The error of integrated gradients; none where no neural model answers."""
+        entries = [entry for entry in self.entries if entry.weight]
+        if not entries:
+            return []
+        worst = max(entries, key=lambda entry: (entry.found.relative, entry.found.error))
+        target, most = worst.said.target, max(entry.found.steps for entry in entries)
         exact = (
             f"Completeness error of the attributions: at most {worst.found.relative:.2%} of what is "
             f"explained ({plain(worst.found.error)} in row {worst.row}, {target}), "
             f"with up to {most} Gauss–Legendre steps"
         )
-        flagged = [entry for entry in self.entries if entry.found.flagged]
-        sentences = [f"{extent}.", f"{exact}."]
+        flagged = [entry for entry in entries if entry.found.flagged]
+        sentences = [f"{exact}."]
         if flagged:
             pairs = ((entry.row, entry.said.target) for entry in flagged)
             named = ", ".join(dict.fromkeys(f"{row} ({target})" for row, target in pairs))
@@ -141,6 +151,8 @@ def write_explanations(found: Explanations, run: PredictionRun, output: str | Pa
             sentences=found.sentences(),
             groups=_by_row(found.entries),
             baselines={kind: WORDS.get(kind, OTHER) for kind in dict.fromkeys(modalities.values())},
+            gradients=any(entry.weight for entry in found.entries),
+            contributions=any(entry.plain for entry in found.entries),
             limit=LIMIT,
             plain=plain,
             confidence=spoken_confidence,

@@ -21,7 +21,7 @@ from polymodal.errors import ConfigError
 from polymodal.models.blend_members import Member, PlainMember, model_name
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import LEARNERS, Goal
-from polymodal.plain.learners.base import Kind
+from polymodal.plain.learners.goal import Kind
 from polymodal.plain.learners.tuning import inner_folds
 from polymodal.plain.model import SETTLED, PlainModel
 from polymodal.training.declaration.target_transform import long_tail

@@ -183,10 +183,10 @@ def show_explanations(explanations: api.Explanations, page: Path) -> None:
         answer = entry.said.answer if isinstance(entry.said.answer, str) else api.plain(entry.said.answer)
         sure = f" ({api.spoken_confidence(entry)})" if api.spoken_confidence(entry) else ""
         shares = [f"{name} {api.spoken_share(part.share, entry)}" for name, part in entry.inputs.items()]
-        mark = " !" if entry.found.flagged else ""
+        error = f"{entry.found.relative:.2%}{' !' if entry.found.flagged else ''}" if entry.weight else ""
         table.add_row(
             str(entry.row), entry.said.target, api.one_line(answer, 60) + sure,
-            ", ".join(shares) or "no input", strongest(entry), f"{entry.found.relative:.2%}{mark}",
+            ", ".join(shares) or "no input", strongest(entry), error,
         )  # fmt: skip
     out = console()
     out.print(table)
@@ -196,17 +196,22 @@ def show_explanations(explanations: api.Explanations, page: Path) -> None:
 
 
 def strongest(entry: api.Explanation) -> str:
-    """The word or cell with the largest attribution, if the row has any."""
+    """The word, cell or feature that adds most to the answer, if the row has any."""
+    maps = [
+        (entry.weight, entry.inputs),
+        *([(entry.plain.weight, entry.plain.inputs)] if entry.plain else []),
+    ]
     named = [
-        (name, piece)
-        for name, part in entry.inputs.items()
+        (weight * abs(piece.attribution), name, piece.text)
+        for weight, inputs in maps
+        for name, part in inputs.items()
         for piece in part.parts
-        if piece.text and part.parts
+        if piece.text
     ]
     if not named:
         return ""
-    name, piece = max(named, key=lambda pair: abs(pair[1].attribution))
-    return api.one_line(f"{name}: {piece.text}", 40)
+    _, name, text = max(named)
+    return api.one_line(f"{name}: {text}", 40)
 
 
 def show_comparison(figures: Mapping[str, Any], page: Path) -> None:

@@ -32,7 +32,11 @@ def test_the_checked_text_predicts_the_same(objective):
     model, values = booster(objective)
     text = checked_text(model.model_to_string())
     assert "parameters" not in text and "tree_sizes" not in text
-    np.testing.assert_array_equal(lightgbm.Booster(model_str=text).predict(values), model.predict(values))
+    read = lightgbm.Booster(model_str=text)
+    np.testing.assert_array_equal(read.predict(values), model.predict(values))
+    np.testing.assert_array_equal(
+        read.predict(values, pred_contrib=True), model.predict(values, pred_contrib=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,6 +73,9 @@ def test_the_checked_text_predicts_the_same(objective):
         (r"(leaf_value=)\S+", r"\g<1>1_0"),
         (r"(threshold=)\S+", r"\g<1>nan"),
         (r"(cat_threshold=)\d+", r"\g<1>-1"),
+        (r"(leaf_count=)\d+", r"\g<1>0"),
+        (r"(internal_count=)\d+", r"\g<1>7"),
+        (r"internal_count=.*\n", ""),
     ],
 )
 def test_indices_out_of_range_are_refused(pattern, replacement, tmp_path):
@@ -92,9 +99,9 @@ def test_a_split_by_missing_values_alone_is_kept():
 
 def test_only_checked_entries_are_passed_on():
     text = booster()[0].model_to_string()
-    changed = text.replace("num_cat=", "internal_count=x\nnum_cat=", 1).replace(
+    changed = text.replace("num_cat=", "internal_weight=x\nnum_cat=", 1).replace(
         "label_index=0", "label_index=9"
     )
-    changed = re.sub(r"\ninternal_count=\d.*", "", changed, count=1)
+    changed = re.sub(r"\ninternal_weight=\d.*", "", changed, count=1)
     assert changed != text and checked_text(changed) == checked_text(text)
     assert checked_text(checked_text(text)) == checked_text(text)

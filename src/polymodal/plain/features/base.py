@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Self, TypeAlias, get_args
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -18,8 +18,31 @@ Matrix: TypeAlias = "np.ndarray | csr_matrix"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CHUNK = 256
 """Items whose features are computed at once: a few megabytes lie between input and features."""
+VALUE = "value"
+"""Name of the column of an input that is a single value."""
 LIMIT = 1e18
 """Largest size of a feature."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an input of one row, and what it adds to a score.
+
+    Attributes:
+        kind: "cell", the only value; "word"; or "feature", a column of what is computed from the input.
+        text: The word, or the name of the column; empty for a cell.
+        contribution: In the unit of the score.
+        item: Of the cell, from 1; None for columns of a cell of several items, of whose mean they are.
+        start: Of a word, its first letter, from 0.
+        end: Of a word, behind its last letter.
+    """
+
+    kind: Literal["cell", "word", "feature"]
+    text: str
+    contribution: float
+    item: int | None = None
+    start: int | None = None
+    end: int | None = None
 
 
 class Featurizer(ABC):
@@ -99,6 +122,22 @@ class Featurizer(ABC):
     @abstractmethod
     def features(self, items: Sequence[Any]) -> Mapping[str, Matrix]:
         """By part, a matrix with one row per item, of at least one; parts without columns may be there."""
+
+    def pieces(self, items: Sequence[Any], part: str, found: np.ndarray) -> list[Piece]:
+        """What parts of one row's input add to a score; they sum to that of the columns.
+
+        Args:
+            items: What the reader kept of each item of the cell; none where that is not known.
+            part: Of :attr:`columns`.
+            found: ``(columns,)`` what the columns of the part add.
+        """
+        names = self.columns[part].names
+        item = 1 if len(items) == 1 else None
+        if names == (VALUE,):
+            return [Piece("cell", "", float(found[0]), item)]
+        return [
+            Piece("feature", names[column], float(found[column]), item) for column in np.flatnonzero(found)
+        ]
 
     def options(self) -> Settings:
         """The keyword arguments of the constructor, what was learned included, as JSON holds them."""

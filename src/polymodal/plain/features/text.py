@@ -17,7 +17,8 @@ from polymodal.data.readers.content import Content
 from polymodal.data.tables.lists import as_list
 from polymodal.data.values.column_values import as_label
 from polymodal.plain.blocks import Columns
-from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix
+from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, Piece
+from polymodal.plain.features.word_pieces import as_pieces, spans_of, word_pieces
 from polymodal.utils.records import Settings
 
 MOST = 2**16
@@ -28,6 +29,8 @@ MOST_WORDS_KEPT, MOST_LETTERS_KEPT = 30_000, 50_000
 """Columns of a block, those in most texts first."""
 SMALL = 50
 """Texts below which a term counts that only one of them holds."""
+LETTERS = (2, 5)
+"""Shortest and longest sequence of letters that is counted."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 """Thai, Lao, Burmese, Khmer, kana and Han: scripts without spaces, of which each character is a word."""
 MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0dff"
@@ -130,6 +133,16 @@ class TextFeaturizer(Featurizer):
                 result[part] = weights.apply(count(items, weights.terms)[0])
         return result
 
+    def pieces(self, items: Sequence[str], part: str, found: np.ndarray) -> list[Piece]:
+        """See :class:`Featurizer`: of words and letters the words that hold them."""
+        if part == "counts":
+            return super().pieces(items, part, found)
+        lowered = [text.lower() for text in items]
+        letters = LETTERS if part == "letters" else None
+        read = [text[:MOST_LETTERS].lower() if letters else text.lower() for text in items]
+        words = word_pieces(read, spans_of(WORD, lowered), letters, self.columns[part].names, found)
+        return as_pieces(items, words, float(found.sum()))
+
     def arrays(self) -> dict[str, np.ndarray]:
         """See :class:`Featurizer`."""
         return {part: array for part, array in self.weights.items() if part in self.columns}
@@ -161,7 +174,7 @@ def count_letters(texts: Sequence[str], terms: Sequence[str] | None = None) -> t
     """
     heads = [text[:MOST_LETTERS] for text in texts]
     held, words = _count(CountVectorizer(analyzer=_split), heads)
-    counter = CountVectorizer(analyzer="char_wb", ngram_range=(2, 5), vocabulary=_distinct(terms))
+    counter = CountVectorizer(analyzer="char_wb", ngram_range=LETTERS, vocabulary=_distinct(terms))
     letters, terms_counted = _count(counter, words.tolist())
     return csr_matrix(held @ letters), terms_counted
 

@@ -10,7 +10,7 @@ from polymodal.data.readers import CategoriesReader, Reader
 from polymodal.data.readers.date import CALENDAR, CLOCK, CYCLES, calendar_numbers
 from polymodal.data.values.dates import DAY
 from polymodal.plain.blocks import Columns, Kind
-from polymodal.plain.features.base import FEATURIZERS, LIMIT, Featurizer, Matrix, dense
+from polymodal.plain.features.base import FEATURIZERS, LIMIT, VALUE, Featurizer, Matrix, Piece, dense
 from polymodal.utils.records import Settings
 
 
@@ -32,7 +32,7 @@ class NumberFeaturizer(Featurizer):
         numbers = np.clip(np.nan_to_num(np.asarray(items, np.float64)), -LIMIT, LIMIT)
         median = float(np.median(numbers))
         self.offset = median if _distinct(numbers - median) > _distinct(numbers) else 0.0
-        self.columns = {"": Columns(("value",), "number")}
+        self.columns = {"": Columns((VALUE,), "number")}
 
     def features(self, items: Sequence[float]) -> Mapping[str, Matrix]:
         """See :class:`Featurizer`."""
@@ -56,7 +56,7 @@ class CategoryFeaturizer(Featurizer):
 
     def learn(self, items: Sequence[int]) -> None:
         """See :class:`Featurizer`; the reader counts categories from 1."""
-        self.columns = {"": Columns(("value",), "category", max(items))}
+        self.columns = {"": Columns((VALUE,), "category", max(items))}
 
     def features(self, items: Sequence[int]) -> Mapping[str, Matrix]:
         """See :class:`Featurizer`."""
@@ -105,6 +105,18 @@ class CategoriesFeaturizer(Featurizer):
         unknown = length - np.bincount(row[is_known], minlength=len(items))
         counts = np.column_stack([length, unknown]).astype(np.float32)
         return {"labels": held.toarray() if len(self.labels) <= self.MOST_DENSE else held, "counts": counts}
+
+    def pieces(self, items: Sequence[np.ndarray], part: str, found: np.ndarray) -> list[Piece]:
+        """See :class:`Featurizer`; a label that the row lacks is told from one that it has."""
+        if part != "labels":
+            return super().pieces(items, part, found)
+        held = {int(label) - 1 for item in items for label in item}
+        item = 1 if len(items) == 1 else None
+        return [
+            Piece("feature", name if column in held else f"no {name}", float(found[column]), item)
+            for column, name in enumerate(self.columns[part].names)
+            if found[column]
+        ]
 
     def options(self) -> Settings:
         """See :class:`Featurizer`."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polymodal.plain.blocks import Columns
-from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, dense
+from polymodal.plain.features.base import FEATURIZERS, Featurizer, Matrix, Piece, dense
 
 
 @FEATURIZERS.register("vector")
@@ -22,3 +22,7 @@ class VectorFeaturizer(Featurizer):
     def features(self, items: Sequence[np.ndarray]) -> Mapping[str, Matrix]:
         """See :class:`Featurizer`."""
         return {"": dense(items)}
+
+    def pieces(self, items: Sequence[np.ndarray], part: str, found: np.ndarray) -> list[Piece]:
+        """See :class:`Featurizer`; a single number of an encoder's output means nothing alone."""
+        return [Piece("feature", "output of the pretrained encoder", float(found.sum()))]

@@ -3,113 +3,44 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import ClassVar, Generic, Self
 
 import numpy as np
 
-from polymodal.errors import ConfigError, RunError
+from polymodal.errors import RunError
 from polymodal.plain.blocks import Blocks
+from polymodal.plain.learners.contributions import (
+    BlockShare,
+    Contributions,
+    against_others,
+    constant,
+    in_unit,
+    of_prior,
+)
 from polymodal.plain.learners.design import Matrix
-from polymodal.plain.storage import Arrays, as_array, as_count, as_list, read_state, refusing, write_state
+from polymodal.plain.learners.goal import (
+    KINDS,
+    Fitted,
+    Goal,
+    Kind,
+    P,
+    Part,
+    counted,
+    parts_of,
+    read_fitted,
+    read_part,
+)
+from polymodal.plain.storage import Arrays, as_list, read_state, refusing, write_state
 from polymodal.utils.deadline import NO_LIMIT
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
 
-Kind: TypeAlias = Literal["classes", "ordered", "labels", "numbers"]
-KINDS: tuple[Kind, ...] = ("classes", "ordered", "labels", "numbers")
-P = TypeVar("P")
 FLOOR = 1e-7
 """Smallest probability of a class, so that no log loss is infinite."""
 MARGIN = 0.5
 """A number may leave the range of the training answers by this share of it; a log would explode otherwise."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """The training answers of one target, for rows whose answer is known.
-
-    Attributes:
-        kind: What is predicted; ordered classes are learned as classes.
-        values: ``(rows,)`` int64 class from 0; ``(rows, labels)`` 0 or 1; or ``(rows,)`` float64.
-        outputs: Number of classes or labels; 1 for numbers.
-        weights: ``(rows,)`` weight of each row: a row of weight 2 counts as two copies; None for all 1.
-        transform: For numbers: "log" learns ``log(1 + value)``.
-        both: For numbers of 0 or more: whether to learn them by each learner twice, as they are and as
-            logarithms, in the place of ``transform``; see :meth:`of_log`.
-        balanced: For classes: each class has the same total weight.
-        groups: ``(rows,)`` int, rows that may not be separated when a setting is chosen on held-out rows.
-        label: Of a goal of two classes, which of several labels it is.
-    """
-
-    kind: Kind
-    values: np.ndarray
-    outputs: int
-    weights: np.ndarray | None = None
-    transform: Literal["none", "log"] = "none"
-    both: bool = False
-    balanced: bool = False
-    groups: np.ndarray | None = None
-    label: int = 0
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def rows(self, index: np.ndarray) -> Goal:
-        """The goal of some rows, by their indices or a mask."""
-        weights = None if self.weights is None else self.weights[index]
-        groups = None if self.groups is None else self.groups[index]
-        return replace(self, values=self.values[index], weights=weights, groups=groups)
-
-    def of_log(self, log: bool) -> Goal:
-        """One of the two goals in a goal of ``both``; any other goal is unchanged, unless by ``log``."""
-        if log:
-            return replace(self, values=np.clip(self.values, 0, None), transform="log", both=False)
-        return replace(self, transform="none", both=False) if self.both else self
-
-    @property
-    def row_weights(self) -> np.ndarray:
-        """``(rows,)`` float64 weights with mean 1, those of the classes balanced if requested."""
-        weights = np.ones(len(self)) if self.weights is None else np.asarray(self.weights, dtype=float)
-        weights = weights / weights.max() if len(weights) and weights.max() > 0 else weights
-        if self.balanced and self.kind in ("classes", "ordered"):
-            totals = np.bincount(self.values, weights, minlength=self.outputs)
-            weights = weights / np.where(totals > 0, totals, 1)[self.values]
-        return weights / max(weights.mean(), np.finfo(float).tiny) if len(weights) else weights
-
-
-@dataclass(frozen=True)
-class Part(Generic[P]):
-    """One model of a learner: of all classes, of one label, or of the numbers.
-
-    Attributes:
-        model: The fitted model; None where the answers or all columns were constant.
-        classes: ``(present,)`` int: the classes that the training rows have.
-        prior: ``(classes,)`` their shares, by Laplace's rule; the answer without a model. For numbers: empty.
-        centre: For numbers: mean of the (transformed) answers; the answer without a model.
-        scale: For numbers: their standard deviation.
-        low: For numbers: the smallest (transformed) answer that is predicted.
-        high: For numbers: the largest.
-    """
-
-    model: P | None
-    classes: np.ndarray
-    prior: np.ndarray
-    centre: float = 0.0
-    scale: float = 1.0
-    low: float = 0.0
-    high: float = 0.0
-
-
-@dataclass
-class Fitted(Generic[P]):
-    """What a learner is after ``fit``: the kind of goal and one part per model."""
-
-    kind: Kind
-    outputs: int
-    transform: str = "none"
-    parts: list[Part[P]] = field(default_factory=list)
 
 
 class Learner(ABC, Generic[P]):
@@ -126,9 +57,11 @@ class Learner(ABC, Generic[P]):
         rank: Under a time limit learners are fitted in this order: what is cheap for what it brings first.
         deadline: Set before :meth:`fit`: of one model of it, see :meth:`in_time`.
         hurried: Whether fewer settings were tried than without a time limit.
+        method: How :meth:`contributions` are computed, in the field's words; empty: they are not known.
     """
 
     name: ClassVar[str] = ""
+    method: ClassVar[str] = ""
     learns: ClassVar[tuple[Kind, ...]] = KINDS
     rank: ClassVar[float] = 4.0
 
@@ -163,10 +96,10 @@ class Learner(ABC, Generic[P]):
             ConfigError: If no row counts, an answer is not finite, or one to take the log of is -1 or less.
         """
         self.threads = threads
-        blocks, goal = _counted(blocks, goal)
+        blocks, goal = counted(blocks, goal)
         matrix = self.prepare(blocks, goal, seed)
         self.fitted = Fitted(goal.kind, goal.outputs, goal.transform)
-        whole, parts = self.deadline, _parts(goal)
+        whole, parts = self.deadline, parts_of(goal)
         for number, part in enumerate(parts):
             self.deadline = whole.share(len(parts) - number)
             self.fitted.parts.append(self._fit_one(matrix, part, seed))
@@ -197,6 +130,64 @@ class Learner(ABC, Generic[P]):
         if self.fitted.kind == "labels":
             return np.stack([answer[:, 1] for answer in answers], axis=1)
         return answers[0]
+
+    def contributions(self, blocks: Blocks, output: int = 0) -> Contributions:
+        """What each column adds to the score of one output; see the module of :class:`Contributions`.
+
+        Args:
+            blocks: Features of rows.
+            output: Index of the class or label; 0 for numbers.
+
+        Raises:
+            RunError: If the learner is not fitted, or has no :attr:`method`.
+        """
+        if self.fitted is None or not self.method:
+            raise RunError(f"the learner '{self.name}' is not fitted, or its contributions are not known")
+        matrix, rows = self.join(blocks), len(next(iter(blocks.values())))
+        if self.fitted.kind == "numbers":
+            part = self.fitted.parts[0]
+            found = self._contributions(part.model, blocks, matrix, np.ones((rows, 1)))
+            return in_unit(found, part, self.fitted.transform)
+        is_label = self.fitted.kind == "labels"
+        part, output = self.fitted.parts[output if is_label else 0], 1 if is_label else output
+        place = np.flatnonzero(part.classes == output)
+        if part.model is None or not len(place):
+            return of_prior(part, output, rows)
+        weights = against_others(self.part_scores(part.model, matrix), int(place[0]))
+        return self._contributions(part.model, blocks, matrix, weights)
+
+    def _contributions(
+        self, model: P | None, blocks: Blocks, matrix: Matrix, weights: np.ndarray
+    ) -> Contributions:
+        """Of the weighted sum of the scores of one model; zero without a model."""
+        if model is None:
+            return constant(0.0, len(weights))
+        found, base = self.part_contributions(model, matrix, weights)
+        score = (weights * self.part_scores(model, matrix)).sum(axis=1)
+        return Contributions(self.by_block(blocks, found), base, score)
+
+    def part_scores(self, model: P, matrix: Matrix) -> np.ndarray:
+        """``(rows, classes)`` scores whose softmax :meth:`predict_part` gives; or ``(rows, 1)`` numbers.
+
+        This and the next two methods are those of a learner with a :attr:`method`.
+        """
+        raise NotImplementedError
+
+    def part_contributions(
+        self, model: P, matrix: Matrix, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """``(rows, width)`` what each column of the matrix adds to a sum of scores, and ``(rows,)`` its base.
+
+        Args:
+            model: One model.
+            matrix: ``(rows, width)``.
+            weights: ``(rows, classes)`` of each score in the sum.
+        """
+        raise NotImplementedError
+
+    def by_block(self, blocks: Blocks, found: np.ndarray) -> dict[str, BlockShare]:
+        """What each column of the blocks adds, from what each of the matrix does."""
+        raise NotImplementedError
 
     @abstractmethod
     def prepare(self, blocks: Blocks, goal: Goal, seed: int) -> Matrix:
@@ -271,12 +262,12 @@ class Learner(ABC, Generic[P]):
         with refusing(folder):
             learner.restore(*read_state(folder))
             fitted, tables = read_state(folder / "fitted")
-            learner.fitted = _read_fitted(fitted)
+            learner.fitted = read_fitted(fitted)
             models = as_list(fitted["models"], "models")
             if len(models) != (learner.fitted.outputs if learner.fitted.kind == "labels" else 1):
                 raise ValueError(f"{len(models)} models")
             for number, model in enumerate(models):
-                part: Part[P] = _read_part(tables, number, learner.fitted)
+                part: Part[P] = read_part(tables, number, learner.fitted)
                 if model:
                     read = learner.read_part(folder / f"part{number}")
                     learner.check_part(read, len(part.classes) or 1)
@@ -340,60 +331,3 @@ def too_many_labels(goal: Goal, most: int) -> str:
         return ""
     cells = f"{len(goal):,} rows times {goal.outputs:,} labels"
     return f"{cells}, at most {most:,} together (it fits a model of each label)"
-
-
-def _read_fitted(written: Settings) -> Fitted:
-    """Kind and outputs of a learner, without its parts.
-
-    Raises:
-        ValueError: If they are none that a fit writes.
-    """
-    kind = next((known for known in KINDS if known == written["kind"]), None)
-    outputs = as_count(written["outputs"], "outputs")
-    if kind is None or not outputs or (kind == "numbers" and outputs != 1):
-        raise ValueError(f"a learner of the kind {written['kind']!r} with {outputs} outputs")
-    return Fitted(kind, outputs, str(written["transform"]))
-
-
-def _read_part(tables: Arrays, number: int, fitted: Fitted) -> Part:
-    """Classes and scales of a part, without its model.
-
-    Raises:
-        ValueError: If they are none that a fit writes.
-    """
-    scales = [float(value) for value in as_array(tables, f"numbers{number}", 4)]
-    count = {"numbers": 0, "labels": 2}.get(fitted.kind, fitted.outputs)
-    prior, classes = as_array(tables, f"prior{number}", count), tables[f"classes{number}"]
-    if fitted.kind == "numbers":
-        return Part(None, as_array(tables, f"classes{number}", 0), prior, *scales)
-    classes = as_array(tables, f"classes{number}", classes.size, kinds="i")
-    if not len(classes) or classes[0] < 0 or classes[-1] >= count or (np.diff(classes) < 1).any():
-        raise ValueError(f"classes other than 0 to {count - 1}")
-    return Part(None, classes, prior, *scales)
-
-
-def _counted(blocks: Blocks, goal: Goal) -> tuple[Blocks, Goal]:
-    """Blocks and goal of the rows that count; the weights of these have mean 1."""
-    values = np.asarray(goal.values)
-    if not np.isfinite(values).all():
-        raise ConfigError("an answer of the training rows is not finite. Leave such rows out")
-    if goal.transform == "log" and goal.kind == "numbers" and len(values) and values.min() <= -1:
-        raise ConfigError(f"a log transform of {values.min():g}, expected answers above -1. Use no transform")
-    counts = goal.row_weights > 0
-    if not counts.any():
-        raise ConfigError("no training row has a known answer and a weight above 0")
-    if not counts.all():
-        blocks = {name: block.rows(counts) for name, block in blocks.items()}
-        goal = goal.rows(counts)
-    return blocks, replace(goal, weights=goal.row_weights, balanced=False)
-
-
-def _parts(goal: Goal) -> list[Goal]:
-    """The goal itself, or one goal of two classes per label."""
-    if goal.kind != "labels":
-        return [goal]
-    labels = np.asarray(goal.values).astype(np.int64).T
-    return [
-        replace(goal, kind="classes", values=values, outputs=2, label=label)
-        for label, values in enumerate(labels)
-    ]

@@ -11,8 +11,10 @@ import numpy as np
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Blocks
-from polymodal.plain.learners.base import LEARNERS, Goal, Learner, too_many_labels
+from polymodal.plain.learners.base import LEARNERS, Learner, too_many_labels
+from polymodal.plain.learners.contributions import BlockShare
 from polymodal.plain.learners.design import Matrix
+from polymodal.plain.learners.goal import Goal
 from polymodal.plain.learners.reduction import Reduction
 from polymodal.plain.learners.trees_text import checked_text
 from polymodal.plain.learners.tuning import Fold, inner_folds
@@ -92,6 +94,7 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
     """
 
     name = "boosting"
+    method = "TreeSHAP"
     rank = 3.0
 
     def __init__(self) -> None:
@@ -210,6 +213,36 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
             return np.stack([1 - result, result], axis=1)
         return result
+
+    def part_scores(self, model: lightgbm.Booster, matrix: Matrix) -> np.ndarray:
+        """See :class:`Learner`; LightGBM gives two classes one score, the log-odds of the second."""
+        threads = _threads(self.threads, matrix.size)
+        result = np.asarray(model.predict(matrix, raw_score=True, num_threads=threads)) / self.divisor(model)
+        if self.fitted is not None and self.fitted.kind != "numbers" and result.ndim == 1:
+            return np.stack([np.zeros(len(result)), result], axis=1)
+        return result.reshape(matrix.shape[0], -1)
+
+    def part_contributions(
+        self, model: lightgbm.Booster, matrix: Matrix, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`Learner`: TreeSHAP (Lundberg et al. 2020), exact Shapley values of the columns.
+
+        The base is the mean score of the training rows.
+        """
+        threads = _threads(self.threads, matrix.size)
+        found = np.asarray(model.predict(matrix, pred_contrib=True, num_threads=threads))
+        found = found.reshape(matrix.shape[0], -1, matrix.shape[1] + 1) / self.divisor(model)
+        used = weights[:, -found.shape[1] :]  # of two classes that of the second
+        summed = np.einsum("rk,rkc->rc", used, found)
+        return summed[:, :-1], summed[:, -1]
+
+    def divisor(self, model: lightgbm.Booster) -> int:
+        """What LightGBM's sums over trees are divided by in its answers."""
+        return 1
+
+    def by_block(self, blocks: Blocks, found: np.ndarray) -> dict[str, BlockShare]:
+        """See :class:`Learner`; what reduced columns add is shared out to the columns they come from."""
+        return self.reduction.by_block(blocks, found)
 
     def state(self) -> tuple[Settings, Arrays]:
         """The columns of each block, and the reductions."""

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix, hstack
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Blocks
+from polymodal.plain.learners.contributions import BlockShare
 from polymodal.plain.storage import Arrays, as_array
 
 Matrix: TypeAlias = "np.ndarray | csr_matrix"
@@ -17,6 +18,8 @@ SPAN = 3.0
 """Standard scores approach this value: a value far outside the others moves a prediction no further."""
 WIDE = 32
 """Columns of a block of numbers, above which all together count as so many: a picture gives hundreds."""
+SMALLEST, LARGEST = 1e-60, 1e40
+"""What deviation and mean of columns of float32 may be; beyond, standard scores could overflow."""
 DENSE_CODES = 256
 """Most one-hot columns of a matrix that stays dense."""
 
@@ -71,6 +74,17 @@ class Design:
     def width(self) -> int:
         """Number of columns of the matrix."""
         return sum(_width(learned) for learned in self.blocks.values())
+
+    def by_block(self, found: np.ndarray) -> dict[str, BlockShare]:
+        """What each column of each block adds, from ``(rows, width)`` what each of the matrix does."""
+        shares, start = {}, 0
+        for name, learned in self.blocks.items():
+            own = found[:, start : start + _width(learned)]
+            start += own.shape[1]
+            origin, columns = _origin(learned), np.zeros((int(learned["columns"]), len(own)))
+            np.add.at(columns, origin, own[:, : len(origin)].T)
+            shares[name] = BlockShare(columns.T, own[:, len(origin) :].sum(axis=1))
+        return shares
 
     def arrays(self) -> Arrays:
         """What was learned, with the names of the blocks."""
@@ -132,9 +146,9 @@ def _check(learned: Arrays) -> None:
     if "kept" in learned:
         kept = int(as_array(learned, "kept", columns, kinds="b").sum())
         as_array(learned, "lacking", columns, kinds="b")
-        as_array(learned, "centre", kept)
-        if (as_array(learned, "scale", kept) <= 0).any():
-            raise ValueError("'scale' with a value that is not above 0")
+        centre, scale = as_array(learned, "centre", kept), as_array(learned, "scale", kept)
+        if (scale < SMALLEST).any() or max(np.abs(centre).max(initial=0), scale.max(initial=0)) > LARGEST:
+            raise ValueError("'centre' or 'scale' out of the range of float32")
         if "factor" in learned and not 0 < as_array(learned, "factor") <= 1:
             raise ValueError("'factor' that is not above 0 and at most 1")
     if "codes" in learned:
@@ -153,6 +167,15 @@ def _width(learned: Arrays) -> int:
     else:
         own = int(learned["columns"])
     return own + int(learned["absence"])
+
+
+def _origin(learned: Arrays) -> np.ndarray:
+    """The column of the block that each column of the matrix comes from, the absence left out."""
+    if "codes" in learned:
+        return learned["codes"][:, 0]
+    if "kept" in learned:
+        return np.concatenate([np.flatnonzero(learned["kept"]), np.flatnonzero(learned["lacking"])])
+    return np.arange(int(learned["columns"]))
 
 
 def _seen(codes: np.ndarray) -> list[int]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from polymodal.plain.learners.base import LEARNERS, Goal
+from polymodal.plain.learners.base import LEARNERS
 from polymodal.plain.learners.boosting import BoostingLearner, Chosen
 from polymodal.plain.learners.design import Matrix
+from polymodal.plain.learners.goal import Goal
 from polymodal.utils.records import Settings
+
+if TYPE_CHECKING:
+    import lightgbm
 
 TREES = 100
 LEAVES = 256
@@ -35,6 +41,10 @@ class ForestLearner(BoostingLearner):
         """The same for every table."""
         has_both = 0 < len(self.reduction.many) < matrix.shape[1]
         return Chosen(False, TREES, 1.0, has_both)
+
+    def divisor(self, model: lightgbm.Booster) -> int:
+        """The number of trees: a forest answers with their mean."""
+        return max(1, model.num_trees())
 
     def options(self, goal: Goal, seed: int, columns: int) -> Settings:
         """Options of a forest."""

@@ -13,8 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from polymodal.plain.blocks import Blocks
-from polymodal.plain.learners.base import LEARNERS, Goal, Learner
+from polymodal.plain.learners.base import LEARNERS, Learner
+from polymodal.plain.learners.contributions import BlockShare
 from polymodal.plain.learners.design import Design, Matrix
+from polymodal.plain.learners.goal import Goal
 from polymodal.plain.learners.tuning import Fold, held_loss, inner_folds
 from polymodal.plain.storage import Arrays, as_array, as_number, read_state, write_state
 from polymodal.utils.records import Settings
@@ -61,6 +63,7 @@ class LinearLearner(Learner[LinearModel]):
     """
 
     name = "linear"
+    method = "coefficients times values"
     rank = 1.0
 
     def __init__(self) -> None:
@@ -115,6 +118,21 @@ class LinearLearner(Learner[LinearModel]):
     def predict_part(self, model: LinearModel, matrix: Matrix) -> np.ndarray:
         """Probabilities or standardized numbers."""
         return _answers(model, matrix)
+
+    def part_scores(self, model: LinearModel, matrix: Matrix) -> np.ndarray:
+        """See :class:`Learner`."""
+        return model.scores(matrix)
+
+    def part_contributions(
+        self, model: LinearModel, matrix: Matrix, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`Learner`: exact; the base is the intercept, at the means and without any word."""
+        dense = matrix.toarray() if isinstance(matrix, csr_matrix) else matrix
+        return dense * (weights @ model.coefficients.T), weights @ model.intercepts
+
+    def by_block(self, blocks: Blocks, found: np.ndarray) -> dict[str, BlockShare]:
+        """See :class:`Learner`."""
+        return self.design.by_block(found)
 
     def state(self) -> tuple[Settings, Arrays]:
         """The design."""

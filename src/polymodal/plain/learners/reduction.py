@@ -11,6 +11,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Blocks
+from polymodal.plain.learners.contributions import BlockShare
 from polymodal.plain.learners.design import Matrix, numbers_of
 from polymodal.plain.storage import Arrays, as_array, as_count, as_list
 from polymodal.utils.records import Settings
@@ -22,6 +23,9 @@ MANY = 32
 """Columns of a block, above which each alone has little information: those of words, pixels and spectra."""
 SMALLEST = 1e-4
 """Share of the largest singular value, below which a direction is left out."""
+STABLE = 0.25
+"""A direction is shared out to its columns where their sum is at least so much of that of their sizes: where
+they nearly cancel each other, a small number would be split into large ones of both signs."""
 
 
 @dataclass
@@ -82,6 +86,35 @@ class Reduction:
                 parts.append(numbers_of(block))
         return np.hstack(parts) if parts else np.zeros((0, 0))
 
+    def by_block(self, blocks: Blocks, found: np.ndarray) -> dict[str, BlockShare]:
+        """What each column of each block adds, from ``(rows, width)`` what each of the matrix does.
+
+        A reduced column is a sum over those of its block, by whose terms its contribution is shared out, as
+        in a linear layer of DeepLIFT (Shrikumar et al. 2017); see :data:`STABLE`.
+        """
+        shares, start = {}, 0
+        for name in self.columns:
+            own = found[:, start : start + self._size(name)]
+            start += own.shape[1]
+            shares[name] = self._shared_out(name, blocks[name], own) if name in self.bases else _direct(own)
+        return shares
+
+    def _shared_out(self, name: str, block: Block, found: np.ndarray) -> BlockShare:
+        columns, whole = np.zeros(block.values.shape), found.sum(axis=1)
+        for row in np.flatnonzero(block.present):
+            if isinstance(block.values, csr_matrix):
+                line = block.values[[row]]
+                held, values = line.indices, line.data.astype(np.float64)
+            else:
+                held = np.arange(block.values.shape[1])
+                values = _scores(numbers_of(block.rows(np.array([row]))), self.scales[name])[0]
+            terms = values[:, None] * self.bases[name][held]
+            sums, sizes = terms.sum(axis=0), np.abs(terms).sum(axis=0)
+            stable = np.flatnonzero(np.abs(sums) > np.maximum(STABLE * sizes, 1e-12))
+            columns[row, held] = terms[:, stable] @ (found[row, stable] / sums[stable])
+            whole[row] -= found[row, stable].sum()
+        return BlockShare(columns, whole)
+
     @property
     def width(self) -> int:
         """Number of columns of the matrix."""
@@ -127,6 +160,11 @@ def reduced_width(blocks: Blocks) -> int:
         else block.values.shape[1]
         for block in blocks.values()
     )
+
+
+def _direct(found: np.ndarray) -> BlockShare:
+    """Of a block whose columns are those of the matrix."""
+    return BlockShare(found, np.zeros(len(found)))
 
 
 def _is_wide(block: Block) -> bool:

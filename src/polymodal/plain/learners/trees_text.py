@@ -2,7 +2,7 @@
 
 LightGBM trusts the counts and indices in its text: a wrong one makes it read outside of its memory. So a text
 that may come from a stranger is checked entry by entry, and written again from the checked values: of what
-predictions need alone, and so that LightGBM reads the same numbers that were checked.
+predictions and TreeSHAP need alone, and so that LightGBM reads the same numbers that were checked.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _words(
 
 
 def _checked_tree(entries: Lines, features: int, number: int) -> Lines:
-    """The entries of a tree that predictions need, if all indices are in range and it has no loop."""
+    """The entries of a tree that answers need, if all indices are in range and it has no loop."""
     leaves, sets = _count(entries, "num_leaves"), _count(entries, "num_cat")
     if not leaves or entries.get("is_linear", "0") != "0":
         raise ValueError(f"tree {number} of LightGBM is of another form than the ones that are fitted here")
@@ -132,6 +132,7 @@ def _checked_tree(entries: Lines, features: int, number: int) -> Lines:
     if not inside or (used < 0).any() or (used >= features).any() or (kinds < 0).any() or (kinds > 15).any():
         raise ValueError(f"tree {number} of LightGBM has an index out of range")
     wholes |= _checked_sets(entries, sets, thresholds[kinds % 2 == 1], number)
+    wholes |= _checked_counts(entries, wholes["left_child"], wholes["right_child"], number)
     written = {"num_leaves": str(leaves), "num_cat": str(sets), "threshold": _joined(thresholds)}
     return written | {name: _joined(each) for name, each in wholes.items()} | {"leaf_value": _joined(values)}
 
@@ -153,3 +154,15 @@ def _checked_sets(entries: Lines, sets: int, chosen: np.ndarray, number: int) ->
     if edges[0] != 0 or (np.diff(edges) < 1).any() or outside.any() or ((words < 0) | (words >= WORD)).any():
         raise ValueError(f"tree {number} of LightGBM has an index out of range")
     return {"cat_boundaries": edges, "cat_threshold": words}
+
+
+def _checked_counts(
+    entries: Lines, left: np.ndarray, right: np.ndarray, number: int
+) -> dict[str, np.ndarray]:
+    """The training rows of each leaf and node, by which TreeSHAP weighs paths that a row does not take."""
+    leaves = _wholes(entries, "leaf_count", len(left) + 1)
+    nodes = _wholes(entries, "internal_count", len(left))
+    every = np.concatenate([nodes, leaves[::-1]])  # of the child -1 is the first leaf
+    if (leaves < 1).any() or (nodes != every[left] + every[right]).any():
+        raise ValueError(f"tree {number} of LightGBM has counts of rows that do not agree")
+    return {"leaf_count": leaves, "internal_count": nodes}

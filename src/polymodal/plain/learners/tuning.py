@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polymodal.plain.learners.base import Goal
+from polymodal.plain.learners.goal import Goal
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Indices of the rows to fit to, and of those held out."""

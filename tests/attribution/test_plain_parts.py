@@ -1,0 +1,132 @@
+"""Explanations inside the inputs by the plain models of a blend, through command and API."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import polymodal as pm
+from polymodal.attribution.explain import explain_rows
+from polymodal.data.tables.table import read_table
+from tests.support.command import polymodal, settings
+from tests.support.pages import Page
+
+ROWS = 160
+FILLER = ["sun", "moon", "tree", "river", "stone", "cloud"]
+TARGETS = ["-t", "mood", "-t", "price", "-i", "note,area,sold,district"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """``mood`` hangs on one word of a note, ``price`` on a number and the month of a date."""
+    place = tmp_path_factory.mktemp("plain_parts")
+    random, rows = np.random.default_rng(0), []
+    for number in range(ROWS):
+        good, area = number % 2, float(random.integers(20, 200))
+        date = pd.Timestamp("2020-01-01") + pd.Timedelta(days=int(random.integers(0, 1000)))
+        words = [*random.choice(FILLER, 3), "yes" if good else "no"]
+        rows.append(
+            {
+                "note": " ".join(random.permutation(words)) if number % 20 != 7 else None,
+                "area": area,
+                "sold": date.strftime("%Y-%m-%d"),
+                "district": ["north", "south"][int(random.integers(2))],
+                "mood": "glad" if good else "sad",
+                "price": 10 * area + 50 * date.month,
+            }
+        )
+    pd.DataFrame(rows).to_csv(place / "t.csv", index=False)
+    for name, chosen in (("plain", "[plain]"), ("both", "[plain, fused]")):
+        fit = ["fit", "t.csv", *TARGETS, "-o", name, *settings(train__epochs=1)]
+        made = polymodal(*fit, "--set", f"train.candidates={chosen}", folder=place)
+        assert made.status == 0, made.err
+    return place
+
+
+def plain_run(folder, name="plain"):
+    run = pm.load(folder / name)
+    rows = run.rows(read_table(folder / "t.csv"))
+    return run, rows
+
+
+def test_parts_sum_to_inputs_and_inputs_to_the_score_of_the_models(folder):
+    run, rows = plain_run(folder)
+    numbers = run.predict(folder / "t.csv")
+    for entry in explain_rows(run.model, rows, [0, 1, 7]):
+        found = entry.plain
+        for part in found.inputs.values():
+            assert sum(p.attribution for p in part.parts) == pytest.approx(part.attribution, abs=1e-6)
+        total = sum(part.attribution for part in found.inputs.values()) + sum(found.missing.values())
+        assert found.base + total == pytest.approx(found.score, rel=1e-6, abs=1e-6)
+        assert sum(model.weight for model in found.models) == pytest.approx(1) == found.weight
+        mean = sum(model.weight * model.score for model in found.models)
+        assert mean == pytest.approx(found.score, rel=1e-6)
+        if entry.said.target == "price":  # a blend of numbers is the mean of its models
+            assert found.score == pytest.approx(numbers["price"][entry.place], rel=1e-5)
+        assert ("note" in found.missing) == (entry.place == 7)
+
+
+def test_the_word_the_number_and_the_month_are_found(folder):
+    run, rows = plain_run(folder)
+    words, columns = [], []
+    for entry in explain_rows(run.model, rows, [0, 1, 2, 3, 4, 5]):
+        if entry.said.target == "mood":
+            marked = [part for part in entry.plain.inputs["note"].parts if part.kind == "word"]
+            words.append(max(marked, key=lambda part: part.attribution).text)
+        else:
+            parts = entry.plain.inputs["sold"].parts
+            columns += [part.text for part in sorted(parts, key=lambda p: -abs(p.attribution))[:2]]
+            (cell,) = entry.plain.inputs["area"].parts
+            low = entry.plain.inputs["area"].attribution < 0
+            assert cell.kind == "cell" and low == (float(cell.text) < 110 or cell.attribution < 0)
+    assert np.isin(words, ["yes", "no"]).mean() > 0.8
+    assert any("month" in name or "year" in name for name in columns)
+
+
+def test_the_frame_and_the_page_say_by_which_method_and_for_what_share(folder):
+    frame = pm.load(folder / "plain").explain(folder / "t.csv", [1, 8], output=folder / "out")
+    own = frame[(frame["row"] == 1) & (frame["target"] == "mood") & (frame["method"] != "")]
+    whole = own[own["part"] == "input"].set_index("input")["attribution"]
+    parts = own[own["part"] != "input"].groupby("input")["attribution"].sum()
+    pd.testing.assert_series_equal(parts, whole.sort_index(), check_names=False, atol=1e-6)
+    assert own["weight"].round(6).eq(1).all() and own[own["part"] == "word"]["text"].notna().all()
+    missing = frame[(frame["row"] == 8) & (frame["part"] == "missing")]
+    assert set(missing["input"]) == {"note"} and missing["attribution"].notna().all()
+    text = (folder / "out/explanations.html").read_text()
+    page = Page(text)
+    assert "plain models, which have 100 % of the answer" in page.text and "Gauss" not in page.text
+    assert 'class="w"' in text and "TreeSHAP" in page.text and "in plain models" in page.text
+
+
+def test_a_blend_has_parts_of_both_with_their_shares(folder):
+    blend = folder / "both/blend.json"
+    state = json.loads(blend.read_text())
+    state["weights"]["mood"] = {"fused": 0.25, "plain.linear": 0.75}  # whatever the fit chose
+    names = polymodal(
+        "explain", "both", "t.csv", "--rows", "1", "-t", "mood", "-o", "x", "--json", folder=folder
+    )
+    assert names.status == 0, names.err
+    (answer,) = names.json["answers"]
+    used = {model["name"]: model["weight"] for model in answer["plain"]["models"]} if answer["plain"] else {}
+    assert answer["weight"] + sum(used.values()) == pytest.approx(1)
+    run = pm.load(folder / "both")
+    if "plain.linear" in run.model.model_names("mood"):
+        run.model.weights["mood"] = state["weights"]["mood"]
+        frame = run.explain(folder / "t.csv", [1], targets="mood")
+        by_method = frame[frame["part"] == "input"].groupby("method")["weight"].first()
+        assert by_method.to_dict() == {"integrated gradients": 0.25, "coefficients times values": 0.75}
+
+
+def test_json_lists_the_parts_that_add_most(folder):
+    made = polymodal("explain", "plain", "t.csv", "--rows", "1", "-o", "y", "--json", folder=folder)
+    assert made.status == 0, made.err
+    for answer in made.json["answers"]:
+        found = answer["plain"]
+        assert answer["weight"] == 0 and found["weight"] == pytest.approx(1)
+        assert all(model["method"] and model["score"] is not None for model in found["models"])
+        assert found["inputs"]["note"]["parts"] and found["inputs"]["area"]["parts"][0]["part"] == "cell"
+    told = polymodal("explain", "plain", "t.csv", "--rows", "1", "-o", "y", folder=folder)
+    assert told.status == 0 and "note:" in told.out and "Gauss" not in told.out
