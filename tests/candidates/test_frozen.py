@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.artifact.shared_weights import restore_weights
 from polymodal.candidates import CANDIDATES
 from polymodal.candidates.blend_folder import joint_readers
 from polymodal.candidates.frozen import FrozenCandidate
@@ -170,3 +171,30 @@ def test_encoding_that_the_neural_model_takes_over_has_the_time_of_both(candidat
     candidate = FrozenCandidate(job, Path())
     candidate.deadline = candidate.whole.share(2)
     assert candidate._encoding(["note"]) is (candidate.whole if common else candidate.deadline)
+
+
+def test_an_encoder_is_stored_once_and_the_run_can_be_moved_copied_and_saved(
+    encoded: Path, tmp_path: Path
+) -> None:
+    shared = Path("candidates/frozen/encoders/shared.json")
+    listed = json.loads((encoded / "run" / shared).read_text())["tensors"]
+    assert listed and {file for file, _ in listed.values()} == {"fused/model.safetensors"}
+    small = (encoded / "run" / shared).with_name("model.safetensors").stat().st_size
+    assert small < (encoded / "alone" / shared).with_name("model.safetensors").stat().st_size / 2
+    assert shared.as_posix() in json.loads((encoded / "run" / "checksums.json").read_text())["sha256"]
+    archive = shutil.make_archive(str(tmp_path / "run"), "zip", encoded / "run")
+    shutil.unpack_archive(archive, tmp_path / "elsewhere" / "of it")
+    table = encoded / "houses.csv"
+    run, moved = pm.load(encoded / "run"), pm.load(tmp_path / "elsewhere" / "of it")
+    pd.testing.assert_frame_equal(moved.predict(table), run.predict(table))
+    moved.save(tmp_path / "saved")
+    assert (tmp_path / "saved" / shared).is_file()
+    pd.testing.assert_frame_equal(pm.load(tmp_path / "saved").predict(table), run.predict(table))
+
+
+def test_a_run_with_every_encoder_twice_is_read_as_before(encoded: Path, tmp_path: Path) -> None:
+    shutil.copytree(encoded / "run", tmp_path / "earlier")
+    restore_weights(tmp_path / "earlier" / "candidates")
+    (tmp_path / "earlier" / "checksums.json").unlink()
+    run, table = pm.load(encoded / "run"), encoded / "houses.csv"
+    pd.testing.assert_frame_equal(pm.load(tmp_path / "earlier").predict(table), run.predict(table))

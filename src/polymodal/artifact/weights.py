@@ -12,6 +12,7 @@ from torch import nn
 from polymodal.artifact.capabilities import Kind
 from polymodal.artifact.integrity import without_hub
 from polymodal.artifact.run_folder import kind_of
+from polymodal.artifact.shared_weights import SHARED, whole_state
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining
 from polymodal.models.base import PolymodalPreTrainedModel
@@ -46,9 +47,7 @@ def load_model(path: Path, kind: type[M]) -> M:
     """
     try:
         with quiet_libraries(), without_hub():
-            model, loading = kind.from_pretrained(
-                str(path), output_loading_info=True, trust_remote_code=False, use_safetensors=True
-            )
+            model, loading = _read(path, kind)
     except UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "ignore_mismatched_sizes" in reason:
@@ -64,6 +63,18 @@ def load_model(path: Path, kind: type[M]) -> M:
         raise RunError(f"{path}: model.safetensors does not hold {named}. Fit again")
     check_finite(model, path)
     return model
+
+
+def _read(path: Path, kind: type[M]) -> tuple[M, dict[str, Any]]:
+    """The model, and what Transformers says of its weights; those that another candidate keeps included."""
+    options: dict[str, Any] = {"output_loading_info": True, "trust_remote_code": False}
+    if not (path / SHARED).exists():
+        return cast(
+            tuple[M, dict[str, Any]], kind.from_pretrained(str(path), use_safetensors=True, **options)
+        )
+    config, state = kind.config_class.from_pretrained(str(path)), whole_state(path)
+    made = kind.from_pretrained(None, config=config, state_dict=state, **options)
+    return cast(tuple[M, dict[str, Any]], made)
 
 
 def check_finite(model: nn.Module, folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from polymodal.artifact.integrity import CHECKSUMS, write_sums
 from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates
 from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER
+from polymodal.artifact.shared_weights import restore_weights, share_weights
 from polymodal.candidates.base import CANDIDATES, Loaded
 from polymodal.config import Declaration
 from polymodal.data.processor import PolymodalProcessor
@@ -19,6 +20,7 @@ from polymodal.data.readers.joint_reader import JointReader
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models.blend import BlendConfig, BlendedModel, head_of_state, head_state
 from polymodal.models.heads import Head
+from polymodal.plain.storage import reason_of
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 
@@ -52,8 +54,10 @@ def write_blend(
         shutil.copytree(
             source / CANDIDATES_FOLDER, folder / CANDIDATES_FOLDER, dirs_exist_ok=True, ignore=unfinished
         )
+        restore_weights(folder / CANDIDATES_FOLDER)  # what a candidate shares may be changed by another
         for name, member in model.named_members():
             CANDIDATES[name].write_member(member, folder / CANDIDATES_FOLDER / name)
+    share_weights(folder / CANDIDATES_FOLDER)
     targets = PolymodalProcessor(
         {}, processor.targets, processor.missing
     )  # candidates have readers of their own
@@ -104,8 +108,7 @@ def read_blend(folder: Path) -> tuple[BlendedModel, PolymodalProcessor]:
         if not list(weights) == list(heads) == list(saved.targets):
             raise ValueError("weights, heads and processor_config.json are of different targets")
     except UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{folder}: no readable {BLEND} ({reason}). Fit again") from None
+        raise RunError(f"{folder}: no readable {BLEND} ({reason_of(error)}). Fit again") from None
     loaded: dict[str, Loaded] = {}
     for name in names:
         loaded[name] = CANDIDATES[name].load_beside(folder / CANDIDATES_FOLDER / name, inputs, loaded)

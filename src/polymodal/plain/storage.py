@@ -92,8 +92,16 @@ def refusing(folder: Path) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
-        reason = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise RunError(f"{folder}: is no plain model of a run ({one_line(reason, 200)}). Fit again") from None
+        raise RunError(f"{folder}: is no plain model of a run ({reason_of(error)}). Fit again") from None
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with a file, in a few words, from the error of whoever read it."""
+    if isinstance(error, KeyError):
+        return f"no entry {one_line(str(error), 200)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{Path(error.filename).name}: {error.strerror}" if error.filename else error.strerror
+    return one_line((str(error).splitlines() or [type(error).__name__])[0], 200)
 
 
 def as_array(arrays: Arrays, name: str, *shape: int, kinds: str = "f") -> np.ndarray:
