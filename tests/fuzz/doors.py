@@ -14,7 +14,7 @@ from polymodal.config.parsing import load_yaml, parse
 from polymodal.data.media import audio_info, image_size, load_audio, load_image
 from polymodal.data.media.sequence import load_sequence
 from polymodal.data.media.video import load_video, video_info
-from polymodal.errors import DataError, PolymodalError
+from polymodal.errors import DataError, PolymodalError, RunError
 
 LONGEST = 1600
 """Characters of a line: a message shows what it found, not all of it."""
@@ -70,6 +70,27 @@ def open_run(path: Path) -> None:
     pm.load(folder).predict([{"photo": None, "note": "a bright flat", "bedrooms": 3}, {}])
 
 
+def open_blend(path: Path) -> None:
+    """Load the blend that holds the file, and answer rows; before that its checksums must tell a change."""
+    import polymodal as pm
+    from polymodal.artifact.integrity import CHECKSUMS, digest_of
+    from polymodal.artifact.run_folder import require_files
+
+    folder = next(parent for parent in path.parents if parent.name == "blend")
+    kept = (folder / CHECKSUMS).read_bytes()
+    name = path.relative_to(folder).as_posix()
+    whole = path.is_file() and digest_of(path) == json.loads(kept)["sha256"][name]
+    with contextlib.suppress(RunError):
+        require_files(folder)
+        assert whole, f"{name} is damaged, which is not told"
+    (folder / CHECKSUMS).unlink()
+    try:
+        run = pm.load(folder)
+        run.predict([{"note": "a bright flat", "bedrooms": 3}, {}, {"district": "moor"}])
+    finally:
+        (folder / CHECKSUMS).write_bytes(kept)
+
+
 def _checked(path: Path, targets: list[str], settings: list[str]) -> None:
     from polymodal import api  # not needed for media, and it loads torch
     from polymodal.cli.checking import show_check
@@ -91,6 +112,7 @@ DOORS: dict[str, Callable[[Path], None]] = {
     "declarations": open_declaration,
     "sequences": open_sequence,
     "runs": open_run,
+    "blends": open_blend,
 }
 
 

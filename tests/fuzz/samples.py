@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import wave
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -178,12 +180,50 @@ def runs(folder: Path) -> dict[str, bytes]:
     return {f"run/{name}": (run.folder / name).read_bytes() for name in read}
 
 
+def blends(folder: Path) -> dict[str, bytes]:
+    """The files of a blend of the neural model and of every plain one, in ``folder``, that loading reads."""
+    import polymodal as pm
+    from polymodal.candidates import choosing
+
+    def every_model(job, target, tried, head, truth):
+        names = [name for entry in tried.values() for name in entry.models.get(target, ())]
+        return replace(choose(job, target, tried, head, truth), weights=dict.fromkeys(names, 1 / len(names)))
+
+    choose = choosing._choose
+    inputs = ["note", "bedrooms", "district"]
+    settings = tiny(train__epochs=1, train__candidates="[plain, fused]", train__encoders="scratch")
+    rows = pd.DataFrame(house_rows(folder, 40)).convert_dtypes()
+    (folder / "houses.csv").write_bytes(rows.to_csv(index=False).encode())
+    with mock.patch.object(choosing, "_choose", every_model):
+        run = pm.fit(
+            folder / "houses.csv",
+            target=["kind", "price"],
+            inputs=inputs,
+            output=folder / "blend",
+            settings=settings,
+        )
+    read = json.loads((run.folder / "checksums.json").read_text())["sha256"]
+    first = ["blend.json", *(name for name in read if name != "blend.json")]
+    return {f"blend/{name}": (run.folder / name).read_bytes() for name in first}
+
+
+INTACT = {"blends": 1}
+"""Whole files that are tried, by kind, where not all are: one case reads all files of a run."""
+
+
+def intact(kind: str, whole: dict[str, bytes]) -> int:
+    """How many of the whole files are tried before the damaged ones."""
+    return INTACT.get(kind, len(whole))
+
+
 def samples(kind: str, folder: Path) -> dict[str, bytes]:
     """Whole files of ``kind`` by name; what they refer to is written to ``folder``."""
     if kind == "tables":
         return tables(folder)
     if kind == "runs":
         return runs(folder)
+    if kind == "blends":
+        return blends(folder)
     if kind == "declarations":
         (folder / "houses.csv").write_bytes(tables(folder)["houses.csv"])
         return {"run.yaml": YAML.encode()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from copy import deepcopy
 from io import BytesIO
 from typing import Any
@@ -42,6 +43,10 @@ KEYS = (
     "", "x", "type", "name", "modality", "train", "task", "photo", "a.b", "model_config", "__class__",
     "self", 1, None, True, "x" * 300, "line\nline",
 )  # fmt: skip
+
+
+NUMBERS = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+NUMBER = (0, 1, -1, 2, 255, 10**6, 2**31, 2**63, 10**30, 0.5, -0.5, "1e308", "-1e400", "nan", "inf", "", "x")
 
 
 def damage_cells(frame: pd.DataFrame, name: str, random: np.random.Generator) -> bytes:
@@ -104,6 +109,87 @@ def damage_values(values: dict[str, Any], random: np.random.Generator) -> bytes:
         else:
             del section[key]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=bool(random.random() < 0.5)).encode()
+
+
+def damage_json(content: Any, random: np.random.Generator) -> bytes:
+    """A JSON file with one to three other values, entries twice, or entries less, at any depth."""
+    content = json.loads(json.dumps(content))
+    for _ in range((1, 1, 1, 2, 3)[int(random.integers(0, 5))]):
+        holders = [holder for holder in _holders(content) if holder]
+        if not holders:
+            break
+        holder = holders[int(random.integers(0, len(holders)))]
+        keys = list(range(len(holder))) if isinstance(holder, list) else list(holder)
+        key, kind = keys[int(random.integers(0, len(keys)))], random.random()
+        value = VALUES[int(random.integers(0, len(VALUES)))]
+        if kind < 0.4 and isinstance(holder[key], (int, float)):
+            holder[key] *= (-1, 0, 0.5, 2, 1000, 2**40)[int(random.integers(0, 6))]
+        elif kind < 0.7:
+            holder[key] = deepcopy(value)
+        elif kind < 0.85:
+            del holder[key]
+        elif isinstance(holder, list):
+            holder.append(deepcopy(holder[key]))
+        else:
+            holder["x"] = holder.pop(key)
+    return json.dumps(content, default=str, skipkeys=True).encode()
+
+
+def _holders(content: Any) -> Any:
+    """All lists and objects in JSON."""
+    if isinstance(content, dict | list):
+        yield content
+        for value in content.values() if isinstance(content, dict) else content:
+            yield from _holders(value)
+
+
+def damage_arrays(whole: bytes, random: np.random.Generator) -> bytes:
+    """A file of arrays with another value, shape or type of one, or without it."""
+    with np.load(BytesIO(whole), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if not arrays:
+        return b""
+    name = list(arrays)[int(random.integers(0, len(arrays)))]
+    array, kind = arrays[name], random.random()
+    if kind < 0.15:
+        del arrays[name]
+    elif kind < 0.45:
+        shapes = (
+            array[..., None],
+            array.ravel()[:1],
+            array.ravel(),
+            array[:0] if array.ndim else array,
+            array.T,
+        )
+        arrays[name] = shapes[int(random.integers(0, len(shapes)))]
+    elif kind < 0.65:
+        kinds = ("int64", "float64", "bool", "complex128", "float16", "U3")
+        arrays[name] = np.zeros(array.shape, kinds[int(random.integers(0, len(kinds)))])
+    elif array.size and array.dtype.kind in "if":
+        values = (
+            (-1, 0, 7, 2**31, 2**62)
+            if array.dtype.kind == "i"
+            else (np.nan, np.inf, -1e300, 1e300, -1.0, 0.0)
+        )
+        changed = np.array(array)
+        with np.errstate(over="ignore"):
+            changed.flat[int(random.integers(0, changed.size))] = values[int(random.integers(0, len(values)))]
+        arrays[name] = changed
+    file = BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def damage_numbers(whole: bytes, random: np.random.Generator) -> bytes:
+    """A text with one to three other numbers, such as one of the trees of LightGBM."""
+    text = whole.decode()
+    for _ in range(int(random.integers(1, 4))):
+        found = list(NUMBERS.finditer(text))
+        if not found:
+            break
+        match = found[int(random.integers(0, len(found)))]
+        text = text[: match.start()] + str(NUMBER[int(random.integers(0, len(NUMBER)))]) + text[match.end() :]
+    return text.encode()
 
 
 def _sections(values: dict[Any, Any]) -> Any:

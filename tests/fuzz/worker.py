@@ -22,8 +22,8 @@ import yaml
 
 from tests.fuzz.doors import DOORS, try_door
 from tests.fuzz.mutator import mutate
-from tests.fuzz.samples import samples
-from tests.fuzz.structures import damage_cells, damage_values
+from tests.fuzz.samples import intact, samples
+from tests.fuzz.structures import damage_arrays, damage_cells, damage_json, damage_numbers, damage_values
 
 SECONDS = 20
 """Of the processor: the limit of what a cell or a small table may take."""
@@ -32,19 +32,27 @@ PATIENCE = 300
 MEMORY = 16 * 2**30
 GROWTH = 512 * 2**20
 """Bytes that a case may take above what the whole files took."""
+FOLDERS = ("runs", "blends")
+"""Kinds whose files belong together: one of them is damaged, and the folder is opened."""
 TEXT = ("yaml", "csv", "tsv", "jsonl", "json")
 
 
 def run_case(seed: int, kind: str, number: int, whole: dict[str, bytes], folder: Path) -> tuple[str, str]:
-    """Damage a file and open it; its name and what was said. The first cases are the whole files."""
+    """Damage a file and open it; its name and what was said. The first cases are whole files."""
     random = np.random.default_rng([seed, list(DOORS).index(kind), number])
+    is_whole = number < intact(kind, whole)
     name = list(whole)[number % len(whole)]
-    path = folder / (name if kind == "runs" else f"case.{name.rpartition('.')[2]}")
-    path.write_bytes(whole[name] if number < len(whole) else damage(kind, name, whole, random))
+    if kind == "blends" and not is_whole:
+        name = list(whole)[int(random.integers(0, len(whole)))]
+    path = folder / (name if kind in FOLDERS else f"case.{name.rpartition('.')[2]}")
+    if kind == "blends" and not is_whole and random.random() < 0.1:
+        path.unlink()
+    else:
+        path.write_bytes(whole[name] if is_whole else damage(kind, name, whole, random))
     try:
         return name, try_door(kind, path)
     finally:
-        if kind == "runs":  # its other files stay as they are
+        if kind in FOLDERS:  # its other files stay as they are
             path.write_bytes(whole[name])
 
 
@@ -55,9 +63,27 @@ def damage(kind: str, name: str, whole: dict[str, bytes], random: np.random.Gene
     if kind == "runs" and name.endswith(".json") and random.random() < 0.6:
         damaged = yaml.safe_load(damage_values(json.loads(whole[name]), random))
         return json.dumps(damaged, default=str).encode()
+    if kind == "blends":
+        return damage_blend(name, whole, random)
     if kind == "tables" and random.random() < 0.6:
         return damage_cells(pd.DataFrame(json.loads(whole["houses.json"])).convert_dtypes(), name, random)
     return mutate(whole[name], random, text=name.rpartition(".")[2] in TEXT)
+
+
+def damage_blend(name: str, whole: dict[str, bytes], random: np.random.Generator) -> bytes:
+    """Half of the files keep their form; some are another file of the same kind."""
+    suffix = name.rpartition(".")[2]
+    like = [other for other in whole if other.endswith(suffix) and whole[other] != whole[name]]
+    chance = random.random()
+    if chance < 0.15 and like:
+        return whole[like[int(random.integers(0, len(like)))]]
+    if chance < 0.65 and suffix == "json":
+        return damage_json(json.loads(whole[name]), random)
+    if chance < 0.65 and suffix == "npz":
+        return damage_arrays(whole[name], random)
+    if chance < 0.65 and suffix == "txt":
+        return damage_numbers(whole[name], random)
+    return mutate(whole[name], random, text=suffix in (*TEXT, "txt"))
 
 
 def main(seed: int, kind: str, first: int, last: int) -> None:
@@ -65,7 +91,7 @@ def main(seed: int, kind: str, first: int, last: int) -> None:
     faulthandler.enable()
     warnings.simplefilter("error", RuntimeWarning)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    if kind in ("tables", "declarations", "runs"):
+    if kind in ("tables", "declarations", *FOLDERS):
         import_module("polymodal.fitting")  # which takes longer than any case
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -77,7 +103,7 @@ def main(seed: int, kind: str, first: int, last: int) -> None:
             try:
                 name, said = run_case(seed, kind, number, whole, folder)
                 assert time.process_time() - began < SECONDS, f"{name} took too long"
-                assert number < len(whole) or _peak() - base < GROWTH, f"{name} took too much memory"
+                assert number < intact(kind, whole) or _peak() - base < GROWTH, f"{name} took too much memory"
                 ended = {"end": number, "file": name, "said": said}
             except Exception:
                 ended = {"end": number, "failed": traceback.format_exc()}

@@ -11,7 +11,7 @@ from polymodal.data.readers import Reader
 from polymodal.errors import RunError
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.model import PlainModel
-from polymodal.plain.storage import as_count
+from polymodal.plain.storage import as_count, reason_of
 from polymodal.utils.atomic import write_text
 from polymodal.utils.json_files import read_json
 
@@ -36,8 +36,7 @@ def load_readers(folder: Path) -> dict[str, Reader]:
     try:
         return {name: _load_reader(entry) for name, entry in read_json(folder / READERS_FILE).items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{folder}: no readable {READERS_FILE} ({reason}). Fit again") from None
+        raise RunError(f"{folder}: no readable {READERS_FILE} ({reason_of(error)}). Fit again") from None
 
 
 def check_inputs(folder: Path, read: Collection[str], model: PlainModel, inputs: Sequence[str]) -> None:
