@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,13 @@ import pytest
 
 import polymodal as pm
 from polymodal.attribution.explain import explain_rows
+from polymodal.candidates import plain
 from polymodal.data.tables.table import read_table
+from polymodal.plain.learners import boosting
 from tests.support.command import polymodal, settings
 from tests.support.pages import Page
 
-ROWS = 160
+ROWS = 100
 FILLER = ["sun", "moon", "tree", "river", "stone", "cloud"]
 TARGETS = ["-t", "mood", "-t", "price", "-i", "note,area,sold,district"]
 
@@ -41,7 +44,8 @@ def folder(tmp_path_factory):
     pd.DataFrame(rows).to_csv(place / "t.csv", index=False)
     for name, chosen in (("plain", "[plain]"), ("both", "[plain, fused]")):
         fit = ["fit", "t.csv", *TARGETS, "-o", name, *settings(train__epochs=1)]
-        made = polymodal(*fit, "--set", f"train.candidates={chosen}", folder=place)
+        with mock.patch.object(boosting, "MOST_TREES", 60), mock.patch.object(plain, "FOLDS", 2):
+            made = polymodal(*fit, "--set", f"train.candidates={chosen}", folder=place)
         assert made.status == 0, made.err
     return place
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from polymodal.data.readers import READERS
-from polymodal.errors import ConfigError
+from polymodal.errors import ConfigError, RunError
 from polymodal.plain.blocks import Block
 from polymodal.plain.features import FEATURIZERS, Featurizer, featurizer_of
 
@@ -116,6 +116,24 @@ class TestEveryFeaturizer:
         rows = [[item] for item in ITEMS[modality]] + [[]]
         assert_equal_blocks(fitted.blocks(rows), restored.blocks(rows))
         assert restored.settings() == fitted.settings()
+
+    def test_pieces_sum_to_what_its_columns_add(self, modality):
+        fitted, item = featurizer(modality), ITEMS[modality][0]
+        for part, block in fitted.blocks([[item]]).items():
+            found = np.nan_to_num(values(block)[0]) * np.linspace(-1, 1, len(block.columns.names))
+            pieces = fitted.pieces([item], part, found)
+            assert sum(piece.contribution for piece in pieces) == pytest.approx(
+                found.sum(), rel=1e-5, abs=1e-5
+            )
+
+    def test_columns_that_it_does_not_compute_are_one_line(self, modality):
+        fitted = featurizer(modality)
+        settings = json.loads(json.dumps(fitted.settings()))
+        for columns in settings["columns"].values():
+            columns["names"].append("x")
+        with pytest.raises((ValueError, RunError)) as raised:
+            FEATURIZERS[modality].restore(settings, fitted.arrays()).blocks([[ITEMS[modality][0]]])
+        assert len(str(raised.value).splitlines()) == 1
 
     @pytest.mark.parametrize(
         "settings",

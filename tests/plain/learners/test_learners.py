@@ -329,6 +329,8 @@ def changed_arrays(path, **arrays):
         ("linear", "fitted", {"numbers0": np.full(4, np.nan)}),
         ("linear", "part0", {"coefficients": np.ones((3, 3))}),
         ("linear", ".", {"block0/centre": np.ones(9)}),
+        ("linear", ".", {"block0/centre": np.full(4, 1e300)}),
+        ("linear", ".", {"block0/scale": np.full(4, 1e-300)}),
         ("linear", ".", {"block1/codes": np.array([[9, 1]])}),
         ("kernel", "part0", {"vectors": np.ones((5, 2))}),
         ("kernel", "part0", {"duals": np.ones((5, 2))}),
@@ -361,6 +363,16 @@ def test_settings_that_do_not_agree_are_refused(change, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunError, match="no plain model"):
         LEARNERS["linear"].load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"gamma": -1.0}, {"gamma": 1e999}, {"slope": 0.0}])
+def test_a_width_that_no_fit_writes_is_refused(change, tmp_path):
+    blocks = blocks_of(40)
+    fitted("kernel", blocks, goal_of("classes", blocks)).save(tmp_path)
+    path = tmp_path / "part0" / "settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(RunError, match="out of range"):
+        LEARNERS["kernel"].load(tmp_path)
 
 
 def test_codes_of_categories_are_one_hot():

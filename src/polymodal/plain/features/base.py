@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
+from polymodal.errors import RunError
 from polymodal.plain.blocks import Block, Columns, Kind
 from polymodal.utils.records import JsonValue, Settings
 from polymodal.utils.registry import Registry
@@ -105,11 +106,19 @@ class Featurizer(ABC):
 
         Args:
             items: As in :meth:`fit`.
+
+        Raises:
+            RunError: If the columns of a file are other ones than it computes.
         """
         present = np.array([len(row) > 0 for row in items], bool)
         known = [item for row in items for item in row]
         features = self.features(known) if known and self.columns else {}
         empty = csr_matrix((0, 0), dtype=np.float32)
+        for part, matrix in features.items():
+            if part in self.columns and matrix.shape[1] != len(self.columns[part].names):
+                found, named = matrix.shape[1], len(self.columns[part].names)
+                wrong = f"{found} columns of '{part}' are computed from {self.modality}, {named} are named"
+                raise RunError(f"the file of a plain model is damaged: {wrong}. Fit again")
         return {
             part: Block(_mean_of_items(features.get(part, empty), items, columns), present, columns)
             for part, columns in self.columns.items()
