@@ -43,7 +43,7 @@ def share_weights(candidates: Path) -> None:
     for file in files if len(files) > 1 else ():
         if (file.parent / SHARED).exists():
             continue
-        place = file.relative_to(candidates).as_posix()
+        location = file.relative_to(candidates).as_posix()
         own: dict[str, Tensor] = {}
         shared: dict[str, list[str]] = {}
         with safe_open(file, framework="pt") as weights:
@@ -51,12 +51,12 @@ def share_weights(candidates: Path) -> None:
                 tensor = weights.get_tensor(name)
                 digest = _digest(tensor)
                 # One tensor is not taken twice: both names would be of the same memory when they are read.
-                if digest in known and known[digest][0] != place and known[digest] not in shared.values():
+                if digest in known and known[digest][0] != location and known[digest] not in shared.values():
                     shared[name] = known[digest]
                     continue
                 own[name] = tensor
                 if tensor.nbytes >= SMALLEST:
-                    known.setdefault(digest, [place, name])
+                    known.setdefault(digest, [location, name])
         if shared:
             write_text(file.parent / SHARED, json.dumps({"tensors": shared}, ensure_ascii=False))
             with aside(file) as part:

@@ -66,7 +66,7 @@ def load_model(path: Path, kind: type[M]) -> M:
 
 
 def _read(path: Path, kind: type[M]) -> tuple[M, dict[str, Any]]:
-    """The model, and what Transformers says of its weights; those that another candidate keeps included."""
+    """The model, and what Transformers reports of its weights; with those that another candidate keeps."""
     options: dict[str, Any] = {"output_loading_info": True, "trust_remote_code": False}
     if not (path / SHARED).exists():
         return cast(

@@ -112,18 +112,18 @@ class PlainRow:
     def explain(self, target: str, output: int) -> PlainMap | None:
         """The contributions to one output; None where no plain model with a method has a part in it."""
         models: list[ModelScore] = []
-        found: dict[str, tuple[Contributions, float]] = {}
+        means: dict[str, tuple[Contributions, float]] = {}
         for name, member in self.members.items():
             own = self._weights(name, member, target)
             each = contributions_of(member.model, self.blocks[name], target, output, own)
             models += [_score(model_name(name, n), own[n], member, target, n, each.get(n)) for n in own]
             if each:
                 weights = [own[learner] for learner in each]
-                found[name] = mean_of(list(each.values()), weights), sum(weights)
-        if not found:
+                means[name] = mean_of(list(each.values()), weights), sum(weights)
+        if not means:
             return None
-        total = sum(weight for _, weight in found.values())
-        scaled = {name: mean.scaled(weight / total) for name, (mean, weight) in found.items()}
+        total = sum(weight for _, weight in means.values())
+        scaled = {name: mean.scaled(weight / total) for name, (mean, weight) in means.items()}
         score = sum(float(mean.score[0]) for mean in scaled.values())
         base = sum(float(mean.base[0]) for mean in scaled.values())
         return PlainMap(tuple(models), *self._maps(scaled), score, base)

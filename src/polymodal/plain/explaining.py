@@ -14,7 +14,7 @@ from polymodal.plain.model import PlainModel
 WHOLE = "the input as a whole"
 """What an input adds beside its columns: by its presence, and by directions in which columns cancel out."""
 MOST_FEATURES = 30
-"""Columns of an input that are told apart, those that add most."""
+"""Columns of an input that are distinguished, those that add most."""
 
 
 def contributions_of(
@@ -27,7 +27,7 @@ def contributions_of(
         blocks: Features of rows.
         target: Of the learners.
         output: Index of the class or label; 0 for a number.
-        learners: Those that are asked for; one whose contributions are not known is left out.
+        learners: The requested ones; one whose contributions are not known is left out.
     """
     members = model.members.get(target, {})
     known = [name for name in learners if name in members and members[name].learner.method]

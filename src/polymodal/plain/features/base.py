@@ -116,8 +116,8 @@ class Featurizer(ABC):
         empty = csr_matrix((0, 0), dtype=np.float32)
         for part, matrix in features.items():
             if part in self.columns and matrix.shape[1] != len(self.columns[part].names):
-                found, named = matrix.shape[1], len(self.columns[part].names)
-                wrong = f"{found} columns of '{part}' are computed from {self.modality}, {named} are named"
+                computed, named = matrix.shape[1], len(self.columns[part].names)
+                wrong = f"{computed} columns of '{part}' are computed from {self.modality}, {named} are named"
                 raise RunError(f"the file of a plain model is damaged: {wrong}. Fit again")
         return {
             part: Block(_mean_of_items(features.get(part, empty), items, columns), present, columns)

@@ -107,7 +107,7 @@ class CategoriesFeaturizer(Featurizer):
         return {"labels": held.toarray() if len(self.labels) <= self.MOST_DENSE else held, "counts": counts}
 
     def pieces(self, items: Sequence[np.ndarray], part: str, found: np.ndarray) -> list[Piece]:
-        """See :class:`Featurizer`; a label that the row lacks is told from one that it has."""
+        """See :class:`Featurizer`; a label that the row lacks is named differently from one that it has."""
         if part != "labels":
             return super().pieces(items, part, found)
         held = {int(label) - 1 for item in items for label in item}

@@ -12,7 +12,7 @@ import numpy as np
 from polymodal.plain.features.base import Piece
 
 MOST_MARKED = 1000
-"""Words of a text that are told apart."""
+"""Words of a text that are distinguished."""
 RUN = re.compile(r"\S+")
 Span = tuple[int, int]
 Place = tuple[int, int, int]
@@ -42,13 +42,13 @@ def word_pieces(
     """
     weights = {terms[int(column)]: float(found[column]) for column in np.flatnonzero(found)}
     every = {(item, *span): 0.0 for item, spans in enumerate(tokens) for span in spans}
-    places: dict[str, list[tuple[Place, ...]]] = defaultdict(list)
+    locations: dict[str, list[tuple[Place, ...]]] = defaultdict(list)
     for item, (text, spans) in enumerate(zip(lowered, tokens, strict=True)):
         occurring = _of_letters(item, text, spans, *letters) if letters else _of_words(item, text, spans)
         for term, words in occurring:
             if term in weights:
-                places[term].append(words)
-    for term, occurrences in places.items():
+                locations[term].append(words)
+    for term, occurrences in locations.items():
         for words in occurrences:
             for word in words:
                 every[word] = every.get(word, 0.0) + weights[term] / len(occurrences) / len(words)
@@ -75,15 +75,15 @@ def _of_letters(
         for length in range(shortest, longest + 1):
             for at in range(max(1, len(padded) - length + 1)):
                 inside = range(max(first + at, run.start()), min(first + at + length, run.end()))
-                held = dict.fromkeys(word for place in inside if (word := owner[place]) is not None)
-                places = [(item, *word) for word in held] or [(item, run.start(), run.end())]
-                yield padded[at : at + length], tuple(places)
+                held = dict.fromkeys(word for location in inside if (word := owner[location]) is not None)
+                locations = [(item, *word) for word in held] or [(item, run.start(), run.end())]
+                yield padded[at : at + length], tuple(locations)
             if length >= len(padded):
                 break
 
 
 def as_pieces(texts: Sequence[str], words: dict[Place, float], total: float) -> list[Piece]:
-    """The words as pieces, with their places in the texts as they are written; all sum to ``total``."""
+    """The words as pieces, with their locations in the texts as they are written; all sum to ``total``."""
     origins = [_origins(text) for text in texts]
     shown = list(words.items())[:MOST_MARKED]
     pieces = []
@@ -97,12 +97,12 @@ def as_pieces(texts: Sequence[str], words: dict[Place, float], total: float) -> 
 
 
 def _origins(text: str) -> Sequence[int]:
-    """For each letter of the text in small letters, the place of the one that it is of."""
+    """For each letter of the text in small letters, the location of the one that it is of."""
     if len(text.lower()) == len(text):
         return range(len(text))
-    return [place for place, letter in enumerate(text) for _ in letter.lower()]
+    return [location for location, letter in enumerate(text) for _ in letter.lower()]
 
 
 def spans_of(pattern: re.Pattern[str], texts: Iterable[str]) -> list[list[Span]]:
-    """Of each text the places of its words."""
+    """Of each text the locations of its words."""
     return [[match.span() for match in pattern.finditer(text)] for text in texts]

@@ -146,14 +146,14 @@ class Learner(ABC, Generic[P]):
         matrix, rows = self.join(blocks), len(next(iter(blocks.values())))
         if self.fitted.kind == "numbers":
             part = self.fitted.parts[0]
-            found = self._contributions(part.model, blocks, matrix, np.ones((rows, 1)))
-            return in_unit(found, part, self.fitted.transform)
+            result = self._contributions(part.model, blocks, matrix, np.ones((rows, 1)))
+            return in_unit(result, part, self.fitted.transform)
         is_label = self.fitted.kind == "labels"
         part, output = self.fitted.parts[output if is_label else 0], 1 if is_label else output
-        place = np.flatnonzero(part.classes == output)
-        if part.model is None or not len(place):
+        index = np.flatnonzero(part.classes == output)
+        if part.model is None or not len(index):
             return of_prior(part, output, rows)
-        weights = against_others(self.part_scores(part.model, matrix), int(place[0]))
+        weights = against_others(self.part_scores(part.model, matrix), int(index[0]))
         return self._contributions(part.model, blocks, matrix, weights)
 
     def _contributions(
@@ -162,9 +162,9 @@ class Learner(ABC, Generic[P]):
         """Of the weighted sum of the scores of one model; zero without a model."""
         if model is None:
             return constant(0.0, len(weights))
-        found, base = self.part_contributions(model, matrix, weights)
+        result, base = self.part_contributions(model, matrix, weights)
         score = (weights * self.part_scores(model, matrix)).sum(axis=1)
-        return Contributions(self.by_block(blocks, found), base, score)
+        return Contributions(self.by_block(blocks, result), base, score)
 
     def part_scores(self, model: P, matrix: Matrix) -> np.ndarray:
         """``(rows, classes)`` scores whose softmax :meth:`predict_part` gives; or ``(rows, 1)`` numbers.

@@ -230,10 +230,10 @@ class BoostingLearner(Learner["lightgbm.Booster"]):
         The base is the mean score of the training rows.
         """
         threads = _threads(self.threads, matrix.size)
-        found = np.asarray(model.predict(matrix, pred_contrib=True, num_threads=threads))
-        found = found.reshape(matrix.shape[0], -1, matrix.shape[1] + 1) / self.divisor(model)
-        used = weights[:, -found.shape[1] :]  # of two classes that of the second
-        summed = np.einsum("rk,rkc->rc", used, found)
+        shares = np.asarray(model.predict(matrix, pred_contrib=True, num_threads=threads))
+        shares = shares.reshape(matrix.shape[0], -1, matrix.shape[1] + 1) / self.divisor(model)
+        used = weights[:, -shares.shape[1] :]  # of two classes that of the second
+        summed = np.einsum("rk,rkc->rc", used, shares)
         return summed[:, :-1], summed[:, -1]
 
     def divisor(self, model: lightgbm.Booster) -> int:

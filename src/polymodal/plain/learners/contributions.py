@@ -24,7 +24,7 @@ class BlockShare:
     Attributes:
         columns: ``(rows, columns)`` of each column.
         whole: ``(rows,)`` of the block beside its columns: of its absence, and of directions of a reduction
-            that cannot be told apart into columns.
+            that cannot be divided among columns.
     """
 
     columns: np.ndarray

@@ -74,13 +74,13 @@ class KernelModel:
             matrix: ``(rows, columns)``.
             weights: ``(rows, decisions)`` of each decision in the sum.
         """
-        found, duals = np.zeros(matrix.shape), weights @ self.duals.T  # (rows, vectors)
+        total, duals = np.zeros(matrix.shape), weights @ self.duals.T  # (rows, vectors)
         for node, share in zip(*np.polynomial.legendre.leggauss(POINTS), strict=True):
             point = matrix * (node + 1) / 2
             pull = rbf_kernel(point, self.vectors, gamma=self.gamma) * duals
             slope = 2 * self.gamma * (pull @ self.vectors - pull.sum(axis=1, keepdims=True) * point)
-            found += share / 2 * slope
-        return found * matrix
+            total += share / 2 * slope
+        return total * matrix
 
 
 @LEARNERS.register("kernel")
