@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 import polymodal as pm
 from polymodal.attribution.explain import explain_rows
-from polymodal.candidates import plain
+from polymodal.candidates import choosing
 from polymodal.data.tables.table import read_table
 from polymodal.plain.learners import boosting
 from tests.support.command import polymodal, settings
@@ -42,12 +44,33 @@ def folder(tmp_path_factory):
             }
         )
     pd.DataFrame(rows).to_csv(place / "t.csv", index=False)
-    for name, chosen in (("plain", "[plain]"), ("both", "[plain, fused]")):
-        fit = ["fit", "t.csv", *TARGETS, "-o", name, *settings(train__epochs=1)]
-        with mock.patch.object(boosting, "MOST_TREES", 60), mock.patch.object(plain, "FOLDS", 2):
-            made = polymodal(*fit, "--set", f"train.candidates={chosen}", folder=place)
-        assert made.status == 0, made.err
+    fit = ["fit", "t.csv", *TARGETS, "-o", "both", *settings(train__epochs=1)]
+    patches = (
+        mock.patch.object(boosting, "MOST_TREES", 60),
+        mock.patch.object(choosing, "_choose", every_model),
+    )
+    with patches[0], patches[1]:
+        made = polymodal(*fit, "--set", "train.candidates=[plain, fused]", folder=place)
+    assert made.status == 0, made.err
+    shutil.copytree(place / "both", place / "plain")
+    (place / "plain" / "checksums.json").unlink()
+    state = json.loads((place / "plain" / "blend.json").read_text())
+    for target, weights in state["weights"].items():
+        rest = 1 - weights.pop("fused")
+        state["weights"][target] = {name: weight / rest for name, weight in weights.items()}
+    state["candidates"] = ["plain"]
+    (place / "plain" / "blend.json").write_text(json.dumps(state))
     return place
+
+
+choose = choosing._choose
+
+
+def every_model(job, target, tried, head, truth, *rest, **more):
+    """The choice of a blend, but of all models alike."""
+    chosen = choose(job, target, tried, head, truth, *rest, **more)
+    names = [name for entry in tried.values() for name in entry.models.get(target, ())]
+    return replace(chosen, weights=dict.fromkeys(names, 1 / len(names)))
 
 
 def plain_run(folder, name="plain"):
@@ -106,22 +129,14 @@ def test_the_frame_and_the_page_say_by_which_method_and_for_what_share(folder):
 
 
 def test_a_blend_has_parts_of_both_with_their_shares(folder):
-    blend = folder / "both/blend.json"
-    state = json.loads(blend.read_text())
-    state["weights"]["mood"] = {"fused": 0.25, "plain.linear": 0.75}  # whatever the fit chose
-    names = polymodal(
-        "explain", "both", "t.csv", "--rows", "1", "-t", "mood", "-o", "x", "--json", folder=folder
-    )
-    assert names.status == 0, names.err
-    (answer,) = names.json["answers"]
-    used = {model["name"]: model["weight"] for model in answer["plain"]["models"]} if answer["plain"] else {}
-    assert answer["weight"] + sum(used.values()) == pytest.approx(1)
-    run = pm.load(folder / "both")
-    if "plain.linear" in run.model.model_names("mood"):
-        run.model.weights["mood"] = state["weights"]["mood"]
-        frame = run.explain(folder / "t.csv", [1], targets="mood")
-        by_method = frame[frame["part"] == "input"].groupby("method")["weight"].first()
-        assert by_method.to_dict() == {"integrated gradients": 0.25, "coefficients times values": 0.75}
+    frame = pm.load(folder / "both").explain(folder / "t.csv", [1], targets="mood")
+    weights = json.loads((folder / "both/blend.json").read_text())["weights"]["mood"]
+    whole = frame[frame["part"] == "input"]
+    shares = dict(zip(whole["method"], whole["weight"], strict=True))
+    gradients = shares.pop("integrated gradients")
+    assert gradients == pytest.approx(weights["fused"])
+    assert list(shares) == ["coefficients times values, TreeSHAP, integrated gradients"]
+    assert sum(shares.values()) == pytest.approx(1 - gradients)
 
 
 def test_json_lists_the_parts_that_add_most(folder):
