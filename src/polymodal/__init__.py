@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from polymodal.errors import ConfigError, DataError, InputWarning, PolymodalError, RunError
     from polymodal.estimators import PolymodalClassifier, PolymodalRegressor
     from polymodal.evaluation.metrics.metrics import METRICS
+    from polymodal.language_run import LanguageRun
     from polymodal.models import (
         PolymodalConfig,
         PolymodalForConditionalGeneration,
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from polymodal.models.outputs import FusedState, PolymodalOutput, TokenSequence
     from polymodal.pipelines.multi_fit import Fits
-    from polymodal.run import LanguageRun, Run
+    from polymodal.run import Run
     from polymodal.search.index import Index
     from polymodal.tasks import TASKS, Task
 
@@ -87,7 +88,8 @@ _HOMES = {
         "check", "compare", "encoders", "export", "fit", "fit_folds", "fit_fusions", "fit_searched", "init",
         "list_runs", "load", "pretrain",
     ),
-    "polymodal.run": ("LanguageRun", "Run"),
+    "polymodal.language_run": ("LanguageRun",),
+    "polymodal.run": ("Run",),
     "polymodal.estimators": ("PolymodalClassifier", "PolymodalRegressor"),
     "polymodal.models.connectors": ("Connector", "CONNECTORS"),
     "polymodal.search.index": ("Index",),

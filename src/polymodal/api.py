@@ -49,13 +49,14 @@ if TYPE_CHECKING:
     from polymodal.exporting.export import export
     from polymodal.exporting.formats import find_format
     from polymodal.fitting import check, fit, fit_folds, fit_fusions, fit_searched, init, pretrain
+    from polymodal.language_run import LanguageRun
     from polymodal.pipelines.ablation import SEEDS
     from polymodal.pipelines.cross_validation import Repeats
     from polymodal.pipelines.multi_fit import Fits
     from polymodal.pretrained.finding import EncoderStatus, encoders
     from polymodal.report.leaderboard_text import leaders
     from polymodal.report.number_text import MINUS, NAMES, SHARES, listed, number, points, span
-    from polymodal.run import LanguageRun, Run
+    from polymodal.run import Run
     from polymodal.run import load_run as load
     from polymodal.runs.generation_metrics import NONE
     from polymodal.runs.tables import embed_to, predict_to
@@ -114,7 +115,8 @@ _HOMES = {
     "polymodal.pretrained.finding": "EncoderStatus encoders",
     "polymodal.report.leaderboard_text": "leaders",
     "polymodal.report.number_text": "MINUS NAMES SHARES listed number points span",
-    "polymodal.run": "LanguageRun Run load:load_run",
+    "polymodal.language_run": "LanguageRun",
+    "polymodal.run": "Run load:load_run",
     "polymodal.runs.generation_metrics": "NONE",
     "polymodal.runs.tables": "embed_to predict_to",
     "polymodal.runs.talking": "Talk",

@@ -26,9 +26,10 @@ from polymodal.utils.progress import obeying_quiet
 
 if TYPE_CHECKING:
     from polymodal.data.checks.check import CheckReport
+    from polymodal.language_run import LanguageRun
     from polymodal.pipelines.cross_validation import Repeats
     from polymodal.pipelines.multi_fit import Fits
-    from polymodal.run import LanguageRun, Run
+    from polymodal.run import Run
 
 
 @obeying_quiet
@@ -74,7 +75,7 @@ def fit(
 
     Returns:
         The run, whose folder holds the model, ``metrics.json``, predictions of the test rows and pages; a
-        :class:`polymodal.run.LanguageRun` with ``prompt`` and ``answer``, or a declared ``generation``.
+        :class:`polymodal.LanguageRun` with ``prompt`` and ``answer``, or a declared ``generation``.
 
     Raises:
         PolymodalError: One line per problem; nothing was trained then.

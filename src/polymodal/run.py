@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import pandas as pd
 
 from polymodal.artifact.capabilities import Capability, Kind
 from polymodal.artifact.run_folder import kind_of
-from polymodal.attribution.explanation_page import explain, write_explanations
-from polymodal.data.tables.table import Table, read_table
-from polymodal.embedding_eval.linear_probe import Choose, LinearProbe, linear_probe
-from polymodal.embedding_eval.retrieval_eval import required_retrieval
-from polymodal.embedding_eval.zero_shot import GAP, ZeroShot, zero_shot
+from polymodal.data.tables.table import Table
 from polymodal.errors import Problem
-from polymodal.evaluation.metrics.retrieval import Retrieval
-from polymodal.pipelines.ablation import retrained_figures
-from polymodal.report.language_report import language_report
-from polymodal.report.report_writing import report
 from polymodal.runs.core import AnyRun
-from polymodal.runs.generation_metrics import measure_table
-from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.training.declaration.splitting import split_tables
 from polymodal.utils.atomic import require_folder
 from polymodal.utils.progress import obeying_quiet
+
+if TYPE_CHECKING:  # what an analysis needs is imported by it: to predict, plain models need no torch
+    from polymodal.embedding_eval.linear_probe import Choose, LinearProbe
+    from polymodal.embedding_eval.zero_shot import ZeroShot
+    from polymodal.evaluation.metrics.retrieval import Retrieval
+    from polymodal.language_run import LanguageRun
 
 
 class Run(PredictionRun):
@@ -73,6 +68,8 @@ class Run(PredictionRun):
         Raises:
             PolymodalError: If the run has no shared space, or the table cannot be read or holds no pairs.
         """
+        from polymodal.embedding_eval.retrieval_eval import required_retrieval
+
         self.require(Capability.retrieval)
         return required_retrieval(
             self.fused, source, inputs=inputs, instead=instead or {}, split=split, batch_size=batch_size,
@@ -85,7 +82,7 @@ class Run(PredictionRun):
         source: Any,
         target: str,
         *,
-        prompts: Sequence[str] = (GAP,),
+        prompts: Sequence[str] = ("{}",),
         classes: Sequence[str] = (),
         prompt_input: str | None = None,
         inputs: Sequence[str] = (),
@@ -120,6 +117,8 @@ class Run(PredictionRun):
         Raises:
             PolymodalError: If the run has no shared space or reads no text, or the table does not fit.
         """
+        from polymodal.embedding_eval.zero_shot import zero_shot
+
         self.require(Capability.zero_shot)
         return zero_shot(
             self.fused, source, target, prompts=prompts, classes=classes, prompt_input=prompt_input,
@@ -166,6 +165,8 @@ class Run(PredictionRun):
         Raises:
             PolymodalError: If there is no such input, or the table does not fit.
         """
+        from polymodal.embedding_eval.linear_probe import linear_probe
+
         self.require(Capability.linear_probe)
         return linear_probe(
             self.fused, source, target, input=input, task=task, choose=choose, instead=instead or {},
@@ -199,6 +200,8 @@ class Run(PredictionRun):
             DataError: If table or cell cannot be read, or there is no such row.
             RunError: If there is no such target, or the files cannot be written.
         """
+        from polymodal.attribution.explanation_page import explain, write_explanations
+
         if output is not None:
             require_folder(Path(output))
         explanations = explain(self, source, rows, targets=targets)
@@ -242,6 +245,9 @@ class Run(PredictionRun):
         Raises:
             PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
         """
+        from polymodal.pipelines.ablation import retrained_figures
+        from polymodal.report.report_writing import report
+
         again = retrained_figures(retrain, quiet) if retrain else None
         return report(
             self, source, data=data, group=group, by=by, amount=amount, noise_rows=noise_rows, retrain=again,
@@ -260,106 +266,6 @@ class Run(PredictionRun):
     chat = generate
 
 
-class LanguageRun(GenerationRun):
-    """A trained model that answers in words, with its processor and declaration.
-
-    Attributes:
-        folder: Where it lies.
-        model: In evaluation mode.
-        processor: Feeds the model.
-        declaration: What the run was made from.
-        precision: What the model computes in: ``fp32``, ``bf16`` or ``fp16``.
-    """
-
-    @obeying_quiet
-    def evaluate(
-        self,
-        source: Any,
-        *,
-        batch_size: int = 32,
-        split: str | None = None,
-        on_error: str = "refuse",
-        rejected: list[Problem] | None = None,
-        quiet: bool = False,
-        max_new_tokens: int | None = None,
-        beams: int | None = None,
-        sample: bool | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        **options: Any,
-    ) -> dict[str, dict[str, float]]:
-        """Text metrics of the answers to the rows of a table whose true answer is known.
-
-        Args:
-            source: With the columns of prompt and answer, or of messages.
-            batch_size: Rows per batch.
-            split: ``train``, ``validation`` or ``test``: only these rows, split as the fit split its own.
-            on_error: ``skip`` skips rows that cannot be read.
-            rejected: Receives the problems of these rows.
-            quiet: Show no progress.
-            max_new_tokens: Most tokens of an answer.
-            beams: Beams of a beam search.
-            sample: Draw tokens instead of taking the likeliest.
-            temperature: Of drawn tokens.
-            top_p: Of drawn tokens, the likeliest share.
-            options: Any other option of Transformers' ``generate``.
-
-        Raises:
-            DataError: If a row cannot be read, or no row has an answer.
-        """
-        table = read_table(source)
-        if split:
-            table = split_tables(table, self.declaration)[0][split]
-        self.inspect(table).warn()
-        chosen = options | {
-            "max_new_tokens": max_new_tokens, "beams": beams, "sample": sample, "temperature": temperature,
-            "top_p": top_p,
-        }  # fmt: skip
-        return measure_table(
-            self, table, batch_size=batch_size, options=chosen, on_error=on_error, rejected=rejected
-        )
-
-    @obeying_quiet
-    def report(
-        self,
-        source: Any = None,
-        *,
-        data: Any = None,
-        group: str | None = None,
-        by: Sequence[str] = (),
-        output: str | Path | None = None,
-        seed: int = 0,
-        quiet: bool = False,
-    ) -> Path:
-        """Measure the answers, and write ``report.html`` and ``report.json``.
-
-        Text metrics with bootstrap intervals, the same without each input, subgroups, and the worst answers
-        with the items of their rows.
-
-        Args:
-            source: A table with prompts and answers; by default the run's own test rows.
-            data: The table that the run was fitted to, where it was in memory and this is another process.
-            group: A column whose equal values are resampled together; by default rows that share a file.
-            by: Columns whose values are compared; by default those declared.
-            output: A folder for both files; the run's own by default.
-            seed: Of the bootstrap and the permutations.
-            quiet: Show no progress.
-
-        Returns:
-            The page.
-
-        Raises:
-            PolymodalError: If the table cannot be read or measured on, or the files cannot be written.
-        """
-        return language_report(self, source, data=data, group=group, by=by, output=output, seed=seed)
-
-    def _refuse(self, *arguments: object, **options: object) -> NoReturn:
-        self.require(Capability.explain)
-        raise AssertionError("a run that answers in words has no heads")
-
-    encode = explain = retrieval = zero_shot = linear_probe = _refuse
-
-
 def load_run(folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Run | LanguageRun:
     """The run in ``folder``, of whichever kind.
 
@@ -367,13 +273,23 @@ def load_run(folder: str | Path, *, device: str | None = None, precision: str = 
         RunError: If it is not there or incomplete.
         ConfigError: If this machine has no such device, or there is no such precision.
     """
-    kind = LanguageRun if kind_of(Path(folder)) is Kind.words else Run
-    return kind.load(folder, device=device, precision=precision)
+    if kind_of(Path(folder)) is not Kind.words:
+        return Run.load(folder, device=device, precision=precision)
+    from polymodal.language_run import LanguageRun
+
+    return LanguageRun.load(folder, device=device, precision=precision)
 
 
 def as_public(run: AnyRun, fitted_to: Table | None = None) -> Run | LanguageRun:
     """A run with every analysis of it; ``fitted_to`` is the table in memory of its fit."""
-    kind: type[Run] | type[LanguageRun] = LanguageRun if run.kind is Kind.words else Run
-    opened = kind(run.folder, run.model, run.processor, run.declaration, run.precision)
+    opened = _as_public(run)
     opened.fitted_to = fitted_to
     return opened
+
+
+def _as_public(run: AnyRun) -> Run | LanguageRun:
+    if run.kind is not Kind.words:
+        return run.as_kind(Run)
+    from polymodal.language_run import LanguageRun
+
+    return run.as_kind(LanguageRun)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from textwrap import dedent
 
+import pytest
+
 CODE = """
     import contextlib, io, json, sys
     from polymodal.cli.app import main
@@ -84,9 +86,10 @@ CHECK = """
 """
 
 
-def test_rows_are_checked_without_torch_and_the_model_last(tmp_path):
-    rows = "".join(f"{index * 37 % 61 / 10},{'yes' if index % 2 else 'no'}\n" for index in range(60))
+@pytest.mark.parametrize(("count", "neural"), [(60, False), (2100, True)])
+def test_rows_are_checked_without_torch_and_a_neural_model_last(tmp_path, count, neural):
+    rows = "".join(f"{index * 37 % 61 / 10},{'yes' if index % 2 else 'no'}\n" for index in range(count))
     (tmp_path / "table.csv").write_text("age,label\n" + rows)
     done = subprocess.run([sys.executable, "-c", dedent(CHECK)], capture_output=True, text=True, cwd=tmp_path)
     (rows, heavy), ok, loaded = json.loads(done.stdout)
-    assert sum(rows.values()) == 60 and heavy == [] and ok and loaded
+    assert sum(rows.values()) == count and heavy == [] and ok and loaded is neural

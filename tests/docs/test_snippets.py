@@ -14,7 +14,7 @@ from polymodal.evaluation.metrics.metrics import METRICS
 from polymodal.models.encoders import ENCODERS
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.heads import HEADS
-from polymodal.training.loop import arguments
+from polymodal.training.loop import defaults
 from tests.support.command import polymodal
 from tests.support.documentation import PAGES, REPOSITORY, blocks, commands, name_of
 
@@ -30,8 +30,8 @@ def folder(tmp_path, monkeypatch, default_fit):
     monkeypatch.setitem(write_houses.__kwdefaults__, "tables", TABLES)
     write_houses(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(arguments, "FEWEST_EPOCHS", 2)
-    monkeypatch.setattr(arguments, "MOST_EPOCHS", 2)  # where a command names none
+    monkeypatch.setattr(defaults, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(defaults, "MOST_EPOCHS", 2)  # where a command names none
     monkeypatch.setattr(sys, "stdin", io.StringIO("flat or house?\n"))  # what is typed to polymodal chat
     return tmp_path
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 import polymodal as pm
+from polymodal.answers.batches import Measure
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.frozen_reader import FrozenReader
 from polymodal.data.row_dataset import RowDataset
 from polymodal.data.tables.table import read_table
 from polymodal.importance.subsets import embed_rows
 from polymodal.models.encoders import NumberEncoder
-from polymodal.models.inference import Measure, run_batches
+from polymodal.models.inference import ModelAnswers
 from polymodal.models.outputs import EmbeddedInput
 from polymodal.robustness import missing_curves, noise_curves
 from polymodal.robustness.corruptions import LEVELS
@@ -79,8 +80,9 @@ def scores_of(model):
 
 def plain(model, rows: RowDataset) -> dict[str, float]:
     """The scores as the metrics have them."""
-    measure = Measure(model)
-    for batch in run_batches(model, rows, 64):
+    answerer = ModelAnswers(model)
+    measure = Measure(answerer.decoders)
+    for batch in answerer.batches(rows, 64):
         measure.add(batch)
     found = measure.metrics()
     return {"label": found["label"]["accuracy"], "amount": found["amount"]["r2"]}

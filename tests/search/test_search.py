@@ -91,7 +91,7 @@ def test_the_test_rows_are_looked_at_once(folder, tmp_path):
         seen.append(len(rows))
         return run_batches(model, rows, *args, **kwargs)
 
-    with mock.patch("polymodal.pipelines.prediction_fit.run_batches", spy):
+    with mock.patch("polymodal.models.inference.run_batches", spy):
         run = pm.fit_searched(
             folder / "houses.csv", trials=2, target="kind", inputs=["bedrooms"], output=tmp_path / "run",
             settings=given()[1::2],

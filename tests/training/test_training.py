@@ -11,8 +11,9 @@ from transformers import BertConfig, BertModel
 import polymodal as pm
 from polymodal.config import TrainConfig
 from polymodal.data.text_tokenizer import train_tokenizer
-from polymodal.training.loop.arguments import fill_in, steps_an_epoch, training_arguments
-from polymodal.training.loop.model_selection import metric_name, selection
+from polymodal.training.loop.arguments import steps_an_epoch, training_arguments
+from polymodal.training.loop.defaults import fill_in, metric_name
+from polymodal.training.loop.model_selection import selection
 from polymodal.training.loop.trainer import PolymodalTrainer
 from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.tables import house_rows, tiny, write_houses, write_table

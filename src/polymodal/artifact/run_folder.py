@@ -13,7 +13,7 @@ from polymodal.artifact.capabilities import Kind
 from polymodal.artifact.integrity import CHECKSUMS, check_run_files, write_sums
 from polymodal.config import Declaration
 from polymodal.config.generation import LANGUAGE_TYPE
-from polymodal.errors import RunError, did_you_mean, option
+from polymodal.errors import PolymodalError, RunError, did_you_mean, option
 from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
@@ -140,6 +140,18 @@ def configuration_of(path: Path) -> JsonObject | None:
     return config if isinstance(config, dict) else None
 
 
+def holds_weights(path: Path) -> bool:
+    """Whether the model in a run folder has tensors of weights; a blend of plain models has none."""
+    if not (path / BLEND).is_file():
+        return True
+    try:
+        names = [str(name) for name in read_json(path / BLEND)["candidates"]]
+    except (OSError, ValueError, LookupError, TypeError, PolymodalError):
+        return True  # to be refused when it is loaded
+    files = [path / CANDIDATES / name for name in names]
+    return any(next(each.rglob(kind), None) for each in files for kind in ("*.safetensors", "shared.json"))
+
+
 def trained_threads(path: Path) -> int | None:
     """CPU threads that the run was trained with, from ``metrics.json``; None if that does not record them."""
     try:
@@ -158,7 +170,12 @@ def trained_threads(path: Path) -> int | None:
 
 
 def use_threads(threads: int | None, run: Path) -> None:
-    """Set the number of CPU threads of this process; by default as many as the run was trained with."""
+    """Set the number of CPU threads of this process; by default as many as the run was trained with.
+
+    Plain models, which need no torch, have threads of their own.
+    """
+    if not holds_weights(run):
+        return
     import torch  # whose threads they are
 
     available = available_threads()

@@ -10,9 +10,12 @@ from safetensors import SafetensorError
 from torch import nn
 
 from polymodal.artifact.capabilities import Kind
-from polymodal.artifact.integrity import without_hub
+from polymodal.artifact.integrity import check_agreement, without_hub
 from polymodal.artifact.run_folder import kind_of
 from polymodal.artifact.shared_weights import SHARED, whole_state
+from polymodal.config import Declaration
+from polymodal.config.parsing import load_yaml
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.errors import PolymodalError, RunError
 from polymodal.models import PolymodalForPrediction, PolymodalForPreTraining
 from polymodal.models.base import PolymodalPreTrainedModel
@@ -97,3 +100,25 @@ def check_finite(model: nn.Module, folder: Path) -> None:
             raise RunError(f"{folder}: {wrong}. Fit again")
         if bool(buffer.isnan().any()):  # infinite are the bounds within which some backbones clip
             raise RunError(f"{folder}: the weight {name} holds values that are not finite. Fit again")
+
+
+def load_run_of_one_model(path: Path) -> tuple[PolymodalForPrediction, PolymodalProcessor, Declaration]:
+    """The model of a run folder, its processor and its declaration, to the CPU.
+
+    Raises:
+        RunError: If a file cannot be read, or the files are of different runs.
+    """
+    model = load_model(path, model_class(path))
+    with without_hub():
+        processor = PolymodalProcessor.from_pretrained(path)
+    declaration = load_yaml(path / "run.yaml")
+    names = model.config.input_names, model.config.head_names
+    declared = {
+        "processor_config.json": (list(processor.readers), list(processor.targets)),
+        "run.yaml": (list(declaration.inputs), list(declaration.targets)),
+    }
+    for file in declared:
+        if declared[file] != names:
+            raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
+    check_agreement(model.config, processor, path)
+    return model, processor, declaration

@@ -112,6 +112,7 @@ def explain(
     indices = choose_rows(table, rows)
     named = [targets] if isinstance(targets, str) else targets
     readable = run.rows(table)
+    readable.processor = run.processor  # which makes batches
     run.inspect(table).warn()
     entries = explain_rows(run.model, readable, indices, targets=named, inside=_inside(run, table))
     return Explanations(table.name, entries, len(table), rows is not None)

@@ -6,16 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from polymodal.answers.plain_blend import PlainAnswers
 from polymodal.data.readers import Reader
-from polymodal.models.blend_members import Member
-from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.registry import Registry
 
-Loaded: TypeAlias = tuple[Member, Mapping[str, Reader]]
+if TYPE_CHECKING:  # plain candidates need no torch
+    from polymodal.models.blend_members import Member
+    from polymodal.training.prediction_job import PredictionJob
+
+Loaded: TypeAlias = "tuple[Member, Mapping[str, Reader]]"
 """The models of a candidate, and by input its reader."""
 HELD_OUT = ("validation", "test")
 """The splits that no candidate is fitted to before the blend is chosen."""
@@ -58,6 +61,8 @@ class Candidate(ABC):
 
     Attributes:
         name: The name it is registered under; that of its models begins with it.
+        needs_torch: Whether it does: then its models answer as a :meth:`member`, otherwise also by
+            :meth:`plain_answers`.
         of_all_processes: Whether all processes of a distributed fit take part; otherwise the main one alone.
         needs: Candidates that are fitted before it, since it takes parts of their models; a blend with it
             holds them too.
@@ -71,6 +76,7 @@ class Candidate(ABC):
     """
 
     name: ClassVar[str] = ""
+    needs_torch: ClassVar[bool] = True
     of_all_processes: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     share: ClassVar[float] = 1.0
@@ -105,6 +111,11 @@ class Candidate(ABC):
             PolymodalError: If it cannot be fitted; the others can be without it.
             OutOfTime: If there is too little time for it.
         """
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """The log of the training of a neural model; empty without one."""
+        return {}
 
     @abstractmethod
     def finish(self, used: Mapping[str, Collection[str]], *, quiet: bool) -> list[str]:
@@ -151,6 +162,19 @@ class Candidate(ABC):
     def load_beside(cls, folder: Path, inputs: Sequence[str], others: Mapping[str, Loaded]) -> Loaded:
         """As :meth:`load`, given the candidates of the blend that were loaded before: ``needs`` too."""
         return cls.load(folder, inputs)
+
+    def plain_answers(self) -> PlainAnswers:
+        """The models of a candidate that needs no torch, after :meth:`finish`."""
+        raise TypeError(f"the candidate '{self.name}' answers by its member")
+
+    @classmethod
+    def load_plain(cls, folder: Path, inputs: Sequence[str]) -> tuple[PlainAnswers, Mapping[str, Reader]]:
+        """As :meth:`load`, of a candidate that needs no torch.
+
+        Raises:
+            RunError: If a file is missing or is not what a fit writes.
+        """
+        raise TypeError(f"the candidate '{cls.name}' answers by its member")
 
 
 CANDIDATES: Registry[type[Candidate]] = Registry("candidate", group="polymodal.candidates", base=Candidate)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from polymodal.answers import DECODERS
 from polymodal.candidates.base import CANDIDATES
-from polymodal.candidates.fused import FusedCandidate
 from polymodal.config import Declaration
 from polymodal.errors import ConfigError
-from polymodal.models.heads import HEADS, Head
 
-ALONE = [FusedCandidate.name]
-FIX = f"Set train.candidates to [{FusedCandidate.name}]"
+NEURAL, IN_CONTEXT = "fused", "tabicl"
+"""Names of two candidates, whose classes need torch."""
+ALONE = [NEURAL]
+FIX = f"Set train.candidates to [{NEURAL}]"
 
 
 def is_portfolio(declaration: Declaration) -> bool:
     """Whether a fit tries several candidates, or another one than the neural model."""
     return declaration.train.candidates not in (None, ALONE)
+
+
+def needs_torch(declaration: Declaration) -> bool:
+    """Whether a fit trains models that compute with tensors; plain ones alone do not.
+
+    Raises:
+        ConfigError: If there is no such candidate.
+    """
+    names = declaration.train.candidates or ALONE
+    return any(CANDIDATES[name].needs_torch for name in names)
 
 
 def check_candidates(declaration: Declaration, *, comparing: str = "") -> None:
@@ -40,8 +51,17 @@ def check_candidates(declaration: Declaration, *, comparing: str = "") -> None:
         what = "answers in words" if declaration.generation else "a pre-training"
         raise ConfigError(f"train.candidates: {what} has the neural model alone. {FIX}")
     for target, config in declaration.targets.items():
-        if HEADS[config.task].as_logits is Head.as_logits:
+        if not _blends(config.task):
             raise ConfigError(
                 f"train.candidates: '{target}' cannot be blended: the head '{config.task}' has no inverse of "
                 f"its answer (as_logits). {FIX}"
             )
+
+
+def _blends(task: str) -> bool:
+    """Whether the answers of several models of a task can be averaged."""
+    if task in DECODERS:
+        return True
+    from polymodal.models.heads import HEADS, Head  # of other packages, which need torch
+
+    return HEADS[task].as_logits is not Head.as_logits

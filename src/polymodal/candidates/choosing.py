@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from polymodal.answers.base import Decoder
 from polymodal.candidates.base import FEW, Tried
 from polymodal.evaluation.statistics.ensemble_selection import (
     SURE,
@@ -18,9 +18,10 @@ from polymodal.evaluation.statistics.ensemble_selection import (
     row_loss,
     select,
 )
-from polymodal.models.heads import Head
-from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils.records import Record
+
+if TYPE_CHECKING:
+    from polymodal.training.prediction_job import PredictionJob
 
 FEWEST = 8
 """Validation rows with an answer, below which all models that are left to choose get the same weight, and the
@@ -82,8 +83,8 @@ class _Answered:
 def choose_blend(
     job: PredictionJob,
     tried: Mapping[str, Tried],
-    heads: Mapping[str, Head],
-    truth: Mapping[str, Mapping[str, Tensor]],
+    decoders: Mapping[str, Decoder],
+    truth: Mapping[str, Mapping[str, np.ndarray]],
 ) -> dict[str, Choice]:
     """The weights of all models, by target.
 
@@ -96,18 +97,18 @@ def choose_blend(
     Args:
         job: Of the fit.
         tried: By candidate, fitted to the training rows alone.
-        heads: Of the blend, by target.
+        decoders: Of the blend, by target.
         truth: By split and target ``(rows, …)``; a split without rows is empty.
     """
-    return {name: _choose(job, name, tried, heads[name], truth) for name in heads}
+    return {name: _choose(job, name, tried, decoders[name], truth) for name in decoders}
 
 
 def _choose(
     job: PredictionJob,
     target: str,
     tried: Mapping[str, Tried],
-    head: Head,
-    truth: Mapping[str, Mapping[str, Tensor]],
+    decoder: Decoder,
+    truth: Mapping[str, Mapping[str, np.ndarray]],
 ) -> Choice:
     seed, reasons = job.declaration.train.seed, []
     held = {key: entry.answers.get("validation", {}).get(target, {}) for key, entry in tried.items()}
@@ -115,11 +116,11 @@ def _choose(
         name: each for entry in tried.values() for name, each in entry.out_of_fold.get(target, {}).items()
     }
     rows = _answered(
-        job, "validation", target, {k: v for own in held.values() for k, v in own.items()}, head, truth
+        job, "validation", target, {k: v for own in held.values() for k, v in own.items()}, decoder, truth
     )
     units: dict[str, dict[str, float]] = {}  # what is weighed as one: a model, or the blend of several
     if folds:
-        inner = _answered(job, "train", target, folds, head, truth)
+        inner = _answered(job, "train", target, folds, decoder, truth)
         chosen = inner.select(seed)
         lost = _lost(inner, rows, chosen.weights)
         units |= {} if lost else {OUT_OF_FOLD: dict(chosen.weights)}
@@ -173,7 +174,7 @@ def _moderate(
 ) -> tuple[dict[str, float], str]:
     """Weights by which models that the validation rows chose exceed their usual share only by a clear gain.
 
-    Their losses on these rows are too small: the rows chose the epoch, say.
+    Their losses on these rows are too small: the rows chose the epoch, for example.
 
     Args:
         rows: The validation rows, with the answers of each unit.
@@ -227,20 +228,20 @@ def _answered(
     split: str,
     target: str,
     models: Mapping[str, np.ndarray],
-    head: Head,
-    truth: Mapping[str, Mapping[str, Tensor]],
+    decoder: Decoder,
+    truth: Mapping[str, Mapping[str, np.ndarray]],
 ) -> _Answered:
     """The rows of a split whose truth is known and that all models answered."""
     if not truth[split]:
         return _Answered({}, row_loss("numbers", np.zeros(0)), None, None, 0)
     true, weights = truth[split][target], job.rows(split).weights
-    known = head.known(true).numpy()
+    known = decoder.known(true)
     known &= True if weights is None else weights > 0
     for answers in models.values():
         known &= np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
     return _Answered(
         {name: answers[known] for name, answers in models.items()},
-        _loss(true[torch.from_numpy(known)].numpy(), _training_numbers(job, target, head, truth)),
+        _loss(true[known], _training_numbers(job, target, decoder, truth)),
         None if weights is None else weights[known],
         _clusters(job, split, known),
         int(known.sum()),
@@ -248,15 +249,15 @@ def _answered(
 
 
 def _training_numbers(
-    job: PredictionJob, target: str, head: Head, truth: Mapping[str, Mapping[str, Tensor]]
+    job: PredictionJob, target: str, decoder: Decoder, truth: Mapping[str, Mapping[str, np.ndarray]]
 ) -> np.ndarray | None:
     """``(rows,)`` the training answers that count, whose spread is the unit of losses of numbers."""
     answers = truth.get("train", {}).get(target)
     if answers is None or answers.ndim > 1:
         return None
-    known, weights = head.known(answers).numpy(), job.rows("train").weights
+    known, weights = decoder.known(answers), job.rows("train").weights
     known &= True if weights is None else weights > 0
-    return answers.double().numpy()[known]
+    return answers.astype(np.float64)[known]
 
 
 def _loss(truth: np.ndarray, spread: np.ndarray | None) -> RowLoss:

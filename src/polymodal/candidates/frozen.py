@@ -44,6 +44,7 @@ class FrozenCandidate(PlainCandidate):
     """
 
     name = "frozen"
+    needs_torch = True
     encoders: PolymodalModel | None = None
 
     def refusal(self) -> str:
@@ -68,7 +69,7 @@ class FrozenCandidate(PlainCandidate):
     def _vector_readers(self, encoded: list[str]) -> dict[str, Reader]:
         """The readers of inputs with an encoder, which has run over all cells."""
         job, vectors = self.job, dict[str, Reader]()
-        self.encoders, self.processor = _encoders(encoded, job.declaration, job.processor)
+        self.encoders, self.processor = _encoders(encoded, job.declaration, job.batching)
         for names, encoder in frozen_encoders(self.encoders.encoders, self.encoders.encoder_of):
             reader = frozen_reader(encoder, self.processor, names[0], job.declaration.train)
             cells = list(job.cells(names, ("train", *HELD_OUT)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,6 +60,11 @@ class FusedCandidate(Candidate):
         models = {name: [self.name] for name in trained.model.config.head_names}
         seconds, notes = {self.name: trained.log["seconds"]}, [*trained.calibration.notes, *trained.notes]
         return Tried(models, result, seconds, notes, seen_validation=True)
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """See :class:`Candidate`."""
+        return self.trained.log if self.trained else {}
 
     def _answers(self, model: PolymodalForPrediction, split: str) -> dict[str, dict[str, np.ndarray]]:
         """Its answers to the rows of a split, by target."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from polymodal.answers.base import Decoder
+from polymodal.answers.plain_blend import blend_logits
 from polymodal.candidates.base import HELD_OUT, Tried
 from polymodal.candidates.choosing import Choice
 from polymodal.evaluation.metrics.metrics import evaluate
 from polymodal.evaluation.statistics.bootstrap import Bootstrap
 from polymodal.evaluation.statistics.clusters import row_groups
-from polymodal.models.blend import blend_logits
-from polymodal.models.heads import Head
 from polymodal.tasks import score_of
 from polymodal.training.portfolio_results import ModelFigures, Portfolio, Standing
-from polymodal.training.prediction_job import PredictionJob
 
-Truth = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from polymodal.training.prediction_job import PredictionJob
+
+Truth = Mapping[str, np.ndarray]
 """By target ``(rows, …)`` the ground truth of a split; empty for a split without rows."""
 
 
@@ -35,7 +36,7 @@ def leaderboard(
     job: PredictionJob,
     tried: Mapping[str, Tried],
     choices: Mapping[str, Choice],
-    heads: Mapping[str, Head],
+    decoders: Mapping[str, Decoder],
     truth: Mapping[str, Truth],
     left_out: Mapping[str, str],
 ) -> Portfolio:
@@ -45,12 +46,14 @@ def leaderboard(
         job: Of the fit.
         tried: By candidate, fitted to the training rows alone.
         choices: By target.
-        heads: By target, calibrated.
+        decoders: By target, calibrated.
         truth: By split.
         left_out: By candidate, why it was not fitted.
     """
     seconds = {name: spent for candidate in tried.values() for name, spent in candidate.seconds.items()}
-    measured = {split: dict(_measured(job, tried, choices, split, heads, truth[split])) for split in HELD_OUT}
+    measured = {
+        split: dict(_measured(job, tried, choices, split, decoders, truth[split])) for split in HELD_OUT
+    }
     models = {
         name: ModelFigures(
             weights={target: choice.weights.get(name, 0.0) for target, choice in choices.items()},
@@ -62,13 +65,13 @@ def leaderboard(
         for name, spent in seconds.items()
     }
     return Portfolio(
-        scores={name: score_of(head).name for name, head in heads.items()},
+        scores={name: score_of(decoder).name for name, decoder in decoders.items()},
         models=models,
         blend={
             target: {
                 split: result[target, ""] for split, result in measured.items() if (target, "") in result
             }
-            for target in heads
+            for target in decoders
         },
         losses={name: choice.loss for name, choice in choices.items() if choice.loss is not None},
         reasons={name: choice.reason for name, choice in choices.items()},
@@ -85,7 +88,7 @@ def _measured(
     tried: Mapping[str, Tried],
     choices: Mapping[str, Choice],
     split: str,
-    heads: Mapping[str, Head],
+    decoders: Mapping[str, Decoder],
     truth: Truth,
 ) -> Iterator[tuple[tuple[str, str], Standing]]:
     """By target and model, "" for the blend, its figures on the rows of a split."""
@@ -94,34 +97,33 @@ def _measured(
     inputs = {name: config.modality for name, config in job.declaration.inputs.items()}
     groups, _ = row_groups(job.splits[split], inputs, job.declaration.data.group)
     weights = job.rows(split).weights
-    for target, head in heads.items():
+    for target, decoder in decoders.items():
         answers = answers_of(tried, split, target)
-        tensors = {name: torch.from_numpy(answer) for name, answer in answers.items()}
-        blend = head.answer(blend_logits(head, tensors, choices[target].weights))
-        for name, answer in {**tensors, "": blend}.items():
-            yield (target, name), standing(head, answer, truth[target], weights, groups)
+        blend = decoder.answer(blend_logits(decoder, answers, choices[target].weights))
+        for name, answer in {**answers, "": blend}.items():
+            yield (target, name), standing(decoder, answer, truth[target], weights, groups)
 
 
 def standing(
-    head: Head, answer: Tensor, target: Tensor, weights: np.ndarray | None, groups: np.ndarray
+    decoder: Decoder, answer: np.ndarray, target: np.ndarray, weights: np.ndarray | None, groups: np.ndarray
 ) -> Standing:
     """The figures of answers on rows.
 
     Args:
-        head: Decides on the answers.
+        decoder: Decides on the answers.
         answer: ``(rows, …)``.
         target: ``(rows, …)`` ground truth.
         weights: ``(rows,)`` sample weights; None where all are equal.
         groups: ``(rows,)`` cluster ids.
     """
-    weight = None if weights is None else torch.from_numpy(weights)
-    metrics = evaluate(head.task, answer, target, weight, family=head.reads(), **head.decide(answer))
-    known = head.known(target) if weight is None else head.known(target) & (weight > 0)
-    if not bool(known.any()):
+    metrics = evaluate(decoder.task, answer, target, weights, family=decoder.family, **decoder.decide(answer))
+    known = decoder.known(target)
+    known &= True if weights is None else weights > 0
+    if not known.any():
         return Standing(score=None, metrics=metrics)
-    score, kept = score_of(head), answer[known]
-    sums = score.statistics(kept, target[known], head.decide(kept))
-    sums = sums if weights is None else sums * weights[known.numpy(), None]
-    bootstrap = Bootstrap(groups[known.numpy()])
+    score, kept = score_of(decoder), answer[known]
+    sums = score.statistics(kept, target[known], decoder.decide(kept))
+    sums = sums if weights is None else sums * weights[known, None]
+    bootstrap = Bootstrap(groups[known])
     value = float(score.value(sums.sum(axis=0)))
     return Standing(score=bootstrap.estimate(value, score.value(bootstrap.resample(sums))), metrics=metrics)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from polymodal.answers.plain_blend import PlainAnswers, model_name
 from polymodal.candidates.base import CANDIDATES, FEW, HELD_OUT, Candidate, Tried
 from polymodal.candidates.plain_readers import check_inputs, featurizer_for, load_readers, write_readers
 from polymodal.config import TargetConfig
@@ -16,9 +17,8 @@ from polymodal.data.readers import READERS, Reader
 from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.readers.joint_reader import KeptReader
 from polymodal.data.row_dataset import RowDataset
-from polymodal.data.row_processor import RowProcessor
+from polymodal.data.row_processor import RowProcessor, items_of
 from polymodal.errors import ConfigError
-from polymodal.models.blend_members import Member, PlainMember, model_name
 from polymodal.plain.features import Featurizer, featurizer_of
 from polymodal.plain.learners import LEARNERS, Goal
 from polymodal.plain.learners.goal import Kind
@@ -29,6 +29,9 @@ from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import discard, writing
 from polymodal.utils.deadline import OutOfTime
 from polymodal.utils.progress import progress
+
+if TYPE_CHECKING:
+    from polymodal.models.blend_members import Member
 
 KINDS: Mapping[str, Kind] = {
     "classification": "classes", "ordinal": "ordered", "multilabel": "labels", "regression": "numbers",
@@ -79,6 +82,7 @@ class PlainCandidate(Candidate):
     """
 
     name = "plain"
+    needs_torch: ClassVar[bool] = False
     noun: ClassVar[str] = "plain model"
     model: PlainModel | None = None
     both: frozenset[str] = frozenset()
@@ -215,7 +219,7 @@ class PlainCandidate(Candidate):
         shown = len(rows) if not quiet else 0
         for row in progress(_each(rows), f"reading {split} rows", shown) if shown else _each(rows):
             for name, kept in contents.items():
-                kept.append(_items(row["cells"][name]))
+                kept.append(items_of(row["cells"][name]))
             for name, values in answers.items():
                 values.append(row["targets"][name])
         group = job.declaration.data.group
@@ -316,8 +320,14 @@ class PlainCandidate(Candidate):
 
     def member(self) -> Member:
         """See :class:`Candidate`."""
+        from polymodal.models.blend_members import PlainMember  # which needs torch
+
+        return PlainMember(self.name, self.plain_answers().model)
+
+    def plain_answers(self) -> PlainAnswers:
+        """See :class:`Candidate`."""
         assert self.model is not None
-        return PlainMember(self.name, self.model)
+        return PlainAnswers(self.name, self.model)
 
     def readers(self) -> Mapping[str, Reader]:
         """See :class:`Candidate`."""
@@ -326,9 +336,17 @@ class PlainCandidate(Candidate):
     @classmethod
     def load(cls, folder: Path, inputs: Sequence[str]) -> tuple[Member, Mapping[str, Reader]]:
         """See :class:`Candidate`."""
+        from polymodal.models.blend_members import PlainMember  # which needs torch
+
+        answers, readers = cls.load_plain(folder, inputs)
+        return PlainMember(cls.name, answers.model), readers
+
+    @classmethod
+    def load_plain(cls, folder: Path, inputs: Sequence[str]) -> tuple[PlainAnswers, Mapping[str, Reader]]:
+        """See :class:`Candidate`."""
         readers, model = load_readers(folder), PlainModel.load(folder)
         check_inputs(folder, readers, model, inputs)
-        return PlainMember(cls.name, model), {name: KeptReader(reader) for name, reader in readers.items()}
+        return PlainAnswers(cls.name, model), {name: KeptReader(reader) for name, reader in readers.items()}
 
 
 def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple[Goal, np.ndarray]:
@@ -360,7 +378,3 @@ def goal_of(config: TargetConfig, rows: _Rows, name: str, classes: int) -> tuple
 def _each(rows: RowDataset) -> Iterator[dict[str, Any]]:
     for start in range(0, len(rows), AT_ONCE):
         yield from rows.__getitems__(range(start, min(start + AT_ONCE, len(rows))))
-
-
-def _items(kept: Any) -> list[Any]:
-    return [] if kept is None else kept if isinstance(kept, list) else [kept]

@@ -71,7 +71,7 @@ class TunedCandidate(FrozenCandidate):
         """The inputs that the neural model reads by a pretrained encoder."""
         fused = self.others[FUSED]
         assert isinstance(fused, FusedCandidate) and fused.trained is not None
-        self.encoders, self.processor = fused.trained.model.model, fused.job.processor
+        self.encoders, self.processor = fused.trained.model.model, fused.job.batching
         of = self.encoders.encoder_of
         return [name for name, number in of.items() if self.encoders.encoders[number].pretrained]
 

@@ -180,7 +180,7 @@ def evaluate(
     if only and linear_probe is not None:
         raise typer.BadParameter("--linear-probe takes all splits of the table", param_hint="--split")
     opened, rows = load_with_table(run, table, device, precision, threads)
-    if isinstance(opened, api.LanguageRun):
+    if not isinstance(opened, api.Run):
         refuse_of_words(retrieval=retrieval, zero_shot=zero_shot, linear_probe=linear_probe, inputs=inputs,
                          **{"as": instead})  # fmt: skip
         settings = {"batch_size": batch_size, "split": only and only.value, "on_error": on_error or "refuse"}
@@ -188,7 +188,7 @@ def evaluate(
         return
     rejected: list[Any] = []
     labels: dict[str, Any] = {"target": zero_shot, "classes": split(classes), "prompt_input": prompt_input}
-    columns = api.parse_instead(instead or [], opened.model.config.input_names)
+    columns = api.parse_instead(instead or [], opened.answerer.input_names)
     result = _without_warning(
         api.measure, opened, rows,
         retrieval=retrieval,

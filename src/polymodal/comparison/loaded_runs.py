@@ -24,7 +24,7 @@ from polymodal.data.values.missing import Marks
 from polymodal.data.values.vocabulary import Vocabulary
 from polymodal.errors import RunError, option, worded
 from polymodal.tasks import TASKS, reader_name
-from polymodal.training.declaration.validation import WEIGHT
+from polymodal.training.declaration.target_checks import WEIGHT
 from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
 from polymodal.training.recorded_metrics import FitResults, PredictionResults
 from polymodal.utils.json_files import read_json

@@ -13,7 +13,7 @@ from transformers import ProcessorMixin
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.media.path_access import Root
 from polymodal.data.readers import Reader
-from polymodal.data.row_processor import Row, RowProcessor, place_problems
+from polymodal.data.row_processor import Row, RowProcessor, items_of, place_problems
 from polymodal.data.targets import TargetReader
 from polymodal.data.values.missing import DEFAULT_MARKS, Marks
 from polymodal.errors import DataError, Problem
@@ -130,7 +130,7 @@ class PolymodalProcessor(RowProcessor, ProcessorMixin):  # type: ignore[misc]
         """
         inputs = {}
         for name, reader in self.readers.items():
-            kept = [_items(row.get(name)) for row in cells]
+            kept = [items_of(row.get(name)) for row in cells]
             if form == "dense":
                 slots = max(1, *map(len, kept))
                 filled = [[*items, *[self._blank(name)] * (slots - len(items))] for items in kept]
@@ -155,8 +155,3 @@ class PolymodalProcessor(RowProcessor, ProcessorMixin):  # type: ignore[misc]
 def for_batches(rows: RowProcessor) -> PolymodalProcessor:
     """The processor that makes batches of what ``rows`` reads."""
     return PolymodalProcessor(rows.readers, rows.targets, rows.missing)
-
-
-def _items(kept: Any) -> list[Any]:
-    """The items that :meth:`PolymodalProcessor.read` kept."""
-    return [] if kept is None else kept if isinstance(kept, list) else [kept]

@@ -189,6 +189,11 @@ class RowProcessor:
         return cls(inputs, targets, missing)
 
 
+def items_of(kept: Any) -> list[Any]:
+    """The items that :meth:`RowProcessor.read` kept of a cell; none where it is empty."""
+    return [] if kept is None else kept if isinstance(kept, list) else [kept]
+
+
 def place_problems(wrong: Iterable[tuple[str, MediaError]], file: str, number: int) -> list[Problem]:
     """The errors that :meth:`RowProcessor.read_row` met in row ``number`` (from 0), for a message."""
     return [

@@ -59,7 +59,7 @@ def measure(
         PolymodalError: If the run or the table does not fit the request.
     """
     result = Measured()
-    has_targets, others = bool(run.model.config.head_names), labels is not None or probe is not None
+    has_targets, others = bool(run.targets), labels is not None or probe is not None
     if not has_targets and not (retrieval or others or run.shares_space):
         fix = f"Measure its vectors with {worded('--linear-probe TARGET', 'run.linear_probe(table, target)')}"
         raise RunError(f"{run.folder}: it has no targets, and its inputs share no space. {fix}")

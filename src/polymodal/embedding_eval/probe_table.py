@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polymodal.answers.batches import batches_of
 from polymodal.data.tables.table import Table, read_table
 from polymodal.embedding_eval.probe_inputs import blamed_on, check_instead, renamed
 from polymodal.embedding_eval.probe_splits import only
 from polymodal.errors import PolymodalError, Problem
-from polymodal.models.inference import Batch, batches_of
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.utils.progress import progress
+
+if TYPE_CHECKING:
+    from polymodal.models.inference import Batch
 
 
 @dataclass(kw_only=True)
@@ -46,7 +49,7 @@ class Reading:
             DataError: If the table cannot be read, or lacks a column.
             RunError: If the run has no such input.
         """
-        table = read_table(source).marking(run.processor.missing)
+        table = read_table(source).marking(run.reading.missing)
         if self.instead:
             check_instead(run, table, self.instead)
             table = table.reading(self.instead)

@@ -9,16 +9,22 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from polymodal.answers.base import (
+    DECODERS,
+    Decoder,
+    SavedDecoder,
+    check_temperature,
+    decoder_of_state,
+)
+from polymodal.answers.plain_blend import PlainBlend, Weights, blend_logits
 from polymodal.models.base import encode
-from polymodal.models.blend_members import Answers, Member, are_equal
-from polymodal.models.heads import Head, build_head
+from polymodal.models.blend_members import Answers, Member, PlainMember, are_equal
+from polymodal.models.heads import Head, HeadDecoder, build_head
 from polymodal.models.modeling import PolymodalForPrediction
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import EmbeddedCells
 from polymodal.utils.records import JsonObject
 
-Weights = Mapping[str, Mapping[str, float]]
-"""By target and by model: the share of its answers in the blend; those of a target sum to 1."""
 JointInputs = Mapping[str, Mapping[str, Any]]
 """By input ``row`` ``(items,)``, and by candidate what its reader makes of the items."""
 
@@ -172,7 +178,13 @@ class BlendedModel(nn.Module):
     def blended(self, answers: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Logits of the weighted means of ``answers``, by target."""
         return {
-            target: blend_logits(self.head(target), answers[target], self.weights[target])
+            target: torch.from_numpy(
+                blend_logits(
+                    self.head(target).decoder(),
+                    {name: answer.numpy() for name, answer in answers[target].items()},
+                    self.weights[target],
+                )
+            )
             for target in self.config.head_names
         }
 
@@ -191,25 +203,16 @@ class BlendedModel(nn.Module):
         return super().eval()
 
 
-def blend_logits(head: Head, answers: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """Logits ``(batch, outputs)`` whose answer, not calibrated, is the weighted mean of ``answers``.
-
-    Args:
-        head: Of the target.
-        answers: By model ``(batch, classes)`` probabilities or ``(batch,)`` numbers.
-        weights: By model, above 0, with sum 1.
-    """
-    used = [weight * answers[name].double() for name, weight in weights.items()]
-    return head.as_logits(torch.stack(used).sum(dim=0)).float()
-
-
 def as_model(blend: BlendedModel) -> PolymodalForPrediction:
     """A blend in the place of the model of a run, which uses it as a predictor alone."""
     return cast(PolymodalForPrediction, blend)
 
 
 def head_state(head: Head) -> JsonObject:
-    """A head without weights as JSON: its task, settings and temperature."""
+    """A head without weights as JSON: that of its decoder, or of a head of another package its settings."""
+    decoder = head.decoder()
+    if isinstance(decoder, SavedDecoder):
+        return decoder.state()
     temperature = getattr(head, "temperature", None)
     own = {} if temperature is None else {"temperature": float(temperature)}
     return {"task": head.task, **head.settings(), **own}
@@ -221,14 +224,35 @@ def head_of_state(state: Mapping[str, Any]) -> Head:
     Raises:
         ValueError: If a setting is none.
     """
+    if state["task"] in DECODERS:
+        return head_of(decoder_of_state(state))
     settings = dict(state)
     temperature = settings.pop("temperature", None)
     head = build_head(settings)
     if temperature is not None:
-        if not (isinstance(temperature, float) and 0 < temperature < float("inf")):
-            raise ValueError(f"a temperature is {temperature!r}, expected a number above 0")
+        check_temperature(temperature)
         cast(Tensor, head.temperature).fill_(temperature)
     return head
+
+
+def head_of(decoder: Decoder) -> Head:
+    """A head without weights that answers as a decoder does."""
+    if isinstance(decoder, HeadDecoder):
+        return decoder.head
+    assert isinstance(decoder, SavedDecoder)
+    settings = decoder.settings()
+    temperature = settings.pop("temperature", None)
+    head = build_head({"task": decoder.task, **settings})
+    if temperature is not None:
+        cast(Tensor, head.temperature).fill_(float(str(temperature)))
+    return head
+
+
+def blend_of(plain: PlainBlend) -> BlendedModel:
+    """A blend of plain models for analyses, which pick and replace rows of its inputs as tensors."""
+    members = {name: PlainMember(name, member.model) for name, member in plain.members.items()}
+    heads = {name: head_of(decoder) for name, decoder in plain.decoders.items()}
+    return BlendedModel(BlendConfig(plain.input_names, plain.head_names), members, plain.weights, heads)
 
 
 def _sharing(members: Mapping[str, Member], name: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from polymodal.answers.plain_blend import PlainAnswers
 from polymodal.models.base import encode
 from polymodal.models.encoders import Encoder, encoder_settings
 from polymodal.models.fusion.base import masked_mean
@@ -155,22 +156,17 @@ def _bytes(values: np.ndarray | csr_matrix) -> int:
     return values.data.nbytes + values.indices.nbytes + values.indptr.nbytes
 
 
-def model_name(candidate: str, learner: str) -> str:
-    """The name of a plain model: ``<candidate>.<learner>``, or that of both where it is the same."""
-    return candidate if learner == candidate else f"{candidate}.{learner}"
-
-
 class PlainMember(Member):
     """Plain models as members of a blend; they compute on the CPU.
 
     Args:
-        name: Of the candidate; those of the models: see :func:`model_name`.
+        name: Of the candidate.
         model: Fitted.
     """
 
     def __init__(self, name: str, model: PlainModel) -> None:
         super().__init__()
-        self.name, self.model = name, model
+        self.name, self.model, self.plain = name, model, PlainAnswers(name, model)
 
     def embed(self, index: Tensor, inputs: Mapping[str, Any]) -> Mapping[str, EmbeddedCells]:
         """See :class:`Member`; of the inputs that it has features of."""
@@ -195,24 +191,17 @@ class PlainMember(Member):
         for entry in embedded.values():
             features |= entry.features()
         return {
-            target: {
-                model_name(self.name, learner): torch.from_numpy(answer) for learner, answer in each.items()
-            }
-            for target, each in self.model.predict_blocks(features).items()
+            target: {name: torch.from_numpy(answer) for name, answer in each.items()}
+            for target, each in self.plain.answers(features).items()
         }
 
     def model_names(self, target: str) -> list[str]:
         """See :class:`Member`."""
-        return [model_name(self.name, learner) for learner in self.model.members.get(target, ())]
+        return self.plain.model_names(target)
 
     def disagrees(self, heads: Mapping[str, Head]) -> str:
         """See :class:`Member`."""
-        for target, members in self.model.members.items():
-            for learner, member in members.items():
-                fitted = member.learner.fitted
-                if target in heads and (fitted is None or fitted.outputs != heads[target].outputs):
-                    return f"has another number of classes of '{target}' ({learner})"
-        return ""
+        return self.plain.disagrees({target: head.outputs for target, head in heads.items()})
 
 
 class FrozenMember(PlainMember):

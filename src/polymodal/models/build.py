@@ -10,6 +10,7 @@ import numpy as np
 from polymodal.config import Declaration, FusionConfig, InputConfig, ObjectiveConfig, TargetConfig
 from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import READERS, Reader
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.targets import TargetReader
 from polymodal.errors import ConfigError
 from polymodal.models.encoders import ENCODERS, Encoder, build_encoder
@@ -62,7 +63,7 @@ def build_model(
 
 def build_heads(
     declaration: Declaration,
-    processor: PolymodalProcessor,
+    processor: RowProcessor,
     answers: Mapping[str, np.ndarray],
     weights: np.ndarray | None = None,
 ) -> dict[str, Head]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from polymodal.answers.base import Decoder
+from polymodal.answers.batches import AnsweredRows, batch_rows, require_finite
 from polymodal.data.collator import Collator
-from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.row_dataset import RowDataset
-from polymodal.data.targets import TargetReader
-from polymodal.errors import PolymodalError, Problem, option
-from polymodal.evaluation.metrics.metrics import evaluate
+from polymodal.errors import Problem
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import Predictor
 from polymodal.utils.device import computing_in
-
-MOST_BYTES = 2**30
-"""Limit for the media tensors of one batch: a run, maybe from a stranger, sets the size of its pictures."""
 
 
 @dataclass
@@ -60,50 +54,20 @@ def run_batches(
 ) -> Iterator[Batch]:
     """Every batch of ``rows`` through ``model`` in evaluation mode.
 
-    A batch holds fewer than ``batch_size`` rows where their media would take more than :data:`MOST_BYTES`.
+    A batch holds fewer than ``batch_size`` rows where their media are large: see :func:`batch_rows`.
 
     Raises:
         PolymodalError: If an answer is not of finite numbers.
     """
     model.eval()
-    size = min(batch_size, max(1, MOST_BYTES // bytes_of_row(rows)))
+    size = batch_rows(rows, batch_size)
     loader = DataLoader(rows, batch_size=size, collate_fn=Collator(rows.processor), num_workers=workers)
     for batch in loader:
         output = run_model(model, batch, precision)
-        require_finite(output, precision)
+        logits = output.logits or {}
+        require_finite({name: values.float().numpy() for name, values in logits.items()}, precision)
         problems, weight = batch.get("problems", {}), batch.get("weight")
         yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
-
-
-def batches_of(rows: Sized, batch_size: int) -> int:
-    """Number of batches, where media limit none."""
-    return -(-len(rows) // batch_size)
-
-
-def bytes_of_row(rows: RowDataset) -> int:
-    """Bytes of a row's media as tensors, three channels of float32 a pixel, one item an input; at least 1."""
-    readers = rows.processor.readers.values()
-    return sum(12 * values_of(reader.settings()) for reader in readers) or 1
-
-
-def require_finite(output: PolymodalOutput, precision: str) -> None:
-    """Refuse answers that are no numbers: the first class would be taken for the most likely one.
-
-    Raises:
-        PolymodalError: Saying in how many rows.
-    """
-    for name, logits in (output.logits or {}).items():
-        broken = int((~logits.isfinite()).reshape(len(logits), -1).any(dim=1).sum())
-        if broken:
-            fix = (
-                f"Use {option('precision', 'fp32')}"
-                if precision != "fp32"
-                else "Fit again with a lower train.learning_rate"
-            )
-            raise PolymodalError(
-                f"{name}: the model's answers are not finite numbers in {broken} of {len(logits)} rows "
-                f"({precision}). {fix}"
-            )
 
 
 def run_model(model: Predictor, batch: Mapping[str, Any], precision: str = "fp32") -> PolymodalOutput:
@@ -131,78 +95,50 @@ def answers(model: Predictor, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def answer_frame(
-    model: Predictor,
-    batch: Batch,
-    probabilities: bool = False,
-    targets: Mapping[str, TargetReader] | None = None,
-) -> pd.DataFrame:
-    """A batch's answers as a user reads them.
+def answered(model: Predictor, batch: Batch) -> AnsweredRows:
+    """A batch's answers as arrays."""
+    assert batch.output.present is not None
+    return AnsweredRows(
+        index=batch.index,
+        answers={name: answer.float().numpy() for name, answer in answers(model, batch).items()},
+        present=batch.output.present.numpy(),
+        targets={name: target.numpy() for name, target in batch.targets.items()},
+        problems=batch.problems,
+        weight=None if batch.weight is None else batch.weight.numpy(),
+    )
+
+
+class ModelAnswers:
+    """Answers by a model that computes with tensors; an :class:`polymodal.answers.batches.Answerer`.
 
     Args:
-        model: That answered.
-        batch: The batch.
-        probabilities: Whether each class is to have a column.
-        targets: Know the type of their labels; without them labels are texts.
-
-    Returns:
-        A row each: ``<target>``, a label in its own type or a number; for classes and labels
-        ``<target>_confidence`` (and ``<target>_probability_<class>`` on demand), for numbers ``<target>_low``
-        and ``<target>_high`` where the head has an interval; ``missing`` (names of the inputs the row lacks)
-        and ``no_input`` (it lacks all of them).
+        model: Answers.
     """
-    columns: dict[str, Any] = {}
-    for name, answer in answers(model, batch).items():
-        columns |= model.head(name).columns(name, answer, probabilities)
-        if targets and name in targets and name in columns:
-            columns[name] = targets[name].answers(columns[name])
-    assert batch.output.present is not None
-    present = batch.output.present.numpy()
-    names = np.array(model.config.input_names, dtype=object)
-    patterns, pattern = np.unique(present, axis=0, return_inverse=True)
-    lacking = np.array([", ".join(names[~row]) for row in patterns], dtype=object)
-    columns["missing"] = lacking[pattern.reshape(-1)]
-    columns["no_input"] = ~present.any(axis=1)
-    return pd.DataFrame(columns)
-
-
-def answer_types(model: Predictor, targets: Mapping[str, TargetReader]) -> dict[str, pa.DataType]:
-    """The columns of :func:`answer_frame` whose first cells may not show their type, and this type."""
-    types: dict[str, pa.DataType] = {}
-    for name, head in model.named_heads():
-        types |= head.answer_types(name, targets[name].arrow_type())
-    return types
-
-
-class Measure:
-    """Collects predictions and targets batch by batch, then computes every metric."""
 
     def __init__(self, model: Predictor) -> None:
         self.model = model
-        self._answers: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
-        self._targets: dict[str, list[Tensor]] = {name: [] for name in model.config.head_names}
-        self._weights: list[Tensor] = []
 
-    def add(self, batch: Batch) -> None:
-        """Take a batch in; either all batches have weights, or none."""
-        if batch.weight is not None:
-            self._weights.append(batch.weight)
-        for name, answer in answers(self.model, batch).items():
-            if name in batch.targets:
-                self._answers[name].append(answer)
-                self._targets[name].append(batch.targets[name])
+    @property
+    def input_names(self) -> list[str]:
+        """See :class:`Answerer`."""
+        return self.model.config.input_names
 
-    def answered(self, name: str) -> tuple[Tensor, Tensor]:
-        """A target's answers and what they should have been, of all rows taken in."""
-        return torch.cat(self._answers[name]), torch.cat(self._targets[name])
+    @property
+    def head_names(self) -> list[str]:
+        """See :class:`Answerer`."""
+        return self.model.config.head_names
 
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """Metrics by target; a target of which no row has an answer is left out."""
-        results = {}
-        weight = torch.cat(self._weights) if self._weights else None
-        for name, head in self.model.named_heads():
-            if self._answers[name]:
-                answer, target = self.answered(name)
-                decided = head.decide(answer)
-                results[name] = evaluate(head.task, answer, target, weight, family=head.reads(), **decided)
-        return {name: measured for name, measured in results.items() if measured}
+    @property
+    def decoders(self) -> dict[str, Decoder]:
+        """See :class:`Answerer`; those of the heads as they are now."""
+        return decoders_of(self.model)
+
+    def batches(self, rows: RowDataset, batch_size: int, precision: str = "fp32") -> Iterator[AnsweredRows]:
+        """See :class:`Answerer`."""
+        for batch in run_batches(self.model, rows, batch_size, precision=precision):
+            yield answered(self.model, batch)
+
+
+def decoders_of(model: Predictor) -> dict[str, Decoder]:
+    """By target, in declared order, the decoder of its head."""
+    return {name: head.decoder() for name, head in model.named_heads()}

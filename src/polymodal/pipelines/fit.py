@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from polymodal.candidates.checks import check_candidates, is_portfolio
 from polymodal.pipelines.fit_steps import FitSteps
-from polymodal.pipelines.language_fit import LanguageFit
 from polymodal.pipelines.portfolio_fit import PortfolioFit
 from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.pipelines.time_limits import deadline_of, in_its_time, require_some
 from polymodal.runs.core import AnyRun
-from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.training.language.language_job import LanguageJob
 from polymodal.training.opening import AnyJob, open_job
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.request import FitRequest
@@ -22,13 +20,19 @@ from polymodal.utils import distributed as processes
 from polymodal.utils.lock import claimed
 from polymodal.utils.progress import Remarks, quiet_libraries
 
-AnySteps = FitSteps[PredictionJob, PredictionRun] | FitSteps[LanguageJob, GenerationRun]
+if TYPE_CHECKING:  # fits of plain models need no torch
+    from polymodal.runs.generation_run import GenerationRun
+    from polymodal.training.language.language_job import LanguageJob
+
+AnySteps: TypeAlias = "FitSteps[PredictionJob, PredictionRun] | FitSteps[LanguageJob, GenerationRun]"
 """The steps of either kind of fit."""
 
 
 def steps_of(job: AnyJob, folder: Path, remarks: Remarks | None = None) -> AnySteps:
     """The steps of a job; for the arguments see :class:`FitSteps`."""
-    if isinstance(job, LanguageJob):
+    if not isinstance(job, PredictionJob):
+        from polymodal.pipelines.language_fit import LanguageFit
+
         return LanguageFit(job, folder, remarks)
     steps = PortfolioFit if is_portfolio(job.declaration) else PredictionFit
     return steps(job, folder, remarks)
@@ -56,7 +60,8 @@ def run_fit(request: FitRequest) -> AnyRun:
         if resumes is None:
             return steps.finish_pages()
         rejected = processes.on_main(lambda: job.rejected)
-        with quiet_libraries(), in_its_time(job.deadline):
+        silent = quiet_libraries() if steps.neural else nullcontext()
+        with silent, in_its_time(job.deadline):
             require_some(job.deadline)
             processes.everywhere(lambda: job.follow(rejected))
             return steps.complete(resume=resumes, quiet=quiet)

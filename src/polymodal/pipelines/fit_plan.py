@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from polymodal.config import InputConfig, TrainConfig
 from polymodal.data.checks.rejected import count_rows
-from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import one_line
-from polymodal.models.encoders import ENCODERS
 from polymodal.pretrained.finding import name_of
 from polymodal.training.job import Job
-from polymodal.training.language.language_job import LanguageJob
-from polymodal.training.loop.arguments import training_device
-from polymodal.training.loop.parameter_groups import parameters_in_words
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.utils import distributed as processes
 from polymodal.utils.progress import CONSOLE, note
 from polymodal.utils.threads import available_threads, fixed_threads
+
+if TYPE_CHECKING:  # the plan of plain models needs no torch
+    from polymodal.training.language.language_job import LanguageJob
 
 NAMED = 3
 """Columns that are read alike are named up to so many; of more the number of the others is printed."""
@@ -56,6 +53,8 @@ def prediction_plan(job: PredictionJob, models: Mapping[str, str], *, neural: bo
 
 def language_plan(job: LanguageJob) -> Plan:
     """The plan of a fit of a language model."""
+    from polymodal.training.loop.parameter_groups import parameters_in_words
+
     given, last = job.generation, job.stages[-1]
     rows = {split: len(rows) for split, rows in last.rows.items()} | {"test": len(job.asked.get("test", ()))}
     named = given.language_model
@@ -93,16 +92,28 @@ def device_in_words(train: TrainConfig, *, neural: bool) -> str:
         train: The section ``train``.
         neural: Whether the neural model is trained; all others compute on the CPU.
     """
-    kind = training_device(train.device) if neural else "cpu"
+    kind = _device_of(train.device) if neural else "cpu"
     if kind == "cpu":
         choice = fixed_threads(train.workers, train.threads)
         count = choice.threads if choice else available_threads(train.workers)
         words = f"cpu, {'' if choice else 'up to '}{count} thread{'s' * (count > 1)}"
     else:
-        words = f"{kind} ({torch.cuda.get_device_name()})" if kind == "cuda" else kind
+        words = f"{kind} ({_name_of_gpu()})" if kind == "cuda" else kind
     precision = f", {train.precision}" if neural and train.precision != "fp32" else ""
     several = f"{processes.count()} processes, each on " if processes.count() > 1 else ""
     return f"{several}{words}{precision}"
+
+
+def _device_of(name: str | None) -> str:
+    from polymodal.training.loop.arguments import training_device  # which needs torch
+
+    return training_device(name)
+
+
+def _name_of_gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def rows_in_words(rows: Mapping[str, int], rejected: int) -> str:
@@ -111,7 +122,7 @@ def rows_in_words(rows: Mapping[str, int], rejected: int) -> str:
     return ", ".join(f"{split} {count:,}" for split, count in counts.items())
 
 
-def inputs_in_words(job: Job[Any], processor: PolymodalProcessor, *, neural: bool) -> str:
+def inputs_in_words(job: Job[Any], processor: RowProcessor, *, neural: bool) -> str:
     """The inputs, those that are read alike together: ``photo: image, 32 × 32 px · age: number``.
 
     Args:
@@ -131,6 +142,8 @@ def inputs_in_words(job: Job[Any], processor: PolymodalProcessor, *, neural: boo
 
 def _encoder(config: InputConfig, *, started: bool) -> str:
     """The encoder of an input in words; empty where its modality has no choice of one."""
+    from polymodal.models.encoders import ENCODERS  # which needs torch
+
     given = config.encoder
     if started:
         name = "encoder of the earlier run"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from transformers import set_seed
+import numpy as np
 
+from polymodal.config import TrainConfig
 from polymodal.data.checks.rejected import write_rejected
 from polymodal.pipelines.pages import is_of_page
 from polymodal.runs.core import AnyRun
 from polymodal.training.declaration.source import require_same_tables
 from polymodal.training.fingerprint import open_folder
 from polymodal.training.job import Job
-from polymodal.training.loop.thread_timing import training_threads
 from polymodal.training.output_folder import (
     FAILED,
     check_folder,
@@ -23,7 +26,6 @@ from polymodal.training.output_folder import (
     how_to_finish,
 )
 from polymodal.training.recorded_metrics import FitResults
-from polymodal.training.warm_start.start import refuse_own_start
 from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import discard, writing
 from polymodal.utils.progress import Remarks, note
@@ -43,10 +45,12 @@ class FitSteps(ABC, Generic[J, R]):
     Attributes:
         announces: Whether it prints what it will do; of several fits the first one alone.
         quiet: Whether the pages print nothing of what they leave out.
+        neural: Whether it trains a neural model; plain models need no torch.
     """
 
     announces = True
     quiet = True
+    neural = True
 
     def __init__(self, job: J, folder: Path, remarks: Remarks | None = None) -> None:
         self.job, self.folder, self.remarks = job, folder, remarks or Remarks()
@@ -61,7 +65,10 @@ class FitSteps(ABC, Generic[J, R]):
             PolymodalError: If the fit cannot begin.
         """
         job, folder = self.job, self.folder
-        refuse_own_start(job.start, folder)
+        if job.start is not None:
+            from polymodal.training.warm_start.start import refuse_own_start  # which needs torch
+
+            refuse_own_start(job.start, folder)
         check_folder(folder, job.declaration, resume=resume, overwrite=overwrite)
         results = finished_results(folder) if resume and has_begun(folder) else None
         if results is not None:
@@ -81,14 +88,29 @@ class FitSteps(ABC, Generic[J, R]):
     def complete(self, *, resume: bool = False, quiet: bool = True) -> R:
         """Train, evaluate and save what was opened and checked."""
         declaration = self.job.declaration
-        with training_threads(declaration.train):
+        with self.ready(declaration.train):
             processes.on_main(
                 lambda: write_rejected(self.folder, self.job.rejected, private=declaration.data.private)
             )
-            set_seed(declaration.train.seed)
             run = self.train(resume=resume, quiet=quiet)
             processes.on_main(lambda: self.finish(run, quiet=quiet))
         return run
+
+    @contextmanager
+    def ready(self, train: TrainConfig) -> Iterator[None]:
+        """Draws from the declared seed and, of neural models, the most threads that it allows."""
+        if not self.neural:
+            random.seed(train.seed)
+            np.random.seed(train.seed)
+            yield
+            return
+        from transformers import set_seed
+
+        from polymodal.training.loop.thread_timing import training_threads
+
+        with training_threads(train):
+            set_seed(train.seed)
+            yield
 
     def finish(self, run: R, *, quiet: bool) -> None:
         """Write the results of a training: first the run itself, then metrics and pages about it.

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from polymodal.answers.base import DECODERS, Decoder, SavedDecoder
+from polymodal.answers.plain_blend import PlainBlend, blend_logits
 from polymodal.artifact.run_folder import CANDIDATES as FOLDER
-from polymodal.candidates import CANDIDATES, HELD_OUT, Candidate, FusedCandidate, Tried
+from polymodal.candidates import CANDIDATES, HELD_OUT, Candidate, Tried
 from polymodal.candidates.blend_folder import joint_readers
+from polymodal.candidates.checks import NEURAL, needs_torch
 from polymodal.candidates.choosing import Choice, choose_blend
 from polymodal.candidates.leaderboard import Truth, answers_of, leaderboard
-from polymodal.data.processor import PolymodalProcessor
+from polymodal.data.row_processor import RowProcessor
 from polymodal.errors import ConfigError, PolymodalError, one_line
-from polymodal.models.blend import BlendConfig, BlendedModel, as_model, blend_logits
-from polymodal.models.build import build_heads
-from polymodal.models.heads import Head
 from polymodal.pipelines.prediction_fit import PredictionFit
 from polymodal.pipelines.time_limits import end_seconds
 from polymodal.runs.prediction_run import PredictionRun
-from polymodal.training.calibrate import calibrate_on, tuned_targets
+from polymodal.training.calibrate import Calibration, calibrate_on, tuned_targets
 from polymodal.training.output_folder import how_to_finish, write_metrics
 from polymodal.training.portfolio_results import Portfolio
 from polymodal.training.prediction_job import PredictionJob
@@ -30,6 +28,9 @@ from polymodal.utils import distributed as processes
 from polymodal.utils.atomic import discard, writing
 from polymodal.utils.deadline import Deadline, OutOfTime
 from polymodal.utils.progress import note
+
+if TYPE_CHECKING:
+    from polymodal.models.blend import BlendedModel
 
 
 class PortfolioFit(PredictionFit):
@@ -40,6 +41,11 @@ class PortfolioFit(PredictionFit):
     """
 
     portfolio: Portfolio
+
+    @property
+    def neural(self) -> bool:  # type: ignore[override]
+        """See :class:`FitSteps`."""
+        return needs_torch(self.job.declaration)
 
     def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
         """Try every candidate, choose the blend, and write what it uses."""
@@ -135,38 +141,40 @@ class PortfolioFit(PredictionFit):
         """Choose the weights, keep the models that they use, calibrate, and write the run."""
         job = self.job
         _require_cover(job, kept, tried)
-        heads = build_heads(job.declaration, job.processor, job.answers(), job.weights())
+        decoders = _decoders(job)
         truth = {split: _truth(job, split) for split in ("train", *HELD_OUT)}
-        choices = choose_blend(job, tried, heads, truth)
+        choices = choose_blend(job, tried, decoders, truth)
         used = {name: set(choice.weights) for name, choice in choices.items()}
         for candidate in kept.values():
             candidate.deadline = job.deadline.before(end_seconds(job.deadline))
         finished = [line for each in kept.values() for line in each.finish(used, quiet=quiet)]
-        model, processor = _assembled(job, kept, choices, heads)
-        self.calibration = self._calibrated(model, tried, choices, truth["validation"])
-        self.portfolio = leaderboard(job, tried, choices, heads, truth, left_out)
+        self.calibration = self._calibrated(decoders, tried, choices, truth["validation"])
+        self.portfolio = leaderboard(job, tried, choices, decoders, truth, left_out)
+        blend, processor = _assembled(job, kept, tried, choices, decoders)
         self.trained = _log(kept, tried)
         known = self.calibration.notes  # what holds for the neural model too is noted once
         notes = [line for candidate in tried.values() for line in candidate.notes if line not in known]
         notes += finished
         notes += [_left_out(name, reason) for name, reason in left_out.items()]
+        run = PredictionRun(self.folder, blend, processor, job.declaration)
         self.job = replace(job, processor=processor, features=None, notes=[*job.notes, *notes])
-        run = PredictionRun(self.folder, as_model(model), processor, job.declaration)
         with writing(self.folder, how_to_finish()):
             run.write(self.folder)
         return run
 
     def _calibrated(
-        self, model: BlendedModel, tried: Mapping[str, Tried], choices: Mapping[str, Choice], truth: Truth
-    ) -> Any:
+        self,
+        decoders: Mapping[str, Decoder],
+        tried: Mapping[str, Tried],
+        choices: Mapping[str, Choice],
+        truth: Truth,
+    ) -> Calibration:
         """Temperatures, thresholds and intervals of the blend, by the answers to the validation rows."""
-        outputs = {}
-        for name in tuned_targets(model, self.job.declaration) if len(self.job.splits["validation"]) else ():
-            answers = {
-                key: torch.from_numpy(entry) for key, entry in answers_of(tried, "validation", name).items()
-            }
-            outputs[name] = blend_logits(model.head(name), answers, choices[name].weights), truth[name]
-        return calibrate_on(model, outputs, self.job.rows("validation"), self.job.declaration)
+        job, outputs = self.job, {}
+        for name in tuned_targets(decoders, job.declaration) if len(job.splits["validation"]) else ():
+            answers = answers_of(tried, "validation", name)
+            outputs[name] = blend_logits(decoders[name], answers, choices[name].weights), truth[name]
+        return calibrate_on(decoders, outputs, job.rows("validation"), job.declaration)
 
     def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
         """The results of the blend, and ``candidates``: those of each model."""
@@ -176,7 +184,7 @@ class PortfolioFit(PredictionFit):
 
     def write_pages(self, run: PredictionRun, results: FitResults) -> None:
         """See :class:`FitSteps`; the rows are read as the blend reads them."""
-        self.job = replace(self.job, processor=run.processor, features=None)
+        self.job = replace(self.job, processor=run.reading, features=None)
         super().write_pages(run, results)
         for name in self.job.declaration.train.candidates or ():
             discard(run.folder / FOLDER / name / "checkpoints")
@@ -213,41 +221,64 @@ def _truth(job: PredictionJob, split: str) -> Truth:
     if not len(job.splits[split]):
         return {}
     values = job.answers(split)
-    return {name: reader.collate(list(values[name])) for name, reader in job.processor.targets.items()}
+    return {name: reader.as_array(list(values[name])) for name, reader in job.processor.targets.items()}
+
+
+def _decoders(job: PredictionJob) -> dict[str, Decoder]:
+    """By target what makes the blend's answers; that of a task of another package is its head."""
+    answers, weights = job.answers(), job.weights()
+    decoders: dict[str, Decoder] = {}
+    for name, config in job.declaration.targets.items():
+        if config.task in DECODERS:
+            reader = job.processor.targets[name]
+            decoders[name] = DECODERS[config.task].configured(config, reader, answers[name], weights)
+    if len(decoders) == len(job.declaration.targets):
+        return decoders
+    from polymodal.models.build import build_heads
+
+    heads = build_heads(job.declaration, job.processor, answers, weights)
+    return {name: decoders[name] if name in decoders else head.decoder() for name, head in heads.items()}
 
 
 def _assembled(
     job: PredictionJob,
     kept: Mapping[str, Candidate],
+    tried: Mapping[str, Tried],
     choices: Mapping[str, Choice],
-    heads: Mapping[str, Head],
-) -> tuple[BlendedModel, PolymodalProcessor]:
+    decoders: Mapping[str, Decoder],
+) -> tuple[PlainBlend | BlendedModel, RowProcessor]:
     """The blend of the models that have a weight, and the processor that feeds it."""
     inputs = list(job.declaration.inputs)
-    members = {name: candidate.member() for name, candidate in kept.items()}
     weighted = {model for choice in choices.values() for model in choice.weights}
-    used = {
-        name: member
-        for name, member in members.items()
-        if any(model in weighted for target in heads for model in member.model_names(target))
-    }
+    names = {name: {model for own in entry.models.values() for model in own} for name, entry in tried.items()}
+    used = [name for name in kept if names[name] & weighted]
     readers = {name: candidate.readers() for name, candidate in kept.items()}
     for name in (each for each in inputs if not any(each in readers[key] for key in used)):
         # No model with a weight reads it: one that does describes the input, without a part in the answers.
-        used |= dict([next((key, members[key]) for key, own in readers.items() if name in own)])
+        used += [next(key for key, own in readers.items() if name in own)]
     needed = {other for name in used for other in kept[name].needs}
-    used = {name: member for name, member in members.items() if name in used or name in needed}
+    used = [name for name in kept if name in used or name in needed]
     weights = {name: choice.weights for name, choice in choices.items()}
-    model = BlendedModel(BlendConfig(inputs, list(heads)), used, weights, heads)
     joint = joint_readers({name: readers[name] for name in used}, inputs)
+    own = {name: decoder for name, decoder in decoders.items() if isinstance(decoder, SavedDecoder)}
+    if len(own) == len(decoders) and not any(kept[name].needs_torch for name in used):
+        processor = RowProcessor(joint, job.processor.targets, job.processor.missing)
+        plain = {name: kept[name].plain_answers() for name in used}
+        return PlainBlend(inputs, plain, weights, own, processor), processor
+    from polymodal.data.processor import PolymodalProcessor
+    from polymodal.models.blend import BlendConfig, BlendedModel, head_of
+
+    heads = {name: head_of(decoder) for name, decoder in decoders.items()}
+    members = {name: kept[name].member() for name in used}
+    model = BlendedModel(BlendConfig(inputs, list(heads)), members, weights, heads)
     return model, PolymodalProcessor(joint, job.processor.targets, job.processor.missing)
 
 
 def _log(kept: Mapping[str, Candidate], tried: Mapping[str, Tried]) -> dict[str, Any]:
     """The log of the training: of the neural model where there is one, with the seconds of all."""
     seconds = sum(spent for candidate in tried.values() for spent in candidate.seconds.values())
-    fused = kept.get(FusedCandidate.name)
-    trained = fused.trained.log if isinstance(fused, FusedCandidate) and fused.trained else {}
+    fused = kept.get(NEURAL)
+    trained = {} if fused is None else fused.log
     empty: dict[str, Any] = {
         "threads": None,
         "rows_per_second": None,

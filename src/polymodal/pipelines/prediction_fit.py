@@ -4,42 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-import torch
-import transformers
+import numpy as np
 
-from polymodal.candidates import FusedCandidate
+from polymodal.answers.batches import Measure, answer_frame, answer_types
+from polymodal.candidates.checks import NEURAL
 from polymodal.data.checks.rejected import SKIP, count_rows
 from polymodal.data.tables.table_writing import write_frames
-from polymodal.embedding_eval.retrieval_eval import measure_retrieval
 from polymodal.errors import option
 from polymodal.evaluation.metrics.retrieval import Retrieval
-from polymodal.importance.subsets import TIMED_BATCH
-from polymodal.models.inference import Measure, answer_frame, answer_types, run_batches
 from polymodal.pipelines.fit_plan import prediction_plan, print_plan
 from polymodal.pipelines.fit_steps import FitSteps
 from polymodal.pipelines.pages import report_again, try_page, write_about
 from polymodal.pipelines.time_limits import end_seconds
-from polymodal.report.gather import PAGE_SECONDS
-from polymodal.report.measuring import Measuring
 from polymodal.report.model_card import CARD, model_card
-from polymodal.report.report_figures import Report
-from polymodal.report.report_writing import TEST, VALIDATION, measure, write
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.tasks import task_of
 from polymodal.tasks.base import Answered
 from polymodal.tasks.regression import dominant_in_words
 from polymodal.training.calibrate import Calibration
 from polymodal.training.declaration.source import table_digests
-from polymodal.training.declaration.validation import WEIGHT
+from polymodal.training.declaration.target_checks import WEIGHT
 from polymodal.training.output_folder import PENDING, how_to_finish, write_metrics
 from polymodal.training.pairing import count_pairs, presence
 from polymodal.training.prediction_job import PredictionJob
-from polymodal.training.prediction_training import model_in_words, train_prediction
-from polymodal.training.recorded_metrics import FitResults, Metrics, PredictionResults, Training
-from polymodal.training.warm_start.load import build_started, describe_start
+from polymodal.training.recorded_metrics import (
+    FitResults,
+    Metrics,
+    PredictionResults,
+    StartRecord,
+    Training,
+)
 from polymodal.utils.atomic import aside, write_text, writing
+
+if TYPE_CHECKING:  # plain models are fitted without torch
+    from polymodal.report.report_figures import Report
 
 REPORTED = 3.0
 """Times that the rows of a report are answered for the importance of its inputs, at least about."""
@@ -80,8 +81,11 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     def train(self, *, resume: bool, quiet: bool) -> PredictionRun:
         """Train, then calibrate on the validation rows; frozen encoders run once before the first step."""
+        from polymodal.training.prediction_training import model_in_words, train_prediction
+        from polymodal.training.warm_start.load import build_started
+
         model = build_started(self.job, self.job.declaration)
-        models = {FusedCandidate.name: model_in_words(self.job.declaration, model)}
+        models = {NEURAL: model_in_words(self.job.declaration, model)}
         self.print_plan(models, quiet)
         deadline = self.job.deadline
         trained = train_prediction(
@@ -95,7 +99,7 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
     def print_plan(self, models: Mapping[str, str], quiet: bool) -> None:
         """Print what will be done; ``models`` are the candidates, each in a few words."""
         if self.announces:
-            print_plan(prediction_plan(self.job, models, neural=FusedCandidate.name in models), quiet)
+            print_plan(prediction_plan(self.job, models, neural=NEURAL in models), quiet)
 
     def measure(self, run: PredictionRun, *, quiet: bool) -> PredictionResults:
         """Predict the test rows; write predictions and ``metrics.json``."""
@@ -129,9 +133,14 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     def _reports_in_time(self, left_out: list[str]) -> bool:
         """Whether there is time for the first rows of a report; a line where there is not."""
+        if not self.job.declaration.report.is_written:
+            return True
+        from polymodal.importance.subsets import TIMED_BATCH  # the report needs torch
+        from polymodal.report.gather import PAGE_SECONDS
+
         rows = max(1, len(self.job.splits["test"]))
         first = TIMED_BATCH * REPORTED * self.answering / rows
-        if not self.job.declaration.report.is_written or first + PAGE_SECONDS <= self.job.deadline.left:
+        if first + PAGE_SECONDS <= self.job.deadline.left:
             return True
         left_out.append(f"the report is left out, for time ({report_again(True)} writes it)")
         return False
@@ -139,15 +148,16 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
 def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
     """The metrics of the test rows, whose answers are written to ``predictions.parquet``."""
-    measure, frames = Measure(run.model), []
+    answerer, frames = run.answerer, []
+    measure = Measure(answerer.decoders)
     names = list(run.declaration.targets)
     if len(job.splits["test"]):
         targets, test = job.processor.targets, job.splits["test"]
         truth = {name: targets[name].truth(test.values(name)) for name in names}
         rows = job.rows("test")
-        for batch in run_batches(run.model, rows, 128):
+        for batch in answerer.batches(rows, 128):
             measure.add(batch)
-            frame = answer_frame(run.model, batch, True, targets)
+            frame = answer_frame(answerer, batch, True, targets)
             frame.insert(0, "row", job.numbers["test"][batch.index] + 1)
             for name in names:
                 frame.insert(1, f"{name}_true", truth[name].iloc[batch.index].array)
@@ -156,7 +166,7 @@ def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
             frames.append(frame)
         if run.declaration.keeps_rows:
             with writing(run.folder, how_to_finish()), aside(run.folder / "predictions.parquet") as part:
-                types = answer_types(run.model, targets)
+                types = answer_types(answerer.decoders, targets)
                 write_frames(frames, part, types | {f"{name}_true": kind for name, kind in types.items()})
     return Measured(measure.metrics(), notes=dominant_notes(run, job, measure))
 
@@ -169,8 +179,8 @@ def dominant_notes(run: PredictionRun, job: PredictionJob, measure: Measure) -> 
     for name, config in run.declaration.targets.items():
         if len(job.splits["test"]) and task_of(config.task).name == "regression":
             answer, target = measure.answered(name)
-            known = ~target.isnan()
-            indices = known.numpy().nonzero()[0]
+            known = ~np.isnan(target)
+            indices = known.nonzero()[0]
             counts = None if weights is None else weights[indices]
             rows = Answered(answer[known], target[known], indices, counts)
             notes += [f"column '{name}', test rows: {line}" for line in dominant_in_words(rows, numbers)]
@@ -184,6 +194,8 @@ def measure_space(run: PredictionRun, job: PredictionJob) -> Measured:
         for split, table in job.splits.items()
         if len(table)
     }
+    from polymodal.embedding_eval.retrieval_eval import measure_retrieval
+
     space, test = run.model.config.space, job.splits["test"]
     retrieval = measure_retrieval(run, test) if space and len(test) else {}
     return Measured(space=space, pairs=pairs, retrieval=retrieval)
@@ -213,7 +225,7 @@ def describe_fit(
         validation=trained["best"],
         train=Training.from_dict(trained),
         losses=first_and_last(history),
-        parameters=run.model.num_parameters(),
+        parameters=run.parameters,
         rows=count_splits(job),
         notes=[
             *measured.notes,
@@ -224,12 +236,31 @@ def describe_fit(
         calibration=calibration.targets,
         warnings=[*job.warnings(), *calibration.warnings],
         data=table_digests(job.declaration, job.folder, job.table),
-        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        versions=versions_of(run),
         sample_weight=job.declaration.data.sample_weight,
-        start=describe_start(job),
+        start=_start_of(job),
         history=history,
         pages=PENDING,
     )
+
+
+def versions_of(run: PredictionRun) -> dict[str, str]:
+    """The versions of the libraries that the models of a run depend on."""
+    if run.plain is not None:
+        return {name: version(name) for name in ("scikit-learn", "lightgbm")}
+    import torch
+    import transformers
+
+    return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def _start_of(job: PredictionJob) -> StartRecord | None:
+    """What was taken from the run that the fit started from."""
+    if job.start is None:
+        return None
+    from polymodal.training.warm_start.load import describe_start
+
+    return describe_start(job)
 
 
 def write_fit_report(
@@ -239,11 +270,16 @@ def write_fit_report(
 
     ``left_out`` gets a line for each part that there is no time for.
     """
+    if not run.declaration.report.is_written:
+        return None
+    from polymodal.report.measuring import Measuring
+    from polymodal.report.report_writing import TEST, VALIDATION, measure, write
+
     split, what = ("test", TEST) if len(job.splits["test"]) else ("validation", VALIDATION)
     rows = job.rows(split)
-    rows.processor = job.processor
+    rows.processor = run.processor
     known = [rows.table.values(name).to_pylist() for name in run.declaration.targets]
-    if not run.declaration.report.is_written or all(cell is None for cells in known for cell in cells):
+    if all(cell is None for cells in known for cell in cells):
         return None
     request = Measuring(
         run, rows, run.declaration.report, deadline=job.deadline.before(SPARE), left_out=left_out

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from polymodal.artifact.capabilities import Kind
 from polymodal.errors import ConfigError
-from polymodal.training.language.language_job import LanguageJob
 from polymodal.training.opening import AnyJob
 from polymodal.training.request import FitRequest
 from polymodal.utils import distributed as processes
@@ -34,7 +34,7 @@ def deadline_of(request: FitRequest, job: AnyJob, folder: Path) -> Deadline:
         ConfigError: If the fit is of a kind that knows no time limit.
     """
     deadline = request.deadline(job.declaration.train.time_limit)
-    if deadline.is_set and isinstance(job, LanguageJob):
+    if deadline.is_set and job.kind is Kind.words:
         raise ConfigError("a time limit does not go with answers in words. Leave one of them out")
     if deadline.is_set and processes.count() > 1:
         raise ConfigError("a time limit does not go with several processes. Leave one of them out")

@@ -9,6 +9,7 @@ import torch
 from polymodal.config import Declaration
 from polymodal.data.readers.base import is_media
 from polymodal.errors import DataError, RunError
+from polymodal.evaluation.arrays import as_array
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.importance.importance import OverallScore, Trials
@@ -101,11 +102,11 @@ def _trial(request: Measuring, name: str, answers: pd.DataFrame) -> Trials | Non
     cells = table.values(name).to_pylist()
     read = [run.processor.read_row({name: cell}, [name])[0] for cell in cells]
     target = run.processor.batch([{"index": index, **row} for index, row in enumerate(read)])["targets"][name]
-    answer, logits = task.kept_answer(head, torch.from_numpy(answers[kept].to_numpy(np.float32).copy()))
+    values, logits = task.kept_answer(head, answers[kept].to_numpy(np.float32).copy())
     trial = Trials(head, score_of(head, selection_metrics(run).get(name)), ALL, request.rows.weights)
     trial.start(torch.arange(len(cells)), target, torch.zeros(len(cells), dtype=torch.bool))
     if logits is None:
-        trial.add_answer(ALL, answer)
+        trial.add_answer(ALL, torch.from_numpy(as_array(values)))
     else:
-        trial.add(ALL, logits)
+        trial.add(ALL, torch.from_numpy(as_array(logits)))
     return trial if len(trial.known) else None

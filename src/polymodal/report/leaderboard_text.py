@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polymodal.candidates import FusedCandidate, TabICLCandidate
+from polymodal.candidates.checks import IN_CONTEXT, NEURAL
 from polymodal.report import number_text as words
 from polymodal.training.portfolio_results import ModelFigures, Portfolio
 
@@ -28,14 +28,12 @@ def _best(board: Portfolio, target: str) -> list[str]:
     if len(known) < 2:
         return []
     best, score = min(known, key=lambda name: known[name]), board.scores[target]
-    others = {FusedCandidate.name: "the neural model", TabICLCandidate.name: "TabICL"}
+    others = {NEURAL: "the neural model", IN_CONTEXT: "TabICL"}
     kind = others.get(best, "a plain model")
     own = _score(board.models[best], target, score)
     line = f"The best single model on the validation rows is {kind}: ‘{best}’ ({own}"
-    neural = board.models.get(FusedCandidate.name)
-    beside = (
-        "" if neural is None or best == FusedCandidate.name else f"; ‘fused’: {_score(neural, target, score)}"
-    )
+    neural = board.models.get(NEURAL)
+    beside = "" if neural is None or best == NEURAL else f"; ‘fused’: {_score(neural, target, score)}"
     return [f"{line}{beside})."]
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -25,11 +25,13 @@ from polymodal.data.readers import (
 )
 from polymodal.errors import LONGEST, one_line
 from polymodal.report import number_text as words
-from polymodal.report.report_figures import Report
 from polymodal.tasks import task_of
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.registry import Registry
 from polymodal.utils.version import __version__
+
+if TYPE_CHECKING:
+    from polymodal.report.report_figures import Report
 
 CARD = "README.md"
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!$~])")

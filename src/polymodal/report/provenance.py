@@ -14,7 +14,7 @@ from polymodal.data.tables.table import Table
 from polymodal.runs.core import AnyRun
 from polymodal.tasks import reader_name
 from polymodal.training.declaration.source import resolve
-from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.loop.defaults import metric_name
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.records import JsonValue, Record
 
@@ -119,7 +119,7 @@ def provenance(run: AnyRun, table: Table, results: FitResults) -> Provenance:
         rows_per_second=trained.rows_per_second,
         epochs=trained.epochs,
         best_epoch=(results.validation or {}).get("epoch"),
-        parameters=run.model.num_parameters(),
+        parameters=run.parameters,
         metric=metric,
         curves=curves(results.history, metric),
         splits=results.rows,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, require
 from polymodal.artifact.run_folder import kind_of, require_files, write_run
 from polymodal.artifact.run_list import test_metrics
 from polymodal.config import Declaration
-from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.schema.column_summary import brief
 from polymodal.data.tables.table import Table
-from polymodal.models.base import PolymodalPreTrainedModel
 from polymodal.utils.atomic import writing
-from polymodal.utils.device import computing_in, find_device
+from polymodal.utils.device import check_precision, find_device
 from polymodal.utils.overview import Overview, Overviewed
 
-M = TypeVar("M", bound=PolymodalPreTrainedModel)
-P = TypeVar("P", bound=PolymodalProcessor)
+if TYPE_CHECKING:  # runs of plain models need no torch
+    from polymodal.data.processor import PolymodalProcessor
+    from polymodal.models.base import PolymodalPreTrainedModel
+
+M = TypeVar("M", bound="PolymodalPreTrainedModel")
+P = TypeVar("P", bound="PolymodalProcessor")
+K = TypeVar("K")
 
 
 class RunBase(Overviewed, Generic[M, P]):
@@ -42,9 +45,36 @@ class RunBase(Overviewed, Generic[M, P]):
     def __init__(
         self, folder: Path, model: M, processor: P, declaration: Declaration, precision: str = "fp32"
     ) -> None:
-        self.folder, self.model, self.processor = folder, model, processor
-        self.declaration, self.precision = declaration, precision
+        self.folder, self.declaration, self.precision = folder, declaration, precision
+        self._model, self._processor = model, processor
         model.eval()
+
+    @property
+    def model(self) -> M:
+        """The model, in evaluation mode."""
+        return self._model
+
+    @property
+    def processor(self) -> P:
+        """The processor, which feeds the model."""
+        return self._processor
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights of its neural models."""
+        return self.model.num_parameters()
+
+    def place(self, device: str | None) -> None:
+        """Move the model to a device; by default a GPU if there is one.
+
+        Raises:
+            ConfigError: If this machine has no such device.
+        """
+        self.model.to(find_device(device))  # type: ignore[arg-type]
+
+    def as_kind(self, kind: Callable[..., K]) -> K:
+        """The same run as another class, such as one with more analyses."""
+        return kind(self.folder, self._model, self._processor, self.declaration, self.precision)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | None = None, precision: str = "fp32") -> Self:
@@ -59,13 +89,14 @@ class RunBase(Overviewed, Generic[M, P]):
             RunError: If the folder does not exist or is incomplete, or its run is of another kind.
             ConfigError: If this machine has no such device, or there is no such precision.
         """
-        path, used = Path(folder), find_device(device)
-        with computing_in(used, precision):
-            pass  # refused before anything is read
+        path = Path(folder)
+        check_precision(precision)  # refused before anything is read
+        if device not in (None, "cpu"):
+            find_device(device)
         require_files(path)
         kind = kind_of(path)
         run = cls._class_for(kind, path).read(path, precision)
-        run.model.to(used)  # type: ignore[arg-type]
+        run.place(device)
         return run
 
     @classmethod

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from polymodal.data.media.cells import describe, is_empty, recognise
@@ -14,7 +15,7 @@ from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers import TextReader
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.models import PolymodalForPrediction
-from polymodal.models.inference import run_model
+from polymodal.models.inference import Batch, run_model
 from polymodal.runs.core import RunBase
 
 EncodingRun = RunBase[PolymodalForPrediction, PolymodalProcessor]
@@ -55,6 +56,23 @@ def encode(run: EncodingRun, items: Any, *, normalize: bool = True, batch_size: 
         present = output.present.numpy().T  # type: ignore[union-attr]
         vectors[start : start + len(rows)] = mean_of_units(each, present)
     return unit(vectors) if normalize else vectors
+
+
+def vectors_of(batch: Batch, inputs: Sequence[str], name: str | None) -> np.ndarray:
+    """Vectors ``(batch, width)`` of an input, or of the fused row; NaN where it is missing or unread.
+
+    Args:
+        batch: With the model's output.
+        inputs: Of the model, in declared order.
+        name: One of them; None for the fused row.
+    """
+    output = batch.output
+    assert output.fused is not None and output.embeddings is not None and output.present is not None
+    vectors = (output.fused if name is None else output.embeddings[name]).float().clone()
+    if name is not None:
+        vectors[~output.present[:, inputs.index(name)]] = torch.nan
+    vectors[torch.from_numpy(batch.unread)] = torch.nan
+    return vectors.numpy()
 
 
 def mean_of_units(each: np.ndarray, present: np.ndarray) -> np.ndarray:

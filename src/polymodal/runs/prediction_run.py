@@ -3,79 +3,129 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-import torch
 
+from polymodal.answers.batches import AnsweredRows, Answerer, Measure, answer_frame, batches_of
+from polymodal.answers.plain_blend import PlainBlend
 from polymodal.artifact.capabilities import VECTORS, Capability, Kind
-from polymodal.artifact.integrity import check_agreement, without_hub
 from polymodal.artifact.run_folder import has_neural, neural_folder
-from polymodal.artifact.weights import load_model, model_class
 from polymodal.candidates.blend_folder import is_blend, read_blend, write_blend
+from polymodal.config import Declaration
 from polymodal.config.parsing import load_yaml
 from polymodal.data.checks.findings import Findings, inspect_table
 from polymodal.data.checks.rejected import ON_ERROR, SKIP
-from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.row_dataset import RowDataset
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
-from polymodal.models import PolymodalForPrediction
-from polymodal.models.blend import BlendedModel, as_model
-from polymodal.models.inference import Batch, Measure, answer_frame, batches_of, run_batches
-from polymodal.runs.core import RunBase
-from polymodal.runs.encode_items import encode, width_of
+from polymodal.runs.core import K, RunBase
 from polymodal.runs.row_errors import blank_unread
 from polymodal.utils.progress import progress
 
+if TYPE_CHECKING:  # runs of plain models need no torch
+    from polymodal.data.processor import PolymodalProcessor
+    from polymodal.models import PolymodalForPrediction
+    from polymodal.models.blend import BlendedModel
+    from polymodal.models.inference import Batch
 
-class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
-    """A run whose heads predict targets, or a pre-trained one that only embeds.
 
-    Its model is a :class:`PolymodalForPrediction`, after a pre-training a :class:`PolymodalForPreTraining`.
+class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
+    """A run whose heads predict targets, or a pre-trained one, of objectives alone, that only embeds.
+
+    Attributes:
+        reading: Reads rows as the models take them; needs no torch.
+        blend: The blend of several models; None of one model.
+        plain: The same, of plain models alone, which predict and are measured without torch; else None.
     """
 
     kinds = frozenset({Kind.heads, Kind.space})
+
+    def __init__(
+        self,
+        folder: Path,
+        model: PolymodalForPrediction | BlendedModel | PlainBlend,
+        processor: RowProcessor,
+        declaration: Declaration,
+        precision: str = "fp32",
+    ) -> None:
+        self.folder, self.declaration, self.precision = folder, declaration, precision
+        self._given, self.reading = model, processor
+        self.plain = model if isinstance(model, PlainBlend) else None
+        self.blend: PlainBlend | BlendedModel | None = self.plain
+        if not isinstance(model, PlainBlend):
+            from polymodal.models.blend import BlendedModel
+
+            self.blend = model if isinstance(model, BlendedModel) else None
+            model.eval()
+
+    @cached_property
+    def model(self) -> PolymodalForPrediction:
+        """The model, in evaluation mode; of plain models a blend that takes tensors, as analyses do."""
+        from polymodal.models.blend import BlendedModel, as_model, blend_of
+
+        given = blend_of(self._given).eval() if isinstance(self._given, PlainBlend) else self._given
+        return as_model(given) if isinstance(given, BlendedModel) else given
+
+    @cached_property
+    def processor(self) -> PolymodalProcessor:
+        """The processor, which feeds the model; :attr:`reading` reads the same rows, without batches."""
+        from polymodal.data.processor import PolymodalProcessor, for_batches
+
+        return self.reading if isinstance(self.reading, PolymodalProcessor) else for_batches(self.reading)
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """What answers rows: the plain models, or the model."""
+        if self.plain is not None:
+            return self.plain
+        from polymodal.models.inference import ModelAnswers
+
+        return ModelAnswers(self.model)
+
+    @property
+    def parameters(self) -> int:
+        """See :class:`RunBase`."""
+        return super().parameters if self.plain is None else 0
+
+    def place(self, device: str | None) -> None:
+        """See :class:`RunBase`; plain models compute on the CPU."""
+        if self.plain is None:
+            super().place(device)
+
+    def as_kind(self, kind: Callable[..., K]) -> K:
+        """See :class:`RunBase`."""
+        return kind(self.folder, self._given, self.reading, self.declaration, self.precision)
 
     @classmethod
     def read(cls, path: Path, precision: str) -> Self:
         """Read the model with its heads, the processor and the declaration of a run folder."""
         if is_blend(path):
             return cls._read_blend(path, precision)
-        model = load_model(path, model_class(path))
-        with without_hub():
-            processor = PolymodalProcessor.from_pretrained(path)
-        declaration = load_yaml(path / "run.yaml")
-        names = model.config.input_names, model.config.head_names
-        declared = {
-            "processor_config.json": (list(processor.readers), list(processor.targets)),
-            "run.yaml": (list(declaration.inputs), list(declaration.targets)),
-        }
-        for file in declared:
-            if declared[file] != names:
-                raise RunError(f"{path}: config.json and {file} are of different runs. Fit again")
-        check_agreement(model.config, processor, path)
-        return cls(path, model, processor, declaration, precision)
+        from polymodal.artifact.weights import load_run_of_one_model
+
+        return cls(path, *load_run_of_one_model(path), precision)
 
     @classmethod
     def _read_blend(cls, path: Path, precision: str) -> Self:
-        model, processor = read_blend(path)
+        blend, processor = read_blend(path)
         declaration = load_yaml(path / "run.yaml")
-        if (list(declaration.inputs), list(declaration.targets)) != (
-            model.config.input_names, model.config.head_names,
-        ):  # fmt: skip
+        run = cls(path, blend, processor, declaration, precision)
+        names = run.answerer.input_names, run.answerer.head_names
+        if (list(declaration.inputs), list(declaration.targets)) != names:
             raise RunError(f"{path}: blend.json and run.yaml are of different runs. Fit again")
-        return cls(path, as_model(model), processor, declaration, precision)
+        return run
 
     def write(self, folder: Path) -> None:
         """See :class:`RunBase`; a blend with the folders of its candidates."""
-        if isinstance(self.model, BlendedModel):
-            write_blend(folder, self.model, self.processor, self.declaration, self.folder)
+        if self.blend is not None:
+            write_blend(folder, self.blend, self.reading, self.declaration, self.folder)
         else:
             super().write(folder)
 
@@ -86,10 +136,11 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         Raises:
             RunError: If the blend was fitted without it.
         """
-        if not isinstance(self.model, BlendedModel):
+        if self.blend is None:
             return self
         folder = neural_folder(self.folder)
-        return type(self).load(folder, device=str(self.model.device), precision=self.precision)
+        device = None if self.plain is not None else str(self.model.device)
+        return type(self).load(folder, device=device, precision=self.precision)
 
     @property
     def kind(self) -> Kind:
@@ -100,13 +151,13 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
     def capabilities(self) -> frozenset[Capability]:
         """Operations that the run supports; a blend without the neural model has no vectors."""
         all_of_kind = super().capabilities
-        has_vectors = not isinstance(self.model, BlendedModel) or has_neural(self.folder)
+        has_vectors = self.blend is None or has_neural(self.folder)
         return all_of_kind if has_vectors else all_of_kind - VECTORS
 
     @property
     def targets(self) -> list[str]:
         """The target columns that its heads predict."""
-        return self.model.config.head_names
+        return self.answerer.head_names
 
     def predict(
         self,
@@ -152,19 +203,14 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         on_error: str = "refuse",
         keep: str | Sequence[str] = (),
     ) -> Iterator[pd.DataFrame]:
-        """Like :meth:`predict`, one DataFrame per batch, in constant memory.
-
-        Raises:
-            DataError: If a cell cannot be read, or the table has none of the model's inputs.
-            ConfigError: If there is no such column to keep, or an answer has its name.
-        """
+        """Like :meth:`predict`, which names what it raises: one DataFrame per batch, in constant memory."""
         self.require(Capability.predict)
         table = read_table(source)
         rows = self.rows(table, on_error=on_error)
         kept = KeptColumns(table, keep)
         self.inspect(table).warn()
-        for batch in self.batches(rows, batch_size):
-            frame = answer_frame(self.model, batch, probabilities, self.processor.targets)
+        for batch in self.answered(rows, batch_size):
+            frame = answer_frame(self.answerer, batch, probabilities, self.reading.targets)
             yield kept.beside(blank_unread(frame, batch) if rows.skip else frame, batch.index)
 
     def inspect(self, source: Any) -> Findings:
@@ -173,9 +219,9 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         Raises:
             DataError: If the table cannot be read.
         """
-        table = read_table(source).marking(self.processor.missing)
-        written = {name: target.written for name, target in self.processor.targets.items()}
-        return inspect_table(table, self.processor.readers, written)
+        table = read_table(source).marking(self.reading.missing)
+        written = {name: target.written for name, target in self.reading.targets.items()}
+        return inspect_table(table, self.reading.readers, written)
 
     def evaluate(
         self,
@@ -203,17 +249,17 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         """
         self.require(Capability.evaluate)
         table = read_table(source)
-        for name in self.model.config.head_names:
+        for name in self.targets:
             if name not in table.columns:
                 raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
                                         cure=did_you_mean(name, table.columns)))  # fmt: skip
-        measure = Measure(self.model)
+        measure = Measure(self.answerer.decoders)
         if lacking := self.lacks_weights(table):
             warnings.warn(lacking, stacklevel=2)
-        rows = self.rows(table, self.model.config.head_names, on_error, self.weighted_by(table))
+        rows = self.rows(table, self.targets, on_error, self.weighted_by(table))
         self.inspect(table).warn()
         total = batches_of(table, batch_size)
-        for batch in progress(self.batches(rows, batch_size), "evaluating", total, quiet=quiet):
+        for batch in progress(self.answered(rows, batch_size), "evaluating", total, quiet=quiet):
             measure.add(batch)
             if rejected is not None:
                 rejected += [problem for bad in batch.problems.values() for problem in bad]
@@ -269,7 +315,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         self, source: Any, input: str | None = None, batch_size: int = 128, on_error: str = "refuse"
     ) -> Iterator[tuple[np.ndarray, Batch]]:
         """Like :meth:`embed`, batch by batch: vectors and their batch."""
-        if isinstance(self.model, BlendedModel):
+        if self.blend is not None:
             yield from self.fused.embed_batches(source, input, batch_size, on_error)
             return
         names = self.model.config.input_names
@@ -297,6 +343,8 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
     @property
     def width(self) -> int:
         """Width of the vector of an input."""
+        from polymodal.runs.encode_items import width_of
+
         return width_of(self.fused.model)
 
     def encode(self, items: Any, *, normalize: bool = True, batch_size: int = 128) -> np.ndarray:
@@ -311,24 +359,32 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
         Raises:
             DataError: If an item is empty, cannot be read, or no input reads its modality: one line each.
         """
+        from polymodal.runs.encode_items import encode
+
         self.require(Capability.encode)
         return encode(self.fused, items, normalize=normalize, batch_size=batch_size)
 
     def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
-        output = batch.output
-        assert output.fused is not None and output.embeddings is not None and output.present is not None
-        vectors = (output.fused if name is None else output.embeddings[name]).float().clone()
-        if name is not None:
-            vectors[~output.present[:, self.model.config.input_names.index(name)]] = torch.nan
-        vectors[torch.from_numpy(batch.unread)] = torch.nan
-        return vectors.numpy()
+        from polymodal.runs.encode_items import vectors_of
+
+        return vectors_of(batch, self.model.config.input_names, name)
 
     def batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
-        """Run the model on ``rows``, batch by batch; warns of cells that were converted."""
+        """Run the model on ``rows``, batch by batch; warns of cells that were converted. Needs torch."""
+        from polymodal.models.inference import run_batches
+
         yield from run_batches(self.model, rows, batch_size, precision=self.precision)
+        self._warn_of(rows)
+
+    def answered(self, rows: RowDataset, batch_size: int) -> Iterator[AnsweredRows]:
+        """The answers to ``rows``, batch by batch; warns of cells that were converted."""
+        yield from self.answerer.batches(rows, batch_size, self.precision)
+        self._warn_of(rows)
+
+    def _warn_of(self, rows: RowDataset) -> None:
         for (column, what), cells in rows.notes.items():
             text = f"{rows.table.name}: column '{one_line(column, 80)}': {cells} of its cells: {what}"
-            warnings.warn(text, ReadingWarning, stacklevel=3)
+            warnings.warn(text, ReadingWarning, stacklevel=4)
 
     def rows(
         self, table: Table, targets: Any = (), on_error: str = "refuse", weight: str | None = None
@@ -339,7 +395,7 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             DataError: If the table has none of the model's inputs, or a cell holds no weight.
             RunError: If ``on_error`` is none of its values.
         """
-        names = self.model.config.input_names
+        names = self.answerer.input_names
         if not any(name in table.columns for name in names):
             reason = f"none of the model's inputs among the columns {', '.join(table.columns)}"
             expected = f"one or more of {', '.join(names)}"
@@ -348,5 +404,5 @@ class PredictionRun(RunBase[PolymodalForPrediction, PolymodalProcessor]):
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         skip = on_error == SKIP
         return RowDataset(
-            table, self.processor, targets=targets, numbers=table.numbers, skip=skip, weight=weight
+            table, self.reading, targets=targets, numbers=table.numbers, skip=skip, weight=weight
         )

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from polymodal.errors import Problem
-from polymodal.models.inference import Batch
 
 ERROR = "error"
 
@@ -40,12 +39,12 @@ def errors_of(batch: Rows) -> list[str | None]:
     return [messages.get(int(index)) for index in batch.index]
 
 
-def blank_unread(frame: pd.DataFrame, batch: Batch) -> pd.DataFrame:
+def blank_unread(frame: pd.DataFrame, batch: Rows) -> pd.DataFrame:
     """``frame`` with empty cells in the rows that could not be read, and the column ``error``.
 
     Columns get nullable types, in every batch alike.
     """
     others = frame.select_dtypes(exclude="floating")  # these have NaN
     frame = frame.assign(**others.convert_dtypes())
-    frame.loc[batch.unread, :] = None
+    frame.loc[np.isin(batch.index, list(batch.problems)), :] = None
     return frame.assign(**{ERROR: pd.array(errors_of(batch), dtype="string")})

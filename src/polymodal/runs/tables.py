@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from polymodal.answers.batches import answer_types, batches_of
 from polymodal.data.checks.rejected import SKIP
 from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import read_table
 from polymodal.data.tables.table_writing import check_output, write_table
-from polymodal.models.inference import answer_types, batches_of
-from polymodal.runs.generation_run import GenerationRun
 from polymodal.runs.prediction_run import PredictionRun
 from polymodal.runs.row_errors import ERROR, Rows, errors_of
 from polymodal.utils.progress import progress
+
+if TYPE_CHECKING:  # a run of plain models needs no torch
+    from polymodal.runs.generation_run import GenerationRun
 
 
 def predict_to(
@@ -56,7 +58,9 @@ def predict_to(
     check_output(output, table.name)
     frames = note_errors(run.predict_batches(table, batch_size, probabilities, on_error, keep), rejected)
     shown = progress(frames, "predicting", batches_of(table, batch_size))
-    types = {} if isinstance(run, GenerationRun) else answer_types(run.model, run.processor.targets)
+    types = {}
+    if isinstance(run, PredictionRun):
+        types = answer_types(run.answerer.decoders, run.reading.targets)
     return write_table(shown, output, types | KeptColumns(table, keep).types)
 
 

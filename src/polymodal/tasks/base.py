@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from polymodal.answers.base import DECODERS, Decoder, SavedDecoder
 from polymodal.config import TargetConfig
 from polymodal.data.readers.content import Content
 from polymodal.data.targets import TARGETS, TargetReader
 from polymodal.errors import ConfigError
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.calibration import IntervalCoverage, TemperatureEffect
 from polymodal.evaluation.metrics.metrics import METRICS, Metric
 from polymodal.evaluation.metrics.scores import Score, can_score
 from polymodal.evaluation.metrics.weighted import effective_rows
-from polymodal.models.heads import HEADS, Head
 from polymodal.utils.registry import Registry
 
+if TYPE_CHECKING:  # plain models are measured without torch
+    from torch import Tensor
+
+    from polymodal.models.heads import Head
+
+AnyHead: TypeAlias = "Head | Decoder"
+"""What answers are made by: a head, or a decoder alone. Arrays and tensors may be given to either's task."""
 TINY = 1e-7
 """How near to 0 and 1 a probability may come where a head gives nothing but probabilities."""
 
@@ -30,21 +36,21 @@ class Tuning:
     """Validation rows whose truth is known, by which a head is calibrated after the training.
 
     Attributes:
-        logits: ``(rows, outputs)``, on the head's device.
+        logits: ``(rows, outputs)``.
         target: ``(rows, …)``.
         weight: ``(rows,)`` above 0, how much each row counts; None where all count the same.
         metric: Name of the metric that picked the epoch, where it measures this target; else empty.
     """
 
-    logits: Tensor
-    target: Tensor
-    weight: Tensor | None = None
+    logits: Values
+    target: Values
+    weight: Values | None = None
     metric: str = ""
 
     @property
     def rows(self) -> float:
         """Effective number of rows: rows of equal weight that are worth as much."""
-        return len(self.target) if self.weight is None else effective_rows(self.weight.numpy())
+        return len(self.target) if self.weight is None else effective_rows(as_array(self.weight))
 
     @property
     def counted(self) -> str:
@@ -82,12 +88,12 @@ class Answered:
         unit: Of numbers, in words; empty where it is not known.
     """
 
-    answers: Tensor
-    targets: Tensor
+    answers: Values
+    targets: Values
     known: np.ndarray
     weights: np.ndarray | None = None
     seed: int = 0
-    logits: Tensor | None = None
+    logits: Values | None = None
     unit: str = ""
 
 
@@ -143,11 +149,11 @@ class Task:
     @property
     def reader(self) -> type[TargetReader]:
         """The reader of its target cells."""
-        return TARGETS[HEADS[self.task].reads()]
+        return TARGETS[family_of(self.task)]
 
     def metrics(self) -> list[Metric]:
         """The metrics that measure it."""
-        return METRICS.of(self.task, HEADS[self.task].reads())
+        return METRICS.of(self.task, family_of(self.task))
 
     def check(self, config: TargetConfig, options: Sequence[str]) -> None:
         """Settle and refuse settings of a target; ``options`` are the arguments that its head takes.
@@ -160,7 +166,7 @@ class Task:
         """The validation metric that picks the best epoch, where ``train.metric`` names none."""
         return self.default_metric
 
-    def score(self, head: Head, metric: str | None = None) -> Score:
+    def score(self, head: AnyHead, metric: str | None = None) -> Score:
         """The score of a head's answers: ``metric`` where it can be resampled, else the default one."""
         for known in self.metrics() if metric else ():
             if known.name == metric and can_score(known, head.outputs):
@@ -168,17 +174,17 @@ class Task:
         usual = {Content.NUMBER: "r2", Content.LABELS: "micro_f1"}.get(self.reader.holds, "accuracy")
         return Score(self.default_score or usual, head.outputs, self.task)
 
-    def tunes(self, config: TargetConfig, head: Head) -> bool:
+    def tunes(self, config: TargetConfig, head: AnyHead) -> bool:
         """Whether :meth:`tune` has something to choose on the validation rows."""
         return False
 
-    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+    def tune(self, head: AnyHead, rows: Tuning, config: TargetConfig) -> Tuned:
         """Set temperature, thresholds or interval of ``head`` by rows that it was not trained on."""
         return Tuned()
 
     def calibration(
         self,
-        head: Head,
+        head: AnyHead,
         rows: Answered,
         metrics: Mapping[str, float],
         config: TargetConfig,
@@ -196,7 +202,7 @@ class Task:
         coverage, width = metrics["coverage"], metrics["interval_width"]
         return IntervalCoverage(coverage=coverage, interval_width=width, promised=config.interval)
 
-    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+    def errors(self, head: AnyHead, rows: Answered) -> dict[str, Any]:
         """Tables of where the answers are wrong, by section of the report (``classes``, ``residuals``, …)."""
         return {}
 
@@ -213,11 +219,13 @@ class Task:
         """
         return []
 
-    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    def worst(self, head: AnyHead, answer: Values, target: Values) -> list[tuple[int, int]]:
         """Mistakes, the worst first: the row's index, and that of the output which is wrong."""
         return []
 
-    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+    def card(
+        self, head: AnyHead, answer: Values, target: Values, output: int, shares: Shares
+    ) -> dict[str, Any]:
         """What the report shows of one mistake.
 
         Args:
@@ -229,18 +237,17 @@ class Task:
         """
         return dict(shares.of(output))
 
-    def kept_columns(self, head: Head, name: str) -> list[str]:
+    def kept_columns(self, head: AnyHead, name: str) -> list[str]:
         """The columns of ``predictions.parquet`` from which :meth:`kept_answer` restores the answers."""
         return [name]
 
-    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
+    def kept_answer(self, head: AnyHead, values: Values) -> tuple[Values, Values | None]:
         """Answers, and logits where they can be had, from kept columns ``(rows, columns)`` float32."""
-        return values.squeeze(1), None
+        return as_array(values)[:, 0], None
 
-    def explained(self, head: Head, answer: Tensor) -> tuple[list[int], str]:
+    def explained(self, head: AnyHead, answer: Values) -> tuple[list[int], str]:
         """The outputs that explain one row's answer ``(1, classes)``, and a note."""
-        predicted = head.decide(answer).get("predicted", answer.argmax(dim=1))
-        return [int(predicted[0])], ""
+        return [int(predicted_class(as_array(answer), decided_of(head, answer))[0])], ""
 
     def attributed(self, head: Head, logits: Tensor, output: int) -> Tensor:
         """The number ``(batch,)`` of ``logits`` ``(batch, outputs)`` that is attributed to the inputs.
@@ -249,6 +256,8 @@ class Task:
         sure answer's probability hardly changes on most of the path, its log-odds do; and unlike a single
         logit they do not change when all logits rise together.
         """
+        import torch
+
         answer = head.answer(logits)
         if answer.ndim == 1:
             return answer
@@ -267,11 +276,44 @@ def task_of(name: str) -> Task:
     """
     if name in TASKS:
         return TASKS[name](name)
-    family = HEADS[name].reads()
+    family = family_of(name)
     return TASKS[family](name) if family in TASKS else Task(name)
 
 
-def score_of(head: Head, metric: str | None = None) -> Score:
+def family_of(task: str) -> str:
+    """The family of a task: that of its head.
+
+    Raises:
+        ConfigError: If there is no such head.
+    """
+    if task in DECODERS:
+        return DECODERS[task].family
+    from polymodal.models.heads import HEADS  # of other packages, which need torch
+
+    return HEADS[task].reads()
+
+
+def decoder_of(head: AnyHead) -> Decoder:
+    """The decoder of a head, or what is given."""
+    return head if isinstance(head, Decoder) else head.decoder()
+
+
+def saved_decoder_of(head: AnyHead) -> SavedDecoder | None:
+    """The decoder of a head of ours, or of a subclass of one; None of other packages' heads."""
+    return head.saved_decoder()
+
+
+def decided_of(head: AnyHead, answer: Values) -> dict[str, np.ndarray]:
+    """What follows from answers, see :meth:`Decoder.decide`."""
+    return decoder_of(head).decide(as_array(answer))
+
+
+def predicted_class(answer: np.ndarray, decided: Mapping[str, np.ndarray]) -> np.ndarray:
+    """``(rows,)`` the index of the predicted class."""
+    return decided["predicted"] if "predicted" in decided else answer.argmax(axis=1)
+
+
+def score_of(head: AnyHead, metric: str | None = None) -> Score:
     """The score of ``head``'s answers; see :meth:`Task.score`."""
     return task_of(head.task).score(head, metric)
 
@@ -279,6 +321,10 @@ def score_of(head: Head, metric: str | None = None) -> Score:
 def reader_name(task: str) -> str:
     """The name of the target reader of ``task``; ``task`` itself where there is no such head."""
     try:
+        if task in DECODERS:
+            return family_of(task)
+        from polymodal.models.heads import HEADS  # of other packages, which need torch
+
         return HEADS[task].reads() if task in HEADS else task
     except ConfigError:  # of a broken package, which is refused by name once it is used
         return task

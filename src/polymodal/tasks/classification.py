@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from torch import Tensor
 
+from polymodal.answers import ClassDecoder
 from polymodal.config import TargetConfig
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, class_thresholds, is_decisive
 from polymodal.evaluation.statistics.bootstrap import finite
-from polymodal.models.heads import Classifier, Head
-from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
+from polymodal.tasks.base import (
+    TASKS,
+    Answered,
+    AnyHead,
+    Shares,
+    Tuned,
+    Tuning,
+    decided_of,
+    predicted_class,
+)
 from polymodal.tasks.temperature import ProbabilityTask, tune_temperature
 from polymodal.utils.records import Record, key
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polymodal.models.heads import Head
 
 USUAL_METRIC = "macro_f1"
 """The metric that thresholds are chosen by, where ``train.metric`` does not depend on them."""
@@ -80,73 +94,81 @@ class Classification(ProbabilityTask):
     """Classification: accuracy and F1, thresholds and temperature, confusion matrix."""
 
     name = "classification"
-    head_class = Classifier
+    decoder_class = ClassDecoder
     has_errors = True
     default_metric, default_score = "accuracy", "accuracy"
     card_metrics = ("accuracy", "macro_f1", "ece")
     settings = frozenset({"temperature"})
     tabular_tag, media_tag = "tabular-classification", "classification"
 
-    def tunes(self, config: TargetConfig, head: Head) -> bool:
+    def tunes(self, config: TargetConfig, head: AnyHead) -> bool:
         """Whether a temperature or thresholds are chosen; a head of another package may know neither."""
-        return isinstance(head, Classifier) and (config.temperature or config.thresholds == "validation")
+        wants = config.temperature or config.thresholds == "validation"
+        return self.tempered(head) is not None and wants
 
-    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+    def tune(self, head: AnyHead, rows: Tuning, config: TargetConfig) -> Tuned:
         """The temperature, then thresholds of probabilities that have it."""
-        assert isinstance(head, Classifier)
-        made = tune_temperature(head, rows) if config.temperature else Tuned()
-        if config.thresholds != "validation":
-            return made
-        metric = rows.metric if is_decisive(rows.metric, self.name) else USUAL_METRIC
-        answer = head.answer(rows.logits).cpu()
-        head.thresholds = class_thresholds(answer, rows.target, metric, rows.weight)
-        if head.thresholds is None:
-            reason = f"no thresholds: no class has {FEWEST_ROWS} validation rows and is lacking in as many"
-            made.warnings.append((reason, "thresholds to null"))
-        held = head.thresholds and dict(zip(head.classes, head.thresholds, strict=True))
-        made.entry |= {"thresholds": held, "metric": metric}
+        decoder = self.tempered(head)
+        assert isinstance(decoder, ClassDecoder)
+        made = tune_temperature(decoder, rows) if config.temperature else Tuned()
+        if config.thresholds == "validation":
+            metric = rows.metric if is_decisive(rows.metric, self.name) else USUAL_METRIC
+            answer = decoder.answer(as_array(rows.logits))
+            decoder.thresholds = class_thresholds(answer, rows.target, metric, rows.weight)
+            if decoder.thresholds is None:
+                reason = (
+                    f"no thresholds: no class has {FEWEST_ROWS} validation rows and is lacking in as many"
+                )
+                made.warnings.append((reason, "thresholds to null"))
+            held = decoder.thresholds and dict(zip(decoder.classes, decoder.thresholds, strict=True))
+            made.entry |= {"thresholds": held, "metric": metric}
+        head.settle(decoder)
         return made
 
-    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+    def errors(self, head: AnyHead, rows: Answered) -> dict[str, Any]:
         """``classes`` (:func:`class_table`) and ``confusion`` (:func:`confusion`)."""
         return class_errors(head, rows)
 
-    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    def worst(self, head: AnyHead, answer: Values, target: Values) -> list[tuple[int, int]]:
         """Mistakes by the probability of the predicted class."""
         return worst_classes(head, answer, target)
 
-    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+    def card(
+        self, head: AnyHead, answer: Values, target: Values, output: int, shares: Shares
+    ) -> dict[str, Any]:
         """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
         return class_card(head, target, output, shares)
 
     def attributed(self, head: Head, logits: Tensor, output: int) -> Tensor:
         """The log-odds of the class, from the logits."""
-        if not isinstance(head, Classifier) or logits.shape[1] < 2:
+        decoder = self.tempered(head)
+        if decoder is None or logits.shape[1] < 2:
             return super().attributed(head, logits, output)
-        scaled = logits.float() / head.temperature
+        scaled = logits.float() / decoder.temperature
         others = [index for index in range(scaled.shape[1]) if index != output]
         return scaled[:, output] - scaled[:, others].logsumexp(dim=1)
 
 
-def class_errors(head: Head, rows: Answered) -> dict[str, Any]:
+def class_errors(head: AnyHead, rows: Answered) -> dict[str, Any]:
     """``classes`` (:func:`class_table`) and ``confusion`` (:func:`confusion`) of a head with ``classes``."""
-    decided = {name: value.cpu() for name, value in head.decide(rows.answers).items()}
-    names = class_names_of(head)
+    decided, names = decided_of(head, rows.answers), class_names_of(head)
     return {
         "classes": class_table(rows.answers, rows.targets, decided, names, rows.weights),
         "confusion": confusion(rows.answers, rows.targets, decided, names),
     }
 
 
-def worst_classes(head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+def worst_classes(head: AnyHead, answer: Values, target: Values) -> list[tuple[int, int]]:
     """Rows of a wrong class, the surest first, each with the index of the predicted class."""
-    output = _predicted(answer, head.decide(answer)).cpu()
-    sure = answer.gather(1, output.unsqueeze(1)).squeeze(1).masked_fill(output == target, -1.0)
-    order = sure.argsort(descending=True, stable=True).tolist()
+    answers, truth = as_array(answer), as_array(target)
+    output = predicted_class(answers, decided_of(head, answers))
+    sure = np.take_along_axis(answers, output[:, None], axis=1)[:, 0]
+    sure = np.where(output == truth, -1.0, sure)
+    order = np.argsort(-sure, kind="stable").tolist()
     return [(row, int(output[row])) for row in order if sure[row] > -1.0]
 
 
-def class_card(head: Head, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+def class_card(head: AnyHead, target: Values, output: int, shares: Shares) -> dict[str, Any]:
     """One wrong class: ``truth`` and ``answer`` by name, ``confidence``, and that in the truth."""
     figures, classes = dict(shares.of(output)), class_names_of(head)
     value = figures.pop("value")
@@ -155,15 +177,15 @@ def class_card(head: Head, target: Tensor, output: int, shares: Shares) -> dict[
     return {"truth": truth, "answer": predicted, "confidence": value, **own, **figures}
 
 
-def class_names_of(head: Head) -> list[str]:
+def class_names_of(head: AnyHead) -> list[str]:
     """The names of a head's classes; their numbers where it has no names."""
     return [str(name) for name in getattr(head, "classes", range(head.outputs))]
 
 
 def class_table(
-    answer: Tensor,
-    target: Tensor,
-    decided: Mapping[str, Tensor],
+    answer: Values,
+    target: Values,
+    decided: Mapping[str, Values],
     classes: Sequence[str],
     weights: np.ndarray | None = None,
 ) -> list[ClassRow]:
@@ -178,7 +200,7 @@ def class_table(
     """
     counts = _counts(answer, target, decided, len(classes))
     precision, recall, f1 = precision_recall_f1(
-        target.numpy(), _predicted(answer, decided).numpy(), range(len(classes)), weights
+        as_array(target), _predicted(answer, decided), range(len(classes)), weights
     )
     table = []
     for index, name in enumerate(classes):
@@ -201,9 +223,9 @@ def class_table(
 
 
 def confusion(
-    answer: Tensor,
-    target: Tensor,
-    decided: Mapping[str, Tensor],
+    answer: Values,
+    target: Values,
+    decided: Mapping[str, Values],
     classes: Sequence[str],
     most: int = MOST_CLASSES,
 ) -> Confusion:
@@ -234,17 +256,17 @@ def confusion(
     )
 
 
-def _counts(answer: Tensor, target: Tensor, decided: Mapping[str, Tensor], classes: int) -> np.ndarray:
+def _counts(answer: Values, target: Values, decided: Mapping[str, Values], classes: int) -> np.ndarray:
     """Confusion matrix ``(classes, classes)``: numbers of rows by true and predicted class."""
-    predicted = _predicted(answer, decided).numpy()
+    predicted = _predicted(answer, decided)
     if not len(predicted):  # scikit-learn refuses no rows
         return np.zeros((classes, classes), dtype=int)
-    return confusion_matrix(target.numpy(), predicted, labels=np.arange(classes))
+    return confusion_matrix(as_array(target), predicted, labels=np.arange(classes))
 
 
-def _predicted(answer: Tensor, decided: Mapping[str, Tensor]) -> Tensor:
+def _predicted(answer: Values, decided: Mapping[str, Values]) -> np.ndarray:
     """``(rows,)`` the index of the predicted class."""
-    return decided["predicted"] if "predicted" in decided else answer.argmax(dim=1)
+    return predicted_class(as_array(answer), {name: as_array(values) for name, values in decided.items()})
 
 
 def precision_recall_f1(

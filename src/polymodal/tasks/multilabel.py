@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from polymodal.answers import LabelDecoder
 from polymodal.config import TargetConfig
 from polymodal.data.checks.check_columns import named
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics.thresholds import FEWEST_ROWS, label_thresholds
 from polymodal.evaluation.statistics.bootstrap import finite
-from polymodal.models.heads import Head, MultilabelClassifier
-from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
+from polymodal.tasks.base import TASKS, Answered, AnyHead, Shares, Tuned, Tuning, decided_of
 from polymodal.tasks.classification import class_names_of, precision_recall_f1
 from polymodal.tasks.temperature import ProbabilityTask, tune_temperature
 from polymodal.utils.records import Record, key
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polymodal.models.heads import Head
 
 MOST_LABELS = 4
 """Of several predicted labels of a row so many, the surest, are explained."""
@@ -54,7 +58,7 @@ class Multilabel(ProbabilityTask):
     """Multi-label classification: mean average precision and F1, thresholds and temperature."""
 
     name = "multilabel"
-    head_class = MultilabelClassifier
+    decoder_class = LabelDecoder
     has_errors = True
     default_metric, default_score = "map", "micro_f1"
     card_metrics = ("micro_f1", "macro_f1", "map")
@@ -66,43 +70,46 @@ class Multilabel(ProbabilityTask):
         if "thresholds" in options and config.thresholds is None:
             config.thresholds = "validation"
 
-    def tunes(self, config: TargetConfig, head: Head) -> bool:
+    def tunes(self, config: TargetConfig, head: AnyHead) -> bool:
         """Whether a temperature or thresholds are chosen; a head of another package may know neither."""
         wants = config.temperature or config.thresholds == "validation"
-        return isinstance(head, MultilabelClassifier) and wants
+        return self.tempered(head) is not None and wants
 
-    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+    def tune(self, head: AnyHead, rows: Tuning, config: TargetConfig) -> Tuned:
         """The temperature, then thresholds of probabilities that have it."""
-        assert isinstance(head, MultilabelClassifier)
-        made = tune_temperature(head, rows) if config.temperature else Tuned()
-        if config.thresholds != "validation":
-            return made
-        chosen = label_thresholds(head.answer(rows.logits).cpu(), rows.target, rows.weight)
-        few = [name for name, threshold in zip(head.classes, chosen, strict=True) if threshold is None]
-        head.thresholds = [0.5 if threshold is None else threshold for threshold in chosen]
-        if few:
-            lacking = f"fewer than {FEWEST_ROWS} validation rows have or lack it"
-            made.warnings.append(
-                (f"the threshold stays 0.5 for {named(few)}: {lacking}", "thresholds to a number")
-            )
-        made.entry |= {"thresholds": dict(zip(head.classes, head.thresholds, strict=True))}
+        decoder = self.tempered(head)
+        assert isinstance(decoder, LabelDecoder)
+        made = tune_temperature(decoder, rows) if config.temperature else Tuned()
+        if config.thresholds == "validation":
+            chosen = label_thresholds(decoder.answer(as_array(rows.logits)), rows.target, rows.weight)
+            few = [name for name, each in zip(decoder.classes, chosen, strict=True) if each is None]
+            decoder.thresholds = [0.5 if threshold is None else threshold for threshold in chosen]
+            if few:
+                lacking = f"fewer than {FEWEST_ROWS} validation rows have or lack it"
+                made.warnings.append(
+                    (f"the threshold stays 0.5 for {named(few)}: {lacking}", "thresholds to a number")
+                )
+            made.entry |= {"thresholds": dict(zip(decoder.classes, decoder.thresholds, strict=True))}
+        head.settle(decoder)
         return made
 
-    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+    def errors(self, head: AnyHead, rows: Answered) -> dict[str, Any]:
         """``labels`` (:func:`label_table`)."""
-        decided = {name: value.cpu() for name, value in head.decide(rows.answers).items()}
-        names = class_names_of(head)
+        decided, names = decided_of(head, rows.answers), class_names_of(head)
         return {"labels": label_table(rows.answers, rows.targets, decided, names, rows.weights)}
 
-    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    def worst(self, head: AnyHead, answer: Values, target: Values) -> list[tuple[int, int]]:
         """Rows of a wrong label: of each the one that was decided with greatest confidence."""
-        predicted = head.decide(answer)["predicted"].cpu()
-        right = predicted == target.bool()
-        sure, output = torch.where(predicted, answer, 1 - answer).masked_fill(right, -1.0).max(dim=1)
-        order = sure.argsort(descending=True, stable=True).tolist()
+        answers, truth = as_array(answer), as_array(target)
+        predicted = decided_of(head, answers)["predicted"]
+        each = np.where(predicted == (truth > 0), -1.0, np.where(predicted, answers, 1 - answers))
+        sure, output = each.max(axis=1), each.argmax(axis=1)
+        order = np.argsort(-sure, kind="stable").tolist()
         return [(row, int(output[row])) for row in order if sure[row] > -1.0]
 
-    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+    def card(
+        self, head: AnyHead, answer: Values, target: Values, output: int, shares: Shares
+    ) -> dict[str, Any]:
         """``label``, whether it is there (``truth``) and predicted (``answer``), ``confidence``.
 
         Of a label that was not predicted confidence, base and shares are of its not being there.
@@ -116,13 +123,13 @@ class Multilabel(ProbabilityTask):
         label = class_names_of(head)[output]
         return {"label": label, "truth": there, "answer": not there, "confidence": value, **figures}
 
-    def explained(self, head: Head, answer: Tensor) -> tuple[list[int], str]:
+    def explained(self, head: AnyHead, answer: Values) -> tuple[list[int], str]:
         """The predicted labels, the surest first; the likeliest where none is."""
-        decided = head.decide(answer).get("predicted", answer.argmax(dim=1))
-        outputs = decided[0].nonzero().flatten().tolist()
-        outputs.sort(key=lambda index: -float(answer[0, index]))
+        shares = as_array(answer)[0]
+        outputs = np.flatnonzero(decided_of(head, answer)["predicted"][0]).tolist()
+        outputs.sort(key=lambda index: -float(shares[index]))
         if not outputs:
-            return [int(answer[0].argmax())], "no label was said; this is the likeliest"
+            return [int(shares.argmax())], "no label was said; this is the likeliest"
         if len(outputs) <= MOST_LABELS:
             return outputs, ""
         note = f"one of {len(outputs)} labels said, of which the {MOST_LABELS} surest are explained"
@@ -130,15 +137,16 @@ class Multilabel(ProbabilityTask):
 
     def attributed(self, head: Head, logits: Tensor, output: int) -> Tensor:
         """The log-odds of the label, from the logits."""
-        if isinstance(head, MultilabelClassifier):
-            return logits.float()[:, output] / head.temperature
+        decoder = self.tempered(head)
+        if decoder is not None:
+            return logits.float()[:, output] / decoder.temperature
         return super().attributed(head, logits, output)
 
 
 def label_table(
-    answer: Tensor,
-    target: Tensor,
-    decided: Mapping[str, Tensor],
+    answer: Values,
+    target: Values,
+    decided: Mapping[str, Values],
     classes: Sequence[str],
     weights: np.ndarray | None = None,
 ) -> list[LabelRow]:
@@ -151,7 +159,7 @@ def label_table(
         classes: Names of the labels.
         weights: ``(rows,)`` sample weights of precision, recall and F1.
     """
-    true, predicted = target.numpy() > 0.5, decided.get("predicted", answer >= 0.5).numpy()
+    true, predicted = as_array(target) > 0.5, as_array(decided.get("predicted", as_array(answer) >= 0.5))
     table = []
     for index, name in enumerate(classes):
         has, claimed = true[:, index], predicted[:, index]

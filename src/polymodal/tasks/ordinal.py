@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
+from polymodal.answers import OrderedDecoder
 from polymodal.config import TargetConfig
-from polymodal.models.heads import Head, OrdinalClassifier
-from polymodal.tasks.base import TASKS, Answered, Shares, Tuned, Tuning
+from polymodal.evaluation.arrays import Values
+from polymodal.tasks.base import TASKS, Answered, AnyHead, Shares, Tuned, Tuning
 from polymodal.tasks.classification import class_card, class_errors, worst_classes
 from polymodal.tasks.temperature import ProbabilityTask, tune_temperature
 
@@ -18,7 +17,7 @@ class Ordinal(ProbabilityTask):
     """Ordered classes: the order is that of ``classes``, else that of numeric labels; see :class:`Task`."""
 
     name = "ordinal"
-    head_class = OrdinalClassifier
+    decoder_class = OrderedDecoder
     has_errors = True
     ordered = True
     default_metric, default_score = "quadratic_kappa", "quadratic_kappa"
@@ -26,23 +25,28 @@ class Ordinal(ProbabilityTask):
     settings = frozenset({"classes", "temperature"})
     tabular_tag, media_tag = "tabular-classification", "classification"
 
-    def tunes(self, config: TargetConfig, head: Head) -> bool:
+    def tunes(self, config: TargetConfig, head: AnyHead) -> bool:
         """Whether a temperature is fitted."""
-        return isinstance(head, OrdinalClassifier) and config.temperature
+        return self.tempered(head) is not None and config.temperature
 
-    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+    def tune(self, head: AnyHead, rows: Tuning, config: TargetConfig) -> Tuned:
         """The temperature."""
-        assert isinstance(head, OrdinalClassifier)
-        return tune_temperature(head, rows)
+        decoder = self.tempered(head)
+        assert decoder is not None
+        made = tune_temperature(decoder, rows)
+        head.settle(decoder)
+        return made
 
-    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+    def errors(self, head: AnyHead, rows: Answered) -> dict[str, Any]:
         """``classes`` and ``confusion``, as of classes without an order."""
         return class_errors(head, rows)
 
-    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    def worst(self, head: AnyHead, answer: Values, target: Values) -> list[tuple[int, int]]:
         """Mistakes by the probability of the predicted class."""
         return worst_classes(head, answer, target)
 
-    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+    def card(
+        self, head: AnyHead, answer: Values, target: Values, output: int, shares: Shares
+    ) -> dict[str, Any]:
         """``truth``, ``answer``, ``confidence`` and ``truth_confidence``."""
         return class_card(head, target, output, shares)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from polymodal.answers import NumberDecoder
 from polymodal.config import TargetConfig
 from polymodal.data.schema.column_summary import brief
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.evaluation.statistics.conformal import conformal_quantile, fewest_rows
-from polymodal.models.heads import Head, Regressor
-from polymodal.tasks.base import TASKS, Answered, Shares, Task, Tuned, Tuning
+from polymodal.tasks.base import TASKS, Answered, AnyHead, Shares, Task, Tuned, Tuning, saved_decoder_of
 from polymodal.utils.records import Record
 
 MOST_POINTS = 500
@@ -107,17 +107,20 @@ class Regression(Task):
         """The loss where a logarithm is learned, for RMSE is that of a few large numbers; otherwise RMSE."""
         return "loss" if config.transform == "log" else self.default_metric
 
-    def tunes(self, config: TargetConfig, head: Head) -> bool:
+    def tunes(self, config: TargetConfig, head: AnyHead) -> bool:
         """Whether an interval is chosen; a head of another package may have none."""
-        return isinstance(head, Regressor) and config.interval is not None
+        return isinstance(saved_decoder_of(head), NumberDecoder) and config.interval is not None
 
-    def tune(self, head: Head, rows: Tuning, config: TargetConfig) -> Tuned:
+    def tune(self, head: AnyHead, rows: Tuning, config: TargetConfig) -> Tuned:
         """The half-width of the prediction interval, by split conformal prediction."""
-        assert isinstance(head, Regressor) and config.interval is not None
-        level, answer = config.interval, head.answer(rows.logits).cpu()
-        head.half_width = conformal_quantile(head.residuals(answer, rows.target), level, rows.weight)
-        made = Tuned({"interval": level, "half_width": head.half_width})
-        if head.half_width is None:
+        decoder = saved_decoder_of(head)
+        assert isinstance(decoder, NumberDecoder) and config.interval is not None
+        level, answer = config.interval, decoder.answer(as_array(rows.logits))
+        residuals = decoder.residuals(answer, as_array(rows.target))
+        decoder.half_width = conformal_quantile(residuals, level, rows.weight)
+        head.settle(decoder)
+        made = Tuned({"interval": level, "half_width": decoder.half_width})
+        if decoder.half_width is None:
             needed = fewest_rows(level)
             few = f"{rows.counted}, and {level:.0%} needs {needed} or more"
             share = f"more than {1 - level:.0%} of the validation answers"
@@ -126,7 +129,7 @@ class Regression(Task):
             made.warnings.append((reason, "interval to null"))
         return made
 
-    def errors(self, head: Head, rows: Answered) -> dict[str, Any]:
+    def errors(self, head: AnyHead, rows: Answered) -> dict[str, Any]:
         """``residuals`` (:func:`residual_summary`)."""
         return {"residuals": number_errors(rows)}
 
@@ -140,11 +143,13 @@ class Regression(Task):
             else []
         )
 
-    def worst(self, head: Head, answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+    def worst(self, head: AnyHead, answer: Values, target: Values) -> list[tuple[int, int]]:
         """Rows by the size of their residual."""
         return worst_numbers(answer, target)
 
-    def card(self, head: Head, answer: Tensor, target: Tensor, output: int, shares: Shares) -> dict[str, Any]:
+    def card(
+        self, head: AnyHead, answer: Values, target: Values, output: int, shares: Shares
+    ) -> dict[str, Any]:
         """``truth``, ``answer`` and ``residual``."""
         return number_card(answer, target, shares)
 
@@ -189,7 +194,7 @@ def dominant_in_words(rows: Answered, numbers: np.ndarray | None) -> list[str]:
 
 
 def dominant_row(
-    answer: Tensor, target: Tensor, known: np.ndarray, weights: np.ndarray | None = None
+    answer: Values, target: Values, known: np.ndarray, weights: np.ndarray | None = None
 ) -> DominantRow | None:
     """The row that makes more than :data:`MOST_OF` of the squared error; None where there is none.
 
@@ -199,7 +204,7 @@ def dominant_row(
         known: ``(rows,)`` the rows' indices in the table.
         weights: ``(rows,)`` sample weights.
     """
-    squares = np.square(answer.double().numpy() - target.double().numpy())
+    squares = np.square(_residuals(answer, target))
     squares = squares if weights is None else squares * weights
     total = squares.sum()
     if len(squares) < FEWEST_NAMED or not np.isfinite(total) or total == 0:
@@ -209,13 +214,18 @@ def dominant_row(
     return DominantRow(row=int(known[largest]), share=share) if share > MOST_OF else None
 
 
-def worst_numbers(answer: Tensor, target: Tensor) -> list[tuple[int, int]]:
+def worst_numbers(answer: Values, target: Values) -> list[tuple[int, int]]:
     """Rows of a residual that is not zero, the largest first, each with output 0."""
-    error = (answer.double() - target.double()).abs()
-    return [(row, 0) for row in error.argsort(descending=True, stable=True).tolist() if error[row] > 0.0]
+    error = np.abs(_residuals(answer, target))
+    return [(row, 0) for row in np.argsort(-error, kind="stable").tolist() if error[row] > 0.0]
 
 
-def number_card(answer: Tensor, target: Tensor, shares: Shares) -> dict[str, Any]:
+def _residuals(answer: Values, target: Values) -> np.ndarray:
+    """Answers less ground truth, float64."""
+    return as_array(answer).astype(np.float64) - as_array(target).astype(np.float64)
+
+
+def number_card(answer: Values, target: Values, shares: Shares) -> dict[str, Any]:
     """One number: ``truth``, ``answer`` and ``residual`` in the target's unit."""
     figures, number, true = dict(shares.of(0)), float(answer), float(target)
     del figures["value"]
@@ -223,8 +233,8 @@ def number_card(answer: Tensor, target: Tensor, shares: Shares) -> dict[str, Any
 
 
 def residual_summary(
-    answer: Tensor,
-    target: Tensor,
+    answer: Values,
+    target: Values,
     known: np.ndarray | None = None,
     *,
     seed: int = 0,
@@ -239,7 +249,7 @@ def residual_summary(
         seed: Of the points.
         weights: ``(rows,)`` sample weights, in all but the number of rows and the points.
     """
-    predicted, residual = answer.double().numpy(), (answer.double() - target.double()).numpy()
+    predicted, residual = as_array(answer).astype(np.float64), _residuals(answer, target)
     known = np.arange(len(predicted)) if known is None else known
     drawn = np.random.default_rng(seed).permutation(len(predicted))[:MOST_POINTS]
     drawn = drawn[np.argsort(known[drawn])]

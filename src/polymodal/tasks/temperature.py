@@ -3,83 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from polymodal.answers import ClassDecoder, LabelDecoder
 from polymodal.config import TargetConfig
+from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics import calibration
-from polymodal.models.heads import Head
-from polymodal.tasks.base import Answered, Task, Tuned, Tuning
+from polymodal.tasks.base import Answered, AnyHead, Task, Tuned, Tuning, saved_decoder_of
 
 SHOWN = ("nll", "ece", "brier")
 """Figures of the probabilities that are recorded before and after the temperature."""
+Tempered: TypeAlias = ClassDecoder | LabelDecoder
+"""A decoder whose logits are divided by a temperature."""
 
 
-class Tempered(Protocol):
-    """A head whose logits are divided by a temperature."""
-
-    temperature: Tensor
-    classes: list[str]
-
-    def answer(self, logits: Tensor) -> Tensor:
-        """Probabilities ``(batch, classes)``."""
-
-    def as_logits(self, answer: Tensor) -> Tensor:
-        """See :meth:`Head.as_logits`."""
+def tempered_of(head: AnyHead) -> Tempered | None:
+    """The decoder of a head with a temperature; None where it has none."""
+    decoder = saved_decoder_of(head)
+    return decoder if isinstance(decoder, Tempered) else None
 
 
-def probability_columns(head: Tempered, name: str) -> list[str]:
-    """The columns of ``predictions.parquet`` that hold the probability of each class."""
-    return [f"{name}_probability_{entry}" for entry in head.classes]
-
-
-def kept_logits(head: Tempered, probabilities: Tensor) -> Tensor:
+def kept_logits(decoder: Tempered, probabilities: np.ndarray) -> np.ndarray:
     """Logits of ``probabilities`` ``(rows, classes)``, up to what makes no difference."""
-    return (head.as_logits(probabilities.double()) * head.temperature.cpu()).float()
+    return (decoder.as_logits(probabilities.astype(np.float64)) * decoder.temperature).astype(np.float32)
 
 
-@torch.no_grad()
 def before_and_after(
-    head: Tempered, logits: Tensor, target: Tensor, weight: Tensor | None = None
+    decoder: Tempered, logits: Values, target: Values, weight: Values | None = None
 ) -> calibration.TemperatureEffect:
-    """The reliability of a head's predictions without and with its temperature, which is not changed.
+    """The reliability of predictions without and with the temperature, which is not changed.
 
     Args:
-        head: With the temperature.
+        decoder: With the temperature.
         logits: ``(rows, classes)``.
         target: As :func:`polymodal.evaluation.metrics.calibration.fit_temperature` takes it.
         weight: ``(rows,)`` sample weights; by default all equal.
     """
-    logits = logits.to(head.temperature.device)
-    held = float(head.temperature)
+    given, held = as_array(logits), decoder.temperature
 
     def measured(temperature: float) -> calibration.Reliability | None:
-        head.temperature.fill_(temperature)
-        return calibration.reliability(head.answer(logits).cpu(), target, weight=weight)
+        decoder.temperature = temperature
+        return calibration.reliability(decoder.answer(given), target, weight=weight)
 
     before = measured(1.0)
     return calibration.TemperatureEffect(temperature=held, before=before, after=measured(held))
 
 
-def reliability(head: Tempered, logits: Tensor, rows: Answered) -> calibration.TemperatureEffect:
-    """:func:`before_and_after` of the rows of a report."""
-    weight = None if rows.weights is None else torch.from_numpy(rows.weights)
-    return before_and_after(head, logits, rows.targets, weight)
-
-
-def tune_temperature(head: Tempered, rows: Tuning) -> Tuned:
-    """Set the temperature of ``head``; 1 where rows are too few, or log loss or ECE gets worse."""
-    head.temperature.fill_(1.0)
+def tune_temperature(decoder: Tempered, rows: Tuning) -> Tuned:
+    """Set the temperature of ``decoder``; 1 where rows are too few, or log loss or ECE gets worse."""
+    decoder.temperature = 1.0
     few = rows.rows < calibration.FEWEST_ROWS
     # A head of another package may have logits of another form, which the temperature does not fit.
-    if not few and rows.logits.shape == (len(rows.target), len(head.classes)):
-        head.temperature.fill_(calibration.fit_temperature(rows.logits, rows.target, rows.weight))
-    effect = before_and_after(head, rows.logits, rows.target, rows.weight)
+    if not few and rows.logits.shape == (len(rows.target), len(decoder.classes)):
+        fitted = calibration.fit_temperature(rows.logits, rows.target, rows.weight)
+        decoder.temperature = float(np.float32(fitted))  # as heads keep it
+    effect = before_and_after(decoder, rows.logits, rows.target, rows.weight)
     if effect.after and effect.before and _is_worse(effect.after, effect.before):
-        head.temperature.fill_(1.0)
-        effect = before_and_after(head, rows.logits, rows.target, rows.weight)
+        decoder.temperature = 1.0
+        effect = before_and_after(decoder, rows.logits, rows.target, rows.weight)
     needed = f"{rows.counted}, and it needs {calibration.FEWEST_ROWS} or more"
     shown = {key: {name: effect[key][name] for name in SHOWN} for key in ("before", "after") if effect[key]}
     note = [f"the temperature stays 1: {needed}"] if few else []
@@ -95,31 +78,39 @@ class ProbabilityTask(Task):
     """Base of tasks whose head gives the probability of each class and has a temperature.
 
     Attributes:
-        head_class: Of such a head; one of another package that shares the task may be another.
+        decoder_class: Of such a head; one of another package that shares the task may have none.
     """
 
-    head_class: ClassVar[type[Any]]
+    decoder_class: ClassVar[type[ClassDecoder] | type[LabelDecoder]]
+
+    def tempered(self, head: AnyHead) -> Tempered | None:
+        """The decoder of a head of this kind; None of another one's."""
+        decoder = tempered_of(head)
+        return decoder if isinstance(decoder, self.decoder_class) else None
 
     def calibration(
         self,
-        head: Head,
+        head: AnyHead,
         rows: Answered,
         metrics: Mapping[str, float],
         config: TargetConfig,
     ) -> calibration.TemperatureEffect | calibration.IntervalCoverage | None:
         """The reliability of the probabilities before and after the temperature."""
-        if isinstance(head, self.head_class) and rows.logits is not None:
-            return reliability(head, rows.logits, rows)
+        decoder = self.tempered(head)
+        if decoder is not None and rows.logits is not None:
+            return before_and_after(decoder, rows.logits, rows.targets, rows.weights)
         return super().calibration(head, rows, metrics, config)
 
-    def kept_columns(self, head: Head, name: str) -> list[str]:
+    def kept_columns(self, head: AnyHead, name: str) -> list[str]:
         """The probability of each class."""
-        if isinstance(head, self.head_class):
-            return probability_columns(head, name)
+        decoder = self.tempered(head)
+        if decoder is not None:
+            return [f"{name}_probability_{entry}" for entry in decoder.classes]
         return super().kept_columns(head, name)
 
-    def kept_answer(self, head: Head, values: Tensor) -> tuple[Tensor, Tensor | None]:
+    def kept_answer(self, head: AnyHead, values: Values) -> tuple[Values, Values | None]:
         """Probabilities, and logits up to what makes no difference."""
-        if isinstance(head, self.head_class):
-            return values, kept_logits(head, values)
+        decoder = self.tempered(head)
+        if decoder is not None:
+            return values, kept_logits(decoder, as_array(values))
         return super().kept_answer(head, values)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from polymodal.config import Declaration
 from polymodal.data.row_dataset import RowDataset
 from polymodal.errors import Problem
-from polymodal.models.inference import run_batches
-from polymodal.models.predictor import Predictor
 from polymodal.tasks import Tuning, task_of
+from polymodal.tasks.base import AnyHead, decoder_of
+
+if TYPE_CHECKING:
+    from polymodal.models.predictor import Predictor
 
 
 @dataclass
@@ -32,7 +33,6 @@ class Calibration:
     notes: list[str] = field(default_factory=list)
 
 
-@torch.no_grad()
 def calibrate(
     model: Predictor, rows: RowDataset, declaration: Declaration, batch_size: int = 128
 ) -> Calibration:
@@ -50,41 +50,42 @@ def calibrate(
     Returns:
         What was chosen, by target.
     """
-    wanted = tuned_targets(model, declaration)
-    return calibrate_on(model, _outputs(model, rows, wanted, batch_size) if wanted else {}, rows, declaration)
+    heads: dict[str, AnyHead] = dict(model.named_heads())
+    wanted = tuned_targets(heads, declaration)
+    return calibrate_on(heads, _outputs(model, rows, wanted, batch_size) if wanted else {}, rows, declaration)
 
 
-def tuned_targets(model: Predictor, declaration: Declaration) -> list[str]:
+def tuned_targets(heads: Mapping[str, AnyHead], declaration: Declaration) -> list[str]:
     """The targets for which there is something to choose on the validation rows."""
     return [
         name
         for name, config in declaration.targets.items()
-        if task_of(config.task).tunes(config, model.head(name))
+        if task_of(config.task).tunes(config, heads[name])
     ]
 
 
-@torch.no_grad()
 def calibrate_on(
-    model: Predictor,
-    outputs: Mapping[str, tuple[Tensor, Tensor]],
+    heads: Mapping[str, AnyHead],
+    outputs: Mapping[str, tuple[np.ndarray, np.ndarray]],
     rows: RowDataset,
     declaration: Declaration,
 ) -> Calibration:
     """:func:`calibrate` by logits that are known already.
 
     Args:
-        model: Its heads are changed.
+        heads: By target its head or decoder, which is changed.
         outputs: By target the logits ``(rows, outputs)`` of the validation rows and their true values.
         rows: The validation rows.
         declaration: With the settings of each target.
     """
     made = Calibration()
-    weight = None if rows.weights is None else torch.from_numpy(rows.weights)
+    weight = rows.weights
     for name, (logits, target) in outputs.items():
-        head, config = model.head(name), declaration.targets[name]
-        known = head.known(target) if weight is None else head.known(target) & (weight > 0)
+        head, config = heads[name], declaration.targets[name]
+        known = decoder_of(head).known(target)
+        known &= True if weight is None else weight > 0
         counts = None if weight is None else weight[known]
-        given = Tuning(logits[known].to(model.device), target[known], counts, _metric(name, declaration))
+        given = Tuning(logits[known], target[known], counts, _metric(name, declaration))
         tuned = task_of(config.task).tune(head, given, config)
         made.notes += [f"column '{name}': {note}" for note in tuned.notes]
         made.warnings += [_warning(rows, name, reason, without) for reason, without in tuned.warnings]
@@ -94,15 +95,17 @@ def calibrate_on(
 
 def _outputs(
     model: Predictor, rows: RowDataset, names: Iterable[str], batch_size: int
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """By target the logits ``(rows, outputs)`` and the true values of all rows, in main memory."""
-    pairs: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By target the logits ``(rows, outputs)`` and the true values of all rows."""
+    from polymodal.models.inference import run_batches  # plain models are calibrated without torch
+
+    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
     for batch in run_batches(model, rows, batch_size):
         assert batch.output.logits is not None
         for name, batches in pairs.items():
-            batches.append((batch.output.logits[name], batch.targets[name]))
+            batches.append((batch.output.logits[name].float().numpy(), batch.targets[name].numpy()))
     return {
-        name: (torch.cat([logits for logits, _ in batches]), torch.cat([target for _, target in batches]))
+        name: (np.concatenate([each for each, _ in batches]), np.concatenate([each for _, each in batches]))
         for name, batches in pairs.items()
     }
 

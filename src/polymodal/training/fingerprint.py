@@ -10,24 +10,26 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from polymodal.config import Declaration
 from polymodal.data.media.cells import LIMITS, RAW, MediaError, open_cell
-from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.readers.base import Reader, is_media
 from polymodal.data.readers.items import each_item
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.tables.lists import written_list
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import RunError, option
-from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.training.output_folder import has_checkpoints, prepare_folder
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.json_files import read_json
 from polymodal.utils.progress import note
 from polymodal.utils.records import JsonObject
+
+if TYPE_CHECKING:
+    from polymodal.training.language.conversation_rows import ConversationRows
 
 FILE = "data.json"
 WHOLE = 64 * 2**20
@@ -151,7 +153,7 @@ def _unordered(column: Mapping[str, Any] | None) -> Any:
 
 
 def describe_tables(
-    splits: Mapping[str, Table], declaration: Declaration, processor: PolymodalProcessor
+    splits: Mapping[str, Table], declaration: Declaration, processor: RowProcessor
 ) -> JsonObject:
     """The data of a fit of heads or a pre-training, once they are checked: rows in order, cells, classes."""
     roles: dict[str, str] = {name: entry.modality for name, entry in declaration.inputs.items()}

@@ -49,7 +49,7 @@ def encode_frozen(
         OutOfTime: If it takes most of the time that is left.
     """
     readers, notes = frozen_readers(
-        frozen_encoders(model.model.encoders, model.model.encoder_of), job.processor, job.cells, job.cache,
+        frozen_encoders(model.model.encoders, model.model.encoder_of), job.batching, job.cells, job.cache,
         train=job.declaration.train, deadline=deadline, quiet=quiet,
     )  # fmt: skip
     job.notes += notes

@@ -21,7 +21,8 @@ from polymodal.models.fusion import FUSIONS
 from polymodal.models.modeling import LearningModel
 from polymodal.training.declaration.validation import check_fusion, fusion_configs
 from polymodal.training.frozen_features import encode_frozen
-from polymodal.training.loop.arguments import epochs_an_evaluation, steps_an_epoch, training_arguments
+from polymodal.training.loop.arguments import steps_an_epoch, training_arguments
+from polymodal.training.loop.defaults import epochs_an_evaluation
 from polymodal.training.loop.model_selection import best_epoch, validation_metrics
 from polymodal.training.loop.patience import PatienceOnceSlow
 from polymodal.training.loop.trainer import PolymodalTrainer

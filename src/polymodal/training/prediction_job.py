@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from polymodal.artifact.capabilities import Kind
 from polymodal.config import Declaration
 from polymodal.data.media.path_access import Root
-from polymodal.data.processor import PolymodalProcessor, for_batches
 from polymodal.data.readers.base import is_media
 from polymodal.data.readers.items import each_item
 from polymodal.data.row_dataset import RowDataset
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.tables.table import Table, each_cell
 from polymodal.errors import Problem
 from polymodal.tasks import task_of
@@ -22,15 +22,18 @@ from polymodal.training.declaration.labelled import label_notes
 from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.fingerprint import describe_tables
 from polymodal.training.job import Job
-from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.loop.defaults import metric_name
 from polymodal.training.pairing import check_pairs
 from polymodal.training.read_rows import prepared_rows
 from polymodal.training.row_checks import RowChecks
-from polymodal.training.warm_start.start import Start
+
+if TYPE_CHECKING:  # fits of plain models need no torch
+    from polymodal.data.processor import PolymodalProcessor
+    from polymodal.training.warm_start.start import Start
 
 
 @dataclass(kw_only=True)
-class PredictionJob(RowChecks[PolymodalProcessor], Job[PolymodalProcessor]):
+class PredictionJob(RowChecks[RowProcessor], Job[RowProcessor]):
     """A fit of heads, or a pre-training by objectives.
 
     Attributes:
@@ -40,6 +43,7 @@ class PredictionJob(RowChecks[PolymodalProcessor], Job[PolymodalProcessor]):
     """
 
     whole: dict[str, Table]
+    start: Start | None = None
     features: PolymodalProcessor | None = None
     chosen: list[str] = field(default_factory=list)
 
@@ -71,9 +75,18 @@ class PredictionJob(RowChecks[PolymodalProcessor], Job[PolymodalProcessor]):
         fresh.processor, fresh.report = fresh.prepared(), None
         return fresh
 
-    def prepared(self) -> PolymodalProcessor:
+    def prepared(self) -> RowProcessor:
         """The processor of the declaration and of the training rows as they are now."""
-        return prepare(self.declaration, self.splits["train"], self.start)
+        fresh = prepared_rows(self.declaration, self.splits["train"], self.start)
+        return type(self.processor)(fresh.readers, fresh.targets, fresh.missing)
+
+    @property
+    def batching(self) -> PolymodalProcessor:
+        """The processor of a fit with neural models, which makes batches for them."""
+        from polymodal.data.processor import PolymodalProcessor
+
+        assert isinstance(self.processor, PolymodalProcessor)
+        return self.processor
 
     def describe(self) -> dict[str, Any]:
         """Digests of the training data: rows, cells and classes."""
@@ -141,8 +154,3 @@ class PredictionJob(RowChecks[PolymodalProcessor], Job[PolymodalProcessor]):
             self._drop(bad)
             self._prepare_again()
             self.rejected = rejected
-
-
-def prepare(declaration: Declaration, train: Table, start: Start | None) -> PolymodalProcessor:
-    """The processor of a declaration, with the readers of the run that it is fine-tuned from."""
-    return for_batches(prepared_rows(declaration, train, start))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from polymodal.data.processor import for_batches
-from polymodal.training.declaration.candidate_choice import settle_candidates, settle_models
+from polymodal.data.row_processor import RowProcessor
+from polymodal.training.declaration.candidate_choice import is_plain, settle_candidates, settle_models
 from polymodal.training.declaration.completion import Completed
-from polymodal.training.declaration.sections import check_parts
+from polymodal.training.declaration.target_checks import check_targets, has_neural_parts
 from polymodal.training.declaration.target_transform import resolve_transforms
-from polymodal.training.loop.arguments import fill_in
+from polymodal.training.loop.defaults import fill_in
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.read_rows import read_rows
 from polymodal.training.request import FitRequest
@@ -31,9 +31,10 @@ def open_completed(request: FitRequest, completed: Completed) -> PredictionJob:
         started=begun is not None,
     )  # fmt: skip
     chosen = resolve_transforms(rows)
+    processor = rows.processor if is_plain(declaration) else _for_batches(rows.processor)
     return PredictionJob(
         declaration=declaration, guesses=rows.guesses, splits=rows.splits, numbers=rows.numbers,
-        table=completed.table, start=begun, processor=for_batches(rows.processor), cache=rows.cache,
+        table=completed.table, start=begun, processor=processor, cache=rows.cache,
         rejected=rows.rejected, folder=rows.folder, notes=notes, whole=rows.whole, chosen=chosen,
     )  # fmt: skip
 
@@ -52,5 +53,16 @@ def check_models(request: FitRequest, completed: Completed) -> None:
 
 
 def _check(request: FitRequest, completed: Completed) -> None:
-    declared = completed.declared
-    check_parts(completed.declaration, declared.written, declared.lines, request.fusions, completed.known)
+    declaration, declared = completed.declaration, completed.declared
+    if not (has_neural_parts(declaration) or request.fusions or completed.known):
+        check_targets(declaration, declared.written, declared.lines)
+        return
+    from polymodal.training.declaration.sections import check_parts  # which needs torch
+
+    check_parts(declaration, declared.written, declared.lines, request.fusions, completed.known)
+
+
+def _for_batches(rows: RowProcessor) -> RowProcessor:
+    from polymodal.data.processor import for_batches  # which needs torch
+
+    return for_batches(rows)

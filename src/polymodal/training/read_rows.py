@@ -14,10 +14,13 @@ from polymodal.data.cache.disk import DiskStore, default_folder
 from polymodal.data.cache.memory import ReadCache
 from polymodal.data.checks.check import CheckReport
 from polymodal.data.preparation import prepare_rows
+from polymodal.data.readers import READERS, Reader
+from polymodal.data.readers.columns import TrainingColumns
 from polymodal.data.row_processor import RowProcessor
 from polymodal.data.schema.infer import Guess
 from polymodal.data.tables.table import Table
 from polymodal.errors import Problem
+from polymodal.training.declaration.candidate_choice import is_plain
 from polymodal.training.declaration.completion import Completed
 from polymodal.training.declaration.splitting import split_and_skip, without_rare_values
 from polymodal.training.declaration.unseen import leave_out_unseen
@@ -76,9 +79,25 @@ def read_rows(completed: Completed) -> ReadRows:
 
 def prepared_rows(declaration: Declaration, train: Table, start: Start | None) -> RowProcessor:
     """The readers of a declaration, some from the run that it is fine-tuned from."""
-    known = start.readers(train, declaration.inputs) if start else {}
+    known = start.readers(train, declaration.inputs) if start else _plain_text_readers(declaration, train)
     held_by = declaration.data.private_rows if declaration.data.private else 1
     return prepare_rows(train, declaration.inputs, declaration.targets, known, held_by=held_by)
+
+
+def _plain_text_readers(declaration: Declaration, train: Table) -> dict[str, Reader]:
+    """The readers of texts that plain models alone read: they keep the text, and need no tokenizer."""
+    if not is_plain(declaration):
+        return {}
+    from polymodal.plain.features import featurizer_of  # scikit-learn takes its time
+
+    kind = featurizer_of("text")
+    texts = {name: config for name, config in declaration.inputs.items() if config.modality == "text"}
+    if kind is None:
+        return {}
+    return {
+        name: kind.reader(TrainingColumns(train, [name], config, READERS["text"].split_items))
+        for name, config in texts.items()
+    }
 
 
 def open_cache(data: DataConfig) -> ReadCache:

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -29,6 +30,11 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, *, group: str | None = None, base: type | None = None) -> None:
         self.kind, self.group, self.base = kind, group, base
         self._entries: dict[str, T] = {}
+        self._homes: dict[str, tuple[str, str]] = {}
+
+    def declare(self, name: str, module: str, attribute: str) -> None:
+        """Announce a component of ours, whose module is imported when it is first used."""
+        self._homes[name] = (module, attribute)
 
     def register(self, name: str) -> Callable[[T], T]:
         """A decorator that registers a component under ``name``.
@@ -51,6 +57,9 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: If there is none (the message names the nearest one), or its package is broken.
         """
+        if name not in self._entries and name in self._homes:
+            module, attribute = self._homes[name]
+            self._entries.setdefault(name, getattr(import_module(module), attribute))
         if name not in self._entries:
             offers = self._offers().get(name, [])
             if not offers:
@@ -73,10 +82,10 @@ class Registry(Generic[T]):
         return next((name for name, known in self._entries.items() if known is entry), None)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._offers()
+        return name in self._homes or name in self._entries or name in self._offers()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self._entries, *self._offers()]))
+        return iter(dict.fromkeys([*self._homes, *self._entries, *self._offers()]))
 
     def __len__(self) -> int:
         return len(list(iter(self)))

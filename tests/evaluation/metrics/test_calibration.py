@@ -92,13 +92,14 @@ def test_the_diagram_agrees_with_the_metrics_and_scikit_learn():
 
 
 @pytest.mark.parametrize("kind", [Classifier, MultilabelClassifier])
-def test_before_and_after_leave_the_head_as_it_was(kind):
+def test_before_and_after_leave_the_decoder_as_it_was(kind):
     head = kind(["a", "b", "c"])
     head.temperature.fill_(2.5)
     logits, target = sure(200, classes=3)
     known = target if kind is Classifier else F.one_hot(target, 3).float()
-    found = before_and_after(head, logits, known)
-    assert float(head.temperature) == 2.5 == found["temperature"]
+    decoder = head.saved_decoder()
+    found = before_and_after(decoder, logits, known)
+    assert decoder.temperature == 2.5 == found["temperature"]
     assert found["before"]["nll"] != found["after"]["nll"]
 
 

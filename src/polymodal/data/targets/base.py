@@ -120,6 +120,10 @@ class TargetReader(ABC):
     def collate(self, values: Sequence[Any]) -> Tensor:
         """A batch of what :meth:`read` gives: ``(batch,)``, or ``(batch, classes)`` for labels."""
 
+    def as_array(self, values: Sequence[Any]) -> np.ndarray:
+        """What :meth:`collate` gives, as an array; our own readers make it without torch."""
+        return np.asarray(self.collate(values))
+
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """What a head answers, by the names of its classes, in the type of the labels.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -65,9 +66,13 @@ class ClassTarget(TargetReader):
 
     def collate(self, values: Sequence[Any]) -> Tensor:
         """``(batch,)`` int64."""
-        import torch  # the checks read targets without it
+        import torch  # the checks and plain models read targets without it
 
-        return torch.tensor(values, dtype=torch.long)
+        return torch.from_numpy(self.as_array(values))
+
+    def as_array(self, values: Sequence[Any]) -> np.ndarray:
+        """See :class:`TargetReader`; int64."""
+        return np.array(values, dtype=np.int64)
 
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """See :class:`TargetReader`."""

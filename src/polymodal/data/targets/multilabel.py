@@ -72,9 +72,13 @@ class LabelsTarget(TargetReader):
 
     def collate(self, values: Sequence[Any]) -> Tensor:
         """``(batch, classes)`` float32."""
-        import torch  # the checks read targets without it
+        import torch  # the checks and plain models read targets without it
 
-        return torch.from_numpy(np.stack(values))
+        return torch.from_numpy(self.as_array(values))
+
+    def as_array(self, values: Sequence[Any]) -> np.ndarray:
+        """See :class:`TargetReader`; float32."""
+        return np.stack(values)
 
     def answers(self, cells: Sequence[Any]) -> Sequence[Any] | pd.Series:
         """See :class:`TargetReader`."""

@@ -10,14 +10,12 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
+from polymodal.answers.base import IGNORED, Decoder, SavedDecoder
 from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
 from polymodal.models.outputs import FusedState
 from polymodal.utils.records import Settings
 from polymodal.utils.registry import Registry
-
-IGNORED = -100
-"""Target value of a classification row without a label (an empty number or list of labels is NaN)."""
 
 
 class Head(nn.Module):
@@ -116,6 +114,17 @@ class Head(nn.Module):
         """The prediction: probabilities ``(batch, classes)``, or numbers ``(batch,)`` in the user's unit."""
         raise TypeError(f"{type(self).__name__} has no answer of its own")
 
+    def decoder(self) -> Decoder:
+        """What makes decisions and columns of its answers, by its settings as they are now."""
+        return HeadDecoder(self)
+
+    def saved_decoder(self) -> SavedDecoder | None:
+        """The decoder of our own heads; see :meth:`settle`."""
+        return None
+
+    def settle(self, decoder: SavedDecoder) -> None:
+        """Take over what was chosen on validation rows as settings of :meth:`saved_decoder`."""
+
     def as_logits(self, answer: Tensor) -> Tensor:
         """Logits ``(batch, outputs)`` whose :meth:`answer`, not calibrated, is ``answer``; the inverse of it.
 
@@ -154,6 +163,109 @@ class Head(nn.Module):
         return {"weight": self.weight, "dropout": self.dropout.p}
 
 
+class DecodedHead(Head):
+    """Base of our own heads: what follows from an answer is that of their decoder."""
+
+    def saved_decoder(self) -> SavedDecoder:
+        """Its decoder, by its settings as they are now; those of the training are left out."""
+        raise NotImplementedError
+
+    def settle(self, decoder: SavedDecoder) -> None:
+        """See :class:`Head`."""
+        settings = decoder.settings()
+        temperature = settings.get("temperature")
+        if isinstance(temperature, float):
+            self.get_buffer("temperature").fill_(temperature)
+        for name in SETTLED:
+            if name in settings:
+                setattr(self, name, settings[name])
+
+    def decoder(self) -> Decoder:
+        """See :class:`Head`; a subclass that decides otherwise has its own methods called."""
+        own = type(self)
+        same = all(getattr(own, name) is getattr(DecodedHead, name) for name in DECODED)
+        return self.saved_decoder() if same else HeadDecoder(self)
+
+    def as_logits(self, answer: Tensor) -> Tensor:
+        """See :class:`Head`."""
+        return _tensor(self.saved_decoder().as_logits(_array(answer)), answer)
+
+    def decide(self, answer: Tensor) -> dict[str, Tensor]:
+        """See :class:`Head`."""
+        decided = self.saved_decoder().decide(_array(answer))
+        return {name: _tensor(values, answer) for name, values in decided.items()}
+
+    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
+        """See :class:`Head`."""
+        return self.saved_decoder().answer_types(name, of_answer)
+
+    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
+        """See :class:`Head`."""
+        return self.saved_decoder().columns(name, _array(answer), probabilities)
+
+
+SETTLED = ("thresholds", "half_width")
+"""Settings that are attributes of heads, and may be chosen on validation rows."""
+DECODED = ("as_logits", "decide", "answer_types", "columns", "known")
+"""The methods of a head that its decoder has too."""
+
+
+class HeadDecoder(Decoder):
+    """The decoder of a head of another package: its own methods, called with tensors.
+
+    Args:
+        head: Decides.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self.head, self.task, self.family = head, head.task, head.reads()
+
+    def saved_decoder(self) -> SavedDecoder | None:
+        """See :class:`Decoder`."""
+        return self.head.saved_decoder()
+
+    def settle(self, decoder: SavedDecoder) -> None:
+        """See :class:`Decoder`."""
+        self.head.settle(decoder)
+
+    @property
+    def outputs(self) -> int:
+        """See :class:`Decoder`."""
+        return self.head.outputs
+
+    def answer(self, logits: np.ndarray) -> np.ndarray:
+        """See :class:`Decoder`."""
+        return _array(self.head.answer(torch.from_numpy(logits).to(self.head.device)))
+
+    def as_logits(self, answer: np.ndarray) -> np.ndarray:
+        """See :class:`Decoder`."""
+        return _array(self.head.as_logits(torch.from_numpy(answer)))
+
+    def columns(self, name: str, answer: np.ndarray, probabilities: bool = False) -> dict[str, Any]:
+        """See :class:`Decoder`."""
+        return self.head.columns(name, torch.from_numpy(answer), probabilities)
+
+    def decide(self, answer: np.ndarray) -> dict[str, np.ndarray]:
+        """See :class:`Decoder`."""
+        return {name: _array(values) for name, values in self.head.decide(torch.from_numpy(answer)).items()}
+
+    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
+        """See :class:`Decoder`."""
+        return self.head.answer_types(name, of_answer)
+
+    def known(self, target: np.ndarray) -> np.ndarray:
+        """See :class:`Decoder`."""
+        return _array(self.head.known(torch.from_numpy(target)))
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return np.asarray(values.detach().cpu().numpy())
+
+
+def _tensor(values: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(like.device)
+
+
 def weighed(values: Tensor, weight: Tensor | None) -> Tensor:
     """``values`` ``(batch, …)``, each row's times its ``weight`` ``(batch,)`` where there are weights."""
     return values if weight is None else values * weight.view(-1, *[1] * (values.ndim - 1))
@@ -179,38 +291,6 @@ def build_head(settings: dict[str, Any]) -> Head:
     """The head that ``{"task": …, **head.settings()}`` describes, with fresh weights."""
     settings = dict(settings)
     return HEADS[settings.pop("task")](**settings)
-
-
-TINY = 1e-30
-"""Probabilities are kept in single precision, where less is zero."""
-
-
-def class_logits(probabilities: Tensor) -> Tensor:
-    """Logits of ``probabilities`` ``(rows, classes)`` of one class each, up to what makes no difference."""
-    return probabilities.clamp(TINY, 1).log()
-
-
-def class_names(classes: int | Any) -> list[str]:
-    """Names of classes, given these or their number."""
-    return [str(name) for name in (range(classes) if isinstance(classes, int) else classes)]
-
-
-def check_thresholds(thresholds: list[float], classes: int) -> None:
-    """Refuse thresholds that are none.
-
-    Raises:
-        ValueError: If there is not one per class, each between 0 and 1.
-    """
-    if len(thresholds) != classes:
-        raise ValueError(f"{len(thresholds)} thresholds for {classes} classes")
-    wrong = [value for value in thresholds if not 0 < value < 1]
-    if wrong:
-        raise ValueError(f"a threshold is {wrong[0]:g}, expected a number between 0 and 1")
-
-
-def probability_columns(name: str, classes: list[str], answer: Tensor) -> dict[str, Any]:
-    """A column per class, ``<target>_probability_<class>``."""
-    return {f"{name}_probability_{c}": answer[:, index].numpy() for index, c in enumerate(classes)}
 
 
 def per_class(values: Any, classes: int, name: str) -> Tensor:

@@ -6,30 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polymodal.answers import ClassDecoder
+from polymodal.answers.base import IGNORED, check_thresholds, class_names
 from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
-from polymodal.models.heads.base import (
-    HEADS,
-    IGNORED,
-    Head,
-    check_thresholds,
-    class_logits,
-    class_names,
-    divisor,
-    per_class,
-    probability_columns,
-    weighed,
-)
+from polymodal.models.heads.base import HEADS, DecodedHead, divisor, per_class, weighed
 from polymodal.utils.records import Settings
 
 
 @HEADS.register("classification")
-class Classifier(Head):
+class Classifier(DecodedHead):
     """One of several classes, by cross-entropy.
 
     Args:
@@ -100,28 +90,9 @@ class Classifier(Head):
         """Probabilities ``(batch, classes)`` after the calibration temperature."""
         return (logits.float() / self.temperature).softmax(dim=-1)
 
-    def as_logits(self, answer: Tensor) -> Tensor:
-        """See :class:`Head`."""
-        return class_logits(answer)
-
-    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
-        """See :class:`Head`."""
-        return {} if of_answer is None else {name: of_answer}
-
-    def decide(self, answer: Tensor) -> dict[str, Tensor]:
-        """``predicted`` ``(batch,)``, the index of the predicted class."""
-        scaled = answer if self.thresholds is None else answer / answer.new_tensor(self.thresholds)
-        return {"predicted": scaled.argmax(dim=1)}
-
-    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """``<target>``, its probability as ``<target>_confidence``, and on demand a column per class."""
-        predicted = self.decide(answer)["predicted"]
-        confidence = answer.gather(1, predicted.unsqueeze(1)).squeeze(1)
-        columns = {
-            name: [self.classes[index] for index in predicted.tolist()],
-            f"{name}_confidence": confidence.numpy(),
-        }
-        return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
+    def saved_decoder(self) -> ClassDecoder:
+        """See :class:`DecodedHead`."""
+        return ClassDecoder(self.classes, thresholds=self.thresholds, temperature=float(self.temperature))
 
     def settings(self) -> Settings:
         """See :class:`Head`."""

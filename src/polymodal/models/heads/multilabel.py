@@ -6,29 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polymodal.answers import LabelDecoder
+from polymodal.answers.base import check_thresholds, class_names
 from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
-from polymodal.models.heads.base import (
-    HEADS,
-    TINY,
-    Head,
-    check_thresholds,
-    class_names,
-    divisor,
-    per_class,
-    probability_columns,
-    weighed,
-)
+from polymodal.models.heads.base import HEADS, DecodedHead, divisor, per_class, weighed
 from polymodal.utils.records import Settings
 
 
 @HEADS.register("multilabel")
-class MultilabelClassifier(Head):
+class MultilabelClassifier(DecodedHead):
     """Each class is present or absent: a binary cross-entropy per class.
 
     Args:
@@ -95,28 +86,9 @@ class MultilabelClassifier(Head):
         """Each class's own probability, ``(batch, classes)``, after the calibration temperature."""
         return (logits.float() / self.temperature).sigmoid()
 
-    def as_logits(self, answer: Tensor) -> Tensor:
-        """See :class:`Head`; the log-odds."""
-        sure = answer.clamp(TINY, 1)
-        return (sure / (1 - sure).clamp(min=2**-25)).log()
-
-    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
-        """See :class:`Head`."""
-        own = {} if of_answer is None else {name: of_answer}
-        return own | {f"{name}_confidence": pa.list_(pa.float32())}
-
-    def decide(self, answer: Tensor) -> dict[str, Tensor]:
-        """``predicted`` ``(batch, classes)`` bool, the predicted classes."""
-        return {"predicted": answer >= answer.new_tensor(self.thresholds)}
-
-    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """Lists of classes, ``<target>_confidence`` has their probabilities; optionally one per class."""
-        predicted = [row.nonzero().flatten().tolist() for row in self.decide(answer)["predicted"]]
-        columns: dict[str, Any] = {
-            name: [[self.classes[index] for index in indices] for indices in predicted],
-            f"{name}_confidence": [answer[row, indices].tolist() for row, indices in enumerate(predicted)],
-        }
-        return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
+    def saved_decoder(self) -> LabelDecoder:
+        """See :class:`DecodedHead`."""
+        return LabelDecoder(self.classes, thresholds=self.thresholds, temperature=float(self.temperature))
 
     def settings(self) -> Settings:
         """See :class:`Head`."""

@@ -7,28 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from polymodal.answers import OrderedDecoder
+from polymodal.answers.base import IGNORED, class_names
 from polymodal.config import TargetConfig
 from polymodal.data.targets import TargetReader
-from polymodal.models.heads.base import (
-    HEADS,
-    IGNORED,
-    Head,
-    class_logits,
-    class_names,
-    divisor,
-    probability_columns,
-    weighed,
-)
+from polymodal.models.heads.base import HEADS, DecodedHead, Head, divisor, weighed
 from polymodal.models.outputs import FusedState
 
 
 @HEADS.register("ordinal")
-class OrdinalClassifier(Head):
+class OrdinalClassifier(DecodedHead):
     """One of several ordered classes, by a cumulative link model (proportional odds, McCullagh 1980).
 
     One number per row, ``f``, lies on a scale that ordered thresholds cut into the classes:
@@ -110,27 +102,9 @@ class OrdinalClassifier(Head):
         """Probabilities ``(batch, classes)`` after the calibration temperature."""
         return (logits.float() / self.temperature).softmax(dim=-1)
 
-    def as_logits(self, answer: Tensor) -> Tensor:
-        """See :class:`Head`."""
-        return class_logits(answer)
-
-    def decide(self, answer: Tensor) -> dict[str, Tensor]:
-        """``predicted`` ``(batch,)``: the median class, which has the smallest expected distance in ranks."""
-        below = answer.cumsum(dim=1)[:, :-1] < 0.5
-        return {"predicted": below.sum(dim=1)}
-
-    def answer_types(self, name: str, of_answer: pa.DataType | None) -> dict[str, pa.DataType]:
-        """See :class:`Head`."""
-        return {} if of_answer is None else {name: of_answer}
-
-    def columns(self, name: str, answer: Tensor, probabilities: bool = False) -> dict[str, Any]:
-        """``<target>``, ``<target>_confidence``: its probability; and one per class on demand."""
-        predicted = self.decide(answer)["predicted"]
-        columns = {
-            name: [self.classes[index] for index in predicted.tolist()],
-            f"{name}_confidence": answer.gather(1, predicted.unsqueeze(1)).squeeze(1).numpy(),
-        }
-        return columns | (probability_columns(name, self.classes, answer) if probabilities else {})
+    def saved_decoder(self) -> OrderedDecoder:
+        """See :class:`DecodedHead`."""
+        return OrderedDecoder(self.classes, temperature=float(self.temperature))
 
     def settings(self) -> dict[str, Any]:
         """See :class:`Head`."""

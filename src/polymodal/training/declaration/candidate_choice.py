@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
+from polymodal.answers import DECODERS
 from polymodal.config import Declaration
 from polymodal.data.tables.table import Table
 from polymodal.training.declaration.encoder_choice import settle_encoders
@@ -141,11 +142,18 @@ def _tried(declaration: Declaration, request: FitRequest, known: Collection[str]
     return [name for name in SEVERAL if name not in needless]
 
 
+def is_plain(declaration: Declaration) -> bool:
+    """Whether all candidates of a fit are plain models, which need no torch."""
+    return {*(declaration.train.candidates or NEURAL)} <= {*PLAIN}
+
+
 def _can_blend(declaration: Declaration) -> bool:
     """Whether plain models can be fitted, and the answers of all heads be averaged as probabilities."""
-    from polymodal.models.heads import HEADS, Head  # imports torch, which the encoders are chosen without
-
     tasks = [target.task for target in declaration.targets.values()]
+    if not declaration.data.private and all(task in DECODERS for task in tasks):
+        return True
+    from polymodal.models.heads import HEADS, Head  # of other packages, which need torch
+
     if declaration.data.private or not all(task in HEADS for task in tasks):  # which is refused later
         return False
     return all(HEADS[task].as_logits is not Head.as_logits for task in tasks)

@@ -13,7 +13,7 @@ from polymodal.data.tables.table import Table
 from polymodal.errors import ConfigError, DataError, Problem, did_you_mean, one_line
 from polymodal.training.language.conversation_rows import RowToConversation
 from polymodal.training.loop.arguments import check_argument
-from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.loop.defaults import metric_name
 
 
 def check_stage(name: str, declaration: Declaration) -> None:

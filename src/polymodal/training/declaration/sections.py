@@ -9,19 +9,17 @@ from typing import Any
 from polymodal.config import Declaration
 from polymodal.config.parsing import located
 from polymodal.training.declaration.augmentation_check import check_changes
+from polymodal.training.declaration.target_checks import check_targets
 from polymodal.training.declaration.validation import (
     check_checkpointing,
-    check_columns,
     check_encoder,
     check_fusions,
-    check_head,
     check_layer_decay,
     check_objectives,
-    check_weighted,
     check_weighting,
 )
-from polymodal.training.loop.arguments import CHECKPOINTING, check_argument, fill_in, training_arguments
-from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.loop.arguments import CHECKPOINTING, check_argument, training_arguments
+from polymodal.training.loop.defaults import fill_in
 
 
 def check_parts(
@@ -43,7 +41,7 @@ def check_parts(
     Raises:
         ConfigError: If an encoder, fusion, head, metric or field of TrainingArguments does not exist.
     """
-    check_columns(declaration)
+    check_targets(declaration, source, lines)
     train, known = declaration.train, known or {}
     for name, value in train.arguments.items():
         with located(source, lines, "train", name):
@@ -52,13 +50,6 @@ def check_parts(
         trial = train.model_copy()
         fill_in(trial, 1)
         training_arguments(trial, Path(), 1)
-    for name, target in declaration.targets.items():
-        with located(source, lines, "targets", name):
-            check_head(name, target)
-    with located(source, lines, "data", "sample_weight"):
-        check_weighted(declaration)
-    with located(source, lines, "train", "metric"):
-        metric_name(train.metric, {name: target.task for name, target in declaration.targets.items()})
     with located(source, lines, "train", "weighting"):
         check_weighting(declaration)
     with located(source, lines, "objectives"):

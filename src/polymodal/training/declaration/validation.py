@@ -1,4 +1,4 @@
-"""Checks of the encoders, fusion and heads that a declaration names, before any file is read."""
+"""Checks of the encoders, fusion and objectives that a declaration names, before any file is read."""
 
 from __future__ import annotations
 
@@ -16,84 +16,21 @@ from polymodal.config import (
     EncoderConfig,
     FusionConfig,
     InputConfig,
-    TargetConfig,
 )
 from polymodal.data.readers.base import READERS
-from polymodal.data.targets import TARGETS
 from polymodal.errors import ConfigError, did_you_mean, worded
-from polymodal.evaluation.metrics.metrics import METRICS, weighs_metrics
 from polymodal.models.build import build_fusion, given_objective
 from polymodal.models.encoders import ENCODERS, build_encoder
 from polymodal.models.encoders.base import tuning
 from polymodal.models.fusion import FUSIONS
 from polymodal.models.fusion.base import keyword_options
-from polymodal.models.heads import HEADS, takes_weights
 from polymodal.models.objectives.base import OBJECTIVES, ObjectiveFacts, build_objective
 from polymodal.models.weighting import check_unweighted
-from polymodal.tasks import task_of
 from polymodal.utils.hub import load_pretrained
 from polymodal.utils.registry import accepted
 
-HEAD_SETTINGS = {
-    "class_weights": {"class_weights", "pos_weight"},
-    "label_smoothing": {"label_smoothing"},
-    "transform": {"transform"},
-    "separator": set(),
-    "classes": set(),
-    "thresholds": {"thresholds"},
-    "temperature": set(),
-    "interval": {"half_width"},
-}
-"""By setting of a target, the arguments of which a head has to take one for it to mean something, unless it
-is among the :attr:`polymodal.tasks.Task.settings`."""
-ANSWER_COLUMNS = ("row", "missing", "no_input", "error")
-"""Columns of ``predictions.parquet`` besides the answers."""
-WEIGHT = "sample_weight"
-"""Column of sample weights in ``predictions.parquet`` of a fit with weights."""
 FREE_SIZES = ("bins", "patch")
 """Options of our own encoders that are not also settings of an input."""
-ANSWER_SUFFIXES = ("confidence", "true", "low", "high")
-"""Suffixes of a target's name in the columns besides its answer."""
-
-
-def check_columns(declaration: Declaration) -> None:
-    """Check that the columns of the answers have distinct names.
-
-    Raises:
-        ConfigError: If a target has the name of another column.
-    """
-    beside = {f"{name}_{suffix}" for name in declaration.targets for suffix in ANSWER_SUFFIXES}
-    taken = {*ANSWER_COLUMNS, *beside, *([WEIGHT] if declaration.data.sample_weight else [])}
-    for name in declaration.targets:
-        if name in taken:
-            fix = "Rename the column"
-            raise ConfigError(f"'{name}' cannot be a target: a column of the answers has that name. {fix}")
-
-
-def check_weighted(declaration: Declaration) -> None:
-    """Check that losses and metrics of the targets take sample weights, if a column of them is set.
-
-    Raises:
-        ConfigError: If the column of weights is a target, nothing is learned from targets, or a head or the
-            metrics of a task take no weights.
-    """
-    column = declaration.data.sample_weight
-    if column is None:
-        return
-    if column in declaration.targets:
-        raise ConfigError(f"column '{column}' is both a target and 'data.sample_weight'. Name another column")
-    if declaration.generation:
-        raise ConfigError("'data.sample_weight' does not go with answers in words: leave it out")
-    if not declaration.targets:
-        raise ConfigError("'data.sample_weight' weighs the losses of targets: there is none. Leave it out")
-    for name, target in declaration.targets.items():
-        reason = None if takes_weights(HEADS[target.task]) else f"the head '{target.task}' of '{name}'"
-        if reason is None and not weighs_metrics(target.task, target.family):
-            reason = f"the metrics of '{name}' ({target.task})"
-        if reason:
-            raise ConfigError(
-                f"{reason} cannot weigh rows: no argument 'weight'. Leave data.sample_weight out"
-            )
 
 
 def check_weighting(declaration: Declaration) -> None:
@@ -186,37 +123,6 @@ def check_fusion(config: FusionConfig, inputs: list[str]) -> None:
         ConfigError: If there is no such fusion, or it refuses an option.
     """
     build_fusion(config).check(inputs)
-
-
-def check_head(name: str, config: TargetConfig) -> None:
-    """Check the head of a target and its options, and set in ``config`` how the target's cells are read.
-
-    Raises:
-        ConfigError: If there is no such head, or it refuses a setting.
-    """
-    if config.task not in HEADS:
-        raise ConfigError(f"'targets.{name}.task' is '{config.task}'. {did_you_mean(config.task, HEADS)}")
-    kind = HEADS[config.task]
-    if kind.task != config.task:
-        raise ConfigError(f"the head '{config.task}' calls its task '{kind.task}': the names must be one")
-    if kind.reads() not in TARGETS:
-        raise ConfigError(
-            f"the head '{config.task}' reads its targets as '{kind.reads()}', which no target reader does. "
-            f"Set its 'family' to one of {', '.join(TARGETS)}, or offer a reader (polymodal.targets)"
-        )
-    if METRICS.whole(config.task) is None:
-        METRICS.of(config.task, kind.reads())  # refused here rather than after the first epoch
-    own, task = accepted(kind), task_of(config.task)
-    config.belongs_to(kind.reads(), ordered=task.ordered)
-    task.check(config, own)
-    for option in config.options:
-        if option not in own:
-            fix = did_you_mean(option, own)
-            raise ConfigError(f"the head '{config.task}' has no option '{option}'. {fix}")
-    for setting, needed in HEAD_SETTINGS.items():
-        default = type(config).model_fields[setting].default
-        if setting not in task.settings and not needed & {*own} and getattr(config, setting) != default:
-            raise ConfigError(f"'targets.{name}': '{setting}' is no setting of a {config.task}")
 
 
 def check_encoder(config: InputConfig, known: Mapping[str, Any] | None = None) -> None:

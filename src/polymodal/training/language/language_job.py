@@ -23,7 +23,7 @@ from polymodal.models.language.language_modeling import PolymodalForConditionalG
 from polymodal.training.fingerprint import describe_conversations
 from polymodal.training.job import Job
 from polymodal.training.language.conversation_rows import ConversationRows, RowToConversation
-from polymodal.training.loop.model_selection import metric_name
+from polymodal.training.loop.defaults import metric_name
 from polymodal.training.row_checks import report_problems
 from polymodal.training.warm_start.transfer import continue_words
 from polymodal.utils.progress import quiet_libraries

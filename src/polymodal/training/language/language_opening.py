@@ -35,7 +35,7 @@ from polymodal.training.declaration.splitting import split_and_skip
 from polymodal.training.language.language_check import check_language
 from polymodal.training.language.language_inputs import LanguageInputs
 from polymodal.training.language.language_job import LanguageJob, Stage
-from polymodal.training.loop.arguments import fill_in
+from polymodal.training.loop.defaults import fill_in
 from polymodal.training.read_rows import open_cache
 from polymodal.training.request import FitRequest
 from polymodal.training.warm_start.inheritance import take_over_words

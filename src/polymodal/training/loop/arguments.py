@@ -18,19 +18,11 @@ from polymodal.artifact.run_folder import CANDIDATES
 from polymodal.config import TrainConfig
 from polymodal.data.processor import Form
 from polymodal.errors import ConfigError, RunError, did_you_mean, one_line
+from polymodal.training.loop.defaults import epochs_an_evaluation
 from polymodal.training.loop.workers import require_main_guard
 from polymodal.utils import distributed as processes
 from polymodal.utils.device import find_device, known_devices
 
-USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 100
-"""The default number of epochs gives about this many steps, within these limits."""
-SMALLEST_BATCH, LARGEST_BATCH, STEPS_AN_EPOCH = 16, 64, 32
-"""The default batch is the power of two within these limits that gives about so many steps per epoch."""
-PATIENCE = 0.4
-"""Default patience as a share of the epochs: the last, small steps of the schedule often gain most."""
-OBJECTIVE_BATCH = 128
-"""Default batch size of pre-training, with enough rows."""
-MOST_EVALUATIONS = 40
 OURS = {
     "output_dir", "eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps",
     "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns",
@@ -94,49 +86,6 @@ def _check_report(names: str | list[str] | None) -> None:
         if name not in there:
             reason = f"'train.report_to' is '{name}', which is unknown or not installed"
             raise ConfigError(f"{reason}. {did_you_mean(name, there)}")
-
-
-KEEP_FROM = 0.9
-"""Share of a pre-training before which no epoch is kept."""
-MODALITY_DROPOUT = 0.15
-"""Default modality dropout of a fit; pre-training needs all inputs of a row."""
-
-
-def fill_in(config: TrainConfig, rows: int, *, targets: bool = True, started: bool = False) -> None:
-    """Choose batch size, epochs and patience where they are not set: small tables need many small steps.
-
-    Several processes share the batch of one. Without ``targets`` batches are larger, for contrastive losses
-    need negatives, and one of the last epochs is kept: the validation loss of an objective rises, as its
-    temperature falls, long before the vectors get worse. ``started`` is a fit from another run: what was
-    trained from scratch there is trained further at the rate of new parts, where no other is given.
-    """
-    if started and config.continued_learning_rate is None:
-        given = "pretrained_learning_rate" in config.model_fields_set
-        own = config.pretrained_learning_rate if given else config.learning_rate
-        config.continued_learning_rate = own
-    if config.keep_from is None:
-        config.keep_from = 0.0 if targets else KEEP_FROM
-    if config.patience is None and not targets:
-        config.patience = 0
-    if config.modality_dropout is None:
-        config.modality_dropout = MODALITY_DROPOUT if targets else 0.0
-    if config.batch_size is None and not targets:
-        config.batch_size = max(
-            2, min(OBJECTIVE_BATCH, 2 ** int(math.log2(max(2, rows)))) // processes.count()
-        )
-    if config.batch_size is None:
-        fitting = 2 ** round(math.log2(max(1, rows / STEPS_AN_EPOCH)))
-        config.batch_size = max(1, min(LARGEST_BATCH, max(SMALLEST_BATCH, fitting)) // processes.count())
-    if config.epochs is None:
-        wanted = math.ceil(USUAL_STEPS / math.ceil(rows / (config.batch_size * processes.count())))
-        config.epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted))
-    if config.patience is None:
-        config.patience = max(5, math.ceil(PATIENCE * config.epochs))
-
-
-def epochs_an_evaluation(epochs: float) -> int:
-    """Epochs between two evaluations: one, or several where there are very many."""
-    return max(1, math.ceil(epochs / MOST_EVALUATIONS))
 
 
 OF_EVERY_RUN: dict[str, Any] = {

@@ -9,45 +9,14 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
-from polymodal.errors import ConfigError, did_you_mean
+from polymodal.errors import ConfigError
 from polymodal.evaluation.metrics.metrics import METRICS, evaluate
 from polymodal.models.heads import Head
 from polymodal.models.objectives.base import Objective
 from polymodal.models.weighting import Weighting
-from polymodal.tasks import reader_name, task_of
 
 TIE = 1e-6
 """Weight of the loss beside the metric: too small to outweigh one row in a hundred thousand."""
-
-
-def metric_name(metric: str | None, tasks: Mapping[str, str]) -> str:
-    """The metric of the selection: ``metric``, or the task's default, or the loss with several targets.
-
-    Raises:
-        ConfigError: If the metric or its target does not exist.
-    """
-    if metric is None:
-        return task_of(next(iter(tasks.values()))).default_metric if len(tasks) == 1 else "loss"
-    target, _, name = metric.rpartition(".")
-    if name != "loss" and name not in METRICS:
-        fix = did_you_mean(name, [*METRICS, "loss"])
-        raise ConfigError(f"train.metric: there is no metric '{name}'. {fix}")
-    if target and target not in tasks:
-        raise ConfigError(f"train.metric: there is no target '{target}'. {did_you_mean(target, tasks)}")
-    measured = [tasks[target]] if target else list(tasks.values())
-    if name != "loss" and not measured:
-        fix = "Leave it out: the loss picks the epoch"
-        raise ConfigError(f"train.metric: '{name}' measures a target, and there is none. {fix}")
-    if measured and not any(name in suited(task) for task in measured):
-        fix = did_you_mean(name, suited(measured[0]))
-        raise ConfigError(f"train.metric: '{name}' does not measure {measured[0]}. {fix}")
-    return metric
-
-
-def suited(task: str) -> list[str]:
-    """The metrics that can pick the epoch of a target of ``task``."""
-    result = METRICS.of(task, reader_name(task))
-    return [metric.name for metric in result if metric.selects] + ["loss"]
 
 
 def validation_metrics(

@@ -21,7 +21,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
 from polymodal.errors import RunError, option, worded
-from polymodal.training.loop.arguments import compiling, epochs_an_evaluation, log_folder
+from polymodal.training.loop.arguments import compiling, log_folder
 from polymodal.training.loop.checkpoints import (
     PART,
     PREFIX,
@@ -38,6 +38,7 @@ from polymodal.training.loop.checkpoints import (
     state_of,
     step,
 )
+from polymodal.training.loop.defaults import epochs_an_evaluation
 from polymodal.training.loop.patience import PatienceOnceSlow
 from polymodal.training.loop.stopping import EpochOfRows, StopAtStep
 from polymodal.training.loop.thread_timing import Step, settle_threads

@@ -31,12 +31,12 @@ def build_started(job: PredictionJob, declaration: Declaration) -> LearningModel
     """
     start = job.start
     known = start.encoders if start else None
-    model = build_model(declaration, job.processor, job.answers(), known, job.weights())
+    model = build_model(declaration, job.batching, job.answers(), known, job.weights())
     job.processor.change_readers(reader_settings(model.model.encoders, model.model.encoder_of))
     if start is not None:
         heads = [f"head of {name}" for name in declaration.targets]
         job.started = continue_from(start.model(), model.model)
-        job.started.new += [*_new_categories(start, job.processor), *heads]
+        job.started.new += [*_new_categories(start, job.batching), *heads]
     return model
 
 

@@ -1,0 +1,156 @@
+"""A blend of plain models: it reads rows, answers and needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from polymodal.answers.base import Decoder, SavedDecoder
+from polymodal.answers.batches import AnsweredRows, batch_rows, require_finite
+from polymodal.data.readers.joint_reader import JointReader
+from polymodal.data.row_dataset import RowDataset
+from polymodal.data.row_processor import Row, RowProcessor, items_of
+from polymodal.plain.blocks import Blocks
+from polymodal.plain.model import PlainModel
+
+Weights = Mapping[str, Mapping[str, float]]
+"""By target and by model: the share of its answers in the blend; those of a target sum to 1."""
+ArrayAnswers = dict[str, dict[str, np.ndarray]]
+"""By target and by model: probabilities ``(batch, classes)`` or numbers ``(batch,)``."""
+
+
+def model_name(candidate: str, learner: str) -> str:
+    """The name of a plain model: ``<candidate>.<learner>``, or that of both where it is the same."""
+    return candidate if learner == candidate else f"{candidate}.{learner}"
+
+
+def blend_logits(
+    decoder: Decoder, answers: Mapping[str, np.ndarray], weights: Mapping[str, float]
+) -> np.ndarray:
+    """Logits ``(batch, outputs)`` float32 whose answer, not calibrated, is the weighted mean of ``answers``.
+
+    Args:
+        decoder: Of the target.
+        answers: By model ``(batch, classes)`` probabilities or ``(batch,)`` numbers.
+        weights: By model, above 0, with sum 1.
+    """
+    used = [weight * answers[name].astype(np.float64) for name, weight in weights.items()]
+    return decoder.as_logits(np.stack(used).sum(axis=0)).astype(np.float32)
+
+
+class PlainAnswers:
+    """The plain models of one candidate, in a blend.
+
+    Args:
+        name: Of the candidate; those of the models: see :func:`model_name`.
+        model: Fitted.
+    """
+
+    def __init__(self, name: str, model: PlainModel) -> None:
+        self.name, self.model = name, model
+
+    @property
+    def input_names(self) -> list[str]:
+        """The inputs that it has features of."""
+        return list(self.model.featurizers)
+
+    def answers(self, blocks: Blocks) -> ArrayAnswers:
+        """The answers of its models for features of rows."""
+        return {
+            target: {model_name(self.name, learner): answer for learner, answer in each.items()}
+            for target, each in self.model.predict_blocks(blocks).items()
+        }
+
+    def model_names(self, target: str) -> list[str]:
+        """The names of its models of a target."""
+        return [model_name(self.name, learner) for learner in self.model.members.get(target, ())]
+
+    def disagrees(self, outputs: Mapping[str, int]) -> str:
+        """What its models answer otherwise than a blend expects, as a predicate; else empty.
+
+        Args:
+            outputs: By target the numbers a row that the blend gives.
+        """
+        for target, members in self.model.members.items():
+            for learner, member in members.items():
+                fitted = member.learner.fitted
+                if target in outputs and (fitted is None or fitted.outputs != outputs[target]):
+                    return f"has another number of classes of '{target}' ({learner})"
+        return ""
+
+
+class PlainBlend:
+    """Predicts the weighted mean of what plain models predict; an :class:`Answerer`.
+
+    Args:
+        inputs: Their names, in declared order.
+        members: By candidate.
+        weights: Of each model.
+        decoders: By target, in declared order.
+        processor: Reads rows for all candidates: each input by a :class:`JointReader`.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        members: Mapping[str, PlainAnswers],
+        weights: Weights,
+        decoders: Mapping[str, SavedDecoder],
+        processor: RowProcessor,
+    ) -> None:
+        self.input_names, self.members, self.weights = list(inputs), dict(members), weights
+        self.decoders, self.processor = dict(decoders), processor
+
+    @property
+    def head_names(self) -> list[str]:
+        """Targets, in declared order."""
+        return list(self.decoders)
+
+    def model_names(self, target: str) -> list[str]:
+        """The models that answer a target."""
+        return [name for member in self.members.values() for name in member.model_names(target)]
+
+    def batches(self, rows: RowDataset, batch_size: int, precision: str = "fp32") -> Iterator[AnsweredRows]:
+        """See :class:`Answerer`; plain models compute in their own precision."""
+        size = batch_rows(rows, batch_size)
+        for start in range(0, len(rows), size):
+            yield self.answered(rows.__getitems__(range(start, min(start + size, len(rows)))))
+
+    def answered(self, read: Sequence[Row]) -> AnsweredRows:
+        """The answers to rows that were read, at least one."""
+        kept = {name: [items_of(row["cells"][name]) for row in read] for name in self.input_names}
+        answers: ArrayAnswers = {name: {} for name in self.decoders}
+        for key, member in self.members.items():
+            for target, each in member.answers(self._features(key, kept)).items():
+                answers[target] |= each
+        logits = {
+            name: blend_logits(decoder, answers[name], self.weights[name])
+            for name, decoder in self.decoders.items()
+        }
+        require_finite(logits, "fp32")
+        targets = {name: [row["targets"][name] for row in read] for name in read[0]["targets"]}
+        return AnsweredRows(
+            index=np.array([row["index"] for row in read]),
+            answers={name: self.decoders[name].answer(values) for name, values in logits.items()},
+            present=np.array([[bool(items) for items in kept[name]] for name in self.input_names]).T,
+            targets={name: self.processor.targets[name].as_array(cells) for name, cells in targets.items()},
+            problems={row["index"]: row["problems"] for row in read if "problems" in row},
+            weight=_weight(read),
+        )
+
+    def _features(self, member: str, kept: Mapping[str, Sequence[list[Any]]]) -> Blocks:
+        """The features that a candidate's models take of the items of rows."""
+        features: Blocks = {}
+        for name in self.members[member].input_names:
+            reader = self.processor.readers[name]
+            assert isinstance(reader, JointReader)
+            index = list(reader.parts).index(member)
+            items = [[item[index] for item in each] for each in kept[name]]
+            features |= self.members[member].model.input_blocks(name, items)
+        return features
+
+
+def _weight(read: Sequence[Row]) -> np.ndarray | None:
+    return np.array([row["weight"] for row in read], dtype=np.float32) if "weight" in read[0] else None
