@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from polymodal.answers.plain_blend import model_name
 from polymodal.attribution.attributed_parts import CELL, Drawing, InputMap, Part
 from polymodal.data.collator import Collator
 from polymodal.data.readers.items import each_item
 from polymodal.data.row_dataset import RowDataset
 from polymodal.data.values.column_values import as_label
 from polymodal.models.blend import BlendedModel
-from polymodal.models.blend_members import PlainInput, PlainMember, model_name
+from polymodal.models.blend_members import PlainInput, PlainMember
 from polymodal.plain.blocks import Blocks
 from polymodal.plain.explaining import contributions_of, input_shares, merged, pieces_of
 from polymodal.plain.features import Piece

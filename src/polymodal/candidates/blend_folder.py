@@ -14,7 +14,6 @@ from polymodal.answers.plain_blend import PlainBlend, Weights
 from polymodal.artifact.integrity import CHECKSUMS, write_sums
 from polymodal.artifact.run_folder import BLEND, BLEND_FILES, discard_candidates
 from polymodal.artifact.run_folder import CANDIDATES as CANDIDATES_FOLDER
-from polymodal.artifact.shared_weights import restore_weights, share_weights
 from polymodal.candidates.base import CANDIDATES, Loaded
 from polymodal.config import Declaration
 from polymodal.data.readers import Reader
@@ -80,10 +79,15 @@ def write_blend(
             source / CANDIDATES_FOLDER, folder / CANDIDATES_FOLDER, dirs_exist_ok=True, ignore=unfinished
         )
         if not isinstance(blend, PlainBlend):  # whose members cannot have been changed
+            from polymodal.artifact.shared_weights import restore_weights
+
             restore_weights(folder / CANDIDATES_FOLDER)  # what a candidate shares may be changed by another
             for name, member in blend.named_members():
                 CANDIDATES[name].write_member(member, folder / CANDIDATES_FOLDER / name)
-    share_weights(folder / CANDIDATES_FOLDER)
+    if next((folder / CANDIDATES_FOLDER).rglob("*.safetensors"), None) is not None:
+        from polymodal.artifact.shared_weights import share_weights  # which needs torch
+
+        share_weights(folder / CANDIDATES_FOLDER)
     targets = RowProcessor({}, processor.targets, processor.missing)  # candidates have readers of their own
     targets.save_pretrained(folder)
     write_text(folder / "run.yaml", declaration.to_yaml())
