@@ -44,6 +44,15 @@ def neural_model_alone() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_lines_of_progress() -> Iterator[None]:
+    """What a slow machine prints about work of more than ten seconds is not in what tests compare."""
+    from polymodal.utils import progress
+
+    with mock.patch.object(progress, "FIRST_LINE", 1e6):
+        yield
+
+
 @pytest.fixture
 def default_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit tries what it tries for users."""

@@ -193,7 +193,8 @@ class PolymodalClassifier(ClassifierMixin, _Estimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most likely class of each row: ``(rows,)``."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        shares = self.predict_proba(X)
+        return self.classes_[shares.argmax(axis=1)]
 
 
 class PolymodalRegressor(RegressorMixin, _Estimator):
