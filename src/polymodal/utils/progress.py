@@ -164,9 +164,16 @@ def steps(description: str, total: int) -> Iterator[Callable[[], None]]:
     if not description:
         yield lambda: None
         return
-    with bar() as shown:
-        task = shown.add_task(description, total=total)
-        yield lambda: shown.advance(task)
+    meter = Meter(description, total)
+
+    def advance() -> None:
+        meter.done += 1
+
+    meter.begin()
+    try:
+        yield advance
+    finally:
+        meter.end()
 
 
 def note(text: str, quiet: bool = False) -> None:
