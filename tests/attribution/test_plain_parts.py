@@ -76,6 +76,7 @@ def every_model(job, target, tried, head, truth, *rest, **more):
 def plain_run(folder, name="plain"):
     run = pm.load(folder / name)
     rows = run.rows(read_table(folder / "t.csv"))
+    rows.processor = run.processor  # which makes batches
     return run, rows
 
 
