@@ -70,13 +70,13 @@ def load_model(path: Path, kind: type[M]) -> M:
 
 def _read(path: Path, kind: type[M]) -> tuple[M, dict[str, Any]]:
     """The model, and what Transformers reports of its weights; with those that another candidate keeps."""
-    options: dict[str, Any] = {"output_loading_info": True, "trust_remote_code": False}
+    options: dict[str, Any] = {"output_loading_info": True}
     if not (path / SHARED).exists():
-        return cast(
-            tuple[M, dict[str, Any]], kind.from_pretrained(str(path), use_safetensors=True, **options)
-        )
-    config, state = kind.config_class.from_pretrained(str(path)), whole_state(path)
-    made = kind.from_pretrained(None, config=config, state_dict=state, **options)
+        made = kind.from_pretrained(str(path), use_safetensors=True, trust_remote_code=False, **options)
+    else:
+        config = kind.config_class.from_pretrained(str(path), trust_remote_code=False)
+        state = whole_state(path)
+        made = kind.from_pretrained(None, config=config, state_dict=state, trust_remote_code=False, **options)
     return cast(tuple[M, dict[str, Any]], made)
 
 
