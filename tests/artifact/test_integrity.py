@@ -21,7 +21,7 @@ from tests.support.command import error
 from tests.support.command import polymodal as command
 
 SOURCES = Path(polymodal.__file__).parent
-OWN = ("PolymodalProcessor", "ConversationProcessor", "super", "PeftConfig")
+OWN = ("PolymodalProcessor", "RowProcessor", "ConversationProcessor", "super", "PeftConfig")
 """Whose ``from_pretrained`` reads our own files, or JSON alone."""
 
 
