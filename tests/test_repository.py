@@ -4,13 +4,13 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
-import sysconfig
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.support.environments import Environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -70,10 +70,8 @@ def test_bench_prints_what_it_takes_before_it_starts():
 @pytest.mark.slow
 def test_the_lines_of_the_image_install_the_command(tmp_path):
     """The lines that install run in a new environment, which finds the packages of this one installed."""
-    folder, environment = tmp_path / "image", tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    site = next((environment / "lib").glob("python*")) / "site-packages"
-    (site / "here.pth").write_text(sysconfig.get_path("purelib"))
+    folder, environment = tmp_path / "image", Environment.new(tmp_path / "environment")
+    environment.see_packages_of_this_one()
     for source, into in copies():
         (folder / into).mkdir(parents=True, exist_ok=True)
         path = REPOSITORY / source
@@ -82,10 +80,13 @@ def test_the_lines_of_the_image_install_the_command(tmp_path):
         else:
             shutil.copy(path, folder / into)
     lines = [line for line in instructions("RUN") if line.startswith("python -m pip")]
-    variables = {"PATH": f"{environment / 'bin'}:/usr/bin:/bin", "TORCH_INDEX": "https://pypi.org/simple"}
+    variables = {
+        "PATH": f"{environment.folder / 'bin'}:/usr/bin:/bin",
+        "TORCH_INDEX": "https://pypi.org/simple",
+    }
     script = "set -euo pipefail\n" + "\n".join(lines)
     done = subprocess.run(["bash", "-c", script], cwd=folder, env=variables, capture_output=True, text=True)
     assert len(lines) == 2 and done.returncode == 0, done.stderr
-    entry = environment / "bin" / instructions("ENTRYPOINT")[0].strip('["]')
+    entry = environment.folder / "bin" / instructions("ENTRYPOINT")[0].strip('["]')
     shown = subprocess.run([entry, "--help"], env=variables, cwd=tmp_path, capture_output=True, text=True)
     assert shown.returncode == 0 and "Usage: polymodal" in shown.stdout
