@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import polymodal as pm
+from polymodal.config.overrides import apply_settings
 from polymodal.plain.learners import LEARNERS
 from polymodal.plain.model import PlainModel
 
@@ -60,6 +61,17 @@ def test_cross_validation_and_pipelines():
     numbers = np.random.default_rng(0).normal(size=(40, 3))
     pipeline = make_pipeline(StandardScaler(), pm.PolymodalRegressor(random_state=0))
     assert pipeline.fit(numbers, numbers[:, 0]).score(numbers, numbers[:, 0]) > 0.9
+
+
+def test_sections_of_settings_go_over_those_of_the_estimator_key_by_key():
+    given = {"data": {"validation": 0.25}, "data.seed": 3, "inputs": {"x": {"modality": "category"}}}
+    estimator = pm.PolymodalClassifier(settings=given)
+    estimator._target = "target"
+    values = {}
+    apply_settings(values, estimator._all_settings(np.zeros((4, 2)), pd.DataFrame({"x": [], "y": []})))
+    assert values["data"] == {"validation": 0.25, "test": 0.0, "split": None, "seed": 3}
+    assert values["inputs"] == {"x": {"modality": "category"}, "y": {"modality": "number"}}
+    assert values["targets"] == {"target": {"task": "classification"}} and not values["report"]["write"]
 
 
 def test_what_is_wrong_is_one_line():

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from polymodal.config.shorthands import SettingsLike
+from polymodal.config.shorthands import SettingsLike, all_settings
 from polymodal.errors import PolymodalError
 from polymodal.fitting import fit
 
@@ -85,8 +85,8 @@ class _Estimator(BaseEstimator):
     def _run_folder(self) -> Path:
         return Path(self._folder.name) / FOLDER
 
-    def _all_settings(self, X: Any, frame: pd.DataFrame) -> dict[str, Any]:
-        """No test rows and no pages; the columns of an array are numbers, whatever they look like."""
+    def _all_settings(self, X: Any, frame: pd.DataFrame) -> list[str]:
+        """No test rows, no pages, an array's columns are numbers; the user's settings are the last."""
         settings: dict[str, Any] = {
             "data": {"validation": self.validation, "test": 0.0, "split": None},
             "report": {"write": False, "predictions": False},
@@ -97,7 +97,7 @@ class _Estimator(BaseEstimator):
         given = self.settings or {}
         if not isinstance(given, dict):
             raise ValueError(f"settings is {given!r}, expected a dict such as {{'train.epochs': 3}}")
-        return settings | given
+        return [*all_settings(settings, {}, fit), *all_settings(given, {}, fit)]
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """The rows as a DataFrame; texts, files and categories come in one, arrays are of numbers."""

@@ -58,7 +58,7 @@ def test_wrong_names_and_values_say_the_right_one():
 def test_a_key_of_a_section_without_it_names_the_section(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{n % 7},{n % 2}\n" for n in range(40)))
     for settings in ({"epochs": 3}, ["epochs=3"]):
-        with pytest.raises(pm.ConfigError, match=r"unknown key 'epochs'. Did you mean 'train.epochs'\?"):
+        with pytest.raises(pm.ConfigError, match=r"^unknown key 'epochs'. Did you mean 'train.epochs'\?"):
             pm.check(tmp_path / "t.csv", target="b", settings=settings)
 
 

@@ -81,5 +81,6 @@ def test_a_report_that_takes_long_is_short_unless_all_of_it_is_asked_for(monkeyp
         monkeypatch.setattr("polymodal.report.measuring.full_seconds", lambda request, took=seconds: took)
         request = replace(measuring(model), config=ReportConfig(amount=amount))
         assert chosen_amount(request) == chosen and len(request.left_out) == (chosen == "short")
+        assert not request.left_out or "(run.report(amount='full'))" in request.left_out[0]
     assert chosen_amount(measuring(model, noise_rows=3)) == "full"
     assert not ReportConfig(amount="none").is_written and not ReportConfig(write=False).is_written

@@ -60,7 +60,7 @@ def test_an_input_that_says_nothing_adds_nothing(both):
         "Fusing does not beat the best single input, ‘x’ alone, 100.0 %"
     )
     assert any(line.startswith("‘y’ adds nothing that matters") for line in verdict["sentences"])
-    assert verdict["next"][0].startswith("Fit ‘x’ alone (--inputs x)")
+    assert verdict["next"][0].startswith("Fit ‘x’ alone (inputs=['x'])")
     assert covers(target["emap"]["x"]["interaction"], 0)
 
 

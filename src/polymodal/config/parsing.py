@@ -19,13 +19,13 @@ NO_SECTION = ("model_type", "dict_type")
 
 
 def parse(
-    values: Mapping[str, Any], *, source: str = "declaration", lines: Mapping[tuple, int] | None = None
+    values: Mapping[str, Any], *, source: str = "", lines: Mapping[tuple, int] | None = None
 ) -> Declaration:
     """Validate ``values`` and build a declaration.
 
     Args:
         values: Sections by name.
-        source: Its name in error messages.
+        source: Its name in error messages; empty where no file holds the values.
         lines: Line of each key path, for error messages.
 
     Raises:
@@ -88,19 +88,19 @@ def _causes(errors: list[Any]) -> list[Any]:
 def _explain(error: Any, source: str, lines: Mapping[tuple, int]) -> str:
     path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part in ("float", "str")))
     line = _line(lines, path)
-    index = f"{source}, line {line}" if line else source
+    index = f"{source}, line {line}: " if line else f"{source}: " if source else ""
     name = one_line(".".join(map(str, path)), 100) or "declaration"
     if error["type"] == "extra_forbidden":
-        return f"{index}: unknown key '{name}'. {_nearest(path)}"
+        return f"{index}unknown key '{name}'. {_nearest(path)}"
     if error["type"] == "missing":
-        return f"{index}: '{name}' is missing"
+        return f"{index}'{name}' is missing"
     if error["type"] == "value_error":
         about = f"'{name}': " if path else ""
-        return f"{index}: {about}{error['msg'].removeprefix('Value error, ')}"
+        return f"{index}{about}{error['msg'].removeprefix('Value error, ')}"
     result = "a section" if isinstance(error["input"], dict) else _shown(error["input"])
     if error["type"] in NO_SECTION:
-        return f"{index}: '{name}' is {result}, expected a section: keys, each with its value"
-    return f"{index}: '{name}' is {result}; {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{index}'{name}' is {result}, expected a section: keys, each with its value"
+    return f"{index}'{name}' is {result}; {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def _nearest(path: tuple) -> str:

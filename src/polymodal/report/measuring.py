@@ -12,6 +12,7 @@ from polymodal.config import ReportConfig
 from polymodal.data.readers.base import is_media
 from polymodal.data.row_dataset import RowDataset
 from polymodal.error_analysis.error_analysis import CARDS
+from polymodal.errors import worded
 from polymodal.importance.emap import MOST_ROWS, PAIRS, rows_of_pairs
 from polymodal.importance.shapley import make_game
 from polymodal.importance.subsets import KeptRows, embed_rows, logits_of
@@ -80,10 +81,13 @@ def chosen_amount(request: Measuring) -> Amount:
         return "full"
     parts = " and ".join(_extra(request))
     takes = f", which would take {about(seconds)} in all" if seconds else ""
-    request.left_out.append(
-        f"the report is a short one, without {parts}{takes} (polymodal report RUN --amount full)"
-    )
+    request.left_out.append(f"the report is a short one, without {parts}{takes} ({in_full()})")
     return "short"
+
+
+def in_full() -> str:
+    """How a full report is requested."""
+    return worded("polymodal report RUN --amount full", "run.report(amount='full')")
 
 
 def _extra(request: Measuring) -> list[str]:

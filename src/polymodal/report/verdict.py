@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from polymodal.error_analysis.subgroups import SubgroupFigures
+from polymodal.errors import option, worded
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
 from polymodal.evaluation.statistics.judgement import judge
 from polymodal.importance.emap import Interaction
@@ -246,19 +247,25 @@ def _next(worth: InputImportance, fusing: str, groups: SortedInputs) -> list[str
     best, useless = worth.best_single, [*groups.nothing, *groups.harmful]
     settled = judge(worth.gain, worth.rows).kind != "unclear"
     if fusing == "loses" or (fusing == "even" and settled):
-        steps.append(f"Fit ‘{best}’ alone (--inputs {best}): simpler, and as far as these rows tell as good.")
+        steps.append(f"Fit ‘{best}’ alone ({_only([best])}): simpler, and as far as these rows tell as good.")
     elif useless or groups.redundant:
         together = worth.free.lost_without_all
         all_free = set(useless) == set(worth.free.inputs) and together is not None and not is_above(together)
         at_once = useless and (len(useless) == 1 or all_free)
         free = useless if at_once else [_weakest(worth, useless or groups.redundant)]
-        kept = ",".join(name for name in worth.inputs if name not in free)
-        steps.append(f"Fit without {listed(free)} (--inputs {kept}) and compare.")
+        kept = [name for name in worth.inputs if name not in free]
+        steps.append(f"Fit without {listed(free)} ({_only(kept)}) and compare.")
     width = (worth.all.high or 0) - (worth.all.low or 0)
     if worth.groups < FEWEST_GROUPS or width > WIDE or groups.unclear:
         why = "these rows are too few for some inputs" if groups.unclear else "the interval is wide"
-        steps.append(f"Gather more test rows, or cross-validate (--folds 5): {why}.")
+        steps.append(f"Gather more test rows, or cross-validate ({option('folds', 5)}): {why}.")
     scarce = [name for name, share in worth.present.items() if share < 0.5]
     if scarce:
         steps.append(f"{listed(scarce)} stand in fewer than half of the rows: more of them may add more.")
-    return steps or ["Nothing calls for a change: compare fusions (--fusions all) if more is wanted."]
+    more = option("fusions", "all")
+    return steps or [f"Nothing calls for a change: compare fusions ({more}) if more is wanted."]
+
+
+def _only(inputs: Sequence[str]) -> str:
+    """The option, or argument, that fits these inputs alone."""
+    return worded(f"--inputs {','.join(inputs)}", f"inputs={list(inputs)!r}")

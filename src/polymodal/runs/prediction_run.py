@@ -26,7 +26,7 @@ from polymodal.data.tables.kept_columns import KeptColumns
 from polymodal.data.tables.table import Table, read_table
 from polymodal.errors import DataError, Problem, ReadingWarning, RunError, did_you_mean, one_line
 from polymodal.runs.core import K, RunBase
-from polymodal.runs.row_errors import blank_unread
+from polymodal.runs.row_errors import blank_unread, no_answers, no_inputs, nothing_measured
 from polymodal.utils.progress import progress
 
 if TYPE_CHECKING:  # runs of plain models need no torch
@@ -138,9 +138,8 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         """
         if self.blend is None:
             return self
-        folder = neural_folder(self.folder)
         device = None if self.plain is not None else str(self.model.device)
-        return type(self).load(folder, device=device, precision=self.precision)
+        return type(self).load(neural_folder(self.folder), device=device, precision=self.precision)
 
     @property
     def kind(self) -> Kind:
@@ -249,13 +248,11 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         """
         self.require(Capability.evaluate)
         table = read_table(source)
-        for name in self.targets:
-            if name not in table.columns:
-                raise DataError(Problem(file=table.name, found=f"no column '{name}' to measure against",
-                                        cure=did_you_mean(name, table.columns)))  # fmt: skip
+        if lacking := [name for name in self.targets if name not in table.columns]:
+            raise DataError(no_answers(table, lacking[0]))
         measure = Measure(self.answerer.decoders)
-        if lacking := self.lacks_weights(table):
-            warnings.warn(lacking, stacklevel=2)
+        if unweighted := self.lacks_weights(table):
+            warnings.warn(unweighted, stacklevel=2)
         rows = self.rows(table, self.targets, on_error, self.weighted_by(table))
         self.inspect(table).warn()
         total = batches_of(table, batch_size)
@@ -265,11 +262,7 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
                 rejected += [problem for bad in batch.problems.values() for problem in bad]
         results = measure.metrics()
         if not results:
-            unread = " or its row cannot be read" if rows.skip else ""
-            reason, expected = f"every target cell is empty{unread}", "rows with answers"
-            if rows.weights is not None and not rows.weights.any():
-                reason, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
-            raise DataError(Problem(file=table.name, found=reason, expected=expected))
+            raise DataError(nothing_measured(rows))
         return results
 
     def weighted_by(self, table: Table) -> str | None:
@@ -318,6 +311,8 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         if self.blend is not None:
             yield from self.fused.embed_batches(source, input, batch_size, on_error)
             return
+        from polymodal.runs.encode_items import vectors_of
+
         names = self.model.config.input_names
         if input is not None and input not in names:
             raise RunError(f"{self.folder}: there is no input '{input}'. {did_you_mean(input, names)}")
@@ -325,15 +320,18 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         rows = self.rows(table, on_error=on_error)
         self.inspect(table).warn()
         for batch in self.batches(rows, batch_size):
-            yield self._vectors(batch, input), batch
+            yield vectors_of(batch, names, input), batch
 
     def vectors_batches(
         self, source: Any, batch_size: int = 128, on_error: str = "refuse"
     ) -> Iterator[tuple[dict[str, np.ndarray], Batch]]:
         """Vectors ``(batch, width)`` of every input, batch by batch; NaN where a row lacks the input."""
+        from polymodal.runs.encode_items import vectors_of
+
         run = self.fused
+        names = run.model.config.input_names
         for batch in run.batches(run.rows(read_table(source), on_error=on_error), batch_size):
-            yield {name: run._vectors(batch, name) for name in run.model.config.input_names}, batch
+            yield {name: vectors_of(batch, names, name) for name in names}, batch
 
     @property
     def shares_space(self) -> bool:
@@ -364,11 +362,6 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         self.require(Capability.encode)
         return encode(self.fused, items, normalize=normalize, batch_size=batch_size)
 
-    def _vectors(self, batch: Batch, name: str | None) -> np.ndarray:
-        from polymodal.runs.encode_items import vectors_of
-
-        return vectors_of(batch, self.model.config.input_names, name)
-
     def batches(self, rows: RowDataset, batch_size: int) -> Iterator[Batch]:
         """Run the model on ``rows``, batch by batch; warns of cells that were converted. Needs torch."""
         from polymodal.models.inference import run_batches
@@ -397,9 +390,7 @@ class PredictionRun(RunBase["PolymodalForPrediction", "PolymodalProcessor"]):
         """
         names = self.answerer.input_names
         if not any(name in table.columns for name in names):
-            reason = f"none of the model's inputs among the columns {', '.join(table.columns)}"
-            expected = f"one or more of {', '.join(names)}"
-            raise DataError(Problem(file=table.name, found=reason, expected=expected))
+            raise DataError(no_inputs(table, names))
         if on_error not in ON_ERROR:
             raise RunError(f"on_error is '{on_error}', expected {' or '.join(ON_ERROR)}")
         skip = on_error == SKIP

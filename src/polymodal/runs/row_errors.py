@@ -1,14 +1,17 @@
-"""Rows that cannot be read, in output tables: empty cells and a column of error messages."""
+"""Problems of rows: why none can be used, and in output tables a column of error messages."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from polymodal.errors import Problem
+from polymodal.data.row_dataset import RowDataset
+from polymodal.data.tables.table import Table
+from polymodal.errors import Problem, did_you_mean
 
 ERROR = "error"
 
@@ -31,6 +34,27 @@ class ReadRows:
 
     index: np.ndarray
     problems: dict[int, list[Problem]]
+
+
+def no_inputs(table: Table, names: Sequence[str]) -> Problem:
+    """That a table has none of the inputs ``names`` of a model."""
+    found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
+    return Problem(file=table.name, found=found, expected=f"one or more of {', '.join(names)}")
+
+
+def no_answers(table: Table, target: str) -> Problem:
+    """That a table has no column of answers to a target."""
+    found = f"no column '{target}' to measure against"
+    return Problem(file=table.name, found=found, cure=did_you_mean(target, table.columns))
+
+
+def nothing_measured(rows: RowDataset) -> Problem:
+    """Why no row of a table counts in a measurement: no answers, or no weights."""
+    unread = " or its row cannot be read" if rows.skip else ""
+    found, expected = f"every target cell is empty{unread}", "rows with answers"
+    if rows.weights is not None and not rows.weights.any():
+        found, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
+    return Problem(file=rows.table.name, found=found, expected=expected)
 
 
 def errors_of(batch: Rows) -> list[str | None]:

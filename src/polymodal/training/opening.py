@@ -124,7 +124,7 @@ def open_prediction_job(request: FitRequest) -> PredictionJob:
     """
     read = request.read if isinstance(request, ReadRequest) else read_job(request)
     if not isinstance(read, Completed):
-        raise ConfigError(f"{read.declared.written}: {ONE_FIT}")
+        raise ConfigError(f"{read.declared.prefix}{ONE_FIT}")
     return _open_prediction(request, read)
 
 
@@ -146,4 +146,4 @@ def _refuse_of_words(request: FitRequest, declared: Declared) -> None:
     if request.targets:
         raise ConfigError("'target' does not go with answers in words. Leave one of them out")
     if request.pretraining or request.fusions or request.trials is not None:
-        raise ConfigError(f"{declared.written}: {ONE_FIT}")
+        raise ConfigError(f"{declared.prefix}{ONE_FIT}")

@@ -63,7 +63,7 @@ def test_labels_that_cannot_be_are_refused(folder):
     fit = ["fit", "houses.csv", "-t", "kind", "-i", "note", "-o", "few", "--labels"]
     expected = "expected a whole number of rows, or a share between 0 and 1"
     for given, found in (("0", "0"), ("1.5", "1.5"), ("many", "'many'"), ("-3", "-3")):
-        assert error(folder, *fit, given) == f"declaration: 'data.labels': is {found}, {expected}"
+        assert error(folder, *fit, given) == f"'data.labels': is {found}, {expected}"
     said = "1 labels are fewer than one for each of the 2 classes. Give 2 or more"
     assert error(folder, *fit, "1") == said
     result = polymodal(*fit, "500", *settings(), "--json", folder=folder)

@@ -125,4 +125,4 @@ def test_the_run_that_is_started_from_is_never_written_over(folder):
 
 def test_a_start_that_is_no_path_is_refused(folder):
     said = error(folder, "fit", "houses.csv", "-t", "kind", "--set", "start=3", "-o", "other")
-    assert said == "declaration: 'start' is 3; input should be a valid string"
+    assert said == "'start' is 3; input should be a valid string"

@@ -43,7 +43,7 @@ class Declared:
         values: The sections.
         lines: Line of each key path; none where no file declares anything.
         folder: Of the file, from which its paths start.
-        written: What messages call it.
+        written: What messages call it; empty where no file declares anything.
         named: Inputs that settings alone name.
     """
 
@@ -52,6 +52,11 @@ class Declared:
     folder: Path | None
     written: str
     named: list[str]
+
+    @property
+    def prefix(self) -> str:
+        """The file and a colon, before a message about it; empty where there is none."""
+        return f"{self.written}: " if self.written else ""
 
     @property
     def is_of_run(self) -> bool:
@@ -108,7 +113,7 @@ def read_request(request: FitRequest) -> Declared:
     apply_settings(values, settings)
     if request.start is not None:
         values["start"] = str(request.start)
-    return Declared(values, lines, folder, str(request.source) if lines else "declaration", named)
+    return Declared(values, lines, folder, str(request.source) if lines else "", named)
 
 
 def resumed(request: FitRequest) -> Declaration | None:

@@ -29,7 +29,7 @@ def take_over(
     targets: Sequence[str] = (),
     inputs: Sequence[str] = (),
     named: Sequence[str] = (),
-    source: str = "declaration",
+    source: str = "",
     lines: Mapping[tuple, int] | None = None,
 ) -> dict[str, Any]:
     """Complete the sections of a declaration by the run's settings of inputs and fusion.
@@ -85,7 +85,7 @@ def take_over_words(
     declared: Mapping[str, Any],
     *,
     table: str,
-    source: str = "declaration",
+    source: str = "",
     lines: Mapping[tuple, int] | None = None,
 ) -> None:
     """Complete a declaration of answers in words by the run: its inputs, and its language model.
