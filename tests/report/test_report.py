@@ -102,6 +102,17 @@ def test_a_short_report_says_what_it_leaves_out(folder):
     assert json.loads((folder / "run/report.json").read_text())["targets"]["price"]["robustness"]["noise"]
 
 
+def test_a_short_report_of_many_rows_measures_some_of_them(folder, monkeypatch):
+    monkeypatch.setattr("polymodal.report.measuring.SHORT_ROWS", 30)
+    result = polymodal("report", "run", "houses.csv", "-o", "some", "--amount", "short", folder=folder)
+    figures = json.loads((folder / "some/report.json").read_text())
+    _, line = figures["left_out"]
+    assert line.startswith("the report's figures are those of a random 30 of 80 rows")
+    assert line in result.err and line in Page((folder / "some/report.html").read_text()).text
+    for target in figures["targets"].values():
+        assert 20 < target["worth"]["rows"] <= 30 and target["robustness"]["missing"]["rows"] <= 30
+
+
 def test_the_worst_rows_are_cards_with_what_they_hold(folder):
     text = (folder / "run/report.html").read_text()
     figures = json.loads((folder / "run/report.json").read_text())["targets"]

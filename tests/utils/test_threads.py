@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from polymodal.plain.learners import LEARNERS
+from polymodal.plain.model import PlainModel
 from polymodal.training.loop import thread_timing
 from polymodal.utils import threads
 from polymodal.utils.threads import ThreadChoice, available_threads, choose_threads, computing_threads
@@ -127,3 +130,18 @@ def test_waiting_threads_sleep_unless_the_user_wants_otherwise():
     for given, policy in ({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"):
         out = subprocess.run([sys.executable, "-c", code], env=environment | given, capture_output=True)
         assert out.stdout.decode().strip() == policy
+
+
+def test_commands_on_plain_models_compute_with_so_many_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(PlainModel, "kinds", {"linear": LEARNERS["linear"]})
+    frame = pd.DataFrame(
+        {"rooms": np.arange(40) % 9, "kind": np.where(np.arange(40) % 9 > 4, "big", "small")}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert (
+        polymodal("fit", "t.csv", "-t", "kind", "--preset", "fast", "-o", "run", folder=tmp_path).status == 0
+    )
+    with threadpool_limits(1):
+        for command, count in (("predict", 3), ("evaluate", 2), ("predict", 1)):
+            assert polymodal(command, "run", "t.csv", "--threads", f"{count}", folder=tmp_path).status == 0
+            assert {pool["num_threads"] for pool in threadpool_info()} == {count}

@@ -17,7 +17,7 @@ from polymodal.errors import PolymodalError, RunError, did_you_mean, option
 from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
-from polymodal.utils.threads import available_threads
+from polymodal.utils.threads import available_threads, limit_threads
 
 FILES = ("config.json", "model.safetensors", "processor_config.json", "run.yaml")
 """Files that every complete run folder of one model holds."""
@@ -172,8 +172,14 @@ def trained_threads(path: Path) -> int | None:
 def use_threads(threads: int | None, run: Path) -> None:
     """Set the number of CPU threads of this process; by default as many as the run was trained with.
 
-    Plain models, which need no torch, have threads of their own.
+    Plain models, which need no torch, then compute with at most ``threads`` threads of BLAS and OpenMP; by
+    default their libraries choose.
     """
+    if threads is not None and (run / BLEND).is_file():
+        from polymodal.plain.learners.boosting import missing_library
+
+        missing_library()  # LightGBM is loaded, so that its threads are limited too
+        limit_threads(threads)
     if not holds_weights(run):
         return
     import torch  # whose threads they are

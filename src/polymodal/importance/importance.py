@@ -242,6 +242,7 @@ def try_inputs(
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
     kept: KeptRows | None = None,
+    most_rows: int | None = None,
     shown: str = "",
 ) -> dict[str, Trials]:
     """Predict with every subset of the inputs, then with each input permuted; the trials by target.
@@ -254,6 +255,7 @@ def try_inputs(
         seed: Of the permutations.
         deadline: Where it comes too early for all rows, a random part of them is predicted.
         kept: Keeps embedded rows for other analyses.
+        most_rows: Of more rows a random part of this size is predicted; None: all.
         shown: Description of a progress bar; empty: none.
     """
     game = make_game(model.config.input_names, seed)
@@ -262,10 +264,10 @@ def try_inputs(
         name: Trials(head, score_of(head, (metrics or {}).get(name)), full, rows.weights)
         for name, head in model.named_heads()
     }
-    order = np.random.default_rng(seed).permutation(len(rows))
+    order = np.random.default_rng(seed).permutation(len(rows))[:most_rows]
     random = torch.Generator().manual_seed(seed)
     every = len(game.subsets) + len(game.players)
-    with steps(shown, every * count_batches(len(rows), BATCH, deadline)) as step:
+    with steps(shown, every * count_batches(len(order), BATCH, deadline)) as step:
         for batch in embed_rows(
             model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
         ):

@@ -35,6 +35,8 @@ from polymodal.report.measuring import (
     Measuring,
     chosen_amount,
     emap_rows,
+    in_full,
+    measured_rows,
     most_noise_rows,
     selection_metrics,
 )
@@ -72,7 +74,8 @@ def gather(request: Measuring) -> dict[str, TargetReport]:
     begun, deadline = request.deadline.clock(), request.deadline.before(PAGE_SECONDS)
     trials = try_inputs(
         run.model, rows, metrics=selection_metrics(run), precision=run.precision, seed=request.seed,
-        deadline=deadline.share(PARTS), kept=request.kept, shown="report: what each input adds",
+        deadline=deadline.share(PARTS), kept=request.kept, most_rows=measured_rows(amount),
+        shown="report: what each input adds",
     )  # fmt: skip
     shared = _measure_together(request, trials, groups, deadline, deadline.clock() - begun, amount)
     return {name: _target(request, name, trial, groups, reason, shared) for name, trial in trials.items()}
@@ -154,7 +157,7 @@ def _measure_together(
     if _in_time(request, deadline, "robustness to missing cells", batch):
         missing = missing_curves(
             run.model, request.rows, scores, deadline=deadline.share(PARTS - 1),
-            shown="report: missing cells", **settings,
+            most_rows=measured_rows(amount), shown="report: missing cells", **settings,
         )  # fmt: skip
     if amount == "full" and len(run.declaration.inputs) > 1:
         most = _emap_rows(request, deadline.share(PARTS - 2), spent / rows)
@@ -172,12 +175,16 @@ def _measure_together(
 
 
 def _tried_rows(request: Measuring, trials: Mapping[str, Trials]) -> int:
-    """The rows of the trials; a line where the time was too short for all."""
+    """The rows of the trials; a line where these are not all."""
     rows, every = max(len(trial.known) for trial in trials.values()), len(request.rows)
-    if request.deadline.is_set and any(trial.read < every for trial in trials.values()):
+    read = max(trial.read for trial in trials.values())
+    if request.deadline.is_set and read < every:
         request.left_out.append(
             f"the report's figures are those of a random {rows} of {every} rows, for time"
         )
+    elif read < every:
+        measured = f"those of a random {read:,} of {every:,} rows"
+        request.left_out.append(f"the report's figures are {measured} ({in_full()} measures all)")
     return rows
 
 

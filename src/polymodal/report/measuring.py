@@ -29,6 +29,9 @@ FEWEST_OF_EMAP = 40
 """With fewer rows an interaction is not worth its interval."""
 FULL_SECONDS = 10.0
 """A report that would take longer is a short one, unless a full one is requested."""
+SHORT_ROWS = 5_000
+"""Rows that a short report measures, at random where there are more: enough for an accuracy to within a
+percentage point or two."""
 TIMED_ROWS = 64
 """Rows whose answers show the pace of the model, at most; they are kept for the report."""
 Amount = Literal["short", "full"]
@@ -68,8 +71,9 @@ def selection_metrics(run: PredictionRun) -> dict[str, str]:
 def chosen_amount(request: Measuring) -> Amount:
     """How much is measured: what is declared, else all of it where that takes at most ``FULL_SECONDS``.
 
-    A short report has the same figures without those of corrupted cells and of the interaction of inputs;
-    the reason is added to ``left_out``. With a given number of rows to corrupt, a report is full.
+    A short report has the same figures, of at most ``SHORT_ROWS`` rows, without those of corrupted cells and
+    of the interaction of inputs; the reason is added to ``left_out``. With a given number of rows to
+    corrupt, it is full.
     """
     declared = request.config.amount
     if declared == "full" or request.noise_rows or request.deadline.is_set:
@@ -83,6 +87,11 @@ def chosen_amount(request: Measuring) -> Amount:
     takes = f", which would take {about(seconds)} in all" if seconds else ""
     request.left_out.append(f"the report is a short one, without {parts}{takes} ({in_full()})")
     return "short"
+
+
+def measured_rows(amount: Amount) -> int | None:
+    """The rows that are measured, at most; None: all."""
+    return SHORT_ROWS if amount == "short" else None
 
 
 def in_full() -> str:

@@ -105,6 +105,7 @@ def missing_curves(
     seed: int = 0,
     deadline: Deadline = NO_LIMIT,
     kept: KeptRows | None = None,
+    most_rows: int | None = None,
     shown: str = "",
 ) -> MissingFigures:
     """Each target's score when a random share of the cells is missing, of one input or of all.
@@ -122,6 +123,7 @@ def missing_curves(
         seed: Of the missing cells, and of the resamples.
         deadline: Where it comes too early for all rows, a random part of them is predicted.
         kept: Keeps embedded rows for other analyses.
+        most_rows: Of more rows a random part of this size is predicted; None: all.
         shown: Description of a progress bar; empty: none.
     """
     names = model.config.input_names
@@ -129,8 +131,11 @@ def missing_curves(
     # Ranks rather than draws: of all rows exactly the share loses its cell.
     ranks = {name: random.permutation(len(rows)) / len(rows) for name in names}
     trials = {name: Trials(model.head(name), score, weights=rows.weights) for name, score in scores.items()}
-    with steps(shown, (len(names) + len(SHARES)) * count_batches(len(rows), BATCH, deadline)) as step:
-        read = _run(model, rows, trials, ranks, precision, deadline, seed, kept, step)
+    order = np.arange(len(rows))
+    if deadline.is_set or (most_rows is not None and most_rows < len(rows)):
+        order = np.random.default_rng(seed).permutation(len(rows))[:most_rows]
+    with steps(shown, (len(names) + len(SHARES)) * count_batches(len(order), BATCH, deadline)) as step:
+        read = _run(model, rows, trials, ranks, precision, deadline, order, kept, step)
     groups = np.arange(len(rows)) if groups is None else groups
     curves = {
         name: _curves(trial, ranks, Bootstrap(groups[trial.known], seed=seed))
@@ -147,7 +152,7 @@ def _run(
     ranks: Mapping[str, np.ndarray],
     precision: str,
     deadline: Deadline,
-    seed: int,
+    order: np.ndarray,
     kept: KeptRows | None,
     step: Callable[[], None],
 ) -> int:
@@ -156,7 +161,7 @@ def _run(
     Returns:
         The number of rows that were predicted.
     """
-    order, read = np.random.default_rng(seed).permutation(len(rows)) if deadline.is_set else None, 0
+    read = 0
     for batch in embed_rows(
         model, rows, batch_size=BATCH, precision=precision, order=order, deadline=deadline, kept=kept
     ):

@@ -122,6 +122,13 @@ def _alternate(step: Callable[[], None], fewer: int, more: int) -> tuple[float, 
     return median(spent[fewer][1:]), median(spent[more][1:])
 
 
+def limit_threads(count: int) -> None:
+    """Limit BLAS and OpenMP to ``count`` threads in this process, in all libraries that are loaded."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(count)
+
+
 @contextmanager
 def computing_threads(count: int | None = None) -> Iterator[None]:
     """Compute with ``count`` threads inside the block (None: no change), and restore it afterwards."""
