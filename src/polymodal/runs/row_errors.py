@@ -38,23 +38,23 @@ class ReadRows:
 
 def no_inputs(table: Table, names: Sequence[str]) -> Problem:
     """That a table has none of the inputs ``names`` of a model."""
-    found = f"none of the model's inputs among the columns {', '.join(table.columns)}"
-    return Problem(file=table.name, found=found, expected=f"one or more of {', '.join(names)}")
+    reason = f"none of the model's inputs among the columns {', '.join(table.columns)}"
+    return Problem(file=table.name, found=reason, expected=f"one or more of {', '.join(names)}")
 
 
 def no_answers(table: Table, target: str) -> Problem:
     """That a table has no column of answers to a target."""
-    found = f"no column '{target}' to measure against"
-    return Problem(file=table.name, found=found, cure=did_you_mean(target, table.columns))
+    reason = f"no column '{target}' to measure against"
+    return Problem(file=table.name, found=reason, cure=did_you_mean(target, table.columns))
 
 
 def nothing_measured(rows: RowDataset) -> Problem:
     """Why no row of a table counts in a measurement: no answers, or no weights."""
     unread = " or its row cannot be read" if rows.skip else ""
-    found, expected = f"every target cell is empty{unread}", "rows with answers"
+    reason, expected = f"every target cell is empty{unread}", "rows with answers"
     if rows.weights is not None and not rows.weights.any():
-        found, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
-    return Problem(file=rows.table.name, found=found, expected=expected)
+        reason, expected = f"all weights in column '{rows.weight}' are 0", "rows that count"
+    return Problem(file=rows.table.name, found=reason, expected=expected)
 
 
 def errors_of(batch: Rows) -> list[str | None]:
