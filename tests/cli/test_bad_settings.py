@@ -135,7 +135,9 @@ def predict(folder, run="run"):
 
 def test_a_run_folder_that_is_none(folder):
     assert predict(folder, "runs/none") == "runs/none: no such run folder"
-    assert predict(folder, "houses.csv") == "houses.csv: no such run folder"
+    assert predict(folder, "houses.csv").startswith(
+        "houses.csv: is a file, expected the folder that a fit wrote"
+    )
     assert predict(folder, "photos").startswith(
         "photos: not a complete run, config.json, model.safetensors, "
     )
