@@ -208,7 +208,7 @@ def test_weights_are_downloaded_their_size_printed_before(
     hub_files._hub_is_silent.cache_clear()
     assert checkpoint_path("classes") is None
     assert fetched_checkpoint("classes", printed.append) == models / "tabicl" / file
-    assert printed == ["downloading jingang/TabICL: 110 MB (BSD-3-Clause); --offline forbids it"]
+    assert printed == ["downloading jingang/TabICL: 110 MB (BSD-3-Clause); HF_HUB_OFFLINE=1 forbids it"]
     assert fetched_checkpoint("numbers", printed.append) is None
 
 

@@ -139,7 +139,7 @@ def test_a_report_opens_no_table_but_the_runs_own(tmp_path):
     text = (tmp_path / "t.csv").read_text()
     (tmp_path / "t.csv").write_text(text + "1,north,a,hi,1,a,train\n")
     line = error(tmp_path, "report", "run", "--noise-rows", "0")
-    assert "is not the file that run was fitted to (its SHA-256 differs). Name the table" in line
+    assert "is not the file that run was fitted to (its SHA-256 differs). Name a table" in line
     assert command("report", "run", "t.csv", "--noise-rows", "0", folder=tmp_path).status == 0
     results = json.loads((tmp_path / "run/metrics.json").read_text())
     del results["data"]

