@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from polymodal.artifact.run_folder import require_folder_of_run, require_run, use_threads
     from polymodal.artifact.run_list import RunEntry, list_runs
     from polymodal.attribution.explain import Explanation
-    from polymodal.attribution.explanation_html import plain, spoken_confidence, spoken_share
+    from polymodal.attribution.explanation_html import spoken_answer, spoken_confidence, spoken_share
     from polymodal.attribution.explanation_page import Explanations, explain, write_explanations
     from polymodal.attribution.explanation_table import summary
     from polymodal.comparison.comparison import compare, default_output
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         raise_terminated,
         terminal_text,
     )  # fmt: skip
+    from polymodal.evaluation.number_text import NAMES, SHARES, listed, metric, number, points, span
     from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
     from polymodal.exporting.export import export
     from polymodal.exporting.formats import find_format
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from polymodal.pipelines.multi_fit import Fits
     from polymodal.pretrained.finding import EncoderStatus, encoders
     from polymodal.report.leaderboard_text import leaders
-    from polymodal.report.number_text import MINUS, NAMES, SHARES, listed, number, points, span
     from polymodal.run import Run
     from polymodal.run import load_run as load
     from polymodal.runs.generation_metrics import NONE
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "polymodal.artifact.run_folder": "require_folder_of_run require_run use_threads",
     "polymodal.attribution.explain": "Explanation",
-    "polymodal.attribution.explanation_html": "plain spoken_confidence spoken_share",
+    "polymodal.attribution.explanation_html": "spoken_answer spoken_confidence spoken_share",
     "polymodal.attribution.explanation_page": "Explanations explain write_explanations",
     "polymodal.attribution.explanation_table": "summary",
     "polymodal.comparison.comparison": "compare default_output",
@@ -114,7 +114,7 @@ _HOMES = {
     "polymodal.pipelines.multi_fit": "Fits",
     "polymodal.pretrained.finding": "EncoderStatus encoders",
     "polymodal.report.leaderboard_text": "leaders",
-    "polymodal.report.number_text": "MINUS NAMES SHARES listed number points span",
+    "polymodal.evaluation.number_text": "NAMES SHARES listed metric number points span",
     "polymodal.language_run": "LanguageRun",
     "polymodal.run": "Run load:load_run",
     "polymodal.runs.generation_metrics": "NONE",
@@ -144,17 +144,17 @@ _HOME_OF = {
 __all__ = [
     "Asked", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
     "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
-    "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "MINUS", "NAMES", "NONE",
+    "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "NAMES", "NONE",
     "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
     "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
     "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
     "default_folder", "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds",
     "fit_fusions", "find_format", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
-    "is_main_process", "json_rows", "leaders", "list_runs", "listed", "load", "measure", "number", "one_line",
-    "open_index", "parse_instead", "plain", "points", "predict_to", "pretrain", "raise_terminated",
+    "is_main_process", "json_rows", "leaders", "list_runs", "listed", "load", "measure", "metric", "number",
+    "one_line", "open_index", "parse_instead", "points", "predict_to", "pretrain", "raise_terminated",
     "read_limit", "read_manifest", "read_table", "require_folder", "require_folder_of_run", "require_run",
-    "run_demo", "span", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
-    "trained_on", "use_threads", "write_explanations", "write_houses",
+    "run_demo", "span", "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary",
+    "terminal_text", "trained_on", "use_threads", "write_explanations", "write_houses",
 ]  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def test_runs_are_listed_with_their_leading_metrics(tmp_path):
     assert finished.scores == {"price": ("mae", 312.5), "kind": ("accuracy", 0.75)}
     result = polymodal("runs", folder=tmp_path)
     assert result.status == 0 and "houses.csv" in result.out and "1,200" in result.out
-    assert "mae 312.5" in result.out and "accuracy 0.75" in result.out and "not finished" in result.out
+    assert "mae 312.5" in result.out and "accuracy 75.0 %" in result.out and "not finished" in result.out
     assert len(polymodal("runs", "--json", folder=tmp_path).json["runs"]) == 2
 
 

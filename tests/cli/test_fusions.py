@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import polymodal as pm
 from polymodal.data.readers.image import ImageReader
+from polymodal.evaluation.number_text import metric
 from polymodal.training.loop.training_progress import TrainingProgress
 from tests.support.command import error, polymodal, settings
 from tests.support.tables import tiny, write_houses
@@ -62,7 +63,8 @@ def test_the_table_says_what_the_runs_say(folder):
         assert fit["validation"] == results["validation"]["kind.accuracy"]
         assert fit["parameters"] == results["parameters"] == parameters(folder / "runs" / fit["name"])
         (line,) = re.findall(rf"^{fit['name']}(?: \*)? +(\S.*)$", said, re.M)
-        assert line.split()[:2] == [f"{fit['validation']:.4g}", f"{fit['test']['kind']['accuracy']:.4g}"]
+        reached = (fit["validation"], fit["test"]["kind"]["accuracy"])
+        assert line.split()[:4] == " ".join(metric("accuracy", value) for value in reached).split()
         assert f"{fit['parameters']:,}" in line.split()
     assert len(re.findall(r"^\w+ \* ", said, re.M)) == 1
     assert re.search(rf"^{summary['best']} \* ", said, re.M)

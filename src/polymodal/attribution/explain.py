@@ -46,6 +46,7 @@ class Explanation:
         weight: The share in the answer of the neural model, which ``found`` is of.
         plain: What the parts of the inputs add to the scores of the plain models of a blend; None where none
             of them has a part in the answer.
+        target_unit: Of a target of numbers, to be shown beside them; empty where it is not known.
     """
 
     row: int
@@ -56,6 +57,7 @@ class Explanation:
     missing: tuple[str, ...]
     weight: float = 1.0
     plain: PlainMap | None = None
+    target_unit: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from scipy.ndimage import gaussian_filter
 from polymodal.attribution.attributed_parts import CELL, FEATURE, Drawing, InputMap, Part
 from polymodal.attribution.explain import Explanation
 from polymodal.attribution.plain_parts import PlainMap
-from polymodal.report import number_text
-from polymodal.report.number_text import number, points
+from polymodal.evaluation.number_text import number, plain, points
 
 FOR, AGAINST = np.array([217.0, 130.0, 43.0]), np.array([61.0, 125.0, 216.0])
 """Orange for positive attributions, blue for negative ones."""
@@ -33,7 +32,7 @@ def row_content(entry: Explanation) -> dict[str, Any]:
     scale = max([abs(part.share) for part in maps] or [0.0])
     return {
         "entry": entry,
-        "answer": entry.said.answer if isinstance(entry.said.answer, str) else plain(entry.said.answer),
+        "answer": spoken_answer(entry),
         "shares": [bar(part.name, part.share, scale, spoken_share(part.share, entry)) for part in maps],
         "sum": sum_in_words(entry),
         "cells": table_bars(maps),
@@ -75,11 +74,17 @@ def _shared_note(maps: Sequence[InputMap]) -> str:
     return notes.pop() if len(notes) == 1 else ""
 
 
+def spoken_answer(entry: Explanation) -> str:
+    """The prediction as text: a class, or a number in the target's unit."""
+    answer = entry.said.answer
+    return answer if isinstance(answer, str) else plain(answer, unit=entry.target_unit)
+
+
 def spoken_share(share: float, entry: Explanation) -> str:
     """A share with its sign: percentage points of probability, or the target's own unit."""
     if entry.said.unit:
         return points("accuracy", share, sign=True)
-    return plain(share, sign=True)
+    return plain(share, sign=True, unit=entry.target_unit)
 
 
 def sum_in_words(entry: Explanation) -> str:
@@ -90,7 +95,7 @@ def sum_in_words(entry: Explanation) -> str:
         return ""
 
     def shown(number_: float) -> str:
-        return number("accuracy", number_) if entry.said.unit else plain(number_)
+        return number("accuracy", number_) if entry.said.unit else plain(number_, unit=entry.target_unit)
 
     base, whole = shown(value - added), shown(value)
     return f"{base} without any input (base value), {spoken_share(added, entry)} by all inputs: {whole}"
@@ -111,11 +116,6 @@ def bar(name: str, value: float, scale: float, text: str) -> dict[str, Any]:
     """A bar from the middle: its width in percent of the half, and to which side."""
     width = 100 * min(1.0, abs(value) / scale) if scale else 0.0
     return {"name": name, "width": round(width, 1), "side": "for" if value >= 0 else "against", "text": text}
-
-
-def plain(value: float, *, sign: bool = False) -> str:
-    """A number as text, with a typographic minus."""
-    return number_text.plain(value, sign=sign)
 
 
 def drawn(drawing: Drawing) -> dict[str, Any]:

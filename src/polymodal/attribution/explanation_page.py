@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from polymodal.artifact.capabilities import Capability
 from polymodal.artifact.run_folder import NEURAL
 from polymodal.attribution.baselines import OTHER, WORDS
 from polymodal.attribution.explain import Explanation, Inside, explain_rows
-from polymodal.attribution.explanation_html import plain, row_content, spoken_confidence
+from polymodal.attribution.explanation_html import row_content, spoken_confidence
 from polymodal.attribution.explanation_table import explanation_frame
 from polymodal.attribution.integrated_gradients import LIMIT
 from polymodal.attribution.row_choice import choose_rows
 from polymodal.data.tables.table import Table, read_table
 from polymodal.data.tables.table_writing import write_parquet
 from polymodal.errors import worded
+from polymodal.evaluation.number_text import plain
 from polymodal.models.blend import BlendedModel
 from polymodal.models.predictor import Predictor
 from polymodal.report.report_page import render
@@ -115,6 +116,8 @@ def explain(
     readable.processor = run.processor  # which makes batches
     run.inspect(table).warn()
     entries = explain_rows(run.model, readable, indices, targets=named, inside=_inside(run, table))
+    units = {name: target.shown_unit for name, target in run.declaration.targets.items()}
+    entries = [replace(entry, target_unit=units.get(entry.said.target, "")) for entry in entries]
     return Explanations(table.name, entries, len(table), rows is not None)
 
 

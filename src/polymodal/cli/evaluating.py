@@ -361,11 +361,8 @@ def _said(name: str, value: float | None) -> str:
         return "–"
     if name == "median_rank":
         return f"{value:,.1f}".removesuffix(".0")
-    return (
-        _share(value)
-        if name in api.SHARES or name in (*RECALLS, "map")
-        else api.brief(value).replace("-", api.MINUS)
-    )
+    is_share = name in api.SHARES or name in (*RECALLS, "map")
+    return _share(value) if is_share else api.metric(name, value)
 
 
 def _ends(name: str, entry: Mapping[str, Any]) -> str:

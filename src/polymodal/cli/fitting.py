@@ -265,13 +265,15 @@ def show_fits(fits: api.Fits, command: str) -> None:
         table.add_column(head.replace("_", " "), justify="right", vertical="bottom")
     for fit in fits.fits:
         mark = " *" if fit.name == fits.best else ""
-        tested = [api.brief(fit.test[name][key]) if key in fit.test[name] else "" for name, key in measured]
+        tested = [
+            api.metric(key, fit.test[name][key]) if key in fit.test[name] else "" for name, key in measured
+        ]
         counts = (
             f"{fit.parameters:,}",
             f"{fit.seconds:.0f}",
             "–" if fit.rows_per_second is None else f"{fit.rows_per_second:.0f}",
         )
-        table.add_row(fit.name + mark, api.brief(fit.validation), *tested, *counts)
+        table.add_row(fit.name + mark, api.metric(fits.metric, fit.validation), *tested, *counts)
     out.print(table)
     out.print("* best on the validation rows; the test rows have no say in it.")
     if fits.page:
@@ -296,7 +298,8 @@ def show_repeats(repeats: api.Repeats, command: str) -> None:
     for target, metrics in repeats.test.items():
         for key, spread in metrics.items():
             name = f"{target} {key}" if len(repeats.test) > 1 else key
-            table.add_row(name, *map(api.brief, (spread.mean, spread.lowest, spread.highest)))
+            figures = (spread.mean, spread.lowest, spread.highest)
+            table.add_row(name, *(api.metric(key, value) for value in figures))
     if repeats.test:
         out.print(table)
     answers = ", every row's answers in predictions.parquet" if repeats.folds else ""
@@ -316,7 +319,7 @@ def show_search(search: Mapping[str, Any]) -> None:
     for trial in trials:
         cells = [trial["choice"].get(name, "") for name in names]
         choice = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells]
-        value = api.brief(trial["validation"]) if trial["validation"] is not None else "failed"
+        value = api.metric(metric, trial["validation"]) if trial["validation"] is not None else "failed"
         cut = " (cut short)" if trial["state"] == "pruned" else ""
         mark = " *" if trial["number"] == search["best"] else ""
         table.add_row(f"{trial['number']}", *choice, value + cut + mark, f"{trial['seconds']:.1f}")
@@ -356,11 +359,11 @@ def words_table(metrics: Mapping[str, float], results: Mapping[str, Any]) -> Tab
     table.add_column("the model is given")
     for name in metrics:
         table.add_column(name.replace("_", " "), justify="right")
-    table.add_row("everything", *map(api.brief, metrics.values()))
+    table.add_row("everything", *(api.metric(key, value) for key, value in metrics.items()))
     for name, figures in results["without"].items():
         what = "nothing but text" if name == "all" else f"all but {name}"
-        table.add_row(what, *(api.brief(figures[key]) for key in metrics))
+        table.add_row(what, *(api.metric(key, figures[key]) for key in metrics))
     for name, figures in results["present"].items():
         what = "of text alone" if name == api.NONE else f"with {name}"
-        table.add_row(f"rows {what} ({figures['rows']})", *(api.brief(figures[key]) for key in metrics))
+        table.add_row(f"rows {what} ({figures['rows']})", *(api.metric(key, figures[key]) for key in metrics))
     return table

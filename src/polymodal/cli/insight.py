@@ -180,7 +180,7 @@ def show_explanations(explanations: api.Explanations, page: Path) -> None:
     for name in ("row", "target", "answer", "shares of the inputs", "strongest part", "error"):
         table.add_column(name, overflow="fold")
     for entry in explanations.entries:
-        answer = entry.said.answer if isinstance(entry.said.answer, str) else api.plain(entry.said.answer)
+        answer = api.spoken_answer(entry)
         sure = f" ({api.spoken_confidence(entry)})" if api.spoken_confidence(entry) else ""
         shares = [f"{name} {api.spoken_share(part.share, entry)}" for name, part in entry.inputs.items()]
         error = f"{entry.found.relative:.2%}{' !' if entry.found.flagged else ''}" if entry.weight else ""

@@ -37,7 +37,7 @@ def show_runs(listed: list[api.RunEntry], folder: Path) -> None:
         written = entry.written[:16].replace("T", " ") if entry.written else entry.state
         for target in entry.targets or list(entry.scores) or ["none"]:
             metric, value = entry.scores.get(target, ("", None))
-            score = "" if value is None else f"{metric} {api.brief(value)}"
+            score = "" if value is None else f"{metric} {api.metric(metric, value)}"
             rows = "" if entry.rows is None else f"{entry.rows:,}"
             table.add_row(name, data, api.one_line(target, 40), score, rows, written)
             name = data = written = ""

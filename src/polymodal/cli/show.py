@@ -44,5 +44,5 @@ def show_metrics(results: Mapping[str, Mapping[str, float]], title: str) -> None
         table = titled_table()
         for name in metrics:
             table.add_column(name, justify="right")
-        table.add_row(*map(api.brief, metrics.values()))
+        table.add_row(*(api.metric(name, value) for name, value in metrics.items()))
         print_titled(table, f"{title}: {target}")

@@ -15,8 +15,8 @@ from polymodal.data.media.cells import MediaError
 from polymodal.data.tables.table import Table
 from polymodal.data.values.missing import Marks
 from polymodal.errors import DataError, RunError, worded
+from polymodal.evaluation.number_text import listed
 from polymodal.evaluation.statistics.clusters import row_groups
-from polymodal.report.number_text import listed
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
 from polymodal.utils.json_files import read_json
 

@@ -17,7 +17,7 @@ from polymodal.comparison.comparison_text import cheapest, sentences
 from polymodal.comparison.loaded_runs import TestedRun, read_all
 from polymodal.comparison.ranking import classes_of, merged_order, rank, score_for, statistics
 from polymodal.errors import RunError
-from polymodal.report.number_text import listed
+from polymodal.evaluation.number_text import listed
 from polymodal.tasks import task_of
 from polymodal.utils.atomic import write_text, writing
 from polymodal.utils.version import __version__

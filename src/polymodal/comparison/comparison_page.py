@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
 from polymodal.comparison.comparison_figures import ComparedRun, ComparedTarget, ComparisonFigures, RankedRun
+from polymodal.evaluation.number_text import NAMES, difference
 from polymodal.evaluation.statistics.bootstrap import Estimate
-from polymodal.report.number_text import NAMES, difference
 from polymodal.report.plot_style import drawing
 from polymodal.report.report_page import render
 from polymodal.report.report_plots import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from polymodal.comparison.comparison_figures import ComparedTarget, RankedRun, RunCost
+from polymodal.evaluation.number_text import NAMES, difference, listed, number, settling, span, spoken_seconds
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
 from polymodal.evaluation.statistics.judgement import judge
-from polymodal.report.number_text import NAMES, difference, listed, number, settling, span, spoken_seconds
 
 SHOWN = 6
 """Runs that a sentence names; of more it gives the number."""

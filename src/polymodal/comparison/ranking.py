@@ -14,10 +14,10 @@ from polymodal.comparison.comparison_figures import RankedRun, RunPair
 from polymodal.data.readers.content import Content
 from polymodal.data.targets import TARGETS, target_reader
 from polymodal.evaluation.metrics.scores import Score
+from polymodal.evaluation.number_text import is_above
 from polymodal.evaluation.statistics.bootstrap import Bootstrap, estimate
 from polymodal.evaluation.statistics.significance import holm, paired_p
 from polymodal.models.heads import build_head
-from polymodal.report.number_text import is_above
 from polymodal.tasks import reader_name, score_of, task_of
 
 LEVEL = 0.05

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from polymodal.candidates.checks import check_candidates
 from polymodal.config import Declaration
 from polymodal.data.checks.rejected import left_out as skipped_rows
-from polymodal.data.schema.column_summary import brief
 from polymodal.data.values.column_values import as_label
 from polymodal.errors import DataError, Problem
+from polymodal.evaluation.number_text import metric
 from polymodal.pipelines.multi_fit import Fits, check_folders, fit_several, write_aside
 from polymodal.pipelines.time_limits import deadline_of
 from polymodal.training.opening import AnyJob, open_job
@@ -61,7 +61,12 @@ class Repeats(Overviewed):
     def overview(self) -> Overview:
         """A row per metric: its mean and range over the fits."""
         rows = [
-            (target, name, brief(spread.mean), f"{brief(spread.lowest)} to {brief(spread.highest)}")
+            (
+                target,
+                name,
+                metric(name, spread.mean),
+                f"{metric(name, spread.lowest)} to {metric(name, spread.highest)}",
+            )
             for target, metrics in self.test.items()
             for name, spread in metrics.items()
         ]

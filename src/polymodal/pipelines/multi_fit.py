@@ -15,8 +15,8 @@ from typing import Any
 
 from polymodal.artifact.run_folder import BLEND
 from polymodal.config import Declaration
-from polymodal.data.schema.column_summary import brief
 from polymodal.errors import RunError, option
+from polymodal.evaluation.number_text import metric
 from polymodal.pipelines.fit import steps_of
 from polymodal.pipelines.pages import is_of_page
 from polymodal.pipelines.time_limits import in_its_time, require_some
@@ -105,9 +105,9 @@ class Fits(Overviewed):
         heads = (self.varied, f"{self.metric}, validation", *(f"{k}, test: {n}" for n, k in leading.items()))
         rows = []
         for fit in self.fits:
-            values = [fit.test.get(name, {}).get(key) for name, key in leading.items()]
-            scores = ("" if value is None else brief(value) for value in values)
-            rows.append((fit.name, brief(fit.validation), *scores))
+            values = [(key, fit.test.get(name, {}).get(key)) for name, key in leading.items()]
+            scores = ("" if value is None else metric(key, value) for key, value in values)
+            rows.append((fit.name, metric(self.metric, fit.validation), *scores))
         lines = (
             f"best on validation rows: {self.best}",
             *([f"compared in {self.page}"] if self.page else []),

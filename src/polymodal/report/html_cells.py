@@ -28,8 +28,8 @@ from polymodal.data.readers import (
     VideoReader,
 )
 from polymodal.data.readers.items import each_item
-from polymodal.data.schema.column_summary import brief
 from polymodal.errors import one_line
+from polymodal.evaluation.number_text import plain
 from polymodal.utils.registry import Registry
 
 SIDE = 220
@@ -80,7 +80,7 @@ def _show(item: Any, modality: str, root: Root) -> dict[str, str]:
 def show_value(item: Any, root: Root) -> dict[str, str]:
     """A value, several, or the beginning of a text."""
     text = ", ".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)
-    text = brief(item) if isinstance(item, float) else text
+    text = plain(item) if isinstance(item, float) else text
     return {"kind": "text", "content": text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"}
 
 

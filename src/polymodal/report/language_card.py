@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from polymodal.config import Declaration
 from polymodal.data.readers import ImageReader
+from polymodal.evaluation import number_text as words
 from polymodal.report.model_card import base_models, cell
 from polymodal.training.recorded_metrics import LanguageResults
 from polymodal.utils.version import __version__
@@ -39,7 +40,7 @@ def words_card(name: str, declaration: Declaration, results: LanguageResults) ->
     )
     given: dict[str, Any] = {
         "name": name, "version": __version__, "inputs": " and ".join(modalities), "cell": cell,
-        "quoted": json.dumps,
+        "quoted": json.dumps, "words": words,
         "language_model": f"`{named.checkpoint}`" if named.checkpoint else "from scratch",
         "lora": any(stage.lora for stage in declaration.stages.values()), "prompt": generation.prompt,
         "metrics": metrics, "rows": results.rows, "train": results.train, "without": results.without,

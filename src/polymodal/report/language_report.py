@@ -18,13 +18,13 @@ from polymodal.data.tables.table import read_table
 from polymodal.error_analysis.subgroups import subgroups
 from polymodal.errors import DataError, Problem
 from polymodal.evaluation.metrics.scores import Score
+from polymodal.evaluation.number_text import difference, settling, whole
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS, Bootstrap
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.evaluation.statistics.judgement import judge
 from polymodal.evaluation.statistics.subgroup_columns import subgroup_columns
 from polymodal.evaluation.text_metrics import HIGHER_IS_BETTER, Measured, measured_words, word_estimates
 from polymodal.report.html_cells import show_cell
-from polymodal.report.number_text import difference, settling, whole
 from polymodal.report.provenance import provenance
 from polymodal.report.report_figures import FORMAT
 from polymodal.report.report_writing import own_table, refuse_both, write

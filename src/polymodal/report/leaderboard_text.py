@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polymodal.candidates.checks import IN_CONTEXT, NEURAL
-from polymodal.report import number_text as words
+from polymodal.evaluation import number_text as words
 from polymodal.training.portfolio_results import ModelFigures, Portfolio
 
 

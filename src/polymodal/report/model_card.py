@@ -24,7 +24,7 @@ from polymodal.data.readers import (
     VideoReader,
 )
 from polymodal.errors import LONGEST, one_line
-from polymodal.report import number_text as words
+from polymodal.evaluation import number_text as words
 from polymodal.tasks import task_of
 from polymodal.training.recorded_metrics import FitResults
 from polymodal.utils.registry import Registry

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from polymodal.report import number_text as words
+from polymodal.evaluation import number_text as words
 from polymodal.report import report_plots as plots
 from polymodal.report.leaderboard_text import leaders
 

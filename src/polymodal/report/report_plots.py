@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from polymodal.errors import one_line
-from polymodal.report.number_text import NAMES, SHARES, plain
+from polymodal.evaluation.number_text import NAMES, SHARES, plain
 from polymodal.report.plot_style import FAINT, INK, drawing, name_lines, shown_name
 
 PAGE = {INK: "currentColor", FAINT: "var(--line)"}

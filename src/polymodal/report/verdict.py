@@ -7,11 +7,20 @@ from dataclasses import dataclass, field
 
 from polymodal.error_analysis.subgroups import SubgroupFigures
 from polymodal.errors import option, worded
+from polymodal.evaluation.number_text import (
+    NAMES,
+    difference,
+    is_above,
+    listed,
+    number,
+    settling,
+    span,
+    whole,
+)
 from polymodal.evaluation.statistics.bootstrap import FEWEST_GROUPS
 from polymodal.evaluation.statistics.judgement import judge
 from polymodal.importance.emap import Interaction
 from polymodal.importance.importance import InputImportance, OverallScore
-from polymodal.report.number_text import NAMES, difference, is_above, listed, number, settling, span, whole
 from polymodal.utils.records import OPTIONAL, Record
 
 WIDE = 0.1

@@ -11,8 +11,8 @@ from polymodal.artifact.capabilities import CAPABILITIES, Capability, Kind, requ
 from polymodal.artifact.run_folder import kind_of, require_files, write_run
 from polymodal.artifact.run_list import test_metrics
 from polymodal.config import Declaration
-from polymodal.data.schema.column_summary import brief
 from polymodal.data.tables.table import Table
+from polymodal.evaluation.number_text import metric
 from polymodal.utils.atomic import writing
 from polymodal.utils.device import check_precision, find_device
 from polymodal.utils.overview import Overview, Overviewed
@@ -129,7 +129,9 @@ class RunBase(Overviewed, Generic[M, P]):
         answers = ", ".join(f"{name} ({entry.task})" for name, entry in config.targets.items())
         lines = [f"reads {reads}" if reads else "", f"predicts {answers}" if answers else ""]
         metrics = test_metrics(self.folder)
-        rows = [(name, key, brief(value)) for name, own in metrics.items() for key, value in own.items()]
+        rows = [
+            (name, key, metric(key, value)) for name, own in metrics.items() for key, value in own.items()
+        ]
         page = self.folder / "report.html"
         lines.append(f"report: {page}" if page.is_file() else "")
         heads = ("target", "metric", "test rows")

@@ -10,8 +10,8 @@ import numpy as np
 
 from polymodal.answers import NumberDecoder
 from polymodal.config import TargetConfig
-from polymodal.data.schema.column_summary import brief
 from polymodal.evaluation.arrays import Values, as_array
+from polymodal.evaluation.number_text import fixed, plain
 from polymodal.evaluation.statistics.bootstrap import finite
 from polymodal.evaluation.statistics.conformal import conformal_quantile, fewest_rows
 from polymodal.tasks.base import TASKS, Answered, AnyHead, Shares, Task, Tuned, Tuning, saved_decoder_of
@@ -160,20 +160,16 @@ def number_errors(rows: Answered) -> ResidualSummary:
 
 
 def _errors_in_words(target: str, metrics: Mapping[str, float], unit: str) -> str:
-    mean, median = (f"{brief(metrics[name])} {unit}".rstrip() for name in ("mae", "medae"))
+    mean, median = (plain(metrics[name], unit=unit) for name in ("mae", "medae"))
     off = f"{mean} on average and by {median} or less in half of the rows"
-    fits = [f"R² {_signed(metrics['r2'])}"] if "r2" in metrics else []
+    fits = [f"R² {fixed(metrics['r2'], 3)}"] if "r2" in metrics else []
     fits += (
-        [f"R² of the logarithm, which is learned, {_signed(metrics['r2_log'])}"]
+        [f"R² of the logarithm, which is learned, {fixed(metrics['r2_log'], 3)}"]
         if "r2_log" in metrics
         else []
     )
     beside = f" ({'; '.join(fits)})" if fits else ""
     return f"The predictions of ‘{target}’ are off by {off}{beside}."
-
-
-def _signed(score: float) -> str:
-    return f"{score:.3f}".replace("-", "−")
 
 
 def dominant_in_words(rows: Answered, numbers: np.ndarray | None) -> list[str]:

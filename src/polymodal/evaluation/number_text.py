@@ -48,7 +48,7 @@ def number(score: str, value: float | None) -> str:
     """A value of a score: ``98.7 %`` or ``0.86``."""
     if value is None:
         return "–"
-    return f"{fixed(100 * value, 1)} %" if score in SHARES else fixed(value, 3)
+    return percent(value, 1) if score in SHARES else fixed(value, 3)
 
 
 def fixed(value: float, digits: int, *, sign: bool = False) -> str:
@@ -58,12 +58,26 @@ def fixed(value: float, digits: int, *, sign: bool = False) -> str:
 
 
 def metric(name: str, value: float | None, unit: str = "") -> str:
-    """A value of any metric: ``57,317 €``, ``72.5 %`` or ``0.932``."""
+    """A value of any metric: ``57,317 €``, ``72.5 %`` or ``0.932``; one of an unknown scale has four digits.
+
+    Args:
+        name: Of the metric, maybe after that of its target and a point.
+        value: None where it is not defined.
+        unit: Of the target.
+    """
+    name = name.rpartition(".")[2]
     if value is None:
         return "–"
-    if name in IN_UNIT:
-        return plain(value, unit=unit)
-    return f"{fixed(100 * value, 1)} %" if name in IN_PERCENT else fixed(value, 3)
+    if name in IN_PERCENT:
+        return percent(value, 1)
+    if name in IN_UNIT or name not in NAMES:
+        return plain(value, unit=unit if name in IN_UNIT else "")
+    return fixed(value, 3)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as ``72 %``."""
+    return f"{fixed(100 * share, digits)} %"
 
 
 def span(score: str, estimate: Estimate) -> str:
