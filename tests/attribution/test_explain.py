@@ -48,9 +48,7 @@ def folder(tmp_path_factory):
     pd.DataFrame(rows).to_csv(place / "t.csv", index=False)
     learned = settings("picture", train__epochs=8, train__learning_rate=0.004)
     fit = ["fit", "t.csv", "-t", "word", "-t", "corner", "-t", "sign", "-i", "picture,note,x,y", "-o", "run"]
-    result = polymodal(
-        *fit, *learned, "--set", "inputs.picture.size=16", "--set", "targets.sign.unit=m", folder=place
-    )
+    result = polymodal(*fit, *learned, "--set", "inputs.picture.size=16", folder=place)
     assert result.status == 0, result.err
     metrics = json.loads((place / "run/metrics.json").read_text())["test"]
     assert metrics["word"]["accuracy"] > 0.9 and metrics["corner"]["accuracy"] > 0.9
@@ -125,7 +123,13 @@ def test_without_rows_the_first_are_explained_and_json_is_one_object(folder):
     assert sorted({entry["row"] for entry in answers}) == list(range(1, 9)) and len(answers) == 8
     assert all(entry["relative_error"] <= LIMIT for entry in answers)
     assert set(answers[0]["inputs"]) == {"picture", "note", "x", "y"}
-    text = Page((folder / "first/explanations.html").read_text()).text
+
+
+def test_numbers_have_the_unit_of_their_target(folder):
+    run = pm.load(folder / "run")
+    run.declaration.targets["sign"].unit = "m"
+    run.explain(folder / "t.csv", [1], targets="sign", output=folder / "unit")
+    text = Page((folder / "unit/explanations.html").read_text()).text
     assert re.search(r"sign: −?[\d.]+ m\b", text) and re.search(
         r"[+−][\d.]+ m by all inputs: −?[\d.]+ m\b", text
     )
