@@ -139,5 +139,5 @@ def test_the_report_is_measured_in_parts(script: Any, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "six inputs, 64 subsets: 30 rows"
     calls = {line[:26].strip(): float(line.split()[-5]) for line in lines[1:]}
-    assert list(calls)[0] == "full report" and list(calls)[-1] == "plain evaluation"
+    assert next(iter(calls)) == "full report" and list(calls)[-1] == "plain evaluation"
     assert calls["plain evaluation"] == 1 < calls["sections 1 and 2"] < calls["full report"]
