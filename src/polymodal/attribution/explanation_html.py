@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -174,6 +175,8 @@ def marked(text: str, parts: Iterable[Part]) -> Markup:
         shown += escape(text[end:start]) + _word(text[start:behind], word.attribution, scale)
         end = behind
     rest = text[end:].strip()
+    if not re.search(r"\w", rest):  # a full stop, which is not what was left unread
+        return shown + escape(text[end:])
     return shown + (Markup(' <span class="truncated">{}</span>').format(rest) if rest else "")
 
 

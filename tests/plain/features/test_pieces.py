@@ -1,5 +1,7 @@
 """Parts of an input from the columns of its features: words of texts, labels, calendar numbers."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,16 @@ def test_every_word_is_there_and_a_term_is_shared_among_its_occurrences():
     found[letters.index("fil")] = 2.0
     pieces = featurizer.pieces(["A good film, good!"], "letters", found)
     assert {p.text: p.contribution for p in pieces if p.contribution} == {"film": 2.0}
+
+
+@pytest.mark.parametrize("part", ["words", "letters"])
+def test_no_word_is_twice_in_a_text_with_full_stops(part):
+    texts = ["A good film. Bad movie (good).", "film. movie. good ."]
+    featurizer = TextFeaturizer().fit([[text] for text in texts * 2])
+    values = featurizer.blocks([texts[:1]])[part].values.toarray()[0]
+    pieces = featurizer.pieces(texts[:1], part, values)
+    spans = [(piece.start, piece.end) for piece in pieces if piece.kind == "word"]
+    assert spans and all(one[1] <= other[0] for one, other in pairwise(spans))
 
 
 def test_of_a_long_text_the_first_words_are_told_apart(monkeypatch):

@@ -72,12 +72,13 @@ def _of_letters(
         owner[slice(*span)] = [span] * (min(span[1], len(text)) - span[0])
     for run in RUN.finditer(text):
         first, padded = run.start() - 1, f" {run.group()} "
+        # What lies on punctuation alone is shared by the words beside it, in whose run it is.
+        beside = dict.fromkeys(word for word in owner[slice(*run.span())] if word) or [run.span()]
         for length in range(shortest, longest + 1):
             for at in range(max(1, len(padded) - length + 1)):
                 inside = range(max(first + at, run.start()), min(first + at + length, run.end()))
-                held = dict.fromkeys(word for location in inside if (word := owner[location]) is not None)
-                locations = [(item, *word) for word in held] or [(item, run.start(), run.end())]
-                yield padded[at : at + length], tuple(locations)
+                held = dict.fromkeys(word for location in inside if (word := owner[location]))
+                yield padded[at : at + length], tuple((item, *word) for word in held or beside)
             if length >= len(padded):
                 break
 
