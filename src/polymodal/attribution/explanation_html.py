@@ -46,12 +46,11 @@ def row_content(entry: Explanation) -> dict[str, Any]:
 def plain_content(found: PlainMap) -> dict[str, Any]:
     """The values of the template for the contributions in the plain models of a blend."""
     maps = list(found.inputs.values())
-    sums = [(part.name, part.attribution) for part in maps]
-    sums += [(f"{name} (missing)", value) for name, value in found.missing.items() if value]
-    scale = max([abs(value) for _, value in sums] or [0.0])
+    missing = [(f"{name} (missing)", value) for name, value in found.missing.items() if value]
+    scale = max([abs(value) for _, value in missing] or [0.0])
     return {
         "note": found.note,
-        "sums": [bar(name, value, scale, plain(value, sign=True)) for name, value in sums],
+        "missing": [bar(name, value, scale, plain(value, sign=True)) for name, value in missing],
         "cells": table_bars(maps),
         "maps": [(p.name, [drawn(d) for d in p.drawings], feature_bars(p)) for p in maps],
         "score": found.score,
