@@ -126,7 +126,9 @@ TASKS = (
         Form(
             f"{PREDICTOR}from autogluon.multimodal.utils import semantic_search\n"
             "predictor = MultiModalPredictor(problem_type='image_text_similarity')\n"
-            "semantic_search(matcher=predictor, query_data=texts, response_data=paths, top_k=5)",
+            "photos = predictor.extract_embedding(paths, as_tensor=True)\n"
+            "semantic_search(matcher=predictor, query_embeddings=photos[:1], "
+            "response_embeddings=photos, top_k=5)",
             MATCHING,
         ),
         Form(
