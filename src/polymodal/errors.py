@@ -138,6 +138,18 @@ def option(name: str, value: str | float | None = None) -> str:
     return worded(command, f"{name}={'' if value is None else repr(value)}")
 
 
+def setting(name: str, value: str | float | Sequence[str]) -> str:
+    """A setting as the user is to write it: ``--set a.b=3``, or in Python ``settings={'a.b': 3}``.
+
+    Args:
+        name: With its section.
+        value: Its value.
+    """
+    listed = value if isinstance(value, str | float | int) else f"[{','.join(value)}]"
+    python = value if isinstance(value, str | float | int) else list(value)
+    return worded(f"--set {name}={listed}", f"settings={{{name!r}: {python!r}}}")
+
+
 def _plain_name(name: str) -> str:
     """``name`` without capitals and blanks, in one form of Unicode."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())

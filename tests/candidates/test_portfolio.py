@@ -134,7 +134,7 @@ def test_vectors_come_from_the_neural_model(blended: Path) -> None:
         both.embed(table), pm.load(blended / "both" / "candidates" / "fused").embed(table)
     )
     found = errors(blended, "embed", "plain", "houses.csv", "-o", "vectors.parquet")
-    fix = "Fit with --preset good, or 'fused' among train.candidates"
+    fix = "Fit with --set train.candidates=[plain,fused]"
     assert found == [f"plain: was fitted without the neural model, which this needs. {fix}"]
 
 

@@ -13,7 +13,7 @@ from polymodal.artifact.capabilities import Kind
 from polymodal.artifact.integrity import CHECKSUMS, check_run_files, write_sums
 from polymodal.config import Declaration
 from polymodal.config.generation import LANGUAGE_TYPE
-from polymodal.errors import PolymodalError, RunError, did_you_mean, option
+from polymodal.errors import PolymodalError, RunError, did_you_mean, option, setting
 from polymodal.utils.atomic import discard, folder_aside, write_text
 from polymodal.utils.json_files import read_json
 from polymodal.utils.records import JsonObject
@@ -92,7 +92,7 @@ def neural_folder(path: Path) -> Path:
     if not (path / BLEND).is_file():
         return path
     if not has_neural(path):
-        fix = f"Fit with {option('preset', 'good')}, or '{NEURAL.name}' among train.candidates"
+        fix = f"Fit with {setting('train.candidates', ['plain', NEURAL.name])}"
         raise RunError(f"{path}: was fitted without the neural model, which this needs. {fix}")
     return path / NEURAL
 

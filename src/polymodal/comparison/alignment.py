@@ -14,7 +14,7 @@ from polymodal.comparison.loaded_runs import TestedRun, read_cells
 from polymodal.data.media.cells import MediaError
 from polymodal.data.tables.table import Table
 from polymodal.data.values.missing import Marks
-from polymodal.errors import DataError, RunError, worded
+from polymodal.errors import DataError, RunError, setting, worded
 from polymodal.evaluation.number_text import listed
 from polymodal.evaluation.statistics.clusters import row_groups
 from polymodal.training.declaration.source import read_declared_table, require_own_tables, resolve
@@ -104,7 +104,7 @@ def _check_numbers(runs: Sequence[TestedRun], union: np.ndarray) -> None:
         reason = (
             f"{other.name} was tested on {_rows(len(extra))} that {run.name} was not (such as row {extra[0]})"
         )
-        seed = worded("--set data.seed=0", 'settings={"data.seed": 0}')
+        seed = setting("data.seed", 0)
         fix = f"Fit both with the same test rows: the same table, data.split or {seed}"
         raise RunError(f"{run.name} and {other.name} cannot be compared: {reason}. {fix}")
 

@@ -22,7 +22,7 @@ from polymodal.data.media.cells import MediaError
 from polymodal.data.targets import TARGETS
 from polymodal.data.values.missing import Marks
 from polymodal.data.values.vocabulary import Vocabulary
-from polymodal.errors import RunError, option, worded
+from polymodal.errors import RunError, option, setting
 from polymodal.tasks import TASKS, reader_name
 from polymodal.training.declaration.target_checks import WEIGHT
 from polymodal.training.output_folder import RESULTS, SEVERAL, read_results
@@ -111,7 +111,7 @@ def read_tested(folder: Path, name: str) -> TestedRun:
     _check_run(folder)
     results, processor = read_results(folder), _json(folder / PROCESSOR)
     if not (folder / ANSWERS).is_file():
-        some = worded("--set data.test=0.1", 'settings={"data.test": 0.1}')
+        some = setting("data.test", 0.1)
         fix = f"Fit again with some, such as {some}"
         if not load_yaml(folder / DECLARED).keeps_rows:
             reason = "keeps no answers to its test rows (report.predictions: false, or data.private: true)"

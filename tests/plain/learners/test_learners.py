@@ -1,6 +1,5 @@
 """Every learner on every kind of goal, on missing inputs and on degenerate tables."""
 
-import json
 import sys
 from dataclasses import replace
 from itertools import combinations, count
@@ -311,68 +310,6 @@ def test_inner_folds_have_two_classes_to_learn():
         folds = inner_folds(Goal("classes", values, 3, groups=groups), 0, int(random.choice([3, 5])))
         assert bool(folds) == (len(np.unique(values)) > 1)
         assert all(len(np.unique(values[rows])) > 1 for rows, _ in folds)
-
-
-def changed_arrays(path, **arrays):
-    with np.load(path) as content:
-        known = {name: content[name] for name in content.files}
-    with path.open("wb") as file:
-        np.savez(file, **known | arrays)
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "arrays"),
-    [
-        ("linear", "fitted", {"classes0": np.arange(9)}),
-        ("linear", "fitted", {"classes0": np.array([0, 1, -1])}),
-        ("linear", "fitted", {"prior0": np.ones(3)}),
-        ("linear", "fitted", {"numbers0": np.full(4, np.nan)}),
-        ("linear", "part0", {"coefficients": np.ones((3, 3))}),
-        ("linear", ".", {"block0/centre": np.ones(9)}),
-        ("linear", ".", {"block0/centre": np.full(4, 1e300)}),
-        ("linear", ".", {"block0/scale": np.full(4, 1e-300)}),
-        ("linear", ".", {"block1/codes": np.array([[9, 1]])}),
-        ("kernel", "part0", {"vectors": np.ones((5, 2))}),
-        ("kernel", "part0", {"duals": np.ones((5, 2))}),
-        ("kernel", "part0", {"biases": np.ones(7)}),
-        ("boosting", ".", {"basis2": np.ones((12, 2))}),
-    ],
-)
-def test_arrays_of_a_wrong_shape_are_refused(name, file, arrays, tmp_path):
-    blocks = blocks_of(40)
-    fitted(name, blocks, goal_of("classes", blocks)).save(tmp_path / "learner")
-    LEARNERS[name].load(tmp_path / "learner")
-    changed_arrays(tmp_path / "learner" / file / "arrays.npz", **arrays)
-    with pytest.raises(RunError, match="no plain model"):
-        LEARNERS[name].load(tmp_path / "learner")
-
-
-def test_scales_of_another_kind_of_block_are_one_line():
-    blocks = blocks_of()
-    learner = fitted("boosting", blocks, goal_of("numbers", blocks))
-    learner.reduction.scales["note/words"] = np.ones((2, 12))
-    with pytest.raises(RunError, match="of another kind"):
-        learner.predict(blocks)
-
-
-@pytest.mark.parametrize("change", [{"kind": "foo"}, {"outputs": 0}, {"models": []}, {"kind": "numbers"}])
-def test_settings_that_do_not_agree_are_refused(change, tmp_path):
-    blocks = blocks_of(40)
-    fitted("linear", blocks, goal_of("classes", blocks)).save(tmp_path)
-    path = tmp_path / "fitted" / "settings.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(RunError, match="no plain model"):
-        LEARNERS["linear"].load(tmp_path)
-
-
-@pytest.mark.parametrize("change", [{"gamma": -1.0}, {"gamma": 1e999}, {"slope": 0.0}])
-def test_a_width_that_no_fit_writes_is_refused(change, tmp_path):
-    blocks = blocks_of(40)
-    fitted("kernel", blocks, goal_of("classes", blocks)).save(tmp_path)
-    path = tmp_path / "part0" / "settings.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(RunError, match="out of range"):
-        LEARNERS["kernel"].load(tmp_path)
 
 
 def test_codes_of_categories_are_one_hot():

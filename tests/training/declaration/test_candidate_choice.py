@@ -32,7 +32,7 @@ def test_a_small_table_of_numbers_and_categories_gets_plain_models_and_a_note(tm
     assert candidates == ["plain"]
     assert notes == [
         "the neural model is not tried: tables of numbers and categories with fewer than 2,000 rows "
-        "gain nothing from it (train.candidates=[plain,fused] tries it)"
+        "gain nothing from it (settings={'train.candidates': ['plain', 'fused']} tries it)"
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from polymodal.answers import DECODERS
 from polymodal.config import Declaration
 from polymodal.data.tables.table import Table
+from polymodal.errors import setting
 from polymodal.training.declaration.encoder_choice import settle_encoders
 from polymodal.training.declaration.source import resumed
 from polymodal.training.request import THOROUGH, FitRequest
@@ -25,7 +26,7 @@ TABULAR = ("number", "category", "categories", "date")
 """Modalities whose values plain models take as they are."""
 FEWEST = 2000
 """Rows below which the neural model is not tried on tabular modalities alone: it takes most of the time, and
-gained nothing on twelve such tables (150 to 1,470 rows); larger ones (from 2,700 rows) gained at times."""
+gained nothing beyond chance on eleven such tables (150 to 1,797 rows), but at times from 2,700 rows on."""
 OF_ALL = ("candidates", "encoders", "seed", "workers", "threads", "device", "time_limit")
 """Settings of the section ``train`` that do not concern the neural model alone."""
 
@@ -100,7 +101,7 @@ def settle_candidates(
     train.candidates = list(PLAIN)
     return [
         f"the neural model is not tried: tables of numbers and categories with fewer than {FEWEST:,} rows "
-        f"gain nothing from it (train.candidates=[{','.join(PLAIN_AND_NEURAL)}] tries it)"
+        f"gain nothing from it ({setting('train.candidates', PLAIN_AND_NEURAL)} tries it)"
     ]
 
 
