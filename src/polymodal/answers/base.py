@@ -133,6 +133,24 @@ class SavedDecoder(Decoder):
         return cls(**{name: value for name, value in settings.items() if name in cls.saved})
 
 
+class TemperedDecoder(SavedDecoder):
+    """A decoder of probabilities, one per class, whose logits are divided by a calibration temperature.
+
+    Args:
+        classes: Their number, or their names in the order of the logits.
+        temperature: Kept in single precision, as heads keep it.
+    """
+
+    def __init__(self, classes: int | Sequence[str], *, temperature: float = 1.0) -> None:
+        self.classes = class_names(classes)
+        self.temperature = float(np.float32(temperature))
+
+    @property
+    def outputs(self) -> int:
+        """See :class:`Decoder`."""
+        return len(self.classes)
+
+
 DECODERS: Registry[type[SavedDecoder]] = Registry("task of a blend", base=SavedDecoder)
 """Decoders by task."""
 

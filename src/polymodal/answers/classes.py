@@ -11,9 +11,8 @@ import pyarrow as pa
 from polymodal.answers.base import (
     DECODERS,
     TINY,
-    SavedDecoder,
+    TemperedDecoder,
     check_thresholds,
-    class_names,
     probability_columns,
     tempered,
 )
@@ -23,7 +22,7 @@ from polymodal.utils.records import Settings
 
 
 @DECODERS.register("classification")
-class ClassDecoder(SavedDecoder):
+class ClassDecoder(TemperedDecoder):
     """One of several classes: its probabilities by softmax.
 
     Args:
@@ -46,16 +45,10 @@ class ClassDecoder(SavedDecoder):
         thresholds: Sequence[float] | None = None,
         temperature: float = 1.0,
     ) -> None:
-        self.classes = class_names(classes)
+        super().__init__(classes, temperature=temperature)
         self.thresholds = None if thresholds is None else [float(value) for value in thresholds]
         if self.thresholds is not None:
             check_thresholds(self.thresholds, len(self.classes))
-        self.temperature = float(np.float32(temperature))
-
-    @property
-    def outputs(self) -> int:
-        """See :class:`Decoder`."""
-        return len(self.classes)
 
     def answer(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities ``(batch, classes)`` after the calibration temperature."""

@@ -12,9 +12,8 @@ from scipy.special import expit
 from polymodal.answers.base import (
     DECODERS,
     TINY,
-    SavedDecoder,
+    TemperedDecoder,
     check_thresholds,
-    class_names,
     probability_columns,
     tempered,
 )
@@ -24,7 +23,7 @@ from polymodal.utils.records import Settings
 
 
 @DECODERS.register("multilabel")
-class LabelDecoder(SavedDecoder):
+class LabelDecoder(TemperedDecoder):
     """Each label is present or absent: a probability of its own, by the logistic function.
 
     Args:
@@ -44,16 +43,10 @@ class LabelDecoder(SavedDecoder):
         thresholds: float | Sequence[float] = 0.5,
         temperature: float = 1.0,
     ) -> None:
-        self.classes = class_names(classes)
+        super().__init__(classes, temperature=temperature)
         each = [thresholds] * len(self.classes) if isinstance(thresholds, int | float) else thresholds
         self.thresholds = [float(value) for value in each]
         check_thresholds(self.thresholds, len(self.classes))
-        self.temperature = float(np.float32(temperature))
-
-    @property
-    def outputs(self) -> int:
-        """See :class:`Decoder`."""
-        return len(self.classes)
 
     def answer(self, logits: np.ndarray) -> np.ndarray:
         """Each label's own probability, ``(batch, classes)``, after the calibration temperature."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 
-from polymodal.answers import ClassDecoder, LabelDecoder
+from polymodal.answers import TemperedDecoder
 from polymodal.config import TargetConfig
 from polymodal.evaluation.arrays import Values, as_array
 from polymodal.evaluation.metrics import calibration
@@ -15,23 +15,21 @@ from polymodal.tasks.base import Answered, AnyHead, Task, Tuned, Tuning, saved_d
 
 SHOWN = ("nll", "ece", "brier")
 """Figures of the probabilities that are recorded before and after the temperature."""
-Tempered: TypeAlias = ClassDecoder | LabelDecoder
-"""A decoder whose logits are divided by a temperature."""
 
 
-def tempered_of(head: AnyHead) -> Tempered | None:
+def tempered_of(head: AnyHead) -> TemperedDecoder | None:
     """The decoder of a head with a temperature; None where it has none."""
     decoder = saved_decoder_of(head)
-    return decoder if isinstance(decoder, Tempered) else None
+    return decoder if isinstance(decoder, TemperedDecoder) else None
 
 
-def kept_logits(decoder: Tempered, probabilities: np.ndarray) -> np.ndarray:
+def kept_logits(decoder: TemperedDecoder, probabilities: np.ndarray) -> np.ndarray:
     """Logits of ``probabilities`` ``(rows, classes)``, up to what makes no difference."""
     return (decoder.as_logits(probabilities.astype(np.float64)) * decoder.temperature).astype(np.float32)
 
 
 def before_and_after(
-    decoder: Tempered, logits: Values, target: Values, weight: Values | None = None
+    decoder: TemperedDecoder, logits: Values, target: Values, weight: Values | None = None
 ) -> calibration.TemperatureEffect:
     """The reliability of predictions without and with the temperature, which is not changed.
 
@@ -51,7 +49,7 @@ def before_and_after(
     return calibration.TemperatureEffect(temperature=held, before=before, after=measured(held))
 
 
-def tune_temperature(decoder: Tempered, rows: Tuning) -> Tuned:
+def tune_temperature(decoder: TemperedDecoder, rows: Tuning) -> Tuned:
     """Set the temperature of ``decoder``; 1 where rows are too few, or log loss or ECE gets worse."""
     decoder.temperature = 1.0
     few = rows.rows < calibration.FEWEST_ROWS
@@ -81,9 +79,9 @@ class ProbabilityTask(Task):
         decoder_class: Of such a head; one of another package that shares the task may have none.
     """
 
-    decoder_class: ClassVar[type[ClassDecoder] | type[LabelDecoder]]
+    decoder_class: ClassVar[type[TemperedDecoder]]
 
-    def tempered(self, head: AnyHead) -> Tempered | None:
+    def tempered(self, head: AnyHead) -> TemperedDecoder | None:
         """The decoder of a head of this kind; None of another one's."""
         decoder = tempered_of(head)
         return decoder if isinstance(decoder, self.decoder_class) else None
