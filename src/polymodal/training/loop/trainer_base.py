@@ -20,7 +20,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
-from polymodal.errors import RunError, option, worded
+from polymodal.errors import RunError, option, setting, worded
 from polymodal.training.loop.arguments import compiling, log_folder
 from polymodal.training.loop.checkpoints import (
     PART,
@@ -112,7 +112,7 @@ class CheckpointedTrainer(Trainer):
             How long it took.
 
         Raises:
-            RunError: If a checkpoint cannot be written, or the model cannot be compiled.
+            RunError: If a checkpoint cannot be written, the model cannot be compiled, or memory is too small.
         """
         self._started, quiet = time.perf_counter(), quiet or not is_main()
         self.remove_callback(PrinterCallback)
@@ -147,7 +147,7 @@ class CheckpointedTrainer(Trainer):
             self.take_best(last[0])
         else:
             with compiling(self.args), stop.listening(self.args.world_size), self._progress_ending():
-                self._train_on(last[0]) if last else self.train()
+                self._train_in_memory(last[0] if last else None)
         return replace(self._legs, seconds=self._seconds())
 
     def _resumed(self, checkpoint: Path, quiet: bool) -> Legs:
@@ -197,6 +197,21 @@ class CheckpointedTrainer(Trainer):
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, TrainingProgress):
                     callback.meter.end()
+
+    def _train_in_memory(self, checkpoint: Path | None) -> None:
+        """Train, from a checkpoint or from the beginning.
+
+        Raises:
+            RunError: If the memory of the device does not hold a batch.
+        """
+        try:
+            self._train_on(checkpoint) if checkpoint else self.train()
+        except torch.OutOfMemoryError as error:
+            rows = self.args.per_device_train_batch_size
+            fix = setting("train.batch_size", rows // 2) if rows > 1 else setting("train.device", "cpu")
+            batch = f"a batch of {rows} rows" if rows > 1 else "a single row"
+            reason = f"{self.args.device.type}: out of memory in training with {batch}"
+            raise RunError(f"{reason}. Fit with {fix}, or a smaller encoder") from error
 
     def _train_on(self, checkpoint: Path) -> None:
         """Resume from a checkpoint; a wrong one may fail as late as in the first step.
