@@ -238,15 +238,17 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--presets", nargs="*", default=["fast", "good"])
-    parser.add_argument("--seeds", type=int, default=3, help="of a split; 1 where a table has its own")
+    parser.add_argument(
+        "--seeds", type=int, nargs="*", default=[0, 1, 2], help="of splits; 0 alone where a table has its own"
+    )
     asked = parser.parse_args()
     ranks: dict[str, list[list[float]]] = {}
     for name, source in sources(asked.data).items():
         if asked.only and name not in asked.only:
             continue
-        count = 1 if "split" in source.frame() else asked.seeds
+        seeds = [0] if "split" in source.frame() else asked.seeds
         each = []
-        for seed in range(count):
+        for seed in seeds:
             frame = split_frame(source, seed)
             each.append(scores(source, frame, _answers(name, source, seed, frame, asked)))
         for metric, own in compare(name, each, asked.presets).items():

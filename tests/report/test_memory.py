@@ -63,7 +63,7 @@ def test_a_run_shows_only_what_it_can_do(fitted):
     _, run = fitted
     assert {"predict", "evaluate", "report", "explain"} <= {*dir(run)}
     assert not {"embed", "embed_batches", "encode", "retrieval", "generate", "chat"} & {*dir(run)}
-    with pytest.raises(pm.RunError, match=r"without the neural model.* Fit with preset='good'"):
+    with pytest.raises(pm.RunError, match=r"without the neural model.* Fit with settings=.*'fused'"):
         run.embed(make_frame(3))
     with pytest.raises(pm.RunError, match=r"answers no words, .*pm\.fit\(table, prompt="):
         run.generate(make_frame(3))
