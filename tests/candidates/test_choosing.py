@@ -55,6 +55,21 @@ def test_a_model_whose_epoch_the_validation_rows_chose_needs_a_clear_gain_for_a_
                       "show no clear gain by more")  # fmt: skip
 
 
+def rows_of_two_classes(rows, **right):
+    """Answers with these probabilities of the right class."""
+    truth = np.arange(rows) % 2
+    models = {name: np.where(truth[:, None] == [0, 1], share, 1 - share) for name, share in right.items()}
+    return choosing._Answered(models, row_loss("classes", truth), None, None, rows)
+
+
+@pytest.mark.parametrize(("rows", "usual", "kept"), [(20, 0.94, 0.5), (20, 0.5, 1.0), (400, 0.94, 1.0)])
+def test_being_surer_of_a_few_rows_that_all_models_answer_correctly_is_no_clear_gain(rows, usual, kept):
+    held = rows_of_two_classes(rows, linear=usual, fused=0.98)
+    shares = {"linear": 0.5, "fused": 0.5}
+    weights, _ = choosing._moderate(held, {"fused": 1.0}, "as chosen", shares, {"fused"}, 0)
+    assert weights["fused"] == kept
+
+
 def test_a_share_that_is_small_stays_as_it_was_chosen():
     truth = np.arange(20.0)
     rows = answered(truth, **{choosing.OUT_OF_FOLD: truth + 1, "fused": truth - 2})

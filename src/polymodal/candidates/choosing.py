@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FEWEST = 8
 """Validation rows with an answer, below which all models that are left to choose get the same weight, and the
 blend of several that were compared out of fold the weight of all of them."""
+UNSEEN = 1.0
+"""Nats by which a gain in log loss has to remain clear if one more row were worse."""
 EQUAL = 0.5
 """Share of the weights of numbers that goes alike to all models that are not clearly worse than the best."""
 OUT_OF_FOLD = "out of fold"
@@ -69,10 +71,14 @@ class _Answered:
     clusters: np.ndarray | None
     rows: int
 
+    @property
+    def are_numbers(self) -> bool:
+        """Whether the answers are numbers, not probabilities."""
+        return all(answers.ndim == 1 for answers in self.models.values())
+
     def select(self, seed: int, *, equal: bool = True) -> Selection:
         """The weights by these rows; of numbers, part of them equal ones, if ``equal``."""
-        numbers = all(answers.ndim == 1 for answers in self.models.values())
-        share = EQUAL if equal and numbers else 0.0
+        share = EQUAL if equal and self.are_numbers else 0.0
         return select(self.models, self.loss, self.weights, clusters=self.clusters, equal=share, seed=seed)
 
     def mean(self, answers: np.ndarray) -> float:
@@ -194,7 +200,8 @@ def _moderate(
     rest = (1 - sum(kept.values())) / sum(others.values())
     moderate = {unit: rest * share for unit, share in others.items()} | kept
     losses, kept_losses = (rows.loss(_mean(rows.models, weights)) for weights in (chosen, moderate))
-    if is_clearly_smaller(losses, kept_losses, rows.weights, rows.clusters):
+    unseen = 0.0 if rows.are_numbers else UNSEEN
+    if is_clearly_smaller(losses, kept_losses, rows.weights, rows.clusters, unseen=unseen):
         return dict(chosen), reason
     names = " and ".join(kept)
     return moderate, f"{names} with the share of one model: the validation rows show no clear gain by more"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, cast
 
@@ -129,9 +130,9 @@ def fill_cache(
         OutOfTime: If it takes most of the time until ``deadline``.
     """
     starts = range(0, len(cells), FrozenReader.BATCH)
-    shown = progress(starts, f"encoding {listed} once", len(starts), quiet=quiet)
-    timed = bounded(shown, len(starts), deadline, f"encoding {listed}", share=MOST_TIME)
-    return reader.fill(cells, cache, timed)
+    with closing(progress(starts, f"encoding {listed} once", len(starts), quiet=quiet)) as shown:
+        timed = bounded(shown, len(starts), deadline, f"encoding {listed}", share=MOST_TIME)
+        return reader.fill(cells, cache, timed)
 
 
 def frozen_encoders(

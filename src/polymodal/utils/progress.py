@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -128,7 +128,7 @@ def bar() -> Progress:
     return Progress(*columns, console=CONSOLE, transient=True)
 
 
-def progress(items: Iterable[T], description: str, total: int, *, quiet: bool = False) -> Iterator[T]:
+def progress(items: Iterable[T], description: str, total: int, *, quiet: bool = False) -> Generator[T]:
     """Iterate over ``items`` and show how many are done.
 
     Args:

@@ -106,6 +106,8 @@ def is_clearly_smaller(
     others: np.ndarray,
     weights: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
+    *,
+    unseen: float = 0.0,
 ) -> bool:
     """Whether losses of the same rows are smaller than others by more than :data:`SURE` standard errors.
 
@@ -114,7 +116,13 @@ def is_clearly_smaller(
         others: ``(rows,)``.
         weights: ``(rows,)`` weights of the rows; None for equal ones.
         clusters: ``(rows,)`` the cluster of each row.
+        unseen: What ``losses`` are larger by in one more row. Few rows hold no rare large loss: models that
+            answer all of them correctly differ by their confidence alone, with a small standard error.
     """
+    if unseen:
+        losses, others = np.append(losses, unseen), np.append(others, 0.0)
+        weights = None if weights is None else np.append(weights, np.mean(weights[weights > 0]))
+        clusters = None if clusters is None else np.append(clusters, clusters.max() + 1)
     rows = _Rows(lambda answers: answers, len(losses), weights, clusters)
     return rows.is_better(losses[rows.counted], others[rows.counted])
 
