@@ -38,7 +38,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
-from tables import Source, sources, split_frame
+from tables import Source, sources, split_frame, with_whole_paths
 
 import polymodal
 
@@ -150,13 +150,7 @@ def run_scripts(source: Source, frame: pd.DataFrame) -> dict[str, np.ndarray]:
 def run_fit(source: Source, frame: pd.DataFrame, folder: Path, preset: str, seed: int) -> dict[str, object]:
     """The test predictions of a fit with a preset, its seconds, and the test scores of its models."""
     table = folder / "table.csv"
-    rows = frame.copy()
-    for name in (source.image, source.audio):
-        if name:
-            rows[name] = [
-                str((source.root / cell).resolve()) if isinstance(cell, str) else None for cell in rows[name]
-            ]
-    rows.to_csv(table, index=False)
+    with_whole_paths(source, frame).to_csv(table, index=False)
     options: dict[str, Any] = {}
     if preset in LIMITS and "time_limit" in inspect.signature(polymodal.fit).parameters:
         options["time_limit"] = LIMITS[preset]

@@ -295,3 +295,14 @@ def split_frame(source: Source, seed: int) -> pd.DataFrame:
         rows = np.flatnonzero(frame["split"] == part)
         kept.append(np.sort(fixed.permutation(rows)[:most]))
     return frame.iloc[np.concatenate(kept)].reset_index(drop=True)
+
+
+def with_whole_paths(source: Source, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with absolute paths of media, so that the table may lie anywhere."""
+    rows = frame.copy()
+    for name in (source.image, source.audio):
+        if name:
+            rows[name] = [
+                str((source.root / cell).resolve()) if isinstance(cell, str) else None for cell in rows[name]
+            ]
+    return rows
