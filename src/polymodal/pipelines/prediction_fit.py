@@ -133,17 +133,20 @@ class PredictionFit(FitSteps[PredictionJob, PredictionRun]):
 
     def _reports_in_time(self, left_out: list[str]) -> bool:
         """Whether there is time for the first rows of a report; a line where there is not."""
-        if not self.job.declaration.report.is_written:
+        if not self.job.declaration.report.is_written or self._first_rows_in_time():
             return True
+        left_out.append(f"the report is left out, for time ({report_again(True)} writes it)")
+        return False
+
+    def _first_rows_in_time(self) -> bool:
+        if self.job.deadline.left <= 0:
+            return False
         from polymodal.importance.subsets import TIMED_BATCH  # the report needs torch
         from polymodal.report.gather import PAGE_SECONDS
 
         rows = max(1, len(self.job.splits["test"]))
         first = TIMED_BATCH * REPORTED * self.answering / rows
-        if first + PAGE_SECONDS <= self.job.deadline.left:
-            return True
-        left_out.append(f"the report is left out, for time ({report_again(True)} writes it)")
-        return False
+        return first + PAGE_SECONDS <= self.job.deadline.left
 
 
 def measure_tests(run: PredictionRun, job: PredictionJob) -> Measured:
