@@ -200,8 +200,8 @@ def _moderate(
     rest = (1 - sum(kept.values())) / sum(others.values())
     moderate = {unit: rest * share for unit, share in others.items()} | kept
     losses, kept_losses = (rows.loss(_mean(rows.models, weights)) for weights in (chosen, moderate))
-    unseen = 0.0 if rows.are_numbers else UNSEEN
-    if is_clearly_smaller(losses, kept_losses, rows.weights, rows.clusters, unseen=unseen):
+    one_more = 0.0 if rows.are_numbers else UNSEEN
+    if is_clearly_smaller(losses, kept_losses, rows.weights, rows.clusters, unseen=one_more):
         return dict(chosen), reason
     names = " and ".join(kept)
     return moderate, f"{names} with the share of one model: the validation rows show no clear gain by more"
