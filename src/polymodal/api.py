@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from polymodal.run import Run
     from polymodal.run import load_run as load
     from polymodal.runs.generation_metrics import NONE
+    from polymodal.runs.parts import WrittenParts, write_parts
     from polymodal.runs.tables import embed_to, predict_to
     from polymodal.runs.talking import Talk
     from polymodal.search.hits import Hit
@@ -118,6 +119,7 @@ _HOMES = {
     "polymodal.language_run": "LanguageRun",
     "polymodal.run": "Run load:load_run",
     "polymodal.runs.generation_metrics": "NONE",
+    "polymodal.runs.parts": "WrittenParts write_parts",
     "polymodal.runs.tables": "embed_to predict_to",
     "polymodal.runs.talking": "Talk",
     "polymodal.search.hits": "Hit",
@@ -147,7 +149,7 @@ __all__ = [
     "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "NAMES", "NONE",
     "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
     "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
-    "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
+    "WrittenParts", "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
     "default_folder", "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds",
     "fit_fusions", "find_format", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
     "is_main_process", "json_rows", "leaders", "list_runs", "listed", "load", "measure", "metric", "number",
@@ -155,6 +157,7 @@ __all__ = [
     "read_limit", "read_manifest", "read_table", "require_folder", "require_folder_of_run", "require_run",
     "run_demo", "span", "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary",
     "terminal_text", "trained_on", "use_threads", "write_explanations", "write_houses",
+    "write_parts",
 ]  # fmt: skip
 
 

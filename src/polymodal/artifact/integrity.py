@@ -198,6 +198,15 @@ def check_sums(folder: Path) -> None:
             raise RunError(f"{folder}: {name} is not as it was written (its SHA-256 differs). {fix}")
 
 
+def digest_of_run(folder: Path) -> str:
+    """SHA-256 over all files that loading a run reads, in hexadecimal digits."""
+    whole = hashlib.sha256()
+    for path in _loaded(folder):
+        if path.is_file() and path.name not in ABOUT:
+            whole.update(f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n".encode())
+    return whole.hexdigest()
+
+
 def digest_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -179,6 +179,13 @@ TableOutput = Annotated[
         help="A .parquet, .csv, .tsv, .jsonl or .xlsx file, or - for CSV on standard output. [shows 10 rows]",
     ),
 ]  # fmt: skip
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, metavar="N", rich_help_panel=MACHINE,
+        help="Processes; then -o is a folder of Parquet parts, which the same command completes.",
+    ),
+]  # fmt: skip
 Keep = Annotated[
     list[str] | None,
     typer.Option(

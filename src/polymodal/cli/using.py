@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ from polymodal.cli.options import (
     TableArg,
     TableOutput,
     Threads,
+    Workers,
     command_name,
     load_with_table,
     printed,
@@ -50,11 +51,12 @@ def predict(
     device: Device = None,
     threads: Threads = None,
     precision: PrecisionOption = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Predict every row of a table, whose inputs may be missing; without -o print the first rows."""
 
-    _check_output(output, as_json)
+    _check_output(output, as_json, workers)
     opened, rows = load_with_table(run, table, device, precision, threads)
     settings: dict[str, Any] = {
         "probabilities": probabilities, "batch_size": batch_size, "on_error": on_error or OnError.refuse,
@@ -69,21 +71,44 @@ def predict(
             f"{command_name()} {shlex.join(['predict', str(run), rows.name])}",
         )
         return
-    rejected: list = []
-    count = api.predict_to(opened, rows, output, rejected=rejected, **settings)
-    warn(rejected, "not answered")
-    findings = tell_findings(opened.inspect(rows))
-    _print_written(output, count, rejected if on_error else None, "answered", findings, as_json)
+    machine = {"workers": workers, "device": device, "threads": threads}
+    _write_all(opened, rows, output, "predict", settings, machine, as_json)
 
 
-def _check_output(output: Path | None, as_json: bool) -> None:
-    """Refuse a file that no table is written to before a model is loaded."""
+def _check_output(output: Path | None, as_json: bool, workers: int | None) -> None:
+    """Refuse a file that no table is written to before a model is loaded; of several processes, a folder."""
 
-    if output is None:
+    if workers is not None and (output is None or output.suffix or output.is_file()):
+        got = "none" if output is None else f"'{output}'"
+        message = f"several processes write a folder of Parquet parts: -o is {got}, expected a folder's name"
+        raise typer.BadParameter(message, param_hint="--workers")
+    if output is None or workers is not None:
         return
     if as_json and str(output) == api.STANDARD_OUTPUT:
         raise typer.BadParameter("standard output cannot hold CSV and JSON", param_hint="--json")
     api.check_output(output)
+
+
+def _write_all(
+    run: Any, rows: Any, output: Path, verb: Literal["predict", "embed"], settings: dict[str, Any],
+    machine: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Write the answers or vectors of all rows to a file, or by several processes to a folder."""
+    rejected: list[str] = []
+    if machine["workers"] is None:
+        to_file: Any = api.predict_to if verb == "predict" else api.embed_to
+        count = to_file(run, rows, output, rejected=rejected, **settings)
+    else:
+        parts = api.write_parts(run, rows, output, verb, rejected=rejected, **machine, **settings)
+        count = parts.rows
+        if parts.skipped and not as_json:
+            typer.echo(f"complete parts that are skipped: {parts.skipped} of {parts.parts}")
+    warn(rejected, {"predict": "not answered", "embed": "without a vector"}[verb])
+    findings = tell_findings(run.inspect(rows))
+    done = {"predict": "answered", "embed": "embedded"}[verb]
+    _print_written(
+        output, count, rejected if settings["on_error"] == OnError.skip else None, done, findings, as_json
+    )
 
 
 def _show_first(run: Any, rows: Any, settings: dict[str, Any], as_json: bool, command: str) -> None:
@@ -137,20 +162,18 @@ def embed(
     device: Device = None,
     threads: Threads = None,
     precision: PrecisionOption = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Write a vector for every row."""
 
-    _check_output(output, as_json)
-    rejected: list = []
+    _check_output(output, as_json, workers)
     opened, rows = load_with_table(run, table, device, precision, threads)
-    count = api.embed_to(
-        opened, rows, output, input=input, batch_size=batch_size, on_error=on_error or OnError.refuse,
-        rejected=rejected, keep=split(keep),
-    )  # fmt: skip
-    warn(rejected, "without a vector")
-    findings = tell_findings(opened.inspect(rows))
-    _print_written(output, count, rejected if on_error else None, "embedded", findings, as_json)
+    settings = {
+        "input": input, "batch_size": batch_size, "on_error": on_error or OnError.refuse, "keep": split(keep),
+    }  # fmt: skip
+    machine = {"workers": workers, "device": device, "threads": threads}
+    _write_all(opened, rows, output, "embed", settings, machine, as_json)
 
 
 def cache(

@@ -204,6 +204,20 @@ def _description(rows: Mapping[str, int], columns: Columns, made: Mapping[str, s
     return {"rows": dict(rows), "columns": described, "made": dict(made)}
 
 
+def rows_digest(table: Table, modalities: Mapping[str, str]) -> str:
+    """Digest of all cells of a table's rows, in order; of files, their content: hexadecimal.
+
+    Args:
+        table: The rows.
+        modalities: Of the columns that may be media, by column.
+    """
+    columns = [
+        np.fromiter(_cells(table, name, modalities.get(name, "")), np.uint64, len(table))
+        for name in table.columns
+    ]
+    return _text([table.columns, *(f"{_number(cells.tobytes()):x}" for cells in columns)])
+
+
 def _cells(table: Any, name: str, role: str) -> Iterable[int]:
     """The digest of each cell of a column."""
     for cell in each_cell(table.values(name)):
