@@ -129,8 +129,8 @@ def _split(table: Table, batch_size: int) -> dict[str, Table]:
     """The rows of each part by the name of its file; their batches are those of the whole table."""
     size = -(-ROWS // batch_size) * batch_size
     starts = range(0, max(len(table), 1), size)
-    places = (np.arange(start, min(start + size, len(table))) for start in starts)
-    return {f"part-{number:05}.parquet": table.select(rows) for number, rows in enumerate(places)}
+    indices = (np.arange(start, min(start + size, len(table))) for start in starts)
+    return {f"part-{number:05}.parquet": table.select(rows) for number, rows in enumerate(indices)}
 
 
 @dataclass
