@@ -27,8 +27,13 @@ from polymodal.models.encoders import Encoder
 from polymodal.plain.features import VectorFeaturizer
 from polymodal.plain.model import PlainModel
 from polymodal.training.declaration.candidate_choice import tuned_inputs
-from polymodal.training.frozen_features import encode_items, fill_cache, frozen_reader, weights_digest
-from polymodal.training.loop.arguments import training_device
+from polymodal.training.frozen_features import (
+    encode_items,
+    fill_cache,
+    frozen_reader,
+    items_at_once,
+    weights_digest,
+)
 from polymodal.training.output_folder import how_to_finish
 from polymodal.utils.atomic import writing
 
@@ -126,10 +131,10 @@ def _mean_reader(
     encoder: Encoder, processor: PolymodalProcessor, name: str, train: TrainConfig
 ) -> FrozenReader:
     """Hands on the mean of an encoder's tokens, as the only token of an item."""
-    device = training_device(train.device)
+    at_once = items_at_once(train)
 
     def means(items: Sequence[Any]) -> list[np.ndarray]:
-        tokens = encode_items(encoder, processor, name, items, device=device)
+        tokens = encode_items(encoder, processor, name, items, at_once=at_once)
         flat = [each.reshape(-1, each.shape[-1]) for each in tokens]
         return [each.mean(axis=0, keepdims=True) if len(each) else _none(encoder) for each in flat]
 

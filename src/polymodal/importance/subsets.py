@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from polymodal.models.inference import move
 from polymodal.models.predictor import EmbeddedCells, Predictor
 from polymodal.utils.deadline import NO_LIMIT, Deadline, in_time
 from polymodal.utils.device import computing_in
+from polymodal.utils.out_of_memory import RowsAtOnce
 
 TIMED_BATCH = 32
 """Rows at once where a deadline may end the work after any batch."""
@@ -162,16 +164,25 @@ def embed_rows(
     model.eval()
     batch_size = min(batch_size, TIMED_BATCH) if deadline.is_set else batch_size
     every = list(range(len(rows))) if order is None else [int(index) for index in order]
+    at_once, embed = (
+        RowsAtOnce(batch_size, model.device),
+        partial(_embedded, model, rows, precision=precision),
+    )
     for start in in_time(range(0, len(every), batch_size), deadline):
         indices = every[start : start + batch_size]
         new = indices if kept is None else kept.lacks(indices)
-        batch = _embedded(model, rows, new, precision) if new else None
+        batch = _joined(part for _, part in at_once.work(new, embed)) if new else None
         if batch is not None and len(new) == len(indices):
             yield batch
         elif kept is not None:
             yield kept.take(indices, batch)
         if kept is not None and batch is not None:
             kept.add(batch)
+
+
+def _joined(parts: Iterable[EmbeddedRows]) -> EmbeddedRows:
+    """The parts of a batch as one."""
+    return reduce(EmbeddedRows.beside, parts)
 
 
 def _embedded(model: Predictor, rows: RowDataset, indices: Sequence[int], precision: str) -> EmbeddedRows:

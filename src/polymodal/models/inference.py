@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from polymodal.answers.base import Decoder
 from polymodal.answers.batches import AnsweredRows, batch_rows, require_finite
 from polymodal.data.collator import Collator
 from polymodal.data.row_dataset import RowDataset
+from polymodal.data.row_processor import Row
 from polymodal.errors import Problem
 from polymodal.models.outputs import PolymodalOutput
 from polymodal.models.predictor import Predictor
 from polymodal.utils.device import computing_in
+from polymodal.utils.out_of_memory import RowsAtOnce
 
 
 @dataclass
@@ -49,25 +50,31 @@ def run_batches(
     model: Predictor,
     rows: RowDataset,
     batch_size: int,
-    workers: int = 0,
     precision: str = "fp32",
 ) -> Iterator[Batch]:
     """Every batch of ``rows`` through ``model`` in evaluation mode.
 
-    A batch holds fewer than ``batch_size`` rows where their media are large: see :func:`batch_rows`.
+    A batch holds fewer than ``batch_size`` rows where their media are large (see :func:`batch_rows`) or where
+    memory is too small.
 
     Raises:
-        PolymodalError: If an answer is not of finite numbers.
+        PolymodalError: If an answer is not of finite numbers, or memory is too small for a single row.
     """
     model.eval()
-    size = batch_rows(rows, batch_size)
-    loader = DataLoader(rows, batch_size=size, collate_fn=Collator(rows.processor), num_workers=workers)
-    for batch in loader:
-        output = run_model(model, batch, precision)
-        logits = output.logits or {}
-        require_finite({name: values.float().numpy() for name, values in logits.items()}, precision)
-        problems, weight = batch.get("problems", {}), batch.get("weight")
-        yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
+    size, collate = batch_rows(rows, batch_size), Collator(rows.processor)
+    at_once = RowsAtOnce(size, model.device)
+
+    def run(some: Sequence[Row]) -> tuple[dict[str, Any], PolymodalOutput]:
+        batch = collate(some)
+        return batch, run_model(model, batch, precision)
+
+    for start in range(0, len(rows), size):
+        read = rows.__getitems__(range(start, min(start + size, len(rows))))
+        for _, (batch, output) in at_once.work(read, run):
+            logits = output.logits or {}
+            require_finite({name: values.float().numpy() for name, values in logits.items()}, precision)
+            problems, weight = batch.get("problems", {}), batch.get("weight")
+            yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
 
 
 def run_model(model: Predictor, batch: Mapping[str, Any], precision: str = "fp32") -> PolymodalOutput:

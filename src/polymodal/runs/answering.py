@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from polymodal.models.language.language_modeling import PolymodalForConditionalG
 from polymodal.training.language.conversation_collator import padded
 from polymodal.training.language.conversation_rows import ConversationRows
 from polymodal.utils.device import computing_in
+from polymodal.utils.out_of_memory import RowsAtOnce, is_out_of_memory
 from polymodal.utils.progress import progress
 
 NAMES = {"beams": "num_beams", "sample": "do_sample"}
@@ -55,9 +56,15 @@ def answer_rows(
     context, most = context_of(model), _most(model, options)
     shared = None if context is None or most is None else context - most
     batches = list(_batches(rows.lengths, batch_size, shared))
+    at_once = RowsAtOnce(batch_size, model.device)
+
+    def answer(part: Sequence[int]) -> list[str]:
+        turns = [rows[index] for index in part]
+        return answer_turns(model, rows.processor, turns, options, precision)
+
     for indices in progress(batches, "generating", len(batches)):
-        turns = [rows[index] for index in indices]
-        yield indices, answer_turns(model, rows.processor, turns, options, precision)
+        for part, answers in at_once.work(indices, answer):
+            yield list(part), answers
 
 
 def _batches(lengths: np.ndarray, batch_size: int, shared: int | None) -> Iterator[list[int]]:
@@ -146,13 +153,13 @@ def generating(model: PolymodalForConditionalGeneration) -> Iterator[None]:
     """Turn errors of ``generate`` about ``generation_config.json`` or its options into a RunError.
 
     Raises:
-        RunError: If ``generate`` fails; running out of GPU memory is raised unchanged.
+        RunError: If ``generate`` fails; too little memory is raised unchanged.
     """
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         file = Path(model.name_or_path or "") / "generation_config.json"
         fix = "Correct the file or the options of generate, or fit again"

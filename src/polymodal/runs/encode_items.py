@@ -16,7 +16,9 @@ from polymodal.data.readers import TextReader
 from polymodal.errors import DataError, Problem, did_you_mean
 from polymodal.models import PolymodalForPrediction
 from polymodal.models.inference import Batch, run_model
+from polymodal.models.outputs import PolymodalOutput
 from polymodal.runs.core import RunBase
+from polymodal.utils.out_of_memory import RowsAtOnce
 
 EncodingRun = RunBase[PolymodalForPrediction, PolymodalProcessor]
 NAME = "items"
@@ -48,13 +50,15 @@ def encode(run: EncodingRun, items: Any, *, normalize: bool = True, batch_size: 
         return encode(run, [items], normalize=normalize)[0]
     cells = all_cells(run, list(items))
     vectors = np.zeros((len(cells), width_of(run.model)), dtype=np.float32)
-    for start in range(0, len(cells), batch_size):
-        rows = cells[start : start + batch_size]
-        batch = run.processor(rows, numbers=range(start, start + len(rows)), source=NAME)
-        output = run_model(run.model, batch, run.precision)
+
+    def embed(numbers: Sequence[int]) -> PolymodalOutput:
+        batch = run.processor([cells[number] for number in numbers], numbers=numbers, source=NAME)
+        return run_model(run.model, batch, run.precision)
+
+    for numbers, output in RowsAtOnce(batch_size, run.model.device).work(range(len(cells)), embed):
         each = np.stack([vector.float().numpy() for vector in output.embeddings.values()])  # type: ignore[union-attr]
         present = output.present.numpy().T  # type: ignore[union-attr]
-        vectors[start : start + len(rows)] = mean_of_units(each, present)
+        vectors[list(numbers)] = mean_of_units(each, present)
     return unit(vectors) if normalize else vectors
 
 

@@ -25,6 +25,7 @@ from polymodal.training.loop.arguments import training_device
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.read_rows import GB
 from polymodal.utils.deadline import NO_LIMIT, Deadline, bounded
+from polymodal.utils.out_of_memory import RowsAtOnce
 from polymodal.utils.progress import progress
 
 MOST_TIME = 0.7
@@ -110,8 +111,13 @@ def frozen_reader(
     encoder: Encoder, processor: PolymodalProcessor, name: str, train: TrainConfig
 ) -> FrozenReader:
     """The reader of a frozen encoder's outputs for the input ``name``, on the device of the training."""
-    encode = partial(encode_items, encoder, processor, name, device=training_device(train.device))
+    encode = partial(encode_items, encoder, processor, name, at_once=items_at_once(train))
     return FrozenReader(processor.readers[name], encode, weights_digest(encoder), encoder.tokens)
+
+
+def items_at_once(train: TrainConfig) -> RowsAtOnce:
+    """How many items an encoder reads at once on the device of the training."""
+    return RowsAtOnce(FrozenReader.BATCH, training_device(train.device))
 
 
 def fill_cache(
@@ -145,15 +151,26 @@ def frozen_encoders(
             yield [name for name, used in encoder_of.items() if used == index], encoder
 
 
-@torch.inference_mode()
 def encode_items(
-    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, device: str
+    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, at_once: RowsAtOnce
 ) -> list[np.ndarray]:
     """Outputs of ``encoder``, in the form of :data:`polymodal.data.readers.frozen_reader.Encode`.
 
     Returns:
         By item an array ``(tokens, width)`` float32; ``(*grid, width)`` of encoders with a grid.
+
+    Raises:
+        RunError: If memory is too small for a single item.
     """
+    encode_part = partial(_encode_at_once, encoder, processor, name, device=at_once.device)
+    return [output for _, outputs in at_once.work(items, encode_part) for output in outputs]
+
+
+@torch.inference_mode()
+def _encode_at_once(
+    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, device: str
+) -> list[np.ndarray]:
+    """Outputs of ``encoder`` for items that fit into memory."""
     values = processor.collate([{name: item} for item in items])[name]
     encoder.eval().to(device)
     sequence = encode(encoder, {key: tensor.to(device) for key, tensor in values.items()})

@@ -23,6 +23,7 @@ from polymodal.training.loop.trainer import train
 from polymodal.training.prediction_job import PredictionJob
 from polymodal.training.warm_start.load import print_start
 from polymodal.utils.deadline import NO_LIMIT, Clock, Deadline, in_words
+from polymodal.utils.out_of_memory import RowsAtOnce
 
 ANSWERED = 2
 """Times that rows are answered after a training: by the model, and by the blend that it is part of."""
@@ -38,7 +39,7 @@ class TrainedModel:
         model: At its best epoch, its heads calibrated; without heads after a pre-training.
         log: What :func:`polymodal.training.loop.trainer.train` returns.
         calibration: Of the heads.
-        notes: What the time limit left out, a line each.
+        notes: What the time limit left out, and what a small memory changed, a line each.
     """
 
     model: PolymodalForPrediction
@@ -90,6 +91,7 @@ def train_prediction(
     calibration = calibrate(answering, job.rows("validation"), job.declaration)
     trained = f"{log['epochs']:{form(log['epochs'])}} of {config.epochs:g} epochs"
     notes = [f"{trained} fit into the time limit of {in_words(deadline.limit)}"] if clock.stopped else []
+    notes += log["memory"]
     return TrainedModel(answering, log, calibration, notes)
 
 
@@ -112,11 +114,13 @@ def seconds_a_row(model: LearningModel, rows: RowDataset, device: str, clock: Cl
     """Seconds to read and answer a row, by the first few of them."""
     module: nn.Module = model
     module.to(device).eval()
+    answering, at_once = cast(PolymodalForPrediction, model), RowsAtOnce(SAMPLE, device)
     seconds = 0.0
     for count in (2, SAMPLE):  # the first are slower: what is used for the first time is loaded
         begun = clock()
         some = [rows[index] for index in range(min(count, len(rows)))]
-        run_model(cast(PolymodalForPrediction, model), Collator(rows.processor)(some))
+        for _ in at_once.work(some, lambda part: run_model(answering, Collator(rows.processor)(part))):
+            pass
         seconds = (clock() - begun) / len(some)
         if clock() - begun > SLOW:
             break

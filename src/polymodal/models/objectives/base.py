@@ -28,6 +28,7 @@ class Objective(nn.Module):
     Attributes:
         name: The name it is registered under.
         compares: Whether it compares the inputs of a row with those of other rows.
+        whole: Whether its rows must go through the encoders all at once.
         spans_space: Whether it trains the shared space.
         needs_tokens: Whether it reads the fused tokens; a fusion without tokens is then refused.
         reads_fusion: Whether it trains the fusion.
@@ -36,6 +37,7 @@ class Objective(nn.Module):
 
     name: ClassVar[str]
     compares: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
     spans_space: ClassVar[bool] = False
     needs_tokens: ClassVar[bool] = False
     variance_factor: ClassVar[float] = 1.0

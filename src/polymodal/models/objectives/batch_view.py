@@ -110,6 +110,12 @@ class View:
 
 def some_rows(values: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
     """One input's tensors of the rows from ``start`` to ``stop``, renumbered from 0."""
+    if "present" in values:
+        slots = values["present"].shape[1]
+        items = slice(start * slots, stop * slots)
+        return {
+            key: tensor[start:stop] if key == "present" else tensor[items] for key, tensor in values.items()
+        }
     row = values["row"]
     if not len(row):  # a blank item of no row stays one
         return dict(values)

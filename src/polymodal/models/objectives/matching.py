@@ -51,6 +51,7 @@ class MatchingObjective(Objective):
 
     name = "matching"
     compares = True
+    whole = True
 
     def __init__(self, *, temperature: float = 0.07, **options: Any) -> None:
         super().__init__(**options)

@@ -110,7 +110,7 @@ def reader_of(task: str) -> str:
 def name_objectives(values: dict[str, Any], names: Sequence[str]) -> None:
     """Add objectives by name to the sections of a declaration; those declared already keep their options."""
     given = values.get("objectives") or {}
-    if isinstance(given, list):
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
         given = dict.fromkeys(given)
     if names and isinstance(given, dict):
         values["objectives"] = given | {name: given.get(name) for name in names}

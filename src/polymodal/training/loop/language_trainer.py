@@ -106,7 +106,7 @@ class LanguageTrainer(CheckpointedTrainer):
 
         return grouped(model, rate_of, decayed, self.args.weight_decay)
 
-    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+    def evaluated(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """The mean loss per validation token, and ``selection``, of which higher is better."""
         self.model.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
@@ -179,6 +179,8 @@ def train_language(
         sampler=sampler,
         pretrained_learning_rate=config.pretrained_learning_rate,
     )
+    if pack_to:
+        trainer.parts.form, trainer.parts.pack = "pack", pack_to
     with attending_apart(model.language_model) if pack_to else nullcontext():
         legs = trainer.run(config, metric="loss", resume=resume, quiet=quiet)
     return _summary(trainer, legs, int(rows.lengths.sum()))

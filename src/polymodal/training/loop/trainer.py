@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import RandomSampler, Sampler
-from transformers import Trainer
 
 from polymodal.config import TrainConfig
 from polymodal.data.collator import Collator
 from polymodal.data.row_dataset import RowDataset
 from polymodal.models.modeling import LearningModel
 from polymodal.training.loop.arguments import batch_form, training_arguments
+from polymodal.training.loop.batch_parts import form_of
 from polymodal.training.loop.loss_monitor import LossMonitor
 from polymodal.training.loop.loss_normalizers import DropIdleGradients, idle_encoders, step_normalizers
 from polymodal.training.loop.model_selection import validation_metrics
@@ -50,8 +50,8 @@ class PolymodalTrainer(CheckpointedTrainer):
     ) -> None:
         self.pretrained_learning_rate, self.layer_decay = pretrained_learning_rate, layer_decay
         self.continued_learning_rate = continued_learning_rate
-        self.piece = piece
         super().__init__(*args, **kwargs)
+        self.parts.rows, self.parts.form = piece, form_of(self.model)
         self.idle = DropIdleGradients()
         self.add_callback(self.idle)
         self.loss_is_scaled_for_ga = True  # by step_normalizers
@@ -91,6 +91,11 @@ class PolymodalTrainer(CheckpointedTrainer):
             self.idle.encoders = idle_encoders(self.model.model.encoder_of, batch_samples)
         return step_normalizers(dict(self.model.named_heads()), batch_samples, device, processes)
 
+    def normalizers(self, batch: Any, items: Any) -> Any:
+        """The normalizers of a batch, for its parts; those of its step where it has several."""
+        heads = dict(self.model.named_heads())
+        return step_normalizers(heads, [batch], self.args.device) if items is None else items
+
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -103,9 +108,11 @@ class PolymodalTrainer(CheckpointedTrainer):
     def step_loss(self, model: nn.Module, inputs: Any, items: Any = None) -> tuple[Any, Any]:
         """Loss and output of a batch: see :class:`CheckpointedTrainer`."""
         more: dict[str, Any] = {} if items is None else {"normalizers": items}
+        given = dict(inputs)
         if "contents" in inputs:
-            more |= {"share": self.share, "piece": self.piece}
-        output = model(**inputs, **more)
+            share = self.share * given.pop("part", 1.0)
+            more |= {"share": share, "piece": self.parts.rows if self.parts.form == "pieces" else None}
+        output = model(**given, **more)
         loss = output["loss"]
         if items is not None:
             loss = loss * self.args.world_size  # gradients are averaged over the processes
@@ -152,8 +159,8 @@ def train(
         quiet: Print nothing.
 
     Returns:
-        ``seconds`` (of all legs), ``threads``, ``rows_per_second``, ``epochs``, ``best`` (validation metrics
-        of the best epoch) and ``history``.
+        ``seconds`` (of all legs), ``threads``, ``rows_per_second``, ``epochs``, ``memory`` (what a small
+        one changed, a line each), ``best`` (validation metrics of the best epoch) and ``history``.
 
     Raises:
         RunError: If a checkpoint cannot be written, the model cannot be compiled, or the loss is NaN or does
@@ -181,7 +188,7 @@ def train(
     return summary(trainer, legs, len(rows))
 
 
-def summary(trainer: Trainer, legs: Legs, rows: int) -> dict[str, Any]:
+def summary(trainer: CheckpointedTrainer, legs: Legs, rows: int) -> dict[str, Any]:
     """What :func:`train` returns."""
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_selection" in entry]
@@ -192,6 +199,7 @@ def summary(trainer: Trainer, legs: Legs, rows: int) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "rows_per_second": legs.per_second(rows, history, epochs),
         "epochs": epochs,
+        "memory": trainer.parts.notes,
         "best": {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and "." in k}
         | {"epoch": best["epoch"]},
         "history": history,

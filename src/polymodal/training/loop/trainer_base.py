@@ -9,19 +9,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import Trainer, TrainerState
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from polymodal.config import TrainConfig
-from polymodal.errors import RunError, option, setting, worded
+from polymodal.errors import RunError, option, worded
 from polymodal.training.loop.arguments import compiling, log_folder
+from polymodal.training.loop.batch_parts import BatchParts
 from polymodal.training.loop.checkpoints import (
     PART,
     PREFIX,
@@ -47,6 +49,7 @@ from polymodal.training.loop.training_progress import TrainingProgress
 from polymodal.utils.atomic import discard, give_usual_mode, write_text, writing
 from polymodal.utils.deadline import NO_LIMIT
 from polymodal.utils.distributed import is_main, on_main
+from polymodal.utils.out_of_memory import is_out_of_memory
 from polymodal.utils.progress import about, note
 
 REFUSED = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, pickle.UnpicklingError)
@@ -98,6 +101,10 @@ class CheckpointedTrainer(Trainer):
     _saving = False
     _legs = Legs()
     _started = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parts = BatchParts(self.args)
 
     def run(self, config: TrainConfig, *, metric: str, resume: bool, quiet: bool = True) -> Legs:
         """Train to the end, and load the model of the best epoch.
@@ -206,12 +213,37 @@ class CheckpointedTrainer(Trainer):
         """
         try:
             self._train_on(checkpoint) if checkpoint else self.train()
-        except torch.OutOfMemoryError as error:
-            rows = self.args.per_device_train_batch_size
-            fix = setting("train.batch_size", rows // 2) if rows > 1 else setting("train.device", "cpu")
-            batch = f"a batch of {rows} rows" if rows > 1 else "a single row"
-            reason = f"{self.args.device.type}: out of memory in training with {batch}"
-            raise RunError(f"{reason}. Fit with {fix}, or a smaller encoder") from error
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self.parts.too_little_memory() from error
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """The Trainer's, with as many rows at once as fit into memory."""
+        once = super().training_step
+
+        def work(batch: Any) -> Tensor:
+            parts = self.parts.of(batch)
+            items = num_items_in_batch if len(parts) == 1 else self.normalizers(batch, num_items_in_batch)
+            return torch.stack([once(model, part, items) for part in parts]).sum()
+
+        loss = self.parts.step(inputs, work, model.zero_grad)
+        if self.accelerator.sync_gradients:
+            self.parts.end_step()
+        return loss
+
+    def normalizers(self, batch: Any, items: Any) -> Any:
+        """What normalizes the losses of the parts of a batch; ``items`` where that is known for its step."""
+        assert items is not None, "the mean of each part would be added, not of the batch"
+        return items
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The Trainer's, with as many rows at once as fit into memory."""
+        return self.parts.evaluation(lambda: self.evaluated(*args, **kwargs))
+
+    def evaluated(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The Trainer's evaluation."""
+        return super().evaluate(*args, **kwargs)
 
     def _train_on(self, checkpoint: Path) -> None:
         """Resume from a checkpoint; a wrong one may fail as late as in the first step.
@@ -221,10 +253,8 @@ class CheckpointedTrainer(Trainer):
         """
         try:
             self.train(resume_from_checkpoint=str(checkpoint))
-        except torch.OutOfMemoryError:
-            raise
         except REFUSED as error:
-            if self.state.global_step > step(checkpoint):
+            if self.state.global_step > step(checkpoint) or is_out_of_memory(error):
                 raise
             raise _not_fitting(checkpoint, error) from error
 
@@ -254,12 +284,19 @@ class CheckpointedTrainer(Trainer):
         batch = self._prepare_inputs(self.first_batch())
 
         def step(model: nn.Module) -> None:
-            with self.compute_loss_context_manager():
-                loss, _ = self.step_loss(model, batch)
-            loss.backward()
+            self.parts.step(batch, partial(self._passes, model), model.zero_grad)
+            self.parts.end_step()
             model.zero_grad(set_to_none=True)
 
         return step
+
+    def _passes(self, model: nn.Module, batch: Any) -> Tensor:
+        """Forward and backward passes over a batch; returns the last loss."""
+        for part in self.parts.of(batch):
+            with self.compute_loss_context_manager():
+                loss, _ = self.step_loss(model, part)
+            loss.backward()
+        return loss
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Names of parameters with weight decay: matrices and filters; no biases, norms and embeddings."""
