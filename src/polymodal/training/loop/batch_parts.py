@@ -18,8 +18,7 @@ from polymodal.utils.progress import note
 T = TypeVar("T")
 Form = Literal["parts", "pieces", "whole", "pack"]
 """How a batch can go through the model: in parts, each with a loss of its own, whose sum is that of the
-batch; with only the encoders in pieces, for losses that compare rows; whole; or as one row, a pack of several.
-"""
+batch; with only the encoders in pieces, for losses that compare rows; whole; or as one row, a pack."""
 WORDS = {2: "two", 4: "four", 8: "eight"}
 
 
@@ -176,7 +175,7 @@ def _part(name: str, value: Any, start: int, stop: int) -> Any:
 
 
 def form_of(model: LearningModel) -> Form:
-    """How a batch can become smaller without another loss; not at all where heads join losses that compare."""
+    """How a batch can become smaller without another loss."""
     objectives = [objective for _, objective in model.named_objectives()]
     if not model.named_heads():
         return "whole" if any(objective.whole for objective in objectives) else "pieces"
