@@ -168,7 +168,12 @@ def encode_items(
 
 @torch.inference_mode()
 def _encode_at_once(
-    encoder: Encoder, processor: PolymodalProcessor, name: str, items: Sequence[Any], *, device: str
+    encoder: Encoder,
+    processor: PolymodalProcessor,
+    name: str,
+    items: Sequence[Any],
+    *,
+    device: str | torch.device,
 ) -> list[np.ndarray]:
     """Outputs of ``encoder`` for items that fit into memory."""
     values = processor.collate([{name: item} for item in items])[name]

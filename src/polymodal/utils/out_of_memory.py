@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from polymodal.errors import RunError, option
 from polymodal.utils.progress import note
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,7 +47,7 @@ class RowsAtOnce:
         rows: At most as many at once from now on.
     """
 
-    def __init__(self, rows: int, device: object = "cpu") -> None:
+    def __init__(self, rows: int, device: torch.device | str = "cpu") -> None:
         self.rows, self.device = rows, device
 
     def work(self, items: Sequence[T], work: Callable[[Sequence[T]], R]) -> Iterator[tuple[Sequence[T], R]]:
