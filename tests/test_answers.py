@@ -273,7 +273,7 @@ def test_large_media_are_answered_in_small_batches(fitted_houses, monkeypatch):
     run = pm.load(fitted_houses / "run")
     rows = run.rows(read_table(fitted_houses / "houses.csv"))
     whole = run.predict(rows.table)
-    media = bytes_of_row(rows)
+    media = bytes_of_row(rows.processor)
     assert media >= 12 * run.processor.readers["photo"].size ** 2
     monkeypatch.setattr(batches, "MOST_BYTES", 3 * media)
     parts = list(run.predict_batches(rows.table, batch_size=8))

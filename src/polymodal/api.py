@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polymodal.artifact.capabilities import Capability, Kind
     from polymodal.artifact.run_folder import require_folder_of_run, require_run, use_threads
-    from polymodal.artifact.run_list import RunEntry, list_runs
+    from polymodal.artifact.run_list import RunEntry, list_runs, test_metrics, tested_rows
     from polymodal.attribution.explain import Explanation
     from polymodal.attribution.explanation_html import spoken_answer, spoken_confidence, spoken_share
     from polymodal.attribution.explanation_page import Explanations, explain, write_explanations
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from polymodal.data.checks.check import CheckReport
     from polymodal.data.checks.findings import Findings
     from polymodal.data.checks.rejected import count_rows
+    from polymodal.data.media.cells import Limits as MediaLimits
+    from polymodal.data.media.path_access import NOWHERE, MediaAccess
     from polymodal.data.readers.base import content_of
+    from polymodal.data.row_processor import RowProcessor
     from polymodal.data.schema.column_summary import brief
     from polymodal.data.tables.table import Table, read_table
     from polymodal.data.tables.table_writing import STANDARD_OUTPUT, check_output
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
         ReportedElsewhere,
         RunError,
         Terminated,
+        did_you_mean,
         one_line,
         raise_terminated,
         terminal_text,
@@ -60,6 +65,9 @@ if TYPE_CHECKING:
     from polymodal.run import load_run as load
     from polymodal.runs.generation_metrics import NONE
     from polymodal.runs.parts import WrittenParts, write_parts
+    from polymodal.runs.row_reading import ReadRow, joined, media_names, part_of, read_row
+    from polymodal.runs.single_rows import answer_rows, embed_rows, most_rows
+    from polymodal.runs.spoken_rows import answer_in_words, embed_prompts, prompt_columns
     from polymodal.runs.tables import embed_to, predict_to
     from polymodal.runs.talking import Talk
     from polymodal.search.hits import Hit
@@ -75,11 +83,12 @@ if TYPE_CHECKING:
     from polymodal.utils.distributed import stop as stop_processes
     from polymodal.utils.hub_files import go_offline
     from polymodal.utils.progress import Remarks
-    from polymodal.utils.records import JsonObject
+    from polymodal.utils.records import JsonObject, JsonValue
     from polymodal.utils.unwritable import FULL, how_to_fix
     from polymodal.utils.version import __version__
 
 _HOMES = {
+    "polymodal.artifact.capabilities": "Capability Kind",
     "polymodal.artifact.run_folder": "require_folder_of_run require_run use_threads",
     "polymodal.attribution.explain": "Explanation",
     "polymodal.attribution.explanation_html": "spoken_answer spoken_confidence spoken_share",
@@ -88,10 +97,13 @@ _HOMES = {
     "polymodal.comparison.comparison": "compare default_output",
     "polymodal.data.cache.disk": "DiskStore default_folder",
     "polymodal.data.chat.sources": "KINDS",
-    "polymodal.artifact.run_list": "RunEntry list_runs",
+    "polymodal.artifact.run_list": "RunEntry list_runs test_metrics tested_rows",
     "polymodal.data.checks.check": "CheckReport",
     "polymodal.data.checks.findings": "Findings",
     "polymodal.data.checks.rejected": "count_rows",
+    "polymodal.data.media.cells": "MediaLimits:Limits",
+    "polymodal.data.media.path_access": "MediaAccess NOWHERE",
+    "polymodal.data.row_processor": "RowProcessor",
     "polymodal.data.readers.base": "content_of",
     "polymodal.data.schema.column_summary": "brief",
     "polymodal.data.tables.table": "Table read_table",
@@ -120,6 +132,9 @@ _HOMES = {
     "polymodal.run": "Run load:load_run",
     "polymodal.runs.generation_metrics": "NONE",
     "polymodal.runs.parts": "WrittenParts write_parts",
+    "polymodal.runs.row_reading": "ReadRow joined media_names part_of read_row",
+    "polymodal.runs.single_rows": "answer_rows embed_rows most_rows",
+    "polymodal.runs.spoken_rows": "answer_in_words embed_prompts prompt_columns",
     "polymodal.runs.tables": "embed_to predict_to",
     "polymodal.runs.talking": "Talk",
     "polymodal.search.hits": "Hit",
@@ -133,7 +148,7 @@ _HOMES = {
     "polymodal.utils.distributed": "is_main_process:is_main stop_processes:stop",
     "polymodal.utils.hub_files": "go_offline",
     "polymodal.utils.progress": "Remarks",
-    "polymodal.utils.records": "JsonObject",
+    "polymodal.utils.records": "JsonObject JsonValue",
     "polymodal.utils.unwritable": "FULL how_to_fix",
     "polymodal.utils.version": "__version__",
 }  # fmt: skip
@@ -144,19 +159,22 @@ _HOME_OF = {
     for name in names.split()
 }
 __all__ = [
-    "Asked", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
+    "Asked", "Capability", "CheckReport", "ConfigError", "DataError", "Deadline", "DemoResult", "DiskStore",
     "EncoderStatus", "Explanation", "Explanations", "FEWEST_GROUPS", "FULL", "Findings", "Fits", "Hit",
-    "Indexed", "InputWarning", "JsonObject", "KINDS", "LONGEST", "LanguageRun", "NAMES", "NONE",
-    "PolymodalError", "Portfolio", "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "Run",
-    "RunEntry", "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
-    "WrittenParts", "__version__", "brief", "check", "check_output", "compare", "content_of", "count_rows",
-    "default_folder", "default_output", "embed_to", "encoders", "explain", "export", "fit", "fit_folds",
-    "fit_fusions", "find_format", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
-    "is_main_process", "json_rows", "leaders", "list_runs", "listed", "load", "measure", "metric", "number",
-    "one_line", "open_index", "parse_instead", "points", "predict_to", "pretrain", "raise_terminated",
-    "read_limit", "read_manifest", "read_table", "require_folder", "require_folder_of_run", "require_run",
-    "run_demo", "span", "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary",
-    "terminal_text", "trained_on", "use_threads", "write_explanations", "write_houses",
+    "Indexed", "InputWarning", "JsonObject", "JsonValue", "KINDS", "Kind", "LONGEST", "LanguageRun",
+    "MediaAccess", "MediaLimits", "NAMES", "NONE", "NOWHERE", "PolymodalError", "Portfolio", "ReadRow",
+    "ReadingWarning", "Remarks", "Repeats", "ReportedElsewhere", "RowProcessor", "Run", "RunEntry",
+    "RunError", "SEEDS", "SHARES", "STANDARD_OUTPUT", "Standing", "Table", "Talk", "Terminated",
+    "WrittenParts", "__version__", "answer_in_words", "answer_rows", "brief", "check", "check_output",
+    "compare", "content_of", "count_rows", "default_folder", "default_output", "did_you_mean",
+    "embed_prompts", "embed_rows", "embed_to", "encoders", "explain", "export", "find_format", "fit",
+    "fit_folds", "fit_fusions", "fit_searched", "go_offline", "how_to_fix", "index_to", "init",
+    "is_main_process", "joined", "json_rows", "leaders", "list_runs", "listed", "load", "measure",
+    "media_names", "metric", "most_rows", "number", "one_line", "open_index", "parse_instead", "part_of",
+    "points", "predict_to", "pretrain", "prompt_columns", "raise_terminated", "read_limit", "read_manifest",
+    "read_row", "read_table", "require_folder", "require_folder_of_run", "require_run", "run_demo", "span",
+    "spoken_answer", "spoken_confidence", "spoken_share", "stop_processes", "summary", "terminal_text",
+    "test_metrics", "tested_rows", "trained_on", "use_threads", "write_explanations", "write_houses",
     "write_parts",
 ]  # fmt: skip
 

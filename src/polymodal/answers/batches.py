@@ -13,6 +13,7 @@ import pyarrow as pa
 from polymodal.answers.base import Decoder
 from polymodal.data.readers.saved_settings import values_of
 from polymodal.data.row_dataset import RowDataset
+from polymodal.data.row_processor import RowProcessor
 from polymodal.data.targets import TargetReader
 from polymodal.errors import PolymodalError, Problem, option
 from polymodal.evaluation.metrics.metrics import evaluate
@@ -67,7 +68,12 @@ class Answerer(Protocol):
 
 def batch_rows(rows: RowDataset, batch_size: int) -> int:
     """Rows of a batch: at most ``batch_size``, and few enough for :data:`MOST_BYTES` of media."""
-    return min(batch_size, max(1, MOST_BYTES // bytes_of_row(rows)))
+    return rows_at_once(rows.processor, batch_size)
+
+
+def rows_at_once(processor: RowProcessor, batch_size: int) -> int:
+    """The same of the rows that ``processor`` reads."""
+    return min(batch_size, max(1, MOST_BYTES // bytes_of_row(processor)))
 
 
 def batches_of(rows: Sized, batch_size: int) -> int:
@@ -75,9 +81,9 @@ def batches_of(rows: Sized, batch_size: int) -> int:
     return -(-len(rows) // batch_size)
 
 
-def bytes_of_row(rows: RowDataset) -> int:
+def bytes_of_row(processor: RowProcessor) -> int:
     """Bytes of a row's media as tensors: 3 floats a pixel, an item an input; at least 1."""
-    readers = rows.processor.readers.values()
+    readers = processor.readers.values()
     return sum(12 * values_of(reader.settings()) for reader in readers) or 1
 
 

@@ -68,6 +68,14 @@ def test_metrics(folder: Path) -> dict[str, dict[str, float]]:
     return {str(target): _finite(metrics) for target, metrics in (test or {}).items()}
 
 
+def tested_rows(folder: Path) -> int | None:
+    """The number of test rows of a run; None where it is unknown."""
+    try:
+        return int(read_json(folder / RESULTS)["rows"]["test"])
+    except (OSError, ValueError, LookupError, TypeError, RunError):
+        return None
+
+
 def _finite(metrics: Any) -> dict[str, float]:
     """The metrics that are defined."""
     return {

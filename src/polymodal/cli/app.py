@@ -27,6 +27,7 @@ from polymodal.cli import (
     pretrained,
     pretraining,
     searching,
+    serving,
     using,
 )
 from polymodal.cli.help import Commands, register
@@ -87,6 +88,7 @@ register(
                 ],
             ),
             (chatting.chat, ["polymodal chat runs/words"]),
+            (serving.serve, ["polymodal serve runs/price", "polymodal serve runs/price runs/words --port 0"]),
             (exporting.export, ["polymodal export runs/pretrained --to sentence-transformers -o exported"]),
         ],
         "Measure and explain": [

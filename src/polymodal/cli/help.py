@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from polymodal.cli.logs import logged
 
 MODEL, WORDS, SEVERAL = "Model", "Answers in words", "Several fits"
-ROWS, MACHINE, VECTORS = "Rows and files", "Machine", "Vectors"
+ROWS, MACHINE, VECTORS, ACCESS = "Rows and files", "Machine", "Vectors", "Access"
 """Sections of options; those without one are under ``Options``."""
 
 

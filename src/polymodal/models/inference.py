@@ -13,6 +13,7 @@ from torch import Tensor
 from polymodal.answers.base import Decoder
 from polymodal.answers.batches import AnsweredRows, batch_rows, require_finite
 from polymodal.data.collator import Collator
+from polymodal.data.processor import PolymodalProcessor
 from polymodal.data.row_dataset import RowDataset
 from polymodal.data.row_processor import Row
 from polymodal.errors import Problem
@@ -71,10 +72,35 @@ def run_batches(
     for start in range(0, len(rows), size):
         read = rows.__getitems__(range(start, min(start + size, len(rows))))
         for _, (batch, output) in at_once.work(read, run):
-            logits = output.logits or {}
-            require_finite({name: values.float().numpy() for name, values in logits.items()}, precision)
-            problems, weight = batch.get("problems", {}), batch.get("weight")
-            yield Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
+            yield _checked(batch, output, precision)
+
+
+def _checked(batch: Mapping[str, Any], output: PolymodalOutput, precision: str) -> Batch:
+    """One of the collator's batches with its output, whose answers have to be finite numbers."""
+    logits = output.logits or {}
+    require_finite({name: values.float().numpy() for name, values in logits.items()}, precision)
+    problems, weight = batch.get("problems", {}), batch.get("weight")
+    return Batch(batch["index"].numpy(), output, batch["targets"], problems, weight)
+
+
+def read_batch(
+    model: Predictor, processor: PolymodalProcessor, rows: Sequence[Row], precision: str = "fp32"
+) -> Batch:
+    """Rows that ``processor`` read, at least one, through ``model`` in evaluation mode, as one batch.
+
+    Raises:
+        PolymodalError: If an answer is not of finite numbers.
+    """
+    model.eval()
+    batch = Collator(processor)(rows)
+    return _checked(batch, run_model(model, batch, precision), precision)
+
+
+def answer_read(
+    model: Predictor, processor: PolymodalProcessor, rows: Sequence[Row], precision: str = "fp32"
+) -> AnsweredRows:
+    """The answers to rows that ``processor`` read: see :func:`read_batch`."""
+    return answered(model, read_batch(model, processor, rows, precision))
 
 
 def run_model(model: Predictor, batch: Mapping[str, Any], precision: str = "fp32") -> PolymodalOutput:

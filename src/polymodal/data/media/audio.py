@@ -17,7 +17,7 @@ from av.audio.frame import format_dtypes
 from polymodal.data.media.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.media.completeness import check_whole, cut_short, last_frame_is_cut
 from polymodal.data.media.decoding import SOUND_ALONE, check_codec, damage, open_container
-from polymodal.data.media.path_access import Root
+from polymodal.data.media.path_access import Root, limits_of
 from polymodal.data.media.reading_notes import note
 
 # A WAV header is complete: without probing, a short recording takes half the time.
@@ -66,6 +66,7 @@ def load_audio(
         MediaError: If there is no such file, it is empty, too large, too long, damaged or cut short, holds no
             sound, or is so short that no sample is left at ``rate``.
     """
+    limits = limits_of(root, limits)
     with damage(cell, "a recording"):
         if isinstance(cell, Mapping) and cell.get("array") is not None:
             sound, own = _from_array(cell, limits)

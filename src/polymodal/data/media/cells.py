@@ -8,7 +8,6 @@ import os
 import stat
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +19,8 @@ from PIL import Image
 from polymodal.data.media.arrays import MAGIC as NUMPY
 from polymodal.data.media.arrays import as_array, kind_of, read_header
 from polymodal.data.media.formats import AUDIO, FORMATS, IMAGE, OF_SUFFIX, SEQUENCE, VIDEO
-from polymodal.data.media.path_access import MediaAccess, Root, access_of, short_path
+from polymodal.data.media.limits import LIMITS, Limits
+from polymodal.data.media.path_access import MediaAccess, Root, access_of, limits_of, short_path
 from polymodal.data.tables.lists import first_filled, number_depth, written_list
 from polymodal.errors import PolymodalError, Problem, worded
 
@@ -31,32 +31,10 @@ BRANDS = {brand: each.modality for each in FORMATS.values() for brand in each.br
 DATA_URIS = (IMAGE.modality, AUDIO.modality, VIDEO.modality)
 """The types of a ``data:`` URI that hold media."""
 RAW = (bytes, bytearray, memoryview)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The most that is read of one cell.
-
-    Attributes:
-        bytes: Of the file, or of an array unpacked.
-        pixels: Of a picture, or of one frame of a clip.
-        seconds: Of a recording or a clip.
-        frames: Of a clip.
-        samples: That are decoded of a recording, in all its channels.
-        memory: Bytes that decoding a picture or a clip's frame takes.
-        decoded: Pixels of all frames that are decoded on the way to those of a clip that are kept.
-    """
-
-    bytes: int = 256 * 2**20
-    pixels: int = 100_000_000
-    seconds: float = 600.0
-    frames: int = 100_000
-    samples: int = 2**28
-    memory: int = 448 * 2**20
-    decoded: int = 6_000_000_000
-
-
-LIMITS = Limits()
+__all__ = [
+    "LIMITS", "Limits", "MediaError", "OutsideError", "describe", "filled_items", "is_empty", "not_opened",
+    "open_cell", "recognise", "tidy_path",
+]  # fmt: skip
 
 
 class MediaError(PolymodalError):
@@ -215,7 +193,7 @@ def open_cell(cell: Any, root: Root, limits: Limits) -> BinaryIO:
         OutsideError: If the cell may not name the file, whether or not it exists.
         MediaError: If there is no such file, it holds nothing or more than ``limits.bytes``.
     """
-    given = cell
+    given, limits = cell, limits_of(root, limits)
     if not isinstance(cell, str) and isinstance(cell, Mapping):  # the first test is fast
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if is_empty(cell):

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from polymodal.data.media.arrays import MAGIC, as_array, channels_last, is_bare_array, read_header
 from polymodal.data.media.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.media.decoding import PICTURES, damage
-from polymodal.data.media.path_access import Root
+from polymodal.data.media.path_access import Root, limits_of
 
 FULL_SCALES = (255, 1023, 4095, 65535, 2**31 - 1)
 """Values of white in an image of more than 8 bits: 8, 10, 12, 16 and 31 bits."""
@@ -56,7 +56,7 @@ def load_image(
         MediaError: If there is no such file, it is empty, too large, damaged or cut short, no picture, holds
             values below 0 or above ``full_scale``, or such as are no numbers.
     """
-    cell = cell["array"] if is_bare_array(cell) else cell
+    cell, limits = cell["array"] if is_bare_array(cell) else cell, limits_of(root, limits)
     with damage(cell, "a picture"):
         if _is_array(cell):
             return _from_array(as_array(cell), limits, gray, full_scale, cell)

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from polymodal.data.media.limits import Limits
+
 SNAPSHOTS, BLOBS = "snapshots", "blobs"
 """Folders of the hub's cache: files of the first are links to files of the second, beside it."""
 
@@ -18,10 +20,12 @@ class MediaAccess:
         folder: Relative paths start here; ``None`` for the current folder.
         within: Folders, links followed, one of which holds every file that may be named; ``None`` where any
             file may be named, empty where none may: then cells hold bytes or ``data:`` URIs.
+        limits: The most that is read of a cell, in place of what a function is given; None to keep that.
     """
 
     folder: Path | None = None
     within: tuple[str, ...] | None = None
+    limits: Limits | None = None
 
     @classmethod
     def inside(cls, folder: Path) -> MediaAccess:
@@ -55,6 +59,12 @@ NOWHERE = MediaAccess(within=())
 def access_of(root: Root) -> MediaAccess:
     """The access that ``root`` allows."""
     return root if isinstance(root, MediaAccess) else MediaAccess(root)
+
+
+def limits_of(root: Root, limits: Limits) -> Limits:
+    """The limits that hold for cells with this access: its own, else ``limits``."""
+    own = root.limits if isinstance(root, MediaAccess) else None
+    return own or limits
 
 
 def short_path(name: str, root: Root = None) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from polymodal.data.media.arrays import MAGIC, read_header
 from polymodal.data.media.cells import LIMITS, Limits, MediaError, describe, open_cell
-from polymodal.data.media.path_access import Root
+from polymodal.data.media.path_access import Root, limits_of
 from polymodal.data.tables.lists import written_list
 
 DIMENSIONS = 2
@@ -46,6 +46,7 @@ def load_sequence(cell: Any, root: Root = None, limits: Limits = LIMITS) -> np.n
         MediaError: If there is no such file, it is damaged, too large, holds no such array, or holds values
             that are no numbers.
     """
+    limits = limits_of(root, limits)
     if isinstance(cell, Mapping) and cell.get("array") is not None:
         cell = cell["array"]
     if isinstance(cell, str):

@@ -17,7 +17,7 @@ from polymodal.data.media.animations import check_count, check_frame, check_work
 from polymodal.data.media.cells import LIMITS, Limits, MediaError, describe, open_cell
 from polymodal.data.media.completeness import check_whole
 from polymodal.data.media.decoding import check_codec, damage, open_container
-from polymodal.data.media.path_access import Root
+from polymodal.data.media.path_access import Root, limits_of
 
 __all__ = ["VideoInfo", "load_video", "sample_frames", "video_info"]
 
@@ -125,6 +125,7 @@ def sample_frames(
         MediaError: If there is no such file, it is empty, too large, too long, damaged or cut short, or
             holds no clip.
     """
+    limits = limits_of(root, limits)
     with damage(cell, "a clip"):
         stills = open_stills(cell, root, limits)
         if stills is not None:

@@ -1,0 +1,114 @@
+"""The command that answers over HTTP: serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymodal import api
+from polymodal.cli.help import ACCESS, MACHINE
+from polymodal.cli.options import Device, Precision, PrecisionOption, Threads
+
+
+def serve(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="The folders that fits wrote.")],
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0 for a free one."),
+    ] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="TEXT",
+            envvar="POLYMODAL_TOKEN",
+            rich_help_panel=ACCESS,
+            help="Required of every request but /health and /ready. [POLYMODAL_TOKEN]",
+            show_envvar=False,
+        ),
+    ] = None,
+    public_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--public-host",
+            metavar="NAME",
+            rich_help_panel=ACCESS,
+            help="Name under which clients address this server; may be repeated.",
+        ),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cors",
+            metavar="ORIGIN",
+            rich_help_panel=ACCESS,
+            help="Another site, such as https://example.org, whose pages may send requests; may be repeated.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            rich_help_panel=ACCESS,
+            help="Host whose media requests may name by their address; may be repeated. [none]",
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="NAME=NUMBER",
+            rich_help_panel=ACCESS,
+            help="Lower a limit, such as rows=100; may be repeated. GET /runs lists them.",
+        ),
+    ] = None,
+    decoders: Annotated[
+        int,
+        typer.Option(
+            "--decoders", min=1, metavar="N", rich_help_panel=MACHINE, help="Processes that decode media."
+        ),
+    ] = 2,
+    device: Device = None,
+    threads: Threads = None,
+    precision: PrecisionOption = None,
+) -> None:
+    """Serve runs over HTTP: predictions and vectors for programs, and a page for people."""
+
+    for run in runs:
+        api.require_run(run)  # before anything is imported
+    _server()(
+        runs, host=host, port=port, token=token, limits=_limits(limit or []), hosts=public_host or [],
+        origins=cors or [], allowed_hosts=allow_host or [], decoders=decoders, device=device,
+        threads=threads, precision=(precision or Precision.fp32).value, on_ready=typer.echo,
+    )  # fmt: skip
+
+
+def _server() -> Callable[..., None]:
+    """The function that serves, which needs the extra.
+
+    Raises:
+        ConfigError: If the extra is not installed.
+    """
+    try:
+        from polymodal.serving.server import serve
+    except ImportError as error:
+        if str(error.name).partition(".")[0] == "polymodal":
+            raise
+        fix = "pip install 'polymodal[serve]'"
+        raise api.ConfigError(f"a server needs {error.name}, which is not installed: {fix}") from None
+    return serve
+
+
+def _limits(given: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    for name, mark, _ in pairs:
+        if not mark:
+            raise typer.BadParameter(f"'{name}', expected NAME=NUMBER", param_hint="--limit")
+    return {name.strip(): value.strip() for name, _, value in pairs}

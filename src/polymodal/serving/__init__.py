@@ -1,0 +1,1 @@
+"""The service of ``polymodal serve``: runs answer over HTTP. Needs the extra ``serve``."""

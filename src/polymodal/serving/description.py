@@ -1,0 +1,68 @@
+"""The description of the service for clients and for the page: ``GET /runs``."""
+
+from __future__ import annotations
+
+from polymodal import api
+from polymodal.api import JsonObject, JsonValue
+from polymodal.serving.served_run import ServedRun
+from polymodal.serving.service import Service
+
+OPTIONAL: JsonObject = {"number": 3, "text": "a quiet street", "date": "2026-11-30"}
+"""Example values by modality, where the run itself gives none."""
+
+
+def describe_service(service: Service) -> JsonObject:
+    """Version, limits and runs; no path."""
+    return {
+        "version": api.__version__,
+        "limits": service.limits.plain(),
+        "runs": [describe_run(run, service.index is not None) for run in service.runs.values()],
+    }
+
+
+def describe_run(served: ServedRun, searches: bool = False) -> JsonObject:
+    """One run: what it reads, what it predicts, how well, and what requests may be about."""
+    capabilities = served.capabilities + ["search"] * searches
+    return {
+        "name": served.name,
+        "kind": served.kind,
+        "metric": _metric(served),
+        "targets": served.targets,
+        "inputs": [
+            {
+                "name": each.name,
+                "modality": each.modality,
+                "choices": None if each.choices is None else list(each.choices),
+                "accept": each.accept,
+                "example": _example(each.modality, each.choices),
+            }
+            for each in served.inputs.values()
+        ],
+        "capabilities": capabilities,
+        "samples": 0,
+    }
+
+
+def _metric(served: ServedRun) -> JsonObject | None:
+    """The leading metric of the first target on the test rows."""
+    for metrics in api.test_metrics(served.run.folder).values():
+        for name, value in metrics.items():
+            return {"name": name, "value": value, "rows": api.tested_rows(served.run.folder)}
+    return None
+
+
+def _example(modality: str, choices: tuple[str, ...] | None) -> JsonValue:
+    if choices is not None:
+        first = list(choices[:1])
+        return first if modality == "categories" else next(iter(first), None)
+    return OPTIONAL.get(modality)
+
+
+def example_row(served: ServedRun) -> JsonObject:
+    """A row that the run answers: its inputs of values, media left out."""
+    examples = {
+        each.name: _example(each.modality, each.choices)
+        for each in served.inputs.values()
+        if each.accept is None and each.modality != "sequence"
+    }
+    return {name: value for name, value in examples.items() if value is not None}

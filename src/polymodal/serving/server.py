@@ -1,0 +1,139 @@
+"""The server: a socket, the application, and what happens at SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from polymodal.api import RunError
+from polymodal.serving.app import Access, create_app
+from polymodal.serving.connections import timed_connections
+from polymodal.serving.limits import Limits
+from polymodal.serving.service import Service
+
+DRAINING_SECONDS = 30
+"""How long requests in flight may take after SIGTERM."""
+
+
+def serve(
+    runs: Sequence[str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Mapping[str, str | float] | None = None,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    on_ready: Callable[[str], None] | None = None,
+    **options: Any,
+) -> None:
+    """Serve runs until SIGTERM or Ctrl-C.
+
+    Args:
+        runs: Their folders.
+        host: Address to listen on.
+        port: 0 for a free one.
+        limits: That are lowered, by name.
+        hosts: Names under which the server may be addressed, besides this machine's own.
+        origins: Other sites, such as ``https://example.org``, that may send requests.
+        on_ready: Called with a line that names the address, once requests are taken.
+        options: Of :meth:`Service.load`.
+
+    Raises:
+        RunError: If the address cannot be used, or a folder holds no complete run.
+        ConfigError: If a limit is unknown or raised.
+    """
+    chosen = Limits.lowered(limits or {})
+    listener = bind(host, port)
+    try:
+        service = Service.load(runs, limits=chosen, **options)
+        access = Access(hosts, origins, is_local=_is_local(listener))
+        config = uvicorn.Config(
+            create_app(service, access), log_level="warning", server_header=False, access_log=False,
+            ws="none", http=timed_connections(chosen.header_seconds),
+            timeout_graceful_shutdown=DRAINING_SECONDS,
+            limit_concurrency=chosen.connections,
+        )  # fmt: skip
+        address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
+        line = f"Serving {', '.join(service.runs)} at {address} (API: {address}/docs). Ctrl-C ends it"
+        with _naming(host, port):
+            listener.listen()  # another server may hold the port since
+        DrainingServer(config, service, lambda: on_ready(line) if on_ready else None).run([listener])
+    finally:
+        listener.close()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that holds an address; it listens later, once runs are loaded.
+
+    Raises:
+        RunError: If the address is in use, or is none of this machine.
+    """
+    with _naming(host, port):
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    return listener
+
+
+@contextmanager
+def _naming(host: str, port: int) -> Iterator[None]:
+    """Name the address in the errors of a socket."""
+    try:
+        yield
+    except OSError as error:
+        fix = "Choose another with --port, or 0 for a free one" if port else "Choose another with --host"
+        reason = (error.strerror or str(error)).lower()
+        raise RunError(f"{host}:{port} cannot be listened on ({reason}). {fix}") from None
+
+
+def _is_local(listener: socket.socket) -> bool:
+    """Whether a bound socket can be reached from this machine alone."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that at the first SIGTERM or Ctrl-C answers what is in flight, then ends.
+
+    Until it ends ``/ready`` answers 503, and other new requests are refused with 503.
+
+    Args:
+        config: Of uvicorn.
+        service: Drained.
+        on_start: Called once requests are taken.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.service, self.on_start = service, on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See :class:`uvicorn.Server`."""
+        await super().startup(sockets)
+        self.on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain; a second signal ends the process at once."""
+        if self.service.draining:
+            self.force_exit = self.should_exit = True
+        self.service.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """See :class:`uvicorn.Server`: also whether all requests are answered after the first signal."""
+        ended = await super().on_tick(counter)
+        return ended or (self.service.draining and not self.server_state.tasks)

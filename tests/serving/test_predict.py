@@ -1,0 +1,93 @@
+"""``POST /predict``: answers equal those of the run, and each bad item is named."""
+
+import base64
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polymodal as pm
+
+
+@pytest.fixture(scope="module")
+def rows(fitted_houses):
+    """Rows as Python reads them, with the paths of their pictures."""
+    with open(fitted_houses / "houses.csv", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))[:6]
+    return [
+        {
+            "photo": str(fitted_houses / row["photo"]) if row["photo"] else None,
+            "note": row["note"] or None,
+            "bedrooms": int(row["bedrooms"]) if row["bedrooms"] else None,
+        }
+        for row in table
+    ]
+
+
+def as_json(row):
+    """A row as requests have it: its picture as a data URI."""
+    path = row["photo"]
+    content = None if path is None else base64.b64encode(Path(path).read_bytes()).decode()
+    return row | {"photo": content and f"data:image/png;base64,{content}"}
+
+
+def test_answers_are_those_of_the_run(served, rows, fitted_houses):
+    frame = pm.load(fitted_houses / "run", device="cpu").predict(rows, probabilities=True, quiet=True)
+    body = {"rows": [as_json(row) for row in rows], "probabilities": True}
+    answer = served.post("/predict", json=body).json()
+    assert answer["run"] == "run" and len(answer["answers"]) == len(rows)
+    for (_, expected), got in zip(frame.iterrows(), answer["answers"], strict=True):
+        assert got["values"] == {"kind": expected["kind"], "price": float(expected["price"])}
+        for label in ("flat", "house"):
+            assert got["probabilities"]["kind"][label] == float(expected[f"kind_probability_{label}"])
+        if "price_low" in frame:
+            assert got["intervals"]["price"] == [float(expected["price_low"]), float(expected["price_high"])]
+        assert ", ".join(got["missing"]) == expected["missing"]
+
+
+def test_any_input_may_be_missing(served):
+    (answer,) = served.post("/predict", json={"rows": [{}]}).json()["answers"]
+    assert answer["missing"] == ["photo", "note", "bedrooms"]
+    assert np.isfinite(answer["values"]["price"]) and "probabilities" not in answer
+
+
+def test_a_bad_item_fails_alone(served, rows):
+    broken = {"photo": {"base64": base64.b64encode(b"no picture").decode()}}
+    body = {"rows": [as_json(rows[0]), broken, {"bedrooms": True}, {"bedrooms": 3}]}
+    answers = served.post("/predict", json=body).json()["answers"]
+    assert [sorted(entry)[0] == "error" for entry in answers] == [False, True, True, False]
+    assert answers[1]["error"]["row"] == 2 and answers[1]["error"]["input"] == "photo"
+    assert answers[2]["error"]["message"] == "bedrooms: true, expected a number such as 3.5"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b'{"rows": [{"bedrooms": NaN}]}', 422, "NaN is no number in JSON"),
+        (b'{"rows": [{"bedrooms": 1e999}]}', 422, "expected a finite number"),
+        (b'{"rows": [{"bedrooms": false}]}', 422, "false, expected a number"),
+        (b'{"rows": [{"bedroms": 3}]}', 422, "Did you mean 'bedrooms'?"),
+        (b'{"rows": [{"photo": "/etc/passwd"}]}', 422, "names of files are not read"),
+        (b'{"rows": [{"photo": {"url": "http://localhost/x.png"}}]}', 422, "is not allowed on this server"),
+        (b'{"rows": []}', 422, "at least 1"),
+        (b'{"row": [{}]}', 422, "Did you mean 'rows'?"),
+        (b'{"rows": [{}], "run": "other"}', 404, "there is no run 'other'"),
+        (b'{"rows": [{}', 400, "no JSON"),
+        (b"\xff", 400, "no JSON"),
+        (b"[" * 100_000, 422, "deep"),
+        (b'{"rows": [{"note": "\\ud800"}]}', 400, "half a character"),
+        (b'{"rows": [' + b"{}," * 1000 + b"{}]}", 422, "1,001 rows, expected at most 1,000"),
+    ],
+)
+def test_a_bad_request_is_one_line_of_json(served, body, status, words):
+    answer = served.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert words in error["message"] and "\n" not in error["message"]
+    assert set(error) == {"message", "problems"}
+
+
+def test_another_content_type_is_refused(served):
+    answer = served.post("/predict", content=b"{}", headers={"content-type": "text/plain"})
+    assert answer.status_code == 415 and "expected application/json" in answer.json()["error"]["message"]

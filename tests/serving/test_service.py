@@ -1,0 +1,39 @@
+"""The service: its description, its state, and what ``polymodal serve`` refuses."""
+
+import socket
+
+from tests.support.command import error
+
+
+def test_runs_are_described(served):
+    content = served.get("/runs").json()
+    (run,) = content["runs"]
+    assert run["name"] == "run" and run["kind"] == "heads"
+    assert [target["name"] for target in run["targets"]] == ["kind", "price"]
+    assert run["targets"][0]["classes"] == ["flat", "house"] and run["targets"][1]["classes"] is None
+    assert [(each["name"], each["accept"]) for each in run["inputs"]] == [
+        ("photo", "image/*"), ("note", None), ("bedrooms", None),
+    ]  # fmt: skip
+    assert {"predict", "embed", "explain"} <= set(run["capabilities"])
+    assert run["metric"]["rows"] > 0 and content["limits"]["rows"] == 1000
+
+
+def test_state(served):
+    assert served.get("/health").json() == {"status": "ok"}
+    assert served.get("/ready").json() == {"status": "ready"}
+    missing = served.get("/nothing")
+    assert missing.status_code == 404 and "/docs" in missing.json()["error"]["message"]
+    assert served.get("/predict").status_code == 405
+
+
+def test_a_port_in_use_is_one_line(fitted_houses):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = error(fitted_houses, "serve", "run", "--port", port)
+    assert "cannot be listened on (address already in use)" in line and "--port" in line
+
+
+def test_what_is_no_run_is_one_line(fitted_houses):
+    assert "no such run folder. Did you mean 'run'?" in error(fitted_houses, "serve", "runn")
+    line = error(fitted_houses, "serve", "run", "--port", "0", "--limit", "rows=5000")
+    assert line.endswith("limits can be lowered, not raised")
